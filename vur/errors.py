@@ -1,0 +1,34 @@
+"""The one exception a user sees: which stage, what is wrong, what to do."""
+
+from vur.text import DEFAULT_LANGUAGE, translate
+
+
+class VurError(ValueError):
+    """A problem that the user can act on.
+
+    `code` names two entries of the translation table, `error.<code>.cause` and `error.<code>.remedy`; `data` fills
+    their placeholders and travels with the exception (columns, rows, values), so that callers need not parse text.
+    """
+
+    def __init__(self, code: str, *, stage: str = "", **data: object):
+        self.code, self.stage, self.data = code, stage or code.split(".")[0], data
+        super().__init__(self.text())
+
+    def cause(self, language: str = DEFAULT_LANGUAGE) -> str:
+        """What is wrong, naming the column, row or value."""
+        return translate(f"error.{self.code}.cause", language, **self.data)
+
+    def remedy(self, language: str = DEFAULT_LANGUAGE) -> str:
+        """What the user can do about it."""
+        return translate(f"error.{self.code}.remedy", language, **self.data)
+
+    def text(self, language: str = DEFAULT_LANGUAGE) -> str:
+        """Cause and remedy in one line."""
+        return f"{self.cause(language)} {self.remedy(language)}"
+
+    def __reduce__(self):
+        return _rebuild, (self.code, self.stage, self.data)
+
+
+def _rebuild(code: str, stage: str, data: dict) -> VurError:
+    return VurError(code, stage=stage, **data)

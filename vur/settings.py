@@ -1,0 +1,117 @@
+"""Settings: defaults here, settings.ini over them, `VUR_*` variables over both."""
+
+import os
+from configparser import ConfigParser
+from dataclasses import dataclass, fields
+from functools import cache
+from pathlib import Path
+
+from vur.errors import VurError
+from vur.text import LANGUAGES
+
+SECTION = "vur"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a user may set; settings.ini says what each key means."""
+
+    home: Path = Path("~/.vur")
+    database_url: str = ""
+    reports: Path = Path("reports")
+    language: str = "en"
+    levels: tuple[int, ...] = (80, 95)
+    time_budget: float | None = None
+    workers: int = 0
+    max_unpacked_bytes: int = 64 * 2**30
+    host: str = "127.0.0.1"
+    port: int = 8000
+    lab_port: int = 8888
+    voila_port: int = 8866
+
+    @property
+    def worker_count(self) -> int:
+        """Worker processes to use: `workers`, or one a core that this process may run on."""
+        return self.workers or len(os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1))
+
+
+def _levels(text: str) -> tuple[int, ...]:
+    levels = tuple(sorted({int(part) for part in text.replace(";", ",").split(",") if part.strip()}))
+    if not levels or not all(0 < level < 100 for level in levels):
+        raise ValueError(text)
+    return levels
+
+
+def _language(text: str) -> str:
+    match = {code.lower(): code for code in (*LANGUAGES,)} | {"pt": "pt-BR", "pt_br": "pt-BR"}
+    return match[text.strip().lower()]
+
+
+def _positive(text: str) -> float | None:
+    value = float(text) if text.strip() else None
+    if value is not None and value <= 0:
+        raise ValueError(text)
+    return value
+
+
+def _port(text: str) -> int:
+    if not 0 <= int(text) < 65536:
+        raise ValueError(text)
+    return int(text)
+
+
+PARSERS = {
+    "home": lambda text: Path(text).expanduser(), "reports": lambda text: Path(text).expanduser(), "levels": _levels,
+    "language": _language, "time_budget": _positive, "workers": lambda text: abs(int(text or 0)),
+    "max_unpacked_bytes": int, "port": _port, "lab_port": _port, "voila_port": _port,
+}
+EXPECTED = {
+    "levels": "percentages between 0 and 100, such as 80, 95", "language": " | ".join(LANGUAGES),
+    "time_budget": "seconds, or nothing", "workers": "a whole number", "max_unpacked_bytes": "a whole number of bytes",
+    "port": "0 to 65535", "lab_port": "0 to 65535", "voila_port": "0 to 65535",
+}
+
+
+def find_settings_file() -> Path | None:
+    """The settings.ini in force: `VUR_SETTINGS`, else the nearest one upwards from here with a [vur] section."""
+    if named := os.environ.get("VUR_SETTINGS"):
+        return Path(named)
+    for folder in (Path.cwd(), *Path.cwd().parents, Path(__file__).parents[1]):
+        path = folder / "settings.ini"
+        if path.is_file() and f"[{SECTION}]" in path.read_text(encoding="utf-8"):
+            return path
+    return None
+
+
+def read_settings(path: Path | None = None) -> Settings:
+    """Settings from `path` (or the file in force) and the environment; `VurError` names a key that is unknown or wrong."""
+    given: dict[str, tuple[str, str]] = {}
+    path = path or find_settings_file()
+    if path:
+        parser = ConfigParser(interpolation=None)
+        if not parser.read(path, encoding="utf-8"):
+            raise VurError("settings.unreadable", path=path)
+        section = parser[SECTION] if parser.has_section(SECTION) else {}
+        given |= {key: (value, str(path)) for key, value in section.items()}
+    known = {field.name for field in fields(Settings)}
+    for key in given.keys() - known:
+        raise VurError("settings.unknown", key=key, source=given[key][1], known=", ".join(sorted(known)))
+    given |= {key: (os.environ[f"VUR_{key.upper()}"], f"VUR_{key.upper()}") for key in known
+              if f"VUR_{key.upper()}" in os.environ}
+    defaults = Settings(home=Path("~/.vur").expanduser())
+    return Settings(**{field.name: _parse(field.name, *given[field.name]) if field.name in given
+                       else getattr(defaults, field.name) for field in fields(Settings)})
+
+
+def _parse(key: str, text: str, source: str) -> object:
+    try:
+        return PARSERS.get(key, str)(text)
+    except (ValueError, KeyError):
+        raise VurError("settings.value", key=key, value=text, source=source,
+                       expected=EXPECTED.get(key, "a text")) from None
+
+
+@cache
+def settings() -> Settings:
+    """The settings of this process, read once."""
+    return read_settings()

@@ -1,0 +1,34 @@
+"""The translation table: every sentence a user reads, in Brazilian Portuguese and English."""
+
+from functools import cache
+from pathlib import Path
+
+LANGUAGES = ("en", "pt-BR")
+DEFAULT_LANGUAGE = "en"
+
+
+@cache
+def table() -> dict[str, dict[str, str]]:
+    """All entries of `vur/translations/*.yaml`: key to language to text."""
+    import yaml
+
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    entries: dict[str, dict[str, str]] = {}
+    for path in sorted((Path(__file__).parent / "translations").glob("*.yaml")):
+        section = yaml.load(path.read_text(encoding="utf-8"), Loader=loader) or {}
+        repeated = entries.keys() & section.keys()
+        if repeated:
+            raise KeyError(f"{path.name} repeats the translation keys {sorted(repeated)}")
+        entries |= section
+    return entries
+
+
+def translate(key: str, language: str = DEFAULT_LANGUAGE, **values: object) -> str:
+    """The text of `key` in `language` with its `{placeholders}` filled from `values`.
+
+    Raises `KeyError` for a key or language that the table does not hold: a missing sentence is a bug.
+    """
+    entry = table().get(key)
+    if entry is None or language not in entry:
+        raise KeyError(f"no text for {key!r} in {language!r}: add it to vur/translations")
+    return entry[language].format(**values)
