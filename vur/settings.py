@@ -95,7 +95,7 @@ def read_settings(path: Path | None = None) -> Settings:
         given |= {key: (value, str(path)) for key, value in section.items()}
     known = {field.name for field in fields(Settings)}
     for key in given.keys() - known:
-        raise VurError("settings.unknown", key=key, source=given[key][1], known=", ".join(sorted(known)))
+        raise VurError("settings.unknown", setting=key, source=given[key][1], known=", ".join(sorted(known)))
     given |= {key: (os.environ[f"VUR_{key.upper()}"], f"VUR_{key.upper()}") for key in known
               if f"VUR_{key.upper()}" in os.environ}
     defaults = Settings(home=Path("~/.vur").expanduser())
@@ -107,7 +107,7 @@ def _parse(key: str, text: str, source: str) -> object:
     try:
         return PARSERS.get(key, str)(text)
     except (ValueError, KeyError):
-        raise VurError("settings.value", key=key, value=text, source=source,
+        raise VurError("settings.value", setting=key, value=text, source=source,
                        expected=EXPECTED.get(key, "a text")) from None
 
 

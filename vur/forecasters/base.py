@@ -4,12 +4,14 @@
 
 # %% auto #0
 __all__ = ['REGISTRY', 'CATALOGUES', 'Parameter', 'Algorithm', 'register', 'algorithms', 'algorithm', 'validate_parameters',
-           'Forecaster', 'check_complete', 'create', 'load_forecaster']
+           'Forecaster', 'forecast_panel', 'check_complete', 'create', 'load_forecaster']
 
 # %% ../../nbs/forecasters/0_base.ipynb #49d5da11
 import importlib
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -23,7 +25,7 @@ from ..panel import Frequency, Panel
 class Parameter:
     """One parameter of an algorithm: its type, default, allowed range or choices, and meaning.
 
-    `type` is one of `int, float, bool, str, list[int]`; a default of None means "chosen from the data". `meaning` is a
+    `type` is one of `int, float, bool, str, list[int], list[str]`; a default of None means "chosen from the data". `meaning` is a
     key of the translation table.
     """
 
@@ -38,8 +40,9 @@ class Parameter:
         """Whether `value` has the right type and lies in the range or among the choices."""
         if value is None:
             return self.default is None
-        if self.type == "list[int]":
-            return isinstance(value, (list, tuple)) and all(_is_int(v) and self._in_range(v) for v in value)
+        if self.type.startswith("list["):
+            item = _is_int if self.type == "list[int]" else lambda v: isinstance(v, str)
+            return isinstance(value, (list, tuple)) and all(item(v) and self._in_range(v) for v in value)
         kinds = {"int": _is_int, "float": _is_number, "bool": lambda v: isinstance(v, bool),
                  "str": lambda v: isinstance(v, str)}
         return kinds[self.type](value) and self._in_range(value)
@@ -93,12 +96,13 @@ def register(algorithm: Algorithm) -> Algorithm:
     return algorithm
 
 # %% ../../nbs/forecasters/0_base.ipynb #e6b5975f
-CATALOGUES = ("vur.forecasters.statistical", "vur.forecasters.regression", "vur.forecasters.ensemble")
+CATALOGUES = ("vur.forecasters.baselines", "vur.forecasters.statistical", "vur.forecasters.regression",
+              "vur.forecasters.ensemble")
 
 
 def algorithms() -> dict[str, Algorithm]:
     """Every algorithm by id, cheapest first."""
-    for module in CATALOGUES:
+    for module in filter(find_spec, CATALOGUES):
         importlib.import_module(module)
     return dict(sorted(REGISTRY.items(), key=lambda item: item[1].cost))
 
@@ -128,7 +132,8 @@ class Forecaster:
 
     Subclasses set `id` and implement `_fit(panel)`, `_predict(horizon, X_future)`, `_save(folder)`, `_load(folder)` and,
     where parameters can be kept while history moves on, `_update(panel)`. `fallbacks` lists the series that could not be
-    fitted (`unique_id, reason, used`). `features` is the feature specification of models that need one.
+    fitted (`unique_id, reason, used`). `features` is the feature specification of models that need one. A caller may set
+    `progress(done, total)` and `stop()`: long fits call them and raise `Stopped` (from `vur.forecasters.parallel`).
     """
 
     id: ClassVar[str] = ""
@@ -138,6 +143,8 @@ class Forecaster:
         self.features, self.seed, self.workers = features, seed, workers
         self.calibration: Any = None
         self.freq: Frequency | None = None
+        self.progress: Callable[[int, int], None] | None = None
+        self.stop: Callable[[], bool] | None = None
         self.fallbacks = pd.DataFrame({"unique_id": [], "reason": [], "used": []}, dtype=object)
 
     def fit(self, panel: Panel) -> "Forecaster":
@@ -170,6 +177,10 @@ class Forecaster:
     def _fit(self, panel: Panel) -> None:
         raise NotImplementedError
 
+    def _forecast(self, panel: Panel, horizon: int, X_future: pd.DataFrame | None) -> pd.DataFrame:
+        self._fit(panel)
+        return self._predict(horizon, X_future)
+
     def _update(self, panel: Panel) -> None:
         self.fit(panel)
 
@@ -192,6 +203,24 @@ class Forecaster:
         (folder / "forecaster.json").write_text(json.dumps(head, indent=1), encoding="utf-8")
         self._save(folder)
         return folder
+
+# %% ../../nbs/forecasters/0_base.ipynb #8bdb17cf
+def forecast_panel(model: Forecaster, panel: Panel, horizon: int, X_future: pd.DataFrame | None = None,
+                   progress: Callable[[int, int], None] | None = None,
+                   stop: Callable[[], bool] | None = None) -> pd.DataFrame:
+    """Fit `model` on `panel` and forecast `horizon` steps: `unique_id, ds, forecast`, the same as `fit` then `predict`.
+
+    `progress(done, total)` counts series, `stop()` is polled; raises `Stopped` when it is true.
+    """
+    check_complete(panel)
+    if horizon < 1:
+        raise VurError("forecasters.horizon", horizon=horizon)
+    model.freq, model.progress, model.stop = panel.freq, progress, stop
+    try:
+        frame = model._forecast(panel, horizon, X_future)
+    finally:
+        model.progress = model.stop = None
+    return frame.sort_values(["unique_id", "ds"], ignore_index=True)
 
 # %% ../../nbs/forecasters/0_base.ipynb #bbddf915
 def check_complete(panel: Panel) -> None:

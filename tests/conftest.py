@@ -1,0 +1,22 @@
+"""Shared fixtures: a data home of the tests' own, the sample files, one finished run."""
+
+import os
+import tempfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+DATA = ROOT / "data"
+
+# Set before any test imports vur.settings, which reads the environment once.
+os.environ["VUR_HOME"] = os.environ.get("VUR_TEST_HOME") or tempfile.mkdtemp(prefix="vur-test-home-")
+os.environ["VUR_LANGUAGE"] = "en"
+for name in ("VUR_TIME_BUDGET", "VUR_REPORTS", "VUR_SETTINGS", "VUR_LEVELS"):
+    os.environ.pop(name, None)
+
+
+@pytest.fixture(scope="session")
+def data_folder() -> Path:
+    """The folder of sample files."""
+    return DATA

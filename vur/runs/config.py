@@ -1,0 +1,148 @@
+"""The configuration of a run: one section a stage, read from and written to YAML."""
+
+import dataclasses
+import difflib
+from pathlib import Path
+from typing import Any, get_type_hints
+
+import yaml
+from pydantic import TypeAdapter, ValidationError
+
+from vur.errors import VurError
+from vur.settings import settings
+from vur.stages.features import FeatureSpec
+from vur.stages.model import ModelSpec
+from vur.stages.preprocess import PreprocessSpec
+from vur.stages.split import SplitSpec
+from vur.stages.upload import UploadOptions
+from vur.store.cache import digest
+
+DUPLICATES = ("refuse", "sum", "mean", "first", "last")
+
+
+@dataclasses.dataclass(frozen=True)
+class DataSpec:
+    """Which file, and which of its columns mean what; None and "auto" are inferred.
+
+    `fingerprint` is the SHA-256 of the source's bytes: with it a run finds the stored dataset when the file has gone.
+    """
+
+    path: str | None = None
+    fingerprint: str | None = None
+    date: str | None = None
+    target: str | None = None
+    series: tuple[str, ...] | None = None
+    freq: str | None = None
+    tz: str | None = None
+    roles: dict[str, str] = dataclasses.field(default_factory=dict)
+    duplicates: str = "refuse"
+    upload: UploadOptions = UploadOptions()
+
+    def __post_init__(self) -> None:
+        if self.duplicates not in DUPLICATES:
+            raise VurError("config.value", key="data.duplicates", value=self.duplicates, expected=" | ".join(DUPLICATES))
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainingSpec:
+    """How long to train, which interval levels to give, and the seed."""
+
+    time_budget: float | None = None
+    levels: tuple[int, ...] = (80, 95)
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.time_budget is not None and self.time_budget <= 0:
+            raise VurError("config.value", key="training.time_budget", value=self.time_budget, expected="seconds above 0")
+        if not self.levels or not all(0 < level < 100 for level in self.levels):
+            raise VurError("config.value", key="training.levels", value=self.levels, expected="percentages in 1..99")
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """Everything that decides a run. `name` and `language` change no number and are not part of `hash`."""
+
+    name: str | None = None
+    language: str = "en"
+    data: DataSpec = DataSpec()
+    split: SplitSpec = SplitSpec()
+    preprocess: PreprocessSpec = PreprocessSpec()
+    features: FeatureSpec = FeatureSpec()
+    model: ModelSpec = ModelSpec()
+    training: TrainingSpec = TrainingSpec()
+
+    def hash(self) -> str:
+        """SHA-256 of what can change a number: all but the names, the language and where the file lies."""
+        content = self.to_dict()
+        content["data"].pop("path")
+        content["data"].pop("fingerprint")
+        return digest({key: content[key] for key in content if key not in ("name", "language")})
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain lists, dicts and scalars."""
+        return _plain(dataclasses.asdict(self))
+
+    def to_yaml(self) -> str:
+        """The configuration as YAML that `Config.from_yaml` reads back equal."""
+        return yaml.safe_dump(self.to_dict(), sort_keys=False, allow_unicode=True)
+
+    @classmethod
+    def from_yaml(cls, path: Path | str) -> "Config":
+        """Read a YAML file; `VurError` names an unknown key, a wrong value or a syntax error with its line."""
+        path = Path(path)
+        try:
+            content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise VurError("config.no_file", path=path) from None
+        except (yaml.YAMLError, UnicodeDecodeError) as error:
+            raise VurError("config.syntax", path=path, reason=" ".join(str(error).split())) from None
+        return cls.from_dict(content or {})
+
+    @classmethod
+    def from_dict(cls, content: dict[str, Any]) -> "Config":
+        """Build from plain data; missing keys take their defaults."""
+        _check_keys(cls, content, "")
+        try:
+            return TypeAdapter(cls).validate_python(content)
+        except ValidationError as error:
+            first = error.errors()[0]
+            key = ".".join(str(part) for part in first["loc"])
+            raise VurError("config.value", key=key, value=first["input"], expected=first["msg"]) from None
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    return value
+
+
+def _check_keys(kind: type, content: Any, prefix: str) -> None:
+    if not isinstance(content, dict):
+        raise VurError("config.value", key=prefix.rstrip(".") or "-", value=content, expected="a mapping of keys")
+    hints = get_type_hints(kind)
+    for key, value in content.items():
+        if key not in hints:
+            near = difflib.get_close_matches(str(key), hints, n=1)
+            raise VurError("config.unknown", key=f"{prefix}{key}", known=", ".join(hints), near=near[0] if near else "-")
+        if dataclasses.is_dataclass(hints[key]):
+            _check_keys(hints[key], value, f"{prefix}{key}.")
+
+
+def default_config(**changes: Any) -> Config:
+    """The defaults with the user's settings (language, levels, time budget) and `changes` by section."""
+    chosen = settings()
+    base = Config(language=chosen.language, training=TrainingSpec(time_budget=chosen.time_budget, levels=chosen.levels))
+    return replace_sections(base, **changes)
+
+
+def replace_sections(config: Config, **changes: Any) -> Config:
+    """`config` with `section={key: value}` changes; values of None are left as they are."""
+    content = config.to_dict()
+    for section, values in changes.items():
+        if isinstance(values, dict):
+            content[section] = content[section] | {key: value for key, value in values.items() if value is not None}
+        elif values is not None:
+            content[section] = values
+    return Config.from_dict(content)

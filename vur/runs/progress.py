@@ -1,0 +1,76 @@
+"""Progress of a run: events appended to a file by the one who works, followed by whoever watches."""
+
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from vur.text import translate
+
+# Share of a run's time that each stage takes, roughly; training is scaled by its own fraction.
+WEIGHTS = {"upload": 3, "panel": 2, "audit": 2, "preview": 1, "split": 1, "preprocess": 1, "features": 1, "model": 1,
+           "training": 78, "forecast": 4, "save": 2, "report": 4}
+STAGES = tuple(WEIGHTS)
+
+
+def overall(stage: str, fraction: float) -> float:
+    """Fraction of the whole run that is done when `stage` is at `fraction`."""
+    before = sum(WEIGHTS[name] for name in STAGES[:STAGES.index(stage)])
+    return (before + WEIGHTS[stage] * min(max(fraction, 0.0), 1.0)) / sum(WEIGHTS.values())
+
+
+class ProgressLog:
+    """Appends events to `path` as JSON lines and passes them to `watcher`; the clock is only here, never in a stage."""
+
+    def __init__(self, path: Path, watcher: Callable[[dict], None] | None = None):
+        self.path, self.watcher, self.started = path, watcher, time.monotonic()
+
+    def emit(self, stage: str, fraction: float, message: str = "", **data: Any) -> None:
+        """Record that `stage` is at `fraction` in [0, 1]; `message` is a translation key filled from `data`."""
+        done = overall(stage, fraction)
+        elapsed = time.monotonic() - self.started
+        event = {"stage": stage, "fraction": round(fraction, 4), "percent": round(100 * done, 1), "elapsed": round(elapsed, 2),
+                 "eta": round(elapsed * (1 - done) / done, 1) if done > 0.03 and elapsed > 1 else None,
+                 "message": message, "data": data}
+        with self.path.open("a", encoding="utf-8") as handle:
+            handle.write(json.dumps(event, default=str) + "\n")
+        if self.watcher:
+            self.watcher(event)
+
+
+class Follower:
+    """Reads the events that another process appends."""
+
+    def __init__(self, path: Path):
+        self.path, self.offset = path, 0
+
+    def new_events(self) -> list[dict]:
+        """Events since the last call; an unfinished last line waits."""
+        if not self.path.is_file():
+            return []
+        with self.path.open("rb") as handle:
+            handle.seek(self.offset)
+            text = handle.read()
+        whole = text[:text.rfind(b"\n") + 1]
+        self.offset += len(whole)
+        return [json.loads(line) for line in whole.splitlines()]
+
+
+class ConsoleProgress:
+    """Prints one line for each new stage and for each step worth telling, never the same line twice."""
+
+    def __init__(self, write: Callable[[str], None], language: str):
+        self.write, self.language, self.last, self.best = write, language, "", ""
+
+    def __call__(self, event: dict) -> None:
+        stage = translate(f"stage.{event['stage']}", self.language)
+        text = translate(event["message"], self.language, **event["data"]) if event["message"] else ""
+        if best := event["data"].get("best"):
+            self.best = translate("cli.best", self.language, **best)
+        eta = translate("cli.eta", self.language, seconds=f"{event['eta']:.0f}") if event["eta"] is not None else ""
+        line = f"{stage:<16} {text}"
+        if line != self.last:
+            self.last = line
+            extras = " · ".join(part for part in (text, self.best, eta) if part)
+            self.write(f"{event['percent']:5.1f}%  {stage:<16} {extras}".rstrip())

@@ -1,0 +1,104 @@
+"""Numbers, dates and counts the way a reader of each language writes them."""
+
+import math
+from collections.abc import Iterable
+
+import pandas as pd
+
+from vur.panel import Frequency
+from vur.text import translate
+
+_MARKS = {"en": (",", "."), "pt-BR": (".", ",")}
+_UNITS = {"Y": "year", "A": "year", "Q": "quarter", "M": "month", "W": "week", "D": "day", "B": "business_day",
+          "C": "business_day", "h": "hour", "H": "hour", "min": "minute", "T": "minute", "s": "second", "S": "second"}
+
+
+def number(value: object, language: str, digits: int | None = None) -> str:
+    """`1234.56` as `1,234.56` or `1.234,56`; a dash where there is no number. `digits` None keeps about four figures."""
+    if value is None or pd.isna(value):
+        return "–"
+    if math.isinf(value):
+        return "∞" if value > 0 else "−∞"
+    thousands, decimal = _MARKS[language]
+    text = f"{abs(value):,.{digits_for([value]) if digits is None else digits}f}"
+    minus = "−" if value < 0 and any(c in "123456789" for c in text) else ""
+    return minus + text.translate(str.maketrans({",": thousands, ".": decimal}))
+
+
+def digits_for(values: Iterable[float], integer: bool = False) -> int:
+    """Decimals that give the typical size of `values` about four figures; none for whole-number data."""
+    size = pd.Series(list(values), dtype=float).abs()
+    size = size[size.between(0, math.inf, inclusive="neither")].median()
+    if integer or pd.isna(size) or size >= 1000:
+        return 0
+    return 1 if size >= 100 else 2 if size >= 1 else min(2 - math.floor(math.log10(size)), 8)
+
+
+def percent(share: float | None, language: str, digits: int = 1) -> str:
+    """A share as a percentage: 0.123 as `12.3%` or `12,3%`."""
+    if share is None or pd.isna(share):
+        return "–"
+    return number(100 * share, language, digits) + ("" if math.isinf(share) else "%")
+
+
+def unit(freq: Frequency) -> tuple[str, int]:
+    """The calendar unit of one step and how many of them it spans: `("month", 1)`, `("minute", 15)`, `("step", 1)`."""
+    if freq.is_integer:
+        return "step", 1
+    name = freq.alias.split("-")[0]
+    count = "".join(c for c in name if c.isdigit())
+    base = name[len(count):]
+    for code, word in (("min", "minute"), ("BM", "month"), ("BQ", "quarter"), ("BY", "year"), ("SM", "step")):
+        if base.startswith(code):
+            return word, int(count or 1)
+    return _UNITS.get(base, _UNITS.get(base[:1], "step")), int(count or 1)
+
+
+def steps(count: int, freq: Frequency, language: str) -> str:
+    """`12` steps of a monthly panel as `12 months` or `12 meses`."""
+    word, span = unit(freq)
+    one, many = translate(f"report.unit.{word}", language).split("|")
+    return f"{number(count * span, language, 0)} {one if count * span == 1 else many}"
+
+
+def stamp(value: object, freq: Frequency, language: str) -> str:
+    """A stamp as a reader says it: `March 2010`, `31/12/2010`, `31 Dec 2010, 14:30`, `17`."""
+    if value is None or pd.isna(value):
+        return "–"
+    if freq.is_integer or not hasattr(value, "year"):
+        return str(value)
+    word, _ = unit(freq)
+    if word == "year":
+        return str(value.year)
+    if word == "quarter":
+        return translate("report.date.quarter", language, quarter=(value.month + 2) // 3, year=value.year)
+    month = translate("report.date.months", language).split()[value.month - 1]
+    if word == "month":
+        return translate("report.date.month", language, month=month, year=value.year)
+    day = day_text(value, language)
+    return f"{day}, {value:%H:%M}" if word in ("hour", "minute", "second") else day
+
+
+def day_text(value: pd.Timestamp, language: str) -> str:
+    """A day: `31/12/2010` or `31 Dec 2010`."""
+    if language == "pt-BR":
+        return f"{value:%d/%m/%Y}"
+    return f"{value.day} {translate('report.date.months', language).split()[value.month - 1][:3]} {value.year}"
+
+
+def algorithm_name(id: str, language: str) -> str:
+    """The name of an algorithm as a reader knows it; an unknown id stays as it is."""
+    try:
+        return translate(f"report.algorithm.{id}", language)
+    except KeyError:
+        return str(id)
+
+
+def listing(items: Iterable[object], language: str, most: int = 6) -> str:
+    """`a, b and c`; beyond `most` items, `a, b and 7 others`."""
+    names = [str(item) for item in items]
+    if len(names) > most:
+        others = translate("report.others", language, count=number(len(names) - most + 1, language, 0))
+        names = names[:most - 1] + [others]
+    joint = translate("report.and", language)
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} {joint} {names[-1]}" if names else ""
