@@ -50,7 +50,7 @@ class Frequency:
         return [int(v) for v in later] if self.is_integer else list(pd.DatetimeIndex(later))
 
     def describe(self, language: str = DEFAULT_LANGUAGE) -> str:
-        """The frequency in words: `monthly, on the first day (MS)`."""
+        """The frequency in words: `monthly on the first day (MS)`."""
         return describe_alias(self.alias, language)
 
 # %% ../nbs/01_frequency.ipynb #ef151e62
@@ -238,8 +238,7 @@ def _month_positions(days: np.ndarray, codes: np.ndarray, s: Spacing) -> tuple[n
 
 
 def _cell(month: np.ndarray, phase: np.ndarray, s: Spacing) -> np.ndarray:
-    return -((phase - month) // s.size) if not s.end and s.size < 0 else \
-        (month - phase + (s.size - 1 if s.end else 0)) // s.size
+    return (month - phase + (s.size - 1 if s.end else 0)) // s.size
 
 
 def _month_stamps(position: np.ndarray, phase: np.ndarray, s: Spacing) -> np.ndarray:
@@ -277,9 +276,7 @@ def describe_alias(alias: str, language: str = DEFAULT_LANGUAGE) -> str:
     s = spacing(alias)
     unit = re.sub(r"^\d+", "", alias).split("-")[0] if s.kind != "integer" else "integer"
     count = int(re.match(r"\d*", alias)[0] or 1)
-    name = translate(f"frequency.unit.{unit}", language)
+    name = translate(f"frequency.{'units' if count > 1 else 'unit'}.{unit}", language, count=count)
     if s.kind == "tick" and s.anchor is not None:
-        weekday = translate(f"frequency.weekday.{alias[-3:]}", language)
-        name = translate("frequency.on_weekday", language, unit=name, weekday=weekday)
-    several = translate("frequency.every", language, count=count, unit=name) if count > 1 else name
-    return f"{several} ({alias})"
+        name = f"{name}, {translate(f'frequency.weekday.{alias[-3:]}', language)}"
+    return f"{name} ({alias})"

@@ -134,7 +134,8 @@ class SplitPlan:
 
     def describe(self, language: str = DEFAULT_LANGUAGE) -> list[str]:
         """The notes as sentences."""
-        return [translate(f"split.note.{note['key']}", language, **note["data"]) for note in self.notes]
+        return [translate(f"split.note.{note['key']}", language, part=_part(note["data"], language), **note["data"])
+                for note in self.notes]
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-able form."""
@@ -149,6 +150,12 @@ class SplitPlan:
         test = Fold.from_dict(data["test"]) if data["test"] else None
         return cls(data["horizon"], folds, test, SplitSpec(**data["spec"]), tuple(data["notes"]), data["alignment"],
                    data["gap"], data["max_train"])
+
+
+def _part(data: dict[str, Any], language: str) -> str:
+    """What a note's fold is called: number 0 is the test."""
+    number = data.get("number", 0)
+    return translate("split.part.fold" if number else "split.part.test", language, number=number)
 
 # %% ../../nbs/stages/3_folds.ipynb #3a2d2c8d
 def series_bounds(ids: pd.Series) -> tuple[np.ndarray, np.ndarray]:

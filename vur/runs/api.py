@@ -1,0 +1,154 @@
+"""`vur.run` and its companions: start a run, rerun it, forecast from a saved model."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from vur.errors import VurError
+from vur.runs.config import Config, default_config, replace_sections
+from vur.runs.dataset import keep_frame
+from vur.runs.execute import execute_in_process, execute_notebook
+from vur.runs.identity import file_fingerprint, find_run, next_attempt, run_hash
+from vur.runs.pipeline import CONFIG
+from vur.runs.result import RunResult
+from vur.settings import settings
+from vur.store.home import write_text
+
+PANEL_COLUMNS = {"unique_id", "ds", "y"}
+
+
+def run(
+    source: pd.DataFrame | str | Path | None = None, *, date: str | None = None, target: str | None = None,
+    series: str | Sequence[str] | None = None, horizon: int | None = None, freq: str | None = None,
+    algorithms: str | Sequence[str] | None = None, time_budget: float | None = None, country: str | None = None,
+    state: str | None = None, folds: int | None = None, levels: Sequence[int] | None = None, seed: int | None = None,
+    roles: dict[str, str] | None = None, duplicates: str | None = None, name: str | None = None, language: str | None = None,
+    config: Config | str | Path | None = None, out: str | Path | None = None, notebook: bool = True, fresh: bool = False,
+    watcher: Callable[[dict], None] | None = None,
+) -> RunResult:
+    """Audit the data, compare forecasters on the same folds, keep the best, write notebook, report and forecast.
+
+    `source` is a file (CSV, TSV, gzip, zip, Parquet, Excel) or a data frame; everything not given is inferred. `config`
+    (a `Config` or a pipeline.yaml) is the base that the other arguments override. `notebook=False` runs in this process,
+    without papermill. `fresh=True` ignores stage outputs of earlier runs. `watcher` receives progress events. Raises
+    `VurError` with cause and remedy.
+    """
+    base = default_config() if config is None else config if isinstance(config, Config) else _config_file(Path(config))
+    if isinstance(source, pd.DataFrame) and PANEL_COLUMNS <= set(source.columns):
+        date, target, series = date or "ds", target or "y", series or "unique_id"
+    path = _source_path(source)
+    chosen = replace_sections(
+        base, name=name, language=language,
+        data={"path": path, "date": date, "target": target, "series": _many(series), "freq": freq, "roles": roles, "duplicates": duplicates},
+        split={"horizon": horizon, "folds": folds}, features={"country": country, "state": state},
+        model={"algorithms": _algorithms(algorithms)}, training={"time_budget": time_budget, "levels": levels, "seed": seed})
+    if path is not None:
+        chosen = replace_sections(chosen, data=chosen.to_dict()["data"] | {"fingerprint": None})
+        chosen = Config.from_dict(chosen.to_dict() | {"data": chosen.to_dict()["data"] | {"fingerprint": None}})
+    folder = prepare(chosen, Path(out) if out else settings().reports)
+    (execute_notebook if notebook else execute_in_process)(folder, watcher, fresh=fresh)
+    return RunResult(folder)
+
+
+def _source_path(source: pd.DataFrame | str | Path | None) -> str | None:
+    if source is None:
+        return None
+    return str(keep_frame(source) if isinstance(source, pd.DataFrame) else Path(source).expanduser().absolute())
+
+
+def _many(names: str | Sequence[str] | None) -> list[str] | None:
+    return [names] if isinstance(names, str) else None if names is None else list(names)
+
+
+def _algorithms(given: str | Sequence[str] | None) -> str | list[str] | None:
+    if given is None:
+        return None
+    names = given.split(",") if isinstance(given, str) else list(given)
+    names = [name.strip() for name in names if name.strip()]
+    return names[0] if names in (["auto"], ["fast"]) else names
+
+
+def _config_file(path: Path) -> Config:
+    """A configuration whose relative data path counts from the file's own folder, or from here if it lies there."""
+    config = Config.from_yaml(path)
+    data = config.data.path
+    if data and not Path(data).is_absolute() and not Path(data).is_file():
+        return replace_sections(config, data={"path": str(path.absolute().parent / data)})
+    return config
+
+
+def prepare(config: Config, reports: Path) -> Path:
+    """Make the folder of a new run and write its configuration there; `VurError` when the data cannot be found."""
+    data = config.data
+    if data.path is None and data.fingerprint is None:
+        raise VurError("runs.no_source")
+    path = Path(data.path) if data.path else None
+    if path is not None and not path.is_file() and data.fingerprint is None:
+        raise VurError("runs.no_file", path=path)
+    fingerprint = file_fingerprint(path) if path and path.is_file() and not data.fingerprint else data.fingerprint
+    reports = reports.expanduser().absolute()
+    folder = reports / next_attempt(reports, run_hash(fingerprint, config.hash()))
+    write_text(folder / CONFIG, config.to_yaml())
+    return folder
+
+
+def resume(run_id: str | Path, *, out: str | Path | None = None, watcher: Callable[[dict], None] | None = None,
+           notebook: bool = True) -> RunResult:
+    """Go on with a run that failed or was interrupted: a new attempt that takes every finished stage from the cache."""
+    old = find_run(run_id, Path(out) if out else settings().reports)
+    folder = prepare(Config.from_yaml(old / CONFIG), old.parent)
+    (execute_notebook if notebook else execute_in_process)(folder, watcher)
+    return RunResult(folder)
+
+
+def reproduce(run_id: str | Path, *, out: str | Path | None = None, watcher: Callable[[dict], None] | None = None) -> dict[str, Any]:
+    """Run again from the stored data without any cache, and compare the forecasts digit by digit.
+
+    The algorithms are those that the run completed, and the time budget is lifted, so that a slower machine compares
+    the same. Returns `equal, rows, first (row, column, old, new) or None, versions {library: [then, now]}, folder`.
+    """
+    import tempfile
+
+    old = RunResult(find_run(run_id, Path(out) if out else settings().reports))
+    if old.record.get("status") not in ("finished", "stopped"):
+        raise VurError("runs.unfinished", run=old.id, status=old.record.get("status"), what="forecast.csv")
+    config = replace_sections(old.config, model={"algorithms": old.record["completed"]})
+    content = config.to_dict()
+    content["training"]["time_budget"] = None
+    content["data"]["fingerprint"] = old.record["fingerprint"]
+    with tempfile.TemporaryDirectory(prefix="vur-reproduce-") as scratch:
+        folder = prepare(Config.from_dict(content), Path(scratch))
+        execute_in_process(folder, watcher, fresh=True)
+        comparison = compare_tables(old.folder / "forecast.csv", folder / "forecast.csv")
+        new = RunResult(folder).record["versions"]
+    then = old.record["versions"]
+    versions = {name: [then.get(name), new.get(name)] for name in sorted(then.keys() | new) if then.get(name) != new.get(name)}
+    return comparison | {"versions": versions, "run": old.id}
+
+
+def compare_tables(old: Path, new: Path) -> dict[str, Any]:
+    """Compare two CSV files cell by cell as text: `equal, rows, first difference`."""
+    before, after = (pd.read_csv(path, dtype=str, keep_default_na=False) for path in (old, new))
+    if before.shape != after.shape or list(before.columns) != list(after.columns):
+        return {"equal": False, "rows": len(after), "first": {"rows": [len(before), len(after)]}}
+    different = (before.to_numpy() != after.to_numpy())
+    if not different.any():
+        return {"equal": True, "rows": len(after), "first": None}
+    row, column = (int(place) for place in zip(*different.nonzero(), strict=True).__next__())
+    return {"equal": False, "rows": len(after), "first": {
+        "row": row + 1, "column": before.columns[column], "old": before.iat[row, column], "new": after.iat[row, column]}}
+
+
+def render_again(run_id: str | Path, language: str, *, out: str | Path | None = None) -> Path:
+    """Write the report of a finished run again in `language`, from stage outputs in the cache."""
+    from vur.runs.pipeline import Run
+
+    folder = find_run(run_id, Path(out) if out else settings().reports)
+    config = Config.from_yaml(folder / CONFIG)
+    write_text(folder / CONFIG, replace_sections(config, language=language).to_yaml())
+    again = Run(folder)
+    path = again.report
+    again.finish()
+    return path

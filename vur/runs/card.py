@@ -1,0 +1,40 @@
+"""The model card that lies beside every saved model."""
+
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+if TYPE_CHECKING:
+    from vur.runs.pipeline import Run
+
+COLUMNS = ("rank", "algorithm", "mase", "mae", "rmse", "smape", "skill", "coverage-80", "coverage-95")
+
+
+def model_card(run: "Run", forecast: pd.DataFrame, metadata: dict[str, Any]) -> str:
+    """Markdown: what the model is, what it was trained on, how well it did, its limits and how to call it."""
+    config, board = run.config, run.training.leaderboard
+    ends = run.panel.frame.groupby("unique_id", observed=True)["ds"].max()
+    table = board[[name for name in COLUMNS if name in board]].head(10).to_string(index=False, float_format="{:.4g}".format)
+    return f"""# Model {config.name}
+
+- algorithm: {run.training.winner}; run: {run.id}; data fingerprint: {run.upload.fingerprint}
+- target: {config.data.target}; date: {config.data.date}; series: {len(run.panel.ids)} ({", ".join(run.panel.ids[:8])}{"…" if len(run.panel.ids) > 8 else ""})
+- frequency: {run.panel.freq.alias}; horizon: {run.plan.horizon}; data end: {ends.max()}
+- folds: {len(run.plan.folds)}; seed: {config.training.seed}; VUR {metadata["vur"]}
+
+## Scores on the folds
+
+```
+{table}
+```
+
+## Use
+
+    vur forecast {config.name} --horizon {run.plan.horizon} --out forecast.csv
+
+## Limits
+
+Forecasts assume that the coming steps behave as the folds did. Intervals are calibrated on {len(run.plan.folds)} folds of
+{run.plan.horizon} steps; beyond {run.plan.horizon} steps their width is extrapolated. First forecast stamp: {forecast["ds"].min()}.
+"""
+

@@ -1,0 +1,125 @@
+"""The source of a run as a stored dataset: uploaded once per content, found again by its fingerprint."""
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from vur.errors import VurError
+from vur.insight.audit import Finding, audit_frame
+from vur.panel import Panel, make_panel
+from vur.runs.config import DataSpec
+from vur.runs.identity import file_fingerprint, frame_fingerprint
+from vur.settings import settings
+from vur.stages.upload import Upload, UploadOptions, upload, upload_frame
+from vur.store.cache import StageCache, code_version, digest
+from vur.store.home import folder, new_folder, write_text
+
+HEAD = "upload.json"
+FRAME = "frame.parquet"
+# Types of uploaded columns that can be covariates; texts and ids cannot.
+COVARIATE_TYPES = ("numeric", "boolean", "categorical")
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """An uploaded source: where it came from, its fingerprint and its Parquet version."""
+
+    upload: Upload
+    fingerprint: str
+    path: str | None
+    source: str
+
+    def chosen(self, spec: DataSpec) -> dict[str, Any]:
+        """Date, target and series columns: the user's where given, else the suggested ones."""
+        suggested, columns = self.upload.suggestions, [column.name for column in self.upload.columns]
+        date, target = spec.date or suggested.date, spec.target or suggested.target
+        for value, code in ((date, "runs.no_date"), (target, "runs.no_target")):
+            if value is None:
+                raise VurError(code, columns=", ".join(columns))
+        series = spec.series if spec.series is not None else tuple(suggested.series)
+        roles = {date: "date", target: "target"} | dict.fromkeys(series, "series")
+        for name, role in roles.items():
+            if name not in columns:
+                raise VurError("panel.column_missing", column=name, columns=", ".join(columns), role=role)
+        return {"date": date, "target": target, "series": tuple(name for name in series if name not in (date, target))}
+
+    def frame(self, spec: DataSpec) -> pd.DataFrame:
+        """The columns that the run uses, as uploaded: date, target, series and possible covariates."""
+        chosen = self.chosen(spec)
+        named = [chosen["date"], chosen["target"], *chosen["series"]]
+        kinds = {column.name: column.type for column in self.upload.columns}
+        covariates = [name for name, kind in kinds.items() if name not in named and spec.roles.get(name) != "exclude"
+                      and (kind in COVARIATE_TYPES or name in spec.roles)]
+        return pd.read_parquet(self.upload.parquet, columns=named + covariates)
+
+    def raw_findings(self, spec: DataSpec) -> list[Finding]:
+        """What the audit says of the rows as uploaded, before a panel is made of them."""
+        chosen = self.chosen(spec)
+        return audit_frame(self.frame(spec), date=chosen["date"], target=chosen["target"], series=chosen["series"],
+                           rejects=self.upload.rejects if self.upload.rejected else None)
+
+    def panel(self, spec: DataSpec) -> Panel:
+        """The panel of these rows; `VurError` on what cannot be a panel, such as duplicate stamps."""
+        chosen = self.chosen(spec)
+        roles = {name: role for name, role in spec.roles.items() if role != "exclude"}
+        return make_panel(self.frame(spec), **chosen, freq=spec.freq, roles=roles or None, tz=spec.tz, duplicates=spec.duplicates)
+
+
+def dataset_of(spec: DataSpec, cache: StageCache, progress: Callable[..., None] | None = None) -> tuple[Dataset, bool]:
+    """The dataset of `spec`, and whether it was stored before.
+
+    Reads `spec.path`; where the file has gone or changed, the stored version of `spec.fingerprint` serves.
+    """
+    path = Path(spec.path) if spec.path else None
+    if path is None and spec.fingerprint is None:
+        raise VurError("runs.no_source")
+    present = path is not None and path.is_file()
+    fingerprint = _fingerprint(path) if present else spec.fingerprint
+    if fingerprint is None:
+        raise VurError("runs.no_file", path=path)
+    if spec.fingerprint and fingerprint != spec.fingerprint:
+        present, fingerprint = False, spec.fingerprint
+    options = _options(spec.upload)
+    target = folder("datasets", f"{fingerprint[:16]}-{digest(asdict(options), code_version())[:8]}")
+    cached = (target / HEAD).is_file()
+    if not cached:
+        if not present:
+            raise VurError("runs.data_gone", fingerprint=fingerprint[:16], path=path)
+        _store(path, target, options, progress)
+    head = json.loads((target / HEAD).read_text(encoding="utf-8"))
+    stored = Upload.from_dict(head["upload"] | {"parquet": str(target / head["parquet"]), "rejects": str(target / head["rejects"])})
+    return Dataset(stored, fingerprint, str(path) if path else None, head["source"]), cached
+
+
+def _options(options: UploadOptions) -> UploadOptions:
+    from dataclasses import replace
+
+    return options if options.max_unpacked_bytes else replace(options, max_unpacked_bytes=settings().max_unpacked_bytes)
+
+
+def _fingerprint(path: Path) -> str:
+    return path.parent.name.removeprefix("frame-") if path.name == FRAME else file_fingerprint(path)
+
+
+def _store(path: Path, target: Path, options: UploadOptions, progress: Callable[..., None] | None) -> None:
+    with new_folder(target) as draft:
+        result = upload_frame(pd.read_parquet(path), draft) if path.name == FRAME else upload(path, draft, options, progress)
+        source = "data frame" if path.name == FRAME else path.name
+        head = {"upload": result.to_dict(), "parquet": result.parquet.name, "rejects": result.rejects.name, "source": source}
+        write_text(draft / HEAD, json.dumps(head, ensure_ascii=False, indent=1, default=str))
+
+
+def keep_frame(frame: pd.DataFrame) -> Path:
+    """Write a frame given in memory into the data home and return its path; equal frames share one file."""
+    if not isinstance(frame.index, pd.RangeIndex):
+        frame = frame.reset_index()
+    frame = frame.reset_index(drop=True)
+    target = folder("datasets", f"frame-{frame_fingerprint(frame)}")
+    if not target.is_dir():
+        with new_folder(target) as draft:
+            frame.to_parquet(draft / FRAME, index=False)
+    return target / FRAME

@@ -1,0 +1,131 @@
+"""Run a pipeline headlessly: papermill executes the training notebook in a kernel while progress is told."""
+
+import os
+import signal
+import threading
+from collections.abc import Callable
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from vur.errors import VurError
+from vur.runs.kernel import PARENT
+from vur.runs.pipeline import NOTEBOOK, RECORD, Run
+from vur.runs.progress import Follower
+from vur.store.home import folder
+
+POLL_SECONDS = 0.2
+
+
+def training_notebook() -> Path:
+    """The parameterised training notebook, from the checkout or from the installed package."""
+    checkout = Path(__file__).parents[2] / "nbs" / "runs" / NOTEBOOK
+    return checkout if checkout.is_file() else Path(str(files("vur.notebooks") / NOTEBOOK))
+
+
+def execute_in_process(target: Path, watcher: Callable[[dict], None] | None, *, fresh: bool = False) -> dict[str, Any]:
+    """All stages in this process; returns the run's record."""
+    return Run(target, watcher=watcher, fresh=fresh).all()
+
+
+def execute_notebook(target: Path, watcher: Callable[[dict], None] | None, *, fresh: bool = False) -> dict[str, Any]:
+    """papermill executes the training notebook into `target`; returns the run's record.
+
+    The first Ctrl-C asks the training to end with what is done, the second ends the kernel. Raises `VurError` with the
+    failing stage's cause and remedy.
+    """
+    state = folder("runs", target.name)
+    state.mkdir(parents=True, exist_ok=True)
+    for name in ("stop", "progress.jsonl"):
+        (state / name).unlink(missing_ok=True)
+    job = _PapermillJob(target, fresh)
+    _watch(job, Follower(state / "progress.jsonl"), watcher, state / "stop")
+    return outcome(target, job.error)
+
+
+class _PapermillJob(threading.Thread):
+    """papermill in a thread: the main thread stays free to tell progress and to take Ctrl-C."""
+
+    def __init__(self, target: Path, fresh: bool):
+        super().__init__(daemon=True, name="papermill")
+        self.target, self.fresh, self.error, self.manager = target, fresh, None, None
+
+    def run(self) -> None:
+        import logging
+
+        import papermill
+        from jupyter_client import AsyncKernelManager
+
+        logging.getLogger("papermill").setLevel(logging.ERROR)
+        self.manager = AsyncKernelManager(kernel_name="python3")
+        os.environ[PARENT] = str(os.getpid())
+        draft = self.target / f".{NOTEBOOK}"
+        try:
+            papermill.execute_notebook(
+                str(training_notebook()), str(draft), {"config": "pipeline.yaml", "fresh": self.fresh}, kernel_name="python3",
+                cwd=str(self.target), progress_bar=False, log_output=False, km=self.manager)
+        except BaseException as error:  # noqa: B036 - handed to the main thread, which raises it
+            self.error = error
+        if draft.is_file():
+            os.replace(draft, self.target / NOTEBOOK)
+
+    def kill(self) -> None:
+        """End the kernel and everything it started."""
+        provisioner = getattr(self.manager, "provisioner", None)
+        if provisioner is not None and provisioner.pid:
+            os.killpg(os.getpgid(provisioner.pid), signal.SIGKILL)
+
+
+def _watch(job: _PapermillJob, follower: Follower, watcher: Callable[[dict], None] | None, stop: Path) -> None:
+    tell = watcher or (lambda event: None)
+    job.start()
+    while job.is_alive():
+        try:
+            for event in follower.new_events():
+                tell(event)
+            job.join(POLL_SECONDS)
+        except KeyboardInterrupt:
+            if stop.exists():
+                job.kill()
+                job.join(10)
+                raise
+            stop.touch()
+            tell({"stage": "training", "fraction": 0.0, "percent": 0.0, "elapsed": 0.0, "eta": None, "message": "cli.stopping", "data": {}})
+    for event in follower.new_events():
+        tell(event)
+
+
+def outcome(target: Path, error: BaseException | None) -> dict[str, Any]:
+    """The record of a finished run, or the `VurError` that ended it."""
+    import json
+
+    path = target / RECORD
+    record = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    if error is None and record.get("status") in ("finished", "stopped"):
+        return record
+    failure = record.get("failure")
+    if failure is None:
+        stages = list(record.get("stages", {}))
+        code, data = ("runs.kernel", {"run": target.name}) if "died" in str(error).lower() else (
+            "runs.crashed", {"kind": type(error).__name__, "reason": " ".join(str(error).split())[-300:], "notebook": NOTEBOOK, "run": target.name})
+        raise VurError(code, stage=stages[-1] if stages else "upload", **data) from error
+    raise RunFailed(failure) from error
+
+
+class RunFailed(VurError):
+    """A stage of a run failed; cause and remedy are those that the stage gave."""
+
+    def __init__(self, failure: dict[str, Any]):
+        self.failure = failure
+        super().__init__(failure["code"], stage=failure["stage"])
+
+    def cause(self, language: str = "") -> str:
+        return self.failure["cause"]
+
+    def remedy(self, language: str = "") -> str:
+        return self.failure["remedy"]
+
+    def __reduce__(self):
+        return RunFailed, (self.failure,)
+
+

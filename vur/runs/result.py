@@ -1,0 +1,106 @@
+"""What a run leaves behind, read from its folder: the same for a notebook run, an in-process run and last year's run."""
+
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from vur.errors import VurError
+from vur.runs.config import Config
+from vur.runs.pipeline import CONFIG, NOTEBOOK, RECORD
+
+if TYPE_CHECKING:
+    from plotly.graph_objects import Figure
+
+    from vur.panel import Panel
+    from vur.stages.model import Pipeline
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """A run's results by name: `leaderboard, forecast, audit, model, report, config, record` and `plot()`."""
+
+    folder: Path
+
+    @property
+    def id(self) -> str:
+        """The run id: hash of data, configuration and code, and the attempt number."""
+        return self.folder.name
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """`run.json`: fingerprint, hashes, versions, seed, durations, status."""
+        return json.loads((self.folder / RECORD).read_text(encoding="utf-8"))
+
+    @property
+    def config(self) -> Config:
+        """The configuration with everything inferred written out; `config.to_yaml()` exports it."""
+        return Config.from_yaml(self.folder / CONFIG)
+
+    def _table(self, name: str) -> pd.DataFrame:
+        path = self.folder / name
+        if not path.is_file():
+            raise VurError("runs.unfinished", run=self.id, status=self.record.get("status"), what=name)
+        return pd.read_csv(path, dtype={"unique_id": str})
+
+    @cached_property
+    def leaderboard(self) -> pd.DataFrame:
+        """Algorithms by rank with their metrics over the folds."""
+        return self._table("leaderboard.csv")
+
+    @cached_property
+    def forecast(self) -> pd.DataFrame:
+        """`unique_id, ds, forecast, lo-80, hi-80, lo-95, hi-95` for the coming steps."""
+        frame = self._table("forecast.csv")
+        return frame if pd.api.types.is_integer_dtype(frame["ds"]) else frame.assign(ds=pd.to_datetime(frame["ds"]))
+
+    @cached_property
+    def audit(self) -> pd.DataFrame:
+        """Findings on the data: code, severity, series, count, message, repair."""
+        return self._table("audit.csv")
+
+    @property
+    def report(self) -> Path:
+        """Path of the page for managers."""
+        return self.folder / "report.html"
+
+    @property
+    def notebook(self) -> Path:
+        """Path of the executed notebook (absent for runs in process)."""
+        return self.folder / NOTEBOOK
+
+    @property
+    def model_tag(self) -> str:
+        """Exact tag in the model store."""
+        return self.record["model"]
+
+    @cached_property
+    def model(self) -> "Pipeline":
+        """The fitted winner, loaded from the model store: `r.model.predict(horizon, levels=(80, 95))`."""
+        from vur.stages.model import load_pipeline
+        from vur.store.models import model_folder
+
+        return load_pipeline(model_folder(self.model_tag))
+
+    @cached_property
+    def panel(self) -> "Panel":
+        """The panel that was trained on, from the stored dataset."""
+        from vur.panel import complete
+        from vur.runs.dataset import dataset_of
+        from vur.store.cache import StageCache
+
+        data = self.config.data
+        return complete(dataset_of(data, StageCache())[0].panel(data))
+
+    def plot(self, series: str | None = None) -> "Figure":
+        """History and forecast with intervals, as an interactive figure; `series` picks one."""
+        from vur.runs.plots import forecast_figure
+
+        return forecast_figure(self.panel.frame[["unique_id", "ds", "y"]], self.forecast, self.config.language, series=series)
+
+    def __repr__(self) -> str:
+        record = self.record
+        return f"RunResult({self.id}, {record.get('status')}, winner={record.get('winner')}, folder={str(self.folder)!r})"
