@@ -104,3 +104,8 @@ def test_samples_are_what_the_script_makes(tmp_path: Path, monkeypatch: pytest.M
     made = {path.name: path.read_bytes() for path in tmp_path.glob("*.csv")}
     assert made == {path.name: path.read_bytes() for path in DATA.glob("*.csv")}
     assert set(made) <= set(re.findall(r"`([a-z0-9_]+\.csv)`", (DATA / "README.md").read_text(encoding="utf-8")))
+
+
+def test_readme_is_made_from_the_index_notebook() -> None:
+    done = subprocess.run([sys.executable, ROOT / "nbs" / "make_readme.py", "--check"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

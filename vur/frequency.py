@@ -216,12 +216,17 @@ def _locate_ticks(values: np.ndarray, codes: np.ndarray, s: Spacing) -> Cells:
     phase, share = _phase(residue, codes, s.size)
     if s.anchor is not None:
         phase = (phase // DAY + 3) // 7 * 7 * DAY + phase % DAY
-    angle = residue * (2 * np.pi / s.size)
-    centre = np.arctan2(np.bincount(codes, np.sin(angle)), np.bincount(codes, np.cos(angle))) / (2 * np.pi) % 1
-    nearest = (share >= 0.5) | (centre < 0.25) | (centre >= 0.75)
+    nearest = (share >= 0.5) | _around_border(residue, codes, s.size)
     shift = np.where(nearest, s.size // 2, 0)
     position = (values - base - phase[codes] + shift[codes]) // s.size
     return Cells(position, position * s.size + base + phase[codes])
+
+# %% ../nbs/01_frequency.ipynb #5faaa631
+def _around_border(residue: np.ndarray, codes: np.ndarray, size: int) -> np.ndarray:
+    """Per series: whether remainders crowd around 0, as jitter does; judged by their mean direction on a circle."""
+    turn = np.exp(2j * np.pi * residue / size)
+    mean = (np.bincount(codes, turn.real) + 1j * np.bincount(codes, turn.imag)) / np.bincount(codes)
+    return (np.abs(mean) > 0.7) & (mean.real > 0)
 
 # %% ../nbs/01_frequency.ipynb #851e01b2
 def _month_positions(days: np.ndarray, codes: np.ndarray, s: Spacing) -> tuple[np.ndarray, np.ndarray]:

@@ -223,8 +223,11 @@ def _fits(values: np.ndarray, codes: np.ndarray, bounds: np.ndarray, integers: b
         return [single(*block) for block in blocks]
     common = pd.Series(names).mode()[0]
     shared = _fit_all(values, codes, common)
-    return [fit if fit.unit_share >= 0.9 and fit.on_grid == 1 and not fit.collisions else single(*block)
-            for fit, block in zip(shared, blocks, strict=True)]
+    enough = np.full(len(blocks), 0.5)
+    if common == "D":
+        enough[np.bincount(codes, (values // DAY + 3) % 7 > 4) == 0] = 0.9
+    return [fit if fit.unit_share >= least and fit.on_grid == 1 and not fit.collisions else single(*block)
+            for fit, block, least in zip(shared, blocks, enough, strict=True)]
 
 
 def _fit_all(values: np.ndarray, codes: np.ndarray, alias: str) -> list[Fit]:

@@ -60,7 +60,7 @@ def slim(kind: str, model: dict[str, Any]) -> dict[str, Any]:
     if kind == "theta":
         kept["states"] = model["states"][-1:]
     if kind == "ces":
-        kept["states"] = model["states"][-max(model["m"], 1):]
+        kept["states"] = model["states"][model["n"]:model["n"] + model["m"]]
     if kind == "arima":
         kept["model"] = {name: model["model"][name] for name in ("phi", "theta", "delta", "Z", "a", "T", "h")}
     return canonical(kept)
@@ -75,8 +75,8 @@ def grow(kind: str, kept: Mapping[str, Any]) -> dict[str, Any]:
         model["states"] = np.vstack([np.zeros((kept["n"] - 1, kept["states"].shape[1])), kept["states"]])
         model["residuals"] = none
     if kind == "ces":
-        rows = kept["n"] + max(kept["m"], 1) - len(kept["states"])
-        model["states"] = np.vstack([np.zeros((rows, kept["states"].shape[1])), kept["states"]])
+        model["states"] = np.zeros((kept["n"] + 2 * kept["m"], kept["states"].shape[1]))
+        model["states"][kept["n"]:kept["n"] + kept["m"]] = kept["states"]
     if kind == "arima":
         size = len(kept["model"]["a"])
         model["model"] = {**kept["model"], **{name: np.zeros((size, size)) for name in ("P", "V", "Pn")}}
@@ -131,6 +131,8 @@ LONGEST_SEASON = 24
 def fit_one(kind: str, y: np.ndarray, seasons: Sequence[int], options: Mapping[str, Any]) -> dict[str, Any]:
     """State of algorithm `kind` fitted on `y` with the given seasons (shortest first, may be empty)."""
     season = seasons[-1] if seasons else 1
+    if kind == "log_theta":
+        return _fit_log(y, season)
     if kind == "mstl":
         inner = "ets" if options["trend"] == "ets" else options["trend"]
     elif kind in ("ets", "auto_arima") and season > LONGEST_SEASON:
@@ -144,6 +146,13 @@ def fit_one(kind: str, y: np.ndarray, seasons: Sequence[int], options: Mapping[s
     return {"kind": "adjusted", "tails": tails, "inner": state}
 
 
+def _fit_log(y: np.ndarray, season: int) -> dict[str, Any]:
+    if y.min() <= 0:
+        return fit_library("theta", y, season, {"decomposition": "additive", "model": "STM"})
+    inner = fit_library("theta", np.log(y), season, {"decomposition": "additive", "model": "STM"})
+    return {"kind": "log", "inner": inner}
+
+
 INNER = {"ets": {"model": "ZZN", "damped": None}, "theta": {"decomposition": "additive", "model": "DOTM"}}
 
 # %% ../../nbs/forecasters/1_series.ipynb #bb59b9d1
@@ -151,6 +160,8 @@ def forecast_one(state: Mapping[str, Any], horizon: int) -> np.ndarray:
     """The next `horizon` values of any state of this notebook."""
     if state["kind"] == "repeat":
         return np.resize(state["values"], horizon)
+    if state["kind"] == "log":
+        return np.exp(forecast_one(state["inner"], horizon))
     if state["kind"] != "adjusted":
         return forecast_library(state, horizon)
     seasonal = sum(np.resize(tail, horizon) for tail in state["tails"].values())
@@ -159,6 +170,8 @@ def forecast_one(state: Mapping[str, Any], horizon: int) -> np.ndarray:
 
 def forward_one(state: Mapping[str, Any], y: np.ndarray) -> dict[str, Any]:
     """The state moved to the end of `y`, its parameters kept; seasonal patterns are estimated anew."""
+    if state["kind"] == "log":
+        return {**state, "inner": forward_one(state["inner"], np.log(y))}
     if state["kind"] != "adjusted":
         return forward_library(state, y)
     adjusted, tails = adjust(y, list(state["tails"]))

@@ -1,10 +1,12 @@
 """Static pictures for executed notebooks: small, and shown wherever a notebook is shown."""
 
+from io import BytesIO
 from typing import TYPE_CHECKING
 
 import pandas as pd
 
 if TYPE_CHECKING:
+    from IPython.display import Image
     from matplotlib.figure import Figure
 
 MOST_SERIES = 4
@@ -18,17 +20,25 @@ def _axes(count: int):
     return figure, figure.subplots(count, 1, squeeze=False)[:, 0]
 
 
-def draw_history(frame: pd.DataFrame) -> "Figure":
+def _image(figure: "Figure") -> "Image":
+    from IPython.display import Image
+
+    buffer = BytesIO()
+    figure.savefig(buffer, format="png")
+    return Image(buffer.getvalue())
+
+
+def draw_history(frame: pd.DataFrame) -> "Image":
     """One line a series, at most four of them."""
     shown = list(frame.groupby("unique_id", observed=True))[:MOST_SERIES]
     figure, axes = _axes(len(shown))
     for axis, (name, rows) in zip(axes, shown, strict=True):
         axis.plot(rows["ds"], rows["y"], linewidth=0.9)
         axis.set_title(str(name), loc="left", fontsize=9)
-    return figure
+    return _image(figure)
 
 
-def draw_forecast(frame: pd.DataFrame, forecast: pd.DataFrame, horizon: int) -> "Figure":
+def draw_forecast(frame: pd.DataFrame, forecast: pd.DataFrame, horizon: int) -> "Image":
     """The last horizons of history and the forecast with its intervals, at most four series."""
     names = forecast["unique_id"].drop_duplicates().head(MOST_SERIES)
     levels = [name.removeprefix("lo-") for name in forecast if name.startswith("lo-")]
@@ -41,4 +51,4 @@ def draw_forecast(frame: pd.DataFrame, forecast: pd.DataFrame, horizon: int) -> 
             axis.fill_between(ahead["ds"], ahead[f"lo-{level}"], ahead[f"hi-{level}"], color="tab:blue", alpha=0.15, linewidth=0)
         axis.plot(ahead["ds"], ahead["forecast"], color="tab:blue", linewidth=1.2)
         axis.set_title(str(name), loc="left", fontsize=9)
-    return figure
+    return _image(figure)

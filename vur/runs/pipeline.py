@@ -33,7 +33,7 @@ from vur.store.home import folder, write_text
 from vur.store.models import model_name, save_model
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    from IPython.display import Image
 
 CONFIG, RECORD, NOTEBOOK = "pipeline.yaml", "run.json", "train.ipynb"
 
@@ -270,13 +270,13 @@ class Run:
         return pd.DataFrame([{"candidate": c.id, "name": a.name, "family": a.family, "scope": a.scope, "parameters": c.parameters}
                              for a, c in rows])
 
-    def plot_history(self) -> "Figure":
+    def plot_history(self) -> "Image":
         """The first series as they are, as a static picture."""
         from vur.runs.pictures import draw_history
 
         return draw_history(self.panel.frame)
 
-    def plot_forecast(self) -> "Figure":
+    def plot_forecast(self) -> "Image":
         """The end of the history and the forecast with its intervals, as a static picture."""
         from vur.runs.pictures import draw_forecast
 

@@ -1,0 +1,164 @@
+"""One self-contained page about a run that a manager understands and that opens without a network."""
+
+import dataclasses
+import importlib.util
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from vur.panel import Frequency, Panel
+from vur.text import LANGUAGES, translate
+
+
+@dataclasses.dataclass
+class ReportContext:
+    """Everything the page is made of, as plain frames and dicts; None or empty leaves that part out.
+
+    run: `run_id, name, source` (file name), `created` (ISO text), `status, seed, fingerprint, config_hash, seconds, versions, notebook`
+        (relative link), `interrupted`.
+    data: what `describe_panel` gives; `aggregate` ("sum" or "mean") and `label` may be added.
+    history: `unique_id, ds, y` as observed. forecast: `unique_id, ds, forecast, lo-80, hi-80, …` in the same units.
+    leaderboard: columns of `vur.stages.training.leaderboard`, best first; percentages in percent, `skill` as a share.
+    status: `algorithm, state, seconds, reason, fallbacks` of every candidate. by_step: `algorithm, step, mae, …`.
+    by_series: `algorithm, unique_id, mae, mase, …`. residuals: `fold, unique_id, ds, step, y, forecast` of the winner.
+    test_scores: the held-out end, rows by `algorithm`. findings: the table of `vur.insight.audit.audit_table`.
+    plan: `horizon, folds` (number), `test` (bool), `gap, window, refit, alignment, notes` (sentences).
+    recipe: `preprocess, features, parameters` as dicts. drivers: result of `vur.insight.explanation.drivers`.
+    checks: result of `residual_checks`, computed when None. fallbacks: `unique_id, reason, used`.
+    canary: `passed, max_difference, fold, where`. model: `name, tag`.
+    """
+
+    run: dict[str, Any]
+    data: dict[str, Any]
+    history: pd.DataFrame
+    forecast: pd.DataFrame
+    freq: Frequency
+    leaderboard: pd.DataFrame
+    metric: str = "mase"
+    winner: str = ""
+    status: pd.DataFrame | None = None
+    by_step: pd.DataFrame | None = None
+    by_series: pd.DataFrame | None = None
+    residuals: pd.DataFrame | None = None
+    test_scores: Any = None
+    plan: dict[str, Any] = dataclasses.field(default_factory=dict)
+    upload: dict[str, Any] = dataclasses.field(default_factory=dict)
+    findings: pd.DataFrame | None = None
+    recipe: dict[str, Any] = dataclasses.field(default_factory=dict)
+    drivers: dict[str, Any] | None = None
+    checks: dict[str, Any] | None = None
+    fallbacks: pd.DataFrame | None = None
+    canary: dict[str, Any] | None = None
+    model: dict[str, Any] = dataclasses.field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.winner = self.winner or (str(self.leaderboard["algorithm"].iloc[0]) if len(self.leaderboard) else "")
+        if self.residuals is not None and "algorithm" in self.residuals:
+            self.residuals = self.residuals[self.residuals["algorithm"] == self.winner]
+
+    @property
+    def horizon(self) -> int:
+        """Steps of the longest forecast."""
+        return int(self.forecast.groupby("unique_id", observed=True).size().max())
+
+
+def describe_panel(panel: Panel) -> dict[str, Any]:
+    """The facts of a panel that the page states: names of columns, counts, span, frequency with its evidence, roles."""
+    frame = panel.frame
+    names = dict(panel.names)
+    observed = frame["y"].notna()
+    return {"target": _name(names, "target", "y"), "date": _name(names, "date", "ds"), "series": names.get("series", ()),
+            "n_series": frame["unique_id"].nunique(), "rows": int(observed.sum()), "missing": int((~observed).sum()),
+            "start": frame["ds"].min(), "end": frame.loc[observed, "ds"].max(), "alias": panel.freq.alias, "season": panel.freq.season,
+            "evidence": panel.freq.evidence, "roles": dict(panel.roles), "tz": panel.tz, "integer": panel.integer,
+            "nonnegative": panel.nonnegative, "last": frame.loc[observed].groupby("unique_id", observed=True)["ds"].max()}
+
+
+def _name(names: Mapping[str, Any], *keys: str) -> str:
+    return str(next((names[key] for key in keys if names.get(key)), keys[-1]))
+
+
+def _plain(value: Any) -> Any:
+    """A spec, plan or result as a dict: by `to_dict`, as a dataclass, or as it is."""
+    if value is None or isinstance(value, (Mapping, pd.DataFrame)):
+        return value
+    if hasattr(value, "to_dict"):
+        return value.to_dict()
+    if dataclasses.is_dataclass(value):
+        return dataclasses.asdict(value)
+    return dict(vars(value)) if hasattr(value, "__dict__") else value
+
+
+def plan_facts(plan: Any, language: str) -> dict[str, Any]:
+    """A split plan in numbers: `horizon, folds, test, gap, window, refit, alignment, notes` (sentences)."""
+    if plan is None:
+        return {}
+    spec = _plain(getattr(plan, "spec", None)) or {}
+    notes = plan.describe(language) if hasattr(plan, "describe") else []
+    return {"horizon": plan.horizon, "folds": len(plan.folds), "test": plan.test is not None, "gap": plan.gap, "alignment": plan.alignment,
+            "window": spec.get("window"), "refit": spec.get("refit"), "notes": notes}
+
+
+def _wall_time(frame: pd.DataFrame | None, panel: Panel) -> pd.DataFrame | None:
+    """Sub-daily stamps, held in UTC, as the wall clock of the panel's zone shows them."""
+    sub_daily = not panel.freq.is_integer and panel.freq.alias.lstrip("0123456789").split("-")[0] in ("h", "H", "min", "T", "s", "S")
+    if frame is None or not panel.tz or not sub_daily or "ds" not in frame:
+        return frame
+    return frame.assign(ds=frame["ds"].dt.tz_localize("UTC").dt.tz_convert(panel.tz).dt.tz_localize(None))
+
+
+def build_context(*, run: dict[str, Any], panel: Panel, training: Any, forecast: pd.DataFrame, plan: Any = None, language: str = "en",
+                  upload: dict[str, Any] | None = None, findings: pd.DataFrame | None = None, preprocess: Any = None, features: Any = None,
+                  model: dict[str, Any] | None = None) -> ReportContext:
+    """The context of a finished training; `training` has `leaderboard, evaluation, by_step, by_series, test_scores, canary, pipeline`."""
+    from vur.insight.explanation import drivers, inner_forecaster
+
+    evaluation, pipeline = getattr(training, "evaluation", None), getattr(training, "pipeline", None)
+    inner = inner_forecaster(pipeline)
+    local = dataclasses.replace(panel, frame=_wall_time(panel.frame, panel))
+    return ReportContext(
+        run=run, data=describe_panel(local), history=local.frame[["unique_id", "ds", "y"]], forecast=_wall_time(forecast, panel),
+        freq=panel.freq, leaderboard=training.leaderboard, winner=getattr(training, "winner", "") or "", status=getattr(evaluation, "status", None),
+        metric=getattr(training, "metric", "mase"), by_step=getattr(training, "by_step", None), by_series=getattr(training, "by_series", None),
+        residuals=_wall_time(getattr(evaluation, "forecasts", None), panel), test_scores=getattr(training, "test_scores", None),
+        plan=plan_facts(plan, language), upload=upload or {}, findings=findings, drivers=drivers(training, local),
+        recipe={"preprocess": _plain(preprocess), "features": _plain(features), "parameters": getattr(inner, "parameters", {})},
+        fallbacks=getattr(inner, "fallbacks", None), canary=_plain(getattr(training, "canary", None)), model=model or {})
+
+
+def script_json(value: Any) -> str:
+    """JSON that may stand inside a `<script>` element whatever text it holds."""
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
+
+
+def plotly_source() -> str:
+    """The JavaScript of the installed plotly package, found without importing it."""
+    spec = importlib.util.find_spec("plotly")
+    source = Path(spec.submodule_search_locations[0], "package_data", "plotly.min.js").read_text(encoding="utf-8")
+    return source.replace("</script", "<\\/script")
+
+
+def render_report(context: ReportContext, path: Path | str, language: str = "en") -> Path:
+    """Write the page to `path` and return it; `KeyError` for a language other than `en` and `pt-BR`."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+    from markupsafe import Markup
+
+    from vur.runs.sections import page
+
+    if language not in LANGUAGES:
+        raise KeyError(f"no report in {language!r}: choose among {', '.join(LANGUAGES)}")
+    environment = Environment(loader=FileSystemLoader(Path(__file__).parent / "templates", encoding="utf-8"), autoescape=True,
+                              undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment.globals["t"] = lambda key, **values: translate(f"report.{key}", language, **values)
+    content = page(context, language)
+    text = environment.get_template("report.html.j2").render(
+        page=content, language=language, figures=Markup(script_json(content["figures"])), plotly=Markup(plotly_source()),
+        settings=Markup(script_json({"language": language, "theme": content["theme"], "locale": content["locale"]})))
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+    return path

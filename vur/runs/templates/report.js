@@ -1,0 +1,105 @@
+(function () {
+  "use strict";
+  var root = document.documentElement;
+  var read = function (id) { return JSON.parse(document.getElementById(id).textContent); };
+  var figures = read("figures"), settings = read("settings");
+  var darkQuery = window.matchMedia("(prefers-color-scheme: dark)");
+  var printing = false;
+  root.classList.add("js");
+
+  function recolour(value, colours) {
+    if (typeof value === "string") return Object.prototype.hasOwnProperty.call(colours, value) ? colours[value] : value;
+    if (Array.isArray(value)) return typeof value[0] === "number" ? value.slice() : value.map(function (v) { return recolour(v, colours); });
+    if (value && typeof value === "object") {
+      var out = {};
+      Object.keys(value).forEach(function (key) { out[key] = recolour(value[key], colours); });
+      return out;
+    }
+    return value;
+  }
+  function palette() {
+    var colours = {};
+    settings.theme.forEach(function (pair) { colours[pair[0]] = darkQuery.matches && !printing ? pair[1] : pair[0]; });
+    return colours;
+  }
+  function narrow(layout, width) {
+    if (width >= 560) return layout;
+    layout.font.size = 12;
+    Object.keys(layout).forEach(function (key) {
+      if (/^[xy]axis/.test(key) && layout[key].ticktext) {
+        layout[key].ticktext = layout[key].ticktext.map(function (t) { return t.length > 20 ? t.slice(0, 19) + "…" : t; });
+        layout[key].tickfont.size = 11.5;
+      }
+    });
+    return layout;
+  }
+
+  var months = settings.locale.months, days = settings.locale.days;
+  var short = function (words) { return words.map(function (w) { return w.slice(0, 3); }); };
+  Plotly.register({ moduleType: "locale", name: "pt-BR",
+    dictionary: { "Reset axes": settings.locale.reset, "Autoscale": settings.locale.reset, "Zoom": settings.locale.zoom, "Pan": settings.locale.pan,
+                  "Download plot as a PNG": settings.locale.image, "Download plot as a png": settings.locale.image },
+    format: { days: days, shortDays: short(days), months: months, shortMonths: short(months), date: "%d/%m/%Y", decimal: ",", thousands: "." } });
+  var config = { responsive: true, displaylogo: false, locale: settings.language, scrollZoom: false,
+                 modeBarButtonsToRemove: ["select2d", "lasso2d", "zoomIn2d", "zoomOut2d", "autoScale2d", "pan2d"], showSendToCloud: false };
+
+  function build(id) {
+    var box = document.getElementById(id);
+    if (!box) return Promise.resolve();
+    var figure = recolour(figures[id], palette());
+    narrow(figure.layout, box.clientWidth);
+    delete figure.layout.meta;
+    return Plotly.react(box, figure.data, figure.layout, config);
+  }
+  var order = Object.keys(figures);
+  function buildAll() { return order.reduce(function (chain, id) { return chain.then(function () { return build(id); }); }, Promise.resolve()); }
+
+  var picker = document.getElementById("series");
+  function show(position) {
+    var meta = figures["plot-forecast"].layout.meta;
+    figures["plot-forecast"].data.forEach(function (trace, i) { trace.visible = Math.floor(i / meta.traces) === position; });
+    var alt = document.getElementById("plot-forecast-title");
+    if (alt) alt.textContent = meta.series[position];
+    return build("plot-forecast").then(function () {
+      return Plotly.relayout("plot-forecast", { "xaxis.autorange": true, "yaxis.autorange": true });
+    });
+  }
+  if (picker) {
+    picker.addEventListener("change", function () { show(Number(picker.value)); });
+    document.querySelectorAll("tr.pick").forEach(function (row, i) {
+      row.addEventListener("click", function () {
+        picker.value = String(i);
+        show(i);
+        document.getElementById("forecast").scrollIntoView();
+      });
+    });
+  }
+
+  document.querySelectorAll(".code button").forEach(function (button) {
+    button.addEventListener("click", function () {
+      var code = button.parentElement.querySelector("pre"), range = document.createRange(), selection = window.getSelection();
+      var done = function () { var old = button.textContent; button.textContent = button.dataset.done; setTimeout(function () { button.textContent = old; }, 1500); };
+      range.selectNodeContents(code); selection.removeAllRanges(); selection.addRange(range);
+      if (navigator.clipboard && window.isSecureContext) navigator.clipboard.writeText(code.textContent).then(done, function () {});
+      else if (document.execCommand("copy")) done();
+    });
+  });
+
+  var links = {};
+  document.querySelectorAll(".rail a").forEach(function (link) { links[link.getAttribute("href").slice(1)] = link; });
+  if ("IntersectionObserver" in window) {
+    var seen = new IntersectionObserver(function (entries) {
+      entries.forEach(function (entry) {
+        if (!entry.isIntersecting) return;
+        Object.keys(links).forEach(function (id) { links[id].removeAttribute("aria-current"); });
+        if (links[entry.target.id]) links[entry.target.id].setAttribute("aria-current", "true");
+      });
+    }, { rootMargin: "-12% 0px -76% 0px" });
+    Object.keys(links).forEach(function (id) { var part = document.getElementById(id); if (part) seen.observe(part); });
+  }
+
+  darkQuery.addEventListener("change", buildAll);
+  window.addEventListener("beforeprint", function () { printing = true; buildAll(); });
+  window.addEventListener("afterprint", function () { printing = false; buildAll(); });
+  buildAll().then(function () { root.dataset.drawn = "yes"; });
+})();

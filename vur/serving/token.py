@@ -1,0 +1,53 @@
+"""The bearer token of the prediction service: made on first use, readable by its owner only."""
+
+import hmac
+import os
+import secrets
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from vur.store.home import home
+
+OPEN_PATHS = ("/livez", "/readyz", "/healthz")
+
+
+def token() -> str:
+    """`VUR_TOKEN` where it is set, else the secret in the data home."""
+    return os.environ.get("VUR_TOKEN") or _secret(home() / "token")
+
+
+def _secret(path: Path) -> str:
+    try:
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        return path.read_text(encoding="ascii").strip()
+    with os.fdopen(handle, "w", encoding="ascii") as file:
+        file.write(secrets.token_urlsafe(32))
+    return path.read_text(encoding="ascii")
+
+
+class RequireToken:
+    """ASGI middleware around the whole composed application: everything but health needs `Authorization: Bearer`."""
+
+    def __init__(self, app: Callable[..., Awaitable[None]]):
+        self.app, self.expected = app, f"Bearer {token()}".encode()
+
+    async def __call__(self, scope: dict, receive: Callable, send: Callable) -> None:
+        """Pass lifespan, health and authenticated requests on; answer the rest with 401."""
+        if scope["type"] == "lifespan" or scope.get("path") in OPEN_PATHS or self._allowed(scope):
+            await self.app(scope, receive, send)
+        elif scope["type"] == "websocket":
+            await send({"type": "websocket.close", "code": 4401})
+        else:
+            await _refuse(send)
+
+    def _allowed(self, scope: dict) -> bool:
+        given = dict(scope.get("headers", ())).get(b"authorization", b"")
+        return hmac.compare_digest(given, self.expected)
+
+
+async def _refuse(send: Callable) -> None:
+    body = b'{"detail":"Give the token as Authorization: Bearer TOKEN"}'
+    headers = [(b"content-type", b"application/json"), (b"www-authenticate", b"Bearer")]
+    await send({"type": "http.response.start", "status": 401, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
