@@ -58,9 +58,9 @@ DAY = 86_400 * 10**9
 TICKS = {"ns": 1, "us": 10**3, "ms": 10**6, "s": 10**9, "min": 60 * 10**9, "h": 3600 * 10**9, "D": DAY}
 WEEKDAYS = ("MON", "TUE", "WED", "THU", "FRI", "SAT", "SUN")
 MONTH_NAMES = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
-_TICK = re.compile(r"(\d*)(ns|us|ms|s|min|h|D)")
-_WEEK = re.compile(rf"(\d*)W-({'|'.join(WEEKDAYS)})")
-_MONTH = re.compile(rf"(\d*)(B?)([MQY])([SE])(?:-({'|'.join(MONTH_NAMES)}))?")
+_TICK = re.compile(r"([1-9]\d*)?(ns|us|ms|s|min|h|D)")
+_WEEK = re.compile(rf"([1-9]\d*)?W-({'|'.join(WEEKDAYS)})")
+_MONTH = re.compile(rf"([1-9]\d*)?(B?)([MQY])([SE])(?:-({'|'.join(MONTH_NAMES)}))?")
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ def spacing(alias: str) -> Spacing:
     raise VurError("panel.frequency_unknown", freq=alias)
 
 
-def _month_spacing(count: str, business: str, unit: str, side: str, anchor: str | None) -> Spacing:
+def _month_spacing(count: str | None, business: str, unit: str, side: str, anchor: str | None) -> Spacing:
     size, end = int(count or 1) * {"M": 1, "Q": 3, "Y": 12}[unit], side == "E"
     month = MONTH_NAMES.index(anchor) if anchor else (11 if end else 0)
     fixed = month % size if size in (3, 12) else None
@@ -197,6 +197,8 @@ def locate(values: np.ndarray, codes: np.ndarray, alias: str) -> Cells:
 # %% ../nbs/01_frequency.ipynb #dc0b02ba
 def _phase(residue: np.ndarray, codes: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
     """Per series: the most common remainder (0 where none holds half the rows) and the share of rows that have it."""
+    if not len(codes):
+        return np.zeros(0, np.int64), np.zeros(0)
     starts = np.flatnonzero(np.r_[True, codes[1:] != codes[:-1]])
     if (residue == residue[starts][codes]).all():
         return residue[starts], np.ones(len(starts))
@@ -216,7 +218,9 @@ def _locate_ticks(values: np.ndarray, codes: np.ndarray, s: Spacing) -> Cells:
     phase, share = _phase(residue, codes, s.size)
     if s.anchor is not None:
         phase = (phase // DAY + 3) // 7 * 7 * DAY + phase % DAY
-    nearest = (share >= 0.5) | _around_border(residue, codes, s.size)
+    nearest = share >= 0.5
+    if not nearest.all():
+        nearest |= _around_border(residue, codes, s.size)
     shift = np.where(nearest, s.size // 2, 0)
     position = (values - base - phase[codes] + shift[codes]) // s.size
     return Cells(position, position * s.size + base + phase[codes])

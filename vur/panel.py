@@ -31,7 +31,8 @@ class Panel:
     by (`unique_id`, `ds`) without duplicates. `y` is NaN where nothing was observed. `roles` gives each covariate's role.
     `future` holds the rows after each series' last target that carry `known_future` covariates (None without any).
     `names` are the user's names of `date`, `target` and `series`. `notes` holds one table a kind of change that
-    `make_panel` made: `moved` stamps, `combined` duplicates, `trimmed` leading rows, `empty` series.
+    `make_panel` made: `moved` stamps, `combined` duplicates, `trimmed` leading rows, `empty` series; and the rows that
+    `complete` `inserted`.
     """
 
     frame: pd.DataFrame
@@ -197,7 +198,10 @@ def _assemble(past: pd.DataFrame, future: pd.DataFrame, freq: Frequency, roles: 
 
 # %% ../nbs/00_panel.ipynb #002efa5f
 def complete(panel: Panel) -> Panel:
-    """The panel with a row for every stamp between each series' first and last; observed rows are kept as they are."""
+    """The panel with a row for every stamp between each series' first and last; given rows are kept as they are.
+
+    The new rows are listed in `notes["inserted"]` (`unique_id, ds`).
+    """
     frame = panel.frame
     codes = pd.factorize(frame["unique_id"])[0]
     values = frame["ds"].to_numpy().astype(np.int64)
@@ -215,7 +219,9 @@ def complete(panel: Panel) -> Panel:
     holds = {"unique_id", *panel.columns("static"), *panel.columns("known_future")}
     rows = frame.reset_index(drop=True)
     columns = {c: stamps if c == "ds" else rows[c].reindex(carried if c in holds else source).array for c in frame.columns}
-    return panel.with_frame(pd.DataFrame(columns))
+    full = pd.DataFrame(columns)
+    inserted = full.loc[source < 0, ["unique_id", "ds"]].reset_index(drop=True)
+    return replace(panel.with_frame(full), notes=panel.notes | {"inserted": inserted})
 
 # %% ../nbs/00_panel.ipynb #5b51ecd1
 def future_frame(panel: Panel, horizon: int) -> pd.DataFrame:

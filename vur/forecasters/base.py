@@ -18,7 +18,8 @@ from typing import Any, ClassVar
 import pandas as pd
 
 from ..errors import VurError
-from ..panel import Frequency, Panel
+from ..frequency import Frequency
+from ..panel import Panel
 
 # %% ../../nbs/forecasters/0_base.ipynb #2f5b3983
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class Parameter:
     """One parameter of an algorithm: its type, default, allowed range or choices, and meaning.
 
     `type` is one of `int, float, bool, str, list[int], list[str]`; a default of None means "chosen from the data". `meaning` is a
-    key of the translation table.
+    key of the translation table. `length` is how many items a list must have.
     """
 
     type: str
@@ -35,6 +36,7 @@ class Parameter:
     min: float | None = None
     max: float | None = None
     choices: tuple = ()
+    length: int | None = None
 
     def accepts(self, value: Any) -> bool:
         """Whether `value` has the right type and lies in the range or among the choices."""
@@ -42,7 +44,8 @@ class Parameter:
             return self.default is None
         if self.type.startswith("list["):
             item = _is_int if self.type == "list[int]" else lambda v: isinstance(v, str)
-            return isinstance(value, (list, tuple)) and all(item(v) and self._in_range(v) for v in value)
+            return isinstance(value, (list, tuple)) and self.length in (None, len(value)) \
+                and all(item(v) and self._in_range(v) for v in value)
         kinds = {"int": _is_int, "float": _is_number, "bool": lambda v: isinstance(v, bool),
                  "str": lambda v: isinstance(v, str)}
         return kinds[self.type](value) and self._in_range(value)
@@ -57,7 +60,8 @@ class Parameter:
         if self.choices:
             return " | ".join(map(str, self.choices))
         low = "" if self.min is None else f" from {self.min:g}"
-        return self.type + low + ("" if self.max is None else f" to {self.max:g}")
+        many = "" if self.length is None else f" of {self.length} items"
+        return self.type + many + low + ("" if self.max is None else f" to {self.max:g}")
 
 
 def _is_int(value: Any) -> bool:

@@ -15,15 +15,17 @@ import pandas as pd
 
 from .base import Algorithm, Forecaster, Parameter, register
 from .state import load_state, save_state
-from ..panel import Frequency, Panel
+from ..frequency import Frequency, advance
+from ..panel import Panel
 
 # %% ../../nbs/forecasters/1_baselines.ipynb #5e3c2f52
 @dataclass(frozen=True)
 class Series:
-    """The targets of a panel as one array a series: `ids`, `values` and the last stamp of each, in the panel's order."""
+    """The targets of a panel as one array a series: `ids`, `values`, first and last stamps, in the panel's order."""
 
     ids: list[str]
     values: list[np.ndarray]
+    first: np.ndarray
     last: np.ndarray
 
 
@@ -33,17 +35,17 @@ def split_series(panel: Panel) -> Series:
     targets = panel.frame["y"].to_numpy(dtype=np.float64)
     starts = np.flatnonzero(np.r_[True, names[1:] != names[:-1]])
     ends = np.r_[starts[1:], len(names)]
+    stamps = panel.frame["ds"].to_numpy()
     return Series([str(name) for name in names[starts]], [targets[a:b] for a, b in zip(starts, ends)],
-                  panel.frame["ds"].to_numpy()[ends - 1])
+                  stamps[starts], stamps[ends - 1])
 
 # %% ../../nbs/forecasters/1_baselines.ipynb #3d10ced3
 def forecast_frame(ids: list[str], last: np.ndarray, freq: Frequency, values: np.ndarray) -> pd.DataFrame:
     """`unique_id, ds, forecast` from a matrix of one row a series and one column a step."""
     horizon = values.shape[1]
-    ends, which = np.unique(last, return_inverse=True)
-    following = np.array([freq.after(end, horizon) for end in ends], dtype=last.dtype)
-    return pd.DataFrame({"unique_id": np.repeat(np.array(ids, dtype=object), horizon),
-                         "ds": following.reshape(-1, horizon)[which].ravel(), "forecast": values.ravel()})
+    stamps = advance(np.repeat(last, horizon), np.tile(np.arange(1, horizon + 1), len(ids)), freq.alias)
+    return pd.DataFrame({"unique_id": np.repeat(np.array(ids, dtype=object), horizon), "ds": stamps,
+                         "forecast": values.ravel()})
 
 # %% ../../nbs/forecasters/1_baselines.ipynb #8ae2a07c
 def last_season(values: np.ndarray, season: int) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -56,11 +56,10 @@ class Dataset:
                       and (kind in COVARIATE_TYPES or name in spec.roles)]
         return pd.read_parquet(self.upload.parquet, columns=named + covariates)
 
-    def raw_findings(self, spec: DataSpec) -> list[Finding]:
-        """What the audit says of the rows as uploaded, before a panel is made of them."""
+    def raw_findings(self, spec: DataSpec, country: str | None, language: str) -> list[Finding]:
+        """What the audit says of the rows as uploaded: all that can be said where no panel can be made of them."""
         chosen = self.chosen(spec)
-        return audit_frame(self.frame(spec), date=chosen["date"], target=chosen["target"], series=chosen["series"],
-                           rejects=self.upload.rejects if self.upload.rejected else None)
+        return audit_frame(self.frame(spec), **chosen, freq=spec.freq, tz=spec.tz, country=country, language=language)
 
     def panel(self, spec: DataSpec) -> Panel:
         """The panel of these rows; `VurError` on what cannot be a panel, such as duplicate stamps."""
@@ -69,10 +68,11 @@ class Dataset:
         return make_panel(self.frame(spec), **chosen, freq=spec.freq, roles=roles or None, tz=spec.tz, duplicates=spec.duplicates)
 
 
-def dataset_of(spec: DataSpec, cache: StageCache, progress: Callable[..., None] | None = None) -> tuple[Dataset, bool]:
+def dataset_of(spec: DataSpec, cache: StageCache, language: str = "en", progress: Callable[..., None] | None = None) -> tuple[Dataset, bool]:
     """The dataset of `spec`, and whether it was stored before.
 
-    Reads `spec.path`; where the file has gone or changed, the stored version of `spec.fingerprint` serves.
+    Reads `spec.path`; where the file has gone or changed, the stored version of `spec.fingerprint` serves. The rejects file of a
+    new upload is written in `language`.
     """
     path = Path(spec.path) if spec.path else None
     if path is None and spec.fingerprint is None:
@@ -89,15 +89,13 @@ def dataset_of(spec: DataSpec, cache: StageCache, progress: Callable[..., None] 
     if not cached:
         if not present:
             raise VurError("runs.data_gone", fingerprint=fingerprint[:16], path=path)
-        _store(path, target, options, progress)
+        _store(path, target, replace(options, language=language), progress)
     head = json.loads((target / HEAD).read_text(encoding="utf-8"))
     stored = Upload.from_dict(head["upload"] | {"parquet": str(target / head["parquet"]), "rejects": str(target / head["rejects"])})
     return Dataset(stored, fingerprint, str(path) if path else None, head["source"]), cached
 
 
 def _options(options: UploadOptions) -> UploadOptions:
-    from dataclasses import replace
-
     return options if options.max_unpacked_bytes else replace(options, max_unpacked_bytes=settings().max_unpacked_bytes)
 
 

@@ -1,7 +1,9 @@
 """Run a pipeline headlessly: papermill executes the training notebook in a kernel while progress is told."""
 
 import os
+import shutil
 import signal
+import tempfile
 import threading
 from collections.abc import Callable
 from importlib.resources import files
@@ -57,7 +59,8 @@ class _PapermillJob(threading.Thread):
         from jupyter_client import AsyncKernelManager
 
         logging.getLogger("papermill").setLevel(logging.ERROR)
-        self.manager = AsyncKernelManager(kernel_name="python3")
+        sockets = tempfile.mkdtemp(prefix="vur-kernel-")
+        self.manager = AsyncKernelManager(kernel_name="python3", transport="ipc", ip=f"{sockets}/ipc")
         os.environ[PARENT] = str(os.getpid())
         draft = self.target / f".{NOTEBOOK}"
         try:
@@ -66,6 +69,7 @@ class _PapermillJob(threading.Thread):
                 cwd=str(self.target), progress_bar=False, log_output=False, km=self.manager)
         except BaseException as error:  # noqa: B036 - handed to the main thread, which raises it
             self.error = error
+        shutil.rmtree(sockets, ignore_errors=True)
         if draft.is_file():
             os.replace(draft, self.target / NOTEBOOK)
 

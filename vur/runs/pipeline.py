@@ -88,32 +88,35 @@ class Run:
     def upload(self) -> Dataset:
         """Stage 1: the source as a Parquet version with its column types and suggestions."""
         with self.stage("upload") as entry:
-            dataset, entry["cached"] = dataset_of(self.given.data, self.cache, lambda f, m="", **d: self.log.emit("upload", f, m, **d))
+            dataset, entry["cached"] = dataset_of(self.given.data, self.cache, self.language,
+                                                  lambda f, m="", **d: self.log.emit("upload", f, m, **d))
             self._write_record(fingerprint=dataset.fingerprint, source=dataset.source, rows=dataset.upload.rows,
                                rejected=dataset.upload.rejected)
             return dataset
 
     @cached_property
+    def panel(self) -> Panel:
+        """The regular panel: missing stamps are rows without a target. Where none can be made, the audit says why."""
+        dataset = self.upload
+        with self.stage("panel"):
+            try:
+                return complete(dataset.panel(self.given.data))
+            except VurError:
+                self._write_audit(dataset.raw_findings(self.given.data, self.given.features.country, self.language))
+                raise
+
+    @cached_property
     def findings(self) -> pd.DataFrame:
         """The audit: what is wrong with the data, as a table; also `audit.csv`."""
-        raw = self.upload.raw_findings(self.given.data)
-        self._write_audit(raw)
-        panel = self.panel
+        dataset, panel = self.upload, self.panel
         with self.stage("audit"):
-            seen = {(finding.code, finding.unique_id) for finding in raw}
-            return self._write_audit(raw + [f for f in audit(panel, language=self.language) if (f.code, f.unique_id) not in seen])
+            rejects = dataset.upload.rejects if dataset.upload.rejected else None
+            return self._write_audit(audit(panel, dataset.frame(self.given.data), rejects, self.language, country=self.given.features.country))
 
     def _write_audit(self, findings: list) -> pd.DataFrame:
         table = audit_table(findings, self.language)
         table.to_csv(self.folder / "audit.csv", index=False)
         return table
-
-    @cached_property
-    def panel(self) -> Panel:
-        """The regular panel: missing stamps are rows without a target."""
-        dataset = self.upload
-        with self.stage("panel"):
-            return complete(dataset.panel(self.given.data))
 
     @cached_property
     def config(self) -> Config:
@@ -158,8 +161,10 @@ class Run:
         """Stage 7: all candidates on the same folds, the winner fitted on all data and calibrated."""
         inputs = self._training_inputs()
         with self.stage("training") as entry:
-            result, key, entry["cached"] = self.cache.stage("training", inputs, lambda path: self._train(path, inputs), load_training)
+            result, key, entry["cached"] = self.cache.stage("training", inputs, lambda path: self._train(path, inputs), load_training,
+                                                             keep=lambda result: not result.interrupted)
             entry["key"] = key
+        result = result.in_language(self.language)
         result.leaderboard.to_csv(self.folder / "leaderboard.csv", index=False)
         return result
 
@@ -258,9 +263,9 @@ class Run:
 
         return split_table(self.panel, self.plan)
 
-    def describe_preprocess(self) -> dict[str, Any]:
-        """What stage 4 does to this panel: the specification and how many values it fills or replaces."""
-        return self.config.preprocess.to_dict() | {"filled": self.preprocessor.filled}
+    def describe_preprocess(self) -> pd.DataFrame:
+        """What stage 4 does to each series: values observed, filled, taken for outliers, trimmed."""
+        return self.preprocessor.report
 
     def describe_candidates(self) -> pd.DataFrame:
         """The candidates with family, scope and parameters."""
@@ -287,7 +292,7 @@ class Run:
 
     def all(self) -> dict[str, Any]:
         """Every stage in order, without a notebook."""
-        for stage in ("upload", "panel", "findings", "plan", "preprocessor", "features", "candidates", "training", "forecast",
+        for stage in ("upload", "findings", "plan", "preprocessor", "features", "candidates", "training", "forecast",
                       "model", "report"):
             getattr(self, stage)
         return self.finish()

@@ -116,11 +116,11 @@ def _forecast_traces(past: pd.DataFrame, ahead: pd.DataFrame, tested: pd.DataFra
                    "hovertemplate": f"{value}<extra>{translate('report.plot.tested', language)}</extra>"})
     ranges = [""] * len(start_x) + [
         "".join(f"<br>{level}%: {number(lo, language, digits)} – {number(hi, language, digits)}"
-                for level, lo, hi in ((l, row[f"lo-{l}"], row[f"hi-{l}"]) for l in reversed(levels)))
+                for level, lo, hi in ((n, row[f"lo-{n}"], row[f"hi-{n}"]) for n in reversed(levels)))
         for row in ahead.to_dict("records")]
-    traces.append({"type": "scatter", "mode": "lines+markers" if len(ahead) <= 40 else "lines", "x": x, "customdata": ranges,
+    traces.append({"type": "scatter", "mode": "lines+markers" if len(ahead) == 1 else "lines", "x": x, "customdata": ranges,
                    "y": start_y + _values(ahead["forecast"]), "name": translate("report.plot.forecast", language), **group,
-                   "line": {"color": LIGHT["forecast"], "width": 2.4}, "marker": {"size": [0] * len(start_x) + [4] * len(ahead)},
+                   "line": {"color": LIGHT["forecast"], "width": 2.4}, "marker": {"size": [0] * len(start_x) + [8] * len(ahead), "line": {"width": 0}},
                    "hovertemplate": f"{value}%{{customdata}}<extra>{translate('report.plot.forecast', language)}</extra>"})
     return traces
 
@@ -141,7 +141,7 @@ def forecast_spec(history: pd.DataFrame, forecast: pd.DataFrame, language: str =
     """History, past test forecasts and forecast with interval bands; the first series is drawn, a menu shows another.
 
     `series` names what to hold (default: the `MAX_SERIES` largest). History is shortened so that the figure stays small. `layout.meta`
-    holds `series` (names in order), `traces` (how many each has) and `since` (first stamp drawn).
+    holds `series` (names in order), `traces` (how many each has) and `recent` (how many observations a closer view shows).
     """
     names = [series] if isinstance(series, str) else list(series or shown_series(history, forecast))
     keep = max(MAX_POINTS // max(len(names), 1), 60)
@@ -156,7 +156,7 @@ def forecast_spec(history: pd.DataFrame, forecast: pd.DataFrame, language: str =
     layout = _layout(language, height, showlegend=True, legend=_legend(), hovermode="x unified",
                      xaxis=_time_axis(language, pd.api.types.is_datetime64_any_dtype(forecast["ds"])),
                      yaxis=_axis(language, tickformat=",~r" if digits else ",d", rangemode="normal"),
-                     meta={"series": names, "traces": per})
+                     meta={"series": names, "traces": per, "recent": int(max(5 * forecast.groupby("unique_id", observed=True).size().max(), 60))})
     if len(names) > 1:
         layout["updatemenus"] = [_series_menu(names, per)]
         layout["margin"]["t"] = 60
@@ -187,10 +187,11 @@ def skill_spec(leaderboard: pd.DataFrame, language: str = "en", winner: str | No
     colors = [LIGHT["forecast"] if a == best else LIGHT["naive"] if s > -1e-9 else LIGHT["bad"] for a, s in zip(table["algorithm"], share, strict=True)]
     texts = [percent(s, language) for s in table["skill"]]
     bars = {"type": "bar", "orientation": "h", "x": _values(100 * share), "y": list(range(len(table))),
-            "marker": {"color": colors}, "text": texts, "textposition": "outside", "cliponaxis": False, "hoverinfo": "none",
-            "textfont": {"color": LIGHT["text"]}}
+            "marker": {"color": colors}, "text": texts, "cliponaxis": False, "hoverinfo": "none",
+            "textposition": ["inside" if s < -0.5 else "outside" for s in share], "insidetextanchor": "end",
+            "outsidetextfont": {"color": LIGHT["text"]}, "insidetextfont": {"color": LIGHT["surface"]}}
     low, high = min(100 * share.min(), 0.0) if len(share) else 0.0, max(100 * share.max(), 0.0) if len(share) else 0.0
-    pad = max(high - low, 1.0) * 0.16
+    pad = max(high - low, 1.0) * 0.22
     layout = _layout(language, 70 + 30 * len(table), bargap=0.35,
                      xaxis=_axis(language, title=translate("report.plot.skill", language), ticksuffix="%", zeroline=True,
                                  zerolinecolor=LIGHT["history"], zerolinewidth=1.5, range=[low - (pad if low < 0 else 0), high + pad]),
@@ -213,10 +214,11 @@ def step_spec(by_step: pd.DataFrame, language: str = "en", metric: str = "mae", 
         color = LIGHT["forecast"] if position == 0 else LIGHT["naive"] if name == "seasonal_naive" else LIGHT["past"]
         title = label(algorithm_name(name, language))
         data.append({"type": "scatter", "mode": "lines+markers" if len(rows) <= 40 else "lines", "name": title, "x": [int(s) for s in rows["step"]],
-                     "y": _values(rows[metric]), "line": {"color": color, "width": 2.4 if position == 0 else 1.6}, "marker": {"size": 5},
+                     "y": _values(rows[metric]), "line": {"color": color, "width": 2.4 if position == 0 else 1.6}, "marker": {"size": 5, "line": {"width": 0}},
                      "hovertemplate": f"%{{y:,.4~r}}<extra>{title}</extra>"})
     layout = _layout(language, 300, showlegend=True, legend=_legend(), hovermode="x unified",
-                     xaxis=_axis(language, title=translate("report.plot.step", language), showgrid=False, tickformat="d"),
+                     xaxis=_axis(language, title=translate("report.plot.step", language), showgrid=False, tickformat="d",
+                                 range=[0.5, float(by_step["step"].max()) + 0.5]),
                      yaxis=_axis(language, title=translate(f"report.metric.{metric}", language), rangemode="tozero", tickformat=",~r"))
     return {"data": data, "layout": layout}
 
@@ -230,7 +232,7 @@ def acf_spec(acf: pd.DataFrame, language: str = "en") -> dict[str, Any]:
             "marker": {"color": [LIGHT["bad"] if out else LIGHT["forecast"] for out in outside]}, "hovertemplate": "%{x}: %{y:.2f}<extra></extra>"}
     band = _band(acf["lag"].tolist(), _values(-acf["bound"]), _values(acf["bound"]), "", LIGHT["outer"], {})
     layout = _layout(language, 250, xaxis=_axis(language, title=translate("report.plot.lag", language), showgrid=False, tickformat="d"),
-                     yaxis=_axis(language, zeroline=True, zerolinecolor=LIGHT["grid"], tickformat=".1f"))
+                     yaxis=_axis(language, zeroline=True, zerolinecolor=LIGHT["history"], tickformat="~r", nticks=6))
     return {"data": [*band, bars], "layout": layout}
 
 

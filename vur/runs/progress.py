@@ -12,6 +12,8 @@ from vur.text import translate
 WEIGHTS = {"upload": 3, "panel": 2, "audit": 2, "preview": 1, "split": 1, "preprocess": 1, "features": 1, "model": 1,
            "training": 78, "forecast": 4, "save": 2, "report": 4}
 STAGES = tuple(WEIGHTS)
+# Share of the run from which the pace says something about the rest.
+KNOWN_FROM = 0.15
 
 
 def overall(stage: str, fraction: float) -> float:
@@ -31,7 +33,7 @@ class ProgressLog:
         done = overall(stage, fraction)
         elapsed = time.monotonic() - self.started
         event = {"stage": stage, "fraction": round(fraction, 4), "percent": round(100 * done, 1), "elapsed": round(elapsed, 2),
-                 "eta": round(elapsed * (1 - done) / done, 1) if done > 0.03 and elapsed > 1 else None,
+                 "eta": round(elapsed * (1 - done) / done, 1) if done > KNOWN_FROM else None,
                  "message": message, "data": data}
         with self.path.open("a", encoding="utf-8") as handle:
             handle.write(json.dumps(event, default=str) + "\n")
@@ -61,16 +63,16 @@ class ConsoleProgress:
     """Prints one line for each new stage and for each step worth telling, never the same line twice."""
 
     def __init__(self, write: Callable[[str], None], language: str):
-        self.write, self.language, self.last, self.best = write, language, "", ""
+        self.write, self.language, self.last = write, language, ("", "")
 
     def __call__(self, event: dict) -> None:
         stage = translate(f"stage.{event['stage']}", self.language)
         text = translate(event["message"], self.language, **event["data"]) if event["message"] else ""
-        if best := event["data"].get("best"):
-            self.best = translate("cli.best", self.language, **best)
+        best = event["data"].get("best")
+        leader = translate("cli.best", self.language, **best) if best else ""
         eta = translate("cli.eta", self.language, seconds=f"{event['eta']:.0f}") if event["eta"] is not None else ""
-        line = f"{stage:<16} {text}"
-        if line != self.last:
-            self.last = line
-            extras = " · ".join(part for part in (text, self.best, eta) if part)
-            self.write(f"{event['percent']:5.1f}%  {stage:<16} {extras}".rstrip())
+        told = (stage, text)
+        if told != self.last and (text or stage != self.last[0]):
+            self.last = told
+            extras = " · ".join(part for part in (text, leader, eta) if part)
+            self.write(f"{event['percent']:5.1f}%  {stage:<12} {extras}".rstrip())

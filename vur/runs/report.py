@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from vur.panel import Frequency, Panel
+from vur.runs.stamps import is_sub_daily, to_zone
 from vur.text import LANGUAGES, translate
 
 
@@ -28,7 +29,7 @@ class ReportContext:
     plan: `horizon, folds` (number), `test` (bool), `gap, window, refit, alignment, notes` (sentences).
     recipe: `preprocess, features, parameters` as dicts. drivers: result of `vur.insight.explanation.drivers`.
     checks: result of `residual_checks`, computed when None. fallbacks: `unique_id, reason, used`.
-    canary: `passed, max_difference, fold, where`. model: `name, tag`.
+    canary: `passed, failed, max_difference, fold, where`. model: `name, tag`. notes: warnings of the training.
     """
 
     run: dict[str, Any]
@@ -53,6 +54,7 @@ class ReportContext:
     fallbacks: pd.DataFrame | None = None
     canary: dict[str, Any] | None = None
     model: dict[str, Any] = dataclasses.field(default_factory=dict)
+    notes: tuple[Any, ...] = ()
 
     def __post_init__(self) -> None:
         self.winner = self.winner or (str(self.leaderboard["algorithm"].iloc[0]) if len(self.leaderboard) else "")
@@ -92,22 +94,25 @@ def _plain(value: Any) -> Any:
     return dict(vars(value)) if hasattr(value, "__dict__") else value
 
 
+STATED = ("test_auto",)  # said on the page in other words
+
+
 def plan_facts(plan: Any, language: str) -> dict[str, Any]:
     """A split plan in numbers: `horizon, folds, test, gap, window, refit, alignment, notes` (sentences)."""
     if plan is None:
         return {}
     spec = _plain(getattr(plan, "spec", None)) or {}
-    notes = plan.describe(language) if hasattr(plan, "describe") else []
+    stated = dataclasses.replace(plan, notes=tuple(note for note in plan.notes if note["key"] not in STATED)) if plan.notes else plan
+    notes = stated.describe(language)
     return {"horizon": plan.horizon, "folds": len(plan.folds), "test": plan.test is not None, "gap": plan.gap, "alignment": plan.alignment,
             "window": spec.get("window"), "refit": spec.get("refit"), "notes": notes}
 
 
 def _wall_time(frame: pd.DataFrame | None, panel: Panel) -> pd.DataFrame | None:
     """Sub-daily stamps, held in UTC, as the wall clock of the panel's zone shows them."""
-    sub_daily = not panel.freq.is_integer and panel.freq.alias.lstrip("0123456789").split("-")[0] in ("h", "H", "min", "T", "s", "S")
-    if frame is None or not panel.tz or not sub_daily or "ds" not in frame:
+    if frame is None or "ds" not in frame or not panel.tz or not is_sub_daily(panel.freq):
         return frame
-    return frame.assign(ds=frame["ds"].dt.tz_localize("UTC").dt.tz_convert(panel.tz).dt.tz_localize(None))
+    return frame.assign(ds=to_zone(frame, panel.tz, panel.freq)["ds"].dt.tz_localize(None))
 
 
 def build_context(*, run: dict[str, Any], panel: Panel, training: Any, forecast: pd.DataFrame, plan: Any = None, language: str = "en",
@@ -126,7 +131,7 @@ def build_context(*, run: dict[str, Any], panel: Panel, training: Any, forecast:
         residuals=_wall_time(getattr(evaluation, "forecasts", None), panel), test_scores=getattr(training, "test_scores", None),
         plan=plan_facts(plan, language), upload=upload or {}, findings=findings, drivers=drivers(training, local),
         recipe={"preprocess": _plain(preprocess), "features": _plain(features), "parameters": getattr(inner, "parameters", {})},
-        fallbacks=getattr(inner, "fallbacks", None), canary=_plain(getattr(training, "canary", None)), model=model or {})
+        fallbacks=getattr(inner, "fallbacks", None), canary=_plain(getattr(training, "canary", None)), model=model or {}, notes=tuple(getattr(training, "notes", ())))
 
 
 def script_json(value: Any) -> str:

@@ -1,6 +1,8 @@
 """The parts of the report page: every function turns a piece of the context into text, tables and figures ready to print."""
 
 import math
+import re
+import shlex
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -10,11 +12,20 @@ from markupsafe import Markup
 
 from vur.runs import plots
 from vur.runs.report import ReportContext
-from vur.runs.summary import (aggregate_of, change_since, coverage_rows, expectation_sentences, expected, score_rows, trust,
-                              trust_sentence, typical_error)
+from vur.runs.summary import (
+    aggregate_of,
+    change_since,
+    coverage_rows,
+    expectation_sentences,
+    expected,
+    score_rows,
+    trust,
+    trust_sentence,
+    typical_error,
+)
 from vur.text import table as text_table
 from vur.text import translate
-from vur.wording import algorithm_name, digits_for, listing, number, percent, stamp, steps
+from vur.wording import algorithm_name, digits_for, listing, number, percent, stamp, steps, unit
 
 METRICS = ("skill", "mase", "mae", "rmse", "wape", "smape", "mape", "rmsse", "r2", "bias")
 PERCENTS = ("wape", "smape", "mape")
@@ -53,6 +64,8 @@ def _tests(context: ReportContext) -> int:
 
 def say(note: Any, language: str) -> str:
     """A note as text: plain text stays, a known key or a (key, data) pair is translated."""
+    if hasattr(note, "parts"):
+        return " ".join(translate(key, language, **_named(data, language)) for key, data in note.parts)
     key, data = note, {}
     if isinstance(note, Mapping):
         key, data = note.get("key"), dict(note.get("data") or {})
@@ -66,6 +79,16 @@ def say(note: Any, language: str) -> str:
         except (KeyError, IndexError):
             return str(key)
     return str(key) + (f" ({', '.join(f'{k}: {v}' for k, v in data.items())})" if data else "")
+
+
+def _named(data: Mapping[str, Any], language: str) -> dict[str, Any]:
+    """The data of a note with algorithms by name."""
+    named = dict(data)
+    if "members" in named:
+        named["members"] = listing([algorithm_name(id, language) for id in str(named["members"]).split(", ")], language)
+    if "algorithm" in named:
+        named["algorithm"] = algorithm_name(named["algorithm"], language)
+    return named
 
 
 def table(columns: Iterable[tuple[str, str]], rows: Iterable[Iterable[Any]], marked: Iterable[int] = ()) -> dict[str, Any]:
@@ -83,7 +106,8 @@ def head(context: ReportContext, language: str) -> dict[str, Any]:
         moment = pd.Timestamp(created)
         when = f"{moment:%d/%m/%Y %H:%M}" if language == "pt-BR" else f"{moment.day} {moment:%b %Y, %H:%M}"
     return {"title": str(run.get("name") or context.data.get("target") or "VUR"), "run_id": str(run.get("run_id") or ""), "created": when,
-            "source": str(run.get("source") or ""), "notebook": str(run.get("notebook") or "train.ipynb"), "interrupted": bool(run.get("interrupted"))}
+            "source": str(run.get("source") or ""), "notebook": str(run.get("notebook") or "train.ipynb"), "interrupted": bool(run.get("interrupted")),
+            "notes": [text for text in (say(note, language) for note in context.notes) if text]}
 
 
 def hero(context: ReportContext, facts: dict[str, Any], confidence: dict[str, Any], language: str) -> dict[str, Any]:
@@ -109,6 +133,9 @@ def tiles(context: ReportContext, facts: dict[str, Any], confidence: dict[str, A
             t(f"tile.next_{facts['how']}", count=number(facts["series"], language, 0)) if facts["series"] > 1 else ""
         said.append({"label": t("tile.next", stamp=stamp(facts["next_stamp"], freq, language)), "value": tell(facts["next"]), "tone": "", "note": note})
     value, note = typical_error(context.leaderboard, context.history, context.winner, language)
+    tested, _ = typical_error(score_rows(context.test_scores), context.history, context.winner, language)
+    if tested != "–":
+        note = t("tile.error_test", meaning=note, value=tested, period=steps(context.plan.get("horizon") or context.horizon, freq, language))
     said.append({"label": t("tile.error"), "value": value, "tone": "", "note": note})
     skill = confidence["test_skill"] if math.isnan(confidence["skill"]) else confidence["skill"]
     tone = {"clear": "good", "slight": "", "naive": ""}.get(confidence["verdict"], "bad" if confidence["verdict"] != "unknown" else "")
@@ -165,7 +192,7 @@ def values_table(context: ReportContext, names: list[str], language: str) -> dic
     """The forecast in numbers, of the series drawn first."""
     t = _speaker(language)
     frame = context.forecast[context.forecast["unique_id"].isin(names)].head(60)
-    digits = digits_for(frame["forecast"])
+    digits = digits_for(frame["forecast"], bool(context.data.get("integer")))
     levels = plots.levels_of(frame)[::-1]
     columns = [(t("column.stamp"), "text"), (t("column.forecast"), "number"), *((t("column.range", level=level), "number") for level in levels)]
     rows = [[stamp(row["ds"], context.freq, language), number(row["forecast"], language, digits),
@@ -185,14 +212,14 @@ def _metric_text(name: str, value: Any, language: str, digits: int | None = None
 
 def accuracy(context: ReportContext, language: str) -> dict[str, Any]:
     """Leaderboard as bars and tables, error by step, scores on the held-out end, and why MAPE is left aside."""
-    t, board = _speaker(language), context.leaderboard
+    t, board = _speaker(language), scored(context.leaderboard)
     there = [name for name in METRICS if name in board and board[name].notna().any()]
     main = [name for name in ("skill", context.metric, "mae", "wape") if name in there]
     digits = digits_for(board["mae"]) if "mae" in board else None
     names = [algorithm_name(a, language) for a in board["algorithm"]]
     marked = [i for i, a in enumerate(board["algorithm"]) if a == context.winner]
     def rows(metrics: list[str]) -> list[list[str]]:
-        return [[str(i + 1), names[i], *(_metric_text(m, row.get(m), language, digits) for m in metrics), number(row.get("seconds"), language, 1)]
+        return [[number(row.get("rank", i + 1), language, 0), names[i], *(_metric_text(m, row.get(m), language, digits) for m in metrics), number(row.get("seconds"), language, 1)]
                 for i, row in enumerate(board.to_dict("records"))]
     def columns(metrics: list[str]) -> list[tuple[str, str]]:
         return [("#", "number"), (t("column.algorithm"), "text"), *((t(f"metric.{m}.short"), "number") for m in metrics), (t("column.seconds"), "number")]
@@ -200,12 +227,27 @@ def accuracy(context: ReportContext, language: str) -> dict[str, Any]:
     if "skill" in there and len(board) > 1:
         figures["plot-skill"] = plots.skill_spec(board, language, context.winner)
     step = _by_step(context, language)
-    notes = list(dict.fromkeys(text for text in (say(n, language) for n in board.get("note", pd.Series(dtype=object))) if text))
+    notes = board_notes(board, language)
     has_zero = bool((context.history["y"] == 0).any())
     return {"table": table(columns(list(dict.fromkeys(main))), rows(list(dict.fromkeys(main))), marked), "all": table(columns(there), rows(there), marked),
             "glossary": [(t(f"metric.{m}.short"), t(f"metric.{m}.meaning")) for m in there], "notes": notes, "mape": t("accuracy.mape") if has_zero else "",
             "left_out": left_out(context, language), "test": test_table(context, language), "step_note": step.pop("note", ""),
             "metric": t(f"metric.{context.metric}.short"), "figures": figures | step}
+
+
+def board_notes(board: pd.DataFrame, language: str) -> list[str]:
+    """Notes of the leaderboard, each with the models it concerns."""
+    said: dict[str, list[str]] = {}
+    for name, note in zip(board["algorithm"], board.get("note", [None] * len(board)), strict=True):
+        if text := say(note, language):
+            said.setdefault(text, []).append(algorithm_name(name, language))
+    return [text if len(names) == len(board) else f"{listing(names, language)}: {text}" for text, names in said.items()]
+
+
+def scored(board: pd.DataFrame) -> pd.DataFrame:
+    """The rows of a leaderboard that have a score; the others are listed with their reason."""
+    there = [name for name in ("mase", "mae", "rmse") if name in board]
+    return board[board[there].notna().any(axis=1)].reset_index(drop=True) if there else board
 
 
 def _by_step(context: ReportContext, language: str) -> dict[str, Any]:
@@ -216,10 +258,12 @@ def _by_step(context: ReportContext, language: str) -> dict[str, Any]:
     order = [context.winner, "seasonal_naive", *context.leaderboard["algorithm"]]
     names = [name for name in dict.fromkeys(order) if name in set(frame["algorithm"])][:3]
     rows = frame[frame["algorithm"] == names[0]].sort_values("step")
-    first, last = float(rows[metric].iloc[0]), float(rows[metric].iloc[-1])
-    growth = last / first - 1 if first > 0 else float("nan")
-    key = "flat" if not abs(growth) > 0.1 else "grows" if growth > 0 else "falls"
-    note = translate(f"report.accuracy.step_{key}", language, growth=percent(abs(growth), language, 0), period=steps(len(rows), context.freq, language))
+    part = max(len(rows) // 4, 1)
+    first, last = float(rows[metric].head(part).mean()), float(rows[metric].tail(part).mean())
+    growth = last / first - 1 if first > 0 else math.nan
+    key = "flat" if not abs(growth) > 0.1 else "falls" if growth < 0 else "grows" if growth < 1 else "times"
+    shown = number(growth + 1, language, 1) if key == "times" else percent(abs(growth), language, 0)
+    note = translate(f"report.accuracy.step_{key}", language, growth=shown, period=steps(len(rows), context.freq, language))
     return {"plot-step": plots.step_spec(frame, language, metric, names), "note": note}
 
 
@@ -246,7 +290,7 @@ def test_table(context: ReportContext, language: str) -> dict[str, Any] | None:
 
 def intervals(context: ReportContext, language: str) -> list[dict[str, Any]]:
     """For each level: what the interval promises and what it held on past data."""
-    digits = digits_for(context.forecast["forecast"].head(1000))
+    digits = digits_for(context.forecast["forecast"].head(1000), bool(context.data.get("integer")))
     return [{"level": row["level"], "value": round(row["value"], 1), "text": percent(row["value"] / 100, language), "verdict": row["verdict"],
              "sentence": translate(f"report.interval.{row['verdict']}", language, level=row["level"], value=percent(row["value"] / 100, language)),
              "width": number(row["width"], language, digits)} for row in coverage_rows(context.leaderboard, context.winner)]
@@ -278,7 +322,7 @@ def data_part(context: ReportContext, language: str) -> dict[str, Any]:
     pairs = [(t("data.source"), str(context.run.get("source") or "–")), (t("data.target"), str(data.get("target", "y"))),
              (t("data.n_series"), number(data.get("n_series"), language, 0)), (t("data.rows"), number(data.get("rows"), language, 0)),
              (t("data.span"), f"{stamp(data.get('start'), freq, language)} – {stamp(data.get('end'), freq, language)}"),
-             (t("data.frequency"), t("data.every", step=_every(freq, language))),
+             (t("data.frequency"), t("data.every", step=_every(freq, language), alias=freq.alias)),
              (t("data.season"), steps(freq.season, freq, language) if freq.season > 1 else t("data.no_season"))]
     if data.get("missing"):
         share = data["missing"] / max(data["missing"] + data.get("rows", 0), 1)
@@ -295,7 +339,8 @@ def data_part(context: ReportContext, language: str) -> dict[str, Any]:
 
 
 def _every(freq: Any, language: str) -> str:
-    return f"{steps(1, freq, language)} ({freq.alias})"
+    word, span = unit(freq)
+    return translate(f"report.unit.{word}", language).split("|")[0] if span == 1 else steps(1, freq, language)
 
 
 def dialect(upload: Mapping[str, Any], language: str) -> str:
@@ -303,12 +348,11 @@ def dialect(upload: Mapping[str, Any], language: str) -> str:
     found = upload.get("dialect") or {}
     found = found if isinstance(found, Mapping) else vars(found)
     t = _speaker(language)
-    return listing([f"{t(f'dialect.{key}')}: {_character(found[key])}" for key in ("kind", "encoding", "delimiter", "decimal", "thousands")
-                    if found.get(key)], language, 9)
+    return " · ".join(f"{t(f'dialect.{key}')} {_character(found[key])}" for key in ("kind", "encoding", "delimiter", "decimal", "thousands") if found.get(key))
 
 
 def _character(value: Any) -> str:
-    return {"\t": "tab", " ": "␠"}.get(str(value), str(value))
+    return {"\t": "tab", " ": "␠"}.get(str(value), f"“{value}”" if len(str(value)) == 1 else str(value))
 
 
 def findings(context: ReportContext, language: str) -> dict[str, Any]:
@@ -322,7 +366,7 @@ def findings(context: ReportContext, language: str) -> dict[str, Any]:
         repairs = [code for code in rows["repair"].dropna().astype(str).unique() if code.strip()]
         messages = [str(m) for m in rows["message"]]
         count = pd.to_numeric(rows["count"], errors="coerce").sum()
-        groups.append({"severity": str(severity), "label": t(f"severity.{severity}") if severity in SEVERITIES else str(severity), "code": str(code),
+        groups.append({"severity": str(severity), "label": t(f"severity.one.{severity}") if severity in SEVERITIES else str(severity), "code": str(code),
                        "message": messages[0], "more": messages[1:MAX_ROWS], "hidden": max(len(messages) - MAX_ROWS, 0),
                        "count": t("findings.count", count=number(count, language, 0)) if count else "",
                        "series": t("findings.series", count=number(len(names), language, 0)) if len(names) > 1 else "",
@@ -373,17 +417,25 @@ def drivers_part(context: ReportContext, language: str) -> dict[str, Any] | None
             "importance_note": t("driver.importance", algorithm=algorithm_name(owner, language)) if len(importance) else "", "figures": figures}
 
 
+FEATURES = ((r"lag(?P<lag>\d+)", "lag"), (r"difference(?P<steps>\d+)", "difference"), (r"same_season(?P<season>\d+)_(?P<turn>\d+)", "same_season"), (r"(?P<wave>sin|cos)_(?P<period>[\d.]+)_(?P<k>\d+)", "fourier"),
+            (r"rolling_(?P<function>[a-z]+)_lag(?P<lag>\d+)_window_size(?P<window>\d+).*", "rolling"),
+            (r"seasonal_rolling_(?P<function>[a-z]+)_lag(?P<lag>\d+)_.*window_size(?P<window>\d+).*", "seasonal_rolling"),
+            (r"expanding_(?P<function>[a-z]+)_lag\d+.*", "expanding"), (r"exponentially_weighted_mean_lag\d+_alpha(?P<alpha>[\d.]+)", "ewm"))
+
+
 def feature_label(name: str, language: str) -> str:
     """A feature in words: `lag7` as `value 7 steps before`; a column of the data keeps its name."""
-    import re
-
-    patterns = ((r"lag_?(\d+)", "lag"), (r"rolling_(\w+?)_lag(\d+)_window_size(\d+)(?:_.*)?", "rolling"), (r"expanding_(\w+?)_lag(\d+)", "expanding"),
-                (r"exponentially_weighted_mean_lag(\d+)_alpha([\d.]+)", "ewm"), (r"(sin|cos)_?(\d+)_?(\d+)?", "fourier"))
-    for pattern, kind in patterns:
-        if match := re.fullmatch(pattern, str(name)):
-            return translate(f"report.feature.{kind}", language, **{"abc"[i]: v or "" for i, v in enumerate(match.groups())})
     key = f"report.feature.{name}"
-    return translate(key, language) if key in text_table() else str(name)
+    if key in text_table():
+        return translate(key, language)
+    for pattern, kind in FEATURES:
+        if match := re.fullmatch(pattern, str(name)):
+            words = match.groupdict()
+            if f"report.function.{words.get('function')}" in text_table():
+                words["function"] = translate(f"report.function.{words['function']}", language)
+            kind = "rolling_lag" if kind == "rolling" and words["lag"] != "1" else kind
+            return translate(f"report.feature.{kind}", language, **words)
+    return str(name)
 
 
 def flat(value: Any, prefix: str = "") -> list[tuple[str, str]]:
@@ -412,10 +464,12 @@ def recipe(context: ReportContext, language: str) -> dict[str, Any]:
         tests.append(t("recipe.test", horizon=steps(plan.get("horizon") or context.horizon, context.freq, language)))
     if plan.get("gap"):
         tests.append(t("recipe.gap", gap=steps(plan["gap"], context.freq, language)))
-    if context.canary:
-        tests.append(t("recipe.canary_passed" if context.canary.get("passed") else "recipe.canary_failed"))
+    tests += canary_lines(context, language)
     tests += [text for text in (say(note, language) for note in plan.get("notes") or ()) if text]
-    provenance = [(t(f"recipe.{key}"), str(run[key])) for key in ("run_id", "fingerprint", "config_hash", "seed", "status") if run.get(key) not in (None, "")]
+    provenance = [(t(f"recipe.{key}"), str(run[key])) for key in ("run_id", "fingerprint", "config_hash", "seed") if run.get(key) not in (None, "")]
+    if run.get("status"):
+        key = f"report.status.{run['status']}"
+        provenance.append((t("recipe.status"), translate(key, language) if key in text_table() else str(run["status"])))
     if run.get("seconds") is not None:
         provenance.append((t("recipe.seconds"), f"{number(run['seconds'], language, 1)} s"))
     if context.model.get("tag"):
@@ -430,16 +484,22 @@ def recipe(context: ReportContext, language: str) -> dict[str, Any]:
             "fallback_count": t("recipe.fallback_count", count=number(len(fallbacks), language, 0)) if len(fallbacks) else ""}
 
 
+def canary_lines(context: ReportContext, language: str) -> list[str]:
+    """What the leakage check said, of the winner and of candidates it threw out."""
+    canary, t = context.canary or {}, _speaker(language)
+    if canary.get("passed") is None:
+        return []
+    failed = [str(name) for name in canary.get("failed") or ()]
+    if canary["passed"]:
+        return [t("recipe.canary_passed")]
+    if failed and context.winner not in failed:
+        return [t("recipe.canary_others", names=listing([algorithm_name(name, language) for name in failed], language))]
+    return [t("recipe.canary_failed")]
+
+
 def usage(context: ReportContext, language: str) -> dict[str, str]:
     """How to ask the saved model again: on the command line and in Python."""
     name, horizon = str(context.model.get("name") or context.run.get("name") or "NAME"), context.horizon
-    levels = ", ".join(str(level) for level in plots.levels_of(context.forecast)[::-1])
-    shell = f"vur forecast {_quoted(name)} --horizon {horizon} --out forecast.csv"
-    python = ("from vur.stages.model import load_pipeline\nfrom vur.store.models import model_folder\n\n"
-              f"model = load_pipeline(model_folder({name!r}))\nforecast = model.predict({horizon}, levels=({levels},))")
+    shell = f"vur forecast {shlex.quote(name)} --horizon {horizon} --out forecast.csv"
+    python = f"import vur\n\nforecast = vur.forecast({name!r}, horizon={horizon})"
     return {"shell": shell, "python": str(context.model.get("snippet") or python)}
-
-
-def _quoted(text: str) -> str:
-    import shlex
-    return shlex.quote(text)

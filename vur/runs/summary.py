@@ -77,6 +77,12 @@ def expected(history: pd.DataFrame, forecast: pd.DataFrame, freq: Frequency, dat
     return facts
 
 
+def title(name: str) -> str:
+    """A column's name at the start of a sentence: `total_vendas` as `Total vendas`."""
+    words = str(name).replace("_", " ").strip() or str(name)
+    return words[:1].upper() + words[1:]
+
+
 def expectation_sentences(facts: dict[str, Any], data: dict[str, Any], freq: Frequency, language: str) -> list[str]:
     """Headline first, then the next value, the change against the past and how far such totals were off in tests."""
     def say(key: str, **values: object) -> str:
@@ -86,7 +92,11 @@ def expectation_sentences(facts: dict[str, Any], data: dict[str, Any], freq: Fre
     several = say("across", count=number(facts["series"], language, 0)) if facts["series"] > 1 else ""
     if facts["series"] > 1 and facts["how"] == "mean":
         several = say("per_series", count=number(facts["series"], language, 0))
-    said = [say(facts["how"], target=data.get("label") or data.get("target") or "y", value=value, period=period, several=several)]
+    said = [say(facts["how"], target=data.get("label") or title(data.get("target") or "y"), value=value, period=period, several=several)]
+    if facts["change"]:
+        share, lag = facts["change"]["share"], steps(facts["change"]["lag"], freq, language)
+        key = "same" if abs(share) < 0.005 else "more" if share > 0 else "less"
+        said.append(say(f"{key}_{facts['how']}", change=percent(abs(share), language), lag=lag))
     if facts["next"] is not None:
         words = {"stamp": stamp(facts["next_stamp"], freq, language), "value": number(facts["next"], language, facts["digits"])}
         if facts["range"]:
@@ -94,10 +104,6 @@ def expectation_sentences(facts: dict[str, Any], data: dict[str, Any], freq: Fre
             said.append(say("next_range", **words, low=low, high=high, level=facts["level"]))
         else:
             said.append(say(f"next_{facts['how']}", **words))
-    if facts["change"]:
-        share, lag = facts["change"]["share"], steps(facts["change"]["lag"], freq, language)
-        key = "same" if abs(share) < 0.005 else "more" if share > 0 else "less"
-        said.append(say(key, change=percent(abs(share), language), lag=lag))
     if facts["miss"]:
         miss = facts["miss"]
         said.append(say(f"miss_{facts['how']}" if miss["tests"] > 1 else f"miss_{facts['how']}_once", mean=percent(miss["mean"], language),
@@ -140,7 +146,7 @@ def trust(leaderboard: pd.DataFrame, winner: str, metric: str, tests: int, test_
     """
     skill, test_skill = _skill(leaderboard, winner, metric), _skill(score_rows(test_scores), winner, metric)
     known = [value for value in (skill, test_skill) if not math.isnan(value)]
-    if winner == "seasonal_naive":
+    if winner == "seasonal_naive" or winner == "naive" and abs(skill) < 1e-9:
         verdict = "naive"
     elif not known:
         verdict = "unknown"

@@ -117,7 +117,7 @@ def _fits(accepts: Any, item: Any) -> bool:
         return False
 
 # %% ../../nbs/stages/5_features.ipynb #8827f4b6
-CYCLE_DAYS = {"minute": 1 / 24, "hour": 1, "dayofweek": 7, "day": 30.5, "month": 365.25, "quarter": 365.25}
+CYCLE_DAYS = {"minute": 1 / 24, "hour": 1, "dayofweek": 7, "day": 365.25, "month": 365.25, "quarter": 365.25}
 
 
 def auto_lags(seasons: Sequence[int], length: int) -> tuple[int, ...]:

@@ -7,7 +7,6 @@ __all__ = ['SplitSpec', 'Fold', 'SplitPlan', 'series_bounds', 'steps_after', 'tr
            'future_covariates']
 
 # %% ../../nbs/stages/3_folds.ipynb #b2416bb2
-from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -15,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from ..errors import VurError
+from ..frequency import advance
 from ..panel import Panel
 from ..text import DEFAULT_LANGUAGE, translate
 
@@ -151,7 +151,7 @@ class SplitPlan:
         return cls(data["horizon"], folds, test, SplitSpec(**data["spec"]), tuple(data["notes"]), data["alignment"],
                    data["gap"], data["max_train"])
 
-
+# %% ../../nbs/stages/3_folds.ipynb #226eb1d9
 def _part(data: dict[str, Any], language: str) -> str:
     """What a note's fold is called: number 0 is the test."""
     number = data.get("number", 0)
@@ -212,7 +212,7 @@ def future_covariates(panel: Panel, fold: Fold, plan: SplitPlan) -> pd.DataFrame
     steps = steps_after(pool, fold)
     length = plan.gap + plan.horizon
     found = pool[((steps >= 0) & (steps <= length)).to_numpy()]
-    found = pd.concat([found, _missing_stamps(found, panel, length)], ignore_index=True)
+    found = pd.concat([found, _missing_stamps(found, panel, length)])
     found = found.sort_values(["unique_id", "ds"], ignore_index=True)
     found[names] = found.groupby("unique_id", sort=False)[names].ffill()
     return found[found["ds"].to_numpy() > found["unique_id"].map(fold.cutoffs).to_numpy()].reset_index(drop=True)
@@ -222,11 +222,9 @@ def _missing_stamps(found: pd.DataFrame, panel: Panel, length: int) -> pd.DataFr
     """The stamps that lack at the end of each series so that it has a cutoff row and `length` rows after it."""
     ends = found.groupby("unique_id", sort=False)["ds"].agg(["size", "max"])
     ends = ends[ends["size"] < length + 1]
-    rows = {name: panel.freq.after(end, length + 1 - size) for name, size, end in ends.itertuples()}
-    names, stamps = _flatten(rows.items())
-    return pd.DataFrame({"unique_id": names, "ds": pd.Series(stamps, dtype=found["ds"].dtype)})
-
-
-def _flatten(items: Iterable[tuple[str, list]]) -> tuple[list[str], list]:
-    pairs = [(name, stamp) for name, stamps in items for stamp in stamps]
-    return [name for name, _ in pairs], [stamp for _, stamp in pairs]
+    if ends.empty:
+        return found.iloc[:0][["unique_id", "ds"]]
+    lacking = (length + 1 - ends["size"]).to_numpy()
+    step = np.arange(lacking.sum()) - np.repeat(np.cumsum(lacking) - lacking, lacking) + 1
+    stamps = advance(np.repeat(ends["max"].to_numpy(), lacking), step, panel.freq.alias)
+    return pd.DataFrame({"unique_id": np.repeat(ends.index.to_numpy(), lacking), "ds": stamps})

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['Numbers', 'POWERS', 'REACH', 'TRANSFORMS', 'DIFFERENCES', 'fit_min_max', 'fit_standard', 'fit_robust',
            'scale_forward', 'scale_backward', 'fit_log1p', 'log1p_forward', 'log1p_backward', 'box_cox_forward',
-           'box_cox_backward', 'fit_box_cox', 'Transform', 'difference', 'anchors', 'integrate']
+           'box_cox_backward', 'fit_box_cox', 'Transform', 'difference', 'anchors', 'integrate', 'Step', 'apply_step']
 
 # %% ../../nbs/stages/4_transforms.ipynb #7f356d5f
 from collections.abc import Callable
@@ -108,7 +108,7 @@ def fit_box_cox(values: np.ndarray, groups: Groups, power: float | None = None) 
     reach = np.maximum.reduceat(np.nan_to_num(np.abs(log - np.log(size)[groups.codes])), groups.starts)
     best, chosen = np.full(len(size), -np.inf), np.ones(len(size))
     for candidate in POWERS:
-        allowed = (np.abs(candidate) * reach < REACH) & ((lowest > 0) | (candidate > 0))
+        allowed = (np.abs(candidate) * reach < REACH) & ((lowest > 0) | (0 < candidate <= 1))
         score = np.where(allowed, _likelihood(values, log, groups, size, candidate), -np.inf)
         chosen, best = np.where(score > best, candidate, chosen), np.maximum(score, best)
     return {"power": chosen, "size": size}
@@ -168,3 +168,29 @@ def integrate(changes: np.ndarray, groups: Groups, lags: np.ndarray, anchor: np.
     chain = groups.codes.astype(np.int64) * anchor.shape[1] + place
     total = pd.Series(changes).groupby(chain, sort=False).cumsum().to_numpy()
     return np.where(lags[groups.codes] > 0, total + anchor[groups.codes, place], changes)
+
+# %% ../../nbs/stages/4_transforms.ipynb #810322cb
+@dataclass(frozen=True)
+class Step:
+    """A fitted transform: its name and its numbers, one row per series (differences: `lags`, `head` and `tail`)."""
+
+    name: str
+    numbers: dict[str, np.ndarray]
+
+    def rows(self, which: np.ndarray) -> dict[str, np.ndarray]:
+        """The numbers of the series `which`."""
+        return {key: value[which] for key, value in self.numbers.items()}
+
+
+def apply_step(step: Step, values: np.ndarray, groups: Groups, which: np.ndarray, frame: pd.DataFrame) -> np.ndarray:
+    """One transform applied to rows of `frame`; `which` has the number of the series of each group."""
+    if step.name in DIFFERENCES:
+        return difference(values, groups, step.numbers["lags"][which])
+    numbers = step.rows(which[groups.codes])
+    result = TRANSFORMS[step.name].forward(values, numbers)
+    bad = np.flatnonzero(np.isnan(result) & ~np.isnan(values))
+    if len(bad):
+        row = frame.iloc[bad[0]]
+        raise VurError("preprocess.domain", series=row["unique_id"], stamp=row["ds"], value=values[bad[0]],
+                       power=numbers["power"][bad[0]])
+    return result

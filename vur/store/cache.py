@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
@@ -51,14 +52,20 @@ class StageCache:
 
     enabled: bool = True
 
-    def stage(self, name: str, inputs: object, compute: Callable[[Path], T], read: Callable[[Path], T]) -> tuple[T, str, bool]:
-        """What `compute(folder)` makes, or `read(folder)` when it was made before: the value, its key and whether it was cached."""
+    def stage(self, name: str, inputs: object, compute: Callable[[Path], T], read: Callable[[Path], T],
+              keep: Callable[[T], bool] = lambda value: True) -> tuple[T, str, bool]:
+        """What `compute(folder)` makes, or `read(folder)` when it was made before: the value, its key and whether it was cached.
+
+        A value that `keep` refuses (a training that was cut short) is not there the next time.
+        """
         key = digest(name, inputs, code_version())[:32]
         target = folder("cache", name, key)
         if self.enabled and target.is_dir():
             return read(target), key, True
         with new_folder(target) as draft:
             value = compute(draft)
+        if not keep(value):
+            shutil.rmtree(target)
         return value, key, False
 
 

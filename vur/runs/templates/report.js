@@ -23,11 +23,11 @@
     return colours;
   }
   function narrow(layout, width) {
-    if (width >= 560) return layout;
+    if (width >= 420) return layout;
     layout.font.size = 12;
     Object.keys(layout).forEach(function (key) {
       if (/^[xy]axis/.test(key) && layout[key].ticktext) {
-        layout[key].ticktext = layout[key].ticktext.map(function (t) { return t.length > 20 ? t.slice(0, 19) + "…" : t; });
+        layout[key].ticktext = layout[key].ticktext.map(function (t) { return t.length > 22 ? t.slice(0, 21) + "…" : t; });
         layout[key].tickfont.size = 11.5;
       }
     });
@@ -43,10 +43,26 @@
   var config = { responsive: true, displaylogo: false, locale: settings.language, scrollZoom: false,
                  modeBarButtonsToRemove: ["select2d", "lasso2d", "zoomIn2d", "zoomOut2d", "autoScale2d", "pan2d"], showSendToCloud: false };
 
+  var view = "recent", chosen = 0;
+  function closer(figure) {
+    var meta = figure.layout.meta, drawn = figure.data.slice(chosen * meta.traces, (chosen + 1) * meta.traces);
+    var past = drawn[meta.traces - 3], ahead = drawn[meta.traces - 1], first = Math.max(past.x.length - meta.recent, 0);
+    var end = ahead.x[ahead.x.length - 1], start = past.x.length ? past.x[first] : ahead.x[0], low = Infinity, high = -Infinity;
+    if (view !== "recent" || first === 0) return;
+    drawn.forEach(function (trace) {
+      trace.y.forEach(function (y, i) { if (y !== null && trace.x[i] >= start) { low = Math.min(low, y); high = Math.max(high, y); } });
+    });
+    if (!isFinite(low)) return;
+    var pad = (high - low || Math.abs(high) || 1) * 0.07;
+    figure.layout.xaxis.range = [start, end];
+    figure.layout.yaxis.range = [low >= 0 && low - pad < 0 ? 0 : low - pad, high + pad];
+  }
+
   function build(id) {
     var box = document.getElementById(id);
     if (!box) return Promise.resolve();
     var figure = recolour(figures[id], palette());
+    if (id === "plot-forecast") closer(figure);
     narrow(figure.layout, box.clientWidth);
     delete figure.layout.meta;
     return Plotly.react(box, figure.data, figure.layout, config);
@@ -57,12 +73,10 @@
   var picker = document.getElementById("series");
   function show(position) {
     var meta = figures["plot-forecast"].layout.meta;
+    chosen = position;
     figures["plot-forecast"].data.forEach(function (trace, i) { trace.visible = Math.floor(i / meta.traces) === position; });
-    var alt = document.getElementById("plot-forecast-title");
-    if (alt) alt.textContent = meta.series[position];
-    return build("plot-forecast").then(function () {
-      return Plotly.relayout("plot-forecast", { "xaxis.autorange": true, "yaxis.autorange": true });
-    });
+    Plotly.purge("plot-forecast");
+    return build("plot-forecast");
   }
   if (picker) {
     picker.addEventListener("change", function () { show(Number(picker.value)); });
@@ -74,6 +88,9 @@
       });
     });
   }
+  document.querySelectorAll("input[name=view]").forEach(function (input) {
+    input.addEventListener("change", function () { view = input.value; show(chosen); });
+  });
 
   document.querySelectorAll(".code button").forEach(function (button) {
     button.addEventListener("click", function () {
