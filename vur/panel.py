@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['ROLES', 'COMBINE', 'Panel', 'panel_frequency', 'snap', 'combine', 'split_future', 'choose_roles', 'make_panel',
-           'complete', 'future_frame']
+           'check_density', 'complete', 'future_frame']
 
 # %% ../nbs/00_panel.ipynb #9226d66f
 from collections.abc import Sequence
@@ -197,10 +197,21 @@ def _assemble(past: pd.DataFrame, future: pd.DataFrame, freq: Frequency, roles: 
                  notes={kind: table for kind, table in notes.items() if len(table)})
 
 # %% ../nbs/00_panel.ipynb #002efa5f
+def check_density(panel: Panel, lengths: np.ndarray) -> None:
+    """`VurError` panel.too_sparse when the grid has over 50 times the rows (and 100,000): one wrong year can do that.
+
+    `lengths` is the number of grid stamps of each series.
+    """
+    if lengths.sum() > 50 * len(panel.frame) + 100_000:
+        worst = panel.frame[panel.frame["unique_id"] == panel.ids[int(lengths.argmax())]]
+        raise VurError("panel.too_sparse", series=worst["unique_id"].iloc[0], rows=len(worst), cells=int(lengths.max()),
+                       freq=panel.freq.alias, first=worst["ds"].iloc[0], last=worst["ds"].iloc[-1])
+
+# %% ../nbs/00_panel.ipynb #1f08db1e
 def complete(panel: Panel) -> Panel:
     """The panel with a row for every stamp between each series' first and last; given rows are kept as they are.
 
-    The new rows are listed in `notes["inserted"]` (`unique_id, ds`).
+    The new rows are listed in `notes["inserted"]` (`unique_id, ds`). Raises `VurError` panel.too_sparse.
     """
     frame = panel.frame
     codes = pd.factorize(frame["unique_id"])[0]
@@ -210,6 +221,7 @@ def complete(panel: Panel) -> Panel:
     lengths = position[np.r_[starts[1:] - 1, len(codes) - 1]] - position[starts] + 1
     if lengths.sum() == len(frame):
         return panel
+    check_density(panel, lengths)
     offset = np.cumsum(lengths) - lengths
     source = np.full(lengths.sum(), -1)
     source[offset[codes] + position - position[starts][codes]] = np.arange(len(frame))

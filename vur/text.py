@@ -23,7 +23,7 @@ def table() -> dict[str, dict[str, str]]:
     return entries
 
 
-def translate(key: str, language: str = DEFAULT_LANGUAGE, **values: object) -> str:
+def translate(key: str, language: str = DEFAULT_LANGUAGE, /, **values: object) -> str:
     """The text of `key` in `language` with its `{placeholders}` filled from `values`.
 
     Raises `KeyError` for a key or language that the table does not hold: a missing sentence is a bug.

@@ -5,8 +5,9 @@ from collections.abc import Iterable
 
 import pandas as pd
 
+from vur.forecasters.base import REGISTRY
 from vur.panel import Frequency
-from vur.text import translate
+from vur.text import table, translate
 
 _MARKS = {"en": (",", "."), "pt-BR": (".", ",")}
 _UNITS = {"Y": "year", "A": "year", "Q": "quarter", "M": "month", "W": "week", "D": "day", "B": "business_day",
@@ -87,11 +88,11 @@ def day_text(value: pd.Timestamp, language: str) -> str:
 
 
 def algorithm_name(id: str, language: str) -> str:
-    """The name of an algorithm as a reader knows it; an unknown id stays as it is."""
-    try:
-        return translate(f"report.algorithm.{id}", language)
-    except KeyError:
-        return str(id)
+    """The name of an algorithm as a reader knows it: translated, else the registry's, else its id."""
+    key = f"report.algorithm.{id}"
+    if key in table():
+        return translate(key, language)
+    return REGISTRY[id].name if id in REGISTRY else str(id)
 
 
 def listing(items: Iterable[object], language: str, most: int = 6) -> str:

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['REGISTRY', 'CATALOGUES', 'Parameter', 'Algorithm', 'register', 'algorithms', 'algorithm', 'validate_parameters',
-           'Forecaster', 'forecast_panel', 'check_complete', 'create', 'load_forecaster']
+           'Learner', 'Forecaster', 'forecast_panel', 'check_complete', 'create', 'load_forecaster']
 
 # %% ../../nbs/forecasters/0_base.ipynb #49d5da11
 import importlib
@@ -22,6 +22,14 @@ from ..frequency import Frequency
 from ..panel import Panel
 
 # %% ../../nbs/forecasters/0_base.ipynb #2f5b3983
+def _is_int(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+# %% ../../nbs/forecasters/0_base.ipynb #c46b6a08
 @dataclass(frozen=True)
 class Parameter:
     """One parameter of an algorithm: its type, default, allowed range or choices, and meaning.
@@ -62,14 +70,6 @@ class Parameter:
         low = "" if self.min is None else f" from {self.min:g}"
         many = "" if self.length is None else f" of {self.length} items"
         return self.type + many + low + ("" if self.max is None else f" to {self.max:g}")
-
-
-def _is_int(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 # %% ../../nbs/forecasters/0_base.ipynb #e46f5766
 @dataclass(frozen=True)
@@ -131,13 +131,44 @@ def validate_parameters(id: str, given: dict[str, Any]) -> dict[str, Any]:
     return {name: given.get(name, parameter.default) for name, parameter in schema.items()}
 
 # %% ../../nbs/forecasters/0_base.ipynb #41156770
-class Forecaster:
-    """Base of all forecasters: `fit`, `update`, `predict`, `save`, `load`.
+class Learner:
+    """What an algorithm provides: five methods, of which `_update` and `_forecast` have a default.
 
-    Subclasses set `id` and implement `_fit(panel)`, `_predict(horizon, X_future)`, `_save(folder)`, `_load(folder)` and,
-    where parameters can be kept while history moves on, `_update(panel)`. `fallbacks` lists the series that could not be
-    fitted (`unique_id, reason, used`). `features` is the feature specification of models that need one. A caller may set
-    `progress(done, total)` and `stop()`: long fits call them and raise `Stopped` (from `vur.forecasters.parallel`).
+    They are called by `Forecaster`, which has checked the arguments.
+    """
+
+    def _fit(self, panel: Panel) -> None:
+        """Learn from `panel`, which is regular and whose `y` has no NaN."""
+        raise NotImplementedError
+
+    def _update(self, panel: Panel) -> None:
+        """Move to the end of `panel` keeping what was learnt; by default everything is learnt anew."""
+        self.fit(panel)
+
+    def _predict(self, horizon: int, X_future: pd.DataFrame | None) -> pd.DataFrame:
+        """`unique_id, ds, forecast` of the next `horizon` steps."""
+        raise NotImplementedError
+
+    def _forecast(self, panel: Panel, horizon: int, X_future: pd.DataFrame | None) -> pd.DataFrame:
+        """`_fit` and `_predict` in one, for those who can do with less than a fitted model."""
+        self._fit(panel)
+        return self._predict(horizon, X_future)
+
+    def _save(self, folder: Path) -> None:
+        """Write what was learnt into `folder`, without pickle."""
+        raise NotImplementedError
+
+    def _load(self, folder: Path) -> None:
+        """Read what `_save` wrote."""
+        raise NotImplementedError
+
+# %% ../../nbs/forecasters/0_base.ipynb #ed05ed17
+class Forecaster(Learner):
+    """Base of all forecasters: `fit`, `update`, `predict`, `save`.
+
+    Subclasses set `id` and provide what `Learner` lists. `fallbacks` lists the series that could not be fitted (`unique_id,
+    reason, used`). `features` is the feature specification of models that need one. A caller may set `progress(done, total)`
+    and `stop()`: long fits call them and raise `Stopped` (from `vur.forecasters.parallel`).
     """
 
     id: ClassVar[str] = ""
@@ -164,49 +195,36 @@ class Forecaster:
         self._update(panel)
         return self
 
-    def predict(self, horizon: int, X_future: pd.DataFrame | None = None, levels: tuple[int, ...] = ()) -> pd.DataFrame:
-        """Forecast `horizon` steps: `unique_id, ds, forecast` and `lo-L, hi-L` for each level in percent.
+# %% ../../nbs/forecasters/0_base.ipynb #bd838a29
+def _predict(self: Forecaster, horizon: int, X_future: pd.DataFrame | None = None,
+             levels: tuple[int, ...] = ()) -> pd.DataFrame:
+    """Forecast `horizon` steps: `unique_id, ds, forecast` and `lo-L, hi-L` for each level in percent.
 
-        `X_future` has `unique_id, ds` and the known-future columns of every forecast step.
-        """
-        if horizon < 1:
-            raise VurError("forecasters.horizon", horizon=horizon)
-        frame = self._predict(horizon, X_future).sort_values(["unique_id", "ds"], ignore_index=True)
-        if not levels:
-            return frame
-        if self.calibration is None:
-            raise VurError("forecasters.uncalibrated", algorithm=self.id)
-        return self.calibration.apply(frame, tuple(levels))
+    `X_future` has `unique_id, ds` and the known-future columns of every forecast step.
+    """
+    if horizon < 1:
+        raise VurError("forecasters.horizon", horizon=horizon)
+    frame = self._predict(horizon, X_future).sort_values(["unique_id", "ds"], ignore_index=True)
+    if not levels:
+        return frame
+    if self.calibration is None:
+        raise VurError("forecasters.uncalibrated", algorithm=self.id)
+    return self.calibration.apply(frame, tuple(levels))
 
-    def _fit(self, panel: Panel) -> None:
-        raise NotImplementedError
 
-    def _forecast(self, panel: Panel, horizon: int, X_future: pd.DataFrame | None) -> pd.DataFrame:
-        self._fit(panel)
-        return self._predict(horizon, X_future)
+def _save(self: Forecaster, folder: Path) -> Path:
+    """Write the fitted forecaster into `folder` as JSON, Parquet, NumPy or a library's safe format."""
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    head = {"id": self.id, "parameters": self.parameters, "seed": self.seed, "freq": vars(self.freq),
+            "fallbacks": self.fallbacks.to_dict("list"),
+            "features": None if self.features is None else self.features.to_dict()}
+    (folder / "forecaster.json").write_text(json.dumps(head, indent=1), encoding="utf-8")
+    self._save(folder)
+    return folder
 
-    def _update(self, panel: Panel) -> None:
-        self.fit(panel)
 
-    def _predict(self, horizon: int, X_future: pd.DataFrame | None) -> pd.DataFrame:
-        raise NotImplementedError
-
-    def _save(self, folder: Path) -> None:
-        raise NotImplementedError
-
-    def _load(self, folder: Path) -> None:
-        raise NotImplementedError
-
-    def save(self, folder: Path) -> Path:
-        """Write the fitted forecaster into `folder` as JSON, Parquet, NumPy or a library's safe format."""
-        folder = Path(folder)
-        folder.mkdir(parents=True, exist_ok=True)
-        head = {"id": self.id, "parameters": self.parameters, "seed": self.seed, "freq": vars(self.freq),
-                "fallbacks": self.fallbacks.to_dict("list"),
-                "features": None if self.features is None else self.features.to_dict()}
-        (folder / "forecaster.json").write_text(json.dumps(head, indent=1), encoding="utf-8")
-        self._save(folder)
-        return folder
+Forecaster.predict, Forecaster.save = _predict, _save
 
 # %% ../../nbs/forecasters/0_base.ipynb #8bdb17cf
 def forecast_panel(model: Forecaster, panel: Panel, horizon: int, X_future: pd.DataFrame | None = None,

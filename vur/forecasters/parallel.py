@@ -100,16 +100,16 @@ def map_series(function: Callable[[Any], Any], items: Sequence[Any], *, workers:
     """
     total, results = len(items), []
     report, stop = progress or (lambda done, total: None), stop or (lambda: False)
-    started = asked = time.perf_counter()
     with single_thread():
+        started = time.perf_counter()
         while len(results) < total:
             if stop():
                 raise Stopped
-            while len(results) < total and time.perf_counter() - asked < 0.2:
+            asked = time.perf_counter()
+            while len(results) < total and (not results or time.perf_counter() - asked < 0.2):
                 results += _run_chunk(function, items[len(results):len(results) + 1])
             report(len(results), total)
-            asked = time.perf_counter()
-            each, left = (asked - started) / len(results), total - len(results)
+            each, left = (time.perf_counter() - started) / len(results), total - len(results)
             if in_workers(each, left, workers):
                 return results + _map_pooled(function, items[len(results):], workers, each, report, stop, total)
     return results

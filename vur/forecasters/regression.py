@@ -4,10 +4,11 @@
 
 # %% auto #0
 __all__ = ['MIN_ROWS', 'TRUSTED', 'CYCLIC', 'history_tail', 'list_short', 'naive_forecast', 'Regression', 'load_skops',
-           'importance', 'LightGBM', 'RandomForest', 'Ridge']
+           'importance', 'LightGBM', 'RandomForest', 'steadiness', 'Ridge']
 
 # %% ../../nbs/forecasters/2_regression.ipynb #d22296a3
 import json
+import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -23,22 +24,22 @@ from ..panel import Panel
 from ..stages.features import series_bounds
 
 # %% ../../nbs/forecasters/2_regression.ipynb #df66f279
-def _regression(id: str, name: str, cost: float, target: str, **parameters: Parameter) -> None:
+def _regression(id: str, name: str, cost: float, target: str, rows: int, **parameters: Parameter) -> None:
     shared = {"steps": Parameter("int", None, "parameter.regression.steps", min=1, max=1000),
-              "max_rows": Parameter("int", 100_000, "parameter.regression.max_rows", min=100, max=20_000_000)}
+              "max_rows": Parameter("int", rows, "parameter.regression.max_rows", min=100, max=20_000_000)}
     register(Algorithm(id, name, "machine_learning", "global", cost, f"vur.forecasters.regression:{target}",
                        parameters | shared, ("known_future", "static")))
 
 
-_regression("ridge", "Ridge regression", 0.5, "Ridge",
+_regression("ridge", "Ridge regression", 0.5, "Ridge", 50_000,
             alpha=Parameter("float", 10.0, "parameter.ridge.alpha", min=0, max=1e6))
-_regression("random_forest", "Random forest", 4.0, "RandomForest",
+_regression("random_forest", "Random forest", 4.0, "RandomForest", 50_000,
             trees=Parameter("int", 100, "parameter.random_forest.trees", min=1, max=2000),
             min_leaf=Parameter("int", 5, "parameter.trees.min_leaf", min=1, max=10_000),
             max_features=Parameter("float", 0.4, "parameter.random_forest.max_features", min=0.01, max=1),
             tree_rows=Parameter("int", 5_000, "parameter.random_forest.tree_rows", min=100, max=1_000_000))
-_regression("lightgbm", "LightGBM", 3.0, "LightGBM",
-            rounds=Parameter("int", 200, "parameter.lightgbm.rounds", min=1, max=10_000),
+_regression("lightgbm", "LightGBM", 2.0, "LightGBM", 100_000,
+            rounds=Parameter("int", 100, "parameter.lightgbm.rounds", min=1, max=10_000),
             learning_rate=Parameter("float", 0.07, "parameter.lightgbm.learning_rate", min=0.001, max=1),
             leaves=Parameter("int", 15, "parameter.lightgbm.leaves", min=2, max=1024),
             min_leaf=Parameter("int", 20, "parameter.trees.min_leaf", min=1, max=10_000),
@@ -155,9 +156,7 @@ class LightGBM(Regression):
     """Gradient boosted trees on all series and steps, the step being a feature."""
 
     def _learn(self, rows: Rows) -> None:
-        import lightgbm
-
-        given = self.parameters
+        lightgbm, given = _lightgbm(), self.parameters
         options = {"objective": given["objective"], "learning_rate": given["learning_rate"], "num_leaves": given["leaves"],
                    "min_data_in_leaf": max(2, min(given["min_leaf"], len(rows.y) // 20)), "lambda_l2": given["l2"],
                    "bagging_fraction": 0.8, "bagging_freq": 1, "feature_fraction": 0.8, "seed": self.seed, "verbose": -1,
@@ -176,12 +175,18 @@ class LightGBM(Regression):
         self.model.save_model(folder / "model.txt", num_iteration=-1)
 
     def _read(self, folder: Path) -> None:
-        import lightgbm
-
-        self.model = lightgbm.Booster(model_file=folder / "model.txt")
+        self.model = _lightgbm().Booster(model_file=folder / "model.txt")
 
     def _weights(self) -> np.ndarray:
         return self.model.feature_importance("gain")
+
+# %% ../../nbs/forecasters/2_regression.ipynb #9e5b7210
+def _lightgbm() -> Any:
+    # Waiting threads that spin make a fit ten times slower on a machine with other work. Read when the library is loaded.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    import lightgbm
+
+    return lightgbm
 
 
 def _check_stop(model: Forecaster) -> None:
@@ -222,6 +227,19 @@ class RandomForest(Regression):
         return self.model.feature_importances_
 
 # %% ../../nbs/forecasters/2_regression.ipynb #6b6c3f64
+def steadiness(rows: Rows) -> np.ndarray:
+    """Weights with mean 1, inverse to how much each row's past varied (at least 1% of its size), as the error of MASE is."""
+    kept = [i for i, name in enumerate(rows.names) if name.startswith("difference") or "rolling_std" in name]
+    if not kept:
+        return np.ones(len(rows.y))
+    swing = np.abs(rows.X[:, kept])
+    known = np.isfinite(swing)
+    swing = np.where(known, swing, 0).sum(axis=1) / np.maximum(known.sum(axis=1), 1)
+    typical = np.median(swing[known.any(axis=1)]) if known.any() else 1.0
+    weight = 1 / np.maximum(np.where(known.any(axis=1), swing, typical), 0.01)
+    return weight / weight.mean()
+
+# %% ../../nbs/forecasters/2_regression.ipynb #3702b813
 class Ridge(Regression):
     """One ridge regression a step, on standardised features."""
 
@@ -230,13 +248,12 @@ class Ridge(Regression):
 
         categorical = [i for i, name in enumerate(rows.names) if name in CYCLIC or name in self.design.categories]
         self.scaling = fit_scaling(rows.X, categorical)
-        X, y = self.scaling.apply(rows.X), winsorise(rows.y)
-        lines = []
+        X, y, weight, lines = self.scaling.apply(rows.X), winsorise(rows.y), steadiness(rows), []
         for step in range(1, self.design.steps + 1):
             _check_stop(self)
             here = rows.step == step
             here = here if here.sum() >= MIN_ROWS else np.ones(len(y), dtype=bool)
-            lines.append(Linear(alpha=self.parameters["alpha"], solver="cholesky").fit(X[here], y[here]))
+            lines.append(Linear(alpha=self.parameters["alpha"], solver="cholesky").fit(X[here], y[here], weight[here]))
         self.weights = np.array([line.coef_ for line in lines])
         self.intercept = np.array([line.intercept_ for line in lines])
 

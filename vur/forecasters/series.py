@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['LONGEST_SEASON', 'STANDARD_THETA', 'VARIANTS', 'TRENDS', 'SHORTEST', 'adjust', 'latest', 'fit_one', 'forecast_one',
-           'forward_one', 'unfit_reason', 'fallback', 'Fitted', 'fit_series', 'describe_fallback']
+           'forward_one', 'unfit_reason', 'fallback', 'Fitted', 'plausible', 'fit_series', 'hold_finite',
+           'describe_fallback']
 
 # %% ../../nbs/forecasters/1_series.ipynb #4f2f14d7
 from collections.abc import Mapping, Sequence
@@ -132,6 +133,11 @@ class Fitted:
     reason: str = ""
 
 
+def plausible(state: Mapping[str, Any], y: np.ndarray, horizon: int) -> bool:
+    """Whether the forecasts are numbers and stay within a hundred times the largest value seen."""
+    return bool((np.abs(forecast_one(state, horizon)) <= 100 * np.abs(y).max()).all())
+
+
 def fit_series(kind: str, y: np.ndarray, seasons: Sequence[int], options: Mapping[str, Any]) -> Fitted:
     """Fit `kind` on `y`, or fall back; never raises for what the data hold."""
     usable = [season for season in seasons if 1 < season and len(y) >= 2 * season]
@@ -139,12 +145,20 @@ def fit_series(kind: str, y: np.ndarray, seasons: Sequence[int], options: Mappin
     for attempt in [] if reason else [usable, []] if usable else [[]]:
         try:
             state = fit_one(kind, y, attempt, options)
-            if np.isfinite(forecast_one(state, 2 * max([12, *attempt]))).all():
+            if plausible(state, y, 2 * max([12, *attempt])):
                 return Fitted(state)
             reason = "not_finite"
         except Exception as error:  # any failure inside the library means the same: this series falls back
             reason = f"failed: {type(error).__name__}: {error}"
     return Fitted(*fallback(y, max([1, *seasons])), reason)
+
+# %% ../../nbs/forecasters/1_series.ipynb #7526264b
+def hold_finite(values: np.ndarray) -> np.ndarray:
+    """`values` with everything from the first that is not finite replaced by the one before it (0 when there is none)."""
+    bad = np.flatnonzero(~np.isfinite(values))
+    if len(bad):
+        values = np.r_[values[:bad[0]], np.full(len(values) - bad[0], values[bad[0] - 1] if bad[0] else 0.0)]
+    return values
 
 # %% ../../nbs/forecasters/1_series.ipynb #2a07539a
 def describe_fallback(reason: str, language: str = DEFAULT_LANGUAGE) -> str:

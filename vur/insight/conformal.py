@@ -23,8 +23,8 @@ def interval_scale(frame: pd.DataFrame, season: int = 1) -> pd.Series:
     scale = train_scale(frame, season).set_index("unique_id")["mase"]
     size = frame["y"].abs().groupby(frame["unique_id"], sort=False)
     level, observed = size.mean().reindex(scale.index), size.count().reindex(scale.index)
-    relative = (scale / level.where(level > 0)).median()
-    borrowed = level * relative
+    relative = (scale / level.where(level > 0)).dropna()
+    borrowed = level * (relative.median() if len(relative) else 0.0)
     return scale.fillna(borrowed.where(observed < 2, 0.0)).fillna(0.0).rename("scale")
 
 # %% ../../nbs/insight/conformal.ipynb #5d0c7aa3

@@ -8,12 +8,14 @@ __all__ = ['LEAST_VALUES', 'CHECKS', 'check_gaps', 'percent', 'closed_weekdays',
            'check_mixed']
 
 # %% ../../nbs/insight/series_checks.ipynb #5def03c6
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 
 from ..frequency import WEEKDAYS, advance
 from ..inference import infer_frequencies
-from .findings import Finding, Phrase, Rows, as_rows, call, marked
+from .findings import MOST_ROWS, Finding, Phrase, Rows, as_rows, call, marked
 from ..panel import Panel
 
 # %% ../../nbs/insight/series_checks.ipynb #fe5d4f33
@@ -21,18 +23,19 @@ def check_gaps(panel: Panel, rows: Rows) -> list[Finding]:
     """`gaps` (warning), or `closed_weekdays` (info) where a daily series only lacks the same one or two weekdays."""
     step = np.diff(rows.cell)
     at = np.flatnonzero((step > 1) & (rows.code[1:] == rows.code[:-1]))
-    lost = step[at] - 1
+    lost, true = np.minimum(step[at] - 1, MOST_ROWS), np.bincount(rows.code[at], step[at] - 1, len(rows.ids)).astype(int)
     ahead = np.arange(lost.sum()) - np.repeat(np.cumsum(lost) - lost, lost) + 1
     stamps = advance(np.repeat(rows.ds[at], lost), ahead, panel.freq.alias)
     holes = np.bincount(rows.code[at], minlength=len(rows.ids))
-    longest = pd.Series(lost).groupby(rows.code[at]).max()
+    longest = pd.Series(step[at] - 1).groupby(rows.code[at]).max()
     cells = rows.cell[np.r_[rows.start[1:], len(rows.code)] - 1] + 1
 
     def data(s: int, entries: np.ndarray) -> dict:
-        return {"holes": int(holes[s]), "longest": int(longest[s]), "share": percent(len(entries) / cells[s])}
+        return {"holes": int(holes[s]), "longest": int(longest[s]), "share": percent(true[s] / cells[s]), "count": int(true[s])}
 
     found = marked("gaps", "warning", np.repeat(rows.code[at], lost), rows.ids, stamps, data,
                    lambda name, _: call("complete", module="vur.panel"))
+    found = [replace(f, count=f.data["count"]) for f in found]
     return [closed_weekdays(f, panel.freq.alias, f.count / max(f.data["holes"], 1)) for f in found]
 
 

@@ -107,7 +107,7 @@ def shift_scores(rows: Rows, season: int) -> tuple[np.ndarray, np.ndarray]:
     """The score of a shift just before each row (0 where there are too few rows around) and its size on the `asinh` scale."""
     window, (value, _) = shift_window(season), scaled(rows)
     running = pd.Series(value).rolling(window, min_periods=window // 2).median().to_numpy()
-    before, after = np.r_[np.nan, running[:-1]], np.r_[running[window - 1:], np.full(window - 1, np.nan)]
+    before, after = np.r_[np.nan, running[:-1]], np.r_[running, np.full(window - 1, np.nan)][window - 1:]
     row = np.arange(len(value)) - rows.start[rows.code]
     inside = (row >= window) & (row <= rows.size[rows.code] - window) & (rows.size[rows.code] >= 5 * window)
     jump = np.where(inside, after - before, np.nan)

@@ -106,6 +106,8 @@ class Config:
             return TypeAdapter(cls).validate_python(content)
         except ValidationError as error:
             first = error.errors()[0]
+            if isinstance(told := first.get("ctx", {}).get("error"), VurError):
+                raise told from None
             key = ".".join(str(part) for part in first["loc"])
             raise VurError("config.value", key=key, value=first["input"], expected=first["msg"]) from None
 

@@ -19,6 +19,7 @@ from vur.insight.audit import audit, audit_table
 from vur.panel import Panel, complete, default_horizon
 from vur.runs.config import Config
 from vur.runs.dataset import Dataset, dataset_of
+from vur.runs.future import check_future, known_steps
 from vur.runs.identity import run_hash
 from vur.runs.progress import ProgressLog
 from vur.runs.stamps import to_zone
@@ -124,7 +125,7 @@ class Run:
         dataset, panel = self.upload, self.panel
         data = replace(self.given.data, **dataset.chosen(self.given.data), fingerprint=dataset.fingerprint, freq=panel.freq.alias,
                        roles=dict(panel.roles), path=dataset.path)
-        split = replace(self.given.split, horizon=self.given.split.horizon or default_horizon(panel.freq))
+        split = replace(self.given.split, horizon=self.given.split.horizon or known_steps(panel) or default_horizon(panel.freq))
         name = self.given.name or model_name(Path(dataset.source).stem.split(".")[0])
         return replace(self.given, name=name, data=data, split=split)
 
@@ -133,6 +134,7 @@ class Run:
         """Stage 3: folds and the held-out test."""
         config, panel = self.config, self.panel
         with self.stage("split"):
+            check_future(panel, config.split.horizon)
             return plan_split(panel, config.split)
 
     @cached_property

@@ -76,7 +76,7 @@ def describe_panel(panel: Panel) -> dict[str, Any]:
             "n_series": frame["unique_id"].nunique(), "rows": int(observed.sum()), "missing": int((~observed).sum()),
             "start": frame["ds"].min(), "end": frame.loc[observed, "ds"].max(), "alias": panel.freq.alias, "season": panel.freq.season,
             "evidence": panel.freq.evidence, "roles": dict(panel.roles), "tz": panel.tz, "integer": panel.integer,
-            "nonnegative": panel.nonnegative, "last": frame.loc[observed].groupby("unique_id", observed=True)["ds"].max()}
+            "nonnegative": panel.nonnegative}
 
 
 def _name(names: Mapping[str, Any], *keys: str) -> str:

@@ -73,7 +73,7 @@ def thaw_notes(frame: pd.DataFrame) -> pd.DataFrame:
 
 # %% ../../nbs/stages/7_budget.ipynb #906d7e31
 FINAL_FITS = 2.2      # the winner is fitted twice more, on slightly more rows than the folds had
-MEMBERS = 5           # an ensemble refits at most about this many
+MEMBERS = 7           # an ensemble refits at most about this many
 PATIENCE = 2.0        # seconds before a running candidate's pace is judged
 DOUBT = 2.0           # a guess from the registry must exceed what is left this many times
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 import duckdb
 import numpy as np
 
-from .dates import OTHER_ORDER, DateReading, candidate_readings, literal, regularity, swapped
+from .dates import OTHER_ORDER, DateReading, candidate_readings, literal, regularity, swapped, zones_of
 from .dialect import UploadOptions, note
 from .numbers import NumberCounts, choose_decimal, clean_number, count_numbers, number_value
 
@@ -78,19 +78,18 @@ def plan_number(blank: ColumnPlan, counts: NumberCounts, clean: bool, habit: str
     if not counts.total or counts.numbers < FIT["numeric"] * counts.total:
         return None
     decimal, sure = choose_decimal(counts, habit, options)
-    fractions = counts.point + (counts.dot3 if decimal == "." else 0) if decimal == "." else counts.comma + counts.comma3
-    grouped = counts.dot3 if decimal == "," else counts.comma3
-    if counts.zeros and not fractions and not clean or counts.long:
-        return replace(blank, type="id", storage="VARCHAR", value=blank.column, missing="FALSE",
+    whole = counts.whole(decimal)
+    grouped = counts.dot3 + counts.dots if decimal == "," else counts.comma3 + counts.commas
+    if counts.zeros and whole and not clean or counts.long:
+        return replace(blank, type="id", storage="VARCHAR", value=blank.column, missing="FALSE", notes=(),
                        reason=note("type_code", zeros=counts.zeros, long=counts.long))
     text = clean_number(blank.column) if clean else f"trim({blank.column})"
-    whole = _whole(counts, decimal)
     plan = replace(blank, type="numeric", storage="BIGINT" if whole else "DOUBLE", sure=sure,
                    value=number_value(text, decimal, "BIGINT" if whole else "DOUBLE"),
                    reason=note("type_numeric", share=_percent(counts.numbers, counts.total)))
-    words = [w for w, on in (("decimal comma", decimal == "," and fractions), ("thousands", grouped), ("percent", counts.percent),
+    words = [w for w, on in (("decimal comma", decimal == "," and not whole), ("thousands", grouped), ("percent", counts.percent),
                              ("currency", counts.currency)) if on]
-    return replace(plan, format=", ".join(words), notes=_number_notes(blank.name, counts, decimal, sure))
+    return replace(plan, format=", ".join(words), notes=blank.notes + _number_notes(blank.name, counts, decimal, sure))
 
 
 def _number_notes(name: str, counts: NumberCounts, decimal: str, sure: bool) -> tuple[dict, ...]:
@@ -99,13 +98,6 @@ def _number_notes(name: str, counts: NumberCounts, decimal: str, sure: bool) -> 
         if getattr(counts, key):
             found.append(note(key, column=name, count=getattr(counts, key), total=counts.total))
     return tuple(found)
-
-
-def _whole(counts: NumberCounts, decimal: str) -> bool:
-    """Whether no value has a decimal part: only integers, perhaps grouped by thousands."""
-    if decimal == ".":
-        return not counts.point and not counts.dot3 and not counts.comma
-    return not counts.comma and not counts.comma3 and not counts.point
 
 
 def _percent(part: int, whole: int) -> str:
@@ -127,9 +119,9 @@ def plan_date(connection, relation: str, blank: ColumnPlan, sample: list[str], o
     remarks = [remark] if remark else []
     if "%y" in chosen.way.format:
         remarks.append(note("two_digit_years", column=blank.name))
-    label = chosen.way.label + (" HH:MM" if chosen.time or chosen.zone else "") + (" (UTC)" if chosen.zone else "")
+    label = chosen.way.label + (" HH:MM" if chosen.time or chosen.zone else "") + (f" (UTC, from {zones_of(sample)})" if chosen.zone else "")
     return replace(blank, type="datetime", storage="TIMESTAMP", value=chosen.value(blank.column), format=label, sure=sure,
-                   reason=note("type_datetime", share=_percent(max(fits), total), format=label), notes=tuple(remarks))
+                   reason=note("type_datetime", share=_percent(max(fits), total), format=label), notes=blank.notes + tuple(remarks))
 
 
 def _count_fits(connection, relation: str, blank: ColumnPlan, readings: list[DateReading]) -> tuple[int, list[int]]:
@@ -159,9 +151,11 @@ def _settle(connection, relation, blank, first: DateReading, count: int, options
     other = _count_fits(connection, relation, blank, [rival])[1][0]
     if other < count:
         return first, note("date_order_decided", column=blank.name, order=_WORDS[first.way.order], count=count - other, total=count), True
-    even = sorted(((_evenness(connection, relation, blank, r), r.way.order == habit, r) for r in (first, rival)), key=lambda item: item[:2])
-    (low, _, _), (high, _, chosen) = even
-    key = "date_order_regular" if high > low else "date_order_assumed"
+    usual, unusual = (first, rival) if first.way.order == habit else (rival, first)
+    low, high = (_evenness(connection, relation, blank, r) for r in (usual, unusual))
+    chosen = unusual if high > low + 0.02 else usual
+    low, high = sorted((low, high))
+    key = "date_order_regular" if high > low + 0.02 else "date_order_assumed"
     return chosen, note(key, column=blank.name, order=_WORDS[chosen.way.order], option=chosen.way.order, other=OTHER_ORDER[chosen.way.order]), False
 
 
@@ -206,7 +200,7 @@ def plan_columns(connection: duckdb.DuckDBPyConnection, relation: str, names: Se
             plan = plan_boolean(connection, relation, blank, sample) or plan_date(connection, relation, blank, sample, options, habit)
         if plan is None and sample and _mostly_numbers(sample):
             numbers[len(plans)] = (blank, *number_counts(connection, relation, blank))
-        plans.append(plan or replace(blank, missing="FALSE", reason=note("type_text" if sample else "type_empty")))
+        plans.append(plan or replace(blank, missing="FALSE", notes=(), reason=note("type_text" if sample else "type_empty")))
     votes = sum(np.sign(counts.votes) for _, counts, _ in numbers.values())
     sign = "" if not votes else "." if votes > 0 else ","
     for k, (blank, counts, clean) in numbers.items():
@@ -223,7 +217,9 @@ def _blank(connection, relation: str, name: str, column: str, options: UploadOpt
     sample = sorted(row[0] for row in connection.execute(query).fetchall())
     present = ", ".join(sorted(literal(w) for (w,) in found))
     missing = f"lower(trim({column})) IN ({present})" if present else "FALSE"
-    return ColumnPlan(name, column, "text", "VARCHAR", column, missing), sample
+    said = sorted(w for (w,) in found if w)
+    notes = (note("missing_words", column=name, words=", ".join(said)),) if said else ()
+    return ColumnPlan(name, column, "text", "VARCHAR", column, missing, notes=notes), sample
 
 
 def _mostly_numbers(sample: list[str]) -> bool:

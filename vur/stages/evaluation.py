@@ -219,7 +219,9 @@ def refusal(candidate: Candidate, setting: Setting, watch: Watch, pace: float) -
             all(setting.cache.get(fold_key(setting, candidate, fold.number)) is not None for fold in setting.plan.folds):
         return None
     guess, left = pace * setting.guess(candidate), watch.left()
-    if left <= 0 or guess > DOUBT * left:
+    if left <= 0:
+        return Note("training.reason.no_time")
+    if guess > DOUBT * left:
         return Note("training.reason.too_dear", seconds=round(guess), left=max(round(left), 0))
     return None
 

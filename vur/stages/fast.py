@@ -52,6 +52,9 @@ def strict_value(plan: ColumnPlan) -> str:
         value = f"CASE WHEN {number} <> trunc({number}) OR abs({number}) >= 9e15 OR {zero} THEN {_STOP} ELSE CAST({number} AS BIGINT) END"
     elif plan.type == "numeric" and plan.format == "decimal comma":
         value = f"CASE WHEN contains({c}, '.') THEN {_STOP} ELSE CAST(replace({c}, ',', '.') AS DOUBLE) END"
+    elif plan.type == "boolean":
+        yes, no = (", ".join(literal(f(w)) for f in (str.lower, str.capitalize, str.upper)) for w in plan.format.split("/"))
+        value = f"CASE WHEN {c} IS NULL THEN NULL WHEN {c} IN ({yes}) THEN TRUE WHEN {c} IN ({no}) THEN FALSE ELSE {_STOP} END"
     elif (format := _day_format(plan)) is not None:
         value = f"strptime({c}, {literal(format)})"
     else:
@@ -83,7 +86,7 @@ def convert_fast(connection: duckdb.DuckDBPyConnection, plain: Plain, dialect: D
         return None
     _load(connection, rows, columns)
     plans = plan_columns(connection, "sample", dialect.columns, columns, options)
-    if not all(p.sure and not p.notes[1:] and not {"percent", "currency"} & set(p.format.split(", ")) for p in plans):
+    if not all(p.sure and not {"percent", "currency"} & set(p.format.split(", ")) for p in plans):
         return None
     target, source = folder / "data.parquet", folder / "source.csv"
     source.symlink_to(plain.path.resolve())

@@ -23,7 +23,7 @@ from .calendar import PARTS, calendar_frame, check_country, step_days, step_mont
 WINDOWS = ("mean", "std", "min", "max", "median")
 SEASONAL = tuple(f"seasonal_{name}" for name in WINDOWS)
 
-
+# %% ../../nbs/stages/5_features.ipynb #00a60d28
 @dataclass(frozen=True)
 class FeatureSpec:
     """Which features a model gets. `"auto"` means "chosen from the data"; an empty tuple means none.

@@ -15,12 +15,12 @@ import pandas as pd
 
 from ..forecasters.ensemble import choose_members, combine
 from ..insight.conformal import held_out_intervals, interval_scores
-from ..insight.metrics import METRICS, ranking_metric, score, skill
+from ..insight.metrics import METRICS, ranking_metric, score
 from ..panel import Panel
 from .budget import Note
 from .evaluation import Evaluation, fold_scales
 from .folds import SplitPlan
-from .model import ENSEMBLE, REFERENCE, Candidate, ModelSpec, keep_to_target
+from .model import ENSEMBLE, REFERENCE, Candidate, keep_to_target
 
 # %% ../../nbs/stages/7_leaderboard.ipynb #2fe0b234
 def ensemble_candidate(evaluation: Evaluation, scales: pd.DataFrame, candidates: Sequence[Candidate], metric: str = "mase") -> Candidate | None:

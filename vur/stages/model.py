@@ -20,8 +20,8 @@ from ..errors import VurError
 from ..forecasters.base import algorithm, create, forecast_panel, load_forecaster, validate_parameters
 from ..insight.conformal import Calibration
 from ..insight.metrics import ranking_metric
+from ..frequency import advance
 from ..panel import Frequency, Panel
-from .folds import Fold, SplitPlan, future_covariates
 from .preprocess import fit_preprocess
 from .preprocessor import Preprocessor, PreprocessSpec
 
@@ -103,7 +103,7 @@ def known_rows(panel: Panel) -> pd.DataFrame:
 def future_rows(known: pd.DataFrame, ends: pd.Series, panel: Panel, horizon: int, given: pd.DataFrame | None) -> pd.DataFrame | None:
     """`unique_id, ds` and the known-future columns of the `horizon` steps after `ends`; None without such columns.
 
-    `given` overrides `known`. `VurError` names a column that `given` misses.
+    `given` overrides `known`; what neither holds is NaN. `VurError` names a column that `given` misses.
     """
     names = panel.columns("known_future")
     if not names:
@@ -113,8 +113,10 @@ def future_rows(known: pd.DataFrame, ends: pd.Series, panel: Panel, horizon: int
         if missing:
             raise VurError("training.future_column", column=missing[0], columns=", ".join(map(str, given.columns)))
         known = pd.concat([given[["unique_id", "ds", *names]], known]).drop_duplicates(["unique_id", "ds"])
-    rows = known.sort_values(["unique_id", "ds"], ignore_index=True)
-    return future_covariates(replace(panel, frame=rows, future=None), Fold(0, ends), SplitPlan(horizon, ()))
+    steps = np.tile(np.arange(1, horizon + 1), len(ends))
+    stamps = advance(np.repeat(ends.to_numpy(), horizon), steps, panel.freq.alias)
+    coming = pd.DataFrame({"unique_id": np.repeat(ends.index.to_numpy(), horizon), "ds": stamps})
+    return coming.merge(known[["unique_id", "ds", *names]], on=["unique_id", "ds"], how="left")
 
 # %% ../../nbs/stages/6_model.ipynb #b53ae48d
 class Pipeline:
@@ -196,7 +198,7 @@ def _finish(self: Pipeline, frame: pd.DataFrame, limits: Panel) -> pd.DataFrame:
 def _predict(self: Pipeline, horizon: int, X_future: pd.DataFrame | None = None, levels: Sequence[float] = ()) -> pd.DataFrame:
     """`unique_id, ds, forecast` and `lo-L, hi-L` for each level, for `horizon` steps after the end of each series.
 
-    `X_future` has `unique_id, ds` and the known-future columns; missing rows take the last known value. `VurError` when
+    `X_future` has `unique_id, ds` and the known-future columns; rows kept from the training data fill it up. `VurError` when
     nothing was fitted, a level was asked for without calibration, or a forecast is not a number.
     """
     if self.forecaster is None:

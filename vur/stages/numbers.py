@@ -28,8 +28,11 @@ NUMBER_SHAPES = {
     "integer": r"[-+]?\d+",
     "dot3": r"[-+]?[1-9]\d{0,2}\.\d{3}",
     "comma3": r"[-+]?[1-9]\d{0,2},\d{3}",
-    "point": r"[-+]?(?:\d+\.\d*|\.\d+|\d+(?:\.\d*)?[eE][-+]?\d+|\d*\.\d+[eE][-+]?\d+|\d{1,3}(?:,\d{3})+\.\d*|\d{1,3}(?:,\d{3}){2,})",
-    "comma": r"[-+]?(?:\d+,\d*|,\d+|\d+(?:,\d*)?[eE][-+]?\d+|\d*,\d+[eE][-+]?\d+|\d{1,3}(?:\.\d{3})+,\d*|\d{1,3}(?:\.\d{3}){2,})",
+    "point": r"[-+]?(?:(?:\d+\.\d*|\.\d+)(?:[eE][-+]?\d+)?|\d{1,3}(?:,\d{3})+\.\d*)",
+    "comma": r"[-+]?(?:(?:\d+,\d*|,\d+)(?:[eE][-+]?\d+)?|\d{1,3}(?:\.\d{3})+,\d*)",
+    "dots": r"[-+]?\d{1,3}(?:\.\d{3}){2,}",
+    "commas": r"[-+]?\d{1,3}(?:,\d{3}){2,}",
+    "exponent": r"[-+]?\d+[eE][-+]?\d+",
 }
 
 # %% ../../nbs/stages/0_numbers.ipynb #080f5858
@@ -55,6 +58,9 @@ class NumberCounts:
     comma3: int = 0
     point: int = 0
     comma: int = 0
+    dots: int = 0
+    commas: int = 0
+    exponent: int = 0
     long: int = 0
     zeros: int = 0
     percent: int = 0
@@ -65,14 +71,18 @@ class NumberCounts:
     @property
     def numbers(self) -> int:
         """Values that are a number either way."""
-        return self.integer + self.dot3 + self.comma3 + self.point + self.comma
+        return self.integer + self.dot3 + self.comma3 + self.point + self.comma + self.dots + self.commas + self.exponent
 
     @property
     def votes(self) -> int:
         """Above zero for a decimal point, below for a decimal comma, zero when no value decides."""
-        if bool(self.point) != bool(self.comma) or self.point != self.comma:
-            return self.point - self.comma
-        return 0
+        return self.point + self.commas - self.comma - self.dots
+
+    def whole(self, decimal: str) -> bool:
+        """Whether, with this decimal sign, no value has a decimal part."""
+        if self.point or self.comma or self.exponent:
+            return False
+        return not (self.dot3 or self.dots) if decimal == "." else not (self.comma3 or self.commas)
 
 
 def count_numbers(connection: duckdb.DuckDBPyConnection, relation: str, column: str, missing: str, clean: bool) -> NumberCounts:
@@ -85,8 +95,8 @@ def count_numbers(connection: duckdb.DuckDBPyConnection, relation: str, column: 
     query = (f"SELECT count(*), {', '.join(shapes)}, {', '.join(extra)} FROM (SELECT {text} AS s, {column} AS c FROM {relation} "  # noqa: S608
              f"WHERE {column} IS NOT NULL AND NOT ({missing}))")
     counts = list(connection.execute(query).fetchall()[0])
-    total, integer, dot3, comma3, point, comma, *rest = counts
-    return NumberCounts(total, integer, dot3, comma3, max(point - dot3, 0), max(comma - comma3, 0), *rest)
+    total, integer, dot3, comma3, point, comma, *rest = counts  # 1.234 has the shape of a point number too
+    return NumberCounts(total, integer, dot3, comma3, point - dot3, comma - comma3, *rest)
 
 # %% ../../nbs/stages/0_numbers.ipynb #fa2226b2
 def choose_decimal(counts: NumberCounts, habit: str, options: UploadOptions) -> tuple[str, bool]:

@@ -73,9 +73,9 @@ def records(stream: IO[str], dialect: Dialect) -> Iterator[tuple[int, list[str] 
             row = next(reader)
         except StopIteration:
             return
-        except csv.Error:
+        except csv.Error as error:
             text, reader = lines.give_back(), _reader(lines, dialect)
-            yield start, Reject(start, "quote", {}, text.rstrip("\r\n"))
+            yield start, Reject(start, "long" if "field limit" in str(error) else "quote", {}, text.rstrip("\r\n"))
             continue
         if not row or (len(row) == 1 < width and not row[0].strip()):
             continue

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['BLOCK', 'RATIO_FROM', 'copy_bounded', 'unpack_gzip', 'is_excel', 'data_members', 'unpack_zip', 'Plain', 'open_source',
-           'Survey', 'fingerprint', 'blocks', 'survey', 'looks_like_value', 'has_header', 'column_names', 'sample_text',
-           'inspect_text']
+           'Survey', 'fingerprint', 'blocks', 'survey', 'line_at', 'looks_like_value', 'has_header', 'column_names',
+           'sample_text', 'inspect_text']
 
 # %% ../../nbs/stages/0_source.ipynb #8533c0dd
 import gzip
@@ -117,7 +117,8 @@ def open_source(path: Path, folder: Path, options: UploadOptions, wrapped: Plain
             raise VurError("upload.nested", file=name)
         inner, member = unpack_zip(path, folder, options) if kind == "zip" else (unpack_gzip(path, folder, options), None)
     except (zipfile.BadZipFile, NotImplementedError) as error:
-        raise VurError("upload.damaged", file=name, kind=kind, detail=str(error)) from error
+        workbook = Path(name).suffix.lower() in (".xlsx", ".xlsm", ".ods")
+        raise VurError("upload.damaged", file=name, kind="Excel" if workbook else kind, detail=str(error)) from error
     return open_source(inner, folder, options, Plain("csv", inner, name, kind, member))
 
 # %% ../../nbs/stages/0_source.ipynb #1024b8c9
@@ -157,25 +158,38 @@ def survey(path: Path, name: str, options: UploadOptions) -> Survey:
     with Path(path).open("rb") as stream:
         marked = bom_encoding(stream.read(4096))
     wide = (options.encoding or marked or "").lower().replace("_", "-").startswith(("utf-16", "utf-32"))
-    returns, pairs, lines, letters, underscored = 0, 0, 0, 0, False
-    bad_line, high = None, set()
+    endings, letters, underscored, offset, bad, high = set(), 0, False, 0, None, set()
     for block in blocks(path):
-        if b"\r" in block:
-            returns, pairs = returns + block.count(b"\r"), pairs + block.count(b"\r\n")
+        endings |= _endings(block)
         underscored = underscored or _joined_digits(block)
         if not wide:
             if b"\0" in block:
-                raise VurError("upload.nul", file=name, line=lines + block[:block.index(b"\0")].count(b"\n") + 1)
+                raise VurError("upload.nul", file=name, line=line_at(path, offset + block.index(b"\0")))
             if not block.isascii() and not options.encoding:
                 try:
                     letters += len(block) - len(block.decode("utf-8"))
                 except UnicodeDecodeError as error:
-                    bad_line = bad_line or lines + block[:error.start].count(b"\n") + 1
+                    bad = offset + error.start if bad is None else bad
                     high |= {b for b in set(block) if b > 127}
                     letters += valid_utf8_letters(block)
-            lines += block.count(b"\n")
-    encoding = options.encoding or marked or _encoding_of(name, bad_line, high, letters)
-    return Survey(Path(path).stat().st_size, encoding, returns == pairs and pairs in (0, lines), underscored)
+        offset += len(block)
+    encoding = options.encoding or marked or _encoding_of(name, bad and line_at(path, bad), high, letters)
+    return Survey(offset, encoding, len(endings) < 2 and "\r" not in endings, underscored)
+
+
+def line_at(path: Path, offset: int) -> int:
+    """The number, from 1, of the line that holds the byte at `offset`."""
+    with Path(path).open("rb") as stream:
+        return sum(stream.read(min(BLOCK, offset - at)).count(b"\n") for at in range(0, offset, BLOCK)) + 1
+
+
+def _endings(block: bytes) -> set[str]:
+    """The line endings that occur in `block`, which ends at a line."""
+    if b"\r" not in block:
+        return {"\n"} if b"\n" in block else set()
+    pairs = block.count(b"\r\n")
+    found = {"\r\n": pairs, "\r": block.count(b"\r") - pairs, "\n": block.count(b"\n") - pairs}
+    return {ending for ending, count in found.items() if count}
 
 
 def _joined_digits(block: bytes) -> bool:
@@ -240,7 +254,10 @@ def sample_text(path: Path, encoding: str, size: int = 1 << 18) -> str:
 def inspect_text(plain: Plain, options: UploadOptions) -> tuple[Dialect, Survey]:
     """Encoding, delimiter, quote and header of a text file; `VurError` for one that is empty or has no header."""
     seen = survey(plain.path, plain.name, options)
-    text = sample_text(plain.path, seen.encoding)
+    try:
+        text = sample_text(plain.path, seen.encoding)
+    except LookupError as error:
+        raise VurError("upload.encoding", file=plain.name, encoding=seen.encoding, detail=str(error)) from error
     directive = re.match(r"sep=(.)\r?\n", text)
     if directive:
         text, options = text[directive.end():], replace(options, delimiter=directive[1])

@@ -13,7 +13,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from ..insight.conformal import calibrate, interval_scale, interval_scores
@@ -63,10 +62,14 @@ class Training:
         """Candidates with all folds done, in the order they ran."""
         return self.status.loc[self.status["state"] == "done", "algorithm"].tolist()
 
-    def in_language(self, language: str) -> "Training":
-        """The same with notes and reasons said in `language`."""
-        evaluation = replace(self.evaluation, status=in_language(self.status, language))
-        return replace(self, evaluation=evaluation, leaderboard=in_language(self.leaderboard, language))
+# %% ../../nbs/stages/7_training.ipynb #5c746fa2
+def _in_language(self: Training, language: str) -> Training:
+    """The same training with notes and reasons said in `language`."""
+    evaluation = replace(self.evaluation, status=in_language(self.status, language))
+    return replace(self, evaluation=evaluation, leaderboard=in_language(self.leaderboard, language))
+
+
+Training.in_language = _in_language
 
 # %% ../../nbs/stages/7_training.ipynb #ce5de1b2
 def preference(board: pd.DataFrame, candidates: Sequence[Candidate]) -> list[Candidate]:

@@ -73,6 +73,8 @@
   var picker = document.getElementById("series");
   function show(position) {
     var meta = figures["plot-forecast"].layout.meta;
+    var title = document.getElementById("plot-forecast-title");
+    if (title) title.textContent = meta.series[position];
     chosen = position;
     figures["plot-forecast"].data.forEach(function (trace, i) { trace.visible = Math.floor(i / meta.traces) === position; });
     Plotly.purge("plot-forecast");
