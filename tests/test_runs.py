@@ -277,8 +277,12 @@ def test_known_future_values_are_asked_for_by_name(tmp_path: Path) -> None:
     result = vur.run(frame, date="day", target="sales", horizon=7, algorithms="seasonal_naive,ridge", notebook=False, out=tmp_path)
     assert result.config.data.roles == {"promo": "known_future"}
     assert result.leaderboard["algorithm"].iloc[0] == "ridge", "the promotion explains the sales"
-    with pytest.raises(VurError, match="promo"):
-        vur.forecast(result.model_tag, 7)
+    assert np.array_equal(vur.forecast(result.model_tag, 7)["forecast"], result.forecast["forecast"]), "the file held 7 coming days"
+    with pytest.raises(VurError, match="promo.*2023-07-20"):
+        vur.forecast(result.model_tag, 8)
+    frame.loc[199, "promo"] = np.nan
+    with pytest.raises(VurError, match="promo.*2023-07-19.*6 steps"):
+        vur.run(frame, date="day", target="sales", horizon=7, roles={"promo": "known_future"}, notebook=False, out=tmp_path)
     future = pd.DataFrame({"day": pd.date_range("2023-07-13", periods=7), "promo": [1, 0, 1, 0, 1, 0, 1]})
     ahead = vur.forecast(result.model_tag, 7, future=future)["forecast"].to_numpy()
     assert ahead[::2].min() > ahead[1::2].max() + 5

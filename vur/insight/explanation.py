@@ -233,7 +233,7 @@ def ensemble_members(forecaster: Any) -> pd.DataFrame:
     Reads the forecaster's `members` (forecasters) and `weights` (by algorithm). The median has no weights: they are NaN.
     """
     ids = [member.id for member in getattr(forecaster, "members", None) or []]
-    weights = getattr(forecaster, "weights", None) or {}
+    weights = (getattr(forecaster, "weights", None) or {}) if ids else {}
     if forecaster.parameters.get("method") == "median" if ids else False:
         weights = dict.fromkeys(ids, float("nan"))
     share = pd.Series([float(weights.get(id, 0.0)) if weights else 1.0 for id in ids], dtype=float)

@@ -105,11 +105,18 @@ class Config:
         try:
             return TypeAdapter(cls).validate_python(content)
         except ValidationError as error:
-            first = error.errors()[0]
-            if isinstance(told := first.get("ctx", {}).get("error"), VurError):
-                raise told from None
-            key = ".".join(str(part) for part in first["loc"])
-            raise VurError("config.value", key=key, value=first["input"], expected=first["msg"]) from None
+            problem = _problem(error)
+        # Raised out here: as context of `problem`, which it holds, pydantic's error could never be freed.
+        raise problem
+
+
+def _problem(error: ValidationError) -> VurError:
+    """The first of pydantic's complaints, or the `VurError` that a section raised itself."""
+    first = error.errors()[0]
+    told = first.get("ctx", {}).get("error")
+    if isinstance(told, VurError):
+        return told
+    return VurError("config.value", key=".".join(str(part) for part in first["loc"]), value=first["input"], expected=first["msg"])
 
 
 def _plain(value: Any) -> Any:

@@ -44,7 +44,7 @@ class RunResult:
         path = self.folder / name
         if not path.is_file():
             raise VurError("runs.unfinished", run=self.id, status=self.record.get("status"), what=name)
-        return pd.read_csv(path, dtype={"unique_id": str})
+        return pd.read_csv(path, dtype={"unique_id": str}, float_precision="round_trip")
 
     @cached_property
     def leaderboard(self) -> pd.DataFrame:

@@ -173,7 +173,7 @@ def survey(path: Path, name: str, options: UploadOptions) -> Survey:
                     high |= {b for b in set(block) if b > 127}
                     letters += valid_utf8_letters(block)
         offset += len(block)
-    encoding = options.encoding or marked or _encoding_of(name, bad and line_at(path, bad), high, letters)
+    encoding = options.encoding or marked or _encoding_of(name, None if bad is None else line_at(path, bad), high, letters)
     return Survey(offset, encoding, len(endings) < 2 and "\r" not in endings, underscored)
 
 
