@@ -12,7 +12,7 @@ help:             ## show this list
 
 run: setup        ## set up, then the main job on the flights sample and on its Brazilian twin
 	$(BIN)/vur run data/flights_daily.csv --country US --name flights
-	$(BIN)/vur run data/partidas_diarias.csv --country US --name partidas --language pt-BR --algorithms fast
+	$(BIN)/vur run data/partidas_diarias.csv --country US --name partidas --language pt-BR
 
 test: setup system lint  ## set up, then all tests
 	$(BIN)/python -m pytest

@@ -13,7 +13,10 @@ ROOT = Path(__file__).parents[1]
 def readme() -> str:
     """The index notebook as Markdown; cells that start with `#| hide` are left out, frames stay HTML tables."""
     notebook = nbformat.read(ROOT / "nbs" / "index.ipynb", as_version=4)
+    notebook.metadata["language_info"] = {"name": "python"}
     notebook.cells = [cell for cell in notebook.cells if not cell.source.startswith("#| hide")]
+    for cell in notebook.cells:
+        cell.metadata.pop("execution", None)
     body, _ = MarkdownExporter().from_notebook_node(notebook)
     body = re.sub(r"<style scoped>.*?</style>\n?", "", body, flags=re.S)
     body = re.sub(r"[ \t]+$", "", body, flags=re.M)

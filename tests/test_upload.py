@@ -294,6 +294,16 @@ def test_short_way_equals_strict_way(tmp_path, monkeypatch, twist):
     assert rejects(short) == rejects(strict)
 
 
+def test_short_way_reads_brazilian_files(tmp_path, monkeypatch):
+    rows = "".join(f"{d};São {k % 3};1.{k:03d},50;{k},25\n" for k, d in enumerate(days(900, "%d/%m/%Y")))
+    strict = send(tmp_path / "..", ("data;loja;valor;peso\n" + rows).encode("cp1252"))
+    monkeypatch.setattr(fast, "FAST_BYTES", 0)
+    monkeypatch.setattr("vur.stages.upload.stage_csv", None)
+    short = send(tmp_path, ("data;loja;valor;peso\n" + rows).encode("cp1252"))
+    pd.testing.assert_frame_equal(frame(short), frame(strict))
+    assert (short.columns, short.notes, short.dialect, short.fingerprint) == (strict.columns, strict.notes, strict.dialect, strict.fingerprint)
+
+
 def test_short_way_is_taken(tmp_path, monkeypatch):
     monkeypatch.setattr(fast, "FAST_BYTES", 0)
     monkeypatch.setattr("vur.stages.upload.stage_csv", None)

@@ -50,7 +50,7 @@ def _add_run(run: argparse.ArgumentParser) -> None:
     run.add_argument("--series", action="append", help="column that names the series (may be repeated)")
     run.add_argument("--horizon", type=int, help="steps to forecast")
     run.add_argument("--freq", help="pandas frequency such as D, W-MON, MS, h, 15min; inferred when left out")
-    run.add_argument("--algorithms", help="auto, fast, or ids separated by commas")
+    run.add_argument("--algorithms", help="auto, or ids separated by commas")
     run.add_argument("--time-budget", type=float, metavar="SECONDS", help="end the training after this many seconds")
     run.add_argument("--folds", type=int, help="rolling-origin folds")
     run.add_argument("--country", help="country of the holidays, such as BR")
@@ -156,7 +156,7 @@ def print_summary(result: "RunResult", language: str) -> None:
     if result.notebook.is_file():
         tell("notebook", path=_short(result.notebook))
     tell("forecast", path=_short(result.folder / "forecast.csv"))
-    tell("model", tag=record["model"], name=record["name"], horizon=record["horizon"])
+    tell("model", tag=record["model"], name=record["model"].partition(":")[0], horizon=record["horizon"])
     tell("seconds", seconds=record["seconds"])
 
 

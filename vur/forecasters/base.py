@@ -11,7 +11,6 @@ import importlib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -34,8 +33,8 @@ def _is_number(value: Any) -> bool:
 class Parameter:
     """One parameter of an algorithm: its type, default, allowed range or choices, and meaning.
 
-    `type` is one of `int, float, bool, str, list[int], list[str]`; a default of None means "chosen from the data". `meaning` is a
-    key of the translation table. `length` is how many items a list must have.
+    `type` is `int, float, bool, str, list[int]` or `list[str]`, the latter two with `length` items if that is given; a
+    default of None means "chosen from the data". `meaning` is a key of the translation table.
     """
 
     type: str
@@ -67,9 +66,8 @@ class Parameter:
         """The allowed values in words, for messages: `int from 0 to 5`."""
         if self.choices:
             return " | ".join(map(str, self.choices))
-        low = "" if self.min is None else f" from {self.min:g}"
         many = "" if self.length is None else f" of {self.length} items"
-        return self.type + many + low + ("" if self.max is None else f" to {self.max:g}")
+        return self.type + many + ("" if self.min is None else f" from {self.min:g}") + ("" if self.max is None else f" to {self.max:g}")
 
 # %% ../../nbs/forecasters/0_base.ipynb #e46f5766
 @dataclass(frozen=True)
@@ -106,7 +104,7 @@ CATALOGUES = ("vur.forecasters.baselines", "vur.forecasters.statistical", "vur.f
 
 def algorithms() -> dict[str, Algorithm]:
     """Every algorithm by id, cheapest first."""
-    for module in filter(find_spec, CATALOGUES):
+    for module in CATALOGUES:
         importlib.import_module(module)
     return dict(sorted(REGISTRY.items(), key=lambda item: item[1].cost))
 

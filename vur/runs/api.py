@@ -67,7 +67,7 @@ def _algorithms(given: str | Sequence[str] | None) -> str | list[str] | None:
         return None
     names = given.split(",") if isinstance(given, str) else list(given)
     names = [name.strip() for name in names if name.strip()]
-    return names[0] if names in (["auto"], ["fast"]) else names
+    return "auto" if names == ["auto"] else names
 
 
 def _config_file(path: Path) -> Config:

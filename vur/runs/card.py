@@ -4,6 +4,8 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from vur.store.models import model_name
+
 if TYPE_CHECKING:
     from vur.runs.pipeline import Run
 
@@ -30,7 +32,7 @@ def model_card(run: "Run", forecast: pd.DataFrame, metadata: dict[str, Any]) -> 
 
 ## Use
 
-    vur forecast {config.name} --horizon {run.plan.horizon} --out forecast.csv
+    vur forecast {model_name(config.name)} --horizon {run.plan.horizon} --out forecast.csv
 
 ## Limits
 

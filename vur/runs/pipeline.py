@@ -231,7 +231,7 @@ class Run:
             context = build_context(
                 run=self._report_head(), panel=self.panel, training=self.training, plan=self.plan, forecast=self.forecast,
                 language=self.language, upload=self.upload.upload.to_dict(), findings=findings, preprocess=self.config.preprocess,
-                features=self.features, model={"name": self.config.name, "tag": model})
+                features=self.features, model={"name": model.partition(":")[0], "tag": model})
             return render_report(context, self.folder / "report.html", self.language)
 
     def _report_head(self) -> dict[str, Any]:

@@ -23,7 +23,7 @@ MISSING_WORDS = ("na", "n/a", "#n/a", "nan", "null", "none", "nil", "-", "--", "
                  "#div/0!", "#ref!", "<na>", "nat", "missing", "ausente", "vazio")
 BOOLEANS = (("true", "false"), ("sim", "não"), ("sim", "nao"), ("yes", "no"), ("verdadeiro", "falso"), ("s", "n"), ("y", "n"), ("t", "f"), ("v", "f"))
 
-
+# %% ../../nbs/stages/1_columns.ipynb #be67da2c
 @dataclass(frozen=True)
 class ColumnPlan:
     """How one column of text becomes a typed column.
@@ -72,7 +72,7 @@ def number_counts(connection, relation: str, blank: ColumnPlan) -> tuple[NumberC
         return counts, False
     return count_numbers(connection, relation, blank.column, blank.missing, clean=True), True
 
-
+# %% ../../nbs/stages/1_columns.ipynb #efb90c92
 def plan_number(blank: ColumnPlan, counts: NumberCounts, clean: bool, habit: str, options: UploadOptions) -> ColumnPlan | None:
     """The plan of a column of numbers, or None when too few of its values are numbers; codes with leading zeros become ids."""
     if not counts.total or counts.numbers < FIT["numeric"] * counts.total:
@@ -207,7 +207,7 @@ def plan_columns(connection: duckdb.DuckDBPyConnection, relation: str, names: Se
         plans[k] = plan_number(blank, counts, clean, sign, options) or plans[k]
     return plans
 
-
+# %% ../../nbs/stages/1_columns.ipynb #cea80b78
 def _blank(connection, relation: str, name: str, column: str, options: UploadOptions) -> tuple[ColumnPlan, list[str]]:
     """A text plan, and a sample of distinct values without the words for "missing"; the plan knows those that occur."""
     words = ", ".join(literal(w) for w in missing_words(options))

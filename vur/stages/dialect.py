@@ -63,7 +63,7 @@ def note_text(remark: dict, language: str = "en") -> str:
     """The sentence of a note made by `note`."""
     return translate(remark["key"], language, **remark["data"])
 
-
+# %% ../../nbs/stages/0_dialect.ipynb #165aa0ff
 @dataclass(frozen=True)
 class Dialect:
     """How a file is written.

@@ -84,7 +84,7 @@ class NumberCounts:
             return False
         return not (self.dot3 or self.dots) if decimal == "." else not (self.comma3 or self.commas)
 
-
+# %% ../../nbs/stages/0_numbers.ipynb #b0e5d7fb
 def count_numbers(connection: duckdb.DuckDBPyConnection, relation: str, column: str, missing: str, clean: bool) -> NumberCounts:
     """Count the shapes of all values of `column` in `relation` (both SQL)."""
     text = clean_number(column) if clean else f"trim({column})"

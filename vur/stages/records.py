@@ -84,7 +84,7 @@ def records(stream: IO[str], dialect: Dialect) -> Iterator[tuple[int, list[str] 
             continue
         yield start, row if len(row) == width and any(row) or row == [""] else _misshapen(start, row, width, lines.record)
 
-
+# %% ../../nbs/stages/0_records.ipynb #2ed8d81e
 def _reader(lines: Lines, dialect: Dialect):
     return csv.reader(lines, delimiter=dialect.delimiter, quotechar=dialect.quote, strict=True)
 

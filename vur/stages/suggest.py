@@ -135,7 +135,7 @@ def suggest_series(connection: duckdb.DuckDBPyConnection, relation: str, columns
             break
     return best, {name: note("series_nearly", column=name, share=f"{100 * share:.3g}%") for name in best}
 
-
+# %% ../../nbs/stages/1_suggest.ipynb #3706f460
 def _may_name_series(c: ColumnInfo, rows: int) -> bool:
     """Text of few values, or whole numbers that are named like a key; each value must occur on several rows."""
     if not 1 < c.unique <= max(rows / 2, 2):

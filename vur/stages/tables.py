@@ -40,7 +40,7 @@ UTC = "'UTC'"
 def _has_zone(kind: str) -> bool:
     return "WITH TIME ZONE" in kind or kind.startswith("TIMESTAMPTZ")
 
-
+# %% ../../nbs/stages/0_tables.ipynb #658e7a7c
 def _stage_table(source: str, name: str, kind: str, plain: Plain | None, connection: duckdb.DuckDBPyConnection, line: str) -> Staged:
     described = connection.execute(f"DESCRIBE FROM {source}").fetchall()  # noqa: S608
     names, notes = column_names([row[0] for row in described], name)
@@ -58,7 +58,7 @@ def _stage_table(source: str, name: str, kind: str, plain: Plain | None, connect
     dialect = Dialect(kind, plain and plain.compression, plain and plain.member, columns=names, notes=tuple(notes))
     return Staged(name, relation, rows, dialect, types, zones=zones)
 
-
+# %% ../../nbs/stages/0_tables.ipynb #c19bfa85
 def stage_parquet(plain: Plain, folder: Path, options: UploadOptions) -> Staged:
     """Stage a Parquet file: typed columns keep their types, text columns are typed like a CSV's. Lines are row numbers."""
     connection = duckdb.connect()

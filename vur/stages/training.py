@@ -21,7 +21,7 @@ from ..panel import Panel
 from .budget import Note, Watch, freeze_notes, in_language, thaw_notes
 from .evaluation import Evaluation, Setting, Teller, evaluate_all, fold_scales, match_actuals
 from .folds import SplitPlan, future_covariates, training_panel
-from .leaderboard import ensemble_candidate, leaderboard, residuals_of, scores_by, with_ensemble, with_skill
+from .leaderboard import ensemble_candidate, keep_ensemble, leaderboard, residuals_of, scores_by, with_ensemble, with_skill
 from .model import REFERENCE, Candidate, ModelSpec, Pipeline, load_pipeline
 from .preprocessor import PreprocessSpec
 
@@ -193,7 +193,7 @@ def train(panel: Panel, plan: SplitPlan, candidates: Sequence[Candidate], *, pre
     together = ensemble_candidate(evaluation, scales, candidates, model.metric) if model.ensemble else None
     if together is not None:
         evaluation, competing = with_ensemble(evaluation, together, panel), [*candidates, together]
-    board = leaderboard(evaluation, plan, panel, levels, metric=model.metric, scales=scales)
+    board = keep_ensemble(leaderboard(evaluation, plan, panel, levels, metric=model.metric, scales=scales), evaluation, scales)
     finale = Finale(setting, evaluation, scales, levels, lambda share, key, **data: tell(FOLDS_SHARE + (1 - FOLDS_SHARE) * share, key, **data))
     return conclude(finale, board, competing, model.metric)
 

@@ -10,7 +10,6 @@ __all__ = ['Progress', 'Upload', 'connect', 'inspect', 'convert', 'unfit_rows', 
 import csv
 import tempfile
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 import duckdb
@@ -188,17 +187,17 @@ def upload(path: Path | str, out_dir: Path | str, options: UploadOptions = Uploa
         folder = Path(name)
         say(0.0, "upload.progress.read", file=path.name)
         plain = open_source(path, folder, options)
-        with ThreadPoolExecutor(1) as aside, connect(options, folder) as connection:
-            digest = aside.submit(fingerprint, path)
-            made = None
+        with connect(options, folder) as connection:
+            made, digest = None, "" if plain.kind == "csv" and not plain.compression else fingerprint(path)
             if plain.kind == "csv":
                 dialect, seen = inspect_text(plain, options)
+                digest = digest or seen.fingerprint
                 made = convert_fast(connection, plain, dialect, seen, folder, options)
                 made = made and Made(plain.name, dialect, *made)
             if made is None:
                 staged = stage_csv(plain, dialect, folder, say) if plain.kind == "csv" else _STAGES[plain.kind](plain, folder, options)
                 made = convert_staged(connection, staged, folder, options, say)
-            return _finish(connection, made, digest.result(), folder, out_dir, options, say)
+            return _finish(connection, made, digest, folder, out_dir, options, say)
 
 
 _STAGES = {"excel": stage_excel, "parquet": stage_parquet}
