@@ -51,8 +51,18 @@ class _PapermillJob(threading.Thread):
     def __init__(self, target: Path, fresh: bool):
         super().__init__(daemon=True, name="papermill")
         self.target, self.fresh, self.error, self.manager = target, fresh, None, None
+        self.ended = threading.Event()
 
     def run(self) -> None:
+        """Execute; whatever goes wrong is kept for the main thread."""
+        try:
+            self._execute()
+        except BaseException as error:  # noqa: B036 - handed to the main thread, which raises it
+            self.error = error
+        finally:
+            self.ended.set()
+
+    def _execute(self) -> None:
         import logging
 
         import papermill
@@ -67,11 +77,10 @@ class _PapermillJob(threading.Thread):
             papermill.execute_notebook(
                 str(training_notebook()), str(draft), {"config": "pipeline.yaml", "fresh": self.fresh}, kernel_name="python3",
                 cwd=str(self.target), progress_bar=False, log_output=False, km=self.manager)
-        except BaseException as error:  # noqa: B036 - handed to the main thread, which raises it
-            self.error = error
-        shutil.rmtree(sockets, ignore_errors=True)
-        if draft.is_file():
-            os.replace(draft, self.target / NOTEBOOK)
+        finally:
+            shutil.rmtree(sockets, ignore_errors=True)
+            if draft.is_file():
+                os.replace(draft, self.target / NOTEBOOK)
 
     def kill(self) -> None:
         """End the kernel and everything it started."""
@@ -83,15 +92,16 @@ class _PapermillJob(threading.Thread):
 def _watch(job: _PapermillJob, follower: Follower, watcher: Callable[[dict], None] | None, stop: Path) -> None:
     tell = watcher or (lambda event: None)
     job.start()
-    while job.is_alive():
+    # An event and not `join`: in Python 3.11 a Ctrl-C inside `join` makes a living thread look dead.
+    while not job.ended.is_set():
         try:
             for event in follower.new_events():
                 tell(event)
-            job.join(POLL_SECONDS)
+            job.ended.wait(POLL_SECONDS)
         except KeyboardInterrupt:
             if stop.exists():
                 job.kill()
-                job.join(10)
+                job.ended.wait(10)
                 raise
             stop.touch()
             tell({"stage": "training", "fraction": 0.0, "percent": 0.0, "elapsed": 0.0, "eta": None, "message": "cli.stopping", "data": {}})

@@ -10,13 +10,16 @@ __all__ = ['MISSING_WORDS', 'BOOLEANS', 'FIT', 'ColumnPlan', 'identifier', 'numb
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
-import duckdb
 import numpy as np
 
 from .dates import OTHER_ORDER, DateReading, candidate_readings, literal, regularity, swapped, zones_of
 from .dialect import UploadOptions, note
 from .numbers import NumberCounts, choose_decimal, clean_number, count_numbers, number_value
+
+if TYPE_CHECKING:
+    import duckdb
 
 # %% ../../nbs/stages/1_columns.ipynb #841a8c62
 MISSING_WORDS = ("na", "n/a", "#n/a", "nan", "null", "none", "nil", "-", "--", "?", ".", "#n/d", "n/d", "nd", "n.d.", "s/d", "#null!", "#value!",
@@ -79,7 +82,7 @@ def plan_number(blank: ColumnPlan, counts: NumberCounts, clean: bool, habit: str
         return None
     decimal, sure = choose_decimal(counts, habit, options)
     whole = counts.whole(decimal)
-    grouped = counts.dot3 + counts.dots if decimal == "," else counts.comma3 + counts.commas
+    grouped = counts.grouped + (counts.dot3 if decimal == "," else counts.comma3)
     if counts.zeros and whole and not clean or counts.long:
         return replace(blank, type="id", storage="VARCHAR", value=blank.column, missing="FALSE", notes=(),
                        reason=note("type_code", zeros=counts.zeros, long=counts.long))
@@ -185,7 +188,7 @@ def missing_words(options: UploadOptions) -> tuple[str, ...]:
     return tuple(dict.fromkeys(("", *MISSING_WORDS, *(w.strip().lower() for w in options.na_values))))
 
 # %% ../../nbs/stages/1_columns.ipynb #b834d94f
-def plan_columns(connection: duckdb.DuckDBPyConnection, relation: str, names: Sequence[str], columns: Sequence[str], options: UploadOptions,
+def plan_columns(connection: "duckdb.DuckDBPyConnection", relation: str, names: Sequence[str], columns: Sequence[str], options: UploadOptions,
                  habit: str = "dmy") -> list[ColumnPlan]:
     """Plans for the text `columns` of `relation`, deciding types by all its rows.
 

@@ -9,9 +9,12 @@ __all__ = ['WAYS', 'OTHER_ORDER', 'DateWay', 'swapped', 'literal', 'month_names'
 # %% ../../nbs/stages/0_dates.ipynb #dbd02cf4
 import re
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import duckdb
 import numpy as np
+
+if TYPE_CHECKING:
+    import duckdb
 
 # %% ../../nbs/stages/0_dates.ipynb #06f77167
 @dataclass(frozen=True)
@@ -144,7 +147,7 @@ def zones_of(values: list[str], limit: int = 4) -> str:
     return ", ".join(found[:limit]) + (", …" if len(found) > limit else "")
 
 # %% ../../nbs/stages/0_dates.ipynb #e1a67bfe
-def candidate_readings(connection: duckdb.DuckDBPyConnection, values: list[str], needed: float = 0.7) -> list[DateReading]:
+def candidate_readings(connection: "duckdb.DuckDBPyConnection", values: list[str], needed: float = 0.7) -> list[DateReading]:
     """Readings that fit at least `needed` of some distinct values, best first."""
     if not values or not any(any(ch.isdigit() for ch in v) for v in values[:50]):
         return []

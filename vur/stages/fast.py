@@ -9,14 +9,17 @@ __all__ = ['FAST_BYTES', 'HEAD', 'PIECE', 'sample_rows', 'strict_value', 'csv_re
 import io
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import duckdb
 
 from .columns import ColumnPlan, identifier, plan_columns
 from .dates import WAYS, literal
 from .dialect import Dialect, UploadOptions, note
 from .records import records
 from .source import Plain, Survey
+
+if TYPE_CHECKING:
+    import duckdb
 
 # %% ../../nbs/stages/0_fast.ipynb #9255270c
 FAST_BYTES = 8 << 20  # below this the strict way is as quick
@@ -86,9 +89,11 @@ def as_utf8(plain: Plain, dialect: Dialect, folder: Path) -> tuple[Plain, Dialec
     return replace(plain, path=target), replace(dialect, encoding="utf-8")
 
 # %% ../../nbs/stages/0_fast.ipynb #3a61e2d9
-def convert_fast(connection: duckdb.DuckDBPyConnection, plain: Plain, dialect: Dialect, seen: Survey, folder: Path,
+def convert_fast(connection: "duckdb.DuckDBPyConnection", plain: Plain, dialect: Dialect, seen: Survey, folder: Path,
                  options: UploadOptions) -> tuple[list[ColumnPlan], int] | None:
     """Write `folder/data.parquet` and return the plans and the number of rows; None when the strict way must be taken."""
+    import duckdb
+
     if seen.size < FAST_BYTES or not seen.even_lines or seen.underscored:
         return None
     try:
@@ -113,7 +118,7 @@ def convert_fast(connection: duckdb.DuckDBPyConnection, plain: Plain, dialect: D
         return None
 
 
-def _load(connection: duckdb.DuckDBPyConnection, rows: list[list[str]], columns: list[str]) -> None:
+def _load(connection: "duckdb.DuckDBPyConnection", rows: list[list[str]], columns: list[str]) -> None:
     import pyarrow as pa
 
     table = pa.table([pa.array([cell or None for cell in column], pa.string()) for column in zip(*rows)], names=columns)
@@ -122,7 +127,7 @@ def _load(connection: duckdb.DuckDBPyConnection, rows: list[list[str]], columns:
     connection.unregister("sample_rows")
 
 # %% ../../nbs/stages/0_fast.ipynb #2be141a3
-def _checked(connection: duckdb.DuckDBPyConnection, relation: str, plans: list[ColumnPlan]) -> tuple[list[ColumnPlan], int] | None:
+def _checked(connection: "duckdb.DuckDBPyConnection", relation: str, plans: list[ColumnPlan]) -> tuple[list[ColumnPlan], int] | None:
     tests = ["count(*)"]
     for p in plans:
         name = identifier(p.name)

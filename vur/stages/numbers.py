@@ -8,11 +8,14 @@ __all__ = ['NUMBER_SHAPES', 'clean_number', 'number_value', 'NumberCounts', 'cou
 # %% ../../nbs/stages/0_numbers.ipynb #8e87acc7
 import re
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import duckdb
 
 from .dates import literal
 from .dialect import UploadOptions
+
+if TYPE_CHECKING:
+    import duckdb
 
 # %% ../../nbs/stages/0_numbers.ipynb #342b613b
 def clean_number(text: str) -> str:
@@ -67,6 +70,7 @@ class NumberCounts:
     currency: int = 0
     small: int = 0
     large: int = 0
+    grouped: int = 0
 
     @property
     def numbers(self) -> int:
@@ -85,13 +89,14 @@ class NumberCounts:
         return not (self.dot3 or self.dots) if decimal == "." else not (self.comma3 or self.commas)
 
 # %% ../../nbs/stages/0_numbers.ipynb #b0e5d7fb
-def count_numbers(connection: duckdb.DuckDBPyConnection, relation: str, column: str, missing: str, clean: bool) -> NumberCounts:
+def count_numbers(connection: "duckdb.DuckDBPyConnection", relation: str, column: str, missing: str, clean: bool) -> NumberCounts:
     """Count the shapes of all values of `column` in `relation` (both SQL)."""
     text = clean_number(column) if clean else f"trim({column})"
     shapes = [f"count_if(regexp_full_match(s, {literal(shape)}))" for shape in NUMBER_SHAPES.values()]
     extra = [r"count_if(regexp_full_match(s, '[-+]?\d{19,}'))", r"count_if(regexp_full_match(s, '[-+]?0\d+'))",
              "count_if(c LIKE '%\\%%' ESCAPE '\\')", r"count_if(regexp_matches(c, '[$€£]|(?i:brl|usd|eur|gbp)'))",
-             r"count_if(regexp_full_match(s, '[-+]?\d{1,3}'))", r"count_if(regexp_full_match(s, '[-+]?[1-9]\d{3,}'))"]
+             r"count_if(regexp_full_match(s, '[-+]?\d{1,3}'))", r"count_if(regexp_full_match(s, '[-+]?[1-9]\d{3,}'))",
+             r"count_if(regexp_matches(s, '\d[.,]\d{3}[.,]'))"]
     query = (f"SELECT count(*), {', '.join(shapes)}, {', '.join(extra)} FROM (SELECT {text} AS s, {column} AS c FROM {relation} "  # noqa: S608
              f"WHERE {column} IS NOT NULL AND NOT ({missing}))")
     counts = list(connection.execute(query).fetchall()[0])

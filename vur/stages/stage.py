@@ -12,9 +12,8 @@ from dataclasses import dataclass, field, replace
 from datetime import date, datetime, time, timedelta
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TYPE_CHECKING
 
-import duckdb
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -25,6 +24,9 @@ from .dates import literal
 from .dialect import Dialect, UploadOptions, note
 from .records import Reject, records
 from .source import Plain, column_names
+
+if TYPE_CHECKING:
+    import duckdb
 
 # %% ../../nbs/stages/0_stage.ipynb #f351a19c
 @dataclass(frozen=True)
@@ -44,7 +46,7 @@ class Staged:
     zones: dict[str, str] = field(default_factory=dict)
     text: Path | None = None
 
-    def plans(self, connection: duckdb.DuckDBPyConnection, options: UploadOptions) -> list[ColumnPlan]:
+    def plans(self, connection: "duckdb.DuckDBPyConnection", options: UploadOptions) -> list[ColumnPlan]:
         """A plan for every column: typed ones pass through, text is decided by all rows."""
         names = self.dialect.columns
         untyped = [k for k, kind in enumerate(self.types) if kind is None]

@@ -14,11 +14,14 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import combinations
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import duckdb
 
 from .columns import identifier
 from .dialect import note
+
+if TYPE_CHECKING:
+    import duckdb
 
 # %% ../../nbs/stages/1_suggest.ipynb #6abadf88
 EXACT_ROWS = 2_000_000  # up to here unique values are counted, above they are estimated within a few percent
@@ -113,7 +116,7 @@ def suggest_target(columns: Sequence[ColumnInfo], taken: Sequence[str]) -> tuple
     return best.name, note(key, column=best.name, count=len(numeric))
 
 # %% ../../nbs/stages/1_suggest.ipynb #46f7cbb3
-def suggest_series(connection: duckdb.DuckDBPyConnection, relation: str, columns: Sequence[ColumnInfo], date: str, target: str | None,
+def suggest_series(connection: "duckdb.DuckDBPyConnection", relation: str, columns: Sequence[ColumnInfo], date: str, target: str | None,
                    rows: int) -> tuple[tuple[str, ...], dict[str, dict]]:
     """Up to three columns that name the series, and why. Empty when every date occurs once, or when nothing repeats per date."""
     when = next(c for c in columns if c.name == date)
@@ -158,7 +161,7 @@ def _distinct_share(connection, relation: str, names: Sequence[str], dates: int)
     return found / max(rows, 1)
 
 # %% ../../nbs/stages/1_suggest.ipynb #c52c0fbd
-def suggest(connection: duckdb.DuckDBPyConnection, relation: str, columns: Sequence[ColumnInfo], rows: int) -> Suggestions:
+def suggest(connection: "duckdb.DuckDBPyConnection", relation: str, columns: Sequence[ColumnInfo], rows: int) -> Suggestions:
     """Proposed date, target, series and features of a table (`relation` is SQL whose column names are those of `columns`)."""
     date, why_date = suggest_date(columns, rows)
     reasons = {date: why_date} if date else {}

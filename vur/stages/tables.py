@@ -9,8 +9,8 @@ __all__ = ['UTC', 'stage_parquet', 'stage_frame']
 import hashlib
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import duckdb
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -21,6 +21,9 @@ from .dates import literal
 from .dialect import Dialect, UploadOptions
 from .source import Plain, column_names
 from .stage import ARROW, Staged, as_stored, cell_text, storage_of
+
+if TYPE_CHECKING:
+    import duckdb
 
 # %% ../../nbs/stages/0_tables.ipynb #19d6dde7
 def _storage(kind: str) -> str | None:
@@ -41,7 +44,7 @@ def _has_zone(kind: str) -> bool:
     return "WITH TIME ZONE" in kind or kind.startswith("TIMESTAMPTZ")
 
 # %% ../../nbs/stages/0_tables.ipynb #658e7a7c
-def _stage_table(source: str, name: str, kind: str, plain: Plain | None, connection: duckdb.DuckDBPyConnection, line: str) -> Staged:
+def _stage_table(source: str, name: str, kind: str, plain: Plain | None, connection: "duckdb.DuckDBPyConnection", line: str) -> Staged:
     described = connection.execute(f"DESCRIBE FROM {source}").fetchall()  # noqa: S608
     names, notes = column_names([row[0] for row in described], name)
     rows = connection.execute(f"SELECT count(*) FROM {source}").fetchall()[0][0]  # noqa: S608
@@ -61,6 +64,8 @@ def _stage_table(source: str, name: str, kind: str, plain: Plain | None, connect
 # %% ../../nbs/stages/0_tables.ipynb #c19bfa85
 def stage_parquet(plain: Plain, folder: Path, options: UploadOptions) -> Staged:
     """Stage a Parquet file: typed columns keep their types, text columns are typed like a CSV's. Lines are row numbers."""
+    import duckdb
+
     connection = duckdb.connect()
     try:
         link = folder / "source.parquet"  # a name without characters that DuckDB would expand

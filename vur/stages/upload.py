@@ -12,7 +12,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-import duckdb
+from typing import TYPE_CHECKING
 import pandas as pd
 
 from ..errors import VurError
@@ -26,6 +26,9 @@ from .stage import Staged, stage_csv, stage_excel, texts_at
 from .suggest import EXACT_ROWS, ColumnInfo, Suggestions, suggest, words_of
 from .tables import stage_frame, stage_parquet
 from ..text import translate
+
+if TYPE_CHECKING:
+    import duckdb
 
 # %% ../../nbs/stages/1_upload.ipynb #c9c748be
 @dataclass(frozen=True)
@@ -66,8 +69,10 @@ class Upload:
 Progress = Callable[..., None]
 
 
-def connect(options: UploadOptions, folder: Path) -> duckdb.DuckDBPyConnection:
+def connect(options: UploadOptions, folder: Path) -> "duckdb.DuckDBPyConnection":
     """An in-memory DuckDB that spills into `folder`, keeps row order, works in UTC and cannot reach the network."""
+    import duckdb
+
     config = {"memory_limit": options.memory_limit, "temp_directory": str(folder / "spill"), "preserve_insertion_order": True,
               "autoinstall_known_extensions": False, "autoload_known_extensions": False}
     if options.threads:
@@ -87,7 +92,7 @@ def inspect(path: Path | str, *, options: UploadOptions = UploadOptions()) -> Di
         return stage(plain, Path(folder), options).dialect
 
 # %% ../../nbs/stages/1_upload.ipynb #ea61885c
-def convert(connection: duckdb.DuckDBPyConnection, relation: str, plans: Sequence[ColumnPlan], target: Path) -> int:
+def convert(connection: "duckdb.DuckDBPyConnection", relation: str, plans: Sequence[ColumnPlan], target: Path) -> int:
     """Write the rows of `relation` that fit all `plans` to `target` (Parquet), in order; return their number."""
     select = ", ".join(f"{p.result} AS {identifier(p.name)}" for p in plans)
     where = " OR ".join(p.unfit for p in plans if _can_fail(p)) or "FALSE"
@@ -95,7 +100,7 @@ def convert(connection: duckdb.DuckDBPyConnection, relation: str, plans: Sequenc
     return connection.execute(query).fetchall()[0][0]
 
 
-def unfit_rows(connection: duckdb.DuckDBPyConnection, relation: str, plans: Sequence[ColumnPlan]) -> list[Reject]:
+def unfit_rows(connection: "duckdb.DuckDBPyConnection", relation: str, plans: Sequence[ColumnPlan]) -> list[Reject]:
     """The rows that do not fit, each with its line and the first column that it fails."""
     failing = [p for p in plans if _can_fail(p)]
     if not failing:
@@ -145,7 +150,7 @@ def convert_staged(connection, staged: Staged, folder: Path, options: UploadOpti
     return Made(staged.name, staged.dialect, plans, rows, (*staged.rejects, *texts_at(staged, unfit)))
 
 # %% ../../nbs/stages/1_upload.ipynb #56795713
-def profile(connection: duckdb.DuckDBPyConnection, relation: str, plans: Sequence[ColumnPlan], rows: int) -> tuple[ColumnInfo, ...]:
+def profile(connection: "duckdb.DuckDBPyConnection", relation: str, plans: Sequence[ColumnPlan], rows: int) -> tuple[ColumnInfo, ...]:
     """Missing and unique counts and an example of each stored column; text becomes categorical or id by its counts."""
     unique = "count(DISTINCT {0})" if rows <= EXACT_ROWS else "approx_count_distinct({0})"
     parts = ", ".join(f"count({identifier(p.name)}), {unique.format(identifier(p.name))}" for p in plans)
