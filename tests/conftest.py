@@ -1,6 +1,7 @@
 """Shared fixtures: a data home of the tests' own, the sample files, one finished run."""
 
 import os
+import signal
 import tempfile
 from pathlib import Path
 
@@ -14,6 +15,10 @@ os.environ["VUR_HOME"] = os.environ.get("VUR_TEST_HOME") or tempfile.mkdtemp(pre
 os.environ["VUR_LANGUAGE"] = "en"
 for name in ("VUR_TIME_BUDGET", "VUR_REPORTS", "VUR_SETTINGS", "VUR_LEVELS"):
     os.environ.pop(name, None)
+
+
+# A shell that starts the tests in the background ignores Ctrl-C for them, and everything they start inherits that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

@@ -229,7 +229,7 @@ def test_ctrl_c_ends_cleanly_with_what_is_done(tmp_path: Path) -> None:
 def test_a_killed_run_leaves_no_kernel_and_resumes_where_it_was(tmp_path: Path) -> None:
     import psutil
 
-    many_series(tmp_path / "shops.csv", 300)
+    many_series(tmp_path / "shops.csv", 120)
     with (tmp_path / "out.txt").open("w") as out:
         job = subprocess.Popen(command("run", "shops.csv", "--algorithms", "seasonal_naive,theta,ets", "--out", "r"), cwd=tmp_path,
                                stdout=out, stderr=subprocess.STDOUT)

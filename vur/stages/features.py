@@ -60,9 +60,8 @@ class FeatureSpec:
     def from_dict(cls, data: dict[str, Any]) -> "FeatureSpec":
         """The specification that `to_dict` wrote; `VurError` names an unknown setting."""
         known = [item.name for item in fields(cls)]
-        for name in data:
-            if name not in known:
-                raise VurError("features.unknown_setting", field=name, known=", ".join(known))
+        if unknown := [name for name in data if name not in known]:
+            raise VurError("features.unknown_setting", field=unknown[0], known=", ".join(known))
         return cls(**data)
 
 # %% ../../nbs/stages/5_features.ipynb #dc38a7ad
