@@ -17,8 +17,13 @@ for name in ("VUR_TIME_BUDGET", "VUR_REPORTS", "VUR_SETTINGS", "VUR_LEVELS"):
     os.environ.pop(name, None)
 
 
-# A shell that starts the tests in the background ignores Ctrl-C for them, and everything they start inherits that.
-signal.signal(signal.SIGINT, signal.default_int_handler)
+@pytest.fixture(autouse=True)
+def ctrl_c() -> None:
+    """Ctrl-C raises KeyboardInterrupt in every test, and reaches what it starts.
+
+    A shell that starts the tests in the background ignores it for them, and notebooks run by earlier tests leave it deadly.
+    """
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
