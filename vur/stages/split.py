@@ -101,6 +101,7 @@ def _test_steps(panel: Panel, spec: SplitSpec, given: int | None, horizon: int, 
 def _backward_folds(spec: SplitSpec, horizon: int, room: int, n_series: int, least: int) -> tuple[int, int, int]:
     """Number of folds, their distance and the steps each scores, given `room` steps before the test part."""
     wanted = spec.folds or (5 if n_series < 10 else 3)
+    least = least if spec.folds or n_series < 10 else max(least, min(room // 2, room - spec.gap - horizon))
     spare = room - spec.gap - horizon - least
     step = spec.step or int(np.clip(spare // max(wanted - 1, 1), -(-horizon // 2), horizon))
     if spec.folds:
