@@ -20,9 +20,9 @@ from vur.forecasters.base import algorithm, algorithms, create, forecast_panel, 
 from vur.forecasters.parallel import Stopped, map_series
 from vur.forecasters.series import describe_fallback
 from vur.forecasters.state import load_state, save_state
-from vur.forecasters.statistical import auto_algorithms
 from vur.frequency import frequency
 from vur.panel import Panel
+from vur.stages.presets import auto_algorithms
 from vur.text import translate
 
 BASELINES = ["naive", "seasonal_naive", "drift", "mean"]

@@ -1,4 +1,4 @@
-"""Ridge, random forest and LightGBM: better than repeating the last week, the same after loading, honest about what lacks."""
+"""Linear regression, ridge, random forest, LightGBM and XGBoost: better than repeating the last week, the same after loading, honest about what lacks."""
 
 import json
 import zipfile
@@ -18,7 +18,7 @@ from vur.stages.features import FeatureSpec
 from vur.text import LANGUAGES, translate
 
 DATA = Path(__file__).parent.parent / "data"
-QUICK = {"ridge": {}, "random_forest": {"trees": 20, "tree_rows": 1500}, "lightgbm": {"rounds": 60}}
+QUICK = {"ridge": {}, "linear_regression": {}, "random_forest": {"trees": 20, "tree_rows": 1500}, "lightgbm": {"rounds": 60}, "xgboost": {"rounds": 60}}
 ALL = sorted(QUICK)
 
 
@@ -293,5 +293,5 @@ def test_listing_algorithms_imports_no_heavy_library():
     import subprocess
     import sys
 
-    code = "import sys, vur.forecasters.regression as r; print([m for m in ('lightgbm','sklearn','mlforecast','holidays','coreforecast') if m in sys.modules])"
+    code = "import sys, vur.forecasters.base as b; b.algorithms(); print([m for m in ('lightgbm','xgboost','sklearn','mlforecast','holidays','coreforecast') if m in sys.modules])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"

@@ -16,8 +16,9 @@ from vur.forecasters.base import REGISTRY, Algorithm, Forecaster, register
 from vur.forecasters.baselines import Baseline
 from vur.panel import Frequency, Panel
 from vur.stages.budget import FoldWatch, Note, Watch
+from vur.stages.candidates import Candidate, ModelSpec, candidates
 from vur.stages.folds import SplitSpec
-from vur.stages.model import Candidate, ModelSpec, Pipeline, candidates, load_pipeline
+from vur.stages.model import Pipeline, load_pipeline
 from vur.stages.preprocessor import PreprocessSpec
 from vur.stages.split import plan_split
 from vur.stages.training import load_training, train
@@ -204,14 +205,34 @@ def test_wrong_wishes_are_named(options, named_value):
         ModelSpec(**options)
 
 
-def test_ensemble_is_the_median_of_its_members_and_fits_as_scored(panel):
+def test_ensemble_is_made_of_its_members_and_forecasts_as_scored(panel):
     result = run(panel)
-    members = result.status.set_index("algorithm").loc["ensemble", "reason"].parts[0][1]["members"].split(", ")
-    rows = result.evaluation.forecasts.set_index(["fold", "unique_id", "ds"])
-    parts = pd.concat([rows.loc[rows["algorithm"] == name, "forecast"] for name in members], axis=1)
-    mine = rows.loc[rows["algorithm"] == "ensemble", "forecast"]
-    np.testing.assert_allclose(mine.sort_index(), parts.median(axis=1).sort_index())
+    assert result.winner == "ensemble"
+    given = result.pipeline.candidate.parameters
+    wide = result.evaluation.forecasts.pivot(index=["fold", "unique_id", "ds"], columns="algorithm", values="forecast")
+    expected = wide[given.get("core") or given["members"]].median(axis=1)
+    if given["method"] == "blend":
+        expected = sum(weight * (expected if name == "median" else wide[name]) for name, weight in given["weights"].items())
+    np.testing.assert_allclose(wide["ensemble"], expected)
+    ahead = {name: member.predict(6)["forecast"] for name, member in zip(result.pipeline.forecaster.names, result.pipeline.forecaster.members, strict=True)}
+    assert result.pipeline.predict(6)["forecast"].between(pd.DataFrame(ahead).min(axis=1) - 1e-9, pd.DataFrame(ahead).max(axis=1) + 1e-9).all()
+    assert result.leaderboard["weight"].sum() == pytest.approx(1) and result.leaderboard.set_index("algorithm")["weight"].notna().sum() == len(given["members"])
     assert "ensemble" not in run(panel, model=ModelSpec(ensemble=False)).leaderboard["algorithm"].tolist()
+
+
+@pytest.mark.parametrize("metric", ["mase", "rmse", "smape"])
+def test_an_ensemble_is_never_worse_out_of_fold_than_the_best_single_model(metric):
+    panel = make_panel(series=12)
+    board = run(panel, named("seasonal_naive", "theta", "ces", "drift", "ridge"), model=ModelSpec(metric=metric)).leaderboard
+    scores = board.set_index("algorithm")[metric]
+    assert "ensemble" not in scores or scores["ensemble"] <= scores.drop("ensemble").min() + 1e-12
+
+
+def test_a_perfect_model_is_not_watered_down():
+    panel = make_panel(series=12)
+    line = panel.frame.assign(y=panel.frame.groupby("unique_id").cumcount() * 2.0 + 10)
+    board = run(panel.with_frame(line), named("seasonal_naive", "drift", "mean", "naive")).leaderboard
+    assert "ensemble" not in board["algorithm"].tolist() and board.loc[0, "algorithm"] == "drift"
 
 
 # --- the target's nature ---

@@ -14,7 +14,7 @@ from vur.text import LANGUAGES, translate
 if TYPE_CHECKING:
     from vur.runs.result import RunResult
 
-LEADERBOARD = ("rank", "algorithm", "mase", "mae", "rmse", "smape", "wape", "skill", "coverage-80", "coverage-95", "seconds", "note")
+LEADERBOARD = ("rank", "algorithm", "mase", "mae", "rmse", "smape", "wape", "skill", "coverage-80", "coverage-95", "weight", "seconds", "note")
 INTERRUPTED = 130
 
 
@@ -51,11 +51,16 @@ def _add_run(run: argparse.ArgumentParser) -> None:
     run.add_argument("--horizon", type=int, help="steps to forecast")
     run.add_argument("--freq", help="pandas frequency such as D, W-MON, MS, h, 15min; inferred when left out")
     run.add_argument("--algorithms", help="auto, or ids separated by commas")
+    run.add_argument("--preset", choices=["fast", "balanced", "best"], help="how far auto goes (default: balanced)")
+    run.add_argument("--optimize", type=int, metavar="N", help="try N combinations of parameters of the best algorithms, or of those named")
+    run.add_argument("--optimize-method", choices=["bayesian", "random", "grid"], help="how combinations are chosen (default: bayesian)")
+    run.add_argument("--network", action="append", default=[], metavar="FILE", help="JSON file with a neural network of your own (may be repeated)")
     run.add_argument("--time-budget", type=float, metavar="SECONDS", help="end the training after this many seconds")
     run.add_argument("--folds", type=int, help="rolling-origin folds")
     run.add_argument("--country", help="country of the holidays, such as BR")
     run.add_argument("--state", help="state of the holidays, such as SP")
     run.add_argument("--known-future", action="append", default=[], metavar="COLUMN", help="column whose future values are known")
+    run.add_argument("--past-only", action="append", default=[], metavar="COLUMN", help="column whose values are known up to the last date only")
     run.add_argument("--exclude", action="append", default=[], metavar="COLUMN", help="column to leave out")
     run.add_argument("--duplicates", choices=["refuse", "sum", "mean", "first", "last"], help="what to do with repeated stamps")
     run.add_argument("--levels", help="interval levels, such as 80,95")
@@ -113,15 +118,32 @@ def run_command(options: argparse.Namespace, language: str) -> int:
     if options.resume:
         result = resume(options.resume, out=options.out, watcher=watcher, notebook=notebook)
     else:
-        roles = dict.fromkeys(options.known_future, "known_future") | dict.fromkeys(options.exclude, "exclude")
+        roles = dict.fromkeys(options.known_future, "known_future") | dict.fromkeys(options.past_only, "past_only") \
+            | dict.fromkeys(options.exclude, "exclude")
         result = run(
             options.source, date=options.date, target=options.target, series=options.series, horizon=options.horizon,
             freq=options.freq, algorithms=options.algorithms, time_budget=options.time_budget, country=options.country,
             state=options.state, folds=options.folds, levels=_levels(options.levels), seed=options.seed, roles=roles or None,
-            duplicates=options.duplicates, name=options.name, language=options.language, config=options.config,
+            duplicates=options.duplicates, preset=options.preset, optimize=options.optimize, optimize_method=options.optimize_method,
+            networks=_networks(options.network), name=options.name, language=options.language, config=options.config,
             out=options.out, notebook=notebook, fresh=options.fresh, watcher=watcher)
     print_summary(result, language)
     return 0
+
+
+def _networks(files: list[str]) -> dict[str, dict[str, Any]] | None:
+    """The networks of JSON files by the files' names."""
+    import json
+
+    found = {}
+    for path in map(Path, files):
+        if not path.is_file():
+            raise VurError("runs.no_file", path=path)
+        try:
+            found[path.stem] = json.loads(path.read_text(encoding="utf-8"))
+        except (json.JSONDecodeError, UnicodeDecodeError) as error:
+            raise VurError("config.syntax", path=path, reason=str(error)) from None
+    return found or None
 
 
 def _levels(text: str | None) -> list[int] | None:
@@ -146,7 +168,7 @@ def print_summary(result: "RunResult", language: str) -> None:
          rejected=record["rejected"])
     tell("head", folds=record["folds"], horizon=record["horizon"], series=record["n_series"])
     shown = board[[name for name in LEADERBOARD if name in board]].fillna({"note": ""} if "note" in board else {})
-    print(shown.to_string(index=False, float_format="{:.3f}".format))
+    print(shown.to_string(index=False, float_format="{:.3f}".format, na_rep="", max_colwidth=60))
     print()
     best = board.iloc[0]
     tell("skill" if best["skill"] > 0 else "no_skill", algorithm=best["algorithm"], **({"percent": best["skill"]} if best["skill"] > 0 else {}))

@@ -89,6 +89,8 @@ def day_text(value: pd.Timestamp, language: str) -> str:
 
 def algorithm_name(id: str, language: str) -> str:
     """The name of an algorithm as a reader knows it: translated, else the registry's, else its id."""
+    if str(id).endswith("-tuned"):
+        return translate("report.tuned", language, algorithm=algorithm_name(str(id).removesuffix("-tuned"), language))
     key = f"report.algorithm.{id}"
     if key in table():
         return translate(key, language)

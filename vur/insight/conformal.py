@@ -4,11 +4,11 @@
 
 # %% auto #0
 __all__ = ['USUAL_GROWTH', 'GROWTH_WEIGHT', 'FOLDS_TO_TRUST', 'TAIL_SCORES', 'NORMAL_SIGMA', 'KEPT_SCORES', 'interval_scale',
-           'error_growth', 'series_factors', 'effective_size', 'score_range', 'Calibration', 'check_levels',
-           'apply_calibration', 'calibrate', 'held_out_intervals', 'interval_scores']
+           'error_growth', 'series_factors', 'effective_size', 'score_range', 'Calibration', 'score_unit',
+           'check_levels', 'apply_calibration', 'calibrate', 'held_out', 'held_out_intervals', 'interval_scores']
 
 # %% ../../nbs/insight/conformal.ipynb #66470a04
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -106,7 +106,8 @@ class Calibration:
     """Scores of past forecasts and how to bring them to the size of a series and step.
 
     `scores` are signed and sorted, worth `size` independent ones; `scales` (units of the target) and `factors` are by
-    series. `nonnegative` clips intervals at zero and `integer` rounds their ends outwards.
+    series. `nonnegative` clips intervals at zero and `integer` rounds their ends outwards. `adapted` maps a level to the one
+    that is used in its place since new data came in (see `vur.insight.adaptive`); empty until then.
     """
 
     scores: np.ndarray
@@ -116,6 +117,7 @@ class Calibration:
     factors: dict[str, float] = field(default_factory=dict)
     nonnegative: bool = False
     integer: bool = False
+    adapted: dict[str, float] = field(default_factory=dict)
 
     def apply(self, frame: pd.DataFrame, levels: Sequence[float] = (80, 95)) -> pd.DataFrame:
         """`frame` (`unique_id, ds, forecast`) with `lo-L, hi-L` for each level, nested and around the forecast.
@@ -124,6 +126,12 @@ class Calibration:
         takes the place of the calibration's scales.
         """
         return apply_calibration(self, frame, levels)
+
+    def effective(self, level: float) -> float:
+        """The level in percent whose scores give intervals that keep `level`: between those in `adapted`, a straight line."""
+        known = sorted((float(name), value) for name, value in self.adapted.items())
+        promised, used = zip((0.0, 0.0), *known, (100.0, 100.0), strict=True)
+        return float(np.interp(level, promised, np.maximum.accumulate(used)))
 
     def to_dict(self) -> dict:
         """As plain JSON types."""
@@ -135,7 +143,7 @@ class Calibration:
         return cls(**{**data, "scores": np.asarray(data["scores"], dtype=float)})
 
 # %% ../../nbs/insight/conformal.ipynb #d197df0a
-def _half_unit(frame: pd.DataFrame, calibration: Calibration) -> np.ndarray:
+def score_unit(frame: pd.DataFrame, calibration: Calibration) -> np.ndarray:
     """What a score of one is worth in each row, in the units of the target."""
     step = frame["step"] if "step" in frame.columns else frame.groupby("unique_id")["ds"].rank(method="first")
     known = pd.Series(calibration.scales, dtype=float)
@@ -154,10 +162,10 @@ def check_levels(levels: Sequence[float]) -> tuple[float, ...]:
 # %% ../../nbs/insight/conformal.ipynb #d174db6a
 def apply_calibration(calibration: Calibration, frame: pd.DataFrame, levels: Sequence[float]) -> pd.DataFrame:
     """`frame` with `lo-L, hi-L` columns in ascending order of level; see `Calibration.apply`."""
-    unit, forecast = _half_unit(frame, calibration), frame["forecast"].to_numpy(float)
+    unit, forecast = score_unit(frame, calibration), frame["forecast"].to_numpy(float)
     lowest, highest, ends = forecast, forecast, {}
     for level in check_levels(levels):
-        lo, hi = score_range(calibration.scores, calibration.size, level)
+        lo, hi = score_range(calibration.scores, calibration.size, calibration.effective(level))
         lo, hi = forecast + lo * unit, forecast + hi * unit
         if calibration.integer:
             lo, hi = np.floor(lo), np.ceil(hi)
@@ -225,14 +233,19 @@ def _parts(residuals: pd.DataFrame) -> pd.Series:
     return pd.Series(pd.factorize(residuals["unique_id"], sort=True)[0] % 2, index=residuals.index)
 
 
+def held_out(residuals: pd.DataFrame, scales: pd.Series, *, nonnegative: bool = False,
+             integer: bool = False) -> Iterator[tuple[Calibration, pd.DataFrame]]:
+    """Each part of the observed `residuals` with a calibration from the other parts; nothing where there is one part only."""
+    residuals = residuals[residuals["y"].notna()]
+    parts = _parts(residuals)
+    for part in sorted(parts.unique()) if parts.nunique() > 1 else []:
+        yield calibrate(residuals[parts != part], scales, nonnegative=nonnegative, integer=integer), residuals[parts == part]
+
+
 def held_out_intervals(residuals: pd.DataFrame, scales: pd.Series, levels: Sequence[float] = (80, 95), *,
                        nonnegative: bool = False, integer: bool = False) -> pd.DataFrame:
     """`residuals` with `lo-L, hi-L` from a calibration that never saw the row's fold; empty when that is impossible."""
-    residuals = residuals[residuals["y"].notna()]
-    parts, bands = _parts(residuals), []
-    for part in sorted(parts.unique()) if parts.nunique() > 1 else []:
-        others = calibrate(residuals[parts != part], scales, nonnegative=nonnegative, integer=integer)
-        bands.append(others.apply(residuals[parts == part], levels))
+    bands = [others.apply(rows, levels) for others, rows in held_out(residuals, scales, nonnegative=nonnegative, integer=integer)]
     return pd.concat(bands).sort_index() if bands else residuals.head(0)
 
 # %% ../../nbs/insight/conformal.ipynb #05b99dc9

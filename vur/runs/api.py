@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 
 from vur.errors import VurError
+from vur.forecasters.base import algorithms as algorithms_known
 from vur.runs.config import Config, default_config, replace_sections
 from vur.runs.dataset import keep_frame
 from vur.runs.execute import execute_in_process, execute_notebook
@@ -24,13 +25,16 @@ def run(
     series: str | Sequence[str] | None = None, horizon: int | None = None, freq: str | None = None,
     algorithms: str | Sequence[str] | None = None, time_budget: float | None = None, country: str | None = None,
     state: str | None = None, folds: int | None = None, levels: Sequence[int] | None = None, seed: int | None = None,
-    roles: dict[str, str] | None = None, duplicates: str | None = None, name: str | None = None, language: str | None = None,
+    preset: str | None = None, optimize: int | None = None, optimize_method: str | None = None,
+    networks: dict[str, dict[str, Any]] | None = None, roles: dict[str, str] | None = None, duplicates: str | None = None, name: str | None = None, language: str | None = None,
     config: Config | str | Path | None = None, out: str | Path | None = None, notebook: bool = True, fresh: bool = False,
     watcher: Callable[[dict], None] | None = None,
 ) -> RunResult:
     """Audit the data, compare forecasters on the same folds, keep the best, write notebook, report and forecast.
 
-    `source` is a file (CSV, TSV, gzip, zip, Parquet, Excel) or a data frame; everything not given is inferred. `config`
+    `source` is a file (CSV, TSV, gzip, zip, Parquet, Excel) or a data frame; everything not given is inferred. `preset` says how far
+    `algorithms="auto"` goes (`fast, balanced, best`), `optimize` how many combinations of parameters are tried, and `networks` are
+    neural networks of one's own by name, in JSON form. `config`
     (a `Config` or a pipeline.yaml) is the base that the other arguments override. `notebook=False` runs in this process,
     without papermill. `fresh=True` ignores stage outputs of earlier runs. `watcher` receives progress events. Raises
     `VurError` with cause and remedy.
@@ -43,7 +47,8 @@ def run(
         base, name=name, language=language,
         data={"path": path, "date": date, "target": target, "series": _many(series), "freq": freq, "roles": roles, "duplicates": duplicates},
         split={"horizon": horizon, "folds": folds}, features={"country": country, "state": state},
-        model={"algorithms": _algorithms(algorithms)}, training={"time_budget": time_budget, "levels": levels, "seed": seed})
+        model={"algorithms": _algorithms(algorithms), "preset": preset, "networks": networks, "optimize": _optimize(base, optimize, optimize_method)},
+        training={"time_budget": time_budget, "levels": levels, "seed": seed})
     if path is not None:
         chosen = replace_sections(chosen, data=chosen.to_dict()["data"] | {"fingerprint": None})
         chosen = Config.from_dict(chosen.to_dict() | {"data": chosen.to_dict()["data"] | {"fingerprint": None}})
@@ -68,6 +73,12 @@ def _algorithms(given: str | Sequence[str] | None) -> str | list[str] | None:
     names = given.split(",") if isinstance(given, str) else list(given)
     names = [name.strip() for name in names if name.strip()]
     return "auto" if names == ["auto"] else names
+
+
+def _optimize(base: Config, iterations: int | None, method: str | None) -> dict[str, Any] | None:
+    given = {"iterations": iterations, "method": method}
+    given = {key: value for key, value in given.items() if value is not None}
+    return base.to_dict()["model"]["optimize"] | given if given else None
 
 
 def _config_file(path: Path) -> Config:
@@ -114,7 +125,7 @@ def reproduce(run_id: str | Path, *, out: str | Path | None = None, watcher: Cal
     old = RunResult(find_run(run_id, Path(out) if out else settings().reports))
     if old.record.get("status") not in ("finished", "stopped"):
         raise VurError("runs.unfinished", run=old.id, status=old.record.get("status"), what="forecast.csv")
-    config = replace_sections(old.config, model={"algorithms": old.record["completed"]})
+    config = replace_sections(old.config, model={"algorithms": [name for name in old.record["completed"] if name in algorithms_known()]})
     content = config.to_dict()
     content["training"]["time_budget"] = None
     content["data"]["fingerprint"] = old.record["fingerprint"]

@@ -10,8 +10,8 @@ from pydantic import TypeAdapter, ValidationError
 
 from vur.errors import VurError
 from vur.settings import settings
+from vur.stages.candidates import ModelSpec
 from vur.stages.features import FeatureSpec
-from vur.stages.model import ModelSpec
 from vur.stages.preprocess import PreprocessSpec
 from vur.stages.split import SplitSpec
 from vur.stages.upload import UploadOptions

@@ -38,6 +38,9 @@ def _named(data: Mapping[str, Any], language: str) -> dict[str, Any]:
     named = dict(data)
     if "members" in named:
         named["members"] = listing([algorithm_name(id, language) for id in str(named["members"]).split(", ")], language)
+    if "singles" in named:
+        pairs = [part.split(" ", 1) for part in str(named["singles"]).split(", ")]
+        named["singles"] = listing([f"{algorithm_name(id, language)} {share}" for id, share in pairs], language)
     if "algorithm" in named:
         named["algorithm"] = algorithm_name(named["algorithm"], language)
     return named

@@ -24,12 +24,12 @@ from vur.runs.identity import run_hash
 from vur.runs.progress import ProgressLog
 from vur.runs.stamps import to_zone
 from vur.settings import settings
+from vur.stages.candidates import Candidate, candidates
 from vur.stages.features import FeatureSpec, resolve_features
-from vur.stages.model import Candidate, candidates
 from vur.stages.preprocess import Preprocessor, fit_preprocess
 from vur.stages.split import SplitPlan, plan_split
 from vur.stages.training import Training, load_training, train
-from vur.store.cache import FrameCache, StageCache, library_versions
+from vur.store.cache import FrameCache, StageCache, code_version, digest, library_versions
 from vur.store.home import folder, write_text
 from vur.store.models import model_name, save_model
 
@@ -184,7 +184,7 @@ class Run:
             levels=config.training.levels, budget=config.training.time_budget, clock=monotonic,
             progress=lambda fraction, message="", **data: self.log.emit("training", fraction, message, **data),
             stop=self._should_stop, cache=FrameCache(json.dumps(scope, default=str), self.cache.enabled),
-            seed=config.training.seed, workers=settings().worker_count)
+            seed=config.training.seed, workers=settings().worker_count, storage=folder("cache", "study", digest(scope, code_version())[:32]))
         result.save(path)
         return result
 

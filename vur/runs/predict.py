@@ -2,16 +2,18 @@
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from vur.errors import VurError
-from vur.panel import Frequency
+from vur.runs.future import Coming, check_cells, check_usable, coming_steps, used_columns
+from vur.runs.future_file import fill_coming, read_table
 from vur.runs.stamps import to_zone
 from vur.stages.model import load_pipeline
-from vur.stages.upload import upload
 from vur.store.models import find_model, model_folder
+
+if TYPE_CHECKING:
+    from vur.stages.model import Pipeline
 
 
 def forecast(tag: str, horizon: int | None = None, *, future: pd.DataFrame | str | Path | None = None,
@@ -19,38 +21,46 @@ def forecast(tag: str, horizon: int | None = None, *, future: pd.DataFrame | str
     """`unique_id, ds, forecast, lo-L, hi-L` for `horizon` steps after the end of the model's data.
 
     `tag` is a model's name (its newest version) or exact tag. `future` holds the known-future columns for every step, as a
-    frame or file with the same column names as the training data. Levels default to those that were trained.
+    frame or file with the same column names as the training data; what is empty there is taken from the rows that the
+    training data held for the coming steps. Levels default to those that were trained. `VurError` names every value that is
+    missing, what cannot be read, and a model that no coming value changes.
     """
-    metadata = find_model(tag).info.metadata
+    model, head, metadata = open_model(tag)
+    coming = coming_rows(model, head, int(horizon or metadata["horizon"]), future)
+    return predict_coming(model, coming, tuple(levels or metadata["levels"]))
+
+
+def future_template(tag: str, horizon: int | None = None) -> pd.DataFrame:
+    """The table of coming values that `forecast(tag, horizon, future=...)` takes: one row a series and step, to be filled in.
+
+    Columns have the names of the training data. Values that the training data held for the coming steps are there already.
+    """
+    model, head, metadata = open_model(tag)
+    return coming_steps(model, int(horizon or metadata["horizon"]), head["names"]).table()
+
+
+def open_model(tag: str) -> tuple["Pipeline", dict[str, Any], dict[str, Any]]:
+    """A saved model: its pipeline, what it knows of the panel, and its metadata."""
+    metadata = dict(find_model(tag).info.metadata)
     path = model_folder(tag)
     head = json.loads((path / "panel.json").read_text(encoding="utf-8"))
-    model = load_pipeline(path)
-    frame = model.predict(int(horizon or metadata["horizon"]), future_rows(future, head),
-                          levels=tuple(levels or metadata["levels"]))
-    freq = Frequency(**{**head["freq"], "seasons": tuple(head["freq"]["seasons"])})
-    return to_zone(frame, head["tz"], freq)
+    return load_pipeline(path), head, metadata
 
 
-def future_rows(future: pd.DataFrame | str | Path | None, head: dict[str, Any]) -> pd.DataFrame | None:
-    """Future covariates in panel columns (`unique_id, ds, …`) from the user's column names."""
-    if future is None:
-        return None
-    frame = future if isinstance(future, pd.DataFrame) else _read(Path(future))
-    names = head["names"]
-    series = [names["series"]] if isinstance(names.get("series"), str) else list(names.get("series") or [])
-    if {"unique_id", "ds"} <= set(frame.columns):
-        return frame.assign(unique_id=frame["unique_id"].astype(str))
-    for column in (names["date"], *series):
-        if column not in frame.columns:
-            raise VurError("panel.column_missing", column=column, columns=", ".join(map(str, frame.columns)), role="future")
-    ids = frame[series].astype(str).agg("/".join, axis=1) if series else head["series"][0]
-    return frame.assign(unique_id=ids, ds=frame[names["date"]]).drop(columns=[names["date"], *series])
+def coming_rows(model: "Pipeline", head: dict[str, Any], horizon: int, future: pd.DataFrame | str | Path | None = None) -> Coming:
+    """The coming steps of a model, complete in every column that it uses: what it kept, with `future` laid over it."""
+    needed = used_columns(model)
+    coming = coming_steps(model, horizon, head["names"])
+    if future is not None:
+        table = future if isinstance(future, pd.DataFrame) else read_table(Path(future))
+        check_usable(model, table)
+        coming = fill_coming(coming, table, needed)
+    check_cells(coming, needed)
+    return coming
 
 
-def _read(path: Path) -> pd.DataFrame:
-    import tempfile
-
-    if not path.is_file():
-        raise VurError("runs.no_file", path=path)
-    with tempfile.TemporaryDirectory() as scratch:
-        return pd.read_parquet(upload(path, Path(scratch)).parquet)
+def predict_coming(model: "Pipeline", coming: Coming, levels: tuple[int, ...]) -> pd.DataFrame:
+    """The forecast of the coming steps with its intervals, stamps in the user's time zone."""
+    given = coming.rows[["unique_id", "ds", *coming.columns]] if coming.columns else None
+    frame = model.predict(int(coming.rows["step"].max()), given, levels=levels)
+    return to_zone(frame, coming.tz, coming.freq)

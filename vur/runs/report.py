@@ -30,6 +30,7 @@ class ReportContext:
     recipe: `preprocess, features, parameters` as dicts. drivers: result of `vur.insight.explanation.drivers`.
     checks: result of `residual_checks`, computed when None. fallbacks: `unique_id, reason, used`.
     canary: `passed, failed, max_difference, fold, where`. model: `name, tag`. notes: warnings of the training.
+    extras: what the sections of `vur.runs.parts` found, by name.
     """
 
     run: dict[str, Any]
@@ -55,6 +56,7 @@ class ReportContext:
     canary: dict[str, Any] | None = None
     model: dict[str, Any] = dataclasses.field(default_factory=dict)
     notes: tuple[Any, ...] = ()
+    extras: dict[str, Any] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.winner = self.winner or (str(self.leaderboard["algorithm"].iloc[0]) if len(self.leaderboard) else "")
@@ -120,6 +122,7 @@ def build_context(*, run: dict[str, Any], panel: Panel, training: Any, forecast:
                   model: dict[str, Any] | None = None) -> ReportContext:
     """The context of a finished training; `training` has `leaderboard, evaluation, by_step, by_series, test_scores, canary, pipeline`."""
     from vur.insight.explanation import drivers, inner_forecaster
+    from vur.runs.parts import Facts, collect_parts
 
     evaluation, pipeline = getattr(training, "evaluation", None), getattr(training, "pipeline", None)
     inner = inner_forecaster(pipeline)
@@ -131,7 +134,8 @@ def build_context(*, run: dict[str, Any], panel: Panel, training: Any, forecast:
         residuals=_wall_time(getattr(evaluation, "forecasts", None), panel), test_scores=getattr(training, "test_scores", None),
         plan=plan_facts(plan, language), upload=upload or {}, findings=findings, drivers=drivers(training, local),
         recipe={"preprocess": _plain(preprocess), "features": _plain(features), "parameters": getattr(inner, "parameters", {})},
-        fallbacks=getattr(inner, "fallbacks", None), canary=_plain(getattr(training, "canary", None)), model=model or {}, notes=tuple(getattr(training, "notes", ())))
+        fallbacks=getattr(inner, "fallbacks", None), canary=_plain(getattr(training, "canary", None)), model=model or {}, notes=tuple(getattr(training, "notes", ())),
+        extras=collect_parts(Facts(local, training, plan, forecast, language)))
 
 
 def script_json(value: Any) -> str:

@@ -7,6 +7,7 @@ import pandas as pd
 from markupsafe import Markup
 
 from vur.runs import plots, provenance
+from vur.runs.parts import written_parts
 from vur.runs.pieces import say, speaker, table
 from vur.runs.report import ReportContext
 from vur.runs.summary import (
@@ -38,7 +39,7 @@ def page(context: ReportContext, language: str) -> dict[str, Any]:
         "forecast": forecast_part(context, language), "accuracy": accuracy(context, language), "intervals": intervals(context, language),
         "data": provenance.data_part(context, language), "findings": provenance.findings(context, language), "residuals": provenance.residuals(context, language),
         "worst": worst(context, language), "drivers": provenance.drivers_part(context, language), "recipe": provenance.recipe(context, language),
-        "usage": provenance.usage(context, language)}
+        "usage": provenance.usage(context, language), "parts": written_parts(context.extras, language)}
     parts["figures"] = {id: spec for part in parts.values() if isinstance(part, dict) for id, spec in part.pop("figures", {}).items()}
     parts["theme"] = [[plots.LIGHT[name], plots.DARK[name]] for name in plots.LIGHT]
     parts["locale"] = {"months": translate("report.date.months", language).split(), "days": t("date.days").split(),

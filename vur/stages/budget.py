@@ -15,7 +15,7 @@ from typing import Any
 import pandas as pd
 
 from ..forecasters.base import algorithm
-from .model import Candidate
+from .candidates import Candidate
 from ..text import translate
 
 # %% ../../nbs/stages/7_budget.ipynb #285ef8b6
@@ -121,16 +121,19 @@ def guessed_seconds(candidate: Candidate, rows: int, workers: int = 1) -> float:
 
 
 class FoldWatch:
-    """Judges a running fold: `progress(done, total)` and `stop()` for the forecaster, `reason` for the user."""
+    """Judges a running fold: `progress(done, total)` and `stop()` for the forecaster, `reason` for the user.
 
-    def __init__(self, watch: Watch, folds_left: int, report: Callable[[float], None]):
+    `report(share, *detail)` is told on; `detail` is what the forecaster said beside it, a key and its data.
+    """
+
+    def __init__(self, watch: Watch, folds_left: int, report: Callable[..., None]):
         self.watch, self.folds_left, self.report = watch, folds_left, report
         self.started, self.share, self.reason = watch.elapsed, 0.0, ""
 
-    def progress(self, done: int, total: int) -> None:
-        """Told by the forecaster as series end."""
+    def progress(self, done: int, total: int, *detail: Any) -> None:
+        """Told by the forecaster as series or epochs end."""
         self.share = done / max(total, 1)
-        self.report(self.share)
+        self.report(self.share, *detail)
 
     def stop(self) -> bool:
         """True when the user asked, the budget is used up, or will be at this pace."""

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['Setting', 'match_actuals', 'forecast_fold', 'moved_fold', 'canary_row', 'canary_note', 'fold_key', 'kept', 'Outcome',
-           'evaluate_candidate', 'Evaluation', 'refusal', 'evaluate', 'Teller', 'fold_scales', 'evaluate_all']
+           'evaluate_candidate', 'Evaluation', 'refusal', 'evaluate', 'Teller', 'evaluate_all']
 
 # %% ../../nbs/stages/7_evaluation.ipynb #372a149d
 import json
@@ -18,12 +18,12 @@ import pandas as pd
 from ..errors import VurError
 from ..forecasters.parallel import Stopped
 from ..insight.canary import leakage_canary
-from ..insight.conformal import interval_scale
-from ..insight.metrics import score, train_scale
+from ..insight.metrics import score
 from ..panel import Panel
-from .folds import Fold, SplitPlan, future_covariates, training_panel, validation_frame
+from .folds import Fold, SplitPlan, fold_scales, future_covariates, training_panel, validation_frame
 from .budget import DOUBT, FoldWatch, Note, Watch, guessed_seconds
-from .model import REFERENCE, Candidate, Pipeline
+from .candidates import REFERENCE, Candidate
+from .model import Pipeline, keep_to_target
 from .preprocessor import PreprocessSpec
 
 # %% ../../nbs/stages/7_evaluation.ipynb #7a43a199
@@ -43,6 +43,10 @@ class Setting:
         """An unfitted pipeline of `candidate`."""
         return Pipeline(candidate, preprocess=self.preprocess, features=self.features, seed=self.seed, workers=self.workers)
 
+    def finish(self, values: np.ndarray) -> np.ndarray:
+        """Forecasts kept to what the target can be: not below zero, whole numbers."""
+        return keep_to_target(pd.DataFrame({"forecast": values}), self.panel.nonnegative, self.panel.integer)["forecast"].to_numpy()
+
     @property
     def reach(self) -> int:
         """Steps that are forecast after each cutoff."""
@@ -60,7 +64,7 @@ def match_actuals(forecast: pd.DataFrame, setting: Setting, fold: Fold, panel: P
         ["unique_id", "ds", "step", "y", "forecast"]]
 
 # %% ../../nbs/stages/7_evaluation.ipynb #58584aeb
-def forecast_fold(setting: Setting, candidate: Candidate, fold: Fold, progress: Callable[[int, int], None] | None = None,
+def forecast_fold(setting: Setting, candidate: Candidate, fold: Fold, progress: Callable[..., None] | None = None,
                   stop: Callable[[], bool] | None = None) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Forecasts of a fold (as `match_actuals`), and the series that fell back; `Stopped` when `stop()` is true."""
     pipeline = setting.pipeline(candidate)
@@ -69,7 +73,7 @@ def forecast_fold(setting: Setting, candidate: Candidate, fold: Fold, progress: 
     return match_actuals(frame, setting, fold), pipeline.fallbacks
 
 # %% ../../nbs/stages/7_evaluation.ipynb #8d2ca50b
-def moved_fold(setting: Setting, pipeline: Pipeline, fold: Fold, progress: Callable[[int, int], None] | None = None,
+def moved_fold(setting: Setting, pipeline: Pipeline, fold: Fold, progress: Callable[..., None] | None = None,
                stop: Callable[[], bool] | None = None) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Forecasts of `fold` by a pipeline that is fitted on the first fold and only updated afterwards."""
     train = training_panel(setting.panel, fold, setting.plan)
@@ -139,8 +143,8 @@ def _timed_fold(setting: Setting, candidate: Candidate, fold: Fold, moved: Pipel
                         reason=frame["unique_id"].map(reasons["reason"]))
 
 # %% ../../nbs/stages/7_evaluation.ipynb #061d2439
-def evaluate_candidate(setting: Setting, candidate: Candidate, watch: Watch, report: Callable[[float, int], None]) -> Outcome:
-    """Canary and all folds of `candidate`; never raises but `KeyboardInterrupt`. `report(share, fold)` in [0, 1]."""
+def evaluate_candidate(setting: Setting, candidate: Candidate, watch: Watch, report: Callable[..., None]) -> Outcome:
+    """Canary and all folds of `candidate`; never raises but `KeyboardInterrupt`. `report(share, fold, *detail)`, share in [0, 1]."""
     folds, frames, current, canary = setting.plan.folds, [], None, None
     moved = None if setting.plan.spec.refit else setting.pipeline(candidate)
     row = {"algorithm": candidate.id, "state": "done", "seconds": 0.0, "reason": "", "fallbacks": 0}
@@ -152,7 +156,7 @@ def evaluate_candidate(setting: Setting, candidate: Candidate, watch: Watch, rep
             if not canary["passed"].all():
                 raise _Disqualified
         for k, fold in enumerate(folds):
-            current = FoldWatch(watch, len(folds) - k, lambda share, k=k, fold=fold: report((k + share) / len(folds), fold.number))
+            current = FoldWatch(watch, len(folds) - k, lambda share, *detail, k=k, fold=fold: report((k + share) / len(folds), fold.number, *detail))
             frames.append(kept(setting, fold_key(setting, candidate, fold.number),
                                lambda fold=fold, current=current: _timed_fold(setting, candidate, fold, moved, current)))
     except Stopped:
@@ -246,15 +250,16 @@ class Teller:
         self.weights = {c.id: 0.02 + setting.guess(c) for c in candidates}
         self.scales = fold_scales(setting.panel, setting.plan)
 
-    def running(self, candidate: Candidate, share: float, fold: int, watch: Watch) -> None:
-        """A candidate is at `share` of its folds."""
+    def running(self, candidate: Candidate, share: float, fold: int, watch: Watch, key: str = "training.progress.candidate",
+                detail: dict[str, Any] | None = None) -> None:
+        """A candidate is at `share` of its folds; `key` and `detail` say more than that, such as the epoch of a network."""
         if self.progress is None:
             return
         fraction = (self.done + share * self.weights[candidate.id]) / sum(self.weights.values())
         if watch.budget is not None:
             fraction = max(fraction, min(watch.elapsed / watch.budget, 1.0))
         best = {} if self.best is None else {"best": self.best}
-        self.progress(min(fraction, 1.0), "training.progress.candidate", algorithm=candidate.id, fold=fold, **best)
+        self.progress(min(fraction, 1.0), key, **(detail or {}), algorithm=candidate.id, fold=fold, **best)
 
     def ended(self, candidate: Candidate, outcome: Outcome) -> None:
         """A candidate is through."""
@@ -264,18 +269,6 @@ class Teller:
         value = score(outcome.forecasts, self.scales)["mase"].iloc[0]
         if np.isfinite(value) and (self.best is None or value < self.best["value"]):
             self.best = {"algorithm": candidate.id, "metric": "MASE", "value": float(value)}
-
-# %% ../../nbs/stages/7_evaluation.ipynb #b2368b3a
-def fold_scales(panel: Panel, plan: SplitPlan, folds: Sequence[Fold] | None = None) -> pd.DataFrame:
-    """`fold, unique_id, mase, rmsse, scale` (as `train_scale`) and `interval` (as `interval_scale`) of each fold's training part."""
-    frames = []
-    for fold in plan.folds if folds is None else folds:
-        train = training_panel(panel, fold, plan).frame[["unique_id", "ds", "y"]]
-        intervals = interval_scale(train, panel.freq.season)
-        scales = train_scale(train, panel.freq.season).assign(fold=fold.number)
-        frames.append(scales.assign(interval=scales["unique_id"].map(intervals)))
-    columns = ["fold", "unique_id", "mase", "rmsse", "scale", "interval"]
-    return pd.concat(frames, ignore_index=True)[columns] if frames else pd.DataFrame(columns=columns)
 
 # %% ../../nbs/stages/7_evaluation.ipynb #260bb7c9
 def evaluate_all(setting: Setting, candidates: Sequence[Candidate], watch: Watch, teller: Teller) -> Evaluation:
@@ -289,7 +282,7 @@ def evaluate_all(setting: Setting, candidates: Sequence[Candidate], watch: Watch
             continue
         try:
             own = Watch(watch.clock) if candidate.algorithm == REFERENCE else watch
-            outcome = evaluate_candidate(setting, candidate, own, lambda share, fold, c=candidate: teller.running(c, share, fold, watch))
+            outcome = evaluate_candidate(setting, candidate, own, lambda share, fold, *detail, c=candidate: teller.running(c, share, fold, watch, *detail))
         except KeyboardInterrupt:
             watch.interrupted = True
             outcome = Outcome(None, {"algorithm": candidate.id, "state": "stopped", "seconds": 0.0,

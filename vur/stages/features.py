@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['WINDOWS', 'SEASONAL', 'CHECKS', 'CYCLE_DAYS', 'FeatureSpec', 'check_spec', 'auto_lags', 'auto_rolling',
-           'auto_calendar', 'auto_fourier', 'resolve_features', 'check_columns', 'series_bounds', 'Difference',
-           'lag_kernels', 'history_needed', 'grouped_values', 'calendar_columns', 'features_frame']
+           'auto_calendar', 'auto_fourier', 'resolve_features', 'check_columns', 'is_number', 'series_bounds',
+           'Difference', 'lag_kernels', 'history_needed', 'grouped_values', 'calendar_columns', 'features_frame']
 
 # %% ../../nbs/stages/5_features.ipynb #e6c9c29a
 from collections.abc import Sequence
@@ -32,7 +32,8 @@ class FeatureSpec:
     `seasonal_` in front the window takes every `lag`-th value: `("seasonal_mean", 7, 4)` is the mean of the last four
     same weekdays. expanding: `(function, lag)`. ewm: `(lag, alpha)`. differences: `d` gives y[t-1] - y[t-1-d].
     calendar: parts of the date. fourier: `(period in steps, waves)`. country, state: holidays of the `holidays` library.
-    known_future, static: columns of those roles. Raises `VurError` naming the field that makes no sense.
+    known_future, static: columns of those roles. past_only: columns whose past may lead the target (numbers and flags).
+    Raises `VurError` naming the field that makes no sense.
     """
 
     lags: tuple[int, ...] | str = "auto"
@@ -46,6 +47,7 @@ class FeatureSpec:
     state: str | None = None
     known_future: tuple[str, ...] | str = "auto"
     static: tuple[str, ...] | str = "auto"
+    past_only: tuple[str, ...] | str = "auto"
 
     def __post_init__(self) -> None:
         for item in fields(self):
@@ -91,6 +93,7 @@ CHECKS = {
     "fourier": ("(period in steps, number of waves)", lambda v: len(v) == 2 and v[0] > 1 and _positive(v[1])),
     "known_future": ("column names", lambda v: isinstance(v, str)),
     "static": ("column names", lambda v: isinstance(v, str)),
+    "past_only": ("column names", lambda v: isinstance(v, str)),
 }
 
 # %% ../../nbs/stages/5_features.ipynb #c83e4001
@@ -168,7 +171,8 @@ def auto_fourier(freq: Frequency, length: int) -> tuple[tuple[float, int], ...]:
 def resolve_features(spec: FeatureSpec, panel: Panel) -> FeatureSpec:
     """`spec` with every `"auto"` replaced by what suits the frequency, season and length of `panel`.
 
-    Raises `VurError` for a column that the panel does not hold in that role, or an unknown country or state.
+    Raises `VurError` for a column that the panel does not hold in that role, a text that was named as `past_only`, or an
+    unknown country or state.
     """
     length = 1 if panel.frame.empty else int(np.median(np.diff(series_bounds(panel.frame))))
     freq = panel.freq
@@ -176,8 +180,9 @@ def resolve_features(spec: FeatureSpec, panel: Panel) -> FeatureSpec:
     chosen = {"lags": auto_lags(seasons, length), "rolling": auto_rolling(seasons, length),
               "differences": tuple(s for s in (1, *seasons) if s < max(2, length // 2)),
               "calendar": auto_calendar(freq, length), "fourier": auto_fourier(freq, length),
-              "known_future": tuple(panel.columns("known_future")), "static": tuple(panel.columns("static"))}
-    for kind in ("known_future", "static"):
+              "known_future": tuple(panel.columns("known_future")), "static": tuple(panel.columns("static")),
+              "past_only": tuple(c for c in panel.columns("past_only") if c in panel.frame and is_number(panel.frame[c]))}
+    for kind in ("known_future", "static", "past_only"):
         if getattr(spec, kind) != "auto":
             check_columns(panel, getattr(spec, kind), kind)
     if spec.country:
@@ -194,6 +199,13 @@ def check_columns(panel: Panel, columns: Sequence[str], kind: str) -> None:
             raise VurError("features.column_absent", column=column, kind=kind, known=known)
         if role != kind:
             raise VurError("features.column_role", column=column, kind=kind, role=role, known=known)
+        if kind == "past_only" and not is_number(panel.frame[column]):
+            raise VurError("covariates.past_text", column=column, value=panel.frame[column].dropna().head(1).to_list())
+
+
+def is_number(column: pd.Series) -> bool:
+    """Whether a column holds numbers or flags, not texts, categories or dates."""
+    return pd.api.types.is_numeric_dtype(column) and not isinstance(column.dtype, pd.CategoricalDtype)
 
 
 def series_bounds(frame: pd.DataFrame) -> np.ndarray:

@@ -4,9 +4,10 @@
 
 # %% auto #0
 __all__ = ['SplitSpec', 'Fold', 'SplitPlan', 'series_bounds', 'steps_after', 'training_panel', 'validation_frame',
-           'future_covariates']
+           'future_covariates', 'fold_scales']
 
 # %% ../../nbs/stages/3_folds.ipynb #b2416bb2
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -15,6 +16,8 @@ import pandas as pd
 
 from ..errors import VurError
 from ..frequency import advance
+from ..insight.conformal import interval_scale
+from ..insight.metrics import train_scale
 from ..panel import Panel
 from ..text import DEFAULT_LANGUAGE, translate
 
@@ -228,3 +231,15 @@ def _missing_stamps(found: pd.DataFrame, panel: Panel, length: int) -> pd.DataFr
     step = np.arange(lacking.sum()) - np.repeat(np.cumsum(lacking) - lacking, lacking) + 1
     stamps = advance(np.repeat(ends["max"].to_numpy(), lacking), step, panel.freq.alias)
     return pd.DataFrame({"unique_id": np.repeat(ends.index.to_numpy(), lacking), "ds": stamps})
+
+# %% ../../nbs/stages/3_folds.ipynb #a0aafd51
+def fold_scales(panel: Panel, plan: SplitPlan, folds: Sequence[Fold] | None = None) -> pd.DataFrame:
+    """`fold, unique_id, mase, rmsse, scale` (as `train_scale`) and `interval` (as `interval_scale`) of each fold's training part."""
+    frames = []
+    for fold in plan.folds if folds is None else folds:
+        train = training_panel(panel, fold, plan).frame[["unique_id", "ds", "y"]]
+        intervals = interval_scale(train, panel.freq.season)
+        scales = train_scale(train, panel.freq.season).assign(fold=fold.number)
+        frames.append(scales.assign(interval=scales["unique_id"].map(intervals)))
+    columns = ["fold", "unique_id", "mase", "rmsse", "scale", "interval"]
+    return pd.concat(frames, ignore_index=True)[columns] if frames else pd.DataFrame(columns=columns)

@@ -16,7 +16,7 @@ from vur.store.home import folder, new_folder
 
 T = TypeVar("T")
 LIBRARIES = ("numpy", "pandas", "pyarrow", "duckdb", "statsmodels", "scikit-learn", "scipy", "statsforecast", "mlforecast",
-             "utilsforecast", "coreforecast", "lightgbm", "holidays", "numba", "bentoml", "papermill", "plotly")
+             "utilsforecast", "coreforecast", "lightgbm", "xgboost-cpu", "xgboost", "prophet", "tensorflow", "keras", "hierarchicalforecast", "optuna", "holidays", "numba", "bentoml", "papermill", "plotly")
 
 
 def digest(*parts: object) -> str:
