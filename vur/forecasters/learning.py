@@ -7,7 +7,7 @@ __all__ = ['NOISE', 'LOSSES', 'SCORES', 'OPTIMIZERS', 'CLASSES', 'without_noise'
            'Oracle', 'Regime', 'Trained', 'make_step', 'run_epoch', 'settle', 'held_scores', 'train_network',
            'save_network', 'named_classes', 'load_network']
 
-# %% ../../nbs/forecasters/4_learning.ipynb #9d288eea
+# %% ../../nbs/forecasters/4_learning.ipynb #1359e9be
 import json
 import logging
 import os
@@ -28,7 +28,7 @@ from ..errors import VurError
 from .parallel import Stopped
 from .windows import Windows
 
-# %% ../../nbs/forecasters/4_learning.ipynb #d3851ee7
+# %% ../../nbs/forecasters/4_learning.ipynb #765767a3
 NOISE = ("I0000", "W0000", "E0000", "WARNING: All log messages before absl")
 
 
@@ -89,7 +89,7 @@ def seeded(seed: int) -> Iterator[None]:
         random.setstate(python)
         np.random.set_state(numpy)
 
-# %% ../../nbs/forecasters/4_learning.ipynb #c49f917a
+# %% ../../nbs/forecasters/4_learning.ipynb #c62c0354
 LOSSES = ("mae", "mse", "huber", "log_cosh")
 SCORES: dict[str, Callable[[np.ndarray, np.ndarray], float]] = {
     "mae": lambda y, f: float(np.abs(y - f).mean()),
@@ -119,7 +119,7 @@ def loss_of(loss: str, target: np.ndarray, answer: np.ndarray, weight: np.ndarra
     each = np.asarray(errors_of(loss, (answer - target).astype("float64")))
     return float((weight * each).sum() / max(weight.sum(), 1e-9))
 
-# %% ../../nbs/forecasters/4_learning.ipynb #179aa483
+# %% ../../nbs/forecasters/4_learning.ipynb #5062b655
 class Oracle:
     """Asks a network: `answer(windows)` gives (window, step) as float32."""
 
@@ -137,12 +137,12 @@ class Oracle:
         parts = [self.run(*(part[k:k + batch] for part in given)).numpy() for k in range(0, len(windows), batch)]
         return np.concatenate(parts) if parts else np.zeros(windows.target.shape, "float32")
 
-# %% ../../nbs/forecasters/4_learning.ipynb #4faa567a
+# %% ../../nbs/forecasters/4_learning.ipynb #ff65fa87
 @dataclass(frozen=True)
 class Regime:
     """How a network is trained. `patience` None: for all epochs; `average` is how much of the mean weights is kept at a batch.
 
-    `batch_size` None: about forty batches an epoch, of 16 to 128 windows.
+    `batch_size` None: about forty batches an epoch, of 16 to 128 windows. No epoch before `least` is kept or counted by patience.
     """
 
     epochs: int = 40
@@ -154,6 +154,7 @@ class Regime:
     monitor: str = "val_loss"
     scores: tuple[str, ...] = ()
     average: float = 0.0
+    least: int = 1
 
 
 @dataclass
@@ -189,7 +190,7 @@ def make_step(live: Any, mean: Any, regime: Regime, data: list[Any]) -> Callable
 
     return tf.function(step, input_signature=[tf.TensorSpec([None], tf.int32), tf.TensorSpec([], tf.float32)], autograph=False)
 
-# %% ../../nbs/forecasters/4_learning.ipynb #1cf02fb2
+# %% ../../nbs/forecasters/4_learning.ipynb #e56f0d0f
 def run_epoch(step: Callable, count: int, regime: Regime, epoch: int, seed: int, stop: Callable[[], bool] | None) -> float:
     """One pass over `count` windows; the mean loss. Raises `Stopped` after the batch during which `stop()` turned true."""
     import tensorflow as tf
@@ -220,7 +221,7 @@ def held_scores(oracle: Oracle, held: Windows, regime: Regime) -> dict[str, floa
     return {"val_loss": loss_of(regime.loss, held.target, answer, held.weight),
             **{f"val_{name}": SCORES[name](actual, forecast) for name in regime.scores}}
 
-# %% ../../nbs/forecasters/4_learning.ipynb #e995a20d
+# %% ../../nbs/forecasters/4_learning.ipynb #7593acc3
 def train_network(build: Callable[[], Any], learnt: Windows, held: Windows, regime: Regime, seed: int = 0,
                   tell: Callable[[int, dict[str, float]], None] | None = None, stop: Callable[[], bool] | None = None) -> Trained:
     """A network of `build()` trained on `learnt`; with patience, the weights of the epoch with the best `regime.monitor`.
@@ -244,6 +245,8 @@ def train_network(build: Callable[[], Any], learnt: Windows, held: Windows, regi
             watched = values.get(regime.monitor, values["loss"])
             if not np.isfinite(values["loss"]):
                 break
+            if epoch + 1 < min(regime.least, regime.epochs):
+                continue
             if watched < lowest or regime.patience is None:
                 weights, lowest, trained.best = mean.get_weights(), watched, epoch + 1
             elif epoch + 1 - trained.best >= regime.patience:
@@ -258,7 +261,7 @@ def _remember(trained: Trained, values: dict[str, float], tell: Callable[[int, d
     if tell is not None:
         tell(len(trained.history["loss"]), values)
 
-# %% ../../nbs/forecasters/4_learning.ipynb #41fbebec
+# %% ../../nbs/forecasters/4_learning.ipynb #4f375711
 CLASSES = {"Functional", "InputLayer", "Add", "Concatenate", "RepeatVector", "Reshape", "Dense", "LSTM", "GRU", "Bidirectional", "Conv1D",
            "MultiHeadAttention", "Dropout", "BatchNormalization", "LayerNormalization", "MaxPooling1D", "AveragePooling1D", "Flatten",
            "GlobalMaxPooling1D", "GlobalAveragePooling1D", "DTypePolicy", "GlorotUniform", "Orthogonal", "OrthogonalInitializer", "Zeros",

@@ -6,12 +6,12 @@
 __all__ = ['FADE', 'CHUNK', 'LIMIT', 'TINY', 'most_cycles', 'seasonal_profile', 'seasonal_part', 'Tracks', 'suits_log',
            'join_tracks', 'Form', 'Windows', 'cut_windows', 'choose_origins', 'training_windows']
 
-# %% ../../nbs/forecasters/4_windows.ipynb #099c61e9
+# %% ../../nbs/forecasters/4_windows.ipynb #b2c3e625
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-# %% ../../nbs/forecasters/4_windows.ipynb #9ecc5794
+# %% ../../nbs/forecasters/4_windows.ipynb #859a90a6
 FADE, CHUNK = 0.85, 4_000_000
 
 
@@ -55,7 +55,7 @@ def seasonal_part(y: np.ndarray, origin: np.ndarray, known: np.ndarray, steps: n
         total += profile[:, steps % season]
     return total
 
-# %% ../../nbs/forecasters/4_windows.ipynb #d891f8a7
+# %% ../../nbs/forecasters/4_windows.ipynb #6f11cb79
 @dataclass(frozen=True)
 class Tracks:
     """Series end to end: `y` (logarithms where `log`), `bounds` of the series, `known` and `past` covariates of each row,
@@ -86,7 +86,7 @@ def join_tracks(values: list[np.ndarray], known: np.ndarray, past: np.ndarray, s
     y = np.concatenate([np.log(y) if taken else y.astype(float) for y, taken in zip(values, log)])
     return Tracks(y, np.r_[0, np.cumsum([len(y) for y in values])], log, known, past, static)
 
-# %% ../../nbs/forecasters/4_windows.ipynb #f0c1180b
+# %% ../../nbs/forecasters/4_windows.ipynb #42d3f894
 @dataclass(frozen=True)
 class Form:
     """Lengths in steps: `window` seen, `block` asked for, `level` averaged, `seasons` taken out; and the typical `spread`.
@@ -139,7 +139,7 @@ class Windows:
         """Values of the tracks (window, step) in the target's units."""
         return np.where(self.log[:, None], np.exp(np.where(self.log[:, None], values, 0)), values)
 
-# %% ../../nbs/forecasters/4_windows.ipynb #6c1dd2f6
+# %% ../../nbs/forecasters/4_windows.ipynb #11eb6ebd
 def cut_windows(tracks: Tracks, form: Form, series: np.ndarray, origin: np.ndarray, until: np.ndarray | None = None) -> Windows:
     """The windows of `series` before the rows `origin` of `tracks`, with the block after each; targets from `until` on weigh 0."""
     start, stop = tracks.bounds[series], tracks.bounds[series + 1]
@@ -166,13 +166,14 @@ TINY = 1e-12
 
 
 def _level_scale(free: np.ndarray, seen: np.ndarray, tracks: Tracks, form: Form, series: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    last, there = free[:, -form.level:], seen[:, -form.level:]
+    last, there, both = free[:, -form.level:], seen[:, -form.level:], seen[:, 1:] & seen[:, :-1]
     level = np.where(there, last, 0).sum(axis=1) / np.maximum(there.sum(axis=1), 1)
     size = np.where(seen, np.abs(free), 0).sum(axis=1) / np.maximum(seen.sum(axis=1), 1)
-    moves = np.where(seen, np.abs(free - level[:, None]), 0).max(axis=1) > 1e-9 * np.where(tracks.log[series], 1.0, size)
-    return level, form.spread * np.where(tracks.log[series], 1.0, size) * moves
+    unit = np.maximum(np.where(tracks.log[series], 1.0, size), TINY)
+    moves = np.where(both, np.abs(np.diff(free, axis=1)), 0).sum(axis=1) / np.maximum(both.sum(axis=1), 1) / unit
+    return level, np.where(moves > 1e-9, form.spread * unit * np.sqrt(np.maximum(moves, 1e-4)), 0.0)
 
-# %% ../../nbs/forecasters/4_windows.ipynb #550a507d
+# %% ../../nbs/forecasters/4_windows.ipynb #efecf56e
 def _with_covariates(channels: np.ndarray, tracks: Tracks, form: Form, rows: np.ndarray, inside: np.ndarray,
                      series: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     known = _centre(tracks.known, rows, inside, form.window, np.array(form.centred_known, dtype=bool))
@@ -190,7 +191,7 @@ def _centre(values: np.ndarray, rows: np.ndarray, inside: np.ndarray, window: in
     mean = np.nansum(seen, axis=1) / np.maximum(np.isfinite(seen).sum(axis=1), 1)
     return np.nan_to_num(found - np.where(centred, mean, 0)[:, None])
 
-# %% ../../nbs/forecasters/4_windows.ipynb #55be4bb2
+# %% ../../nbs/forecasters/4_windows.ipynb #ab8f22a5
 def choose_origins(tracks: Tracks, form: Form, held: float, most: int, seed: int) -> tuple[np.ndarray, ...]:
     """Series and origin rows to learn from, the row of each series where the held-out part begins, and series and origins there."""
     sizes = tracks.sizes

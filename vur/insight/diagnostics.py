@@ -7,7 +7,7 @@ __all__ = ['MANY', 'SURE', 'HOLIDAYS', 'SarimaxDiagnostics', 'choose_series', 'r
            'ljung_box_lags', 'residual_tests', 'autocorrelation', 'sarimax_diagnostics', 'probability',
            'parameter_name', 'verdicts', 'effect_sentences', 'sarimax_sentences', 'prophet_components']
 
-# %% ../../nbs/insight/diagnostics.ipynb #cd2bf167
+# %% ../../nbs/insight/diagnostics.ipynb #b1fd1d17
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,7 +25,7 @@ from ..panel import Panel
 from ..text import DEFAULT_LANGUAGE, translate
 from ..wording import listing, number
 
-# %% ../../nbs/insight/diagnostics.ipynb #99a6a937
+# %% ../../nbs/insight/diagnostics.ipynb #6368bd93
 @dataclass(frozen=True)
 class SarimaxDiagnostics:
     """What one fitted SARIMAX model shows.
@@ -64,7 +64,7 @@ def choose_series(forecaster: Any, panel: Panel, series: str | None, kind: str) 
         raise VurError("diagnostics.series", series=series or "-", algorithm=forecaster.id, known=listing(fitted, DEFAULT_LANGUAGE) or "-")
     return fitted[series]
 
-# %% ../../nbs/insight/diagnostics.ipynb #99a6c566
+# %% ../../nbs/insight/diagnostics.ipynb #b6d383fc
 MANY = 25
 
 
@@ -95,7 +95,7 @@ def parameter_table(forecaster: Sarimax, plan: Plan, result: Any) -> pd.DataFram
     table["p_value"] = 2 * norm.sf(np.abs(table["z"]))
     return table
 
-# %% ../../nbs/insight/diagnostics.ipynb #73a23a8f
+# %% ../../nbs/insight/diagnostics.ipynb #200b40e4
 def ljung_box_lags(n: int, season: int, coefficients: int) -> list[int]:
     """Lags of the Ljung–Box test: 10, and two seasons, within a fifth of the data and beyond the coefficients."""
     wanted = {10} | ({2 * season} if season > 1 else set())
@@ -136,7 +136,7 @@ def autocorrelation(errors: np.ndarray, season: int) -> pd.DataFrame:
     values = acf(errors, nlags=most, fft=True)[1:]
     return pd.DataFrame({"lag": np.arange(1, most + 1), "acf": values, "bound": 1.96 / np.sqrt(len(errors))})
 
-# %% ../../nbs/insight/diagnostics.ipynb #f7b04631
+# %% ../../nbs/insight/diagnostics.ipynb #76753c3e
 def sarimax_diagnostics(forecaster: Sarimax, panel: Panel, series: str | None = None) -> SarimaxDiagnostics:
     """Parameters, criteria, residuals and tests of the model of `series` (the largest by default) on the prepared `panel`.
 
@@ -161,7 +161,7 @@ def sarimax_diagnostics(forecaster: Sarimax, panel: Panel, series: str | None = 
         result.bic + shift, parameter_table(forecaster, plan, result), autocorrelation(errors, plan.season),
         residual_tests(errors, plan.season, terms.count), pd.DataFrame({"ds": ends, "residual": errors}))
 
-# %% ../../nbs/insight/diagnostics.ipynb #5f2d279a
+# %% ../../nbs/insight/diagnostics.ipynb #e1d40853
 SURE = 0.05
 
 
@@ -200,7 +200,7 @@ def verdicts(found: SarimaxDiagnostics, language: str = DEFAULT_LANGUAGE) -> lis
                                         times=number(size, language, 1))))
     return said
 
-# %% ../../nbs/insight/diagnostics.ipynb #7d89745c
+# %% ../../nbs/insight/diagnostics.ipynb #016a32c1
 def effect_sentences(found: SarimaxDiagnostics, language: str = DEFAULT_LANGUAGE, most: int = 3) -> list[str]:
     """What one unit more of the surest covariates goes with, and which covariates are not told from zero."""
     table = found.parameters[found.parameters["kind"] == "covariate"].sort_values("p_value", kind="stable")
@@ -221,7 +221,7 @@ def sarimax_sentences(found: SarimaxDiagnostics, language: str = DEFAULT_LANGUAG
                      aic=number(found.aic, language, 1), aicc=number(found.aicc, language, 1), bic=number(found.bic, language, 1))
     return [head, *(sentence for _, sentence in verdicts(found, language)), *effect_sentences(found, language)]
 
-# %% ../../nbs/insight/diagnostics.ipynb #1fde90d3
+# %% ../../nbs/insight/diagnostics.ipynb #d7980a4c
 def prophet_components(forecaster: Any, series: str | None = None, horizon: int = 0, panel: Panel | None = None,
                        X_future: pd.DataFrame | None = None) -> pd.DataFrame:
     """`ds, trend`, one column a season, `holidays`, one a covariate, and `forecast`, their sum, of one series.

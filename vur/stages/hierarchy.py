@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['TOTAL', 'ENDS', 'MISSING', 'HierarchySpec', 'check_levels', 'level_name', 'own_columns', 'series_values',
-           'split_names', 'Hierarchy', 'hierarchy_from_dict', 'hierarchy']
+           'split_names', 'Levels', 'Hierarchy', 'hierarchy_from_dict', 'hierarchy']
 
-# %% ../../nbs/stages/3_hierarchy.ipynb #a31343b8
+# %% ../../nbs/stages/3_hierarchy.ipynb #cbe62586
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -22,7 +22,7 @@ from ..panel import Panel
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
 
-# %% ../../nbs/stages/3_hierarchy.ipynb #fe101a29
+# %% ../../nbs/stages/3_hierarchy.ipynb #33bbf95e
 TOTAL = "Total"
 ENDS = ("refuse", "zero", "cut")
 MISSING = ("keep", "zero")
@@ -53,7 +53,7 @@ class HierarchySpec:
         """Whether any sums were asked for."""
         return self.levels != "none"
 
-# %% ../../nbs/stages/3_hierarchy.ipynb #17d93680
+# %% ../../nbs/stages/3_hierarchy.ipynb #1f9f0b3f
 def check_levels(levels: Any) -> tuple[tuple[str, ...], ...] | str:
     """`levels` as tuples; a lone column name is a level of its own. `VurError` names what is neither, or comes twice."""
     if isinstance(levels, str) and levels in ("none", "auto"):
@@ -75,7 +75,7 @@ def level_name(columns: Sequence[str]) -> str:
     """What a level is called: its columns joined with "/", or "Total"."""
     return "/".join(columns) or TOTAL
 
-# %% ../../nbs/stages/3_hierarchy.ipynb #e9acd4e3
+# %% ../../nbs/stages/3_hierarchy.ipynb #0d360c40
 def own_columns(panel: Panel) -> list[str]:
     """The user's series columns; `unique_id` where the panel was made without names."""
     named = panel.names.get("series") or ["unique_id"]
@@ -108,10 +108,10 @@ def split_names(ids: pd.Index, columns: Sequence[str]) -> pd.DataFrame:
         raise VurError("hierarchy.split", series=ids[wrong], columns=", ".join(columns), parts=len(parts[wrong]), expected=len(columns))
     return pd.DataFrame(parts, index=ids, columns=list(columns))
 
-# %% ../../nbs/stages/3_hierarchy.ipynb #7683c2eb
+# %% ../../nbs/stages/3_hierarchy.ipynb #22c67b62
 @dataclass(frozen=True, eq=False)
-class Hierarchy:
-    """Which series add up to which sums.
+class Levels:
+    """Which series are on which level, and in which group.
 
     `tags`: level name to the ids on it, from the top down; the last level is the panel's own series. `groups`: for every other
     level, the position of each of the panel's series among the level's ids. `levels`: level name to its columns. `dropped`:
@@ -146,6 +146,10 @@ class Hierarchy:
         """All ids in the order of the rows of S."""
         return self.sums + self.bottom
 
+# %% ../../nbs/stages/3_hierarchy.ipynb #d3d86e08
+class Hierarchy(Levels):
+    """Which series add up to which sums: the levels, and what follows from them."""
+
     @cached_property
     def level_of(self) -> dict[str, str]:
         """Level name by id."""
@@ -168,7 +172,7 @@ class Hierarchy:
 
         return vstack([self.upper, eye_array(len(self.bottom))], format="csr")
 
-# %% ../../nbs/stages/3_hierarchy.ipynb #df21420c
+# %% ../../nbs/stages/3_hierarchy.ipynb #90b3c311
 def _to_dict(self: Hierarchy) -> dict[str, Any]:
     """As plain JSON types."""
     return {"tags": {name: list(ids) for name, ids in self.tags.items()}, "groups": {name: codes.tolist() for name, codes in self.groups.items()},
@@ -195,7 +199,7 @@ def _table(self: Hierarchy) -> pd.DataFrame:
 
 Hierarchy.to_dict, Hierarchy.table = _to_dict, _table
 
-# %% ../../nbs/stages/3_hierarchy.ipynb #da5474b9
+# %% ../../nbs/stages/3_hierarchy.ipynb #6fa3dcfa
 def hierarchy(panel: Panel, levels: Any = "auto") -> Hierarchy:
     """The sums over the series columns of `panel`.
 
@@ -222,7 +226,7 @@ def hierarchy(panel: Panel, levels: Any = "auto") -> Hierarchy:
     _check_clash(result)
     return result
 
-# %% ../../nbs/stages/3_hierarchy.ipynb #df12f60c
+# %% ../../nbs/stages/3_hierarchy.ipynb #19ffde1e
 def _add_level(values: pd.DataFrame, columns: tuple[str, ...], own: Sequence[str], found: dict[str, tuple]) -> str | None:
     """Add the groups of one level to `found`; the name of the level that has the same groups already, if any."""
     for column in columns:
