@@ -12,8 +12,10 @@ import time
 from pathlib import Path
 from statistics import median
 
-DATA = Path(__file__).parents[1] / "data" / "flights_daily.csv"
-RUNS = {"auto (long)": [], "one algorithm (short)": ["--algorithms", "seasonal_naive"]}
+from thousand_series import monthly
+
+SAMPLE = Path(__file__).parents[1] / "data" / "flights_daily.csv"
+SHORT, DEFAULT, LONG = ["--country", "US", "--algorithms", "seasonal_naive"], ["--country", "US"], ["--horizon", "18"]
 
 
 def seconds(arguments: list[str], home: str) -> float:
@@ -23,22 +25,27 @@ def seconds(arguments: list[str], home: str) -> float:
     return time.perf_counter() - started
 
 
-def pair(options: list[str], repeats: int) -> tuple[float, float]:
+def pair(file: Path, options: list[str], repeats: int) -> tuple[float, float]:
     """Median seconds with and without notebook, alternating."""
     with_notebook, in_process = [], []
     for _ in range(repeats):
         for times, extra in ((with_notebook, []), (in_process, ["--no-notebook"])):
             with tempfile.TemporaryDirectory() as home:
-                times.append(seconds(["-m", "vur.cli", "run", str(DATA), "--country", "US", "--quiet", "--out", f"{home}/r", *options, *extra], home))
+                times.append(seconds(["-m", "vur.cli", "run", str(file), "--quiet", "--out", f"{home}/r", *options, *extra], home))
     return median(with_notebook), median(in_process)
 
 
 def main(repeats: int = 3) -> None:
     """Print the table."""
-    print("| run of data/flights_daily.csv | notebook s | in process s | overhead s | overhead |\n|---|---:|---:|---:|---:|")
-    for name, options in RUNS.items():
-        notebook, process = pair(options, repeats)
-        print(f"| {name} | {notebook:.1f} | {process:.1f} | {notebook - process:.1f} | {notebook / process - 1:.0%} |")
+    print("| run | notebook s | in process s | overhead s | overhead |\n|---|---:|---:|---:|---:|")
+    with tempfile.TemporaryDirectory() as folder:
+        panel = Path(folder) / "monthly.csv"
+        monthly(500).to_csv(panel, index=False)
+        runs = {"sample, one algorithm (short)": (SAMPLE, SHORT, repeats), "sample, auto": (SAMPLE, DEFAULT, repeats),
+                "500 monthly series, auto (long)": (panel, LONG, 1)}
+        for name, (file, options, times) in runs.items():
+            notebook, process = pair(file, options, times)
+            print(f"| {name} | {notebook:.1f} | {process:.1f} | {notebook - process:.1f} | {notebook / process - 1:.0%} |")
     with tempfile.TemporaryDirectory() as home:
         imports = {name: median(seconds(["-c", f"import {name}"], home) for _ in range(2 * repeats + 1)) for name in ("vur", "pandas")}
     print(f"\n`import vur` {imports['vur']:.3f} s as a whole process, `import pandas` {imports['pandas']:.3f} s "

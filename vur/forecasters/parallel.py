@@ -14,8 +14,9 @@ import sys
 import time
 import warnings
 from collections.abc import Callable, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from queue import Empty, SimpleQueue
 from typing import Any
 
 from ..errors import VurError
@@ -79,15 +80,21 @@ def _pooled(function: Callable, chunks: list[Sequence], workers: int, done: Call
 
 # %% ../../nbs/forecasters/1_parallel.ipynb #e088f4ee
 def _drain(futures: list[Future], chunks: list[Sequence], done: Callable[[int], None], stop: Callable[[], bool]) -> None:
+    # Not `concurrent.futures.wait`: it takes the locks of all futures one by one, and a Ctrl-C between two of them leaves
+    # some taken for ever, so that the interpreter never ends.
     sizes = {future: len(chunk) for future, chunk in zip(futures, chunks)}
-    pending = set(futures)
-    while pending:
+    ended = SimpleQueue()
+    for future in futures:
+        future.add_done_callback(ended.put)
+    while sizes:
         if stop():
             raise Stopped
-        ended, pending = wait(pending, timeout=0.1, return_when=FIRST_COMPLETED)
-        for future in ended:
-            future.result()
-            done(sizes[future])
+        try:
+            future = ended.get(timeout=0.1)
+        except Empty:
+            continue
+        future.result()
+        done(sizes.pop(future))
 
 # %% ../../nbs/forecasters/1_parallel.ipynb #a39358b6
 def map_series(function: Callable[[Any], Any], items: Sequence[Any], *, workers: int = 1,

@@ -17,6 +17,7 @@ from vur.runs.progress import Follower
 from vur.store.home import folder
 
 POLL_SECONDS = 0.2
+PRELOAD = "import vur.runs.pipeline; del vur"
 
 
 def training_notebook() -> Path:
@@ -63,17 +64,21 @@ class _PapermillJob(threading.Thread):
             self.ended.set()
 
     def _execute(self) -> None:
+        import asyncio
         import logging
 
-        import papermill
         from jupyter_client import AsyncKernelManager
 
-        logging.getLogger("papermill").setLevel(logging.ERROR)
         sockets = tempfile.mkdtemp(prefix="vur-kernel-")
         self.manager = AsyncKernelManager(kernel_name="python3", transport="ipc", ip=f"{sockets}/ipc")
         os.environ[PARENT] = str(os.getpid())
         draft = self.target / f".{NOTEBOOK}"
         try:
+            # The kernel starts, and imports what the notebook will, while this process imports papermill.
+            asyncio.run(self.manager.start_kernel(cwd=str(self.target), extra_arguments=[f"--IPKernelApp.exec_lines={PRELOAD}"]))
+            import papermill
+
+            logging.getLogger("papermill").setLevel(logging.ERROR)
             papermill.execute_notebook(
                 str(training_notebook()), str(draft), {"config": "pipeline.yaml", "fresh": self.fresh}, kernel_name="python3",
                 cwd=str(self.target), progress_bar=False, log_output=False, km=self.manager)
