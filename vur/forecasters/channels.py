@@ -49,7 +49,7 @@ class Column:
             return np.column_stack([np.sin(2 * np.pi * number / self.cycle), np.cos(2 * np.pi * number / self.cycle)])
         return np.clip((number - self.mean) / self.spread, -LIMIT, LIMIT)[:, None]
 
-
+# %% ../../nbs/forecasters/4_channels.ipynb #576d096a
 def column_of(name: str, values: pd.Series, series: np.ndarray) -> Column:
     """The `Column` of `values`, whose rows belong to `series`; of a text with many values, the most common ones count."""
     if not pd.api.types.is_numeric_dtype(values) or isinstance(values.dtype, pd.CategoricalDtype):
@@ -100,7 +100,7 @@ class Reader:
 def _flags(columns: Sequence[Column]) -> tuple[bool, ...]:
     return (True,) * sum(column.width for column in columns)
 
-
+# %% ../../nbs/forecasters/4_channels.ipynb #29f7ed9b
 def stack_channels(columns: Sequence[Column], frame: pd.DataFrame | dict[str, np.ndarray], rows: int) -> np.ndarray:
     """The channels of `columns` side by side (row, channel) as float32."""
     parts = [column.channels(frame[column.name]) for column in columns]

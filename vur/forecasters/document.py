@@ -47,7 +47,7 @@ def read_section(given: Any, section: str) -> dict[str, Any]:
     check_keys(given, section, (*rules, *NESTED[section]))
     return {key: read_setting(given.get(key, rule.default), key, rule, section) for key, rule in rules.items()}
 
-
+# %% ../../nbs/forecasters/4_document.ipynb #6617e0d7
 def read_setting(value: Any, key: str, rule: Key, section: str) -> Any:
     """One setting; an unknown choice is answered with the closest one."""
     if value is None and rule.default is None:
@@ -90,7 +90,7 @@ def read_monitor(stopping: Mapping[str, Any], metrics: Sequence[str], held: floa
         raise VurError("networks.monitor", monitor=monitor, known=", ".join(known))
     return text
 
-
+# %% ../../nbs/forecasters/4_document.ipynb #62de8907
 def read_blueprint(values: Mapping[str, Any]) -> Blueprint:
     """The blueprint of `architecture`, `compilation`, `training` and `window` (steps, None for automatic)."""
     architecture = values["architecture"]

@@ -161,18 +161,19 @@ class Ensemble(Forecaster):
         """What each member counts, adding up to 1; the median counts for its members in equal parts."""
         return member_shares(self.names, self.parameters["method"], self.weights, self.parameters["core"] or ())
 
-    def _each(self, work: Callable[[Forecaster], Any]) -> list[Any]:
-        """`work` on every member, its progress counted as one part of the whole."""
-        results, count = [], len(self.members)
-        for number, member in enumerate(self.members):
-            if self.progress is not None:
-                member.progress = lambda done, total, *more, number=number: self.progress(number * total + done, count * total, *more)
-            member.freq, member.stop = self.freq, self.stop
-            try:
-                results.append(work(member))
-            finally:
-                member.progress = member.stop = None
-        return results
+# %% ../../nbs/forecasters/3_ensemble.ipynb #d5eeed22
+def _each(ensemble: Ensemble, work: Callable[[Forecaster], Any]) -> list[Any]:
+    """`work` on every member, its progress counted as one part of the whole."""
+    results, count = [], len(ensemble.members)
+    for number, member in enumerate(ensemble.members):
+        if ensemble.progress is not None:
+            member.progress = lambda done, total, *more, number=number: ensemble.progress(number * total + done, count * total, *more)
+        member.freq, member.stop = ensemble.freq, ensemble.stop
+        try:
+            results.append(work(member))
+        finally:
+            member.progress = member.stop = None
+    return results
 
 # %% ../../nbs/forecasters/3_ensemble.ipynb #b4978ecf
 def _combined(self: Ensemble, frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
@@ -191,18 +192,18 @@ Ensemble._combined, Ensemble._gather_fallbacks = _combined, _gather_fallbacks
 
 # %% ../../nbs/forecasters/3_ensemble.ipynb #19777308
 def _fit(self: Ensemble, panel: Panel) -> None:
-    self._each(lambda member: member._fit(panel))
+    _each(self, lambda member: member._fit(panel))
     self._gather_fallbacks()
 
 
 def _update(self: Ensemble, panel: Panel) -> None:
-    self._each(lambda member: member._update(panel))
+    _each(self, lambda member: member._update(panel))
     self.freq = panel.freq
     self._gather_fallbacks()
 
 
 def _forecast(self: Ensemble, panel: Panel, horizon: int, X_future: pd.DataFrame | None) -> pd.DataFrame:
-    frames = self._each(lambda member: member._forecast(panel, horizon, X_future))
+    frames = _each(self, lambda member: member._forecast(panel, horizon, X_future))
     self._gather_fallbacks()
     return self._combined(frames)
 

@@ -67,7 +67,7 @@ def load_keras() -> Any:
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
     return keras
 
-
+# %% ../../nbs/forecasters/4_learning.ipynb #71ebaeee
 def _claim_little(tf: Any) -> None:
     try:
         tf.config.threading.set_intra_op_parallelism_threads(1)
@@ -165,7 +165,7 @@ class Trained:
     history: dict[str, list[float]] = field(default_factory=dict)
     best: int = 0
 
-
+# %% ../../nbs/forecasters/4_learning.ipynb #78140cad
 def make_step(live: Any, mean: Any, regime: Regime, data: list[Any]) -> Callable[[Any, Any], Any]:
     """The traced function of one batch: row numbers and the share of the mean weights to keep, to the sum of losses and weights."""
     import keras

@@ -42,7 +42,7 @@ def form_for(panel: Panel, window: int | None = None, block: int | None = None, 
 # %% ../../nbs/forecasters/4_networks.ipynb #ae76b2b6
 MIN_WINDOWS = 10
 
-
+# %% ../../nbs/forecasters/4_networks.ipynb #f45d6982
 class Networked(Forecaster):
     """A network for all series. Subclasses set `_lengths(panel)`, `_regime()` (and the held-out share), `_build(window, block, ...)`."""
 

@@ -76,7 +76,7 @@ def _forecast_one(task: tuple[Fitted, pd.DatetimeIndex, np.ndarray], holidays: p
     fitted, time, X = task
     return hold_finite(forecast_model(fitted.state, time, X, holidays))
 
-
+# %% ../../nbs/forecasters/1_prophet.ipynb #f5f76c6f
 class ProphetForecaster(Forecaster):
     """One Prophet model a series behind the common interface."""
 

@@ -93,7 +93,7 @@ def _forward_task(task: tuple[Item, Fitted | None], season: int, long: list[floa
             pass
     return fit_item(item, season, long, options)
 
-
+# %% ../../nbs/forecasters/1_sarimax.ipynb #f8138d18
 class Sarimax(Forecaster):
     """One SARIMAX a series behind the common interface."""
 

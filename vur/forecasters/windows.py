@@ -33,7 +33,7 @@ def seasonal_profile(cycles: np.ndarray) -> np.ndarray:
     strength = (profile**2).sum(axis=1)
     return profile * np.clip(1 - noise / np.maximum(strength, 1e-300), 0, 1)[:, None]
 
-
+# %% ../../nbs/forecasters/4_windows.ipynb #7ffff4f0
 def seasonal_part(y: np.ndarray, origin: np.ndarray, known: np.ndarray, steps: np.ndarray, seasons: tuple[int, ...]) -> np.ndarray:
     """The seasonal part (origin, step) at `steps` from each origin (-1 is the last value, 0 the next one).
 
@@ -110,7 +110,7 @@ class Form:
 
 LIMIT = 10.0
 
-
+# %% ../../nbs/forecasters/4_windows.ipynb #4a430d74
 @dataclass(frozen=True)
 class Windows:
     """Windows as float32 arrays: `past` (window, step, channel), `future` (window, step, channel), `target` and `weight`

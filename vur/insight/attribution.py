@@ -70,7 +70,7 @@ def tree_shares(model: Any, X: np.ndarray, step: int) -> tuple[np.ndarray, np.nd
 
 TOLERANCE = 1e-3  # XGBoost adds up in single precision
 
-
+# %% ../../nbs/insight/attribution.ipynb #b560fae0
 def row_shares(model: Regression, X: np.ndarray, step: int) -> tuple[np.ndarray, np.ndarray]:
     """Base (row) and shares (row, feature) of the forecasts of `model` for rows `X`, `step` steps ahead; they add up exactly.
 

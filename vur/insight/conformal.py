@@ -120,11 +120,7 @@ class Calibration:
     adapted: dict[str, float] = field(default_factory=dict)
 
     def apply(self, frame: pd.DataFrame, levels: Sequence[float] = (80, 95)) -> pd.DataFrame:
-        """`frame` (`unique_id, ds, forecast`) with `lo-L, hi-L` for each level, nested and around the forecast.
-
-        A `step` column counts from the origin; without one, the stamps of each series are counted. A `scale` column
-        takes the place of the calibration's scales.
-        """
+        """`frame` with `lo-L, hi-L` for each level: see `apply_calibration`."""
         return apply_calibration(self, frame, levels)
 
     def effective(self, level: float) -> float:

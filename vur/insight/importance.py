@@ -124,7 +124,7 @@ def twin(pipeline: Any, member: Any, candidate: type) -> Any:
     return type(pipeline)(candidate(member.id, member.id, dict(member.parameters)), preprocess=pipeline.preprocess,
                           features=member.features, seed=pipeline.seed, workers=pipeline.workers)
 
-
+# %% ../../nbs/insight/importance.ipynb #ce9350df
 def pipeline_importance(pipeline: Any, panel: Panel, plan: Any, *, max_rows: int = 2000, repeats: int = 10, seed: int = 0) -> Importance | None:
     """Importance by shuffling of the model on features in `pipeline`, fitted on `panel`; None where it has none or no row is left."""
     member = feature_member(pipeline)

@@ -93,7 +93,7 @@ def parts_sentence(found: Explanation, language: str, most: int = 4) -> list[str
     text = listing(words, language, most=len(words))
     return [text[0].upper() + text[1:] + "."]
 
-
+# %% ../../nbs/insight/story.ipynb #759747d5
 def source_sentences(found: Explanation, language: str) -> list[str]:
     """Where the parts come from, what stands in for a model, and what else must be known to read them."""
     said = []

@@ -184,7 +184,7 @@ def one_series(pipeline: Any, panel: Panel, series: str) -> tuple[Any, Panel]:
     small.head = replace(pipeline.head, frame=pipeline.head.frame[pipeline.head.frame["unique_id"] == series].reset_index(drop=True))
     return small, replace(panel.with_frame(rows), future=None if panel.future is None else panel.future[panel.future["unique_id"] == series])
 
-
+# %% ../../nbs/insight/why.ipynb #5b701695
 def explain_point(pipeline: Any, panel: Panel, series: str, stamp: Any, X_future: pd.DataFrame | None = None, *,
                   published: float | None = None) -> Explanation:
     """What the forecast of `series` at `stamp` is made of.

@@ -33,7 +33,6 @@ class FeatureSpec:
     same weekdays. expanding: `(function, lag)`. ewm: `(lag, alpha)`. differences: `d` gives y[t-1] - y[t-1-d].
     calendar: parts of the date. fourier: `(period in steps, waves)`. country, state: holidays of the `holidays` library.
     known_future, static: columns of those roles. past_only: columns whose past may lead the target (numbers and flags).
-    Raises `VurError` naming the field that makes no sense.
     """
 
     lags: tuple[int, ...] | str = "auto"
@@ -61,8 +60,7 @@ class FeatureSpec:
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> "FeatureSpec":
         """The specification that `to_dict` wrote; `VurError` names an unknown setting."""
-        known = [item.name for item in fields(cls)]
-        if unknown := [name for name in data if name not in known]:
+        if unknown := [name for name in data if name not in (known := [item.name for item in fields(cls)])]:
             raise VurError("features.unknown_setting", field=unknown[0], known=", ".join(known))
         return cls(**data)
 

@@ -6,7 +6,7 @@
 __all__ = ['SHARE_OBSERVED', 'align_ends', 'sum_rows', 'sum_covariates', 'shared_values', 'check_total', 'add_totals',
            'future_with_sums']
 
-# %% ../../nbs/stages/3_totals.ipynb #dbafb5b4
+# %% ../../nbs/stages/3_totals.ipynb #b65a090f
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -19,7 +19,7 @@ from ..frequency import advance, locate
 from ..panel import Panel, complete
 from .hierarchy import TOTAL, Hierarchy
 
-# %% ../../nbs/stages/3_totals.ipynb #b484ccfe
+# %% ../../nbs/stages/3_totals.ipynb #13940f39
 def align_ends(panel: Panel, ends: str = "refuse") -> Panel:
     """The panel with all series ending at the same stamp; what was done is in `notes["closed"]` or `notes["cut"]`.
 
@@ -51,7 +51,7 @@ def _cut(panel: Panel, seen: pd.DataFrame) -> Panel:
     ahead = ahead.drop_duplicates(["unique_id", "ds"]).sort_values(["unique_id", "ds"], ignore_index=True) if known else None
     return replace(panel.with_frame(panel.frame[keep]), future=ahead, notes=panel.notes | {"cut": note})
 
-# %% ../../nbs/stages/3_totals.ipynb #530044f2
+# %% ../../nbs/stages/3_totals.ipynb #18fe385f
 def _close(panel: Panel, early: pd.Series, end: Any) -> Panel:
     """Zeros from where each series of `early` stops up to `end`; covariates known in the future are taken from there, else held."""
     stamps, pairs = early.to_numpy(), np.column_stack([early.to_numpy(), np.full(len(early), end, early.to_numpy().dtype)])
@@ -70,7 +70,7 @@ def _close(panel: Panel, early: pd.Series, end: Any) -> Panel:
     frame[held] = frame.groupby("unique_id", sort=False)[held].ffill() if held else frame[held]
     return replace(panel.with_frame(frame), future=future, notes=panel.notes | {"closed": new[["unique_id", "ds"]]})
 
-# %% ../../nbs/stages/3_totals.ipynb #72b08333
+# %% ../../nbs/stages/3_totals.ipynb #3efd6cae
 SHARE_OBSERVED = 0.5
 
 
@@ -90,7 +90,7 @@ def sum_rows(panel: Panel, found: Hierarchy, level: str) -> pd.DataFrame:
     table = table[begun & going]
     return pd.DataFrame({"unique_id": np.asarray(ids, dtype=object)[table["code"]], "ds": table["ds"].to_numpy(), "y": table["y"].to_numpy()})
 
-# %% ../../nbs/stages/3_totals.ipynb #7a22c93e
+# %% ../../nbs/stages/3_totals.ipynb #322d7887
 def _check_grid(table: pd.DataFrame, ids: Sequence[str], panel: Panel) -> None:
     position = locate(table["ds"].to_numpy().astype(np.int64), table["code"].to_numpy(), panel.freq.alias).position
     same = np.diff(table["code"].to_numpy()) == 0
@@ -110,7 +110,7 @@ def _check_gaps(table: pd.DataFrame, ids: Sequence[str], group: pd.Series, panel
     raise VurError("hierarchy.gaps", name=ids[code], share=f"{100 * share.min():.0f}", series=gaps.idxmax(), count=int(gaps.max()),
                    parts=int((gaps > 0).sum()))
 
-# %% ../../nbs/stages/3_totals.ipynb #87abeecb
+# %% ../../nbs/stages/3_totals.ipynb #9f70c160
 def sum_covariates(rows: pd.DataFrame, columns: Sequence[str]) -> tuple[pd.DataFrame, list[str]]:
     """One row a `unique_id` (of the sum) and `ds`: each column's value where parts agree, else their mean (text: the most frequent).
 
@@ -135,7 +135,7 @@ def shared_values(panel: Panel, parts: pd.Series, columns: Sequence[str]) -> pd.
     groups = first.groupby(parts.reindex(first.index).to_numpy())
     return groups.first().where(groups.nunique(dropna=False) == 1)
 
-# %% ../../nbs/stages/3_totals.ipynb #0e02b4e7
+# %% ../../nbs/stages/3_totals.ipynb #eca5977e
 def check_total(panel: Panel, total: pd.DataFrame) -> None:
     """`VurError` hierarchy.already_total naming a series that equals the sum of all others at every stamp."""
     whole = panel.frame["ds"].map(total.set_index("ds")["y"])
@@ -146,7 +146,7 @@ def check_total(panel: Panel, total: pd.DataFrame) -> None:
     if len(same) and (size > 0).sum() > 2:
         raise VurError("hierarchy.already_total", series=same[0])
 
-# %% ../../nbs/stages/3_totals.ipynb #26141483
+# %% ../../nbs/stages/3_totals.ipynb #6d73e50b
 def add_totals(panel: Panel, found: Hierarchy, ends: str | None = None, missing: str | None = None) -> Panel:
     """`panel` with a series for each sum, rows after the end and covariates included.
 
@@ -170,7 +170,7 @@ def add_totals(panel: Panel, found: Hierarchy, ends: str | None = None, missing:
     notes = {"late": first[first > first.min()].reset_index(), "averaged": pd.concat([note for _, _, note in made], ignore_index=True)}
     return replace(panel.with_frame(frame), future=future, notes=panel.notes | {kind: table for kind, table in notes.items() if len(table)})
 
-# %% ../../nbs/stages/3_totals.ipynb #26fa52e9
+# %% ../../nbs/stages/3_totals.ipynb #3e17698e
 def _level_rows(panel: Panel, found: Hierarchy, level: str) -> tuple[pd.DataFrame, pd.DataFrame | None, pd.DataFrame]:
     """The sums of one level with their covariates, their rows after the end, and the columns that were averaged."""
     known, past, static = (panel.columns(role) for role in ("known_future", "past_only", "static"))
@@ -193,7 +193,7 @@ def _check_series(panel: Panel, found: Hierarchy) -> None:
     if new or gone:
         raise VurError("hierarchy.series_new" if new else "hierarchy.series_gone", series=(new or gone)[0], count=len(new or gone))
 
-# %% ../../nbs/stages/3_totals.ipynb #9acac94c
+# %% ../../nbs/stages/3_totals.ipynb #a688f62b
 def future_with_sums(rows: pd.DataFrame, found: Hierarchy, columns: Sequence[str]) -> pd.DataFrame:
     """Coming values (`unique_id, ds` and `columns`) with the rows of all sums; a value given for a sum is kept.
 

@@ -11,6 +11,7 @@ import hashlib
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -143,6 +144,15 @@ def out_of_time(watch: Watch, trials: Sequence[Trial]) -> bool:
     return watch.budget is not None and watch.left() <= (float(np.mean(whole)) if whole else 0.0)
 
 # %% ../../nbs/stages/7_tuning.ipynb #78f260ea
+def _hopeless(asked: Any, scorer: Any, fold: int, value: float) -> bool:
+    """Whether Optuna would prune the trial `asked` after the score `value` up to `fold`; never without one."""
+    if asked is None:
+        return False
+    with quiet():
+        asked.report((-1 if scorer.maximize else 1) * scorer.loss(value), fold)
+        return asked.should_prune()
+
+# %% ../../nbs/stages/7_tuning.ipynb #06e6780d
 class Searcher:
     """The loop of one search: proposes, computes, tells, until something ends it."""
 
@@ -175,19 +185,11 @@ class Searcher:
         (searched, asked), number = found, len(self.search.trials)
         full = self.search.parameters(searched)
         candidate = self.candidate if number == 0 else Candidate(tuned_name(self.candidate), self.candidate.algorithm, full)
-
-        def judge(fold: int, value: float) -> bool:
-            if asked is None:
-                return False
-            sign = -1 if self.bench.scorer.maximize else 1
-            with quiet():
-                asked.report(sign * self.bench.scorer.loss(value), fold)
-                return asked.should_prune()
-
+        judge = partial(_hopeless, asked, self.bench.scorer)
         self.search.tell(self.bench.trial(number, candidate, searched, judge, self.report), asked)
         return True
 
-
+# %% ../../nbs/stages/7_tuning.ipynb #79d3186b
 def tuned_name(candidate: Candidate) -> str:
     """Name of the tuned version of `candidate` on the leaderboard."""
     return f"{candidate.id}-tuned"
