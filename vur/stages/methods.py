@@ -39,7 +39,7 @@ class FoldMatrices:
         return pd.DataFrame({"unique_id": np.asarray(found.ids, dtype=object)[row], "fold": self.fold[column], "step": self.step[column],
                              "y": self.y[row, column], "forecast": forecast[row, column], "scale": self.scale[row, column]})
 
-
+# %% ../../nbs/stages/7_methods.ipynb #5e2c8fa0
 def fold_matrices(residuals: pd.DataFrame, found: Hierarchy, panel: Panel, plan: SplitPlan) -> FoldMatrices:
     """Matrices of fold forecasts (`fold, unique_id, step, y, forecast, scale`)."""
     columns = residuals[["fold", "step"]].drop_duplicates().sort_values(["fold", "step"], ignore_index=True)
