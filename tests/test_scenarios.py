@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 import vur
+from vur.cli import main
 from vur.errors import VurError
 from vur.runs.future import missing_cells
 from vur.runs.predict import future_template
@@ -271,3 +272,40 @@ def test_a_future_file_with_text_or_a_strange_series_says_so(tag, tmp_path):
         vur.forecast(tag, 9, future=path)
     with pytest.raises(VurError, match="nada.csv"):
         vur.forecast(tag, future=tmp_path / "nada.csv")
+
+
+def test_the_what_if_command_tells_the_effect_and_writes_plot_and_table(tag, tmp_path, capsys):
+    plot, table = tmp_path / "p.html", tmp_path / "t.csv"
+    first = pd.Timestamp("2024-01-01") + pd.Timedelta(days=240)
+    asked = ["what-if", tag, "--name", "mais caro", "--set", "preço=+1", "--only", "sul", "--start", f"{first + pd.Timedelta(days=3):%d/%m/%Y}",
+             "--language", "pt-BR", "--plot", str(plot), "--out", str(table)]
+    assert main(asked) == 0
+    told = capsys.readouterr().out
+    assert "mais caro: −40" in told or "mais caro: −39" in told, told
+    frame = pd.read_csv(table)
+    moved = (frame["mais caro"] - frame["baseline"]).to_numpy()
+    south = (frame["unique_id"] == "sul").to_numpy()
+    assert np.allclose(moved[~south], 0) and np.allclose(moved[south][:3], 0)
+    assert moved[south][3:] == pytest.approx(2 * SLOPE, rel=0.05)
+    assert "mais caro" in plot.read_text(encoding="utf-8") and "src=\"http" not in plot.read_text(encoding="utf-8")
+    assert main(["what-if", tag]) == 0 and "mais caro" in capsys.readouterr().out
+    assert main(["what-if", tag, "--delete", "mais caro"]) == 0 and "mais caro" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("options", "named"), [
+    (["--set", "preço"], "preço"), (["--set", "preco=1"], "preço"), (["--set", "preço=+1", "--start", "05/02/2025"], "--start"),
+    (["--set", "preço=dez"], "dez"), ([], "changes nothing"), (["--set", "preço=+1", "--only", "leste"], "leste")])
+def test_the_what_if_command_names_what_it_cannot_do(tag, options, named, capsys):
+    assert main(["what-if", tag, "--name", "x", *options]) == 1
+    assert named in capsys.readouterr().err
+
+
+def test_the_future_command_writes_the_table_that_forecast_takes(tag, tmp_path, capsys):
+    path = tmp_path / "coming.csv"
+    assert main(["future", tag, "--horizon", str(HORIZON + 2), "--out", str(path)]) == 0
+    assert "8 cells" in capsys.readouterr().out
+    assert main(["forecast", tag, "--horizon", str(HORIZON + 2), "--future", str(path)]) == 1
+    assert "preço" in capsys.readouterr().err
+    pd.read_csv(path).fillna({"preço": 10, "promoção": 0}).to_csv(path, index=False)
+    assert main(["forecast", tag, "--horizon", str(HORIZON + 2), "--future", str(path), "--out", str(tmp_path / "f.csv")]) == 0
+    assert len(pd.read_csv(tmp_path / "f.csv")) == 2 * (HORIZON + 2)

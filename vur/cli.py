@@ -8,6 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 from vur import __version__
 from vur.errors import VurError
+from vur.model_commands import (
+    add_forecast,
+    add_future,
+    add_what_if,
+    forecast_command,
+    future_command,
+    read_levels,
+    what_if_command,
+)
 from vur.settings import settings
 from vur.text import LANGUAGES, translate
 
@@ -24,7 +33,9 @@ def parser() -> argparse.ArgumentParser:
     main.add_argument("--version", action="version", version=f"vur {__version__}")
     commands = main.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_run(commands.add_parser("run", help="audit a file, compare models, keep the best, write notebook and report"))
-    _add_forecast(commands.add_parser("forecast", help="forecast from a saved model, without retraining"))
+    add_forecast(commands.add_parser("forecast", help="forecast from a saved model, without retraining"))
+    add_future(commands.add_parser("future", help="write the table of coming values that a saved model takes, to be filled in"))
+    add_what_if(commands.add_parser("what-if", help="forecast under edited coming values and compare"))
     reproduce = commands.add_parser("reproduce", help="run again without any cache and compare digit by digit")
     reproduce.add_argument("run", help="run id, or its folder")
     reproduce.add_argument("--out", help="folder of the reports (default: settings)")
@@ -73,14 +84,6 @@ def _add_run(run: argparse.ArgumentParser) -> None:
     run.add_argument("--quiet", action="store_true", help="print no progress")
 
 
-def _add_forecast(forecast: argparse.ArgumentParser) -> None:
-    forecast.add_argument("model", help="name (its newest version) or name:version")
-    forecast.add_argument("--horizon", type=int, help="steps (default: as trained)")
-    forecast.add_argument("--future", help="file with the known-future columns of every step")
-    forecast.add_argument("--levels", help="interval levels, such as 80,95")
-    forecast.add_argument("--out", help="CSV file (default: standard output)")
-
-
 def main(arguments: list[str] | None = None) -> int:
     """Run the command; 0 when it did what was asked, 1 on a problem told in three lines, 130 after Ctrl-C."""
     options = parser().parse_args(arguments)
@@ -123,7 +126,7 @@ def run_command(options: argparse.Namespace, language: str) -> int:
         result = run(
             options.source, date=options.date, target=options.target, series=options.series, horizon=options.horizon,
             freq=options.freq, algorithms=options.algorithms, time_budget=options.time_budget, country=options.country,
-            state=options.state, folds=options.folds, levels=_levels(options.levels), seed=options.seed, roles=roles or None,
+            state=options.state, folds=options.folds, levels=read_levels(options.levels), seed=options.seed, roles=roles or None,
             duplicates=options.duplicates, preset=options.preset, optimize=options.optimize, optimize_method=options.optimize_method,
             networks=_networks(options.network), name=options.name, language=options.language, config=options.config,
             out=options.out, notebook=notebook, fresh=options.fresh, watcher=watcher)
@@ -144,15 +147,6 @@ def _networks(files: list[str]) -> dict[str, dict[str, Any]] | None:
         except (json.JSONDecodeError, UnicodeDecodeError) as error:
             raise VurError("config.syntax", path=path, reason=str(error)) from None
     return found or None
-
-
-def _levels(text: str | None) -> list[int] | None:
-    if text is None:
-        return None
-    try:
-        return [int(part) for part in text.split(",")]
-    except ValueError:
-        raise VurError("config.value", key="--levels", value=text, expected="80,95") from None
 
 
 def print_summary(result: "RunResult", language: str) -> None:
@@ -184,21 +178,6 @@ def print_summary(result: "RunResult", language: str) -> None:
 
 def _short(path: Path) -> str:
     return os.path.relpath(path) if path.is_relative_to(Path.cwd()) else str(path)
-
-
-def forecast_command(options: argparse.Namespace, language: str) -> int:
-    """`vur forecast`."""
-    from vur.runs.predict import forecast
-    from vur.store.models import find_model
-
-    levels = _levels(options.levels)
-    frame = forecast(options.model, options.horizon, future=options.future, levels=tuple(levels) if levels else None)
-    if not options.out:
-        frame.to_csv(sys.stdout, index=False)
-        return 0
-    frame.to_csv(options.out, index=False)
-    print(translate("cli.forecast.written", language, rows=len(frame), path=options.out, tag=find_model(options.model).tag))
-    return 0
 
 
 def reproduce_command(options: argparse.Namespace, language: str) -> int:
@@ -261,7 +240,7 @@ def lab_command(options: argparse.Namespace, language: str) -> int:
     return subprocess.call(command + (["--allow-root"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []))
 
 
-COMMANDS = {"run": run_command, "forecast": forecast_command, "reproduce": reproduce_command, "models": models_command,
+COMMANDS = {"run": run_command, "forecast": forecast_command, "future": future_command, "what-if": what_if_command, "reproduce": reproduce_command, "models": models_command,
             "report": report_command, "lab": lab_command}
 
 if __name__ == "__main__":

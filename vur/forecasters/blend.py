@@ -81,7 +81,7 @@ def choose_blend(wide: pd.DataFrame, rows: pd.DataFrame, core: Sequence[str], me
     def worse(votes: list[str]) -> bool:
         return not votes or loss(finish(sum(values[name] for name in votes) / len(votes))) > singles[best]
 
-    while pairs >= EVIDENCE and worse(votes):
+    while worse(votes):
         if MEDIAN not in votes:
             votes = [best]
             break

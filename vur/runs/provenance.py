@@ -123,6 +123,7 @@ def drivers_part(context: ReportContext, language: str) -> dict[str, Any] | None
 FEATURES = ((r"lag(?P<lag>\d+)", "lag"), (r"difference(?P<steps>\d+)", "difference"), (r"same_season(?P<season>\d+)_(?P<turn>\d+)", "same_season"), (r"(?P<wave>sin|cos)_(?P<period>[\d.]+)_(?P<k>\d+)", "fourier"),
             (r"rolling_(?P<function>[a-z]+)_lag(?P<lag>\d+)_window_size(?P<window>\d+).*", "rolling"),
             (r"seasonal_rolling_(?P<function>[a-z]+)_lag(?P<lag>\d+)_.*window_size(?P<window>\d+).*", "seasonal_rolling"),
+            (r"(?P<column>.+)\[last\]", "lead_last"), (r"(?P<column>.+)\[mean\]", "lead_mean"), (r"(?P<column>.+)\[lag(?P<lag>\d+)\]", "lead_lag"),
             (r"expanding_(?P<function>[a-z]+)_lag\d+.*", "expanding"), (r"exponentially_weighted_mean_lag\d+_alpha(?P<alpha>[\d.]+)", "ewm"))
 
 
