@@ -41,11 +41,11 @@ def used(process: psutil.Process) -> int:
     return total
 
 
-def watch(arguments: list[str], home: str) -> tuple[float, int]:
+def watch(arguments: list[str], home: str, python: str = sys.executable) -> tuple[float, int]:
     """Seconds and peak bytes of a Python process with an own data home; its failure ends the benchmark."""
     with open(Path(home) / "log", "w+b") as log:
         started, peak = time.perf_counter(), 0
-        child = subprocess.Popen([sys.executable, *arguments], stdout=log, stderr=log, env=os.environ | {"VUR_HOME": home})
+        child = subprocess.Popen([python, *arguments], stdout=log, stderr=log, env=os.environ | {"VUR_HOME": home})
         process = psutil.Process(child.pid)
         while child.poll() is None:
             peak = max(peak, used(process))
