@@ -40,7 +40,7 @@ HISTORY = Parameter("int", None, _meaning("history"), min=10, max=1_000_000)
 
 
 def _local(id: str, name: str, cost: float, **parameters: Parameter) -> None:
-    register(Algorithm(id, name, "classical", "local", cost, LOCAL, parameters))
+    register(Algorithm(id, name, "classical", "local", cost, LOCAL, parameters, libraries=("statsforecast",)))
 
 # %% ../../nbs/forecasters/1_statistical.ipynb #e02903fc
 ETS_MODELS = ("ZZZ", "ZZN", "ZNZ", "ZAZ", "ANN", "MNN", "AAN", "MAN", "ANA", "MNA", "MNM", "AAA", "MAA", "MAM")
