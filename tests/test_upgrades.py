@@ -13,7 +13,8 @@ from vur.frequency import frequency
 from vur.panel import Panel
 from vur.stages.model import Candidate, Pipeline, load_pipeline
 
-LIBRARY = {"theta": "statsforecast", "ridge": "scikit-learn", "lightgbm": "lightgbm", "random_forest": "scikit-learn"}
+LIBRARY = {"theta": "statsforecast", "ridge": "scikit-learn", "lightgbm": "lightgbm", "random_forest": "scikit-learn",
+           "xgboost": next(iter(installed_versions(["xgboost", "xgboost-cpu"]))), "prophet": "prophet", "sarimax": "statsmodels"}
 
 
 def saved(id: str, folder: Path) -> tuple[Pipeline, pd.DataFrame]:

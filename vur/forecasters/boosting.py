@@ -36,7 +36,7 @@ register_regression(
     min_leaf=Parameter("int", 20, "parameter.trees.min_leaf", min=1, max=10_000, tune={"min": 5, "max": 100, "log": True}),
     l2=_l2(), objective=Parameter("str", "l1", "parameter.lightgbm.objective", choices=("l1", "l2", "huber")))
 register_regression(
-    "xgboost", "XGBoost", 2.5, "boosting:XGBoost", 100_000, ("xgboost",),
+    "xgboost", "XGBoost", 2.5, "boosting:XGBoost", 100_000, ("xgboost", "xgboost-cpu"),
     rounds=_rounds(), learning_rate=_learning_rate(),
     max_depth=Parameter("int", 4, "parameter.xgboost.max_depth", min=1, max=16, tune={"min": 2, "max": 8}),
     min_child_weight=Parameter("float", 20.0, "parameter.xgboost.min_child_weight", min=0, max=10_000,
