@@ -231,9 +231,11 @@ def ensemble_members(forecaster: Any) -> pd.DataFrame:
     are NaN. Of a blend with the median of some, each of these has its part of the median's weight.
     """
     ids = [member.id for member in getattr(forecaster, "members", None) or []]
+    if not ids:  # a model on features has `names` too: those of its features
+        return pd.DataFrame({"algorithm": pd.Series([], dtype=object), "weight": pd.Series([], dtype=float)})
     names = list(getattr(forecaster, "names", None) or ids)
-    given = forecaster.shares() if ids and hasattr(forecaster, "shares") else (getattr(forecaster, "weights", None) or {}) if ids else {}
-    if ids and forecaster.parameters.get("method") == "median":
+    given = forecaster.shares() if hasattr(forecaster, "shares") else getattr(forecaster, "weights", None) or {}
+    if forecaster.parameters.get("method") == "median":
         given = dict.fromkeys(names, float("nan"))
     share = pd.Series([float(given.get(name, 0.0)) if given else 1.0 for name in names], dtype=float)
     table = pd.DataFrame({"algorithm": pd.Series(ids, dtype=object), "weight": share / (share.sum() or np.nan)})
