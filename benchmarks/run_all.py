@@ -11,7 +11,7 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 REPORT = HERE.parent / "reports" / "benchmarks.md"
-LIBRARIES = ("duckdb", "statsforecast", "mlforecast", "lightgbm", "pandas", "numpy", "papermill")
+LIBRARIES = ("duckdb", "statsforecast", "mlforecast", "lightgbm", "pandas", "numpy", "tensorflow", "keras", "papermill")
 
 
 def claim(path: Path) -> str:

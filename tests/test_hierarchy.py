@@ -89,7 +89,7 @@ def test_summing_matrix_is_what_hierarchicalforecast_makes():
 def test_crossed_levels_and_static_columns():
     frame = stores().assign(kind=lambda rows: np.where(rows["store"] == "1", "mall", "street"))
     panel = make_panel(frame, date="day", target="sold", series=("region", "store"), roles={"kind": "static"})
-    found = hierarchy(panel, [[], ["store"], ["kind"], "region"])
+    found = hierarchy(panel, HierarchySpec([[], ["store"], ["kind"], "region"], crossed=True))
     assert found.tags["store"] == ("store=1", "store=2", "store=3", "store=4")
     full = add_totals(panel, found)
     table = wide(full)
@@ -108,11 +108,11 @@ def test_order_of_levels_and_columns_does_not_matter():
 def test_everything_is_counted_once():
     panel = panel_of(stores())
     assert hierarchy(panel).whole == ("Total",)
-    assert hierarchy(panel, ["region"]).whole == tuple(panel.ids)
+    assert hierarchy(panel, [["region"]]).whole == tuple(panel.ids)
 
 
 def test_a_hierarchy_is_stored_as_json():
-    found = hierarchy(panel_of(stores()), HierarchySpec([[], ["store"], ["region"]], ends="cut", missing="zero"))
+    found = hierarchy(panel_of(stores()), HierarchySpec([[], ["store"], ["region"]], ends="cut", missing="zero", crossed=True))
     again = hierarchy_from_dict(json.loads(json.dumps(found.to_dict())))
     assert again.ids == found.ids and (again.ends, again.missing) == ("cut", "zero")
     assert (again.S != found.S).nnz == 0
@@ -134,12 +134,28 @@ def test_slashes_in_names():
     ([["region"], ["region"]], "hierarchy.level_twice", ("region",)),
     ([["region", "store"], ["store", "region"]], "hierarchy.level_twice", ("store/region",)),
     ([["region", "store"]], "hierarchy.nothing", ("region/store", "5")),
-    ("region", "hierarchy.levels", ("region",)),
+    ("região,store", "hierarchy.column_unknown", ("região", "region, store")),
+    ("region,,store", "hierarchy.levels", ("region",)),
+    ("", "hierarchy.levels", ("none", "auto")),
+    ([], "hierarchy.levels", ("[]",)),
     ([[1]], "hierarchy.levels", ("[1]",)),
+    ([[], ["region"], ["store"]], "hierarchy.not_nested", ("store=1", "region=Norte", "region=Sul", "crossed")),
 ])
 def test_levels_that_cannot_be(levels, code, words):
     with refused(code, *words):
         hierarchy(panel_of(stores()), levels)
+
+
+@pytest.mark.parametrize("wish, sums", [
+    ("all", ("Total",)),
+    ("region", ("Total", "region=Norte", "region=Sul")),
+    ("region,store", ("Total", "region=Norte", "region=Sul")),
+    (["region", "store"], ("Total", "region=Norte", "region=Sul")),
+    ("store, region", ("Total", "store=1", "store=2", "store=3", "store=4")),
+])
+def test_wishes_in_words(wish, sums):
+    found = hierarchy(panel_of(stores()), wish)
+    assert found.sums == sums and found.dropped == {}
 
 
 def test_options_are_checked():

@@ -12,7 +12,8 @@ __version__ = "0.1.0"
 _LAZY = {"run": "vur.runs.api", "resume": "vur.runs.api", "reproduce": "vur.runs.api", "forecast": "vur.runs.predict",
          "RunResult": "vur.runs.result", "Config": "vur.runs.config", "VurError": "vur.errors", "make_panel": "vur.panel",
          "Panel": "vur.panel",
-         "open_run": "vur.runs.pipeline"}
+         "open_run": "vur.runs.pipeline", "future_template": "vur.runs.predict", "scenario": "vur.runs.scenarios",
+         "scenarios": "vur.runs.scenarios", "check_new": "vur.runs.anomalies", "update_model": "vur.runs.update"}
 __all__ = [*_LAZY, "__version__"]
 
 

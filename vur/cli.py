@@ -17,6 +17,7 @@ from vur.model_commands import (
     read_levels,
     what_if_command,
 )
+from vur.new_data_commands import add_check, add_update, check_command, update_command
 from vur.settings import settings
 from vur.text import LANGUAGES, translate
 
@@ -36,6 +37,8 @@ def parser() -> argparse.ArgumentParser:
     add_forecast(commands.add_parser("forecast", help="forecast from a saved model, without retraining"))
     add_future(commands.add_parser("future", help="write the table of coming values that a saved model takes, to be filled in"))
     add_what_if(commands.add_parser("what-if", help="forecast under edited coming values and compare"))
+    add_check(commands.add_parser("check", help="flag new observations that a saved model did not hold possible"))
+    add_update(commands.add_parser("update", help="move a saved model to the end of new data, without retraining; its intervals adapt"))
     reproduce = commands.add_parser("reproduce", help="run again without any cache and compare digit by digit")
     reproduce.add_argument("run", help="run id, or its folder")
     reproduce.add_argument("--out", help="folder of the reports (default: settings)")
@@ -74,6 +77,9 @@ def _add_run(run: argparse.ArgumentParser) -> None:
     run.add_argument("--past-only", action="append", default=[], metavar="COLUMN", help="column whose values are known up to the last date only")
     run.add_argument("--exclude", action="append", default=[], metavar="COLUMN", help="column to leave out")
     run.add_argument("--duplicates", choices=["refuse", "sum", "mean", "first", "last"], help="what to do with repeated stamps")
+    run.add_argument("--hierarchy", metavar="COLUMNS", help="totals that parts add up to: columns from the top down such as region,store, or all, auto, none")
+    run.add_argument("--hierarchy-ends", choices=["refuse", "zero", "cut"], help="series that end early: refuse (default), zero from then on, cut all")
+    run.add_argument("--hierarchy-missing", choices=["keep", "zero"], help="missing values: missing in their totals (default), or zero")
     run.add_argument("--levels", help="interval levels, such as 80,95")
     run.add_argument("--seed", type=int)
     run.add_argument("--name", help="name of the saved model")
@@ -115,6 +121,7 @@ def run_command(options: argparse.Namespace, language: str) -> int:
     """`vur run`."""
     from vur.runs.api import resume, run
     from vur.runs.progress import ConsoleProgress
+    from vur.runs.sums import hierarchy_choice
 
     watcher = None if options.quiet else ConsoleProgress(lambda line: print(line, flush=True), language)
     notebook = not options.no_notebook
@@ -127,6 +134,7 @@ def run_command(options: argparse.Namespace, language: str) -> int:
             options.source, date=options.date, target=options.target, series=options.series, horizon=options.horizon,
             freq=options.freq, algorithms=options.algorithms, time_budget=options.time_budget, country=options.country,
             state=options.state, folds=options.folds, levels=read_levels(options.levels), seed=options.seed, roles=roles or None,
+            hierarchy=hierarchy_choice(options.hierarchy, options.hierarchy_ends, options.hierarchy_missing),
             duplicates=options.duplicates, preset=options.preset, optimize=options.optimize, optimize_method=options.optimize_method,
             networks=_networks(options.network), name=options.name, language=options.language, config=options.config,
             out=options.out, notebook=notebook, fresh=options.fresh, watcher=watcher)
@@ -161,6 +169,8 @@ def print_summary(result: "RunResult", language: str) -> None:
     tell("findings", errors=severity.get("error", 0), warnings=severity.get("warning", 0), infos=severity.get("info", 0),
          rejected=record["rejected"])
     tell("head", folds=record["folds"], horizon=record["horizon"], series=record["n_series"])
+    if record.get("sums"):
+        print(translate("hierarchy.scored", language, series=record["n_series"], sums=record["sums"], own=record["n_series"] - record["sums"]))
     shown = board[[name for name in LEADERBOARD if name in board]].fillna({"note": ""} if "note" in board else {})
     print(shown.to_string(index=False, float_format="{:.3f}".format, na_rep="", max_colwidth=60))
     print()
@@ -240,7 +250,8 @@ def lab_command(options: argparse.Namespace, language: str) -> int:
     return subprocess.call(command + (["--allow-root"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []))
 
 
-COMMANDS = {"run": run_command, "forecast": forecast_command, "future": future_command, "what-if": what_if_command, "reproduce": reproduce_command, "models": models_command,
+COMMANDS = {"run": run_command, "forecast": forecast_command, "future": future_command, "what-if": what_if_command,
+            "check": check_command, "update": update_command, "reproduce": reproduce_command, "models": models_command,
             "report": report_command, "lab": lab_command}
 
 if __name__ == "__main__":

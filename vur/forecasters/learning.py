@@ -53,9 +53,9 @@ def without_noise() -> Iterator[None]:
 @cache
 def load_keras() -> Any:
     """Keras with TensorFlow behind it, set up for reproducible work; `VurError` when Keras is bound to something else."""
-    os.environ["TF_CPP_MIN_LOG_LEVEL"] = os.environ.get("TF_CPP_MIN_LOG_LEVEL", "3")
-    os.environ["TF_ENABLE_ONEDNN_OPTS"] = os.environ.get("TF_ENABLE_ONEDNN_OPTS", "0")  # they round differently from batch to batch
-    os.environ["KERAS_BACKEND"] = os.environ.get("KERAS_BACKEND", "tensorflow")
+    # oneDNN's operations round differently from batch to batch
+    for name, value in {"TF_CPP_MIN_LOG_LEVEL": "3", "TF_ENABLE_ONEDNN_OPTS": "0", "KERAS_BACKEND": "tensorflow"}.items():
+        os.environ.setdefault(name, value)
     with without_noise():
         import keras
         import tensorflow as tf
@@ -98,8 +98,7 @@ SCORES: dict[str, Callable[[np.ndarray, np.ndarray], float]] = {
     "mape": lambda y, f: float(100 * (np.abs(y - f)[y != 0] / np.abs(y[y != 0])).mean()) if (y != 0).any() else float("nan"),
     "smape": lambda y, f: float(200 * (np.abs(y - f) / np.maximum(np.abs(y) + np.abs(f), 1e-300)).mean()),
 }
-OPTIMIZERS = {"adam": "Adam", "adamw": "AdamW", "nadam": "Nadam", "adamax": "Adamax", "rmsprop": "RMSprop", "sgd": "SGD", "adagrad": "Adagrad",
-              "adadelta": "Adadelta", "lion": "Lion"}
+OPTIMIZERS = {name.lower(): name for name in ("Adam", "AdamW", "Nadam", "Adamax", "RMSprop", "SGD", "Adagrad", "Adadelta", "Lion")}
 
 
 def errors_of(loss: str, difference: Any) -> Any:
@@ -262,8 +261,8 @@ def _remember(trained: Trained, values: dict[str, float], tell: Callable[[int, d
         tell(len(trained.history["loss"]), values)
 
 # %% ../../nbs/forecasters/4_learning.ipynb #4f375711
-CLASSES = {"Functional", "InputLayer", "Add", "Concatenate", "RepeatVector", "Reshape", "Dense", "LSTM", "GRU", "Bidirectional", "Conv1D",
-           "MultiHeadAttention", "Dropout", "BatchNormalization", "LayerNormalization", "MaxPooling1D", "AveragePooling1D", "Flatten",
+CLASSES = {"Functional", "InputLayer", "Add", "Concatenate", "Cropping1D", "RepeatVector", "Reshape", "Dense", "LSTM", "GRU", "Bidirectional",
+           "Conv1D", "MultiHeadAttention", "Dropout", "BatchNormalization", "LayerNormalization", "MaxPooling1D", "AveragePooling1D", "Flatten",
            "GlobalMaxPooling1D", "GlobalAveragePooling1D", "DTypePolicy", "GlorotUniform", "Orthogonal", "OrthogonalInitializer", "Zeros",
            "Ones", "__keras_tensor__"}
 
@@ -274,7 +273,7 @@ def save_network(network: Any, path: Path) -> None:
 
 
 def named_classes(node: Any) -> set[str]:
-    """All `class_name` and `registered_name` in a description, and `?` for a module that is not Keras's own."""
+    """All `class_name` and `registered_name` in a description, and each `module` that is not Keras's own."""
     if isinstance(node, list):
         return set().union(*map(named_classes, node))
     if not isinstance(node, dict):

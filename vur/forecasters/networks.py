@@ -74,8 +74,10 @@ class Networked(Forecaster):
         load_keras()
         shapes = learnt.past.shape[2], learnt.future.shape[2]
         result = train_network(lambda: self._build(*shapes), learnt, later, regime, self.seed, tell, self.stop)
-        self.history, self.best, self.oracle = result.history, result.best, Oracle(result.network)
-        self.network, self.trained = result.network, "" if result.best else "not_finite"
+        self.history, self.best, self.oracle, self.network = result.history, result.best, Oracle(result.network), result.network
+        # the last step of the optimizer may leave the range of numbers after its loss was measured
+        usable = result.best and np.isfinite(self.oracle.answer(learnt)).all()
+        self.trained = "" if usable else "not_finite"
 
     def _shown(self, windows: Windows) -> Windows:
         return windows

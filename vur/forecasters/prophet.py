@@ -55,10 +55,12 @@ register(Algorithm(
 
 # %% ../../nbs/forecasters/1_prophet.ipynb #a1834abf
 def check_parameters(values: Mapping[str, Any]) -> None:
-    """`VurError` for limits without logistic growth, a cap below the floor, or a state without its country."""
+    """`VurError` for logistic growth without a cap, limits without it, a cap below the floor, or a state without its country."""
     cap, floor = values["cap"], values["floor"]
     if values["growth"] != "logistic" and (cap is not None or floor is not None):
         raise VurError("prophet.growth", growth=values["growth"])
+    if values["growth"] == "logistic" and cap is None:
+        raise VurError("prophet.cap")
     if cap is not None and floor is not None and cap <= floor:
         raise VurError("prophet.limits", cap=cap, floor=floor)
     if values["state"] and not values["country"]:

@@ -73,15 +73,14 @@ def holiday_table(country: str, state: str | None, first: date, last: date) -> p
     return pd.DataFrame(sorted(found.items()), columns=["ds", "holiday"]).astype({"ds": "datetime64[ns]"})
 
 # %% ../../nbs/forecasters/1_prophet_model.ipynb #25a84ba0
-ROOM = 1.2
+ROOM = 0.2
 
 
 def growth_limits(y: np.ndarray, options: Mapping[str, Any]) -> tuple[float, float]:
     """Cap and floor of a series for logistic growth."""
     low, high = float(y.min()), float(y.max())
-    floor = options["floor"] if options["floor"] is not None else 0.0 if low >= 0 else low - (ROOM - 1) * (high - low)
-    cap = options["cap"] if options["cap"] is not None else floor + ROOM * (high - floor)
-    return cap, floor
+    floor = options["floor"] if options["floor"] is not None else 0.0 if low >= 0 else low - ROOM * (high - low)
+    return options["cap"], floor
 
 # %% ../../nbs/forecasters/1_prophet_model.ipynb #d339b53c
 @contextmanager

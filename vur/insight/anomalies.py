@@ -120,7 +120,8 @@ def anomaly_sentences(found: pd.DataFrame, checked: int, level: float = 95, lang
     said = [translate(f"insight.anomaly.{kind}", language, **values)]
     if len(strong):
         names = listing(strong["unique_id"].drop_duplicates().tolist(), language, 4)
-        said.append(translate("insight.anomaly.strong", language, count=number(len(strong), language, 0), series=names))
+        key = "strong_one" if len(strong) == 1 else "strong"
+        said.append(translate(f"insight.anomaly.{key}", language, count=number(len(strong), language, 0), series=names))
     return said
 
 

@@ -177,7 +177,7 @@ def one_series(pipeline: Any, panel: Panel, series: str) -> tuple[Any, Panel]:
     if last != pipeline.ends[series]:
         raise VurError("insight.other_data", series=series, last=last, end=pipeline.ends[series])
     small = copy.copy(pipeline)
-    small.forecaster = narrowed(pipeline.forecaster, series)
+    small.forecaster, small.reconciler = narrowed(pipeline.forecaster, series), None
     if not is_narrow(small.forecaster):
         return small, panel
     small.ends = pipeline.ends[[series]]

@@ -130,6 +130,9 @@ def covariates(model: "Pipeline", rows: pd.DataFrame, coming: Coming, horizon: i
         return None
     steps = coming.rows[coming.rows["step"] <= horizon].reset_index(drop=True)
     there = [name for name in coming.columns if name in rows]
+    for name in used_columns(model):
+        if name not in rows and steps[name].isna().any():
+            raise VurError("insight.column", column=name, columns=", ".join(rows.columns.drop(["note", "step"])))
     new = steps[["unique_id", "ds"]].merge(rows.loc[rows["step"].notna(), ["unique_id", "ds", *there]], on=["unique_id", "ds"], how="left")
     before = model.head.frame[model.head.frame["ds"] <= model.head.frame["unique_id"].map(model.ends)].set_index("unique_id")
     for name in coming.columns:

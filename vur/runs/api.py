@@ -14,7 +14,9 @@ from vur.runs.execute import execute_in_process, execute_notebook
 from vur.runs.identity import file_fingerprint, find_run, next_attempt, run_hash
 from vur.runs.pipeline import CONFIG
 from vur.runs.result import RunResult
+from vur.runs.sums import hierarchy_choice
 from vur.settings import settings
+from vur.stages.hierarchy import HierarchySpec
 from vur.store.home import write_text
 
 PANEL_COLUMNS = {"unique_id", "ds", "y"}
@@ -26,7 +28,8 @@ def run(
     algorithms: str | Sequence[str] | None = None, time_budget: float | None = None, country: str | None = None,
     state: str | None = None, folds: int | None = None, levels: Sequence[int] | None = None, seed: int | None = None,
     preset: str | None = None, optimize: int | None = None, optimize_method: str | None = None,
-    networks: dict[str, dict[str, Any]] | None = None, roles: dict[str, str] | None = None, duplicates: str | None = None, name: str | None = None, language: str | None = None,
+    networks: dict[str, dict[str, Any]] | None = None, roles: dict[str, str] | None = None, duplicates: str | None = None,
+    hierarchy: str | Sequence[Any] | dict[str, Any] | HierarchySpec | None = None, name: str | None = None, language: str | None = None,
     config: Config | str | Path | None = None, out: str | Path | None = None, notebook: bool = True, fresh: bool = False,
     watcher: Callable[[dict], None] | None = None,
 ) -> RunResult:
@@ -34,7 +37,8 @@ def run(
 
     `source` is a file (CSV, TSV, gzip, zip, Parquet, Excel) or a data frame; everything not given is inferred. `preset` says how far
     `algorithms="auto"` goes (`fast, balanced, best`), `optimize` how many combinations of parameters are tried, and `networks` are
-    neural networks of one's own by name, in JSON form. `config`
+    neural networks of one's own by name, in JSON form. `hierarchy` asks for totals that their parts add up to: `all`, `auto`, columns
+    from the top down such as `"region,store"`, or what `HierarchySpec` takes. `config`
     (a `Config` or a pipeline.yaml) is the base that the other arguments override. `notebook=False` runs in this process,
     without papermill. `fresh=True` ignores stage outputs of earlier runs. `watcher` receives progress events. Raises
     `VurError` with cause and remedy.
@@ -44,7 +48,7 @@ def run(
         date, target, series = date or "ds", target or "y", series or "unique_id"
     path = _source_path(source)
     chosen = replace_sections(
-        base, name=name, language=language,
+        base, name=name, language=language, hierarchy=hierarchy_choice(hierarchy),
         data={"path": path, "date": date, "target": target, "series": _many(series), "freq": freq, "roles": roles, "duplicates": duplicates},
         split={"horizon": horizon, "folds": folds}, features={"country": country, "state": state},
         model={"algorithms": _algorithms(algorithms), "preset": preset, "networks": networks, "optimize": _optimize(base, optimize, optimize_method)},

@@ -12,6 +12,7 @@ from vur.errors import VurError
 from vur.settings import settings
 from vur.stages.candidates import ModelSpec
 from vur.stages.features import FeatureSpec
+from vur.stages.hierarchy import HierarchySpec
 from vur.stages.preprocess import PreprocessSpec
 from vur.stages.split import SplitSpec
 from vur.stages.upload import UploadOptions
@@ -65,6 +66,7 @@ class Config:
     name: str | None = None
     language: str = "en"
     data: DataSpec = DataSpec()
+    hierarchy: HierarchySpec = HierarchySpec()
     split: SplitSpec = SplitSpec()
     preprocess: PreprocessSpec = PreprocessSpec()
     features: FeatureSpec = FeatureSpec()

@@ -46,7 +46,7 @@ def check_future(panel: Panel, horizon: int) -> None:
     if empty.to_numpy().any():
         row = int(empty.any(axis=1).to_numpy().argmax())
         column = names[int(empty.iloc[row].to_numpy().argmax())]
-        raise VurError("runs.future_missing", column=column, series=rows["unique_id"].iloc[row], stamp=rows["ds"].iloc[row],
+        raise VurError("runs.future_missing", column=column, series=rows["unique_id"].iloc[row], stamp=stamp_text(rows["ds"].iloc[row]),
                        count=int(empty.to_numpy().sum()), steps=known_steps(panel))
 
 
@@ -156,9 +156,15 @@ def coming_steps(source: Any, horizon: int, names: dict[str, Any] | None = None)
     if isinstance(source, Panel):
         rows = _coming(panel, horizon)
     else:
-        rows = _grid(source.ends, panel.freq, horizon).merge(panel.frame[["unique_id", "ds", *columns]], on=["unique_id", "ds"], how="left")
+        rows = _grid(_own_ends(source), panel.freq, horizon).merge(panel.frame[["unique_id", "ds", *columns]], on=["unique_id", "ds"], how="left")
     text = frozenset(name for name in columns if not is_number(panel.frame[name]))
     return Coming(rows, columns, panel.freq, panel.tz, names, text, _parts(panel.frame, rows["unique_id"].unique(), _series(names)))
+
+
+def _own_ends(pipeline: Any) -> pd.Series:
+    """Where each series ends; sums are left out, since their coming values follow from their parts."""
+    reconciler = getattr(pipeline, "reconciler", None)
+    return pipeline.ends if reconciler is None else pipeline.ends[list(reconciler.hierarchy.bottom)]
 
 
 def _grid(ends: pd.Series, freq: Frequency, horizon: int) -> pd.DataFrame:

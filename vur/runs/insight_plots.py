@@ -12,6 +12,8 @@ from vur.runs.plots import LIGHT, _axis, _band, _layout, _legend, _names_axis, _
 from vur.text import translate
 from vur.wording import digits_for, number, percent
 
+MOST_MARKS = 60  # steps up to which each has a mark of its own
+
 
 def signed(value: float, language: str, digits: int) -> str:
     """A number with its sign: `+25.0`."""
@@ -20,9 +22,10 @@ def signed(value: float, language: str, digits: int) -> str:
 
 def waterfall_spec(found: Explanation, language: str = "en") -> dict[str, Any]:
     """From the usual level to the forecast, a bar a part, the largest first; parts that push down are in another colour."""
-    parts, digits = found.table["contribution"].to_numpy(float), found.digits
-    before = found.baseline + np.r_[0.0, np.cumsum(parts)[:-1]]
-    names = [translate("insight.plot.usual", language), *found.labels(language), translate("insight.plot.forecast", language)]
+    shown, digits = found.shown(language), found.digits
+    parts = shown["contribution"].to_numpy(float)
+    before = found.baseline + np.r_[0.0, np.cumsum(parts)[:-1]][:len(parts)]
+    names = [translate("insight.plot.usual", language), *shown["label"], translate("insight.plot.forecast", language)]
     rows = list(range(len(names)))[::-1]
     bars = {"type": "bar", "orientation": "h", "y": rows[1:-1], "x": _values(parts), "base": _values(before), "hoverinfo": "none", "cliponaxis": False,
             "marker": {"color": [LIGHT["forecast"] if part > 0 else LIGHT["bad"] for part in parts]},
@@ -34,7 +37,7 @@ def waterfall_spec(found: Explanation, language: str = "en") -> dict[str, Any]:
     lines = [{"type": "line", "x0": float(x), "x1": float(x), "y0": y, "y1": y - 1, "line": {"color": LIGHT["grid"], "width": 1}, "layer": "below"}
              for x, y in zip(steps, rows[:-1], strict=True)]
     low, high = float(steps.min()), float(steps.max())
-    pad = max(high - low, 1e-9 * (1 + abs(high))) * 0.2
+    pad = max(high - low, 1e-9 * (1 + abs(high))) * 0.28
     layout = _layout(language, 70 + 32 * len(names), bargap=0.4, shapes=lines, xaxis=_axis(language, range=[low - pad, high + pad], tickformat=",~r", nticks=6),
                      yaxis=_names_axis(language, names[::-1]))
     return {"data": [bars, ends], "layout": layout}
@@ -56,21 +59,36 @@ def shuffled_spec(found: Importance, freq: Frequency, language: str = "en") -> d
 
 def coverage_spec(table: pd.DataFrame, language: str = "en") -> dict[str, Any]:
     """Realised coverage at each step with what chance allows, and the promise as a dotted line."""
-    data, colors = [], [LIGHT["forecast"], LIGHT["past"], LIGHT["history"]]
+    data, colors, levels = [], [LIGHT["forecast"], LIGHT["past"], LIGHT["history"]], table["level"].nunique()
+    last = int(table["step"].max())
     for position, (level, rows) in enumerate(table.groupby("level", sort=True)):
-        color, steps = colors[position % len(colors)], rows["step"].tolist()
-        data += _band(steps, _values(rows["low"]), _values(rows["high"]), "", LIGHT["outer"], {})[:1]
-        data.append(_band(steps, _values(rows["low"]), _values(rows["high"]), "", LIGHT["outer"], {})[1] | {"showlegend": False})
-        data.append({"type": "scatter", "mode": "lines+markers" if len(rows) <= 40 else "lines", "x": steps, "y": _values(rows["realised"]),
-                     "name": translate("insight.plot.realised", language, level=f"{level:g}"), "line": {"color": color, "width": 2.2},
-                     "marker": {"size": 6, "line": {"width": 0}}, "customdata": [[number(n, language, 0)] for n in rows["rows"]],
-                     "hovertemplate": f"%{{y:.1f}}% (%{{customdata[0]}})<extra>{level:g}%</extra>"})
-        data.append({"type": "scatter", "mode": "lines", "x": [steps[0] - 0.5, steps[-1] + 0.5], "y": [float(level)] * 2, "hoverinfo": "skip", "showlegend": False,
+        color = colors[position % len(colors)]
+        data += coverage_traces(rows, float(level), color, 0.3 * (position - (levels - 1) / 2), language)
+        data.append({"type": "scatter", "mode": "lines", "x": [0.5, last + 0.5], "y": [float(level)] * 2, "hoverinfo": "skip", "showlegend": False,
                      "line": {"color": color, "width": 1.4, "dash": "dot"}})
-    layout = _layout(language, 320, showlegend=True, legend=_legend(), hovermode="x unified",
-                     xaxis=_axis(language, title=translate("report.plot.step", language), showgrid=False, tickformat="d"),
-                     yaxis=_axis(language, title=translate("insight.plot.coverage", language), ticksuffix="%", range=[max(0.0, float(table["low"].min()) - 4), 101]))
+    layout = _layout(language, 320, showlegend=True, legend=_legend(), hovermode="closest",
+                     xaxis=_axis(language, title=translate("report.plot.step", language), showgrid=False, tickformat="d", range=[0.5, last + 0.5],
+                                 **({"dtick": 1} if last <= 14 else {})),
+                     yaxis=_axis(language, ticksuffix="%", range=[max(0.0, float(table["low"].min()) - 4), 103]))
     return {"data": data, "layout": layout}
+
+
+def coverage_traces(rows: pd.DataFrame, level: float, color: str, shift: float, language: str) -> list[dict[str, Any]]:
+    """Realised coverage of one level: a mark with a line for its uncertainty at each step, a band where steps are many."""
+    few = len(rows) <= MOST_MARKS
+    hover = translate("insight.plot.coverage", language, step="%{customdata[1]}", share="%{y:.1f}%", count="%{customdata[0]}")
+    x = _values(rows["step"] + shift) if few else rows["step"].tolist()
+    trace = {"type": "scatter", "mode": "markers" if few else "lines", "x": x, "y": _values(rows["realised"]),
+             "name": translate("insight.plot.realised", language, level=f"{level:g}"), "line": {"color": color, "width": 2.2},
+             "marker": {"color": color, "size": 7, "line": {"width": 0}},
+             "customdata": [[number(n, language, 0), int(step)] for n, step in zip(rows["rows"], rows["step"], strict=True)],
+             "hovertemplate": hover + f"<extra>{level:g}%</extra>"}
+    if few:
+        error = {"type": "data", "symmetric": False, "array": _values(rows["high"] - rows["realised"]), "arrayminus": _values(rows["realised"] - rows["low"]),
+                 "color": color, "thickness": 1.2, "width": 0}
+        return [trace | {"error_y": error}]
+    edge, band = _band(x, _values(rows["low"]), _values(rows["high"]), "", LIGHT["outer"], {})
+    return [edge, band | {"showlegend": False}, trace]
 
 
 def anomaly_spec(bands: pd.DataFrame, found: pd.DataFrame, language: str = "en", level: float = 95) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from vur.runs.future import check_future, known_steps
 from vur.runs.identity import run_hash
 from vur.runs.progress import ProgressLog
 from vur.runs.stamps import to_zone
+from vur.runs.sums import reconciled, with_sums
 from vur.settings import settings
 from vur.stages.candidates import Candidate, candidates
 from vur.stages.features import FeatureSpec, resolve_features
@@ -97,11 +98,15 @@ class Run:
 
     @cached_property
     def panel(self) -> Panel:
-        """The regular panel: missing stamps are rows without a target. Where none can be made, the audit says why."""
+        """The regular panel: missing stamps are rows without a target. Where none can be made, the audit says why.
+
+        With a hierarchy, its sums are series beside those of the data; `own_panel` is without them.
+        """
         dataset = self.upload
         with self.stage("panel"):
             try:
-                return complete(dataset.panel(self.given.data))
+                self.own_panel = complete(dataset.panel(self.given.data))
+                return with_sums(self.own_panel, self.given.hierarchy)
             except VurError:
                 self._write_audit(dataset.raw_findings(self.given.data, self.given.features.country, self.language))
                 raise
@@ -109,10 +114,10 @@ class Run:
     @cached_property
     def findings(self) -> pd.DataFrame:
         """The audit: what is wrong with the data, as a table; also `audit.csv`."""
-        dataset, panel = self.upload, self.panel
+        dataset, _ = self.upload, self.panel
         with self.stage("audit"):
             rejects = dataset.upload.rejects if dataset.upload.rejected else None
-            return self._write_audit(audit(panel, dataset.frame(self.given.data), rejects, self.language, country=self.given.features.country))
+            return self._write_audit(audit(self.own_panel, dataset.frame(self.given.data), rejects, self.language, country=self.given.features.country))
 
     def _write_audit(self, findings: list) -> pd.DataFrame:
         table = audit_table(findings, self.language)
@@ -125,7 +130,7 @@ class Run:
         dataset, panel = self.upload, self.panel
         data = replace(self.given.data, **dataset.chosen(self.given.data), fingerprint=dataset.fingerprint, freq=panel.freq.alias,
                        roles=dict(panel.roles), path=dataset.path)
-        split = replace(self.given.split, horizon=self.given.split.horizon or known_steps(panel) or default_horizon(panel.freq))
+        split = replace(self.given.split, horizon=self.given.split.horizon or known_steps(self.own_panel) or default_horizon(panel.freq))
         name = self.given.name or model_name(Path(dataset.source).stem.split(".")[0])
         return replace(self.given, name=name, data=data, split=split)
 
@@ -134,7 +139,7 @@ class Run:
         """Stage 3: folds and the held-out test."""
         config, panel = self.config, self.panel
         with self.stage("split"):
-            check_future(panel, config.split.horizon)
+            check_future(self.own_panel, config.split.horizon)
             return plan_split(panel, config.split)
 
     @cached_property
@@ -185,6 +190,7 @@ class Run:
             progress=lambda fraction, message="", **data: self.log.emit("training", fraction, message, **data),
             stop=self._should_stop, cache=FrameCache(json.dumps(scope, default=str), self.cache.enabled),
             seed=config.training.seed, workers=settings().worker_count, storage=folder("cache", "study", digest(scope, code_version())[:32]))
+        result = reconciled(result, self.own_panel, self.panel, self.plan, config.hierarchy, config.training.levels, config.training.seed)
         result.save(path)
         return result
 
@@ -200,7 +206,7 @@ class Run:
     @cached_property
     def model(self) -> str:
         """Tag of the winner in the model store, saved with run id, fingerprint, metrics and a model card."""
-        from vur.runs.card import model_card
+        from vur.runs.card import model_card, panel_head
 
         training, forecast = self.training, self.forecast
         with self.stage("save"):
@@ -224,6 +230,7 @@ class Run:
     @cached_property
     def report(self) -> Path:
         """The page for people who don't open a notebook: `report.html`."""
+        from vur.runs.parts.anomalies import write_anomalies
         from vur.runs.report import build_context, render_report
 
         model, findings = self.model, self.findings
@@ -231,7 +238,9 @@ class Run:
             context = build_context(
                 run=self._report_head(), panel=self.panel, training=self.training, plan=self.plan, forecast=self.forecast,
                 language=self.language, upload=self.upload.upload.to_dict(), findings=findings, preprocess=self.config.preprocess,
-                features=self.features, model={"name": model.partition(":")[0], "tag": model})
+                features=self.features, parameters=self.config.model.parameters,
+                model={"name": model.partition(":")[0], "tag": model})
+            write_anomalies(context.extras.get("anomalies"), self.folder / "anomalies.csv")
             return render_report(context, self.folder / "report.html", self.language)
 
     def _report_head(self) -> dict[str, Any]:
@@ -246,7 +255,8 @@ class Run:
         seconds = round(sum(entry["seconds"] for entry in self.record["stages"].values()), 3)
         self._write_record(
             status="stopped" if self.training.interrupted else "finished", name=self.config.name, config_hash=self.config.hash(),
-            seed=self.config.training.seed, winner=self.training.winner, folds=len(self.plan.folds), n_series=len(self.panel.ids), completed=self.training.completed, horizon=self.plan.horizon,
+            seed=self.config.training.seed, winner=self.training.winner, folds=len(self.plan.folds), n_series=len(self.panel.ids),
+            sums=len(self.panel.ids) - len(self.own_panel.ids), completed=self.training.completed, horizon=self.plan.horizon,
             seconds=seconds, vur=__version__, python=platform.python_version(), versions=library_versions(),
             expected_hash=run_hash(self.upload.fingerprint, self.given.hash()))
         return self.record
@@ -313,9 +323,3 @@ def describe_failure(error: BaseException, stage: str, run_id: str, language: st
     if not isinstance(error, VurError):
         error = VurError("runs.crashed", kind=type(error).__name__, reason=" ".join(str(error).split()) or "-", notebook=NOTEBOOK, run=run_id)
     return {"stage": stage, "code": error.code, "cause": error.cause(language), "remedy": error.remedy(language)}
-
-
-def panel_head(panel: Panel) -> dict[str, Any]:
-    """What a saved model must know of the panel besides its own state."""
-    return {"freq": vars(panel.freq), "roles": panel.roles, "tz": panel.tz, "names": panel.names, "integer": panel.integer,
-            "nonnegative": panel.nonnegative, "series": panel.ids[:1000], "count": len(panel.ids)}

@@ -119,23 +119,24 @@ def _wall_time(frame: pd.DataFrame | None, panel: Panel) -> pd.DataFrame | None:
 
 def build_context(*, run: dict[str, Any], panel: Panel, training: Any, forecast: pd.DataFrame, plan: Any = None, language: str = "en",
                   upload: dict[str, Any] | None = None, findings: pd.DataFrame | None = None, preprocess: Any = None, features: Any = None,
-                  model: dict[str, Any] | None = None) -> ReportContext:
+                  model: dict[str, Any] | None = None, parameters: dict[str, dict[str, Any]] | None = None) -> ReportContext:
     """The context of a finished training; `training` has `leaderboard, evaluation, by_step, by_series, test_scores, canary, pipeline`."""
     from vur.insight.explanation import drivers, inner_forecaster
     from vur.runs.parts import Facts, collect_parts
+    from vur.runs.sums import without_sums
 
     evaluation, pipeline = getattr(training, "evaluation", None), getattr(training, "pipeline", None)
     inner = inner_forecaster(pipeline)
     local = dataclasses.replace(panel, frame=_wall_time(panel.frame, panel))
     return ReportContext(
-        run=run, data=describe_panel(local), history=local.frame[["unique_id", "ds", "y"]], forecast=_wall_time(forecast, panel),
+        run=run, data=describe_panel(without_sums(local, pipeline)), history=local.frame[["unique_id", "ds", "y"]], forecast=_wall_time(forecast, panel),
         freq=panel.freq, leaderboard=training.leaderboard, winner=getattr(training, "winner", "") or "", status=getattr(evaluation, "status", None),
         metric=getattr(training, "metric", "mase"), by_step=getattr(training, "by_step", None), by_series=getattr(training, "by_series", None),
         residuals=_wall_time(getattr(evaluation, "forecasts", None), panel), test_scores=getattr(training, "test_scores", None),
         plan=plan_facts(plan, language), upload=upload or {}, findings=findings, drivers=drivers(training, local),
         recipe={"preprocess": _plain(preprocess), "features": _plain(features), "parameters": getattr(inner, "parameters", {})},
         fallbacks=getattr(inner, "fallbacks", None), canary=_plain(getattr(training, "canary", None)), model=model or {}, notes=tuple(getattr(training, "notes", ())),
-        extras=collect_parts(Facts(local, training, plan, forecast, language)))
+        extras=collect_parts(Facts(local, training, plan, forecast, language, parameters or {})))
 
 
 def script_json(value: Any) -> str:

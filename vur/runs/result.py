@@ -62,6 +62,16 @@ class RunResult:
         """Findings on the data: code, severity, series, count, message, repair."""
         return self._table("audit.csv")
 
+    @cached_property
+    def anomalies(self) -> pd.DataFrame:
+        """Values of the training data that a forecast which did not know them held impossible, the oddest first.
+
+        `unique_id, ds, step, y, forecast, lo, hi, score, p_value, direction, event`, as of `vur.insight.anomalies.anomalies`, by the
+        widest interval. Only values inside a fold can be judged.
+        """
+        frame = self._table("anomalies.csv")
+        return frame if pd.api.types.is_integer_dtype(frame["ds"]) else frame.assign(ds=pd.to_datetime(frame["ds"]))
+
     @property
     def report(self) -> Path:
         """Path of the page for managers."""
@@ -87,13 +97,14 @@ class RunResult:
 
     @cached_property
     def panel(self) -> "Panel":
-        """The panel that was trained on, from the stored dataset."""
+        """The panel that was trained on, sums included, from the stored dataset."""
         from vur.panel import complete
         from vur.runs.dataset import dataset_of
+        from vur.runs.sums import with_sums
         from vur.store.cache import StageCache
 
         data = self.config.data
-        return complete(dataset_of(data, StageCache())[0].panel(data))
+        return with_sums(complete(dataset_of(data, StageCache())[0].panel(data)), self.config.hierarchy)
 
     def plot(self, series: str | None = None) -> "Figure":
         """History and forecast with intervals, as an interactive figure; `series` picks one."""

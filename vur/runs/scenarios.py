@@ -34,7 +34,8 @@ class Scenario:
 
     `edits` are as given (a table as records), `future` the coming values that were used (`unique_id, ds` and columns), `base` the
     values before the edits, `forecast` and `baseline` the forecasts under each (`unique_id, ds, forecast, lo-L, hi-L`). `outside` lists
-    columns that the edits take beyond their values in training: `column, low, high, value`; there a model tells little.
+    columns that the edits take beyond their values in training: `column, low, high, value`; there a model tells little. `whole` are
+    the series that count everything once where some are sums of others; empty where none are.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Scenario:
     freq: dict[str, Any]
     tz: str | None = None
     outside: list[dict[str, Any]] = field(default_factory=list)
+    whole: list[str] = field(default_factory=list)
 
 
 def scenario(tag: str, name: str, edits: Mapping[str, Any] | pd.DataFrame | str | Path, horizon: int | None = None,
@@ -70,7 +72,8 @@ def scenario(tag: str, name: str, edits: Mapping[str, Any] | pd.DataFrame | str 
     columns, levels = ["unique_id", "ds", *before.columns], tuple(metadata["levels"])
     found = Scenario(label, str(find_model(tag).tag), steps, datetime.now(UTC).isoformat(timespec="seconds"), plain_edits(edits, before, after),
                      after.rows[columns], before.rows[columns], predict_coming(model, after, levels), predict_coming(model, before, levels),
-                     vars(before.freq), before.tz, outside_range(before, after, head.get("ranges") or {}))
+                     vars(before.freq), before.tz, outside_range(before, after, head.get("ranges") or {}),
+                     list(model.reconciler.hierarchy.whole) if model.reconciler is not None else [])
     save_scenario(found)
     return found
 
@@ -126,7 +129,7 @@ def save_scenario(found: Scenario) -> None:
         for table in ("future", "base", "forecast", "baseline"):
             getattr(found, table).to_parquet(draft / f"{table}.parquet", index=False)
         head = {"name": found.name, "model": found.model, "horizon": found.horizon, "created": found.created, "edits": found.edits,
-                "freq": found.freq, "tz": found.tz, "outside": found.outside}
+                "freq": found.freq, "tz": found.tz, "outside": found.outside, "whole": found.whole}
         write_text(draft / HEAD, json.dumps(head, ensure_ascii=False, indent=1))
 
 
@@ -200,6 +203,8 @@ def effects(tag: str, names: Sequence[str], series: str | Sequence[str] | None =
     rows = []
     for name in [names] if isinstance(names, str) else names:
         table = compare(tag, [name], series).rename(columns={clean_name(name): "total"})
+        whole = load_scenario(tag, name).whole if total and series is None else []
+        table = table[table["unique_id"].isin(whole)] if whole else table
         keys = [] if total else ["unique_id"]
         groups = table.groupby("unique_id", sort=False)
         sums = table[[BASELINE, "total"]].sum().to_frame().T if total else groups[[BASELINE, "total"]].sum().reset_index()

@@ -8,6 +8,7 @@ from markupsafe import Markup
 
 from vur.runs import plots, provenance
 from vur.runs.parts import written_parts
+from vur.runs.parts.hierarchy import scored_sentences
 from vur.runs.pieces import say, speaker, table
 from vur.runs.report import ReportContext
 from vur.runs.summary import (
@@ -21,6 +22,7 @@ from vur.runs.summary import (
     trust_sentence,
     typical_error,
 )
+from vur.runs.sums import counted_once
 from vur.text import translate
 from vur.wording import algorithm_name, digits_for, listing, number, percent, stamp, steps
 
@@ -32,7 +34,9 @@ FINISHED = ("", "ok", "done", "finished", "cached", "evaluated", "scored")
 def page(context: ReportContext, language: str) -> dict[str, Any]:
     """Everything the template prints; `figures` holds the Plotly descriptions by element id."""
     t = speaker(language)
-    facts = expected(context.history, context.forecast, context.freq, context.data, context.residuals)
+    found = getattr(getattr(context.extras.get("hierarchy"), "reconciler", None), "hierarchy", None)
+    history, forecast, residuals = (counted_once(frame, found) for frame in (context.history, context.forecast, context.residuals))
+    facts = expected(history, forecast, context.freq, context.data, residuals)
     confidence = trust(context.leaderboard, context.winner, context.metric, _tests(context), context.test_scores)
     parts: dict[str, Any] = {
         "head": head(context, language), "hero": hero(context, facts, confidence, language), "tiles": tiles(context, facts, confidence, language),
@@ -184,7 +188,7 @@ def accuracy(context: ReportContext, language: str) -> dict[str, Any]:
     if "skill" in there and len(board) > 1:
         figures["plot-skill"] = plots.skill_spec(board, language, context.winner)
     step = _by_step(context, language)
-    notes = board_notes(board, language)
+    notes = board_notes(board, language) + scored_sentences(context.extras, len(score_rows(context.test_scores)) > 0, language)
     has_zero = bool((context.history["y"] == 0).any())
     return {"table": table(columns(list(dict.fromkeys(main))), rows(list(dict.fromkeys(main))), marked), "all": table(columns(there), rows(there), marked),
             "glossary": [(t(f"metric.{m}.short"), t(f"metric.{m}.meaning")) for m in there], "notes": notes, "mape": t("accuracy.mape") if has_zero else "",

@@ -66,7 +66,8 @@ class Pipeline:
     """Preprocess, forecaster, inverse, limits of the target and intervals, behind `fit`, `update`, `predict`, `save`.
 
     `candidate` says which algorithm; `features` (resolved) go to the algorithms that need them. After `fit`, `forecaster` is
-    the fitted forecaster and `preprocessor` the fitted preprocessor. `calibration` gives the intervals.
+    the fitted forecaster and `preprocessor` the fitted preprocessor. `calibration` gives the intervals. A `reconciler`
+    (`vur.stages.reconcile`) makes forecasts of sums and parts add up, and gives the intervals in its place.
     """
 
     def __init__(self, candidate: Candidate, *, preprocess: PreprocessSpec = PreprocessSpec(), features: Any = None,
@@ -76,6 +77,7 @@ class Pipeline:
         self.forecaster: Any = None
         self.preprocessor: Preprocessor | None = None
         self.calibration: Calibration | None = None
+        self.reconciler: Any = None
         self.head: Panel | None = None
 
     @property
@@ -113,7 +115,8 @@ def _fit(self: Pipeline, panel: Panel, progress: Callable[..., None] | None = No
 
 
 def _update(self: Pipeline, panel: Panel) -> Pipeline:
-    """Move to the end of `panel` and keep what was learnt; `panel` holds the whole history of its series."""
+    """Move to the end of `panel` and keep what was learnt; `panel` holds the whole history of its series, sums may be left out."""
+    panel = panel if self.reconciler is None else self.reconciler.panel(panel)
     unknown = set(panel.ids) - set(self.preprocessor.series.index)
     self.preprocessor = fit_preprocess(panel, self.preprocess) if unknown else self.preprocessor.rebase(panel)
     self.forecaster.update(self.preprocessor.transform(panel))
@@ -136,15 +139,19 @@ def _finish(self: Pipeline, frame: pd.DataFrame, limits: Panel) -> pd.DataFrame:
 def _predict(self: Pipeline, horizon: int, X_future: pd.DataFrame | None = None, levels: Sequence[float] = ()) -> pd.DataFrame:
     """`unique_id, ds, forecast` and `lo-L, hi-L` for each level, for `horizon` steps after the end of each series.
 
-    `X_future` has `unique_id, ds` and the known-future columns; rows kept from the training data fill it up. `VurError` when
-    nothing was fitted, a level was asked for without calibration, or a forecast is not a number.
+    `X_future` has `unique_id, ds` and the known-future columns; rows kept from the training data fill it up, and those of sums
+    follow from their parts. `VurError` when nothing was fitted, a level was asked for without calibration, or a forecast is not
+    a number.
     """
     if self.forecaster is None:
         raise VurError("training.unfitted", algorithm=self.id)
     if levels and self.calibration is None:
         raise VurError("forecasters.uncalibrated", algorithm=self.id)
-    future = future_rows(self.head.frame, self.ends, self.head, horizon, X_future)
+    given = X_future if self.reconciler is None else self.reconciler.future(X_future, self.head.columns("known_future"))
+    future = future_rows(self.head.frame, self.ends, self.head, horizon, given)
     frame = _finish(self, self.forecaster.predict(horizon, future), self.head)
+    if self.reconciler is not None:
+        return self.reconciler.apply(frame, levels, [self.calibration.effective(level) for level in levels])
     return self.calibration.apply(frame, levels) if levels else frame
 
 
@@ -169,14 +176,16 @@ FORMAT = 1
 
 
 def _save(self: Pipeline, folder: Path) -> Path:
-    """Write `pipeline.json`, `ends.parquet`, `known.parquet`, `probe.parquet` and `forecaster/` into `folder`."""
+    """Write `pipeline.json`, `ends.parquet`, `known.parquet`, `probe.parquet`, `forecaster/` and, if any, `reconciler/` into `folder`."""
     folder = Path(folder)
     self.forecaster.save(folder / "forecaster")
+    if self.reconciler is not None:
+        self.reconciler.save(folder / "reconciler")
     head = self.head
     self.ends.rename("ds").rename_axis("unique_id").reset_index().to_parquet(folder / "ends.parquet", index=False)
     head.frame.to_parquet(folder / "known.parquet", index=False)
     content = {
-        "format": FORMAT, "candidate": vars(self.candidate), "seed": self.seed,
+        "format": FORMAT, "reconciled": self.reconciler is not None, "candidate": vars(self.candidate), "seed": self.seed,
         "preprocess": self.preprocess.to_dict(), "preprocessor": self.preprocessor.to_dict(),
                 "calibration": None if self.calibration is None else self.calibration.to_dict(),
         "panel": {"freq": vars(head.freq), "roles": head.roles, "tz": head.tz, "integer": head.integer, "nonnegative": head.nonnegative}}
@@ -223,6 +232,10 @@ def load_pipeline(folder: Path, *, workers: int = 1) -> Pipeline:
                         features=forecaster.features, seed=content["seed"], workers=workers)
     pipeline.forecaster, pipeline.preprocessor = forecaster, Preprocessor.from_dict(content["preprocessor"])
     pipeline.calibration = content["calibration"] and Calibration.from_dict(content["calibration"])
+    if content.get("reconciled"):
+        from vur.stages.reconcile import load_reconciler  # it builds on this module
+
+        pipeline.reconciler = load_reconciler(folder / "reconciler")
     freq = about.pop("freq")
     freq = Frequency(**{**freq, "seasons": tuple(freq["seasons"])})
     pipeline.head = Panel(pd.read_parquet(folder / "known.parquet"), freq, **about)

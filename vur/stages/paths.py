@@ -126,10 +126,14 @@ def sample_steps(found: Hierarchy, joint: JointErrors, forecast: np.ndarray, ste
 
 
 def interval_ends(found: Hierarchy, joint: JointErrors, forecast: np.ndarray, steps: Sequence[int], levels: Sequence[float], *,
-                  nonnegative: bool = False, integer: bool = False, samples: int = SAMPLES, seed: int = 0) -> dict[str, np.ndarray]:
-    """`lo-L, hi-L` for each level, nested and around `forecast`, which adds up; see `sample_steps`."""
+                  used: Sequence[float] | None = None, nonnegative: bool = False, integer: bool = False, samples: int = SAMPLES,
+                  seed: int = 0) -> dict[str, np.ndarray]:
+    """`lo-L, hi-L` for each level, nested and around `forecast`, which adds up; see `sample_steps`.
+
+    `used` are the levels that are taken in place of `levels`, both from narrow to wide.
+    """
     levels = check_levels(levels)
-    shares = [0.5 + side * level / 200 for level in levels for side in (-1, 1)]
+    shares = [0.5 + side * level / 200 for level in sorted(used or levels) for side in (-1, 1)]
     paths = sample_steps(found, joint, forecast, steps, samples, seed)
     ends = np.stack([np.quantile(each, shares, axis=1, overwrite_input=True) for each in paths], axis=2)
     named, lowest, highest = {}, forecast, forecast

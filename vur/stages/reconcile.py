@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['NAIVE_ROWS', 'Reconciler', 'load_reconciler', 'coherent_matrix', 'apply_reconciler', 'reconcile_forecast',
-           'fit_reconciler', 'fit_with_folds', 'naive_errors', 'scores_by_level', 'not_by_chance', 'reconcile_training',
-           'reconcile_test']
+           'fit_reconciler', 'fit_with_folds', 'naive_errors', 'scores_by_level', 'not_by_chance', 'held_by_level',
+           'reconcile_training', 'reconcile_test']
 
 # %% ../../nbs/stages/7_reconcile.ipynb #0fbd7013
 import copy
@@ -29,6 +29,7 @@ from .leaderboard import residuals_of, with_skill
 from .candidates import REFERENCE
 from .paths import SAMPLES, JointErrors, interval_ends, joint_errors, sample_steps
 from .shares import LEARNT, coherent, shares_of
+from .totals import add_totals, future_with_sums
 from .training import Training, score_test
 
 # %% ../../nbs/stages/7_reconcile.ipynb #7004a9a0
@@ -50,13 +51,14 @@ class Reconciler:
     methods: pd.DataFrame = field(default_factory=pd.DataFrame)
     by_level: pd.DataFrame = field(default_factory=pd.DataFrame)
 
-    def apply(self, forecast: pd.DataFrame, levels: Sequence[float] = ()) -> pd.DataFrame:
+    def apply(self, forecast: pd.DataFrame, levels: Sequence[float] = (), used: Sequence[float] | None = None) -> pd.DataFrame:
         """`forecast` (`unique_id, ds, forecast`, all ids at the same stamps) made coherent, with `lo-L, hi-L` for each level.
 
         A `step` column counts from the origin; without one, stamps are counted. Other columns and the order of rows are kept.
-        Raises `VurError` hierarchy.incomplete naming series and stamp.
+        `used` are the levels to take in place of `levels` (see `Calibration.effective`). Raises `VurError` hierarchy.incomplete
+        naming series and stamp.
         """
-        return apply_reconciler(self, forecast, levels)
+        return apply_reconciler(self, forecast, levels, used)
 
     def paths(self, forecast: pd.DataFrame, samples: int = SAMPLES) -> np.ndarray:
         """Sampled futures of all ids: (ids of the hierarchy, steps, samples), around the coherent forecast; they add up."""
@@ -96,10 +98,10 @@ def coherent_matrix(reconciler: Reconciler, forecast: pd.DataFrame) -> tuple[np.
     return coherent(found, reconciler.shares, wide, reconciler.nonnegative, reconciler.integer), row, column, steps
 
 # %% ../../nbs/stages/7_reconcile.ipynb #aacdb405
-def apply_reconciler(reconciler: Reconciler, forecast: pd.DataFrame, levels: Sequence[float]) -> pd.DataFrame:
+def apply_reconciler(reconciler: Reconciler, forecast: pd.DataFrame, levels: Sequence[float], used: Sequence[float] | None = None) -> pd.DataFrame:
     """See `Reconciler.apply`."""
     made, row, column, steps = coherent_matrix(reconciler, forecast)
-    ends = interval_ends(reconciler.hierarchy, reconciler.errors, made, steps, levels, nonnegative=reconciler.nonnegative,
+    ends = interval_ends(reconciler.hierarchy, reconciler.errors, made, steps, levels, used=used, nonnegative=reconciler.nonnegative,
                          integer=reconciler.integer, seed=reconciler.seed) if levels else {}
     return forecast.assign(forecast=made[row, column], **{name: values[row, column] for name, values in ends.items()})
 
@@ -107,6 +109,21 @@ def apply_reconciler(reconciler: Reconciler, forecast: pd.DataFrame, levels: Seq
 def reconcile_forecast(reconciler: Reconciler | None, forecast: pd.DataFrame, levels: Sequence[float] = ()) -> pd.DataFrame:
     """`forecast` as it is without a reconciler, else coherent and with intervals."""
     return forecast if reconciler is None else reconciler.apply(forecast, levels)
+
+# %% ../../nbs/stages/7_reconcile.ipynb #4940e258
+def _panel(self: Reconciler, panel: Panel) -> Panel:
+    """`panel` with the sums, where it has only the series themselves; `VurError` when a series is new or gone."""
+    return panel if set(panel.ids) == set(self.hierarchy.ids) else add_totals(panel, self.hierarchy)
+
+
+def _future(self: Reconciler, X_future: pd.DataFrame | None, columns: Sequence[str]) -> pd.DataFrame | None:
+    """Coming values (`unique_id, ds` and `columns`) with rows for the sums; as they are where a column lacks."""
+    if X_future is None or X_future.empty or not columns or not set(columns) <= set(X_future.columns):
+        return X_future
+    return future_with_sums(X_future, self.hierarchy, columns)
+
+
+Reconciler.panel, Reconciler.future = _panel, _future
 
 # %% ../../nbs/stages/7_reconcile.ipynb #1a0275cd
 NAIVE_ROWS = 200
@@ -179,12 +196,33 @@ def not_by_chance(differences: np.ndarray, fewest: int = 5) -> bool:
     n = len(differences)
     return bool(n >= fewest and abs(differences.mean()) > t.ppf(0.975, n - 1) * differences.std(ddof=1) / np.sqrt(n))
 
+# %% ../../nbs/stages/7_reconcile.ipynb #a826052e
+def held_by_level(reconciler: Reconciler, rows: pd.DataFrame, levels: Sequence[float]) -> pd.DataFrame:
+    """Percent of the values inside the intervals, `held-L`, by level of the hierarchy (index); NaN with a single fold.
+
+    `rows` are coherent fold forecasts (`unique_id, fold, step, y, forecast, scale`); folds that lack a series are passed over.
+    """
+    found, inside = reconciler.hierarchy, []
+    limits = {"nonnegative": reconciler.nonnegative, "integer": reconciler.integer, "seed": reconciler.seed}
+    for number in rows["fold"].unique():
+        here, others = rows[rows["fold"] == number], rows[(rows["fold"] != number) & rows["unique_id"].isin(found.bottom)]
+        wide, y = (here.pivot(index="unique_id", columns="step", values=name).reindex(list(found.ids)) for name in ("forecast", "y"))
+        if others.empty or wide.isna().any(axis=None):
+            continue
+        joint = joint_errors(others, found.bottom, here.groupby("unique_id")["scale"].first())
+        ends = interval_ends(found, joint, wide.to_numpy(), wide.columns.to_numpy(), levels, **limits)
+        held = {f"held-{level:g}": np.where(y.isna(), np.nan, (y >= ends[f"lo-{level:g}"]) & (y <= ends[f"hi-{level:g}"])).ravel() for level in levels}
+        inside.append(pd.DataFrame(held, index=np.repeat([found.level_of[id] for id in found.ids], wide.shape[1])))
+    if not inside:
+        return pd.DataFrame(np.nan, index=list(found.tags), columns=[f"held-{level:g}" for level in levels])
+    return (100 * pd.concat(inside).groupby(level=0).mean()).reindex(list(found.tags))
+
 # %% ../../nbs/stages/7_reconcile.ipynb #bc2207ae
 def reconcile_training(training: Training, found: Hierarchy, panel: Panel, plan: SplitPlan, *, levels: Sequence[float] = (80, 95),
                        seed: int = 0) -> Training:
     """`training` with a pipeline that has a `reconciler`, and the winner's test forecasts and their scores made coherent.
 
-    Leaderboard and fold forecasts stay as they were: each series forecast for itself.
+    Leaderboard and fold forecasts stay as they were: each series, sums included, forecast for itself.
     """
     scales, winner = fold_scales(panel, plan), training.winner
     residuals, tested = residuals_of(training.evaluation, winner, scales), training.test_forecasts
@@ -200,7 +238,8 @@ def reconcile_training(training: Training, found: Hierarchy, panel: Panel, plan:
         test_scores = score_test(tested, Setting(panel, plan), levels)
     if len(residuals):
         reference = residuals_of(training.evaluation, REFERENCE, scales)
-        reconciler = replace(reconciler, by_level=scores_by_level(found, residuals, after, reference, scales))
+        table = scores_by_level(found, residuals, after, reference, scales)
+        reconciler = replace(reconciler, by_level=table.join(held_by_level(reconciler, after, levels), on="level"))
     pipeline = copy.copy(training.pipeline)
     pipeline.reconciler = reconciler
     return replace(training, pipeline=pipeline, test_forecasts=tested, test_scores=test_scores)

@@ -106,8 +106,9 @@ def suggest_date(columns: Sequence[ColumnInfo], rows: int) -> tuple[str | None, 
 
 
 def suggest_target(columns: Sequence[ColumnInfo], taken: Sequence[str]) -> tuple[str | None, dict | None]:
-    """The column to forecast, and why: numeric, named like a measure of interest, varied."""
-    numeric = [c for c in columns if c.type == "numeric" and c.name not in taken and c.unique > 1]
+    """The column to forecast, and why: numeric, named like a measure of interest, varied if any is."""
+    measures = [c for c in columns if c.type == "numeric" and c.name not in taken and c.unique > 0]
+    numeric = [c for c in measures if c.unique > 1] or measures
     if not numeric:
         return None, None
     best = max(numeric, key=lambda c: (name_score(c.name, TARGET_WORDS) - 3 * bool(WEAK_WORDS & set(words_of(c.name))), c.unique > 2, -columns.index(c)))

@@ -11,18 +11,22 @@ import pandas as pd
 
 from vur.panel import Panel
 
-PARTS = ("tuning", "hierarchy", "coverage", "anomalies", "why")
+PARTS = ("tuning", "hierarchy", "coverage", "anomalies", "why", "diagnostics")
 
 
 @dataclass(frozen=True)
 class Facts:
-    """What a section may look at: the panel, the finished training, its plan, the forecast with intervals and the language."""
+    """What a section may look at: the panel, the finished training, its plan, the forecast with intervals and the language.
+
+    `parameters` are those that the run gave to algorithms by id; algorithms that are not in it had their default ones.
+    """
 
     panel: Panel
     training: Any
     plan: Any
     forecast: pd.DataFrame
     language: str = "en"
+    parameters: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -1,12 +1,13 @@
 """The section on odd observations: values that the winner's forecasts, made without them, did not hold possible."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from vur.frequency import Frequency
-from vur.insight.anomalies import anomalies, anomaly_sentences, judged_bands
+from vur.insight.anomalies import COLUMNS, anomalies, anomaly_sentences, judged_bands
 from vur.runs.insight_plots import anomaly_spec
 from vur.runs.parts import Block, Facts, Part
 from vur.runs.parts.coverage import winner_residuals
@@ -59,9 +60,16 @@ def part(found: Found, language: str) -> Part:
     return Part(t("title"), sentences, [Block(title, t("text"), figure, anomaly_table(found, language), folded=len(found.table) > 5)])
 
 
+def write_anomalies(found: Found | None, path: Path) -> None:
+    """The odd values of the training data as a CSV file, the oddest first; without rows where nothing could be judged."""
+    rows = pd.DataFrame(columns=list(COLUMNS)) if found is None else found.table
+    rows.to_csv(path, index=False)
+
+
 def anomaly_table(found: Found, language: str) -> dict[str, Any]:
     """The oddest values with forecast, interval, score and p-value."""
-    rows, digits = found.table.head(SHOWN), digits_for(found.table["y"])
+    whole = bool((found.table[["y", "forecast", "lo", "hi"]] % 1 == 0).all(axis=None))
+    rows, digits = found.table.head(SHOWN), digits_for(found.table["y"], whole)
     names = ("stamp", "series", "value", "forecast", "range", "score", "p_value")
     columns = [(translate(f"insight.anomaly.column.{name}", language, level=f"{found.level:g}"), "text" if name in ("stamp", "series") else "number")
                for name in names]

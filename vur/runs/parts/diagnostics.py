@@ -23,7 +23,8 @@ MOST_ROWS = 600
 class Found:
     """Diagnostics of a SARIMAX model and components of a Prophet model (None without), and what could not be made.
 
-    `member` says that they belong to a member of an ensemble, `prepared` that their units are those of the target after preprocessing.
+    `member` says that they belong to a member of an ensemble, `rival` that SARIMAX was not chosen and was estimated for this section with
+    `default`, `given` or `tuned` parameters, `prepared` that units are those of the target after preprocessing.
     """
 
     sarimax: Any
@@ -31,27 +32,62 @@ class Found:
     series: str
     freq: Frequency
     member: bool = False
+    rival: str = ""
     prepared: bool = False
     missing: str = ""
     failures: tuple[Exception, ...] = ()
 
 
 def collect(facts: Facts) -> Found | None:
-    """What the winner's SARIMAX and Prophet models show on the largest series; None when it has neither."""
+    """What SARIMAX and Prophet show on the largest series, as winner or in an ensemble; SARIMAX that competed in vain too; else None."""
     pipeline = getattr(facts.training, "pipeline", None)
     forecaster = getattr(pipeline, "forecaster", None)
+    if forecaster is None or getattr(pipeline, "ends", None) is None:
+        return None
     models = {model.id: model for model in reversed(inside(forecaster)) if any(one.state["kind"] == model.id for one in model.fitted)}
-    if not models or getattr(pipeline, "ends", None) is None:
+    kind, parameters = ("", {}) if "sarimax" in models else competed(facts)
+    if not models and not kind:
         return None
     failures: list[Exception] = []
     panel = in_model_time(facts.panel, pipeline.ends)
     prepared = _attempted(lambda: pipeline.preprocessor.transform(panel), failures)
     if prepared is None:
         return Found(None, None, "", panel.freq, failures=tuple(failures))
-    sarimax = _attempted(lambda: _sarimax(models.get("sarimax"), prepared), failures)
+    model = _attempted(lambda: fitted_again(pipeline, prepared, parameters), failures) if kind else models.get("sarimax")
+    sarimax = _attempted(lambda: _sarimax(model, prepared), failures)
     parts, series, missing = _attempted(lambda: _prophet(models.get("prophet"), prepared, pipeline, facts), failures) or (None, "", "")
-    return Found(sarimax, None if parts is None else on_clock(parts, panel.tz, panel.freq), series, panel.freq, forecaster.id not in models,
-                 _differs(panel, prepared), missing, tuple(failures))
+    if sarimax is None and parts is None and not failures:
+        return None
+    return Found(sarimax, None if parts is None else on_clock(parts, panel.tz, panel.freq), series, panel.freq,
+                 bool(models) and forecaster.id not in models, kind, _differs(panel, prepared), missing, tuple(failures))
+
+
+def competed(facts: Facts) -> tuple[str, dict[str, Any]]:
+    """Where the parameters of the best SARIMAX on the leaderboard are from (`default, given, tuned`), and they; `("", {})` without one.
+
+    After Ctrl-C there is none: nobody who waits for the end wants another fit.
+    """
+    training = facts.training
+    board = getattr(training, "leaderboard", None)
+    if board is None or "rank" not in board or getattr(training, "interrupted", False):
+        return "", {}
+    given = facts.parameters.get("sarimax", {})
+    known = {"sarimax": ("given" if given else "default", given)}
+    for tuning in getattr(training, "tunings", ()):
+        if tuning.algorithm == "sarimax":
+            known[f"{tuning.candidate}-tuned"] = ("tuned", tuning.parameters)
+    return next((known[name] for name in board.loc[board["rank"].notna(), "algorithm"] if name in known), ("", {}))
+
+
+def fitted_again(pipeline: Any, prepared: Panel, parameters: dict[str, Any]) -> Any:
+    """SARIMAX on all data of the largest series with the features of the run; None where it falls back."""
+    from vur.forecasters.base import create
+    from vur.insight.explanation import largest_series
+
+    name = largest_series(prepared.frame, 1)
+    one = prepared.with_frame(prepared.frame[prepared.frame["unique_id"].isin(name)].reset_index(drop=True))
+    model = create("sarimax", features=pipeline.features, seed=pipeline.seed, **parameters).fit(one)
+    return model if model.fallbacks.empty else None
 
 
 def inside(forecaster: Any) -> list[Any]:
@@ -109,6 +145,8 @@ def part(found: Found, language: str) -> Part:
 
     sentences = [t("failed", message=error.text(language) if isinstance(error, VurError) else f"{type(error).__name__}: {error}") for error in found.failures]
     sentences += [t("member")] if found.member else []
+    if found.rival and found.sarimax is not None:
+        sentences.append(t(f"rival.{found.rival}", series=found.sarimax.series))
     sentences += [t("prepared")] if found.prepared else []
     blocks = sarimax_blocks(found.sarimax, language) if found.sarimax is not None else []
     return Part(t("title"), sentences, blocks + (prophet_blocks(found, language) if found.prophet is not None else []))
@@ -122,15 +160,19 @@ def sarimax_blocks(found: Any, language: str) -> list[Block]:
         return translate(f"diagnostics.{key}", language)
 
     rows = [[parameter_name(row.name, language), number(row.estimate, language), number(row.error, language), number(row.z, language, 2),
-             probability(row.p_value, language).removeprefix("p = ").removeprefix("p ") if np.isfinite(row.p_value) else "–"]
-            for row in found.parameters.itertuples()]
+             bare(probability(row.p_value, language)) if np.isfinite(row.p_value) else "–"] for row in found.parameters.itertuples()]
     columns = [(t("column.parameter"), "text"), *((t(f"column.{name}"), "number") for name in ("estimate", "error", "z", "p"))]
     said = [sentence for _, sentence in verdicts(found, language)]
     related = len(said) - 2
     head = " ".join([sarimax_sentences(found, language)[0], *effect_sentences(found, language)])
-    return [Block(found.name, head, None, table(columns, rows)),
+    return [Block(t("coefficients"), head, None, table(columns, rows)),
             Block(t("acf"), " ".join(said[:related]), acf_spec(found.acf, language)),
             Block(t("qq"), " ".join(said[related:]), qq_spec(found.residuals["residual"].to_numpy(), language), tests_table(found.tests, language), True)]
+
+
+def bare(probability: str) -> str:
+    """`0.03` or `< 0.001` from `p = 0.03` or `p < 0.001`, for a column that says p-value."""
+    return probability.removeprefix("p = ").removeprefix("p ")
 
 
 def tests_table(tests: pd.DataFrame, language: str) -> dict[str, Any]:
@@ -141,7 +183,7 @@ def tests_table(tests: pd.DataFrame, language: str) -> dict[str, Any]:
         return translate(f"diagnostics.{key}", language, **values)
 
     rows = [[t(f"test.{row.test}", lags=number(row.lags, language, 0)), number(row.statistic, language, 2), number(row.degrees, language, 0),
-             probability(row.p_value, language)] for row in tests.itertuples()]
+             bare(probability(row.p_value, language))] for row in tests.itertuples()]
     return table([(t("column.test"), "text"), (t("column.statistic"), "number"), (t("column.degrees"), "number"), (t("column.p"), "number")], rows)
 
 
@@ -175,14 +217,16 @@ def prophet_blocks(found: Found, language: str) -> list[Block]:
     names = [name for name in parts if name not in ("ds", "past", "forecast")]
     swings = parts[names].max() - parts[names].min()
     largest = [component_name(name, language) for name in swings.drop("trend").sort_values(ascending=False, kind="stable").index]
-    text = translate("diagnostics.components", language, series=found.series, names=listing(largest, language) or "–")
+    key = ("none", "one")[len(largest)] if len(largest) < 2 else "several"
+    text = translate(f"diagnostics.components.{key}", language, series=found.series, names=listing(largest, language))
     if found.missing:
         text += " " + translate("diagnostics.future", language, column=found.missing)
     shown = parts[~parts["past"]] if (~parts["past"]).any() else parts.tail(24)
     digits = digits_for(shown["forecast"])
     rows = [[stamp(row["ds"], found.freq, language), *(number(row[name], language, digits) for name in [*names, "forecast"])]
             for row in shown.head(60).to_dict("records")]
-    columns = [(translate("report.column.stamp", language), "text"), *((component_name(name, language), "number") for name in [*names, "forecast"])]
+    heads = [component_name(name, language) for name in [*names, "forecast"]]
+    columns = [(translate("report.column.stamp", language), "text"), *((head[:1].upper() + head[1:], "number") for head in heads)]
     title = translate("diagnostics.components.title", language)
     return [Block(title, text, components_spec(parts.tail(MOST_ROWS), names, language), table(columns, rows), True)]
 

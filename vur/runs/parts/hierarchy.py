@@ -85,6 +85,17 @@ def gap_sentence(found: Found, language: str) -> str:
     return translate("hierarchy.gap", language, gap=percent(found.gap, language, 4))
 
 
+def scored_sentences(extras: dict[str, Any], tested: bool, language: str) -> list[str]:
+    """Which series the scores of the page count, and of which forecasts; `tested`: there is an end that was kept apart."""
+    found = extras.get("hierarchy")
+    if found is None:
+        return []
+    levels = found.reconciler.hierarchy
+    counts = {"series": len(levels.ids), "own": len(levels.bottom), "sums": len(levels.sums)}
+    said = translate("hierarchy.scored", language, **{name: number(count, language, 0) for name, count in counts.items()})
+    return [said + (" " + translate("hierarchy.scored_test", language) if tested else "")]
+
+
 def method_sentences(found: Found, language: str) -> list[str]:
     """Which method was chosen and why, and what it gained or cost."""
     reconciler = found.reconciler
@@ -132,11 +143,13 @@ def note_sentences(found: Found, language: str) -> list[str]:
 def level_table(by_level: pd.DataFrame, language: str) -> dict[str, Any]:
     """Scores by level before and after."""
     names = ("level", "series", "mase_before", "mase_after", "change", "mae_after", "skill_after")
+    held = [name for name in by_level if name.startswith("held-") and by_level[name].notna().any()]
     columns = [(translate(f"hierarchy.column.{name}", language), "text" if name == "level" else "number") for name in names]
+    columns += [(translate("hierarchy.column.held", language, level=name.removeprefix("held-")), "number") for name in held]
     digits = digits_for(by_level["mae_after"])
     rows = [[level_label(row["level"], language), number(row["series"], language, 0), number(row["mase_before"], language, 3),
              number(row["mase_after"], language, 3), signed(row["change"], language), number(row["mae_after"], language, digits),
-             percent(row["skill_after"], language)] for row in by_level.to_dict("records")]
+             percent(row["skill_after"], language), *(percent(row[name] / 100, language) for name in held)] for row in by_level.to_dict("records")]
     return table(columns, rows)
 
 

@@ -95,7 +95,7 @@ def part(found: Found, language: str) -> Part:
 def contribution_table(found: Any, language: str) -> dict[str, Any]:
     """The parts as a table, from the usual level to the forecast."""
     rows = [[translate("insight.plot.usual", language), number(found.baseline, language, found.digits)]]
-    rows += [[label, signed(value, language, found.digits)] for label, value in zip(found.labels(language), found.table["contribution"], strict=True)]
+    rows += [[row.label, signed(row.contribution, language, found.digits)] for row in found.shown(language).itertuples()]
     rows.append([translate("insight.plot.forecast", language), number(found.forecast, language, found.digits)])
     return table([(translate("insight.column.part", language), "text"), (translate("insight.column.value", language), "number")], rows, [0, len(rows) - 1])
 
