@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from vur.errors import VurError
 from vur.forecasters.base import create, forecast_panel, load_forecaster
+from vur.forecasters.blend import MEDIAN, choose_blend, loss_function
 from vur.forecasters.ensemble import STATISTICAL, Ensemble, choose_members, choose_weights, combine
 from vur.forecasters.parallel import Stopped
 from vur.frequency import frequency
@@ -82,6 +83,21 @@ def test_weights_add_up_and_favour_the_better():
     assert weights["ets"] == pytest.approx(0.8) and sum(weights.values()) == pytest.approx(1)
     assert sum(choose_weights(scores(ets=0.0, theta=1.0), ["ets", "theta"]).values()) == pytest.approx(1)
     assert choose_weights(scores(ets=1.0), ["ets", "new"])["new"] == pytest.approx(0.5)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 10_000), st.integers(1, 12), st.integers(2, 5), st.sampled_from(["mase", "mae", "rmse", "smape", "wape"]))
+def test_a_blend_is_never_worse_out_of_fold_than_the_best_single_model(seed, series, members, metric):
+    rng = np.random.default_rng(seed)
+    rows = pd.DataFrame({"fold": 0, "unique_id": np.repeat([f"s{k}" for k in range(series)], 6), "y": rng.normal(20, 5, 6 * series),
+                         "mase": np.repeat(rng.uniform(0.5, 3, series), 6), "rmsse": 1.0})
+    wide = pd.DataFrame({f"m{k}": rows["y"] + rng.normal(rng.normal(), 0.2 + 3 * rng.random(), len(rows)) for k in range(members)})
+    weights = choose_blend(wide, rows, list(wide), metric)
+    columns = wide.assign(**{MEDIAN: wide.median(axis=1)})
+    loss = loss_function(rows, metric)
+    blend = loss(sum(weight * columns[name].to_numpy() for name, weight in weights.items()))
+    assert blend <= min(loss(wide[name].to_numpy()) for name in wide) * (1 + 1e-9)
+    assert sum(weights.values()) == pytest.approx(1) and min(weights.values()) > 0
 
 
 def test_fit_predict_save_load_update(panel, tmp_path):

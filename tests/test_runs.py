@@ -286,3 +286,20 @@ def test_known_future_values_are_asked_for_by_name(tmp_path: Path) -> None:
     future = pd.DataFrame({"day": pd.date_range("2023-07-13", periods=7), "promo": [1, 0, 1, 0, 1, 0, 1]})
     ahead = vur.forecast(result.model_tag, 7, future=future)["forecast"].to_numpy()
     assert ahead[::2].min() > ahead[1::2].max() + 5
+
+
+def test_a_constant_series_is_a_target_and_forecasts_itself(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"mes": pd.date_range("2020-01-01", periods=48, freq="MS"), "vendas": 7.0})
+    result = vur.run(frame, horizon=6, algorithms=["theta", "ridge"], notebook=False, out=tmp_path)
+    assert (result.forecast[["forecast", "lo-80", "hi-95"]] == 7.0).all(axis=None)
+    assert "constant" in set(result.audit["code"])
+
+
+def test_one_missing_future_cell_is_named(tmp_path: Path) -> None:
+    days = pd.date_range("2024-01-01", periods=114)
+    frame = pd.DataFrame({"dia": days, "price": np.linspace(9, 11, 114), "y": np.where(np.arange(114) < 100, np.arange(114) % 7 + 1.0, np.nan)})
+    frame.loc[107, "price"] = np.nan
+    with pytest.raises(VurError) as caught:
+        vur.run(frame, horizon=14, algorithms="ridge", roles={"price": "known_future"}, notebook=False, out=tmp_path)
+    assert "price" in caught.value.cause("en") and "2024-04-17" in caught.value.cause("en") and "horizon: 1" in caught.value.cause("en")
+    assert "7 steps" in caught.value.remedy("en")
