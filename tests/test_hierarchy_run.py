@@ -162,7 +162,7 @@ def test_a_model_moved_to_new_data_still_adds_up(done: vur.RunResult) -> None:
     adapt(fresh, wild, steps=1)
     later = fresh.predict(HORIZON, longer.future, levels=(80,))
     width = (later["hi-80"] - later["lo-80"]).mean() / (made["hi-80"] - made["lo-80"]).mean()
-    assert width > 1.1, "intervals grow after large errors"
+    assert width > 1.3, "intervals grow after large errors"
 
 
 def test_the_panel_of_a_result_holds_the_sums(done: vur.RunResult) -> None:

@@ -183,7 +183,7 @@ def check_output(layers: Sequence[dict[str, Any]], window: int) -> None:
     if activation in ONE_SIDED:
         raise VurError("networks.output_bounded", number=number, type=last["type"], activation=activation)
 
-
+# %% ../../nbs/forecasters/4_layers.ipynb #92ba9dc1
 def shortest_window(layers: Sequence[dict[str, Any]], least: int = 1) -> int:
     """The smallest window, from `least`, that all kernels of the stack fit into."""
     for window in range(least, LONGEST_WINDOW):
@@ -197,7 +197,7 @@ def shortest_window(layers: Sequence[dict[str, Any]], least: int = 1) -> int:
     infer_shapes(layers, LONGEST_WINDOW)
     return LONGEST_WINDOW
 
-
+# %% ../../nbs/forecasters/4_layers.ipynb #d4f4f286
 LONGEST_WINDOW = 5000
 
 # %% ../../nbs/forecasters/4_layers.ipynb #e600d759

@@ -65,25 +65,29 @@ class Networked(Forecaster):
             self._train(self._shown(learnt), self._shown(later), regime)
         self._update(panel)
 
-    def _train(self, learnt: Windows, later: Windows, regime: Regime) -> None:
-        def tell(epoch: int, values: dict[str, float]) -> None:
-            if self.progress is not None:
-                key = "networks.progress.epoch" if "val_loss" in values else "networks.progress.epoch_only"
-                self.progress(epoch, regime.epochs, key, {"epoch": epoch, "epochs": regime.epochs, "val_loss": None, **values})
-
-        load_keras()
-        shapes = learnt.past.shape[2], learnt.future.shape[2]
-        result = train_network(lambda: self._build(*shapes), learnt, later, regime, self.seed, tell, self.stop)
-        self.history, self.best, self.oracle, self.network = result.history, result.best, Oracle(result.network), result.network
-        # the last step of the optimizer may leave the range of numbers after its loss was measured
-        usable = result.best and np.isfinite(self.oracle.answer(learnt)).all()
-        self.trained = "" if usable else "not_finite"
-
     def _shown(self, windows: Windows) -> Windows:
         return windows
 
-
+# %% ../../nbs/forecasters/4_networks.ipynb #a4c448d4
 MAX_WINDOWS = 10_000
+
+# %% ../../nbs/forecasters/4_networks.ipynb #92c43823
+def _train(self: Networked, learnt: Windows, later: Windows, regime: Regime) -> None:
+    def tell(epoch: int, values: dict[str, float]) -> None:
+        if self.progress is not None:
+            key = "networks.progress.epoch" if "val_loss" in values else "networks.progress.epoch_only"
+            self.progress(epoch, regime.epochs, key, {"epoch": epoch, "epochs": regime.epochs, "val_loss": None, **values})
+
+    load_keras()
+    shapes = learnt.past.shape[2], learnt.future.shape[2]
+    result = train_network(lambda: self._build(*shapes), learnt, later, regime, self.seed, tell, self.stop)
+    self.history, self.best, self.oracle, self.network = result.history, result.best, Oracle(result.network), result.network
+    # the last step of the optimizer may leave the range of numbers after its loss was measured
+    usable = result.best and np.isfinite(self.oracle.answer(learnt)).all()
+    self.trained = "" if usable else "not_finite"
+
+
+Networked._train = _train
 
 # %% ../../nbs/forecasters/4_networks.ipynb #60f1775f
 def tracks_of(panel: Panel, reader: Reader) -> Tracks:

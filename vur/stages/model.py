@@ -151,7 +151,7 @@ def _predict(self: Pipeline, horizon: int, X_future: pd.DataFrame | None = None,
     future = future_rows(self.head.frame, self.ends, self.head, horizon, given)
     frame = _finish(self, self.forecaster.predict(horizon, future), self.head)
     if self.reconciler is not None:
-        return self.reconciler.apply(frame, levels, [self.calibration.effective(level) for level in levels])
+        return self.reconciler.apply(frame, levels, self.calibration)
     return self.calibration.apply(frame, levels) if levels else frame
 
 

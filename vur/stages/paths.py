@@ -126,19 +126,19 @@ def sample_steps(found: Hierarchy, joint: JointErrors, forecast: np.ndarray, ste
 
 
 def interval_ends(found: Hierarchy, joint: JointErrors, forecast: np.ndarray, steps: Sequence[int], levels: Sequence[float], *,
-                  used: Sequence[float] | None = None, nonnegative: bool = False, integer: bool = False, samples: int = SAMPLES,
+                  stretch: dict[float, float] | None = None, nonnegative: bool = False, integer: bool = False, samples: int = SAMPLES,
                   seed: int = 0) -> dict[str, np.ndarray]:
     """`lo-L, hi-L` for each level, nested and around `forecast`, which adds up; see `sample_steps`.
 
-    `used` are the levels that are taken in place of `levels`, both from narrow to wide.
+    `stretch` is how many times further from the forecast the ends of a level lie than the errors of the folds say.
     """
-    levels = check_levels(levels)
-    shares = [0.5 + side * level / 200 for level in sorted(used or levels) for side in (-1, 1)]
+    levels, stretch = check_levels(levels), stretch or {}
+    shares = [0.5 + side * level / 200 for level in levels for side in (-1, 1)]
     paths = sample_steps(found, joint, forecast, steps, samples, seed)
     ends = np.stack([np.quantile(each, shares, axis=1, overwrite_input=True) for each in paths], axis=2)
     named, lowest, highest = {}, forecast, forecast
     for k, level in enumerate(levels):
-        lo, hi = ends[2 * k], ends[2 * k + 1]
+        lo, hi = (forecast + (end - forecast) * stretch[level] if stretch.get(level, 1.0) != 1.0 else end for end in ends[2 * k:2 * k + 2])
         lo, hi = (np.floor(lo), np.ceil(hi)) if integer else (lo, hi)
         lo, hi = (np.maximum(lo, 0.0), np.maximum(hi, 0.0)) if nonnegative else (lo, hi)
         lowest, highest = np.minimum(lowest, lo), np.maximum(highest, hi)
