@@ -15,6 +15,8 @@ from vur.panel import Frequency, Panel
 from vur.stages.model import Candidate, Pipeline, load_pipeline
 from vur.text import LANGUAGES
 
+pytestmark = pytest.mark.slow
+
 LEVELS = (50, 80, 90, 95, 99)
 
 

@@ -24,6 +24,8 @@ from vur.runs.anomalies import check_new, check_sentences
 from vur.runs.parts.anomalies import Found, part, write_anomalies
 from vur.text import LANGUAGES
 
+pytestmark = pytest.mark.slow
+
 DAYS = pd.date_range("2023-01-02", periods=240)
 AHEAD = pd.date_range(DAYS[-1] + pd.Timedelta("1D"), periods=14)
 

@@ -15,6 +15,8 @@ from vur.stages.folds import SplitSpec
 from vur.stages.model import Candidate, Pipeline
 from vur.stages.split import plan_split
 
+pytestmark = pytest.mark.slow
+
 QUICK = {"ridge": {}, "linear_regression": {}, "lightgbm": {"rounds": 30}, "xgboost": {"rounds": 30}, "random_forest": {"trees": 10}}
 DAYS, AHEAD = 210, 21
 

@@ -13,6 +13,8 @@ from vur.runs.parts.coverage import Found, part
 from vur.runs.plots import LIGHT
 from vur.text import LANGUAGES
 
+pytestmark = pytest.mark.slow
+
 
 def bands(series: int = 60, folds: int = 6, horizon: int = 8, width: float = 1.2816, late: float = 1.0, seed: int = 0) -> pd.DataFrame:
     """Normal errors under 80% intervals of half `width` and 95% intervals; from the fifth step on errors are `late` times as large."""

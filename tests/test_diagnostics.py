@@ -35,6 +35,8 @@ from vur.stages.features import FeatureSpec
 from vur.stages.model import Pipeline
 from vur.text import LANGUAGES
 
+pytestmark = pytest.mark.slow
+
 AIRLINE = {"order": [0, 1, 1], "seasonal_order": [0, 1, 1], "trend": "n"}
 
 

@@ -20,6 +20,8 @@ from vur.stages.reconcile import load_reconciler
 from vur.store.models import model_folder
 from vur.text import LANGUAGES
 
+pytestmark = pytest.mark.slow
+
 STORES = [("Norte", "1"), ("Norte", "2"), ("Sul", "1"), ("Sul", "3"), ("Sul", "4")]
 OWN = sorted("/".join(pair) for pair in STORES)
 HORIZON = 7

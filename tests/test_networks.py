@@ -25,6 +25,8 @@ from vur.frequency import frequency
 from vur.panel import Panel
 from vur.text import LANGUAGES, translate
 
+pytestmark = pytest.mark.slow
+
 # Section 4.3 of the HTTP interface, as a client sends it; only the number of epochs is smaller in the tests.
 DOCUMENT = """
 {"dataset_id": "uuid",

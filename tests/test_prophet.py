@@ -19,6 +19,8 @@ from vur.panel import Panel
 from vur.stages.features import FeatureSpec
 from vur.text import LANGUAGES, table
 
+pytestmark = pytest.mark.slow
+
 
 def make(series: dict[str, np.ndarray], alias: str = "MS", start: str = "2015-01-01", tz: str | None = None, **covariates: np.ndarray) -> Panel:
     """A panel of the given series; covariates are known in advance and the same for all series."""

@@ -19,6 +19,8 @@ from vur.panel import Panel
 from vur.stages.features import FeatureSpec
 from vur.text import LANGUAGES, table
 
+pytestmark = pytest.mark.slow
+
 AIRLINE = {"order": [0, 1, 1], "seasonal_order": [0, 1, 1]}
 
 

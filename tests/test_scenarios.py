@@ -25,6 +25,8 @@ from vur.runs.scenarios import (
 )
 from vur.store.home import home
 
+pytestmark = pytest.mark.slow
+
 SLOPE, HORIZON = -5.0, 7  # sales of a shop of size 100 for one unit of price
 
 

@@ -25,6 +25,8 @@ from vur.stages.study import Trial
 from vur.stages.tuned import tune_candidates
 from vur.stages.tuning import Tuning, tune
 
+pytestmark = pytest.mark.slow
+
 
 def make_panel(series=2, rows=72, seed=0) -> Panel:
     rng, t = np.random.default_rng(seed), np.arange(rows)

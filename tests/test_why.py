@@ -18,6 +18,8 @@ from vur.stages.model import Candidate, Pipeline
 from vur.stages.preprocess import PreprocessSpec
 from vur.text import LANGUAGES
 
+pytestmark = pytest.mark.slow
+
 DAILY = Frequency("D", 7, (7,))
 AHEAD = pd.date_range("2023-07-01", periods=8)
 STATED = {"ets": {"model": "AAA"}, "theta": {}, "holt_winters": {}, "mstl": {}, "ces": {}, "croston": {}, "tsb": {}, "drift": {}, "mean": {},
