@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['ensemble_candidate', 'out_of_fold', 'blended', 'with_ensemble', 'ensemble_note', 'with_skill', 'residuals_of',
-           'interval_table', 'row_note', 'leaderboard', 'with_weights', 'note_alone', 'scores_by']
+           'interval_table', 'row_note', 'leaderboard', 'with_weights', 'beats_by_more_than_chance', 'keep_ensemble',
+           'note_alone', 'scores_by']
 
 # %% ../../nbs/stages/7_leaderboard.ipynb #a7708366
 from collections.abc import Callable, Sequence
@@ -13,7 +14,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from ..forecasters.blend import choose_blend
+from ..forecasters.blend import choose_blend, clearly_better
 from ..forecasters.ensemble import MEDIAN, choose_members, combine, member_shares
 from ..insight.conformal import held_out_intervals, interval_scores
 from ..insight.metrics import METRICS, ranking_metric, score
@@ -163,6 +164,34 @@ def with_weights(board: pd.DataFrame, together: Candidate | None) -> pd.DataFram
     board = board.copy()
     board.insert(board.columns.get_loc("seconds"), "weight", board["algorithm"].map(shares).astype(float))
     return board
+
+# %% ../../nbs/stages/7_leaderboard.ipynb #2ec42f92
+def beats_by_more_than_chance(evaluation: Evaluation, scales: pd.DataFrame, single: str, together: str = ENSEMBLE) -> bool:
+    """Whether `single` has smaller errors than `together` over series and folds: see `clearly_better`. Errors are MASE, or MAE without scale."""
+    table = score(evaluation.forecasts[evaluation.forecasts["algorithm"].isin([single, together])], scales, by=["algorithm", "unique_id", "fold"])
+    metric = "mase" if table["mase"].notna().any() else "mae"
+    errors = table.pivot_table(index=["unique_id", "fold"], columns="algorithm", values=metric).dropna()
+    return clearly_better(errors[single].to_numpy(), errors[together].to_numpy())
+
+
+def keep_ensemble(board: pd.DataFrame, evaluation: Evaluation, scales: pd.DataFrame) -> pd.DataFrame:
+    """`board` with the ensemble first, and a note why, unless the leader beats it by more than chance.
+
+    An ensemble that does not beat the seasonal naive forecast stays where it is.
+    """
+    place = board.index[(board["algorithm"] == ENSEMBLE) & (board["rank"] > 1)]
+    leader = board.loc[board["rank"] == 1, "algorithm"]
+    naive = board.loc[board["algorithm"] == REFERENCE, "rank"]
+    if place.empty or leader.empty or (len(naive) and not board.at[place[0], "rank"] < naive.iloc[0]):
+        return board
+    if beats_by_more_than_chance(evaluation, scales, leader.iloc[0]):
+        return board
+    ahead = board["rank"] < board.at[place[0], "rank"]
+    rank = board["rank"].where(~ahead, board["rank"] + 1)
+    rank[place[0]] = 1
+    note = board["note"].copy()
+    note[place[0]] = note[place[0]] & Note("training.note.kept", leader=leader.iloc[0])
+    return board.assign(rank=rank, note=note).sort_values("rank", kind="stable", na_position="last", ignore_index=True)
 
 # %% ../../nbs/stages/7_leaderboard.ipynb #a7bd6dc7
 def note_alone(board: pd.DataFrame) -> pd.DataFrame:

@@ -22,7 +22,7 @@ from ..panel import Panel
 from .budget import Note, Watch, freeze_notes, in_language, thaw_notes
 from .evaluation import Evaluation, Setting, Teller, evaluate_all, match_actuals
 from .folds import SplitPlan, fold_scales, future_covariates, training_panel
-from .leaderboard import ensemble_candidate, leaderboard, note_alone, residuals_of, scores_by, with_ensemble, with_skill, with_weights
+from .leaderboard import ensemble_candidate, keep_ensemble, leaderboard, note_alone, residuals_of, scores_by, with_ensemble, with_skill, with_weights
 from .candidates import REFERENCE, Candidate, ModelSpec
 from .model import Pipeline, load_pipeline
 from .preprocessor import PreprocessSpec
@@ -207,7 +207,7 @@ def train(panel: Panel, plan: SplitPlan, candidates: Sequence[Candidate], *, pre
     if together is not None:
         evaluation, competing = with_ensemble(evaluation, together, panel), [*competing, together]
     board = leaderboard(evaluation, plan, panel, levels, metric=model.metric, scales=scales)
-    board = note_alone(board) if model.ensemble and together is None else with_weights(board, together)
+    board = note_alone(board) if model.ensemble and together is None else with_weights(keep_ensemble(board, evaluation, scales), together)
     finale = Finale(setting, evaluation, scales, levels, lambda share, key, **data: tell(FOLDS_SHARE + (1 - FOLDS_SHARE) * share, key, **data),
                     tuned.notes)
     return replace(conclude(finale, board, competing, model.metric), tunings=tuned.tunings)
