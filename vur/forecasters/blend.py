@@ -43,7 +43,7 @@ def loss_function(rows: pd.DataFrame, metric: str) -> Callable[[np.ndarray], flo
     return loss
 
 # %% ../../nbs/forecasters/3_blend.ipynb #27b5578c
-PRIOR, ROUNDS, EVIDENCE = 5, 3, 20
+PRIOR, ROUNDS, EVIDENCE = 5, 3, 100
 FEWEST_PAIRS, CLEARLY_BETTER = 5, 0.3
 
 
