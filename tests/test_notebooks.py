@@ -20,10 +20,13 @@ def notebooks() -> list[Path]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("path", notebooks(), ids=str)
-def test_notebook_runs(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_notebook_runs(path: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     from nbdev.test import test_nb
 
     monkeypatch.chdir(ROOT)
+    for name, value in dict(os.environ).items():
+        monkeypatch.setenv(name, value)  # so that what a notebook sets ends with its test
+    monkeypatch.setenv("VUR_REPORTS", str(tmp_path))
     passed, _seconds = test_nb(ROOT / path, basepath=ROOT)
     assert passed, f"a cell of {path} fails: open it and run it"
 

@@ -150,8 +150,9 @@ def test_a_name_never_becomes_a_path(tag):
 
 
 def test_a_scenario_is_json_and_parquet(tag):
+    before = set((home() / "scenarios").glob("*/*"))
     scenario(tag, "x", {"preço": np.float64(9.5), "promoção": np.array([1, 0, 1, 0, 1, 0, 1])})
-    (folder,) = (home() / "scenarios").glob("*/*")
+    (folder,) = set((home() / "scenarios").glob("*/*")) - before
     assert {p.name for p in folder.iterdir()} == {"scenario.json", "future.parquet", "base.parquet", "forecast.parquet", "baseline.parquet"}
     assert json.loads((folder / "scenario.json").read_text(encoding="utf-8"))["edits"] == {"preço": 9.5, "promoção": [1, 0, 1, 0, 1, 0, 1]}
 
