@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from conftest import ROOT
 
+from vur.settings import settings
+
 GENERATED = ("panel.py", "frequency.py", "stages", "forecasters", "insight")
 
 
@@ -28,6 +30,7 @@ def test_notebook_runs(path: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
         monkeypatch.setenv(name, value)  # so that what a notebook sets ends with its test
     monkeypatch.setenv("VUR_REPORTS", str(tmp_path))
     passed, _seconds = test_nb(ROOT / path, basepath=ROOT)
+    settings.cache_clear()
     assert passed, f"a cell of {path} fails: open it and run it"
 
 
