@@ -64,7 +64,8 @@ def forecast(method: str, group: Group, folder: str) -> pd.DataFrame:
     if method in VUR:
         return forecast_vur(VUR[method], group, folder)
     if method in PEERS:
-        return forecast_peer(method, group).rename(columns={method: "forecast"})
+        found = forecast_peer(method, group)
+        return found.rename(columns={found.columns[-1]: "forecast"})  # AutoCES calls its column CES
     return forecast_prophet(group) if method == "Prophet" else forecast_autogluon(group, folder)
 
 
