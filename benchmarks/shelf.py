@@ -54,7 +54,7 @@ def forecast_autogluon(group: Group, folder: str) -> pd.DataFrame:
 
     rows = dated(group).rename(columns={"unique_id": "item_id", "ds": "timestamp", "y": "target"})
     frame = TimeSeriesDataFrame.from_data_frame(rows)
-    predictor = TimeSeriesPredictor(group.horizon, freq=STAMPS[group.name] or "D", eval_metric="MASE", path=f"{folder}/ag-{group.name}", verbosity=0)
+    predictor = TimeSeriesPredictor(prediction_length=group.horizon, freq=STAMPS[group.name] or "D", eval_metric="MASE", path=f"{folder}/ag-{group.name}", verbosity=0)
     found = predictor.fit(frame, presets="fast_training", random_seed=0).predict(frame).reset_index()
     return found.rename(columns={"item_id": "unique_id", "timestamp": "ds", "mean": "forecast"})
 
