@@ -65,6 +65,8 @@ def test_notebooks_are_clean_and_short() -> None:
         assert len(cells) <= 60, f"{path} has {len(cells)} cells: split it"
         for number, cell in enumerate(cells):
             lines = "".join(cell["source"]).splitlines()
+            warned = [one for one in cell.get("outputs", []) if one.get("name") == "stderr" or one["output_type"] == "error"]
+            assert not warned, f"{path} cell {number} shows a warning or an error, with paths of the machine that ran it"
             assert cell["cell_type"] != "code" or len(lines) <= 40, f"{path} cell {number} has {len(lines)} lines"
     for name, text in files_of(ROOT / "vur").items():
         assert len(text.splitlines()) <= 330, f"vur/{name} is {len(text.splitlines())} lines long: split its notebook"
