@@ -52,7 +52,7 @@ readme: setup     ## README.md from nbs/index.ipynb
 	$(BIN)/python nbs/make_readme.py
 
 lock: setup       ## resolve requirements.lock anew (needs uv)
-	uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	uv pip compile pyproject.toml --extra dev --extra observe --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	  --no-annotate --no-header --quiet -o requirements.lock
 
 clean:            ## remove the environment and caches, keep data home and reports

@@ -28,6 +28,18 @@ class Settings:
     port: int = 8000
     lab_port: int = 8888
     voila_port: int = 8866
+    registration: str = "open"
+    cors_origins: tuple[str, ...] = ("http://localhost:5173", "http://localhost:3000")
+    access_minutes: int = 30
+    refresh_days: int = 14
+    max_upload_bytes: int = 10 * 2**30
+    quota_bytes: int = 50 * 2**30
+    max_body_bytes: int = 16 * 2**20
+    rate_limit: int = 60_000
+    job_concurrency: int = 1
+    job_memory_mb: int = 0
+    dask: str = ""
+    log_format: str = "text"
 
     @property
     def worker_count(self) -> int:
@@ -60,15 +72,44 @@ def _port(text: str) -> int:
     return int(text)
 
 
+def _open_or_closed(text: str) -> str:
+    return {"open": "open", "closed": "closed"}[text.strip().lower()]
+
+
+def _log_format(text: str) -> str:
+    return {"text": "text", "json": "json"}[text.strip().lower()]
+
+
+def _count(text: str) -> int:
+    if int(text or 0) < 0:
+        raise ValueError(text)
+    return int(text or 0)
+
+
+def _at_least_one(text: str) -> int:
+    if int(text) < 1:
+        raise ValueError(text)
+    return int(text)
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
 PARSERS = {
     "home": lambda text: Path(text).expanduser(), "reports": lambda text: Path(text).expanduser(), "levels": _levels,
     "language": _language, "time_budget": _positive, "workers": lambda text: abs(int(text or 0)),
-    "max_unpacked_bytes": int, "port": _port, "lab_port": _port, "voila_port": _port,
+    "max_unpacked_bytes": int, "port": _port, "lab_port": _port, "voila_port": _port, "registration": _open_or_closed,
+    "cors_origins": _names, "access_minutes": _at_least_one, "refresh_days": _at_least_one, "max_upload_bytes": _at_least_one,
+    "quota_bytes": _count, "max_body_bytes": _at_least_one, "rate_limit": _count, "job_concurrency": _at_least_one,
+    "job_memory_mb": _count, "log_format": _log_format,
 }
 EXPECTED = {
     "levels": "percentages between 0 and 100, such as 80, 95", "language": " | ".join(LANGUAGES),
     "time_budget": "seconds, or nothing", "workers": "a whole number", "max_unpacked_bytes": "a whole number of bytes",
-    "port": "0 to 65535", "lab_port": "0 to 65535", "voila_port": "0 to 65535",
+    "port": "0 to 65535", "lab_port": "0 to 65535", "voila_port": "0 to 65535", "registration": "open | closed",
+    "log_format": "text | json", **dict.fromkeys(("quota_bytes", "rate_limit", "job_memory_mb"), "a whole number, 0 for no limit"),
+    **dict.fromkeys(("access_minutes", "refresh_days", "max_upload_bytes", "max_body_bytes", "job_concurrency"), "a whole number from 1"),
 }
 
 

@@ -1,0 +1,36 @@
+"""The REST API as one FastAPI application: routers under /api/v1, the WebSocket, health and metrics."""
+
+from fastapi import APIRouter, FastAPI
+
+from vur import __version__
+from vur.serving.errors import add_handlers
+from vur.serving.guard import API
+from vur.serving.routes import (
+    auth,
+    dashboard,
+    datasets,
+    health,
+    live,
+    models,
+    monitoring,
+    pipelines,
+    predictions,
+    training,
+    users,
+)
+
+ROUTERS = (auth.router, users.router, dashboard.router, datasets.router, pipelines.router, models.router, training.router,
+           predictions.router, monitoring.router)
+
+
+def create_app() -> FastAPI:
+    """A new application; authentication is around it (`vur.serving.guard`), not in it."""
+    app = FastAPI(title="VUR", version=__version__, openapi_url=f"{API}/openapi.json", docs_url=f"{API}/docs", redoc_url=None)
+    add_handlers(app)
+    api = APIRouter(prefix=API)
+    for router in ROUTERS:
+        api.include_router(router)
+    app.include_router(api)
+    app.include_router(health.router)
+    app.include_router(live.router)
+    return app

@@ -1,0 +1,91 @@
+"""One form for every error: `detail` in the reader's language, `code` for programs, `field` where one is to blame."""
+
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from sqlalchemy.orm.exc import StaleDataError
+from starlette.exceptions import HTTPException
+
+from vur.errors import VurError
+from vur.text import DEFAULT_LANGUAGE, LANGUAGES
+
+STATUS = {
+    "api.unauthenticated": 401, "api.credentials": 401, "api.forbidden": 403, "api.not_yours": 403, "api.closed": 403,
+    "api.not_found": 404, "api.no_route": 404, "api.method": 405, "api.conflict": 409, "api.taken": 409, "api.state": 409, "api.running": 409,
+    "api.version": 412, "api.too_large": 413, "api.quota": 413, "api.media_type": 415, "api.throttled": 429, "api.busy": 503,
+    "api.disk": 507, "store.no_model": 404, "store.tampered": 409,
+}
+# Families of codes with one answer: a file that cannot be read is the sender's mistake (400), as the documents have it.
+FAMILIES = {"upload": 400, "dialect": 400, "source": 400}
+CODES = {401: "api.unauthenticated", 404: "api.no_route", 405: "api.method", 413: "api.too_large", 415: "api.media_type"}
+
+
+def status_of(code: str) -> int:
+    """HTTP status of a `VurError` code; 422 for data and choices that cannot be worked with."""
+    return STATUS.get(code) or FAMILIES.get(code.split(".")[0], 422)
+
+
+def language_of(headers: Any, preferred: str | None = None) -> str:
+    """Language of an answer: that of `Accept-Language` where it is one of ours, else the user's own."""
+    for part in (headers.get("accept-language") or "").split(","):
+        wanted = part.split(";")[0].strip().lower()
+        for language in LANGUAGES:
+            if wanted and (wanted == language.lower() or wanted.split("-")[0] == language.lower().split("-")[0]):
+                return language
+    return preferred or DEFAULT_LANGUAGE
+
+
+def error_body(error: VurError, language: str) -> dict[str, Any]:
+    """`detail, code, field` and, where there are, the `values` that the sentence is made of."""
+    plain = {key: value if isinstance(value, (str, int, float, bool, type(None))) else str(value) for key, value in error.data.items()}
+    field = plain.get("field") or plain.get("column") or plain.get("key")
+    return {"detail": error.text(language), "code": error.code, "field": field, "values": plain}
+
+
+def error_response(error: VurError, language: str) -> JSONResponse:
+    """The answer to a request that ended in `error`."""
+    headers = {}
+    if (status := status_of(error.code)) == 401:
+        headers["WWW-Authenticate"] = "Bearer"
+    if error.code == "api.throttled":
+        headers["Retry-After"] = str(error.data.get("seconds", 60))
+    return JSONResponse(error_body(error, language), status, headers)
+
+
+def _reader(request: Request) -> str:
+    principal = request.scope.get("vur.principal")
+    return language_of(request.headers, principal.language if principal else None)
+
+
+async def _vur_error(request: Request, error: VurError) -> JSONResponse:
+    return error_response(error, _reader(request))
+
+
+async def _invalid(request: Request, error: RequestValidationError) -> JSONResponse:
+    problems = [{"field": ".".join(str(part) for part in one["loc"] if part != "body") or "body", "detail": one["msg"]} for one in error.errors()]
+    first = problems[0]
+    body = error_body(VurError("api.invalid", field=first["field"], reason=first["detail"]), _reader(request))
+    return JSONResponse(body | {"problems": problems}, 422)
+
+
+async def _http(request: Request, error: HTTPException) -> JSONResponse:
+    code = CODES.get(error.status_code)
+    if code is None:
+        return JSONResponse({"detail": str(error.detail), "code": "api.http", "field": None}, error.status_code, error.headers)
+    answer = error_response(VurError(code, path=request.url.path, method=request.method, limit="", seconds=""), _reader(request))
+    answer.headers.update(error.headers or {})
+    return answer
+
+
+async def _stale(request: Request, error: StaleDataError) -> JSONResponse:
+    return error_response(VurError("api.conflict"), _reader(request))
+
+
+def add_handlers(app: FastAPI) -> None:
+    """Answer every error of `app` in the one form."""
+    app.add_exception_handler(VurError, _vur_error)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(StaleDataError, _stale)

@@ -1,0 +1,5 @@
+"""Health and metrics."""
+
+from fastapi import APIRouter
+
+router = APIRouter(tags=["health"])

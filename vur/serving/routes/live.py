@@ -1,0 +1,5 @@
+"""Live messages over a WebSocket."""
+
+from fastapi import APIRouter
+
+router = APIRouter(tags=["live"])

@@ -1,0 +1,5 @@
+"""Administration of users."""
+
+from fastapi import APIRouter
+
+router = APIRouter(prefix="/users", tags=["users"])

@@ -1,0 +1,456 @@
+"""The tables of the catalog: who there is, what they uploaded and trained, what was forecast, and what runs in the background.
+
+Ids are random UUIDs as text, stamps are UTC. Objects that users edit have a `version`, which an update must match. Nothing here
+holds data rows or model files: those lie in the data home under the ids and tags that the catalog names.
+"""
+
+import uuid
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    DateTime,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import DeclarativeBase, Mapped, declared_attr, mapped_column
+
+ROLES = ("viewer", "analyst", "admin")
+SHARED = ("dataset", "pipeline", "model", "connection", "monitor")
+NAMES = {"ix": "ix_%(column_0_label)s", "uq": "uq_%(table_name)s_%(column_0_N_name)s", "fk": "fk_%(table_name)s_%(column_0_name)s",
+         "pk": "pk_%(table_name)s", "ck": "ck_%(table_name)s_%(constraint_name)s"}
+Json = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
+Serial = BigInteger().with_variant(Integer, "sqlite")  # SQLite numbers rows itself only in an INTEGER key
+
+
+def now() -> datetime:
+    """The present moment, UTC."""
+    return datetime.now(UTC)
+
+
+def new_id() -> str:
+    """A random UUID as text."""
+    return str(uuid.uuid4())
+
+
+class Utc(TypeDecorator[datetime]):
+    """A moment: stored in UTC, read back with its zone also where the database has none."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Any) -> datetime | None:
+        """UTC for the database; a stamp without zone is a mistake of the caller."""
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError(f"{value!r} has no time zone")
+        value = value.astimezone(UTC)
+        return value.replace(tzinfo=None) if dialect.name == "sqlite" else value
+
+    def process_result_value(self, value: datetime | None, dialect: Any) -> datetime | None:
+        """UTC, with its zone."""
+        return None if value is None else value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+class Base(DeclarativeBase):
+    """Base of all tables."""
+
+    metadata = MetaData(naming_convention=NAMES)
+    type_annotation_map = {datetime: Utc, dict[str, Any]: Json, list[Any]: Json, str: Text, float: Float, bool: Boolean, int: Integer}
+
+
+class Made:
+    """A row with an id and the moment it was made."""
+
+    id: Mapped[str] = mapped_column(String(36), primary_key=True, default=new_id)
+    created_at: Mapped[datetime] = mapped_column(default=now, index=True)
+
+
+class Edited(Made):
+    """A row that users edit: `version` counts its changes and guards against lost ones."""
+
+    updated_at: Mapped[datetime] = mapped_column(default=now, onupdate=now)
+    version: Mapped[int] = mapped_column(default=1)
+
+    @declared_attr.directive
+    def __mapper_args__(cls) -> dict[str, Any]:
+        """Every update must find the version that was read."""
+        return {"version_id_col": cls.version}
+
+
+class User(Edited, Base):
+    """A person: `role` is one of `ROLES`, `email` is in lower case. `epoch` goes up when all their tokens end at once."""
+
+    __tablename__ = "users"
+    email: Mapped[str] = mapped_column(String(254), unique=True)
+    username: Mapped[str] = mapped_column(String(64), unique=True)
+    full_name: Mapped[str] = mapped_column(default="")
+    password_hash: Mapped[str]
+    role: Mapped[str] = mapped_column(String(16), default="analyst")
+    active: Mapped[bool] = mapped_column(default=True)
+    language: Mapped[str] = mapped_column(String(8), default="en")
+    quota_bytes: Mapped[int | None] = mapped_column(BigInteger)
+    epoch: Mapped[int] = mapped_column(default=0)
+    last_login_at: Mapped[datetime | None]
+
+
+class Session(Made, Base):
+    """A login: one chain of rotating refresh tokens. A token used twice ends the chain."""
+
+    __tablename__ = "sessions"
+    user_id: Mapped[str] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), index=True)
+    refresh_hash: Mapped[str] = mapped_column(String(64), unique=True)
+    previous_hash: Mapped[str | None] = mapped_column(String(64), index=True)
+    agent: Mapped[str] = mapped_column(default="")
+    refreshed_at: Mapped[datetime] = mapped_column(default=now)
+    expires_at: Mapped[datetime]
+    revoked_at: Mapped[datetime | None]
+
+
+class ApiKey(Made, Base):
+    """A personal key for machines: only a hash of it is kept; `prefix` is what its owner sees."""
+
+    __tablename__ = "api_keys"
+    user_id: Mapped[str] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), index=True)
+    name: Mapped[str]
+    prefix: Mapped[str] = mapped_column(String(16))
+    key_hash: Mapped[str] = mapped_column(String(64), unique=True)
+    role: Mapped[str | None] = mapped_column(String(16))
+    expires_at: Mapped[datetime | None]
+    last_used_at: Mapped[datetime | None]
+    revoked_at: Mapped[datetime | None]
+
+
+class Counter(Base):
+    """A count in a window of time, shared by all processes: what login is throttled by."""
+
+    __tablename__ = "counters"
+    key: Mapped[str] = mapped_column(String(200), primary_key=True)
+    window_start: Mapped[datetime]
+    count: Mapped[int] = mapped_column(default=0)
+
+
+class Share(Made, Base):
+    """The right of a user to an object of another: `view` or `edit`."""
+
+    __tablename__ = "shares"
+    __table_args__ = (UniqueConstraint("kind", "object_id", "user_id"),)
+    kind: Mapped[str] = mapped_column(String(16))
+    object_id: Mapped[str] = mapped_column(String(36), index=True)
+    user_id: Mapped[str] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), index=True)
+    right: Mapped[str] = mapped_column(String(8), default="view")
+
+
+class Owned:
+    """A row that belongs to a user."""
+
+    owner_id: Mapped[str] = mapped_column(ForeignKey("users.id"), index=True)
+
+
+class Dataset(Owned, Edited, Base):
+    """An uploaded table. `head` is what the upload found, `config` the user's choice of columns, `number` its current version."""
+
+    __tablename__ = "datasets"
+    name: Mapped[str]
+    description: Mapped[str] = mapped_column(default="")
+    filename: Mapped[str]
+    size_bytes: Mapped[int] = mapped_column(BigInteger)
+    fingerprint: Mapped[str] = mapped_column(String(64), index=True)
+    rows: Mapped[int] = mapped_column(BigInteger)
+    head: Mapped[dict[str, Any]]
+    config: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    split: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    number: Mapped[int] = mapped_column(default=1)
+
+
+class DatasetVersion(Made, Base):
+    """An immutable Parquet version of a dataset: the upload is number 1, preprocessing adds more."""
+
+    __tablename__ = "dataset_versions"
+    __table_args__ = (UniqueConstraint("dataset_id", "number"),)
+    dataset_id: Mapped[str] = mapped_column(ForeignKey("datasets.id", ondelete="CASCADE"))
+    number: Mapped[int]
+    kind: Mapped[str] = mapped_column(String(16))
+    fingerprint: Mapped[str] = mapped_column(String(64))
+    folder: Mapped[str]
+    rows: Mapped[int] = mapped_column(BigInteger)
+    size_bytes: Mapped[int] = mapped_column(BigInteger)
+    recipe: Mapped[dict[str, Any]] = mapped_column(default=dict)
+
+
+class Upload(Owned, Made, Base):
+    """An upload that may still be going on: bytes up to `received` lie in the data home under its id."""
+
+    __tablename__ = "uploads"
+    filename: Mapped[str]
+    name: Mapped[str] = mapped_column(default="")
+    description: Mapped[str] = mapped_column(default="")
+    size_bytes: Mapped[int | None] = mapped_column(BigInteger)
+    received: Mapped[int] = mapped_column(BigInteger, default=0)
+    state: Mapped[str] = mapped_column(String(16), default="receiving")
+    dataset_id: Mapped[str | None] = mapped_column(String(36))
+    error: Mapped[dict[str, Any] | None]
+    updated_at: Mapped[datetime] = mapped_column(default=now, onupdate=now)
+
+
+class Pipeline(Owned, Edited, Base):
+    """The seven steps from a dataset to a model: where the user stands and what was chosen, `config` in the shape of pipeline.yaml."""
+
+    __tablename__ = "pipelines"
+    name: Mapped[str]
+    description: Mapped[str] = mapped_column(default="")
+    status: Mapped[str] = mapped_column(String(16), default="draft")
+    dataset_id: Mapped[str | None] = mapped_column(ForeignKey("datasets.id", ondelete="SET NULL"), index=True)
+    step: Mapped[str] = mapped_column(String(16), default="upload")
+    completed: Mapped[list[Any]] = mapped_column(default=list)
+    config: Mapped[dict[str, Any]] = mapped_column(default=dict)
+
+
+class Model(Owned, Edited, Base):
+    """A model: configured, in training or trained. `tag` is its exact name in the model store, `run_id` the run that made it.
+
+    `family` is shared by models that stand for each other, usually those of one pipeline: an alias points into it.
+    """
+
+    __tablename__ = "models"
+    name: Mapped[str]
+    description: Mapped[str] = mapped_column(default="")
+    algorithm: Mapped[str] = mapped_column(String(64))
+    status: Mapped[str] = mapped_column(String(16), default="configured", index=True)
+    dataset_id: Mapped[str | None] = mapped_column(ForeignKey("datasets.id", ondelete="SET NULL"), index=True)
+    dataset_number: Mapped[int | None]
+    pipeline_id: Mapped[str | None] = mapped_column(ForeignKey("pipelines.id", ondelete="SET NULL"), index=True)
+    family: Mapped[str] = mapped_column(String(64), index=True)
+    config: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    options: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    tag: Mapped[str | None] = mapped_column(String(200), index=True)
+    checksum: Mapped[str | None] = mapped_column(String(64))
+    run_id: Mapped[str | None] = mapped_column(String(64), index=True)
+    metrics: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    facts: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    saved: Mapped[bool] = mapped_column(default=False)
+    trained_at: Mapped[datetime | None] = mapped_column(index=True)
+
+
+class Run(Owned, Made, Base):
+    """A finished or failed run of the training notebook: where its files lie in the data home, and what they hash to."""
+
+    __tablename__ = "runs"
+    run_id: Mapped[str] = mapped_column(String(64), index=True)
+    model_id: Mapped[str | None] = mapped_column(ForeignKey("models.id", ondelete="SET NULL"), index=True)
+    job_id: Mapped[str | None] = mapped_column(String(64), unique=True)
+    status: Mapped[str] = mapped_column(String(16))
+    folder: Mapped[str]
+    checksum: Mapped[str | None] = mapped_column(String(64))
+    record: Mapped[dict[str, Any]] = mapped_column(default=dict)
+
+
+class Alias(Edited, Base):
+    """A name that points to one model of a family, such as `champion`; moving it is what a promotion does."""
+
+    __tablename__ = "aliases"
+    __table_args__ = (UniqueConstraint("owner_id", "family", "name"),)
+    owner_id: Mapped[str] = mapped_column(ForeignKey("users.id"), index=True)
+    family: Mapped[str] = mapped_column(String(64))
+    name: Mapped[str] = mapped_column(String(64), default="champion")
+    model_id: Mapped[str] = mapped_column(ForeignKey("models.id"))
+
+
+class Promotion(Made, Base):
+    """One move of an alias; rolling back reads the last one."""
+
+    __tablename__ = "promotions"
+    alias_id: Mapped[str] = mapped_column(ForeignKey("aliases.id", ondelete="CASCADE"), index=True)
+    model_id: Mapped[str] = mapped_column(String(36))
+    previous_id: Mapped[str | None] = mapped_column(String(36))
+    user_id: Mapped[str] = mapped_column(String(36))
+    reason: Mapped[str] = mapped_column(default="")
+
+
+class Job(Owned, Base):
+    """Work in the background. Its id is also that of its durable workflow; `attempt` counts the times it was started.
+
+    `state` goes `queued, running` and ends in `succeeded, failed` or `cancelled`. Only the attempt that holds the row may end it.
+    """
+
+    __tablename__ = "jobs"
+    id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    kind: Mapped[str] = mapped_column(String(16), index=True)
+    model_id: Mapped[str | None] = mapped_column(String(36), index=True)
+    dataset_id: Mapped[str | None] = mapped_column(String(36), index=True)
+    params: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    state: Mapped[str] = mapped_column(String(16), default="queued", index=True)
+    attempt: Mapped[int] = mapped_column(default=0)
+    lease_owner: Mapped[str | None] = mapped_column(String(100))
+    heartbeat_at: Mapped[datetime | None]
+    progress: Mapped[float] = mapped_column(default=0.0)
+    eta_seconds: Mapped[float | None]
+    stage: Mapped[str] = mapped_column(String(32), default="")
+    best: Mapped[dict[str, Any] | None]
+    epochs: Mapped[dict[str, Any] | None]
+    cancel_requested: Mapped[bool] = mapped_column(default=False)
+    host: Mapped[str | None]
+    pid: Mapped[int | None]
+    process_group: Mapped[int | None]
+    artifact: Mapped[str | None]
+    checksum: Mapped[str | None] = mapped_column(String(64))
+    result: Mapped[dict[str, Any] | None]
+    error: Mapped[dict[str, Any] | None]
+    created_at: Mapped[datetime] = mapped_column(default=now, index=True)
+    started_at: Mapped[datetime | None]
+    ended_at: Mapped[datetime | None]
+
+
+class JobLog(Base):
+    """A line of a job's log, numbered within the job."""
+
+    __tablename__ = "job_logs"
+    id: Mapped[int] = mapped_column(Serial, primary_key=True, autoincrement=True)
+    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"), index=True)
+    attempt: Mapped[int]
+    level: Mapped[str] = mapped_column(String(8), default="info")
+    at: Mapped[datetime] = mapped_column(default=now)
+    text: Mapped[str]
+
+
+class Schedule(Owned, Edited, Base):
+    """A retraining by cron expression; `next_at` is moved in the same transaction that makes the job."""
+
+    __tablename__ = "schedules"
+    model_id: Mapped[str] = mapped_column(ForeignKey("models.id", ondelete="CASCADE"), index=True)
+    cron: Mapped[str] = mapped_column(String(100))
+    timezone: Mapped[str] = mapped_column(String(64), default="UTC")
+    enabled: Mapped[bool] = mapped_column(default=True)
+    next_at: Mapped[datetime | None] = mapped_column(index=True)
+    last_job_id: Mapped[str | None] = mapped_column(String(64))
+
+
+class Forecast(Owned, Made, Base):
+    """The head of one answered forecast: who asked which model for what. Its points are in `ForecastPoint`."""
+
+    __tablename__ = "forecasts"
+    kind: Mapped[str] = mapped_column(String(16), index=True)
+    model_id: Mapped[str | None] = mapped_column(String(36), index=True)
+    tag: Mapped[str] = mapped_column(String(200), index=True)
+    run_id: Mapped[str | None] = mapped_column(String(64))
+    data_version: Mapped[str | None] = mapped_column(String(80))
+    job_id: Mapped[str | None] = mapped_column(String(64), index=True)
+    request_id: Mapped[str | None] = mapped_column(String(64))
+    horizon: Mapped[int]
+    n_series: Mapped[int]
+    errors: Mapped[dict[str, Any] | None]
+    seconds: Mapped[float | None]
+
+
+class ForecastPoint(Base):
+    """One forecast value: the ledger. `target_at` is UTC, or `target_step` where stamps are whole numbers; actuals come later."""
+
+    __tablename__ = "forecast_points"
+    __table_args__ = (Index("ix_points_due", "owner_id", "tag", "unique_id", "target_at"),)
+    id: Mapped[int] = mapped_column(Serial, primary_key=True, autoincrement=True)
+    forecast_id: Mapped[str] = mapped_column(ForeignKey("forecasts.id", ondelete="CASCADE"), index=True)
+    owner_id: Mapped[str] = mapped_column(String(36))
+    tag: Mapped[str] = mapped_column(String(200))
+    unique_id: Mapped[str]
+    origin_at: Mapped[datetime | None]
+    target_at: Mapped[datetime | None]
+    target_step: Mapped[int | None] = mapped_column(BigInteger)
+    horizon: Mapped[int]
+    forecast: Mapped[float]
+    quantiles: Mapped[dict[str, Any]]
+    actual: Mapped[float | None]
+    scored_at: Mapped[datetime | None]
+
+
+class DatabaseConnection(Owned, Edited, Base):
+    """A registered source of new rows. `secret` is the URL or path, encrypted with the key of the data home."""
+
+    __tablename__ = "connections"
+    name: Mapped[str]
+    kind: Mapped[str] = mapped_column(String(16))
+    secret: Mapped[str]
+    shown: Mapped[str] = mapped_column(default="")
+    table: Mapped[str] = mapped_column("table_name")
+    columns: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    status: Mapped[str] = mapped_column(String(16), default="unknown")
+    checked_at: Mapped[datetime | None]
+    error: Mapped[str | None]
+
+
+class Monitor(Owned, Edited, Base):
+    """Continuous predictions: every `interval_seconds` new rows of a connection are read, predicted, kept and broadcast."""
+
+    __tablename__ = "monitors"
+    pipeline_id: Mapped[str | None] = mapped_column(String(36), index=True)
+    model_id: Mapped[str] = mapped_column(String(36), index=True)
+    connection_id: Mapped[str] = mapped_column(ForeignKey("connections.id", ondelete="CASCADE"), index=True)
+    interval_seconds: Mapped[float]
+    state: Mapped[str] = mapped_column(String(16), default="running", index=True)
+    position: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    lease_owner: Mapped[str | None] = mapped_column(String(100))
+    due_at: Mapped[datetime | None] = mapped_column(index=True)
+    last_run_at: Mapped[datetime | None]
+    predictions: Mapped[int] = mapped_column(default=0)
+    error: Mapped[dict[str, Any] | None]
+
+
+class Activity(Made, Base):
+    """Something that happened, told in the reader's language from `key` and `values`."""
+
+    __tablename__ = "activities"
+    owner_id: Mapped[str] = mapped_column(String(36), index=True)
+    user_id: Mapped[str | None] = mapped_column(String(36))
+    kind: Mapped[str] = mapped_column(String(32), index=True)
+    status: Mapped[str] = mapped_column(String(16), default="success")
+    object_kind: Mapped[str | None] = mapped_column(String(16))
+    object_id: Mapped[str | None] = mapped_column(String(64))
+    values: Mapped[dict[str, Any]] = mapped_column("data", default=dict)
+
+
+class Alert(Made, Base):
+    """Something that wants attention until it is acknowledged or resolves itself."""
+
+    __tablename__ = "alerts"
+    owner_id: Mapped[str] = mapped_column(String(36), index=True)
+    kind: Mapped[str] = mapped_column(String(32))
+    severity: Mapped[str] = mapped_column(String(8), default="warning")
+    object_kind: Mapped[str | None] = mapped_column(String(16))
+    object_id: Mapped[str | None] = mapped_column(String(64))
+    values: Mapped[dict[str, Any]] = mapped_column("data", default=dict)
+    acknowledged_at: Mapped[datetime | None]
+    resolved_at: Mapped[datetime | None]
+
+
+class Event(Base):
+    """A live message: written by whoever knows, read by every process that has clients. Old ones are pruned."""
+
+    __tablename__ = "events"
+    id: Mapped[int] = mapped_column(Serial, primary_key=True, autoincrement=True)
+    at: Mapped[datetime] = mapped_column(default=now, index=True)
+    type: Mapped[str] = mapped_column(String(32))
+    owner_id: Mapped[str | None] = mapped_column(String(36))
+    data: Mapped[dict[str, Any]]
+
+
+class Idempotency(Base):
+    """The answer given to a request with an idempotency key, repeated when the same request comes again."""
+
+    __tablename__ = "idempotency"
+    user_id: Mapped[str] = mapped_column(String(36), primary_key=True)
+    key: Mapped[str] = mapped_column(String(200), primary_key=True)
+    request_hash: Mapped[str] = mapped_column(String(64))
+    status: Mapped[int | None]
+    body: Mapped[dict[str, Any] | None]
+    created_at: Mapped[datetime] = mapped_column(default=now, index=True)

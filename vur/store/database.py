@@ -1,0 +1,124 @@
+"""The catalog's database: SQLite inside the data home, or PostgreSQL by URL, behind two kinds of transaction.
+
+SQLite is opened through `pysqlite3`, which carries a release without the WAL-reset corruption of 3.7.0 to 3.51.2, in WAL mode and
+with BEGIN IMMEDIATE for writers: without it two processes that read and then write lose updates.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event, make_url
+from sqlalchemy.orm import Session
+
+from vur.errors import VurError
+from vur.settings import settings
+from vur.store.home import home
+
+BUSY_SECONDS = 30
+SAFE_SQLITE = (3, 51, 3)
+
+
+def database_url() -> str:
+    """The URL in force: `database_url` of the settings, else a SQLite file inside the data home."""
+    given = settings().database_url
+    if not given:
+        return f"sqlite:///{home() / 'catalog.sqlite'}"
+    url = make_url(given)
+    plain = {"postgresql": "postgresql+psycopg", "postgres": "postgresql+psycopg"}.get(url.drivername, url.drivername)
+    if plain.partition("+")[0] not in ("sqlite", "postgresql"):
+        raise VurError("catalog.url", scheme=url.drivername)
+    return url.set(drivername=plain).render_as_string(hide_password=False)
+
+
+def engine() -> Engine:
+    """The engine of the URL in force; one a process and URL."""
+    return _engine(database_url())
+
+
+@cache
+def _engine(url: str) -> Engine:
+    return _sqlite(url) if url.startswith("sqlite") else create_engine(url, pool_size=10, max_overflow=20, pool_pre_ping=True)
+
+
+def _sqlite(url: str) -> Engine:
+    module = sqlite_module()
+    found = create_engine(url, module=module, pool_size=10, max_overflow=20,
+                          connect_args={"timeout": BUSY_SECONDS, "isolation_level": None, "check_same_thread": False})
+    event.listen(found, "connect", _open_sqlite)
+    event.listen(found, "begin", _begin_sqlite)
+    return found
+
+
+def sqlite_module() -> Any:
+    """The DB-API module for SQLite; `VurError` when it carries a release that can corrupt a WAL file."""
+    try:
+        from pysqlite3 import dbapi2 as module
+    except ImportError:
+        import sqlite3 as module
+    if module.sqlite_version_info < SAFE_SQLITE:
+        raise VurError("catalog.sqlite", version=module.sqlite_version, least=".".join(map(str, SAFE_SQLITE)))
+    return module
+
+
+def _open_sqlite(connection: Any, record: Any) -> None:
+    cursor = connection.cursor()
+    for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON", "cache_size=-20000"):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+    path = next(row[2] for row in connection.execute("PRAGMA database_list") if row[1] == "main")
+    if path:
+        Path(path).chmod(0o600)
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    chosen = connection.get_execution_options()
+    connection.exec_driver_sql(f"PRAGMA synchronous={'FULL' if chosen.get('durable') else 'NORMAL'}")
+    connection.exec_driver_sql("BEGIN" if chosen.get("reading") else "BEGIN IMMEDIATE")
+
+
+@contextmanager
+def writing(durable: bool = False) -> Iterator[Session]:
+    """A transaction that may write: committed at the end of the block, rolled back by an exception.
+
+    Other writers wait, so no update is lost. `durable` makes SQLite flush to disk before the block ends: for what must survive a
+    power cut, such as the state of a job or an answered forecast. PostgreSQL always does.
+    """
+    with Session(engine().execution_options(durable=durable), expire_on_commit=False) as session, session.begin():
+        yield session
+
+
+@contextmanager
+def reading() -> Iterator[Session]:
+    """A transaction that only reads a consistent state, beside any writer."""
+    with Session(engine().execution_options(reading=True), expire_on_commit=False) as session, session.begin():
+        yield session
+
+
+def migrate(target: str = "head") -> None:
+    """Bring the schema to revision `target` (`head`, `base` or an id), forwards or backwards; other processes wait."""
+    from alembic import command
+    from alembic.config import Config
+    from alembic.script import ScriptDirectory
+
+    from vur.store.home import lock
+
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    known = [revision.revision for revision in ScriptDirectory.from_config(config).walk_revisions()]  # newest first
+    with lock("migrations"), engine().begin() as connection:
+        config.attributes["connection"] = connection
+        current = current_revision(connection)
+        if current is not None and current not in known:
+            raise VurError("catalog.newer", revision=current)
+        back = target == "base" or (target in known and current in known and known.index(target) > known.index(current))
+        (command.downgrade if back else command.upgrade)(config, target)
+
+
+def current_revision(connection: Connection) -> str | None:
+    """The revision that the database stands at; None where nothing was ever migrated."""
+    from alembic.migration import MigrationContext
+
+    return MigrationContext.configure(connection).get_current_revision()

@@ -1,0 +1,46 @@
+"""The secrets of a data home: made on first use, in a file that only its owner can read."""
+
+import json
+import os
+import secrets
+from base64 import urlsafe_b64encode
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from vur.store.home import home, lock
+
+if TYPE_CHECKING:
+    from cryptography.fernet import Fernet
+
+FILE = "secrets.json"
+
+
+def secret(name: str) -> str:
+    """The secret `name` (`tokens` signs access tokens, `connections` encrypts database URLs), 256 random bits."""
+    return _secrets(home() / FILE)[name]
+
+
+@cache
+def _secrets(path: Path) -> dict[str, str]:
+    if not path.is_file():
+        with lock("secrets"):
+            if not path.is_file():
+                _write(path, {"tokens": secrets.token_urlsafe(32), "connections": urlsafe_b64encode(secrets.token_bytes(32)).decode()})
+    return json.loads(path.read_text(encoding="ascii"))
+
+
+def _write(path: Path, content: dict[str, str]) -> None:
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="ascii") as file:
+        json.dump(content, file)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(draft, path)
+
+
+def cipher() -> "Fernet":
+    """What encrypts and decrypts secrets of users, such as the URL of a database."""
+    from cryptography.fernet import Fernet
+
+    return Fernet(secret("connections").encode())
