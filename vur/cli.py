@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vur import __version__
-from vur.errors import VurError
-from vur.model_commands import (
+from vur.commands.new_data import add_check, add_update, check_command, update_command
+from vur.commands.saved_model import (
     add_forecast,
     add_future,
     add_what_if,
@@ -17,7 +17,7 @@ from vur.model_commands import (
     read_levels,
     what_if_command,
 )
-from vur.new_data_commands import add_check, add_update, check_command, update_command
+from vur.errors import VurError
 from vur.settings import settings
 from vur.text import LANGUAGES, translate
 
