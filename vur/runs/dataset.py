@@ -1,8 +1,7 @@
 """The source of a run as a stored dataset: uploaded once per content, found again by its fingerprint."""
 
-import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +14,10 @@ from vur.runs.config import DataSpec
 from vur.runs.identity import file_fingerprint, frame_fingerprint
 from vur.settings import settings
 from vur.stages.upload import Upload, UploadOptions, upload, upload_frame
-from vur.store.cache import StageCache, code_version, digest
-from vur.store.home import folder, new_folder, write_text
+from vur.store.cache import StageCache
+from vur.store.home import folder, new_folder
+from vur.store.sources import HEAD, address, original, read_head, write_head
 
-HEAD = "upload.json"
 FRAME = "frame.parquet"
 # Types of uploaded columns that can be covariates; texts and ids cannot.
 COVARIATE_TYPES = ("numeric", "boolean", "categorical")
@@ -71,8 +70,8 @@ class Dataset:
 def dataset_of(spec: DataSpec, cache: StageCache, language: str = "en", progress: Callable[..., None] | None = None) -> tuple[Dataset, bool]:
     """The dataset of `spec`, and whether it was stored before.
 
-    Reads `spec.path`; where the file has gone or changed, the stored version of `spec.fingerprint` serves. The rejects file of a
-    new upload is written in `language`.
+    Reads `spec.path`; where the file has gone or changed, what is stored of `spec.fingerprint` serves. The rejects file of a new
+    upload is written in `language`.
     """
     path = Path(spec.path) if spec.path else None
     if path is None and spec.fingerprint is None:
@@ -84,15 +83,15 @@ def dataset_of(spec: DataSpec, cache: StageCache, language: str = "en", progress
     if spec.fingerprint and fingerprint != spec.fingerprint:
         present, fingerprint = False, spec.fingerprint
     options = _options(spec.upload)
-    target = folder("datasets", f"{fingerprint[:16]}-{digest(asdict(options), code_version())[:8]}")
+    target = address(fingerprint, options)
     cached = (target / HEAD).is_file()
     if not cached:
-        if not present:
+        source = path if present else original(fingerprint)
+        if source is None:
             raise VurError("runs.data_gone", fingerprint=fingerprint[:16], path=path)
-        _store(path, target, replace(options, language=language), progress)
-    head = json.loads((target / HEAD).read_text(encoding="utf-8"))
-    stored = Upload.from_dict(head["upload"] | {"parquet": str(target / head["parquet"]), "rejects": str(target / head["rejects"])})
-    return Dataset(stored, fingerprint, str(path) if path else None, head["source"]), cached
+        _store(source, target, replace(options, language=language), progress)
+    stored, name = read_head(target)
+    return Dataset(stored, fingerprint, str(path) if path else None, name), cached
 
 
 def _options(options: UploadOptions) -> UploadOptions:
@@ -106,9 +105,7 @@ def _fingerprint(path: Path) -> str:
 def _store(path: Path, target: Path, options: UploadOptions, progress: Callable[..., None] | None) -> None:
     with new_folder(target) as draft:
         result = upload_frame(pd.read_parquet(path), draft) if path.name == FRAME else upload(path, draft, options, progress)
-        source = "data frame" if path.name == FRAME else path.name
-        head = {"upload": result.to_dict(), "parquet": result.parquet.name, "rejects": result.rejects.name, "source": source}
-        write_text(draft / HEAD, json.dumps(head, ensure_ascii=False, indent=1, default=str))
+        write_head(draft, result, "data frame" if path.name == FRAME else path.name)
 
 
 def keep_frame(frame: pd.DataFrame) -> Path:

@@ -172,7 +172,8 @@ class Run:
                                                              keep=lambda result: not result.interrupted)
             entry["key"] = key
         result = result.in_language(self.language)
-        result.leaderboard.to_csv(self.folder / "leaderboard.csv", index=False)
+        for name, table in (("leaderboard", result.leaderboard), ("by_step", result.by_step), ("test_scores", result.test_scores)):
+            table.to_csv(self.folder / f"{name}.csv", index=False)
         return result
 
     def _training_inputs(self) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from vur.runs.future import Coming, check_cells, check_usable, coming_steps, use
 from vur.runs.future_file import fill_coming, read_table
 from vur.runs.stamps import to_zone
 from vur.stages.model import load_pipeline
-from vur.store.models import find_model, model_folder
+from vur.store.models import find_model, folder_metadata, verify
 
 if TYPE_CHECKING:
     from vur.stages.model import Pipeline
@@ -41,10 +41,15 @@ def future_template(tag: str, horizon: int | None = None) -> pd.DataFrame:
 
 def open_model(tag: str) -> tuple["Pipeline", dict[str, Any], dict[str, Any]]:
     """A saved model: its pipeline, what it knows of the panel, and its metadata."""
-    metadata = dict(find_model(tag).info.metadata)
-    path = model_folder(tag)
+    model = find_model(tag)
+    return open_folder(Path(model.path), str(model.tag))
+
+
+def open_folder(path: Path, tag: str) -> tuple["Pipeline", dict[str, Any], dict[str, Any]]:
+    """The same for a stored model's folder, wherever it lies; `VurError` when one of its files was changed."""
+    verify(path, tag)
     head = json.loads((path / "panel.json").read_text(encoding="utf-8"))
-    return load_pipeline(path), head, metadata
+    return load_pipeline(path), head, folder_metadata(path)
 
 
 def coming_rows(model: "Pipeline", head: dict[str, Any], horizon: int, future: pd.DataFrame | str | Path | None = None) -> Coming:

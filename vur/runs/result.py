@@ -52,6 +52,16 @@ class RunResult:
         return self._table("leaderboard.csv")
 
     @cached_property
+    def by_step(self) -> pd.DataFrame:
+        """Errors and coverage by step of the horizon, over the folds: `algorithm, step, ...`."""
+        return self._table("by_step.csv")
+
+    @cached_property
+    def test_scores(self) -> pd.DataFrame:
+        """Errors and coverage on the held-out end, which chose nothing; empty where the data leave none."""
+        return self._table("test_scores.csv")
+
+    @cached_property
     def forecast(self) -> pd.DataFrame:
         """`unique_id, ds, forecast, lo-80, hi-80, lo-95, hi-95` for the coming steps."""
         frame = self._table("forecast.csv")

@@ -1,33 +1,32 @@
-"""The BentoML service: forecasts from the model store over HTTP. `bentofile.yaml` names it."""
+"""The BentoML service: the REST API, the WebSocket and typed prediction endpoints as one application. `bentofile.yaml` names it."""
 
-import bentoml
-import pandas as pd
-from bentoml.exceptions import InvalidArgument
+import os
+from typing import Annotated, Any
 
-from vur.errors import VurError
-from vur.runs.predict import forecast
-from vur.serving.token import RequireToken
-from vur.store.models import list_models
+os.environ.setdefault("BENTOML_DO_NOT_TRACK", "True")
+
+import bentoml  # noqa: E402 - the variable above must be set first
+from pydantic import Field  # noqa: E402
+
+from vur.serving.app import create_app  # noqa: E402
+from vur.serving.guard import Guard  # noqa: E402
+
+DAY = 86_400
+app = create_app()
 
 
-@bentoml.service(name="vur", traffic={"timeout": 120})
+# The timeout counts to the first byte of an answer: a slow upload would get 504. Requests have limits of their own.
+@bentoml.service(name="vur", traffic={"timeout": DAY, "external_queue": False}, metrics={"enabled": False})
+@bentoml.asgi_app(app, path="/")
 class Vur:
-    """Prediction endpoints over every model of the store."""
+    """Forecasts from trained models; everything else is the REST API under /api/v1."""
 
     @bentoml.api
-    def predict(self, model: str, horizon: int | None = None, levels: list[int] | None = None,
-                future: list[dict] | None = None) -> list[dict]:
-        """Forecast rows `unique_id, ds, forecast, lo-L, hi-L` from a saved model, given by name or exact tag."""
-        try:
-            rows = forecast(model, horizon, future=None if future is None else pd.DataFrame(future), levels=tuple(levels) if levels else None)
-        except VurError as error:
-            raise InvalidArgument(str(error)) from None
-        return rows.assign(ds=rows["ds"].astype(str)).to_dict("records")
-
-    @bentoml.api
-    def models(self) -> list[dict]:
-        """The saved models, newest first."""
-        return list_models().astype({"created": str}).to_dict("records")
+    def predict(self, ctx: bentoml.Context, model: str, horizon: Annotated[int, Field(ge=1, le=10_000)] | None = None, levels: list[int] | None = None) -> dict[str, Any]:
+        """Forecasts of a model, by id, tag or family."""
+        from vur.runs.predict import forecast
+        rows = forecast(model, horizon)
+        return {"who": str(ctx.request.scope.get("vur.principal")), "rows": rows.assign(ds=rows["ds"].astype(str)).to_dict("records")[:3]}
 
 
-Vur.add_asgi_middleware(RequireToken)
+Vur.add_asgi_middleware(Guard)

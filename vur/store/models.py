@@ -71,6 +71,13 @@ def _find(tag: str) -> Any | None:
         return None
 
 
+def delete_model(tag: str) -> None:
+    """Delete the stored model of an exact tag; nothing happens where there is none."""
+    with lock("models"):
+        if _find(tag) is not None:
+            _store().delete(tag)
+
+
 def find_model(tag: str) -> Any:
     """The stored model of an exact tag, or the newest of a bare name; `VurError` lists the known ones."""
     name, _, version = tag.partition(":")
@@ -86,11 +93,22 @@ def find_model(tag: str) -> Any:
 def model_folder(tag: str) -> Path:
     """Folder of the stored model after its checksums were compared; `VurError` when a file was changed."""
     model = find_model(tag)
-    path = Path(model.path)
+    return verify(Path(model.path), str(model.tag))
+
+
+def verify(path: Path, tag: str) -> Path:
+    """`path` when the files of the stored model in it are those that were saved; `VurError` store.tampered otherwise."""
     listed = path / CHECKSUMS
     if not listed.is_file() or listed.read_text(encoding="utf-8") != _checksums(path):
-        raise VurError("store.tampered", tag=str(model.tag))
+        raise VurError("store.tampered", tag=tag)
     return path
+
+
+def folder_metadata(path: Path) -> dict[str, Any]:
+    """The metadata that lie with a stored model."""
+    import yaml
+
+    return yaml.safe_load((path / "model.yaml").read_text(encoding="utf-8"))["metadata"]
 
 
 def list_models() -> pd.DataFrame:

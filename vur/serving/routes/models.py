@@ -1,5 +1,234 @@
-"""Models: algorithms, configuration, results, saving and loading, promotion."""
+"""Models: algorithms, configuration, search for hyperparameters, metrics, saving and loading."""
 
-from fastapi import APIRouter
+import csv
+from pathlib import Path
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Response
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from vur.errors import VurError
+from vur.serving.configure import AUTO, NETWORK, auto_search, catalogue, configured, search, successor
+from vur.serving.deps import Analyst, Language, Listed, Version, Who, list_rows, set_etag
+from vur.serving.schemas.models import (
+    Algorithms,
+    Configure,
+    Custom,
+    Load,
+    Metrics,
+    ModelChange,
+    ModelDetail,
+    ModelList,
+    ModelOut,
+    Optimization,
+    Save,
+    Started,
+)
+from vur.store import trained
+from vur.store.access import check_version, fetch, visible
+from vur.store.catalog import Model
+from vur.store.database import reading, writing
+from vur.store.journal import tell
 
 router = APIRouter(prefix="/models", tags=["models"])
+SORTABLE = {"created_at": Model.created_at, "updated_at": Model.updated_at, "trained_at": Model.trained_at, "name": Model.name,
+            "algorithm": Model.algorithm, "status": Model.status}
+MISSING: dict[int | str, dict[str, Any]] = {404: {"description": "No such model, or none that you may see"}}
+
+
+def shown(model: Model, champion: bool) -> dict[str, Any]:
+    """A row as the API shows it."""
+    keys = ("name", "description", "algorithm", "status", "dataset_id", "pipeline_id", "family", "tag", "run_id", "metrics", "facts", "saved", "owner_id",
+            "version", "created_at", "updated_at", "trained_at", "config")
+    return {"model_id": model.id, "champion": champion} | {key: getattr(model, key) for key in keys}
+
+
+def _one(session: Session, model: Model, response: Response) -> dict[str, Any]:
+    session.flush()
+    set_etag(response, model)
+    return shown(model, trained.is_champion(session, model))
+
+
+@router.get("/algorithms", response_model=Algorithms, response_model_exclude_none=True, summary="Algorithms and their parameters")
+def get_algorithms(who: Who, language: Language) -> dict[str, Any]:
+    """Every algorithm by family, with its parameters, their ranges and defaults, and the covariates that it can use."""
+    return catalogue(language)
+
+
+@router.post("/configure", status_code=201, response_model=ModelDetail, summary="Configure a model")
+def configure(body: Configure, who: Analyst, response: Response) -> dict[str, Any]:
+    """Check every choice against the data and keep it as a model that can be trained."""
+    with writing() as session:
+        model = configured(
+            session, who, algorithm=body.algorithm, hyperparameters=body.hyperparameters, metrics=body.metrics, preset=body.preset,
+            validation=body.validation.model_dump(exclude_none=True) if body.validation else None,
+            optimization=body.optimization.model_dump(exclude_none=True) if body.optimization else None, **_common(body))
+        tell(session, who.user_id, "model_configured", about=("model", model.id), name=model.name, algorithm=model.algorithm)
+        return _one(session, model, response)
+
+
+@router.post("/custom", status_code=201, response_model=ModelDetail, summary="Configure a neural network of your own")
+def custom(body: Custom, who: Analyst, response: Response) -> dict[str, Any]:
+    """Check a network layer by layer and keep it as a model that can be trained; an impossible stack names its layer."""
+    network = {"architecture": body.architecture, "compilation": body.compilation, "training": body.training}
+    network |= {"window": body.window} if body.window else {}
+    with writing() as session:
+        model = configured(session, who, network=network, **_common(body))
+        tell(session, who.user_id, "model_configured", about=("model", model.id), name=model.name, algorithm=NETWORK)
+        return _one(session, model, response)
+
+
+def _common(body: Configure | Custom) -> dict[str, Any]:
+    return body.model_dump(include={"dataset_id", "pipeline_id", "name", "horizon", "country", "levels", "time_budget", "seed"})
+
+
+@router.post("/load", response_model=ModelDetail, responses=MISSING | {409: {"description": "Not trained, or its files were changed"}}, summary="Load a saved model")
+def load(body: Load, who: Who, response: Response) -> dict[str, Any]:
+    """Verify the files of a trained model and hold it ready for predictions. Admins may also load a tag that `vur run` left."""
+    from vur.store.models import model_folder
+
+    if not body.model_id and not body.tag:
+        raise VurError("models.which", field="model_id")
+    with writing() as session:
+        if body.model_id:
+            model = fetch(session, Model, body.model_id, who)
+        else:
+            model = session.scalar(visible(select(Model).where(Model.tag == body.tag), Model, who))
+            if model is None:
+                if not who.is_admin:
+                    raise VurError("api.not_found", kind="model", id=body.tag)
+                model = trained.adopt(session, body.tag, who.user_id)
+                tell(session, who.user_id, "model_adopted", about=("model", model.id), name=model.name)
+        answer = _one(session, model, response)
+    if not answer["tag"]:
+        raise VurError("models.not_trained", id=answer["model_id"], status=answer["status"])
+    model_folder(answer["tag"])
+    return answer
+
+
+@router.get("", response_model=ModelList, summary="List models")
+def list_models(who: Who, asked: Listed, status: str | None = None, algorithm: str | None = None, dataset_id: str | None = None,
+                pipeline_id: str | None = None, family: str | None = None,
+                saved: Annotated[bool | None, Query(description="Only those that were saved, or were not")] = None) -> dict[str, Any]:
+    """Models that you may see; `search` looks into names and tags."""
+    statement = visible(select(Model), Model, who)
+    wanted = {Model.status: status, Model.algorithm: algorithm, Model.dataset_id: dataset_id, Model.pipeline_id: pipeline_id, Model.family: family, Model.saved: saved}
+    for column, value in wanted.items():
+        if value is not None:
+            statement = statement.where(column == value)
+    with reading() as session:
+        rows, page = list_rows(session, statement, asked, sortable=SORTABLE, searchable=(Model.name, Model.tag))
+        champions = trained.champions(session, [row.id for row in rows])
+        return {"items": [shown(row, row.id in champions) for row in rows]} | page
+
+
+@router.get("/{model_id}", response_model=ModelDetail, responses=MISSING, summary="One model")
+def get_model(model_id: str, who: Who, response: Response) -> dict[str, Any]:
+    """A model with everything that decides its training."""
+    with reading() as session:
+        return _one(session, fetch(session, Model, model_id, who), response)
+
+
+@router.put("/{model_id}", response_model=ModelOut, responses=MISSING | {412: {"description": "Changed by somebody else since `If-Match`"}}, summary="Rename or describe a model")
+def change(model_id: str, body: ModelChange, who: Analyst, version: Version, response: Response) -> dict[str, Any]:
+    """Change name or description."""
+    with writing() as session:
+        model = fetch(session, Model, model_id, who, "edit")
+        check_version(model, version)
+        for key, value in body.model_dump(exclude_none=True).items():
+            setattr(model, key, value)
+        return _one(session, model, response)
+
+
+@router.delete("/{model_id}", status_code=204, responses=MISSING | {409: {"description": "In training, or champion of its family"}}, summary="Delete a model")
+def delete_model(model_id: str, who: Analyst) -> None:
+    """Delete a model and its files; forecasts that it answered stay in the ledger."""
+    from vur.store.models import delete_model as delete_files
+
+    with writing(durable=True) as session:
+        model = fetch(session, Model, model_id, who, "own")
+        tell(session, model.owner_id, "model_deleted", user_id=who.user_id, about=("model", model.id), name=model.name)
+        tag = trained.remove(session, model, who)
+    if tag:
+        delete_files(tag)
+
+
+@router.post("/{model_id}/save", response_model=ModelOut, responses=MISSING | {409: {"description": "Not trained"}}, summary="Save a trained model")
+def save(model_id: str, who: Analyst, response: Response, body: Save | None = None) -> dict[str, Any]:
+    """Keep a trained model for good, under a name if given."""
+    with writing() as session:
+        model = fetch(session, Model, model_id, who, "edit")
+        if not model.tag:
+            raise VurError("models.not_trained", id=model.id, status=model.status)
+        for key, value in (body.model_dump(exclude_none=True) if body else {}).items():
+            setattr(model, key, value)
+        model.saved = True
+        tell(session, model.owner_id, "model_saved", user_id=who.user_id, about=("model", model.id), name=model.name)
+        return _one(session, model, response)
+
+
+@router.post("/{model_id}/optimize", status_code=202, response_model=Started, responses=MISSING | {409: {"description": "In training already"}},
+             summary="Search for better hyperparameters")
+def optimize(model_id: str, body: Optimization, who: Analyst) -> dict[str, Any]:
+    """Start a training that searches hyperparameters on the folds; watch it like any other training.
+
+    A model that was trained before gets a successor in its family, which is what `model_id` of the answer names.
+    """
+    from vur.jobs.queue import submit
+
+    with writing() as session:
+        model = fetch(session, Model, model_id, who, "edit")
+        if (busy := trained.active_job(session, model.id)) is not None:
+            raise VurError("api.running", kind="model", id=model.id, job=busy.id)
+        wanted = search_section(model, body.model_dump(exclude_none=True))
+        if model.tag:
+            model = successor(model, who)
+            session.add(model)
+        model.config = model.config | {"model": model.config["model"] | {"optimize": wanted}}
+        session.flush()
+        target, dataset_id = model.id, model.dataset_id
+    job = submit("train", who.user_id, {}, model_id=target, dataset_id=dataset_id)
+    return {"job_id": job.id, "model_id": target, "status": job.state}
+
+
+def search_section(model: Model, wanted: dict[str, Any]) -> dict[str, Any]:
+    """The `optimize` section for a model that is there already; it must make a valid configuration."""
+    from vur.runs.config import Config
+
+    found = auto_search(wanted) if model.algorithm == AUTO else search(model.algorithm, wanted)
+    Config.from_dict(model.config | {"model": model.config["model"] | {"optimize": found}})
+    return found
+
+
+@router.get("/{model_id}/metrics", response_model=Metrics, responses=MISSING | {409: {"description": "Not trained"}}, summary="How well a model did")
+def metrics(model_id: str, who: Who) -> dict[str, Any]:
+    """Errors over the folds, on the held-out end and by step of the horizon, as its run left them."""
+    with reading() as session:
+        model = fetch(session, Model, model_id, who)
+        if not model.tag:
+            raise VurError("models.not_trained", id=model.id, status=model.status)
+        folder = trained.run_folder(session, model)
+        answer = {"model_id": model.id, "algorithm": model.algorithm, "metrics": model.metrics, "run_id": model.run_id}
+    board = read_table(folder / "leaderboard.csv")
+    winner = board[0]["algorithm"] if board else None
+    test = [row for row in read_table(folder / "test_scores.csv") if row["algorithm"] == winner]
+    steps = [row for row in read_table(folder / "by_step.csv") if row["algorithm"] == winner]
+    return answer | {"test": test[0] if test else None, "by_horizon": steps, "leaderboard": board}
+
+
+def read_table(path: Path) -> list[dict[str, Any]]:
+    """The rows of a CSV of a run: numbers as numbers, empty cells as None."""
+    if not path.is_file():
+        return []
+    with path.open(encoding="utf-8", newline="") as file:
+        return [{key: _value(text) for key, text in row.items()} for row in csv.DictReader(file)]
+
+
+def _value(text: str) -> Any:
+    if text in ("", "nan", "inf", "-inf"):
+        return None
+    try:
+        return int(text) if text.lstrip("-").isdigit() else float(text)
+    except ValueError:
+        return text

@@ -1,0 +1,22 @@
+"""`vur package`: trained models as a Bento that serves forecasts on any machine."""
+
+import argparse
+from pathlib import Path
+
+from vur.text import translate
+
+
+def add_package(command: argparse.ArgumentParser) -> None:
+    """Options of `vur package`."""
+    command.add_argument("tags", nargs="+", metavar="TAG", help="name or name:version of a trained model (`vur models` lists them)")
+    command.add_argument("--name", help="name of the Bento (default: the first model's name and -forecasts)")
+    command.add_argument("--out", default=".", help="file.bento, or a folder (default: here)")
+
+
+def package_command(options: argparse.Namespace, language: str) -> int:
+    """`vur package`."""
+    from vur.serving.package import package
+
+    path = package(options.tags, Path(options.out), options.name)
+    print(translate("package.done", language, count=len(options.tags), path=path, megabytes=path.stat().st_size / 1e6))
+    return 0

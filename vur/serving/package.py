@@ -1,0 +1,91 @@
+"""`vur package`: one or several trained models as a Bento of their own, which serves forecasts without the repository or a catalog."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from vur import __version__
+from vur.errors import VurError
+from vur.store.home import folder
+from vur.store.models import find_model, model_folder, model_name
+
+TEMPLATES = Path(__file__).parent / "templates"
+SOURCE = Path(__file__).parents[1]
+# Loaded in a fresh process after a forecast: exactly the libraries that serving these models takes.
+PROBE = """
+import importlib.metadata, json, sys
+from vur.serving.packaged import Models
+models = Models(json.loads(sys.argv[1]))
+answers = {tag: models.predict(tag)["forecasts"][:2] for tag in models.folders}
+owners = importlib.metadata.packages_distributions()
+names = {name for top in {module.partition(".")[0] for module in sys.modules} for name in owners.get(top, ())}
+print(json.dumps({"answers": answers, "versions": {name: importlib.metadata.version(name) for name in sorted(names, key=str.lower)}}))
+"""
+# Belong to the environment that packages, not to what serves.
+LEFT_OUT = {"vur", "setuptools", "pip", "wheel"}
+
+
+def package(tags: Sequence[str], out: Path, name: str | None = None) -> Path:
+    """Build the Bento of `tags` and write it to `out` (a `.bento` file or a folder); returns the file.
+
+    Every model is verified, loaded and asked for a forecast in a process of its own first: what cannot answer is not packaged.
+    """
+    exact = [str(find_model(tag).tag) for tag in tags]
+    paths = {tag: str(model_folder(tag)) for tag in exact}
+    name = model_name(name or f"{exact[0].partition(':')[0]}-forecasts")
+    probe = run_probe(paths)
+    with tempfile.TemporaryDirectory(prefix="vur-package-") as scratch:
+        context = Path(scratch)
+        write_context(context, name, exact, probe)
+        bento = build(context)
+        return export(bento, out.absolute())
+
+
+def run_probe(paths: dict[str, str]) -> dict:
+    """First forecasts of each model and the versions of the libraries that made them."""
+    done = subprocess.run([sys.executable, "-c", PROBE, json.dumps(paths)], capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise VurError("package.probe", reason=" ".join(done.stderr.strip().splitlines()[-1:]) or "-")
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def write_context(context: Path, name: str, tags: Sequence[str], probe: dict) -> None:
+    """The folder that BentoML builds from: service, VUR's source, requirements, README and an example request."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    pages = Environment(loader=FileSystemLoader(TEMPLATES), undefined=StrictUndefined, keep_trailing_newline=True, autoescape=False)
+    example = {"model": tags[0]}
+    values = {"name": name, "tags": list(tags), "example": json.dumps(example), "version": __version__, "answer": json.dumps(probe["answers"][tags[0]][0]),
+              "requirements": [f"{key}=={value}" for key, value in probe["versions"].items() if key.lower() not in LEFT_OUT]}
+    for page, target in (("service.py.j2", "service.py"), ("bentofile.yaml.j2", "bentofile.yaml"), ("package.md.j2", "README.md")):
+        (context / target).write_text(pages.get_template(page).render(values), encoding="utf-8")
+    (context / "example.json").write_text(json.dumps(example) + "\n", encoding="utf-8")
+    shutil.copytree(SOURCE, context / "vur", ignore=shutil.ignore_patterns("__pycache__", "commands", "routes", "migrations", "jobs"))
+
+
+def build(context: Path) -> str:
+    """Build the Bento in the data home's store and return its tag."""
+    return _bentoml("build", "--output", "tag", ".", cwd=context).strip().splitlines()[-1].removeprefix("__tag__:")
+
+
+def export(bento: str, out: Path) -> Path:
+    """Write the Bento as a file and forget it in the store."""
+    target = out / f"{bento.replace(':', '-')}.bento" if out.is_dir() or out.suffix != ".bento" else out
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.unlink(missing_ok=True)
+    _bentoml("export", bento, str(target))
+    _bentoml("delete", "--yes", bento)
+    return target
+
+
+def _bentoml(*arguments: str, cwd: Path | None = None) -> str:
+    settings = os.environ | {"BENTOML_HOME": str(folder("bentoml")), "BENTOML_DO_NOT_TRACK": "True"}
+    done = subprocess.run([sys.executable, "-m", "bentoml", *arguments], capture_output=True, text=True, env=settings, cwd=cwd, check=False)
+    if done.returncode:
+        raise VurError("package.build", step=arguments[0], reason=" ".join((done.stderr or done.stdout).split())[-400:])
+    return done.stdout

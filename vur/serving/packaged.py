@@ -1,0 +1,63 @@
+"""What a packaged Bento does: forecasts from the models that it holds, nothing else. `vur package` writes a service around it."""
+
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from bentoml.exceptions import InvalidArgument
+
+from vur.errors import VurError
+
+
+class Models:
+    """The models of a package by tag, opened on first use; one may be named by its bare name where that is clear."""
+
+    def __init__(self, folders: Mapping[str, str | Path]):
+        self.folders = {tag: Path(path) for tag, path in folders.items()}
+        self.opened: dict[str, Any] = {}
+        self.lock = threading.Lock()
+
+    def tag(self, name: str | None) -> str:
+        """The tag that `name` means; None means the only one."""
+        found = [tag for tag in self.folders if name in (None, tag, tag.partition(":")[0])]
+        if len(found) != 1:
+            raise VurError("store.no_model", tag=name or "-", known=", ".join(self.folders))
+        return found[0]
+
+    def open(self, tag: str) -> tuple[Any, dict[str, Any], dict[str, Any]]:
+        """Pipeline, panel head and metadata of a model, after its checksums were compared."""
+        with self.lock:
+            if tag not in self.opened:
+                from vur.runs.predict import open_folder
+
+                self.opened[tag] = open_folder(self.folders[tag], tag)
+            return self.opened[tag]
+
+    def describe(self) -> list[dict[str, Any]]:
+        """What each model is: tag, algorithm, horizon, frequency, series, error on the folds, the run that made it."""
+        from vur.store.models import folder_metadata
+
+        keys = ("algorithm", "horizon", "freq", "series", "levels", "mase", "run", "fingerprint")
+        return [{"model": tag} | {key: value for key, value in folder_metadata(path).items() if key in keys} for tag, path in self.folders.items()]
+
+    def predict(self, model: str | None = None, horizon: int | None = None, levels: list[int] | None = None, future: list[dict] | None = None) -> dict[str, Any]:
+        """Forecast rows `unique_id, ds, forecast, lo-L, hi-L` and the model that made them; a wrong request is answered with 400."""
+        try:
+            tag = self.tag(model)
+            rows = forecast_rows(self.open(tag), horizon, levels, future)
+        except VurError as error:
+            raise InvalidArgument(str(error)) from None
+        return {"model": tag, "forecasts": rows}
+
+
+def forecast_rows(opened: tuple[Any, dict[str, Any], dict[str, Any]], horizon: int | None, levels: list[int] | None, future: list[dict] | None) -> list[dict]:
+    """The forecast of an opened model as plain rows."""
+    import pandas as pd
+
+    from vur.runs.predict import coming_rows, predict_coming
+
+    pipeline, head, metadata = opened
+    coming = coming_rows(pipeline, head, int(horizon or metadata["horizon"]), None if future is None else pd.DataFrame(future))
+    rows = predict_coming(pipeline, coming, tuple(levels or metadata["levels"]))
+    return rows.assign(ds=rows["ds"].astype(str)).to_dict("records")

@@ -1,0 +1,193 @@
+"""Bodies of the model endpoints."""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+DATASET = "5d1f6f2c-8e1b-4a0b-9a43-6d8e2f3c4b5a"
+
+
+class Parameter(BaseModel):
+    """A parameter of an algorithm."""
+
+    type: str
+    default: Any = None
+    min: float | None = None
+    max: float | None = None
+    choices: list[Any] | None = None
+    description: str = ""
+
+
+class AlgorithmOut(BaseModel):
+    """An algorithm and what it takes."""
+
+    id: str
+    name: str
+    description: str
+    scope: str = Field(description="`local`: a model a series; `global`: one model for all series")
+    covariates: list[str] = Field(description="Kinds of columns that it can use besides the target")
+    tunable: list[str]
+    parameters: dict[str, Parameter]
+
+
+class Algorithms(BaseModel):
+    """All algorithms by family."""
+
+    classical: list[AlgorithmOut]
+    machine_learning: list[AlgorithmOut]
+    deep_learning: list[AlgorithmOut]
+
+
+class Validation(BaseModel):
+    """How models are compared: rolling-origin folds, always by time."""
+
+    method: str = Field("time_series_split", description="`time_series_split` (growing training part) or `sliding`")
+    n_splits: int | None = Field(None, ge=1, le=100)
+    gap: int | None = Field(None, ge=0, le=10_000)
+
+
+class Optimization(BaseModel):
+    """Search for better hyperparameters on the folds."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{
+        "method": "bayesian", "iterations": 50, "search_space": {"learning_rate": {"type": "float", "min": 0.01, "max": 0.1}}, "objective": "minimize", "metric": "val_rmse"}]})
+
+    enabled: bool = True
+    method: Literal["bayesian", "random", "grid"] = "bayesian"
+    iterations: int = Field(50, ge=1, le=10_000)
+    metric: str | None = None
+    search_space: dict[str, dict[str, Any]] | None = None
+    objective: Literal["minimize", "maximize"] | None = None
+    time_limit: float | None = Field(None, gt=0, description="Seconds")
+
+
+Names = Annotated[str, Field(min_length=1, max_length=100)]
+
+
+class Common(BaseModel):
+    """What every new model may say besides its algorithm; everything left out is decided from the data."""
+
+    dataset_id: str
+    pipeline_id: str | None = None
+    name: Names | None = None
+    horizon: int | None = Field(None, ge=1, le=10_000, description="Steps to forecast")
+    country: str | None = Field(None, max_length=2, description="Country of the holidays, such as BR")
+    levels: list[Annotated[int, Field(gt=0, lt=100)]] | None = Field(None, min_length=1, max_length=10, description="Interval levels in percent")
+    time_budget: float | None = Field(None, gt=0, description="Seconds that a training may take")
+    seed: int | None = Field(None, ge=0)
+
+
+class Configure(Common):
+    """A model to be trained."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{
+        "dataset_id": DATASET, "algorithm": "arima", "hyperparameters": {"p": 1, "d": 1, "q": 1}, "validation": {"method": "time_series_split", "n_splits": 5},
+        "optimization": {"enabled": False}, "metrics": ["rmse", "mae", "mape", "r2"]}]})
+
+    algorithm: str = Field("auto", max_length=64, description="An id of GET /models/algorithms, or `auto`: compare those that suit the data, keep the best")
+    preset: Literal["fast", "balanced", "best"] | None = Field(None, description="How far `auto` goes")
+    hyperparameters: dict[str, Any] = Field(default_factory=dict)
+    validation: Validation | None = None
+    optimization: Optimization | None = None
+    metrics: list[str] = Field(default_factory=list, max_length=20, description="The first one ranks; all are computed")
+
+
+class Custom(Common):
+    """A neural network of one's own, layer by layer."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{
+        "dataset_id": DATASET,
+        "architecture": {"layers": [{"type": "lstm", "units": 50, "return_sequences": True, "dropout": 0.2}, {"type": "dense", "units": 25, "activation": "relu"},
+                                    {"type": "dense", "units": 1, "activation": "linear"}]},
+        "compilation": {"optimizer": "adam", "loss": "mse", "metrics": ["mae"]},
+        "training": {"epochs": 100, "batch_size": 32, "validation_split": 0.2, "early_stopping": {"enabled": True, "patience": 10, "monitor": "val_loss"}}}]})
+
+    architecture: dict[str, Any]
+    compilation: dict[str, Any] = Field(default_factory=dict)
+    training: dict[str, Any] = Field(default_factory=dict)
+    window: int | None = Field(None, ge=2, le=2000, description="Steps that the network looks back")
+
+
+class ModelChange(BaseModel):
+    """What can be changed of a model."""
+
+    name: Names | None = None
+    description: str | None = Field(None, max_length=2000)
+
+
+class Save(BaseModel):
+    """Keep a trained model, under a name if given."""
+
+    name: Names | None = None
+    description: str | None = Field(None, max_length=2000)
+
+
+class Load(BaseModel):
+    """Which saved model to load: by id or by exact tag."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"tag": "vendas:3f2a9c1b7e42"}]})
+
+    model_id: str | None = None
+    tag: str | None = None
+
+
+class ModelOut(BaseModel):
+    """A model."""
+
+    model_id: str
+    name: str
+    description: str
+    algorithm: str
+    status: str = Field(description="configured, queued, training, trained, failed or cancelled")
+    dataset_id: str | None
+    pipeline_id: str | None
+    family: str = Field(description="Models of one family can stand for each other; an alias such as `champion` points to one of them")
+    champion: bool
+    tag: str | None = Field(description="Name and version in the model store")
+    run_id: str | None = Field(description="The run whose notebook made it")
+    metrics: dict[str, Any]
+    facts: dict[str, Any]
+    saved: bool
+    owner_id: str
+    version: int
+    created_at: datetime
+    updated_at: datetime
+    trained_at: datetime | None
+
+
+class ModelDetail(ModelOut):
+    """A model with everything that decides its training."""
+
+    config: dict[str, Any]
+    warnings: list[str] = Field(default_factory=list)
+
+
+class ModelList(BaseModel):
+    """A page of models."""
+
+    items: list[ModelOut]
+    total: int
+    page: int
+    limit: int
+    pages: int
+
+
+class Metrics(BaseModel):
+    """How well a model did: on the folds, on the held-out end, by step of the horizon."""
+
+    model_id: str
+    algorithm: str
+    metrics: dict[str, Any]
+    test: dict[str, Any] | None = Field(description="On the held-out end, which chose nothing; null where the data leave none")
+    by_horizon: list[dict[str, Any]]
+    leaderboard: list[dict[str, Any]]
+    run_id: str | None
+
+
+class Started(BaseModel):
+    """A job that was started."""
+
+    job_id: str
+    model_id: str
+    status: str
