@@ -6,7 +6,6 @@ import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TypeVar
 
@@ -17,6 +16,8 @@ from vur.store.home import folder, new_folder
 T = TypeVar("T")
 LIBRARIES = ("numpy", "pandas", "pyarrow", "duckdb", "statsmodels", "scikit-learn", "scipy", "statsforecast", "mlforecast",
              "utilsforecast", "coreforecast", "lightgbm", "xgboost-cpu", "xgboost", "prophet", "tensorflow", "keras", "hierarchicalforecast", "optuna", "holidays", "numba", "bentoml", "papermill", "plotly")
+# Parts of VUR that carry numbers about without making any.
+NUMBERLESS = ("commands", "jobs", "serving", "store", "cli.py", "settings.py")
 
 
 def digest(*parts: object) -> str:
@@ -28,21 +29,17 @@ def digest(*parts: object) -> str:
 @cache
 def library_versions() -> dict[str, str]:
     """Installed versions of the libraries that can change a number."""
-    found = {}
-    for name in LIBRARIES:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found
+    from vur.forecasters.state import installed_versions
+
+    return installed_versions(LIBRARIES)
 
 
 @cache
 def code_version() -> str:
-    """Digest of VUR's own source and of the libraries' versions: a change of either makes a new address."""
+    """Digest of VUR's own source, as far as it can change a number, and of the libraries' versions."""
     root = Path(__file__).parents[1]
     sources = {str(path.relative_to(root)): hashlib.sha256(path.read_bytes()).hexdigest()
-               for path in sorted(root.rglob("*.py"))}
+               for path in sorted(root.rglob("*.py")) if path.relative_to(root).parts[0] not in NUMBERLESS}
     return digest(sources, library_versions())
 
 
