@@ -465,3 +465,18 @@ def test_the_registry_describes_networks_and_where_to_search(id):
         space = parameter.tune
         assert all(parameter.accepts(value) for value in space.get("choices", [space[end] for end in ("min", "max") if end in space])), name
     assert id == "network" or 2 <= len(entry.tunable) <= 6
+
+
+def test_weights_are_counted_as_keras_counts_them():
+    from vur.forecasters.layers import build_stack, check_size, read_stack
+
+    stacks = [
+        [{"type": "lstm", "units": 7, "return_sequences": True}, {"type": "gru", "units": 5}, {"type": "dense", "units": 1}],
+        [{"type": "bidirectional", "layer": {"type": "lstm", "units": 4}}, {"type": "batch_normalization"}, {"type": "dense", "units": 2}],
+        [{"type": "conv1d", "filters": 6, "kernel_size": 3}, {"type": "attention", "heads": 2, "key_dim": 4}, {"type": "flatten"}, {"type": "dense", "units": 1}],
+    ]
+    for layers in stacks:
+        read = read_stack(layers, 12)
+        trainable = sum(int(weight.shape.num_elements()) if hasattr(weight.shape, "num_elements") else weight.numpy().size
+                        for weight in build_stack(read, 12, 3).trainable_weights)
+        assert check_size(read, 12, 3) == trainable, layers

@@ -2,7 +2,14 @@
 
 Modules:
 
-- `vur.runs.plots`: The figures of the report as plain Plotly descriptions; `forecast_figure` gives the one that `r.plot()` shows."""
+- `vur.jobs.queue`: Background jobs: a row in the catalog, and a durable workflow of the same id that a worker runs.
+- `vur.runs.plots`: The figures of the report as plain Plotly descriptions; `forecast_figure` gives the one that `r.plot()` shows.
+- `vur.serving.guard`: What stands around the whole composed application: BentoML's own routes, the REST API and the WebSocket alike.
+- `vur.serving.idempotency`: The header `Idempotency-Key`: a request that is sent again gets the answer that it got the first time.
+- `vur.store.catalog`: The tables of the catalog: who there is, what they uploaded and trained, what was forecast, and what runs in the background.
+- `vur.store.database`: The catalog's database: SQLite inside the data home, or PostgreSQL by URL, behind two kinds of transaction.
+- `vur.store.sessions`: Logins, their rotating refresh tokens, personal keys, and whether a token still stands.
+- `vur.store.sources`: Source files and what was read from them, by content: an original is kept once, its typed Parquet table once for each reading."""
 
 import importlib
 

@@ -40,6 +40,9 @@ class Settings:
     job_memory_mb: int = 0
     dask: str = ""
     log_format: str = "text"
+    ws_per_user: int = 50
+    data_folders: tuple[str, ...] = ()
+    connections: str = "admin"
 
     @property
     def worker_count(self) -> int:
@@ -76,6 +79,10 @@ def _open_or_closed(text: str) -> str:
     return {"open": "open", "closed": "closed"}[text.strip().lower()]
 
 
+def _connections(text: str) -> str:
+    return {"admin": "admin", "analyst": "analyst"}[text.strip().lower()]
+
+
 def _log_format(text: str) -> str:
     return {"text": "text", "json": "json"}[text.strip().lower()]
 
@@ -103,12 +110,13 @@ PARSERS = {
     "cors_origins": _names, "access_minutes": _at_least_one, "refresh_days": _at_least_one, "max_upload_bytes": _at_least_one,
     "quota_bytes": _count, "max_body_bytes": _at_least_one, "rate_limit": _count, "job_concurrency": _at_least_one,
     "job_memory_mb": _count, "log_format": _log_format,
+    "ws_per_user": _at_least_one, "data_folders": _names, "connections": _connections,
 }
 EXPECTED = {
     "levels": "percentages between 0 and 100, such as 80, 95", "language": " | ".join(LANGUAGES),
     "time_budget": "seconds, or nothing", "workers": "a whole number", "max_unpacked_bytes": "a whole number of bytes",
     "port": "0 to 65535", "lab_port": "0 to 65535", "voila_port": "0 to 65535", "registration": "open | closed",
-    "log_format": "text | json", **dict.fromkeys(("quota_bytes", "rate_limit", "job_memory_mb"), "a whole number, 0 for no limit"),
+    "log_format": "text | json", "connections": "admin | analyst", "ws_per_user": "a whole number from 1", **dict.fromkeys(("quota_bytes", "rate_limit", "job_memory_mb"), "a whole number, 0 for no limit"),
     **dict.fromkeys(("access_minutes", "refresh_days", "max_upload_bytes", "max_body_bytes", "job_concurrency"), "a whole number from 1"),
 }
 

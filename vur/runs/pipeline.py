@@ -323,4 +323,5 @@ def describe_failure(error: BaseException, stage: str, run_id: str, language: st
     """Stage, cause and remedy of an exception, in the user's language."""
     if not isinstance(error, VurError):
         error = VurError("runs.crashed", kind=type(error).__name__, reason=" ".join(str(error).split()) or "-", notebook=NOTEBOOK, run=run_id)
-    return {"stage": stage, "code": error.code, "cause": error.cause(language), "remedy": error.remedy(language)}
+    data = {key: value if isinstance(value, (str, int, float, bool, type(None))) else str(value) for key, value in error.data.items()}
+    return {"stage": stage, "code": error.code, "cause": error.cause(language), "remedy": error.remedy(language), "data": data}

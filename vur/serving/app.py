@@ -5,6 +5,7 @@ from fastapi import APIRouter, FastAPI
 from vur import __version__
 from vur.serving.errors import add_handlers
 from vur.serving.guard import API
+from vur.serving.openapi import describe
 from vur.serving.routes import (
     auth,
     dashboard,
@@ -25,7 +26,7 @@ ROUTERS = (auth.router, users.router, dashboard.router, datasets.router, pipelin
 
 def create_app() -> FastAPI:
     """A new application; authentication is around it (`vur.serving.guard`), not in it."""
-    app = FastAPI(title="VUR", version=__version__, openapi_url=f"{API}/openapi.json", docs_url=f"{API}/docs", redoc_url=None)
+    app = FastAPI(title="VUR", version=__version__, openapi_url=f"{API}/openapi.json", docs_url=None, redoc_url=None)
     add_handlers(app)
     api = APIRouter(prefix=API)
     for router in ROUTERS:
@@ -33,4 +34,5 @@ def create_app() -> FastAPI:
     app.include_router(api)
     app.include_router(health.router)
     app.include_router(live.router)
+    describe(app)
     return app

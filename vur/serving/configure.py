@@ -9,6 +9,7 @@ from vur.forecasters.base import Algorithm, Parameter, algorithm, algorithms
 from vur.runs.config import Config, default_config, replace_sections
 from vur.stages.optimize import optimize_request, plain_metric
 from vur.stages.space import parameter_name
+from vur.store import datasets
 from vur.store.access import Principal, fetch
 from vur.store.catalog import Dataset, Model, Pipeline, new_id
 from vur.text import table, translate
@@ -112,14 +113,13 @@ def split_section(validation: dict[str, Any] | None, horizon: int | None) -> dic
 
 
 def base_config(session: Session, who: Principal, dataset: Dataset, pipeline: Pipeline | None) -> Config:
-    """What a new model starts from: the pipeline's choices where there is one, the dataset's split, the defaults."""
+    """What a new model starts from: the pipeline's choices where there is one, else the dataset's split and preparation, and the defaults."""
     content = default_config().to_dict()
     for section, values in ((pipeline.config if pipeline else {}) or {}).items():
         if isinstance(values, dict) and isinstance(content.get(section), dict):
             content[section] |= values
     chosen = Config.from_dict(content)
-    own = {key: value for key, value in (dataset.split or {}).items() if key in content["split"]}
-    return replace_sections(chosen, language=who.language, split=own if not pipeline else {})
+    return replace_sections(chosen, language=who.language, **({} if pipeline else datasets.sections(dataset)))
 
 
 def configured(session: Session, who: Principal, *, dataset_id: str, algorithm: str = AUTO, hyperparameters: dict[str, Any] | None = None,

@@ -5,6 +5,7 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm.exc import StaleDataError
 from starlette.exceptions import HTTPException
 
@@ -14,11 +15,15 @@ from vur.text import DEFAULT_LANGUAGE, LANGUAGES
 STATUS = {
     "api.unauthenticated": 401, "api.credentials": 401, "api.forbidden": 403, "api.not_yours": 403, "api.closed": 403,
     "api.not_found": 404, "api.no_route": 404, "api.method": 405, "api.conflict": 409, "api.taken": 409, "api.state": 409, "api.running": 409,
-    "api.version": 412, "api.too_large": 413, "api.quota": 413, "api.media_type": 415, "api.throttled": 429, "api.busy": 503,
-    "api.disk": 507, "store.no_model": 404, "store.tampered": 409,
+    "api.version": 412, "models.champion": 409, "models.not_trained": 409, "models.no_results": 409, "api.too_large": 413, "api.quota": 413, "api.media_type": 415, "api.throttled": 429, "api.busy": 503,
+    "api.internal": 500, "api.database": 503, "api.in_progress": 409, "users.last_admin": 409, "users.ended": 401, "users.key": 403, "users.keys": 409,
+    "jobs.no_retry": 409, "jobs.over": 409, "jobs.nothing": 404, "jobs.no_file": 404,
+    "datasets.no_version": 404, "datasets.gone": 410, "datasets.in_use": 409, "uploads.busy": 409, "uploads.offset": 409, "uploads.state": 409,
+    "uploads.longer": 413, "uploads.aborted": 409, "forms.stalled": 408, "api.disk": 507, "store.no_model": 404, "store.tampered": 409,
+    "connections.in_use": 409, "monitors.exists": 409, "live.limit": 429,
 }
 # Families of codes with one answer: a file that cannot be read is the sender's mistake (400), as the documents have it.
-FAMILIES = {"upload": 400, "dialect": 400, "source": 400}
+FAMILIES = {"upload": 400, "dialect": 400, "source": 400, "forms": 400}
 CODES = {401: "api.unauthenticated", 404: "api.no_route", 405: "api.method", 413: "api.too_large", 415: "api.media_type"}
 
 
@@ -49,7 +54,7 @@ def error_response(error: VurError, language: str) -> JSONResponse:
     headers = {}
     if (status := status_of(error.code)) == 401:
         headers["WWW-Authenticate"] = "Bearer"
-    if error.code == "api.throttled":
+    if error.code == "api.throttled" or "seconds" in error.data:
         headers["Retry-After"] = str(error.data.get("seconds", 60))
     return JSONResponse(error_body(error, language), status, headers)
 
@@ -83,8 +88,18 @@ async def _stale(request: Request, error: StaleDataError) -> JSONResponse:
     return error_response(VurError("api.conflict"), _reader(request))
 
 
+async def _internal(request: Request, error: Exception) -> JSONResponse:
+    return error_response(VurError("api.internal", id=request.scope.get("vur.request_id", "-")), _reader(request))
+
+
+async def _no_database(request: Request, error: OperationalError) -> JSONResponse:
+    return error_response(VurError("api.database", seconds=5), _reader(request))
+
+
 def add_handlers(app: FastAPI) -> None:
     """Answer every error of `app` in the one form."""
+    app.add_exception_handler(Exception, _internal)
+    app.add_exception_handler(OperationalError, _no_database)
     app.add_exception_handler(VurError, _vur_error)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)

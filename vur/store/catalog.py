@@ -191,7 +191,11 @@ class DatasetVersion(Made, Base):
 
 
 class Upload(Owned, Made, Base):
-    """An upload that may still be going on: bytes up to `received` lie in the data home under its id."""
+    """An upload that may still be going on: bytes up to `received` lie in the data home under its id.
+
+    `size_bytes` is None where all comes in one request. `state` is `receiving, converting, done` or `failed`; whoever converts moves
+    `updated_at` every few seconds. `options` say how to read the file.
+    """
 
     __tablename__ = "uploads"
     filename: Mapped[str]
@@ -199,7 +203,10 @@ class Upload(Owned, Made, Base):
     description: Mapped[str] = mapped_column(default="")
     size_bytes: Mapped[int | None] = mapped_column(BigInteger)
     received: Mapped[int] = mapped_column(BigInteger, default=0)
-    state: Mapped[str] = mapped_column(String(16), default="receiving")
+    state: Mapped[str] = mapped_column(String(16), default="receiving", index=True)
+    options: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    language: Mapped[str] = mapped_column(String(8), default="en")
+    progress: Mapped[float] = mapped_column(default=0.0)
     dataset_id: Mapped[str | None] = mapped_column(String(36))
     error: Mapped[dict[str, Any] | None]
     updated_at: Mapped[datetime] = mapped_column(default=now, onupdate=now)
@@ -269,7 +276,7 @@ class Alias(Edited, Base):
 
 
 class Promotion(Made, Base):
-    """One move of an alias; rolling back reads the last one."""
+    """One move of an alias, by a promotion or back by a rollback; `previous_id` is where it pointed before."""
 
     __tablename__ = "promotions"
     alias_id: Mapped[str] = mapped_column(ForeignKey("aliases.id", ondelete="CASCADE"), index=True)
@@ -277,12 +284,14 @@ class Promotion(Made, Base):
     previous_id: Mapped[str | None] = mapped_column(String(36))
     user_id: Mapped[str] = mapped_column(String(36))
     reason: Mapped[str] = mapped_column(default="")
+    rollback: Mapped[bool] = mapped_column(default=False)
 
 
 class Job(Owned, Base):
-    """Work in the background. Its id is also that of its durable workflow; `attempt` counts the times it was started.
+    """Work in the background. Its id is also that of its durable workflow.
 
-    `state` goes `queued, running` and ends in `succeeded, failed` or `cancelled`. Only the attempt that holds the row may end it.
+    `attempt` counts the times it was started, `crashes` those that ended without a word, `losses` those whose worker died. `state` goes
+    `queued, running` and ends in `succeeded, failed` or `cancelled`. Only the attempt that holds the row may end it.
     """
 
     __tablename__ = "jobs"
@@ -293,6 +302,8 @@ class Job(Owned, Base):
     params: Mapped[dict[str, Any]] = mapped_column(default=dict)
     state: Mapped[str] = mapped_column(String(16), default="queued", index=True)
     attempt: Mapped[int] = mapped_column(default=0)
+    crashes: Mapped[int] = mapped_column(default=0)
+    losses: Mapped[int] = mapped_column(default=0)
     lease_owner: Mapped[str | None] = mapped_column(String(100))
     heartbeat_at: Mapped[datetime | None]
     progress: Mapped[float] = mapped_column(default=0.0)
@@ -314,7 +325,7 @@ class Job(Owned, Base):
 
 
 class JobLog(Base):
-    """A line of a job's log, numbered within the job."""
+    """A line of a job's log: `text` in English; where `key` is set, a text of the translations that `values` fill, for other readers."""
 
     __tablename__ = "job_logs"
     id: Mapped[int] = mapped_column(Serial, primary_key=True, autoincrement=True)
@@ -323,6 +334,8 @@ class JobLog(Base):
     level: Mapped[str] = mapped_column(String(8), default="info")
     at: Mapped[datetime] = mapped_column(default=now)
     text: Mapped[str]
+    key: Mapped[str | None] = mapped_column(String(100))
+    values: Mapped[dict[str, Any]] = mapped_column("data", default=dict)
 
 
 class Schedule(Owned, Edited, Base):
@@ -333,12 +346,16 @@ class Schedule(Owned, Edited, Base):
     cron: Mapped[str] = mapped_column(String(100))
     timezone: Mapped[str] = mapped_column(String(64), default="UTC")
     enabled: Mapped[bool] = mapped_column(default=True)
+    promote: Mapped[bool] = mapped_column(default=False)
     next_at: Mapped[datetime | None] = mapped_column(index=True)
     last_job_id: Mapped[str | None] = mapped_column(String(64))
 
 
 class Forecast(Owned, Made, Base):
-    """The head of one answered forecast: who asked which model for what. Its points are in `ForecastPoint`."""
+    """The head of one answered forecast: who asked which model for what. Its points are in `ForecastPoint`.
+
+    `freq` and `timezone` (where steps are shorter than a day) say how their stamps are read.
+    """
 
     __tablename__ = "forecasts"
     kind: Mapped[str] = mapped_column(String(16), index=True)
@@ -348,6 +365,8 @@ class Forecast(Owned, Made, Base):
     data_version: Mapped[str | None] = mapped_column(String(80))
     job_id: Mapped[str | None] = mapped_column(String(64), index=True)
     request_id: Mapped[str | None] = mapped_column(String(64))
+    freq: Mapped[str] = mapped_column(String(32))
+    timezone: Mapped[str | None] = mapped_column(String(64))
     horizon: Mapped[int]
     n_series: Mapped[int]
     errors: Mapped[dict[str, Any] | None]
@@ -358,7 +377,7 @@ class ForecastPoint(Base):
     """One forecast value: the ledger. `target_at` is UTC, or `target_step` where stamps are whole numbers; actuals come later."""
 
     __tablename__ = "forecast_points"
-    __table_args__ = (Index("ix_points_due", "owner_id", "tag", "unique_id", "target_at"),)
+    __table_args__ = (Index("ix_points_due", "tag", "unique_id", "target_at"),)
     id: Mapped[int] = mapped_column(Serial, primary_key=True, autoincrement=True)
     forecast_id: Mapped[str] = mapped_column(ForeignKey("forecasts.id", ondelete="CASCADE"), index=True)
     owner_id: Mapped[str] = mapped_column(String(36))
@@ -437,6 +456,7 @@ class Event(Base):
     """A live message: written by whoever knows, read by every process that has clients. Old ones are pruned."""
 
     __tablename__ = "events"
+    __table_args__ = {"sqlite_autoincrement": True}  # an id is never given twice, not even after all rows were pruned
     id: Mapped[int] = mapped_column(Serial, primary_key=True, autoincrement=True)
     at: Mapped[datetime] = mapped_column(default=now, index=True)
     type: Mapped[str] = mapped_column(String(32))

@@ -99,22 +99,41 @@ def reading() -> Iterator[Session]:
 
 def migrate(target: str = "head") -> None:
     """Bring the schema to revision `target` (`head`, `base` or an id), forwards or backwards; other processes wait."""
+    from vur.store.home import lock
+
+    with lock("migrations"), engine().begin() as connection:
+        migrate_connection(connection, target)
+
+
+def migrate_connection(connection: Connection, target: str = "head") -> None:
+    """Bring the schema of one database to revision `target`, inside the caller's transaction."""
     from alembic import command
-    from alembic.config import Config
     from alembic.script import ScriptDirectory
 
-    from vur.store.home import lock
+    config = _migrations()
+    known = [revision.revision for revision in ScriptDirectory.from_config(config).walk_revisions()]  # newest first
+    config.attributes["connection"] = connection
+    current = current_revision(connection)
+    if current is not None and current not in known:
+        raise VurError("catalog.newer", revision=current)
+    back = target == "base" or (target in known and current in known and known.index(target) > known.index(current))
+    (command.downgrade if back else command.upgrade)(config, target)
+
+
+def _migrations() -> Any:
+    from alembic.config import Config
 
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
-    known = [revision.revision for revision in ScriptDirectory.from_config(config).walk_revisions()]  # newest first
-    with lock("migrations"), engine().begin() as connection:
-        config.attributes["connection"] = connection
-        current = current_revision(connection)
-        if current is not None and current not in known:
-            raise VurError("catalog.newer", revision=current)
-        back = target == "base" or (target in known and current in known and known.index(target) > known.index(current))
-        (command.downgrade if back else command.upgrade)(config, target)
+    return config
+
+
+@cache
+def newest_revision() -> str | None:
+    """The revision that this version of VUR works with."""
+    from alembic.script import ScriptDirectory
+
+    return ScriptDirectory.from_config(_migrations()).get_current_head()
 
 
 def current_revision(connection: Connection) -> str | None:

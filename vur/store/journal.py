@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
-from vur.store.catalog import Activity, Alert, Event, now
+from vur.store.catalog import Activity, Alert, Event, new_id, now
 
 KEPT = timedelta(days=1)
 
@@ -20,13 +20,19 @@ def tell(session: Session, owner_id: str, kind: str, *, status: str = "success",
 
 
 def warn(session: Session, owner_id: str, kind: str, *, severity: str = "warning", about: tuple[str, str] | None = None, **values: Any) -> bool:
-    """Raise an alert (`alert.<kind>` in the translations) unless the same one about the same object is still open; whether it was raised."""
+    """Raise an alert (`alert.<kind>` in the translations) unless the same one about the same object is still open; whether it was raised.
+
+    Clients are told live.
+    """
     object_kind, object_id = about or (None, None)
     same = select(Alert.id).where(Alert.owner_id == owner_id, Alert.kind == kind, Alert.object_id == object_id,
                                   Alert.resolved_at.is_(None), Alert.acknowledged_at.is_(None))
     if session.scalar(same) is not None:
         return False
-    session.add(Alert(owner_id=owner_id, kind=kind, severity=severity, object_kind=object_kind, object_id=object_id, values=values))
+    raised = {"kind": kind, "severity": severity, "object_kind": object_kind, "object_id": object_id, "values": values}
+    alert = Alert(id=new_id(), owner_id=owner_id, **raised)
+    session.add(alert)
+    publish(session, "alert", {"id": alert.id, **raised}, owner_id)
     return True
 
 

@@ -81,6 +81,9 @@ def delete_model(tag: str) -> None:
 def find_model(tag: str) -> Any:
     """The stored model of an exact tag, or the newest of a bare name; `VurError` lists the known ones."""
     name, _, version = tag.partition(":")
+    exact = _find(f"{model_name(name)}:{version}") if version and version != "latest" else None
+    if exact is not None and exact.info.module == "vur.stages.model":
+        return exact
     table = list_models()
     rows = table[table["name"] == model_name(name)]
     if version and version != "latest":

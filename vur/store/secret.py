@@ -30,6 +30,11 @@ def _secrets(path: Path) -> dict[str, str]:
     return json.loads(path.read_text(encoding="ascii"))
 
 
+def forget() -> None:
+    """Read the file again at the next question: it was replaced."""
+    _secrets.cache_clear()
+
+
 def _write(path: Path, content: dict[str, str]) -> None:
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="ascii") as file:

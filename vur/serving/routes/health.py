@@ -1,5 +1,110 @@
-"""Health and metrics."""
+"""Whether the service is alive and ready, its numbers for Prometheus, and the documentation of the API."""
 
-from fastapi import APIRouter
+import asyncio
+import re
+import time
+from concurrent.futures import Future, ThreadPoolExecutor
+from importlib.util import find_spec
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+from fastapi.openapi.docs import get_swagger_ui_html
+from fastapi.responses import FileResponse, HTMLResponse, JSONResponse
+from prometheus_client import CONTENT_TYPE_LATEST
+
+from vur.serving import metrics
+from vur.serving.deps import Who
+from vur.serving.guard import API
+from vur.serving.observe import page_policy
+from vur.serving.schemas.health import Live, Ready
+from vur.store import health
 
 router = APIRouter(tags=["health"])
+FRESH_SECONDS, PATIENCE = 1.0, 5.0
+NOT_READY: dict[int | str, dict[str, Any]] = {503: {"model": Ready, "description": "A component is not well"}}
+SWAGGER = {"swagger-ui-bundle.js": "text/javascript", "swagger-ui.css": "text/css"}
+
+
+class Readiness:
+    """One look at the components at a time, a second old at most: anybody may ask, and none of them must suffer from it."""
+
+    def __init__(self) -> None:
+        self.lock, self.thread = Lock(), ThreadPoolExecutor(1, "health")
+        self.running: Future[dict[str, str]] | None = None
+        self.ended = 0.0
+
+    def look(self) -> "Future[dict[str, str]]":
+        """The look that is going on, or that ended a moment ago."""
+        with self.lock:
+            if self.running is None or (self.running.done() and time.monotonic() - self.ended > FRESH_SECONDS):
+                self.running = self.thread.submit(self._state)
+            return self.running
+
+    def _state(self) -> dict[str, str]:
+        try:
+            return health.state()
+        finally:
+            self.ended = time.monotonic()
+
+
+READINESS = Readiness()
+
+
+async def readiness() -> dict[str, str]:
+    """The state of every component; all are unavailable where the look at them takes too long."""
+    try:
+        return await asyncio.wait_for(asyncio.shield(asyncio.wrap_future(READINESS.look())), PATIENCE)
+    except TimeoutError:
+        return dict.fromkeys(health.CHECKS, health.BAD)
+
+
+@router.get("/health/live", response_model=Live, summary="Is the process alive?")
+async def live() -> Live:
+    """Answers as long as the process can answer anything."""
+    return Live()
+
+
+@router.get("/health/ready", response_model=Ready, responses=NOT_READY, summary="Can the service do its work?")
+@router.get("/health", response_model=Ready, responses=NOT_READY, summary="Can the service do its work?")
+async def ready() -> JSONResponse:
+    """Database, room on the disk, model store and worker, each `ok` or in a word what is wrong."""
+    components = await readiness()
+    good = all(state == health.OK for state in components.values())
+    return JSONResponse({"status": "ok" if good else "unavailable", "components": components}, 200 if good else 503)
+
+
+@router.get("/metrics", response_class=Response, summary="Numbers for Prometheus", responses={200: {"content": {"text/plain": {}}, "description": "Prometheus' text format"}})
+def get_metrics(who: Who) -> Response:
+    """Requests, latencies, jobs, forecasts and clients. Needs a token of any role."""
+    return Response(metrics.render(), headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+
+def _swagger_folder() -> Path | None:
+    """Swagger UI as BentoML carries it, so that the page works without the internet."""
+    found = find_spec("bentoml")
+    path = Path(found.origin).parent / "_internal" / "server" / "static_content" if found and found.origin else Path()
+    return path if (path / "swagger-ui-bundle.js").is_file() else None
+
+
+@router.get(f"{API}/docs", include_in_schema=False)
+def docs(request: Request) -> HTMLResponse:
+    """The documentation of the API as a page."""
+    named = {} if _swagger_folder() is None else {"swagger_js_url": f"{API}/docs/swagger-ui-bundle.js", "swagger_css_url": f"{API}/docs/swagger-ui.css"}
+    page = get_swagger_ui_html(openapi_url=f"{API}/openapi.json", title="VUR", oauth2_redirect_url=None, swagger_favicon_url="data:,", **named)
+    script = re.search(r"<script>(.*?)</script>", bytes(page.body).decode(), re.DOTALL)
+    policy = page_policy(script[1] if script else "")
+    if not named:
+        policy = policy.replace("'self'", "'self' https://cdn.jsdelivr.net")
+    page.headers["Content-Security-Policy"] = policy
+    return page
+
+
+@router.get(f"{API}/docs/{{name}}", include_in_schema=False)
+def docs_file(name: str) -> Response:
+    """A file of the page."""
+    folder = _swagger_folder()
+    if name not in SWAGGER or folder is None:
+        return Response(status_code=404)
+    return FileResponse(folder / name, media_type=SWAGGER[name], headers={"Cache-Control": "public, max-age=86400"})

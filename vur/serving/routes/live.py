@@ -1,5 +1,255 @@
-"""Live messages over a WebSocket."""
+"""Live messages over a WebSocket: training progress, forecasts, alerts and measurements of the machine, as they come."""
+
+import asyncio
+import json
+import logging
+import time
+from datetime import datetime
+from typing import Any, get_args
 
 from fastapi import APIRouter
+from pydantic import TypeAdapter, ValidationError
+from starlette.websockets import WebSocket
+
+from vur.errors import VurError
+from vur.serving.errors import error_body, language_of
+from vur.serving.live import (
+    MANY,
+    UNAVAILABLE,
+    Client,
+    HideTokens,
+    Hub,
+    identify,
+    limit_frames,
+    missed,
+    stamp,
+)
+from vur.serving.schemas.live import AnySaid, LiveType, SaidAuth, SaidPing, SaidSubscribe
+from vur.store.access import Principal
 
 router = APIRouter(tags=["live"])
+UNKNOWN, NOT_TEXT, TOO_LARGE = 4401, 1003, 1009
+AUTH_SECONDS, CLOSE_SECONDS = 5.0, 10.0
+LARGEST, PENDING = 16 * 1024, 100  # characters of a message, and connections that have not said who they are
+SPEED = 20  # messages a second that a client may send
+SAID: TypeAdapter[Any] = TypeAdapter(AnySaid)
+log = logging.getLogger("vur.live")
+for name in ("uvicorn.error", "uvicorn.access"):
+    logging.getLogger(name).addFilter(HideTokens())
+limit_frames()
+
+
+def hub_of(socket: WebSocket) -> Hub:
+    """The hub of this process."""
+    found = getattr(socket.app.state, "hub", None)
+    if found is None or found.loop is not asyncio.get_running_loop():
+        found = socket.app.state.hub = Hub()
+    return found
+
+
+class Refused(Exception):
+    """A connection that ends with a close code before it was taken."""
+
+    def __init__(self, code: int, reason: str):
+        self.code, self.reason = code, reason
+
+
+@router.websocket("/ws")
+async def live(socket: WebSocket) -> None:
+    """Send live messages to whoever gives a token; see `vur.serving.schemas.live` for what a client may say."""
+    hub, protocols = hub_of(socket), socket.scope.get("subprotocols") or []
+    await socket.accept("bearer" if "bearer" in protocols else None)
+    try:
+        who, token, expires, after = await _enter(socket, hub, protocols)
+    except Refused as refused:
+        await _close(socket, refused.code, refused.reason)
+        return
+    socket.scope["vur.principal"] = who  # for the log
+    try:
+        await _serve(socket, hub, Client(who, token, expires, language_of(socket.headers, who.language)), after)
+    finally:
+        hub.give_back(who.user_id)
+
+
+async def _enter(socket: WebSocket, hub: Hub, protocols: list[str]) -> tuple[Principal, str, datetime | None, int | None]:
+    """Who the client is, by header, query, subprotocol or first message; a place among the connections of that user is taken."""
+    query = socket.query_params
+    token = (_bearer(socket.headers.get("authorization", "")) or socket.headers.get("x-api-key") or query.get("token")
+             or next((one for one in protocols if one != "bearer" and "bearer" in protocols), None))
+    after = _number(query.get("last_event_id"))
+    if not token:
+        said = await _first(socket, hub)
+        token, after = said.token, after if said.last_event_id is None else said.last_event_id
+    try:
+        who, expires = await asyncio.to_thread(identify, token)
+        hub.take(who.user_id)
+    except VurError as error:
+        raise Refused(MANY if error.code == "live.limit" else UNKNOWN, error.code) from None
+    except Exception:  # such as a catalog that is away
+        log.exception("a token cannot be checked")
+        raise Refused(UNAVAILABLE, "busy") from None
+    return who, token, expires, after
+
+
+def _bearer(header: str) -> str:
+    scheme, _, token = header.partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else ""
+
+
+def _number(text: str | None) -> int | None:
+    if text is None or not (text.isascii() and text.isdigit()) or len(text) > 18:
+        return None
+    return int(text)
+
+
+async def _first(socket: WebSocket, hub: Hub) -> SaidAuth:
+    """The first message, which must be `auth` and come soon."""
+    if hub.pending >= PENDING:
+        raise Refused(UNAVAILABLE, "busy")
+    hub.pending += 1
+    try:
+        async with asyncio.timeout(AUTH_SECONDS):
+            message = await socket.receive()
+        said = parse(message.get("text") or "")
+    except (TimeoutError, VurError):
+        raise Refused(UNKNOWN, "api.unauthenticated") from None
+    finally:
+        hub.pending -= 1
+    if not isinstance(said, SaidAuth):
+        raise Refused(UNKNOWN, "api.unauthenticated")
+    return said
+
+
+def parse(text: str) -> SaidAuth | SaidSubscribe | SaidPing:
+    """What a client said; `VurError` live.message where it is not understood."""
+    if len(text) > LARGEST:
+        raise VurError("live.message", reason=f"more than {LARGEST} characters")
+    try:
+        return SAID.validate_python(json.loads(text))
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise VurError("live.message", reason=f"{'.'.join(map(str, first['loc']))}: {first['msg']}".removeprefix(": ")) from None
+    except (ValueError, RecursionError):
+        raise VurError("live.message", reason="not JSON") from None
+
+
+async def _serve(socket: WebSocket, hub: Hub, client: Client, after: int | None) -> None:
+    """Send and listen until one side ends."""
+    tasks: list[asyncio.Task[None]] = []
+    _choose(client, socket.query_params.get("types"), socket.query_params.get("model_id"))
+    try:
+        until = await hub.join(client)
+        client.renew(client.who, client.token, client.expires)
+        await _welcome(socket, client, after, until)
+        tasks = [asyncio.create_task(client.send_all(socket.send_text)), asyncio.create_task(_listen(socket, client))]
+        code, reason = await client.ended
+    except asyncio.CancelledError:
+        for task in tasks:
+            task.cancel()
+        raise
+    except TimeoutError:
+        code, reason = UNAVAILABLE, "busy"
+    except Exception as error:  # the connection is gone: servers say so in different ways
+        log.debug("a client went away: %s", error)
+        code, reason = 1006, "gone"
+    finally:
+        hub.leave(client)
+        for task in tasks[:1]:
+            task.cancel()
+    if code != 1006:
+        await _close(socket, code, reason)
+    if tasks:
+        await _gone(tasks[1])
+
+
+def _choose(client: Client, types: str | None, model_id: str | None) -> None:
+    """What the address asks for: `?types=training_update,prediction&model_id=ID`; `ready` then tells which kinds are known."""
+    if types:
+        client.types = frozenset(part.strip() for part in types.split(",")) & frozenset(get_args(LiveType))
+    client.model_id = model_id
+
+
+async def _welcome(socket: WebSocket, client: Client, after: int | None, until: int) -> None:
+    """Say what the connection is good for, then what was missed since `after`."""
+    await socket.send_text(_ready(client, until))
+    if after is None:
+        return
+    past = await asyncio.to_thread(missed, client.who, after, until)
+    if past.reset:
+        await socket.send_text(json.dumps({"id": None, "type": "reset", "data": {"last_event_id": until}}))
+    for message in past.messages:
+        if client.wants(message):
+            async with asyncio.timeout(CLOSE_SECONDS):
+                await socket.send_text(message.text(client.language))
+    client.has_seen(past.seen)
+
+
+def _ready(client: Client, last: int | None = None) -> str:
+    data = {"user_id": client.who.user_id, "expires_at": client.expires and stamp(client.expires), "model_id": client.model_id,
+            "types": sorted(client.types) if client.types is not None else list(get_args(LiveType))}
+    return json.dumps({"id": None, "type": "ready", "data": data | ({} if last is None else {"last_event_id": last})})
+
+
+async def _listen(socket: WebSocket, client: Client) -> None:
+    """Answer what the client says until the connection is gone."""
+    window, count = 0.0, 0
+    while True:
+        message = await socket.receive()
+        if message["type"] == "websocket.disconnect":
+            return client.end(1006, "gone")
+        if client.ended.done():
+            continue
+        at = time.monotonic()
+        window, count = (window, count + 1) if at - window < 1 else (at, 1)
+        text = message.get("text")
+        if count > SPEED:
+            client.end(MANY, "too many messages")
+        elif text is None:
+            client.end(NOT_TEXT, "text only")
+        elif len(text) > LARGEST:
+            client.end(TOO_LARGE, "message too large")
+        else:
+            await _answer(client, text)
+
+
+async def _answer(client: Client, text: str) -> None:
+    try:
+        said = parse(text)
+        if isinstance(said, SaidPing):
+            client.tell("pong")
+        elif isinstance(said, SaidSubscribe):
+            client.types, client.model_id = frozenset(said.types) if said.types is not None else None, said.model_id
+            client.tell("subscribed", types=sorted(client.types) if client.types is not None else None, model_id=client.model_id)
+        else:
+            await _again(client, said.token)
+    except VurError as error:
+        client.tell("error", **error_body(error, client.language))
+    except Exception:  # such as a catalog that is away
+        log.exception("a message of a client cannot be answered")
+        client.end(UNAVAILABLE, "busy")
+
+
+async def _again(client: Client, token: str) -> None:
+    """A newer token of the same user prolongs the connection."""
+    who, expires = await asyncio.to_thread(identify, token)
+    if who.user_id != client.who.user_id:
+        raise VurError("live.other_user")
+    client.renew(who, token, expires)
+    client.offer(_ready(client))
+
+
+async def _close(socket: WebSocket, code: int, reason: str) -> None:
+    """Send the close code, if the client takes it soon enough."""
+    try:
+        async with asyncio.timeout(CLOSE_SECONDS):
+            await socket.close(code, reason)
+    except Exception as error:  # gone already, or too slow even for that
+        log.debug("not closed in order: %s", error)
+
+
+async def _gone(listening: asyncio.Task[None]) -> None:
+    """Wait for the end of the connection: a client that takes nothing counts among those of its user for as long as it is there."""
+    try:
+        await listening
+    except Exception as error:
+        log.debug("a client went away: %s", error)

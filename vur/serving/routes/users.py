@@ -1,5 +1,142 @@
-"""Administration of users."""
+"""Administration of users, and the sharing of objects between them."""
 
-from fastapi import APIRouter
+from typing import Any
 
-router = APIRouter(prefix="/users", tags=["users"])
+from fastapi import APIRouter, Response
+from sqlalchemy import select
+
+from vur.serving.accounts import hashing
+from vur.serving.deps import Admin, Analyst, Listed, Version, Who, list_rows, set_etag
+from vur.serving.guard import KNOWN
+from vur.serving.logs import log
+from vur.serving.schemas.auth import UserOut
+from vur.serving.schemas.users import Ended, NewUser, ShareIn, ShareList, UserChange, UserList
+from vur.store import sessions, users
+from vur.store.access import Principal, check_version
+from vur.store.catalog import User
+from vur.store.database import reading, writing
+from vur.store.journal import tell
+
+accounts = APIRouter(prefix="/users", tags=["users"])
+sharing = APIRouter(prefix="/shares", tags=["shares"])
+router = APIRouter()
+SORTABLE = {name: getattr(User, name) for name in ("created_at", "email", "username", "full_name", "role", "active", "last_login_at")}
+MISSING: dict[int | str, dict[str, Any]] = {404: {"description": "No such user"}}
+HIDDEN: dict[int | str, dict[str, Any]] = {403: {"description": "Not yours"}, 404: {"description": "No such object, or none that you may see"}}
+
+
+@accounts.get("", response_model=UserList, summary="List users")
+def list_users(who: Admin, asked: Listed, role: str | None = None, active: bool | None = None) -> dict[str, Any]:
+    """All users; `search` looks into addresses and names."""
+    query = select(User)
+    if role is not None:
+        query = query.where(User.role == users.check_role(role))
+    if active is not None:
+        query = query.where(User.active.is_(active))
+    with reading() as session:
+        rows, page = list_rows(session, query, asked, sortable=SORTABLE, searchable=(User.email, User.username, User.full_name))
+        return {"items": rows} | page
+
+
+@accounts.post("", status_code=201, response_model=UserOut, summary="Make an account for somebody", responses={409: {"description": "Address or name is taken"}})
+async def add_user(body: NewUser, who: Admin, response: Response) -> User:
+    """Make an account with a role and a first password."""
+    user = await hashing(_add, who, body)
+    set_etag(response, user)
+    return user
+
+
+def _add(who: Principal, body: NewUser) -> User:
+    hashed = users.hash_password(body.password, body.email, body.username or "")
+    with writing() as session:
+        user = users.keep_user(session, body.email, hashed, username=body.username, full_name=body.full_name, role=body.role, language=body.language)
+        user.quota_bytes = body.quota_bytes
+        session.flush()
+        tell(session, user.id, "user_registered", user_id=who.user_id, about=("user", user.id), email=user.email)
+    log.info("user added", user_id=who.user_id, about=user.id, role=user.role)
+    return user
+
+
+@accounts.get("/{user_id}", response_model=UserOut, summary="One user", responses=MISSING)
+def get_user(user_id: str, who: Admin, response: Response) -> User:
+    """A user by id, address or user name."""
+    with reading() as session:
+        user = users.known_user(session, user_id)
+    set_etag(response, user)
+    return user
+
+
+@accounts.put("/{user_id}", response_model=UserOut, summary="Change a user",
+              responses=MISSING | {409: {"description": "The last active administrator"}, 412: {"description": "Changed by somebody else since `If-Match`"}})
+async def change_user(user_id: str, body: UserChange, who: Admin, version: Version, response: Response) -> User:
+    """Change role, activity, quota, name or password. Tokens that the change concerns end at once."""
+    user = await hashing(_change, who, user_id, body, version)
+    set_etag(response, user)
+    return user
+
+
+def _change(who: Principal, user_id: str, body: UserChange, version: int | None) -> User:
+    wanted = body.model_dump(exclude_unset=True)
+    wanted = {key: value for key, value in wanted.items() if value is not None or key == "quota_bytes"}
+    password = wanted.pop("password", None)
+    hashed = {"password_hash": users.hash_password(password)} if password else {}
+    with writing() as session:
+        user = users.known_user(session, user_id)
+        check_version(user, version)
+        users.change_user(session, user, wanted | hashed)
+        if password:
+            sessions.end_logins(session, user.id)
+        tell(session, user.id, "user_deactivated" if wanted.get("active") is False else "user_changed", user_id=who.user_id,
+             about=("user", user.id), email=user.email)
+    KNOWN.forget(user.id)
+    log.info("user changed", user_id=who.user_id, about=user.id, changed=sorted(wanted.keys() | hashed.keys()))
+    return user
+
+
+@accounts.delete("/{user_id}", status_code=204, summary="Deactivate a user", responses=MISSING | {409: {"description": "The last active administrator"}})
+def deactivate(user_id: str, who: Admin) -> None:
+    """End an account: nobody can log in with it, and what it holds as tokens is refused. Its data stays."""
+    _change(who, user_id, UserChange(active=False), None)
+
+
+@accounts.post("/{user_id}/logout", response_model=Ended, summary="End the logins of a user", responses=MISSING)
+def end_logins(user_id: str, who: Admin) -> dict[str, int]:
+    """End all logins and access tokens of a user; personal keys stay."""
+    with writing() as session:
+        user = users.known_user(session, user_id)
+        ended = sessions.end_logins(session, user.id)
+        user.epoch += 1
+    KNOWN.forget(user.id)
+    return {"ended": ended}
+
+
+@sharing.get("/{kind}/{object_id}", response_model=ShareList, summary="With whom an object is shared", responses=HIDDEN)
+def list_shares(kind: str, object_id: str, who: Analyst) -> dict[str, Any]:
+    """The users that may see or edit a dataset, pipeline, model, connection or monitor of yours."""
+    with reading() as session:
+        return {"items": [_shown(*row) for row in users.shares(session, who, kind, object_id)]}
+
+
+@sharing.put("/{kind}/{object_id}", response_model=ShareList, summary="Share an object", responses=HIDDEN)
+def share(kind: str, object_id: str, body: ShareIn, who: Analyst) -> dict[str, Any]:
+    """Let another user view or edit an object of yours, by their address; sharing again changes the right."""
+    with writing() as session:
+        found, user = users.share(session, who, kind, object_id, body.email, body.right)
+        by = session.get_one(User, who.user_id)
+        tell(session, user.id, f"shared_{kind}", user_id=who.user_id, about=(kind, object_id), by=by.full_name or by.email, right=found.right)
+        return {"items": [_shown(*row) for row in users.shares(session, who, kind, object_id)]}
+
+
+@sharing.delete("/{kind}/{object_id}/{user_id}", status_code=204, summary="Take a right back", responses=HIDDEN)
+def unshare(kind: str, object_id: str, user_id: str, who: Who) -> None:
+    """End the right of a user to an object of yours, or your own right to one of somebody else."""
+    with writing() as session:
+        users.unshare(session, who, kind, object_id, user_id)
+
+
+def _shown(share: Any, user: User) -> dict[str, Any]:
+    return {"user_id": user.id, "email": user.email, "full_name": user.full_name, "right": share.right, "created_at": share.created_at}
+
+
+router.include_router(accounts)
+router.include_router(sharing)

@@ -60,7 +60,8 @@ def upgrade() -> None:
     sa.Column('type', sa.String(length=32), nullable=False),
     sa.Column('owner_id', sa.String(length=36), nullable=True),
     sa.Column('data', JSON, nullable=False),
-    sa.PrimaryKeyConstraint('id', name=op.f('pk_events'))
+    sa.PrimaryKeyConstraint('id', name=op.f('pk_events')),
+    sqlite_autoincrement=True
     )
     with op.batch_alter_table('events', schema=None) as batch_op:
         batch_op.create_index(batch_op.f('ix_events_at'), ['at'], unique=False)
@@ -172,6 +173,8 @@ def upgrade() -> None:
     sa.Column('data_version', sa.String(length=80), nullable=True),
     sa.Column('job_id', sa.String(length=64), nullable=True),
     sa.Column('request_id', sa.String(length=64), nullable=True),
+    sa.Column('freq', sa.String(length=32), nullable=False),
+    sa.Column('timezone', sa.String(length=64), nullable=True),
     sa.Column('horizon', sa.Integer(), nullable=False),
     sa.Column('n_series', sa.Integer(), nullable=False),
     sa.Column('errors', JSON, nullable=True),
@@ -198,6 +201,8 @@ def upgrade() -> None:
     sa.Column('params', JSON, nullable=False),
     sa.Column('state', sa.String(length=16), nullable=False),
     sa.Column('attempt', sa.Integer(), nullable=False),
+    sa.Column('crashes', sa.Integer(), nullable=False),
+    sa.Column('losses', sa.Integer(), nullable=False),
     sa.Column('lease_owner', sa.String(length=100), nullable=True),
     sa.Column('heartbeat_at', sa.DateTime(timezone=True), nullable=True),
     sa.Column('progress', sa.Float(), nullable=False),
@@ -270,6 +275,9 @@ def upgrade() -> None:
     sa.Column('size_bytes', sa.BigInteger(), nullable=True),
     sa.Column('received', sa.BigInteger(), nullable=False),
     sa.Column('state', sa.String(length=16), nullable=False),
+    sa.Column('options', JSON, nullable=False),
+    sa.Column('language', sa.String(length=8), nullable=False),
+    sa.Column('progress', sa.Float(), nullable=False),
     sa.Column('dataset_id', sa.String(length=36), nullable=True),
     sa.Column('error', JSON, nullable=True),
     sa.Column('updated_at', sa.DateTime(timezone=True), nullable=False),
@@ -282,6 +290,7 @@ def upgrade() -> None:
     with op.batch_alter_table('uploads', schema=None) as batch_op:
         batch_op.create_index(batch_op.f('ix_uploads_created_at'), ['created_at'], unique=False)
         batch_op.create_index(batch_op.f('ix_uploads_owner_id'), ['owner_id'], unique=False)
+        batch_op.create_index(batch_op.f('ix_uploads_state'), ['state'], unique=False)
 
     op.create_table('dataset_versions',
     sa.Column('dataset_id', sa.String(length=36), nullable=False),
@@ -320,7 +329,7 @@ def upgrade() -> None:
     )
     with op.batch_alter_table('forecast_points', schema=None) as batch_op:
         batch_op.create_index(batch_op.f('ix_forecast_points_forecast_id'), ['forecast_id'], unique=False)
-        batch_op.create_index('ix_points_due', ['owner_id', 'tag', 'unique_id', 'target_at'], unique=False)
+        batch_op.create_index('ix_points_due', ['tag', 'unique_id', 'target_at'], unique=False)
 
     op.create_table('job_logs',
     sa.Column('id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), autoincrement=True, nullable=False),
@@ -329,6 +338,8 @@ def upgrade() -> None:
     sa.Column('level', sa.String(length=8), nullable=False),
     sa.Column('at', sa.DateTime(timezone=True), nullable=False),
     sa.Column('text', sa.Text(), nullable=False),
+    sa.Column('key', sa.String(length=100), nullable=True),
+    sa.Column('data', JSON, nullable=False),
     sa.ForeignKeyConstraint(['job_id'], ['jobs.id'], name=op.f('fk_job_logs_job_id'), ondelete='CASCADE'),
     sa.PrimaryKeyConstraint('id', name=op.f('pk_job_logs'))
     )
@@ -471,6 +482,7 @@ def upgrade() -> None:
     sa.Column('cron', sa.String(length=100), nullable=False),
     sa.Column('timezone', sa.String(length=64), nullable=False),
     sa.Column('enabled', sa.Boolean(), nullable=False),
+    sa.Column('promote', sa.Boolean(), nullable=False),
     sa.Column('next_at', sa.DateTime(timezone=True), nullable=True),
     sa.Column('last_job_id', sa.String(length=64), nullable=True),
     sa.Column('owner_id', sa.String(length=36), nullable=False),
@@ -494,6 +506,7 @@ def upgrade() -> None:
     sa.Column('previous_id', sa.String(length=36), nullable=True),
     sa.Column('user_id', sa.String(length=36), nullable=False),
     sa.Column('reason', sa.Text(), nullable=False),
+    sa.Column('rollback', sa.Boolean(), nullable=False),
     sa.Column('id', sa.String(length=36), nullable=False),
     sa.Column('created_at', sa.DateTime(timezone=True), nullable=False),
     sa.ForeignKeyConstraint(['alias_id'], ['aliases.id'], name=op.f('fk_promotions_alias_id'), ondelete='CASCADE'),
@@ -574,6 +587,7 @@ def downgrade() -> None:
 
     op.drop_table('dataset_versions')
     with op.batch_alter_table('uploads', schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f('ix_uploads_state'))
         batch_op.drop_index(batch_op.f('ix_uploads_owner_id'))
         batch_op.drop_index(batch_op.f('ix_uploads_created_at'))
 

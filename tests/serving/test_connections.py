@@ -1,0 +1,257 @@
+"""Sources of new rows: real SQLite, DuckDB, Parquet and PostgreSQL, read without ever writing, and what must not be reached through them."""
+
+import sqlite3
+import time
+from pathlib import Path
+
+import duckdb
+import pandas as pd
+import psycopg
+import pytest
+
+from vur.errors import VurError
+from vur.settings import settings
+from vur.store import database, feeds
+from vur.store.catalog import DatabaseConnection, Share
+from vur.store.connections import address
+from vur.store.feeds import opened
+
+ROWS = pd.DataFrame({"day": pd.date_range("2024-01-01", periods=40, freq="D").strftime("%Y-%m-%d"), "store": ["A", "B"] * 20,
+                     "sold": [float(number) for number in range(40)], "price": [1.5] * 40})
+COLUMNS = {"date": "day", "target": "sold", "series": ["store"]}
+PASSWORD = "hunter2-secret"
+
+
+@pytest.fixture
+def kind() -> str:
+    return "sqlite"
+
+
+@pytest.fixture
+def sources(catalog) -> Path:
+    """The folder that files may lie in, with the same rows in three kinds of file."""
+    folder = catalog / "sources"
+    folder.mkdir(parents=True)
+    with sqlite3.connect(folder / "shop.sqlite") as connection:
+        ROWS.to_sql("sales", connection, index=False)
+        connection.execute("CREATE VIEW endless AS WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT x AS day, x AS sold FROM n")
+    with duckdb.connect(str(folder / "shop.duckdb")) as connection:
+        connection.execute("CREATE TABLE sales AS SELECT CAST(day AS DATE) AS day, store, sold, price FROM ROWS")
+        connection.execute("CREATE SCHEMA other")
+        connection.execute("CREATE TABLE other.moments AS SELECT CAST(day AS TIMESTAMPTZ) AS day, sold::DECIMAL(10, 2) AS sold FROM sales")
+        connection.execute("CREATE VIEW leak AS SELECT column0 AS day, column0 AS sold FROM read_csv('/etc/passwd', header = false, sep = '\\0')")
+    (folder / "parts").mkdir()
+    dated = ROWS.assign(day=pd.to_datetime(ROWS["day"]))
+    dated.iloc[:30].to_parquet(folder / "parts" / "a.parquet", index=False)
+    dated.iloc[30:].to_parquet(folder / "parts" / "b.parquet", index=False)
+    return folder
+
+
+@pytest.fixture
+def shop(postgresql) -> str:
+    """URL of a PostgreSQL database with the same rows, under a user with a password."""
+    with psycopg.connect(f"{postgresql}/postgres", autocommit=True) as connection:
+        connection.execute("DROP DATABASE IF EXISTS shop")
+        connection.execute("CREATE DATABASE shop")
+        connection.execute("DROP ROLE IF EXISTS reader")
+        connection.execute(f"CREATE ROLE reader LOGIN PASSWORD '{PASSWORD}'")
+    with psycopg.connect(f"{postgresql}/shop", autocommit=True) as connection:
+        connection.execute('CREATE TABLE sales (day date, store text, sold numeric, "100% odd ""name""" text)')
+        connection.cursor().executemany("INSERT INTO sales VALUES (%s, %s, %s, 'x')", ROWS[["day", "store", "sold"]].to_numpy().tolist())
+        connection.execute("CREATE VIEW slow AS SELECT day, sold, pg_sleep(60)::text AS sleep FROM sales")
+        for number, body in enumerate(("DELETE FROM sales; SELECT 'x'::text", "SELECT set_config('transaction_read_only', 'off', true); DELETE FROM sales; SELECT 'x'::text")):
+            connection.execute(f"CREATE FUNCTION wipe{number}() RETURNS text LANGUAGE sql SECURITY DEFINER AS $$ {body} $$")
+            connection.execute(f"CREATE VIEW trap{number} AS SELECT day, sold, wipe{number}() AS wiped FROM sales")
+            connection.execute(f"GRANT SELECT ON trap{number} TO reader")
+        connection.execute("CREATE TABLE hidden (day date, sold numeric)")
+        connection.execute("GRANT SELECT ON sales, slow TO reader")
+        connection.execute("GRANT INSERT, UPDATE, DELETE ON sales TO reader")
+    return f"postgresql://reader:{PASSWORD}@{postgresql.partition('@')[2]}/shop"
+
+
+def body(kind: str, source: str, table: str = "sales", **columns) -> dict:
+    return {"name": "Shop", "kind": kind, "source": source, "table": table, "columns": COLUMNS | columns}
+
+
+def add(person, *arguments, **columns) -> dict:
+    answer = person.post("/monitoring/databases", json=body(*arguments, **columns))
+    assert answer.status_code == 201, answer.text
+    return answer.json()
+
+
+@pytest.mark.parametrize(("kind_of", "file", "table"), [("sqlite", "shop.sqlite", "sales"), ("duckdb", "shop.duckdb", "sales"), ("parquet", "parts", ""), ("parquet", "parts/a.parquet", "")])
+def test_a_file_is_registered_tested_looked_at_changed_and_removed(sources, ana, kind_of, file, table):
+    made = add(ana, kind_of, file, table, covariates=["price"])
+    assert made["status"] == "connected" and made["configuration"]["columns"]["covariates"] == ["price"]
+    id = made["id"]
+    assert ana.get("/monitoring/databases").json()["items"][0]["id"] == id
+    tested = ana.post(f"/monitoring/databases/{id}/test").json()
+    assert tested["ok"] and {"day", "sold"} <= tested["columns"].keys() and str(tested["newest"]).startswith("2024-01-30" if file.endswith("a.parquet") else "2024-02-09")
+    seen = ana.get(f"/monitoring/databases/{id}/preview?limit=3").json()
+    assert [row["sold"] for row in seen["rows"]] == ([27, 28, 29] if file.endswith("a.parquet") else [37, 38, 39])
+    assert {column["name"]: column["role"] for column in seen["columns"]} == {"day": "date", "store": "series", "sold": "target", "price": "covariate"}
+    changed = ana.put(f"/monitoring/databases/{id}", json={"name": "Loja"}, headers={"If-Match": '"1"'})
+    assert changed.json()["name"] == "Loja" and changed.headers["ETag"] == '"2"'
+    assert ana.put(f"/monitoring/databases/{id}", json={"name": "X"}, headers={"If-Match": '"1"'}).status_code == 412
+    assert ana.put(f"/monitoring/databases/{id}", json={"columns": {"date": "day", "target": "nothing"}}).json()["code"] == "connections.column"
+    assert ana.delete(f"/monitoring/databases/{id}").status_code == 204
+    assert ana.get(f"/monitoring/databases/{id}").status_code == 404
+
+
+def test_a_source_that_breaks_later_says_so_and_recovers(sources, ana):
+    id = add(ana, "sqlite", "shop.sqlite")["id"]
+    (sources / "shop.sqlite").rename(sources / "away")
+    tested = ana.post(f"/monitoring/databases/{id}/test").json()
+    assert (tested["ok"], tested["code"]) == (False, "connections.no_file")
+    assert ana.get(f"/monitoring/databases/{id}").json()["status"] == "error"
+    assert ana.get(f"/monitoring/databases/{id}/preview").status_code == 422
+    (sources / "away").rename(sources / "shop.sqlite")
+    assert ana.post(f"/monitoring/databases/{id}/test").json()["ok"]
+    assert ana.get(f"/monitoring/databases/{id}").json() | {"checked_at": 0} == ana.get(f"/monitoring/databases/{id}").json() | {"checked_at": 0, "status": "connected", "error": None}
+    (sources / "shop.sqlite").write_bytes(b"not a database" * 100)
+    assert ana.post(f"/monitoring/databases/{id}/test").json()["code"] == "connections.unreachable"
+
+
+@pytest.mark.parametrize("path", ["/etc/passwd", "../catalog.sqlite", "../secrets.json", "link.sqlite", "folder/../../secrets.json", "..", ".", "~/x", "no.sqlite",
+                                  "file:/etc/passwd?mode=rw", "shop.sqlite?mode=rwc", "pipe", "%2e%2e/secrets.json"])
+def test_nothing_outside_of_the_allowed_folders_is_opened(sources, ana, path):
+    import os
+
+    (sources / "link.sqlite").symlink_to(sources.parent / "catalog.sqlite")
+    os.mkfifo(sources / "pipe")
+    for kind in ("sqlite", "duckdb", "parquet"):
+        if (kind, path) == ("parquet", "."):
+            continue
+        answer = ana.post("/monitoring/databases", json=body(kind, path))
+        assert answer.status_code == 422 and answer.json()["code"] in ("connections.folder", "connections.no_file"), answer.text
+    assert not (sources / "no.sqlite").exists() and not (sources / "shop.sqlite?mode=rwc").exists()
+
+
+def test_the_data_home_stays_closed_where_an_administrator_allows_all_around_it(sources, ana, monkeypatch, tmp_path):
+    monkeypatch.setenv("VUR_DATA_FOLDERS", f"{tmp_path}, /nowhere")
+    settings.cache_clear()
+    assert ana.post("/monitoring/databases", json=body("sqlite", str(sources.parent / "catalog.sqlite"))).json()["code"] == "connections.folder"
+    (sources / "shop.sqlite").rename(tmp_path / "elsewhere.sqlite")
+    assert add(ana, "sqlite", str(tmp_path / "elsewhere.sqlite"))["status"] == "connected"
+    assert "connections.folder" == ana.post("/monitoring/databases", json=body("sqlite", "/etc/passwd")).json()["code"]
+
+
+def test_a_link_inside_of_a_folder_of_parquet_files_leads_nowhere(sources, ana, tmp_path):
+    outside = tmp_path / "salaries.parquet"
+    ROWS.to_parquet(outside)
+    (sources / "parts" / "c.parquet").symlink_to(outside)
+    assert ana.post("/monitoring/databases", json=body("parquet", "parts", "")).json()["code"] == "connections.folder"
+
+
+EVIL = ['sales"; DROP TABLE sales; --', "sales; DELETE FROM sales", "sqlite_schema", "(SELECT 1)", 'sales" WHERE 1=1 --', "sales UNION SELECT * FROM x", "pg_authid",
+        "information_schema.tables", "read_csv('/etc/passwd')", "sales AS x"]
+
+
+@pytest.mark.parametrize("kind_of", ["sqlite", "duckdb", "postgresql"])
+def test_names_that_are_sql_are_refused_and_change_nothing(sources, root, shop, kind_of):
+    source = {"sqlite": "shop.sqlite", "duckdb": "shop.duckdb", "postgresql": shop}[kind_of]
+    for evil in EVIL:
+        assert root.post("/monitoring/databases", json=body(kind_of, source, evil)).json()["code"] == "connections.table"
+        for role in ("date", "target"):
+            answer = root.post("/monitoring/databases", json=body(kind_of, source, **{role: evil}))
+            assert answer.json()["code"] == "connections.column", answer.text
+        assert root.post("/monitoring/databases", json=body(kind_of, source, series=[evil])).json()["code"] == "connections.column"
+    with opened(kind_of, source) as reader:
+        assert len(reader.read("sales", ["sold"], "day")) == 40
+
+
+def test_odd_names_that_are_there_are_read_as_they_are(sources, root, shop):
+    odd = 'we"ird; --'
+    with sqlite3.connect(sources / "odd.sqlite") as connection:
+        connection.execute('CREATE TABLE "a b""; --" ("we""ird; --" TEXT, "100%" REAL)')
+        connection.execute('INSERT INTO "a b""; --" VALUES (\'2024-01-01\', 5)')
+    made = add(root, "sqlite", "odd.sqlite", 'a b"; --', date=odd, target="100%", series=[])
+    assert root.get(f"/monitoring/databases/{made['id']}/preview").json()["rows"] == [{odd: "2024-01-01", "100%": 5.0}]
+    made = add(root, "postgresql", shop, target='100% odd "name"')
+    assert root.get(f"/monitoring/databases/{made['id']}/preview?limit=1").json()["rows"] == [{"day": "2024-02-09", "store": "B", '100% odd "name"': "x"}]
+
+
+def test_new_rows_only_are_asked_for_where_dates_can_be_compared(sources, shop):
+    from datetime import date
+
+    for kind_of, source, table in (("sqlite", "shop.sqlite", "sales"), ("duckdb", "shop.duckdb", "sales"), ("duckdb", "shop.duckdb", "other.moments"),
+                                   ("parquet", "parts", ""), ("postgresql", shop, "sales"), ("postgresql", shop, "public.sales")):
+        with opened(kind_of, source) as reader:
+            assert reader.read(table, ["sold"], "day", since=date(2024, 2, 5))["sold"].astype(float).tolist() == [35, 36, 37, 38, 39], (kind_of, table)
+            assert len(reader.read(table, ["sold"], "day")) == 40
+
+
+def test_nothing_can_be_written_through_a_source_not_even_by_its_own_views(sources, shop):
+    with opened("postgresql", shop) as reader, pytest.raises(psycopg.errors.ReadOnlySqlTransaction):
+        reader.connection.execute("DELETE FROM sales")
+    for trap in ("trap0", "trap1"):
+        with pytest.raises(VurError, match="read-only|read-write"), opened("postgresql", shop) as reader:
+            reader.read(trap, ["wiped"], "day")
+    with opened("postgresql", shop) as reader:
+        assert len(reader.read("sales", ["sold"], "day")) == 40
+    with opened("sqlite", "shop.sqlite") as reader, pytest.raises(Exception, match="readonly|read-only|query_only"):
+        reader.connection.execute("DELETE FROM sales")
+    with opened("duckdb", "shop.duckdb") as reader, pytest.raises(duckdb.Error, match="read-only"):
+        reader.connection.execute("DELETE FROM sales")
+
+
+def test_a_duckdb_view_does_not_lead_to_other_files(sources, ana):
+    answer = ana.post("/monitoring/databases", json=body("duckdb", "shop.duckdb", "leak", series=[]))
+    if answer.status_code == 201:
+        answer = ana.get(f"/monitoring/databases/{answer.json()['id']}/preview")
+    assert answer.status_code == 422 and "root:" not in answer.text
+
+
+def test_a_query_without_end_is_stopped(sources, root, shop, monkeypatch):
+    monkeypatch.setattr(feeds, "SECONDS", 1)
+    for made in (add(root, "sqlite", "shop.sqlite", "endless", series=[]), add(root, "postgresql", shop, "slow", series=[], target="sleep")):
+        started = time.monotonic()
+        answer = root.get(f"/monitoring/databases/{made['id']}/preview")
+        assert answer.json()["code"] == "connections.unreachable" and time.monotonic() - started < 10
+
+
+def test_the_secret_is_encrypted_and_never_seen_again(sources, root, shop):
+    made = add(root, "postgresql", shop)
+    assert "reader:***@" in made["configuration"]["source"]
+    answers = [root.get("/monitoring/databases"), root.get(f"/monitoring/databases/{made['id']}"), root.post(f"/monitoring/databases/{made['id']}/test"),
+               root.get(f"/monitoring/databases/{made['id']}/preview"), root.put(f"/monitoring/databases/{made['id']}", json={"name": "B"}),
+               root.post("/monitoring/databases", json=body("postgresql", shop.replace("/shop", "/nothing"))),
+               root.post("/monitoring/databases", json=body("postgresql", shop, "nothing"))]
+    assert not any(PASSWORD in answer.text for answer in answers)
+    with database.reading() as session:
+        row = session.get(DatabaseConnection, made["id"])
+        assert PASSWORD not in row.secret + row.shown and address(row) == shop
+
+
+def test_only_administrators_reach_postgresql_unless_the_setting_says_otherwise(sources, ana, vera, root, shop, monkeypatch):
+    refused = ana.post("/monitoring/databases", json=body("postgresql", shop))
+    assert (refused.status_code, refused.json()["code"]) == (403, "api.forbidden")
+    made = add(root, "postgresql", shop)
+    with database.writing() as session:
+        session.add(Share(kind="connection", object_id=made["id"], user_id=ana.id, right="edit"))
+    assert ana.put(f"/monitoring/databases/{made['id']}", json={"table": "hidden"}).status_code == 403, "nor what an administrator registered"
+    assert ana.put(f"/monitoring/databases/{made['id']}", json={"name": "Ours"}).status_code == 200
+    monkeypatch.setenv("VUR_CONNECTIONS", "analyst")
+    settings.cache_clear()
+    assert ana.post("/monitoring/databases", json=body("postgresql", shop)).status_code == 201
+    assert vera.post("/monitoring/databases", json=body("sqlite", "shop.sqlite")).status_code == 403
+
+
+@pytest.mark.parametrize("url", ["postgresql://u@h/d?options=-c%20default_transaction_read_only%3Doff", "postgresql://u@h/d?passfile=/etc/shadow", "postgresql:///d?service=x",
+                                 "postgresql://u@h/d?sslkey=/etc/ssl/private/key", "host=h", "postgresql:///", "mysql://u@h/d", "postgresql://h/d", "nonsense = = "])
+def test_addresses_that_ask_for_more_than_a_database_are_refused(sources, root, url):
+    assert root.post("/monitoring/databases", json=body("postgresql", url)).json()["code"] in ("connections.option", "connections.url")
+
+
+def test_another_users_source_is_not_there(sources, ana, bia, vera):
+    id = add(ana, "sqlite", "shop.sqlite")["id"]
+    for answer in (bia.get(f"/monitoring/databases/{id}"), bia.put(f"/monitoring/databases/{id}", json={"name": "x"}), bia.delete(f"/monitoring/databases/{id}"),
+                   bia.post(f"/monitoring/databases/{id}/test"), bia.get(f"/monitoring/databases/{id}/preview"), vera.get(f"/monitoring/databases/{id}")):
+        assert answer.status_code == 404
+    assert bia.get("/monitoring/databases").json()["items"] == []
+
+
+def test_a_wrong_request_is_told_where_it_is_wrong(sources, ana):
+    for wrong, field in (({"kind": "oracle"}, "kind"), ({"table": ""}, "table"), ({"name": "\u0000"}, "name"), ({"columns": {"target": "sold"}}, "columns.date"), ({"secret": 1}, "secret")):
+        answer = ana.post("/monitoring/databases", json=body("sqlite", "shop.sqlite") | wrong)
+        assert answer.status_code == 422 and (field in answer.json()["field"] or field in answer.text), answer.text

@@ -1,0 +1,101 @@
+"""The documented endpoints: each is in the application, in the OpenAPI document, and called by a test; ENDPOINTS.md is the table of it.
+
+`python tests/serving/test_contract.py` writes the table anew.
+"""
+
+import ast
+import re
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent
+TABLE = HERE / "ENDPOINTS.md"
+# Methods and paths under /api/v1 that the documents name.
+DOCUMENTED = """
+POST /auth/register | POST /auth/login | GET /auth/me | PUT /auth/profile
+GET /dashboard/stats | GET /dashboard/activity | GET /dashboard/tasks
+POST /datasets/upload | GET /datasets | GET /datasets/{dataset_id} | GET /datasets/{dataset_id}/preview | GET /datasets/{dataset_id}/statistics
+PUT /datasets/{dataset_id}/config | POST /datasets/{dataset_id}/validate | POST /datasets/{dataset_id}/preprocess | POST /datasets/{dataset_id}/split
+GET /datasets/{dataset_id}/download | DELETE /datasets/{dataset_id}
+GET /pipelines | POST /pipelines | GET /pipelines/{pipeline_id} | PUT /pipelines/{pipeline_id} | DELETE /pipelines/{pipeline_id}
+GET /pipelines/{pipeline_id}/export | POST /pipelines/import
+GET /models/algorithms | POST /models/configure | POST /models/custom | POST /models/{model_id}/optimize | POST /models/train
+POST /models/{model_id}/train | GET /models/{model_id}/training/status | GET /models/{model_id}/results | GET /models | GET /models/{model_id}
+DELETE /models/{model_id} | GET /models/{model_id}/metrics | POST /models/{model_id}/predict | POST /models/{model_id}/save | POST /models/load
+GET /monitoring/pipelines | GET /monitoring/models | GET /monitoring/databases | POST /monitoring/predictions/start
+POST /monitoring/predictions/stop | GET /monitoring/system | GET /monitoring/health | GET /monitoring/logs
+POST /predictions/predict | POST /predictions/batch | POST /predictions/real-time | GET /predictions | GET /predictions/history | GET /predictions/stats
+"""
+ENDPOINTS = [tuple(part.split()) for line in DOCUMENTED.strip().splitlines() for part in line.split(" | ")]
+
+
+@cache
+def tests() -> list[tuple[str, str, str]]:
+    """File, name and source of every test function of this folder."""
+    found = []
+    for path in sorted(HERE.glob("test_*.py")):
+        if path.name == Path(__file__).name:
+            continue
+        text = path.read_text(encoding="utf-8")
+        found += [(path.name, node.name, ast.get_source_segment(text, node) or "") for node in ast.walk(ast.parse(text))
+                  if isinstance(node, ast.FunctionDef) and node.name.startswith("test_")]
+    return found
+
+
+def caller(method: str, path: str) -> tuple[str, str] | None:
+    """The first test that calls an endpoint: file and name."""
+    pattern = re.sub(r"\\\{\w+\\\}", r"(?!algorithms)[^/\"'?]+", re.escape(path))
+    call = re.compile(rf"\.{method.lower()}\(\s*f?[\"'](?:/api/v1)?{pattern}[\"'?]|request\(\s*[\"']{method}[\"'],\s*f?[\"'](?:/api/v1)?{pattern}[\"'?]")
+    return next(((file, name) for file, name, source in tests() if call.search(source)), None)
+
+
+def table() -> str:
+    """The Markdown table of endpoints and tests."""
+    lines = ["# Documented endpoints and the tests that call them", "", "Paths are under `/api/v1`; tests are in this folder.", "",
+             "| method | path | file | test |", "|---|---|---|---|"]
+    for method, path in ENDPOINTS:
+        file, name = caller(method, path) or ("", "")
+        lines.append(f"| {method} | `{path}` | {file} | {name.removeprefix('test_').replace('_', ' ')} |")
+    return "\n".join(lines) + "\n"
+
+
+@pytest.fixture(scope="module")
+def openapi() -> dict:
+    from vur.serving.app import create_app
+
+    return create_app().openapi()
+
+
+@pytest.mark.parametrize(("method", "path"), ENDPOINTS, ids=[" ".join(pair) for pair in ENDPOINTS])
+def test_every_documented_endpoint_is_described_and_called_by_a_test(method, path, openapi):
+    described = openapi["paths"][f"/api/v1{path}"][method.lower()]
+    assert described["summary"] and described["description"]
+    ok = next(code for code in described["responses"] if code.startswith("2"))
+    assert ok in ("204",) or described["responses"][ok].get("content"), "the answer has no schema"
+    assert caller(method, path), "no test calls it"
+
+
+def test_every_json_body_has_an_example(openapi):
+    schemas = openapi["components"]["schemas"]
+    missing = []
+    for path, methods in openapi["paths"].items():
+        for method, operation in methods.items():
+            content = operation.get("requestBody", {}).get("content", {}).get("application/json")
+            if content is None:
+                continue
+            name = str(content.get("schema", {}).get("$ref", "")).rpartition("/")[2]
+            fields = schemas.get(name, {}).get("properties", {}).values()
+            if not ({"example", "examples"} & content.keys() or {"example", "examples"} & schemas.get(name, {}).keys()
+                    or any("examples" in field for field in fields)):
+                missing.append(f"{method.upper()} {path}")
+    assert missing == []
+
+
+def test_the_table_is_that_of_these_tests():
+    assert TABLE.read_text(encoding="utf-8") == table(), "run: python tests/serving/test_contract.py"
+
+
+if __name__ == "__main__":
+    TABLE.write_text(table(), encoding="utf-8")

@@ -1,0 +1,247 @@
+"""Jobs in the background: the queue's promises, what is relayed and kept, cancelling, retrying, workers side by side."""
+
+import json
+import logging
+
+import psutil
+import pytest
+from jobkit import ended, job_of, model_of, until, worker
+from sqlalchemy import select
+
+from vur.errors import VurError
+from vur.jobs import child, queue
+from vur.jobs.lifecycle import claim, end, report, say, told
+from vur.jobs.processes import marked
+from vur.store import database
+from vur.store.catalog import Event, Job, JobLog, Model, new_id
+
+SLOW = pytest.mark.slow
+
+
+@pytest.fixture(autouse=True)
+def test_kind(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The kind that workers of the tests know, here without its code."""
+    monkeypatch.setitem(queue.HANDLERS, "test", "json:loads")
+
+
+def submit(ana, **params) -> str:
+    return queue.submit("test", ana.id, params).id
+
+
+def workflows() -> dict[str, str]:
+    return {flow.workflow_id: flow.status for flow in queue.client().list_workflows()}
+
+
+def test_a_job_is_a_row_and_a_workflow_of_one_id(ana):
+    job = queue.submit("test", ana.id, {"a": 1}, id="3f0b8a52-1d9c-4f63-9f8d-1f2a3b4c5d6e")
+    assert queue.submit("test", ana.id, {"a": 2}, id=job.id).params == {"a": 1}, "sent again, the same job"
+    assert workflows() == {job.id: "ENQUEUED"}
+    with pytest.raises(KeyError):
+        queue.submit("nothing", ana.id, {})
+
+
+def test_a_row_without_a_workflow_gets_one(ana, monkeypatch, caplog):
+    def away(*_) -> None:
+        raise OSError("the queue is away")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(queue, "enqueue", away)
+        with caplog.at_level(logging.ERROR, "vur.jobs"):
+            job = submit(ana)
+    assert job_of(job).state == "queued" and workflows() == {}
+    queue.reconcile()
+    assert workflows() == {job: "ENQUEUED"}
+
+
+def test_a_job_that_was_cancelled_while_it_waited_never_starts(ana, kind):
+    job = submit(ana)
+    assert queue.request_cancel(job) == "cancelled"
+    assert claim(job, "worker-0") is None and job_of(job).attempt == 0
+    assert queue.request_cancel(job) == "cancelled", "again: nothing changes"
+    with pytest.raises(VurError, match="never"):
+        queue.request_cancel("never")
+
+
+def test_a_failed_job_is_retried_as_one_new_job(ana):
+    job = submit(ana, a=1)
+    with pytest.raises(VurError, match="queued"):
+        queue.retry(job)
+    queue.request_cancel(job)
+    again = queue.retry(job)
+    assert again.id != job and again.params == {"a": 1, "retry_of": job} and queue.retry(job).id == again.id
+    assert workflows()[again.id] == "ENQUEUED"
+
+
+def test_only_the_attempt_that_holds_a_job_reports_on_it_and_ends_it(ana):
+    job = submit(ana)
+    first = claim(job, "worker-0")
+    assert report(first, "worker-0", {"progress": 0.5}) == "on"
+    second = claim(job, "worker-1")
+    assert (second.attempt, job_of(job).losses) == (2, 1), "the first worker was taken for dead"
+    assert report(first, "worker-0", {"progress": 0.9}) == "lost" and not end(first, "worker-0", "failed", error={"code": "jobs.lost", "data": {}})
+    assert report(second, "worker-0") == "lost", "nor does another worker speak for the second"
+    assert job_of(job).progress == 0.5
+    queue.request_cancel(job)
+    assert report(second, "worker-1") == "cancel"
+    assert end(second, "worker-1", "succeeded", result={"x": 1}) and not end(second, "worker-1", "failed", error={"code": "jobs.lost", "data": {}})
+    assert (job_of(job).state, job_of(job).result) == ("succeeded", {"x": 1})
+
+
+def test_an_attempt_whose_worker_died_after_its_end_is_not_repeated(ana):
+    job = submit(ana)
+    spec = claim(job, "worker-0")
+    spec.folder.mkdir(parents=True)
+    (spec.folder / "done.json").write_text(json.dumps({"x": 1}))
+    again = claim(job, "worker-1")
+    assert again.attempt == 1 and job_of(job).losses == 0
+    assert end(again, "worker-1", "succeeded", result={"x": 1})
+
+
+def test_a_job_that_kills_ten_workers_is_given_up(ana):
+    job = submit(ana)
+    for number in range(10):
+        assert claim(job, f"worker-{number}") is not None
+    assert claim(job, "worker-10") is None
+    found = job_of(job)
+    assert found.state == "failed" and found.error["code"] == "jobs.worker_lost"
+    assert "10 workers" in told(found.error, "en")["detail"] and "10 workers" in told(found.error, "pt-BR")["detail"]
+
+
+def test_a_job_of_a_dead_worker_is_taken_back_by_one_only(ana):
+    job = submit(ana)
+    claim(job, "worker-0")
+    with queue.queue_engine().begin() as connection:
+        table = "dbos.workflow_status" if connection.dialect.name == "postgresql" else "workflow_status"
+        connection.exec_driver_sql(f"UPDATE {table} SET status = 'PENDING', executor_id = 'worker-0'")  # noqa: S608
+    assert queue.reconcile(dead=["worker-9"]) == [] and workflows()[job] == "PENDING"
+    old = job_of(job)
+    assert queue.reconcile(dead=["worker-0"]) == [job] and workflows()[job] == "ENQUEUED"
+    assert not queue._take(old), "who looked at the same moment comes too late"
+
+
+def test_a_job_whose_workflow_is_over_does_not_run_for_ever(ana):
+    job = submit(ana)
+    claim(job, "worker-0")
+    queue.client().cancel_workflow(job)
+    queue.reconcile()
+    assert job_of(job).error == {"code": "jobs.lost", "stage": "", "data": {"status": "CANCELLED"}}
+
+
+def test_a_model_has_one_training_at_a_time_also_in_a_race(ana):
+    from concurrent.futures import ThreadPoolExecutor
+
+    model = model_of(ana.id, None)
+
+    def start(_) -> str:
+        try:
+            return queue.submit("train", ana.id, {}, model_id=model).id
+        except VurError as error:
+            return error.code
+
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(start, range(8)))
+    assert answers.count("api.running") == 7
+    with database.reading() as session:
+        assert len(session.scalars(select(Job)).all()) == 1 and session.get(Model, model).status == "queued"
+
+
+def test_lines_are_said_in_the_readers_language_and_never_break():
+    values = {"epoch": 3, "epochs": 9, "loss": 0.5}
+    assert say("networks.progress.epoch_only", values, "pt-BR").startswith("Época 3 de 9") and say("networks.progress.epoch_only", values, "en").startswith("Epoch 3")
+    assert say("plain {text}", {}, "en") == "plain {text}" and "loss" in say("networks.progress.epoch_only", {"loss": None}, "en")
+    assert told({"code": "no.such", "stage": "x", "data": {}, "cause": "as it was told"}, "en")["detail"] == "as it was told"
+    assert told({"code": "jobs.memory", "stage": "", "data": {}}, "en")["code"] == "jobs.memory"
+
+
+def test_what_a_child_tells_is_plain_and_not_too_much(tmp_path):
+    tell = child.Tell(tmp_path / "progress.jsonl")
+    for tick in range(1000):
+        tell(tick / 1000, "training", "same", loss=float("nan"))
+    tell(2.0, "training", "same")
+    events = [json.loads(line) for line in (tmp_path / "progress.jsonl").read_text().splitlines()]
+    assert len(events) < 10 and events[0]["data"] == {"loss": None} and events[-1]["fraction"] == 1.0
+
+
+@SLOW
+def test_a_job_is_done_and_everything_it_tells_is_kept(ana, catalog):
+    job = submit(ana, ticks=20)
+    with worker(catalog, kinds=True) as process:
+        until(lambda: job_of(job).epochs, 60)
+        found = ended(job)[0]
+        assert found.state == "succeeded", process.log
+    assert found.result == {"ticks": 20, "nothing": None} and found.epochs["epochs"] == 20 and found.best["value"] == 1.0
+    assert (found.progress, found.attempt, found.lease_owner, found.pid) == (1.0, 1, None, None)
+    lines = ana.get(f"/jobs/{job}/logs", headers={"Accept-Language": "pt-BR"}).json()
+    assert lines["items"][0]["text"].startswith("Época 1 de 20") and len(lines["items"]) == 20
+    assert ana.get(f"/jobs/{job}/logs", params={"after": lines["next"]}).json()["items"] == []
+    with database.reading() as session:
+        events = [event.data for event in session.scalars(select(Event).where(Event.type == "job_update").order_by(Event.id))]
+    assert events[-1]["status"] == "succeeded" and 4 < len(events) < 20, "some three a second"
+    assert not list(marked(job))
+
+
+@SLOW
+def test_two_workers_share_the_jobs_and_run_none_twice(ana, catalog, tmp_path, kind):
+    if kind == "postgresql":
+        pytest.skip("test_job_faults does so on PostgreSQL, under fire")
+    log = tmp_path / "log"
+    jobs = [submit(ana, ticks=4, log=str(log)) for _ in range(8)]
+    with worker(catalog, kinds=True) as one, worker(catalog, kinds=True) as two:
+        found = ended(*jobs, seconds=120)
+    assert [job.state for job in found] == ["succeeded"] * 8, one.log + two.log
+    begun = [line.split()[1] for line in log.read_text().splitlines() if line.startswith("begin")]
+    assert sorted(begun) == sorted(jobs)
+    owners = {line.split("worker ")[1].split()[0] for text in (one.log, two.log) for line in text.splitlines() if "takes up to" in line}
+    assert len(owners) == 2, "two names"
+
+
+@SLOW
+def test_cancelling_ends_all_that_a_job_started(ana, catalog, kind):
+    if kind == "postgresql":
+        pytest.skip("as on SQLite")
+    job = submit(ana, ticks=600, start=1)
+    with worker(catalog, kinds=True) as process:
+        began = until(lambda: found if len(found := list(marked(job))) == 2 else None, 60)
+        assert len({psutil.Process(one.pid).pid for one in began}) == 2
+        assert ana.post(f"/jobs/{job}/cancel").json()["cancel_requested"]
+        _, alive = psutil.wait_procs(began, timeout=5)
+        assert not alive
+        assert ended(job)[0].state == "cancelled" and process.process.poll() is None
+
+
+@SLOW
+def test_a_job_that_ends_badly_tells_why(ana, catalog, kind):
+    if kind == "postgresql":
+        pytest.skip("as on SQLite")
+    jobs = [submit(ana, ticks=1, die=1), submit(ana, ticks=1, refuse="ação proibida"), submit(ana, ticks=1, print=3000)]
+    with worker(catalog, kinds=True, job_concurrency=3):
+        died, refused, loud = ended(*jobs)
+    assert (died.state, died.attempt, died.error["data"]) == ("failed", 3, {"signal": "SIGSEGV"}), "it was tried three times"
+    assert (refused.state, refused.attempt) == ("failed", 1) and "ação proibida" in told(refused.error, "pt-BR")["detail"]
+    assert loud.state == "succeeded"
+    kept = sum(path.stat().st_size for path in (catalog / "jobs" / loud.id / "1").glob("output*"))
+    assert 2**19 < kept <= 2**20 + 2**16, "three megabytes were printed"
+
+
+@SLOW
+def test_too_little_memory_is_said_to_be_the_reason(ana, catalog, kind):
+    if kind == "postgresql":
+        pytest.skip("as on SQLite")
+    job = submit(ana, ticks=1, eat=4000)
+    with worker(catalog, kinds=True, job_memory_mb=1500):
+        found = ended(job)[0]
+    assert (found.state, found.attempt, found.error["code"]) == ("failed", 1, "jobs.memory"), "trying again would not help"
+    assert "1500 MiB" in told(found.error, "en")["detail"] and "1500 MiB" in told(found.error, "pt-BR")["detail"]
+
+
+def test_nobody_else_sees_a_job(ana, bia, root):
+    job = submit(ana)
+    for path in (f"/jobs/{job}", f"/jobs/{job}/logs"):
+        assert ana.get(path).status_code == root.get(path).status_code == 200 and bia.get(path).status_code == 404
+    assert bia.post(f"/jobs/{job}/cancel").status_code == bia.post(f"/jobs/{job}/retry").status_code == 404
+    assert ana.post(f"/jobs/{job}/retry").json()["code"] == "jobs.no_retry"
+    assert root.post(f"/jobs/{job}/cancel").json()["state"] == "cancelled"
+    with database.writing() as session:
+        session.add(JobLog(job_id=job, attempt=1, text="written by somebody else"))
+    assert ana.get(f"/jobs/{job}/logs").json()["items"][0]["text"] == "written by somebody else"
+    assert new_id() not in ana.get("/jobs").text

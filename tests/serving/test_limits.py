@@ -1,0 +1,168 @@
+"""How much may be sent: bodies on a real server, and requests a minute."""
+
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+import uvicorn
+from fastapi import FastAPI, Request
+from fastapi.testclient import TestClient
+
+from vur.serving import limits
+from vur.serving.app import create_app
+from vur.serving.guard import Guard
+from vur.serving.limits import Buckets, body_limit
+from vur.settings import settings
+
+
+@pytest.fixture
+def kind() -> str:
+    """One database is enough here."""
+    return "sqlite"
+
+
+@pytest.fixture
+def small(monkeypatch: pytest.MonkeyPatch, catalog: Any) -> None:
+    """Limits that a test reaches quickly."""
+    monkeypatch.setenv("VUR_MAX_BODY_BYTES", "100000")
+    monkeypatch.setenv("VUR_MAX_UPLOAD_BYTES", "2000000")
+    settings.cache_clear()
+
+
+def echo() -> FastAPI:
+    """An application that counts what reaches it."""
+    app = create_app()
+    app.state.seen = 0
+
+    @app.post("/api/v1/datasets/upload-echo")
+    @app.post("/api/v1/echo")
+    async def take(request: Request) -> dict[str, int]:
+        async for chunk in request.stream():
+            app.state.seen += len(chunk)
+        return {"seen": app.state.seen}
+
+    return app
+
+
+@pytest.fixture
+def server(small: None, ana: Any) -> Iterator[tuple[httpx.Client, FastAPI]]:
+    """A real server around the counting application, and a client with Ana's token."""
+    app = echo()
+    running = uvicorn.Server(uvicorn.Config(Guard(app), port=0, log_level="warning"))
+    thread = threading.Thread(target=running.run, daemon=True)
+    thread.start()
+    while not running.started:
+        time.sleep(0.02)
+    port = running.servers[0].sockets[0].getsockname()[1]
+    with httpx.Client(base_url=f"http://127.0.0.1:{port}", headers={"Authorization": f"Bearer {ana.token}"}, timeout=20) as client:
+        yield client, app
+    running.should_exit = True
+    thread.join(10)
+
+
+def chunks(count: int, size: int = 50_000) -> Iterator[bytes]:
+    """A body without an announced length."""
+    for _ in range(count):
+        yield b"x" * size
+
+
+def test_an_announced_body_over_the_limit_is_refused_unread(server):
+    client, app = server
+    answer = client.post("/api/v1/echo", content=b"x" * 100_001)
+    assert (answer.status_code, answer.json()["code"], answer.json()["values"]["limit"]) == (413, "api.too_large", 100_000)
+    assert app.state.seen == 0
+    assert client.post("/api/v1/echo", content=b"x" * 100_000).json() == {"seen": 100_000}
+
+
+def test_a_body_that_turns_out_too_large_is_stopped_while_it_streams(server):
+    client, app = server
+    try:
+        assert client.post("/api/v1/echo", content=chunks(200)).status_code == 413
+    except httpx.WriteError:
+        pass  # the server closed the connection before all was sent
+    assert app.state.seen <= 100_000
+
+
+def test_a_length_that_lies_does_not_help(server):
+    client, app = server
+    with socket.create_connection((client.base_url.host, client.base_url.port), timeout=10) as raw:
+        token = client.headers["Authorization"]
+        raw.sendall(f"POST /api/v1/echo HTTP/1.1\r\nHost: x\r\nAuthorization: {token}\r\nTransfer-Encoding: chunked\r\n\r\n".encode())
+        for _ in range(3):
+            raw.sendall(b"C350\r\n" + b"x" * 50_000 + b"\r\n")
+        assert b" 413 " in raw.recv(100)
+    assert app.state.seen <= 100_000
+
+
+def test_uploads_have_their_own_limit(server):
+    client, app = server
+    assert client.post("/api/v1/datasets/upload-echo", content=chunks(60)).json() == {"seen": 3_000_000}
+    assert client.post("/api/v1/datasets/upload-echo", content=b"x" * (2_000_000 + 2**20 + 1)).status_code == 413
+
+
+@pytest.mark.parametrize("path", ["/api/v1/echo", "/predict", "/api/v1/auth/profile"])
+def test_forms_and_json_are_limited_alike(small, ana, path):
+    async def whole(scope: dict, receive: Any, send: Any) -> None:
+        await Request(scope, receive).json()
+
+    client = TestClient(Guard(whole), headers=ana.http.headers, raise_server_exceptions=False)
+    assert client.post(path, content=b"[" + b"1," * 60_000 + b"1]").status_code == 413
+    assert client.post(path, content=chunks(20)).status_code == 413
+
+
+def test_strangers_may_send_little(stranger):
+    assert body_limit("/api/v1/auth/login") == 64 * 1024
+    assert stranger.post("/auth/login", json={"email": "a@x.br", "password": "x" * 70_000}).status_code == 413
+    assert stranger.post("/datasets/upload", content=b"x" * 200_000).status_code == 401, "nobody's body is read"
+
+
+@pytest.mark.parametrize("path, upload", [("/api/v1/datasets/upload", True), ("/api/v1/datasets/uploads/1", True), ("/api/v1/datasets/upload/validate", True),
+                                          ("/api/v1/predictions/batch/upload", True), ("/api/v1/predictions/batch", False), ("/api/v1/models", False)])
+def test_which_paths_are_uploads(catalog, path, upload):
+    assert body_limit(path) == (settings().max_upload_bytes + 2**20 if upload else settings().max_body_bytes)
+
+
+def test_a_bucket_empties_and_fills_again(monkeypatch):
+    clock = [100.0]
+    monkeypatch.setattr(limits.time, "monotonic", lambda: clock[0])
+    buckets = Buckets(6)
+    assert [buckets.wait("ana") for _ in range(7)] == [0] * 6 + [10]
+    assert buckets.wait("bia") == 0
+    clock[0] += 9
+    assert buckets.wait("ana") == 1
+    clock[0] += 1
+    assert buckets.wait("ana") == 0
+    clock[0] += 3600
+    assert [buckets.wait("ana") for _ in range(7)] == [0] * 6 + [10]
+
+
+def test_buckets_do_not_grow_without_end(monkeypatch):
+    monkeypatch.setattr(limits, "REMEMBERED", 100)
+    buckets = Buckets(1000)
+    for n in range(5000):
+        buckets.wait(f"address {n}")
+    assert len(buckets.levels) <= 100
+
+
+def test_no_limit_where_none_is_set():
+    buckets = Buckets(0)
+    assert not any(buckets.wait("ana") for _ in range(1000)) and buckets.levels == {}
+
+
+def test_a_user_who_asks_too_often_waits_and_others_do_not(catalog, monkeypatch, ana, bia):
+    monkeypatch.setenv("VUR_RATE_LIMIT", "5")
+    settings.cache_clear()
+    client = TestClient(Guard(create_app()), raise_server_exceptions=False)
+
+    def ask(person: Any) -> httpx.Response:
+        return client.get("/api/v1/auth/me", headers=person.http.headers)
+
+    answers = [ask(ana) for _ in range(7)]
+    assert [answer.status_code for answer in answers] == [200] * 5 + [429] * 2
+    assert answers[-1].json()["code"] == "api.throttled" and 1 <= int(answers[-1].headers["Retry-After"]) <= 12
+    assert ask(bia).status_code == 200
+    assert [client.get("/health/live").status_code for _ in range(10)] == [200] * 10, "probes are never throttled"

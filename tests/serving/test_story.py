@@ -1,0 +1,263 @@
+"""The whole story against a real `vur serve`, told with curl: from an account to a Bento that serves elsewhere.
+
+`python tests/serving/test_story.py` writes the transcript to reports/service.md.
+"""
+
+import json
+import os
+import re
+import shlex
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+pytestmark = pytest.mark.slow
+PASSWORD = "praia de Boa Viagem 7"
+
+
+def free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return found.getsockname()[1]
+
+
+class Story:
+    """Runs commands as a user would type them, keeps what was typed and answered."""
+
+    def __init__(self, folder: Path):
+        self.folder, self.port, self.lines = folder, free_port(), []
+        self.env = os.environ | {"VUR_HOME": str(folder / "home"), "VUR_REPORTS": str(folder / "reports"), "VUR_LANGUAGE": "en"}
+        self.env.pop("VUR_DATABASE_URL", None)
+        self.token, self.values = "", {}
+
+    @property
+    def api(self) -> str:
+        return f"http://127.0.0.1:{self.port}/api/v1"
+
+    def say(self, text: str) -> None:
+        """A sentence of the transcript."""
+        self.lines += ["", text, ""]
+
+    def shell(self, command: str, show: str | None = None) -> str:
+        """Run a `vur` command."""
+        done = subprocess.run(f"{sys.executable} -m vur.cli {command}", shell=True, capture_output=True, text=True, env=self.env, cwd=self.folder, timeout=300)
+        assert done.returncode == 0, done.stdout + done.stderr
+        self.lines += ["```sh", f"$ vur {show or command}", *done.stdout.strip().splitlines()[-4:], "```"]
+        return done.stdout
+
+    def curl(self, method: str, path: str, *options: str, body: dict | None = None, expect: int = 200, keep: int = 500, show: str | None = None) -> dict:
+        """Call an endpoint with curl and return its JSON."""
+        data = ["-H", "Content-Type: application/json", "-d", json.dumps(body, ensure_ascii=False)] if body is not None else []
+        told = ["-X", method, f"$API{path}", "-H", "Authorization: Bearer $TOKEN", *options, *data]
+        real = [part.replace("$API", self.api).replace("$TOKEN", self.token) for part in told]
+        done = subprocess.run(["curl", "-sS", "-w", "\n%{http_code}", *real], capture_output=True, text=True, timeout=120, cwd=self.folder)
+        text, _, status = done.stdout.rpartition("\n")
+        assert int(status) == expect, f"{method} {path}: {status} {text} {done.stderr}"
+        shown = show or "curl " + " ".join(part if re.fullmatch(r"[\w$./:-]+", part) else '"' + part + '"' if "$" in part else shlex.quote(part) for part in told)
+        self.lines += ["```sh", f"$ {self.hide(shown)}", self.hide(text[:keep] + (" …" if len(text) > keep else "")), "```"]
+        return json.loads(text) if text.startswith(("{", "[")) else {"text": text}
+
+    def hide(self, text: str) -> str:
+        """Ids as names, no tokens."""
+        for name, value in self.values.items():
+            text = text.replace(value, name)
+        return re.sub(r"eyJ[\w-]+\.[\w-]+\.[\w-]+", "TOKEN", text).replace(str(self.folder), "~").replace(str(ROOT), ".")
+
+
+class Listener(threading.Thread):
+    """A WebSocket client that keeps what it hears."""
+
+    def __init__(self, url: str, token: str):
+        super().__init__(daemon=True)
+        self.url, self.token, self.heard, self.over = url, token, [], threading.Event()
+
+    def run(self) -> None:
+        from websockets.sync.client import connect
+
+        with connect(self.url, additional_headers={"Authorization": f"Bearer {self.token}"}) as socket_:
+            while not self.over.is_set():
+                try:
+                    self.heard.append(json.loads(socket_.recv(timeout=0.5)))
+                except TimeoutError:
+                    continue
+
+
+def wait_for(question, seconds: float, what: str):
+    """The first true answer to `question`."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if answer := question():
+            return answer
+        time.sleep(0.5)
+    raise AssertionError(f"{what} within {seconds} s")
+
+
+def ready(port: int) -> bool:
+    done = subprocess.run(["curl", "-s", "-o", "/dev/null", "-w", "%{http_code}", f"http://127.0.0.1:{port}/health/ready"], capture_output=True, text=True)
+    return done.stdout == "200"
+
+
+def tell(story: Story) -> None:
+    """The story from beginning to end."""
+    story.say("## An administrator prepares a data home and starts the service")
+    story.shell("init")
+    subprocess.run([sys.executable, "-m", "vur.cli", "users", "add", "ana@x.br", "--role", "admin", "--password-stdin"], input=PASSWORD + "\n", text=True, check=True,
+                   capture_output=True, env=story.env)
+    story.lines += ["```sh", "$ vur users add ana@x.br --role admin", f"$ vur serve --port {story.port} &", "```"]
+    log = (story.folder / "serve.log").open("w")
+    server = subprocess.Popen([sys.executable, "-m", "vur.cli", "serve", "--port", str(story.port)], env=story.env, cwd=story.folder, stdout=log, stderr=log)
+    try:
+        wait_for(lambda: ready(story.port), 90, "the service is ready")
+        chapters(story)
+    finally:
+        server.send_signal(signal.SIGTERM)
+        server.wait(60)
+    assert server.returncode == 0, (story.folder / "serve.log").read_text()[-2000:]
+
+
+def chapters(story: Story) -> None:
+    """What clients do."""
+    account(story)
+    dataset = upload(story)
+    model = train(story, dataset)
+    forecast(story, model, dataset)
+    pipeline(story, dataset)
+    package(story)
+
+
+def account(story: Story) -> None:
+    story.say("## An account")
+    story.curl("POST", "/auth/register", body={"email": "bia@x.br", "username": "bia", "password": PASSWORD, "full_name": "Bia Souza"}, expect=201)
+    answer = story.curl("POST", "/auth/login", body={"username": "bia", "password": PASSWORD})
+    story.token = answer["access_token"]
+    assert story.curl("GET", "/auth/me")["email"] == "bia@x.br"
+
+
+def upload(story: Story) -> str:
+    story.say("## A Brazilian file: semicolons, decimal commas, dd/mm/yyyy, latin-1")
+    found = story.curl("POST", "/datasets/upload", "-F", f"file=@{ROOT / 'data/partidas_diarias.csv'}", "-F", "name=Partidas", expect=201)
+    story.values["DATASET"] = id = found["dataset_id"]
+    assert found["suggestions"]["date_column"] and found["suggestions"]["target_column"]
+    story.curl("GET", f"/datasets/{id}/preview?limit=2")
+    story.curl("GET", f"/datasets/{id}/statistics", keep=400)
+    story.curl("POST", f"/datasets/{id}/validate", keep=400)
+    return id
+
+
+def train(story: Story, dataset: str) -> str:
+    story.say("## A model, trained in the background, watched over a WebSocket")
+    model = story.curl("POST", "/models/configure", body={
+        "dataset_id": dataset, "name": "partidas", "algorithm": "auto", "preset": "fast", "horizon": 14, "country": "US",
+        "validation": {"method": "time_series_split", "n_splits": 2}, "metrics": ["mase", "mae"]}, expect=201, keep=300)
+    story.values["MODEL"] = id = model["model_id"]
+    listener = Listener(f"ws://127.0.0.1:{story.port}/ws", story.token)
+    listener.start()
+    job = story.curl("POST", f"/models/{id}/train", expect=202)
+    story.values["JOB"] = job["job_id"]
+
+    def over() -> str:
+        answer = subprocess.run(["curl", "-s", f"{story.api}/models/{id}/training/status", "-H", f"Authorization: Bearer {story.token}"], capture_output=True, text=True).stdout
+        state = json.loads(answer)["status"]
+        assert state not in ("failed", "cancelled"), answer
+        return state if state == "trained" else ""
+
+    wait_for(over, 240, "the training ends")
+    time.sleep(1)
+    listener.over.set()
+    updates = [message for message in listener.heard if message["type"] == "training_update" and message["data"]["model_id"] == id]
+    assert updates and updates[-1]["data"]["progress"] == 100.0
+    shown = [updates[0], *updates[len(updates) // 2::max(1, len(updates) // 4)][:2], updates[-1]]
+    story.lines += ["Heard on `ws://…/ws` meanwhile:", "```json", *(story.hide(json.dumps(one, ensure_ascii=False)[:300]) for one in shown), "```"]
+    story.curl("GET", f"/models/{id}/training/status", keep=400)
+    results = story.curl("GET", f"/models/{id}/results", keep=600)
+    assert results["leaderboard"]
+    return id
+
+
+def forecast(story: Story, model: str, dataset: str) -> None:
+    story.say("## Forecasts: the champion answers; every answer is in the ledger")
+    story.curl("POST", f"/models/{model}/promote", body={"reason": "first of its kind"})
+    answer = story.curl("POST", "/predictions/predict", body={"model_id": model, "horizon": 3, "levels": [80]}, keep=700)
+    assert answer["forecasts"] and not answer["errors"]
+    story.curl("GET", "/predictions/history?limit=1", keep=400)
+    story.say("A batch over a whole dataset is a job; its file is downloaded when it has ended.")
+    batch = story.curl("POST", "/predictions/batch", body={"model_id": model, "horizon": 14, "output": "csv"}, expect=202)
+    story.values["BATCH"] = batch["job_id"]
+    wait_for(lambda: _state(story, f"/jobs/{batch['job_id']}") == "succeeded", 120, "the batch ends")
+    table = story.curl("GET", f"/predictions/batch/{batch['job_id']}/download", keep=250)["text"]
+    assert len(table.splitlines()) > 14
+
+
+def _state(story: Story, path: str) -> str:
+    answer = subprocess.run(["curl", "-s", story.api + path, "-H", f"Authorization: Bearer {story.token}"], capture_output=True, text=True).stdout
+    found = json.loads(answer)
+    state = found.get("state") or found.get("status")
+    assert state not in ("failed", "cancelled"), answer
+    return state
+
+
+def pipeline(story: Story, dataset: str) -> None:
+    story.say("## A pipeline, exported and imported")
+    made = story.curl("POST", "/pipelines", body={"name": "Partidas", "dataset_id": dataset}, expect=201, keep=300)
+    story.values["PIPELINE"] = id = made.get("pipeline_id") or made["id"]
+    exported = story.curl("GET", f"/pipelines/{id}/export", keep=400)
+    story.curl("POST", "/pipelines/import", body=exported, expect=201, keep=300)
+    story.curl("GET", "/dashboard/stats")
+
+
+def package(story: Story) -> None:
+    story.say("## A Bento of the model, served without repository and catalog")
+    tag = story.curl("GET", f"/models/{story.values['MODEL']}", keep=200)["tag"]
+    story.shell(f"package {tag} --name partidas --out {story.folder / 'partidas.bento'}", show=f"package {tag} --name partidas --out partidas.bento")
+    elsewhere, port = story.folder / "elsewhere", free_port()
+    env = {key: value for key, value in os.environ.items() if not key.startswith("VUR_")} | {
+        "HOME": str(elsewhere), "BENTOML_HOME": str(elsewhere / "bentoml"), "VUR_HOME": str(elsewhere / "vur"), "VUR_TOKEN": "a-long-secret", "BENTOML_DO_NOT_TRACK": "True"}
+    elsewhere.mkdir()
+    bentoml = [sys.executable, "-m", "bentoml"]
+    subprocess.run([*bentoml, "import", str(story.folder / "partidas.bento")], env=env, check=True, capture_output=True, cwd=elsewhere)
+    server = subprocess.Popen([*bentoml, "serve", "partidas:latest", "--host", "127.0.0.1", "--port", str(port)], env=env, cwd=elsewhere,
+                              stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+    try:
+        def answers() -> str:
+            return subprocess.run(["curl", "-s", "-f", f"http://127.0.0.1:{port}/readyz", "-w", "ok"], capture_output=True, text=True).stdout
+        wait_for(answers, 90, "the Bento is ready")
+        refused = subprocess.run(["curl", "-s", "-o", "/dev/null", "-w", "%{http_code}", "-X", "POST", f"http://127.0.0.1:{port}/predict"], capture_output=True, text=True)
+        assert refused.stdout == "401"
+        done = subprocess.run(["curl", "-sS", f"http://127.0.0.1:{port}/predict", "-H", "Authorization: Bearer a-long-secret", "-H", "Content-Type: application/json",
+                               "-d", json.dumps({"horizon": 3})], capture_output=True, text=True)
+        story.lines += ["```sh", "$ bentoml import partidas.bento && VUR_TOKEN=a-long-secret bentoml serve partidas:latest --host 127.0.0.1 &",
+                        "$ curl http://127.0.0.1:3000/predict -H \"Authorization: Bearer $VUR_TOKEN\" -H \"Content-Type: application/json\" -d '{\"horizon\": 3}'",
+                        done.stdout[:400] + " …", "```"]
+        packaged = json.loads(done.stdout)["forecasts"]
+    finally:
+        os.killpg(server.pid, signal.SIGTERM)
+        server.wait(30)
+    served = story.curl("POST", "/predictions/predict", body={"model_id": story.values["MODEL"], "horizon": 3}, keep=300)
+    assert [row["forecast"] for row in packaged] == [row["forecast"] for row in flat(served)], "the Bento forecasts what the service does"
+
+
+def flat(answer: dict) -> list[dict]:
+    """The rows of an answer, whatever series they are of, in order."""
+    return [row for series in answer["forecasts"] for row in series["forecast"]]
+
+
+def test_the_whole_story_with_curl(tmp_path):
+    tell(Story(tmp_path))
+
+
+if __name__ == "__main__":
+    import tempfile
+
+    with tempfile.TemporaryDirectory() as scratch:
+        story = Story(Path(scratch))
+        story.lines = ["# The service, from an account to a Bento", "", "Written by `python tests/serving/test_story.py`, which ran every command against `vur serve`. "
+                       "`$API` is `http://127.0.0.1:8000/api/v1`, `$TOKEN` the access token; ids are replaced by names."]
+        tell(story)
+        (ROOT / "reports" / "service.md").write_text("\n".join(story.lines).replace(str(story.port), "8000") + "\n", encoding="utf-8")

@@ -1,0 +1,144 @@
+"""The processes of a job: started so that they die with the worker, found again by the mark that they all inherit, ended as a whole."""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+
+from vur.jobs.queue import JobSpec
+from vur.store.home import home
+
+if TYPE_CHECKING:
+    import psutil
+
+MARK, PARENT = "VUR_JOB", "VUR_JOB_PARENT"  # the mark is the job's id and the attempt
+OUTPUT, SCRATCH = "output.log", "scratch"
+MOST_OUTPUT = 512 * 1024  # bytes of a file of output; the one before the last is kept too
+KILL_SECONDS = 4.0
+
+
+class Child:
+    """The process of one attempt, its session leader; what it prints is kept up to a limit."""
+
+    def __init__(self, spec: JobSpec):
+        self.spec = spec
+        spec.folder.mkdir(parents=True, exist_ok=True)
+        # Short, because the kernel's sockets lie in it, and Unix allows them 107 characters.
+        self.scratch = Path(tempfile.mkdtemp(prefix="vur-job-"))
+        (spec.folder / SCRATCH).write_text(str(self.scratch), encoding="utf-8")
+        self.process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "vur.jobs.child", spec.id, str(spec.attempt)], cwd=spec.folder, env=_environment(spec, self.scratch),
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True)
+        self.pump = threading.Thread(target=_pump, args=(self.process.stdout, spec.folder / OUTPUT), daemon=True, name=f"output-{spec.id[:8]}")
+        self.pump.start()
+
+    @property
+    def code(self) -> int | None:
+        """Its exit status; None while it runs, negative for the signal that ended it."""
+        return self.process.poll()
+
+    def wait(self, seconds: float) -> int | None:
+        """Its exit status, waiting up to `seconds` for it."""
+        try:
+            return self.process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            return None
+
+    def finish(self) -> None:
+        """End what is left of the job, whatever it started, and clean up."""
+        kill_job(self.spec.id, self.spec.attempt)
+        self.process.wait(KILL_SECONDS)
+        self.pump.join(2)
+        shutil.rmtree(self.scratch, ignore_errors=True)
+
+    def tail(self, lines: int = 20) -> list[str]:
+        """The last lines that it printed."""
+        path = self.spec.folder / OUTPUT
+        return path.read_text(encoding="utf-8", errors="replace").splitlines()[-lines:] if path.is_file() else []
+
+
+def _environment(spec: JobSpec, scratch: Path) -> dict[str, str]:
+    """What the child inherits: the mark, its parent, and settings that do not depend on the folder it runs in."""
+    from vur.settings import find_settings_file
+
+    settings_file = find_settings_file()
+    return os.environ | {MARK: f"{spec.id}/{spec.attempt}", PARENT: str(os.getpid()), "TMPDIR": str(scratch), "VUR_HOME": str(home()), "PYTHONUNBUFFERED": "1"} \
+        | ({"VUR_SETTINGS": str(settings_file.absolute())} if settings_file else {})
+
+
+def _pump(source: IO[bytes], path: Path) -> None:
+    """Copy what a child prints into `path`; what is older than two times the limit is dropped."""
+    target, written = path.open("wb"), 0
+    with source:
+        while piece := os.read(source.fileno(), 65536):
+            if written + len(piece) > MOST_OUTPUT:
+                target.close()
+                os.replace(path, path.with_suffix(".old.log"))
+                target, written = path.open("wb"), 0
+            target.write(piece)
+            target.flush()
+            written += len(piece)
+    target.close()
+
+
+def marked(job_id: str, attempt: int | None = None) -> Iterator["psutil.Process"]:
+    """The running processes of a job, or of one attempt, on this machine: those of this user that carry the mark."""
+    import psutil
+
+    mine, wanted = os.getuid() if hasattr(os, "getuid") else None, f"{job_id}/{attempt or ''}"
+    for process in psutil.process_iter():
+        try:
+            if process.pid != os.getpid() and (mine is None or process.uids().real == mine) and _is_of(process.environ().get(MARK, ""), wanted) \
+                    and process.status() != psutil.STATUS_ZOMBIE:
+                yield process
+        except (psutil.Error, OSError):  # it ended meanwhile, or is not ours to look at
+            continue
+
+
+def _is_of(mark: str, wanted: str) -> bool:
+    return mark.startswith(wanted) if wanted.endswith("/") else mark == wanted
+
+
+def kill_job(job_id: str, attempt: int | None = None) -> int:
+    """End every process of a job, or of one attempt only, those included that they start meanwhile; returns how many there were."""
+    import psutil
+
+    count, deadline = 0, time.monotonic() + KILL_SECONDS
+    while (found := list(marked(job_id, attempt))) and time.monotonic() < deadline:
+        for process in found:
+            try:
+                process.kill()
+                count += 1
+            except psutil.Error:
+                continue
+        psutil.wait_procs(found, timeout=0.5)
+    return count
+
+
+def clear_leftovers(job_id: str, folder: Path) -> int:
+    """After a worker died: end what its attempt left running, and remove its scratch folder; returns the number of processes."""
+    count = kill_job(job_id)
+    for note in folder.glob(f"*/{SCRATCH}"):
+        scratch = Path(note.read_text(encoding="utf-8"))
+        if scratch.name.startswith("vur-job-") and scratch.parent == Path(tempfile.gettempdir()):
+            shutil.rmtree(scratch, ignore_errors=True)
+    return count
+
+
+def largest(job_id: str, attempt: int) -> float:
+    """Address space of the largest process of an attempt, in MiB: what the memory limit counts."""
+    import psutil
+
+    sizes = []
+    for process in marked(job_id, attempt):
+        try:
+            sizes.append(process.memory_info().vms / 2**20)
+        except psutil.Error:
+            continue
+    return max(sizes, default=0.0)

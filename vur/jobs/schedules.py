@@ -1,0 +1,95 @@
+"""Trainings by the clock: a cron expression in a time zone, fired once however many workers look."""
+
+import logging
+import uuid
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from vur.errors import VurError
+from vur.jobs.queue import add, hand_over
+from vur.store import database, trained
+from vur.store.catalog import Model, Schedule, User, new_id, now
+from vur.store.journal import tell
+
+AT_ONCE = 100
+log = logging.getLogger("vur.jobs")
+
+
+def next_time(cron: str, timezone: str, after: datetime) -> datetime:
+    """The first moment after `after` that `cron` (minute hour day month weekday) names on the clocks of `timezone`.
+
+    `VurError` schedules.cron for an expression that names no moment, schedules.timezone for an unknown zone.
+    """
+    from croniter import CroniterError, croniter
+
+    try:
+        zone = ZoneInfo(timezone)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise VurError("schedules.timezone", field="timezone", timezone=timezone) from None
+    if len(cron.split()) != 5 or len(cron) > 100:
+        raise VurError("schedules.cron", field="cron", cron=cron[:100])
+    try:
+        found = croniter(cron, after.astimezone(zone), max_years_between_matches=5).get_next(datetime)
+    except (CroniterError, ValueError, OverflowError):
+        raise VurError("schedules.cron", field="cron", cron=cron) from None
+    return found.astimezone(after.tzinfo)
+
+
+def run_due() -> list[str]:
+    """Start a training for each schedule whose time has come and return their jobs.
+
+    The next time is moved in the transaction that makes the job, and the job's id follows from schedule and time: two workers cannot
+    both fire. However many times were missed, the schedule fires once. A model that is in training already is left out this time.
+    """
+    moment = now()
+    with database.writing(durable=True) as session:
+        due = select(Schedule).where(Schedule.enabled, Schedule.next_at <= moment).order_by(Schedule.next_at).limit(AT_ONCE)
+        fired = [job_id for schedule in session.scalars(due.with_for_update(skip_locked=True)).all() if (job_id := _fire(session, schedule, moment))]
+    hand_over(*fired)
+    return fired
+
+
+def _fire(session: Session, schedule: Schedule, moment: datetime) -> str | None:
+    job_id = str(uuid.uuid5(uuid.UUID(schedule.id), schedule.next_at.isoformat()))
+    model, owner = session.get(Model, schedule.model_id, with_for_update=True), session.get(User, schedule.owner_id)
+    if not owner.active:
+        schedule.enabled = False
+        return None
+    schedule.next_at = next_time(schedule.cron, schedule.timezone, max(moment, schedule.next_at))
+    if trained.active_job(session, model.id) is not None:
+        tell(session, schedule.owner_id, "training_skipped", status="warning", about=("model", model.id), name=model.name)
+        return None
+    target = fresh(session, model, schedule.owner_id)
+    job = add(session, "train", schedule.owner_id, {"schedule_id": schedule.id, "promote": schedule.promote}, model_id=target.id,
+              dataset_id=target.dataset_id, id=job_id)
+    schedule.last_job_id = job.id
+    log.info("schedule %s: job %s trains model %s", schedule.id, job.id, target.id)
+    return job.id
+
+
+def fresh(session: Session, model: Model, user_id: str) -> Model:
+    """The row that a training of `model` fills: itself, or where it was trained before a new one of the same family.
+
+    What a trained model answers never changes under its id: a retrained one takes over by promotion.
+    """
+    if not model.tag:
+        return model
+    made = Model(id=new_id(), owner_id=model.owner_id, name=model.name, description=model.description, algorithm=model.algorithm, dataset_id=model.dataset_id,
+                 pipeline_id=model.pipeline_id, family=model.family, config=model.config, options=model.options | {"previous": model.id, "by": user_id})
+    session.add(made)
+    session.flush()
+    return made
+
+
+def first_time(cron: str, timezone: str) -> datetime:
+    """When a new schedule fires first; `VurError` where it would fire more often than every five minutes."""
+    first = next_time(cron, timezone, now())
+    times = [first]
+    for _ in range(12):
+        times.append(next_time(cron, timezone, times[-1]))
+    if min(later - earlier for earlier, later in zip(times, times[1:], strict=False)) < timedelta(minutes=5):
+        raise VurError("schedules.often", field="cron", cron=cron)
+    return first

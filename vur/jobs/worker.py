@@ -1,0 +1,178 @@
+"""A worker: runs queued jobs, and looks after what has to happen now and then wherever a worker lives."""
+
+import logging
+import os
+import secrets
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+
+from sqlalchemy import func, select
+
+from vur.jobs import queue, schedules
+from vur.jobs.workflows import Runner
+from vur.settings import settings
+from vur.store import database, journal, sessions, uploads, workers
+from vur.store.catalog import Counter, Job, now
+from vur.store.home import folder, write_text
+
+LEASE_SECONDS = float(os.environ.get("VUR_LEASE_SECONDS", "20"))  # silence after which a worker is taken for dead
+PARKING_SECONDS, STOP_SECONDS = 6.0, 9.0
+KEPT_WORKFLOWS = timedelta(days=7)
+log = logging.getLogger("vur.jobs")
+
+
+@contextmanager
+def slot() -> Iterator[str]:
+    """The first free place for a worker in this data home, held until the block ends: its name, the same after a restart.
+
+    Two processes that went by one name would run a job twice, so the name says host, data home and place, and a lock holds it.
+    """
+    import fcntl
+
+    place, locks = 0, folder("locks")
+    locks.mkdir(parents=True, exist_ok=True)
+    while True:
+        handle = (locks / f"worker-{place}").open("w")
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            break
+        except BlockingIOError:
+            handle.close()
+            place += 1
+    with handle:
+        yield f"{socket.gethostname()[:40]}-{_home_name()}-{place}"
+
+
+def _home_name() -> str:
+    path = folder("locks") / "home.txt"
+    if not path.is_file():
+        with _one_at_a_time(), path.open("a+", encoding="utf-8"):
+            if not path.stat().st_size:
+                write_text(path, secrets.token_hex(4))
+    return path.read_text(encoding="utf-8")
+
+
+def _one_at_a_time():
+    from vur.store.home import lock
+
+    return lock("home")
+
+
+class Pulse:
+    """Which workers are dead: those whose heartbeats did not change for a while by this process's own clock, whatever theirs say."""
+
+    def __init__(self, owner: str):
+        self.owner, self.seen = owner, {}
+
+    def dead(self) -> set[str]:
+        """Workers that were once heard of, or that hold a job, and have been silent for longer than a lease."""
+        with database.reading() as session:
+            beats = {key.removeprefix(workers.PREFIX): count for key, count in session.execute(
+                select(Counter.key, Counter.count).where(Counter.key.startswith(workers.PREFIX, autoescape=True)))}
+        holders = {flow.executor_id for flow in queue.client().list_workflows(status="PENDING", load_input=False, load_output=False)}
+        moment, found = time.monotonic(), {}
+        for owner in (beats.keys() | holders) - {self.owner, None}:
+            before = self.seen.get(owner)
+            found[owner] = before if before and before[0] == beats.get(owner) else (beats.get(owner), moment)
+        self.seen = found
+        return {owner for owner, (_, since) in found.items() if moment - since > LEASE_SECONDS}
+
+
+class Worker:
+    """Runs until it is told to stop, or with `once` until no job is left."""
+
+    def __init__(self, owner: str):
+        self.owner, self.runner, self.pulse = owner, Runner(owner), Pulse(owner)
+        self.stop = threading.Event()
+        self.duties: list[tuple[float, Callable[[], object]]] = [
+            (workers.EVERY, lambda: workers.beat(owner)), (1.0, schedules.run_due), (3.0, self._reconcile), (600.0, self._tidy_up)]
+
+    def run(self, once: bool = False) -> None:
+        """Work; returns after `stop` was set and running jobs were given back."""
+        queue.create_schema()
+        workers.beat(self.owner)
+        self.runner.launch(settings().job_concurrency)
+        log.info("worker %s takes up to %d jobs at a time", self.owner, settings().job_concurrency)
+        threading.Thread(target=self._monitors, daemon=True, name="monitors").start()
+        due = dict.fromkeys(range(len(self.duties)), 0.0)
+        while not self.stop.is_set():
+            for number, (every, duty) in enumerate(self.duties):
+                if time.monotonic() >= due[number]:
+                    due[number] = time.monotonic() + every
+                    self._do(duty)
+            if once and not self._left():
+                break
+            self.stop.wait(0.5)
+        self._end()
+
+    def _do(self, duty: Callable[[], object]) -> None:
+        """One duty; what goes wrong is told and keeps the worker from nothing else."""
+        try:
+            duty()
+        except Exception:
+            log.exception("worker %s: a duty failed", self.owner)
+
+    def _reconcile(self) -> None:
+        for job_id in queue.reconcile(self.pulse.dead()):
+            log.warning("job %s was taken back from a dead worker", job_id)
+
+    def _tidy_up(self) -> None:
+        with database.writing() as session:
+            journal.prune(session)
+            sessions.prune(session)
+        uploads.sweep()
+        queue.forget(now() - KEPT_WORKFLOWS)
+
+    def _left(self) -> bool:
+        with database.reading() as session:
+            return bool(session.scalar(select(func.count()).select_from(Job).where(Job.state.in_(queue.ACTIVE))))
+
+    def _monitors(self) -> None:
+        """Continuous predictions, beside everything else."""
+        while not self.stop.wait(1.0):
+            try:
+                from vur.jobs.monitors import run_due_monitors
+
+                run_due_monitors(self.owner)
+            except Exception:
+                log.exception("worker %s: monitors", self.owner)
+                self.stop.wait(10.0)
+
+    def _end(self) -> None:
+        """Take nothing more, give back what runs, so that another worker goes on with it at once."""
+        from dbos import DBOS
+
+        self.stop.set()
+        self.runner.stopping.set()
+        deadline = time.monotonic() + PARKING_SECONDS
+        while self.runner.running and time.monotonic() < deadline:
+            time.sleep(0.05)
+        halt = threading.Thread(target=DBOS.destroy, daemon=True)
+        halt.start()
+        halt.join(max(deadline - time.monotonic(), 1.0))
+        for job_id in self.runner.parked:
+            self._do(lambda job_id=job_id: queue.client().resume_workflow(job_id, queue_name=queue.QUEUE))
+        self._do(lambda: workers.gone(self.owner))
+        log.info("worker %s ended; %d jobs were given back", self.owner, len(self.runner.parked))
+
+
+def run_worker(once: bool = False) -> None:
+    """A worker in this process until SIGTERM, Ctrl-C or, with `once`, until nothing is left to do."""
+    import signal
+
+    with slot() as owner:
+        worker = Worker(owner)
+
+        def ask_to_stop(number: int, frame: object) -> None:
+            worker.stop.set()
+            timer = threading.Timer(STOP_SECONDS, os._exit, (1,))  # whatever hangs: running jobs die with this process and are resumed
+            timer.daemon = True
+            timer.start()
+
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, ask_to_stop)
+        worker.run(once)

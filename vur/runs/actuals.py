@@ -1,0 +1,82 @@
+"""Actual values as users have them, scored against the forecasts in the ledger; a model that does worse than it promised raises an alert."""
+
+from datetime import timedelta
+from pathlib import Path
+
+import pandas as pd
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from vur.runs.anomalies import observed_rows
+from vur.runs.moving import Saved
+from vur.runs.opened import open_served
+from vur.store.access import Principal
+from vur.store.catalog import Dataset, DatasetVersion, Model, now
+from vur.store.champions import find_served
+from vur.store.database import reading, writing
+from vur.store.journal import warn
+from vur.store.scoring import Scored, accuracy, drift, score, scored_points
+
+JUDGED = timedelta(days=30)
+PREPARED = "preprocess"  # versions of this kind hold changed values, not what happened
+
+
+def score_table(saved: Saved, tags: list[str], table: pd.DataFrame, *, owner_id: str | None = None, again: bool = False) -> Scored:
+    """Score the rows of `table`, read with the column names of the training data, for all models of `tags`.
+
+    `VurError` names a column that is missing or a value that cannot be read.
+    """
+    rows = observed_rows(saved.pipeline, saved.head, table)
+    return score(tags, rows[["unique_id", "ds", "y"]], saved.pipeline.head.freq.alias, owner_id=owner_id, again=again)
+
+
+def family_of(session: Session, model: Model) -> list[Model]:
+    """The trained models that stand for each other with `model`, itself included: what is true for one is for all."""
+    return list(session.scalars(select(Model).where(Model.owner_id == model.owner_id, Model.family == model.family, Model.tag.is_not(None))))
+
+
+def score_dataset(dataset_id: str) -> Scored:
+    """Score the data that a dataset holds now against all forecasts of models that were trained on it; to be called when it grew."""
+    with reading() as session:
+        dataset = session.get(Dataset, dataset_id)
+        path = None if dataset is None else observed_path(session, dataset)
+        models = [] if path is None else list(session.scalars(select(Model).where(Model.dataset_id == dataset_id, Model.tag.is_not(None)).order_by(Model.trained_at.desc())))
+    points, matched, unmatched, done = 0, 0, 0, set()
+    table = pd.read_parquet(path) if models else None
+    for model in models:
+        if (model.owner_id, model.family) in done:
+            continue
+        done.add((model.owner_id, model.family))
+        with reading() as session:
+            served, family = find_served(session, Principal(model.owner_id), model.id), family_of(session, model)
+        found = score_table(open_served(served), [one.tag for one in family], table)
+        points, matched, unmatched = points + found.points, matched + found.matched, unmatched + found.unmatched
+        check_drift([one.id for one in family])
+    return Scored(points, matched, unmatched)
+
+
+def observed_path(session: Session, dataset: Dataset) -> Path:
+    """The table of the newest version that holds values as they were observed; `VurError` datasets.gone where its file is missing."""
+    from vur.store.datasets import parquet_path
+
+    numbers = select(DatasetVersion.number).where(DatasetVersion.dataset_id == dataset.id, DatasetVersion.kind != PREPARED).order_by(DatasetVersion.number.desc())
+    return parquet_path(session, dataset, session.scalar(numbers.limit(1)))
+
+
+def check_drift(model_ids: list[str]) -> list[str]:
+    """Raise an alert for each model whose forecasts of the last 30 days were worse than its backtest; returns those models."""
+    drifting = []
+    for id in model_ids:
+        with reading() as session:
+            model = session.get(Model, id)
+            if model is None:
+                continue
+            points = scored_points(session, Principal(model.owner_id), model_ids=[id], since=now() - JUDGED)
+        if points.empty:
+            continue
+        found = drift(accuracy(points), model.metrics)
+        if found["drifting"]:
+            drifting.append(id)
+            with writing() as session:
+                warn(session, model.owner_id, "model_drift", about=("model", id), name=model.name, ratio=found["ratio"], reasons=", ".join(found["reasons"]))
+    return drifting

@@ -1,0 +1,169 @@
+"""A saved model at the end of newer observations: they are laid over its history, nothing is trained and the model itself stays as it is."""
+
+import copy
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from vur.errors import VurError
+from vur.forecasters.base import algorithm
+from vur.frequency import spacing
+from vur.insight.conformal import interval_scale
+from vur.panel import Panel, complete, snap
+from vur.runs.future import stamp_text
+from vur.runs.update import history_panel, sums
+
+if TYPE_CHECKING:
+    from vur.stages.model import Pipeline
+
+FURTHEST = 10_000  # steps that observations may lie after the end of the history
+
+
+@dataclass(frozen=True)
+class Saved:
+    """A model opened from the store: its pipeline, what it knows of the panel, its metadata, and a way to the panel it was trained on."""
+
+    tag: str
+    pipeline: "Pipeline"
+    head: dict[str, Any]
+    metadata: dict[str, Any]
+    history: Callable[[], Panel]
+
+    @property
+    def levels(self) -> tuple[float, ...]:
+        """The levels that it was trained for, in percent; none without calibration."""
+        return tuple(float(level) for level in self.metadata["levels"]) if self.pipeline.calibration is not None else ()
+
+    @property
+    def learns_new_series(self) -> bool:
+        """Whether it can forecast a series that it never saw: every algorithm in it learnt from all series together."""
+        forecaster = self.pipeline.forecaster
+        members = getattr(forecaster, "members", None) or [forecaster]
+        return self.pipeline.reconciler is None and all(algorithm(member.id).scope == "global" for member in members)
+
+
+def fork(pipeline: "Pipeline") -> "Pipeline":
+    """A copy that can be moved: `update` replaces what a pipeline and its forecasters hold, and changes nothing in place."""
+    twin = copy.copy(pipeline)
+    twin.forecaster = _twin(pipeline.forecaster)
+    return twin
+
+
+def _twin(forecaster: Any) -> Any:
+    twin = copy.copy(forecaster)
+    if hasattr(forecaster, "members"):
+        twin.members = [_twin(member) for member in forecaster.members]
+    return twin
+
+
+def apart(ids: Sequence[str], work: Callable[[list[str]], Any]) -> tuple[list[Any], dict[str, VurError]]:
+    """`work` on all of `ids` at once, or, where that fails, on halves, down to the ones that are to blame: results, and errors by id."""
+    try:
+        return [work(list(ids))], {}
+    except VurError as error:
+        if len(ids) < 2:
+            return [], dict.fromkeys(ids, error)
+    half = len(ids) // 2
+    (first, wrong), (second, more) = apart(ids[:half], work), apart(ids[half:], work)
+    return first + second, wrong | more
+
+
+# --- reading observations ---
+
+def read_observations(saved: Saved, table: pd.DataFrame) -> tuple[Panel | None, dict[str, VurError]]:
+    """The observations in `table` (the user's column names, or `unique_id, ds, y`) as a panel, and an error for each series that is none.
+
+    `VurError` for the table as a whole: no rows, or no such column.
+    """
+    if table.empty:
+        raise VurError("insight.no_rows")
+    ids = series_of(saved, table)
+    known = set(saved.pipeline.ends.index) - set(sums(saved.pipeline))
+    given = list(dict.fromkeys(ids))
+    errors = {} if saved.learns_new_series else {id: unknown_series(saved, id) for id in given if id not in known}
+    wanted = [id for id in given if id not in errors]
+    if not wanted:
+        return None, errors
+    panels, wrong = apart(wanted, lambda some: history_panel(saved.pipeline, saved.head, table if len(some) == len(given) else table[np.isin(ids, some)]))
+    if not panels:
+        return None, errors | wrong
+    frame = pd.concat([panel.frame for panel in panels], ignore_index=True) if len(panels) > 1 else panels[0].frame
+    futures = [panel.future for panel in panels if panel.future is not None]
+    lost = {id: VurError("panel.target_empty", rows=int((ids == id).sum())) for id in set(wanted) - set(frame["unique_id"]) - set(wrong)}
+    return replace(panels[0], frame=frame, future=pd.concat(futures, ignore_index=True) if futures else None), errors | wrong | lost
+
+
+def series_of(saved: Saved, table: pd.DataFrame) -> np.ndarray:
+    """The series of each row of `table`; `VurError` when a column of the model's series is missing."""
+    from vur.columns import series_columns, series_names
+
+    names = saved.head["names"]
+    columns = ["unique_id"] if {"unique_id", "ds", "y"} <= set(table.columns) else series_columns(table, names.get("series"))
+    for column in columns:
+        if column not in table:
+            raise VurError("panel.column_missing", column=column, role="series", columns=", ".join(map(str, table.columns)))
+    only = saved.pipeline.ends.index[0]
+    return series_names(table, columns, only).to_numpy()
+
+
+def unknown_series(saved: Saved, id: str) -> VurError:
+    """The error for a series that a model cannot forecast, with those that may have been meant."""
+    from difflib import get_close_matches
+
+    ids = saved.pipeline.ends.index
+    near = get_close_matches(str(id), [str(one) for one in ids[:10_000]], 3, 0.6) or list(ids[:5])
+    return VurError("predictions.unknown_series", series=str(id), known=", ".join(map(str, near)), count=len(ids))
+
+
+# --- moving ---
+
+def move(saved: Saved, given: Panel) -> "Pipeline":
+    """A copy of the model at the end of the observations in `given`, for their series only; a hierarchy keeps all its series.
+
+    Series are all known to the model, or all new to it: those bring their whole history. `VurError` runs.data_gone where the history of
+    known ones is no longer there, and for observations that lie too far ahead.
+    """
+    pipeline = saved.pipeline
+    new = given.frame["unique_id"].iloc[0] not in pipeline.ends.index
+    panel = complete(replace(given, integer=pipeline.head.integer, nonnegative=pipeline.head.nonnegative)) if new else lay_over(
+        saved.history(), given, all_series=pipeline.reconciler is not None)
+    moved = fork(pipeline)
+    moved.update(panel)
+    if new and moved.calibration is not None:
+        scales = moved.calibration.scales | interval_scale(panel.frame, panel.freq.season).to_dict()
+        moved.calibration = replace(moved.calibration, scales=scales)
+    return moved
+
+
+def lay_over(history: Panel, given: Panel, all_series: bool = False) -> Panel:
+    """`history` with the rows of `given` in place of its own, for the series of `given` or for all; gaps become rows without a target."""
+    before = history.frame if all_series else history.frame[history.frame["unique_id"].isin(given.frame["unique_id"].unique())]
+    check_reach(before, given)
+    frame = pd.concat([before, given.frame.reindex(columns=history.frame.columns)], ignore_index=True)
+    for name in history.columns("static"):
+        frame[name] = frame.groupby("unique_id", sort=False)[name].transform("first")
+    frame = frame.assign(row=np.arange(len(frame))).sort_values(["unique_id", "ds", "row"], ignore_index=True)
+    frame = snap(frame, history.freq)[0].drop_duplicates(["unique_id", "ds"], keep="last").drop(columns="row")
+    return complete(replace(history.with_frame(frame), future=_futures(given, history)))
+
+
+def _futures(given: Panel, history: Panel) -> pd.DataFrame | None:
+    names = history.columns("known_future")
+    parts = [part.reindex(columns=["unique_id", "ds", *names]) for part in (given.future, history.future) if part is not None and len(part)]
+    return pd.concat(parts, ignore_index=True).drop_duplicates(["unique_id", "ds"]) if parts else None
+
+
+def check_reach(before: pd.DataFrame, given: Panel) -> None:
+    """`VurError` predictions.too_far naming the first series whose observations lie more than `FURTHEST` steps after its history."""
+    last, ends = (frame.groupby("unique_id", sort=False)["ds"].max() for frame in (given.frame, before))
+    ends = ends.reindex(last.index).dropna()
+    last = last[ends.index]
+    step = spacing(given.freq.alias)
+    size = step.size * {"month": 30 * 86_400 * 10**9, "business": 86_400 * 10**9}.get(step.kind, 1)
+    far = (last.to_numpy().astype(np.int64) - ends.to_numpy().astype(np.int64)) // size > FURTHEST
+    if far.any():
+        series = last.index[int(far.argmax())]
+        raise VurError("predictions.too_far", series=series, stamp=stamp_text(last[series]), end=stamp_text(ends[series]), limit=FURTHEST)

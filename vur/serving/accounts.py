@@ -1,0 +1,140 @@
+"""What accounts do with passwords: few hashes at a time, every attempt counted before it is tried, no word on who has an account."""
+
+import asyncio
+import ipaddress
+import math
+import time
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import anyio
+from sqlalchemy.orm import Session
+
+from vur.errors import VurError
+from vur.serving.guard import KNOWN
+from vur.serving.logs import log
+from vur.serving.schemas.auth import UserOut
+from vur.serving.tokens import access_token
+from vur.store import counters, sessions
+from vur.store.access import Principal
+from vur.store.catalog import User, now
+from vur.store.database import writing
+from vur.store.journal import tell
+from vur.store.users import change_user, find_user, hash_password, hasher, keep_user, verify_password
+
+WINDOW = timedelta(minutes=5)
+PER_ACCOUNT, PER_ADDRESS = 10, 100  # attempts a window
+REGISTRATIONS, REGISTRATION_WINDOW = 60, timedelta(hours=1)  # of one address
+HASHES, WAITING = 4, 64  # argon2 takes 64 MiB and a core each
+PRUNE_SECONDS = 3600.0
+_limits: "WeakKeyDictionary[Any, anyio.CapacityLimiter]" = WeakKeyDictionary()
+_pruned = {"at": time.monotonic()}
+
+
+async def hashing(work: Callable[..., Any], *args: Any, **named: Any) -> Any:
+    """Run `work` in a thread, few at a time, so that a flood of logins holds nothing else up; `VurError` api.busy when too many wait."""
+    limit = _limits.setdefault(asyncio.get_running_loop(), anyio.CapacityLimiter(HASHES))
+    if limit.statistics().tasks_waiting >= WAITING:
+        raise VurError("api.busy", seconds=5)
+    return await anyio.to_thread.run_sync(lambda: work(*args, **named), limiter=limit)
+
+
+def address_of(scope: dict[str, Any]) -> str:
+    """The client's address; of IPv6 its network, which one client has all of."""
+    host = (scope.get("client") or ("?",))[0]
+    try:
+        found = ipaddress.ip_address(host)
+    except ValueError:
+        return host[:64]
+    return str(ipaddress.ip_network((found, 64), strict=False)) if found.version == 6 else host
+
+
+def attempt(session: Session, key: str, most: int, window: timedelta = WINDOW) -> None:
+    """Count an attempt before it is made; `VurError` api.throttled when there were too many."""
+    count, start = counters.bump(session, key, window)
+    if count > most:
+        raise VurError("api.throttled", seconds=_left(start, window))
+
+
+def _left(start: datetime, window: timedelta) -> int:
+    return max(1, math.ceil((start + window - now()).total_seconds()))
+
+
+def register(address: str, email: str, password: str, **more: Any) -> User:
+    """A new analyst."""
+    with writing() as session:
+        attempt(session, f"register:{address}", REGISTRATIONS, REGISTRATION_WINDOW)
+    hashed = hash_password(password, email, more.get("username") or "")
+    with writing() as session:
+        user = keep_user(session, email, hashed, **more)
+        tell(session, user.id, "user_registered", about=("user", user.id), email=user.email)
+    log.info("registered", user_id=user.id)
+    return user
+
+
+def log_in(login: str, password: str, address: str, agent: str) -> dict[str, Any]:
+    """Tokens for whoever knows the password; `VurError` api.credentials, the same and after the same time, for everybody else."""
+    by_address = f"login:{address}"
+    with writing() as session:
+        attempt(session, by_address, PER_ADDRESS)
+        user = find_user(session, login)
+        by_account = f"login:{user.id if user else sessions.digest(login.lower())}"
+        attempt(session, by_account, PER_ACCOUNT)
+        user_id, hashed = (user.id, user.password_hash) if user else (None, None)
+    good = verify_password(hashed, password)
+    better = hasher().hash(password) if good and hasher().check_needs_rehash(hashed) else None
+    with writing() as session:
+        user = session.get(User, user_id) if good else None
+        if user is None or not user.active or user.password_hash != hashed:
+            log.warning("login failed", user_id=user_id, address=address)
+            raise VurError("api.credentials")
+        counters.clear(session, by_account)
+        counters.give_back(session, by_address)
+        user.password_hash = better or user.password_hash
+        opened, token = sessions.open_login(session, user, agent)
+        if time.monotonic() - _pruned["at"] > PRUNE_SECONDS:
+            _pruned["at"] = time.monotonic()
+            sessions.prune(session)
+    log.info("login", user_id=user.id, login=opened.id)
+    return tokens(user, opened.id, token)
+
+
+def tokens(user: User, login_id: str, refresh_token: str) -> dict[str, Any]:
+    """The answer to a login or a refresh."""
+    access, seconds = access_token(user, login_id)
+    return {"access_token": access, "refresh_token": refresh_token, "token_type": "bearer", "expires_in": seconds, "user": user}
+
+
+def change_profile(who: Principal, wanted: dict[str, Any]) -> dict[str, Any]:
+    """The changed profile of `who`; `VurError` users.current when address or password are to change without the current password."""
+    current, password = wanted.pop("current_password", None), wanted.pop("password", None)
+    if password is not None or "email" in wanted:
+        wanted |= _proved(who, current, password, wanted)
+    with writing() as session:
+        user = change_user(session, session.get_one(User, who.user_id), wanted)
+        if password is not None:
+            sessions.end_logins(session, user.id, but=who.session_id)
+        tell(session, user.id, "password_changed" if password is not None else "profile_changed", about=("user", user.id))
+    KNOWN.forget(user.id)
+    answer = UserOut.model_validate(user).model_dump()
+    if password is None:
+        return answer
+    log.info("password changed", user_id=user.id)
+    token, seconds = access_token(user, who.session_id)
+    return answer | {"access_token": token, "expires_in": seconds}
+
+
+def _proved(who: Principal, current: str | None, password: str | None, wanted: dict[str, Any]) -> dict[str, Any]:
+    """The new hash, where one is wanted, after the current password was right. Wrong ones count like failed logins."""
+    with writing() as session:
+        attempt(session, f"login:{who.user_id}", PER_ACCOUNT)
+        user = session.get_one(User, who.user_id)
+    if current is None or not verify_password(user.password_hash, current):
+        raise VurError("users.current", field="current_password")
+    with writing() as session:
+        counters.clear(session, f"login:{who.user_id}")
+    if password is None:
+        return {}
+    return {"password_hash": hash_password(password, user.email, user.username, wanted.get("email", ""), wanted.get("username", ""))}

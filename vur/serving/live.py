@@ -1,0 +1,390 @@
+"""Live messages: one reader of the catalog in each process, and for every client a queue of its own that can overflow only for them."""
+
+import asyncio
+import json
+import logging
+import math
+import re
+import time
+from collections import Counter, deque
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import cached_property
+from typing import Any
+
+from sqlalchemy import Select, func, or_, select
+
+from vur.errors import VurError
+from vur.settings import settings
+from vur.store.access import Principal
+from vur.store.catalog import Event, now
+from vur.store.database import reading
+from vur.text import translate
+
+FASTEST, SLOWEST, BROKEN = 0.1, 0.5, 5.0  # seconds between two looks into the catalog, and after one that failed
+HOLD, LATE = 1.0, 60.0  # seconds that later messages wait for a missing id, and that it is looked for
+BATCH, GAPS = 1000, 500
+REPLAY, KNOWN = 1000, 200  # messages repeated at most, and ids before them that count as seen
+QUEUE = 256
+SEND_SECONDS, WARN_SECONDS, CHECK_SECONDS, METRICS_SECONDS, START_SECONDS, SEEN_SECONDS = 30.0, 60.0, 30.0, 2.0, 10.0, 90.0
+EXPIRED, SLOW, MANY, UNAVAILABLE = 4401, 4408, 4429, 1013
+log = logging.getLogger("vur.live")
+
+
+@dataclass(frozen=True)
+class Message:
+    """A live message; `id` is None for what is not stored."""
+
+    id: int | None
+    type: str
+    owner_id: str | None
+    data: dict[str, Any]
+    at: datetime
+    texts: dict[str, str] = field(default_factory=dict, compare=False, repr=False)
+
+    @cached_property
+    def model_id(self) -> str | None:
+        """The model that it is about, where it is about one."""
+        return self.data.get("model_id") or (self.data.get("object_id") if self.data.get("object_kind") == "model" else None)
+
+    def text(self, language: str) -> str:
+        """`{"id", "type", "data", "at"}` as JSON, made once a language; only alerts hold sentences."""
+        language = language if self.type == "alert" else ""
+        if language not in self.texts:
+            data = self.data | {"message": _sentence(self.data, language)} if language else self.data
+            self.texts[language] = encode({"id": self.id, "type": self.type, "data": data, "at": stamp(self.at)})
+        return self.texts[language]
+
+
+def _sentence(data: dict[str, Any], language: str) -> str:
+    try:
+        return translate(f"alert.{data.get('kind')}", language, **(data.get("values") or {}))
+    except KeyError:
+        log.warning("no text for the alert %s", data.get("kind"))
+        return str(data.get("kind"))
+
+
+def stamp(at: datetime) -> str:
+    """A moment as ISO 8601 in UTC."""
+    return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def encode(content: dict[str, Any]) -> str:
+    """JSON that every browser reads: numbers that are none become null."""
+    try:
+        return json.dumps(content, ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=str)
+    except ValueError:
+        return json.dumps(_finite(content), ensure_ascii=False, separators=(",", ":"), default=str)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+# --- reading the catalog ---
+
+def _messages() -> Select[Any]:
+    return select(Event.id, Event.type, Event.owner_id, Event.data, Event.at).order_by(Event.id)
+
+
+class Tail:
+    """Reads stored messages in the order of their ids, each once.
+
+    PostgreSQL gives ids before transactions end, so that a higher one may be seen before a lower one. Messages behind a missing id
+    wait `HOLD` seconds for it; after `LATE` seconds it is given up, as an id of a transaction that was rolled back.
+    """
+
+    def __init__(self) -> None:
+        self.top = 0
+        self.missing: dict[int, float] = {}
+        self.held: dict[int, Message] = {}
+
+    def start(self) -> None:
+        """Stand at the newest message; ids that are missing right before it may still come."""
+        with reading() as session:
+            ids = list(session.scalars(select(Event.id).order_by(Event.id.desc()).limit(KNOWN)))
+        if ids:
+            self.top = ids[0]
+            self.missing = dict.fromkeys(set(range(ids[-1], ids[0])) - set(ids), time.monotonic())
+
+    def read(self) -> list[Message]:
+        """What is new, in order."""
+        at = time.monotonic()
+        self.missing = {id: seen for id, seen in list(self.missing.items())[-GAPS:] if at - seen < LATE}
+        wanted = or_(Event.id > self.top, Event.id.in_(self.missing)) if self.missing else Event.id > self.top
+        with reading() as session:
+            rows = session.execute(_messages().where(wanted).limit(BATCH)).all()
+        for row in rows:
+            self.missing |= dict.fromkeys(range(max(self.top + 1, row.id - GAPS), row.id), at)
+            self.missing.pop(row.id, None)
+            self.top = max(self.top, row.id)
+            self.held[row.id] = Message(*row)
+        wall = min((id for id, seen in self.missing.items() if at - seen < HOLD), default=math.inf)
+        return [self.held.pop(id) for id in sorted(self.held) if id < wall]
+
+
+@dataclass(frozen=True)
+class Missed:
+    """What a client missed: `messages` in order, or `reset` when they cannot be had any more; `seen` are ids it must not get again."""
+
+    messages: list[Message]
+    seen: frozenset[int]
+    reset: bool = False
+
+
+def missed(who: Principal, after: int, until: int) -> Missed:
+    """The stored messages for `who` with ids above `after` up to `until`; later ones come from the `Tail`."""
+    with reading() as session:
+        first, top = session.execute(select(func.min(Event.id), func.max(Event.id))).one()
+        seen = frozenset(session.scalars(select(Event.id).where(Event.id <= after, Event.id > after - KNOWN)))
+        later = _messages().where(Event.id > after, Event.id <= until)
+        if not who.is_admin:
+            later = later.where(or_(Event.owner_id.is_(None), Event.owner_id == who.user_id))
+        rows = session.execute(later.limit(REPLAY + 1)).all()
+    reset = after > (top or 0) or (first or 0) > after + 1 or len(rows) > REPLAY
+    return Missed([] if reset else [Message(*row) for row in rows], seen | {row.id for row in rows}, reset)
+
+
+# --- clients ---
+
+class Client:
+    """One connection: who listens to what, and the texts that wait to be sent. `ended` is set with a close code when it is over."""
+
+    def __init__(self, who: Principal, token: str, expires: datetime | None = None, language: str = "en"):
+        self.who, self.token, self.expires, self.language = who, token, expires, language
+        self.types: frozenset[str] | None = None
+        self.model_id: str | None = None
+        self.seen: frozenset[int] = frozenset()
+        self.queue: deque[str] = deque()
+        self.wake = asyncio.Event()
+        self.ended: asyncio.Future[tuple[int, str]] = asyncio.get_running_loop().create_future()
+        self.last: tuple[int, str] | None = None
+        self.timers: list[asyncio.TimerHandle] = []
+
+    def may_see(self, message: Message) -> bool:
+        """Whether it is theirs, everybody's, or they are an admin."""
+        return message.owner_id is None or message.owner_id == self.who.user_id or self.who.is_admin
+
+    def wants(self, message: Message) -> bool:
+        """Whether they may see it, asked for its kind and model, and did not have it."""
+        return (self.may_see(message) and (self.types is None or message.type in self.types) and message.id not in self.seen
+                and (self.model_id is None or message.model_id in (None, self.model_id)))
+
+    def has_seen(self, ids: frozenset[int]) -> None:
+        """Do not send these ids, which this process may not have read yet."""
+        self.seen = ids
+        asyncio.get_running_loop().call_later(SEEN_SECONDS, setattr, self, "seen", frozenset())
+
+    def offer(self, text: str) -> None:
+        """Queue a text; a full queue ends the connection instead, for the client is too slow."""
+        if self.ended.done() or self.last:
+            return
+        if len(self.queue) >= QUEUE:
+            self.end(SLOW, "too slow")
+            return
+        self.queue.append(text)
+        self.wake.set()
+
+    def tell(self, type: str, **data: Any) -> None:
+        """Queue a message of the protocol itself, without an id."""
+        self.offer(encode({"id": None, "type": type, "data": data, "at": stamp(now())}))
+
+    def finish(self, code: int, reason: str) -> None:
+        """End after what is queued was sent."""
+        self.last = self.last or (code, reason)
+        self.wake.set()
+
+    def end(self, code: int, reason: str) -> None:
+        """End now."""
+        if not self.ended.done():
+            self.ended.set_result((code, reason))
+
+    def renew(self, who: Principal, token: str, expires: datetime | None) -> None:
+        """Take over a new token: its end, and the warning before it, replace those of the old one."""
+        self.who, self.token, self.expires = who, token, expires
+        self.forget_timers()
+        if expires is None:
+            return
+        loop, left = asyncio.get_running_loop(), (expires - now()).total_seconds()
+        self.timers = [loop.call_later(max(left - WARN_SECONDS, 0), self._warn), loop.call_later(max(left, 0), self.expire)]
+
+    def _warn(self) -> None:
+        self.tell("expiring", seconds=max(round((self.expires - now()).total_seconds()), 0), expires_at=stamp(self.expires))
+
+    def expire(self) -> None:
+        """Say that the token is good no more, and end."""
+        self.tell("expired")
+        self.finish(EXPIRED, "token expired")
+
+    def forget_timers(self) -> None:
+        """Nothing ends by itself any more."""
+        for timer in self.timers:
+            timer.cancel()
+        self.timers = []
+
+    async def send_all(self, send: Any) -> None:
+        """Send what is queued for as long as the client takes it; one text may take `SEND_SECONDS`."""
+        try:
+            while True:
+                while self.queue:
+                    async with asyncio.timeout(SEND_SECONDS):
+                        await send(self.queue.popleft())
+                if self.last:
+                    return self.end(*self.last)
+                self.wake.clear()
+                await self.wake.wait()
+        except TimeoutError:
+            self.end(SLOW, "too slow")
+        except Exception as error:  # the connection is gone: servers say so in different ways
+            log.debug("a client went away: %s", error)
+            self.end(1006, "gone")
+
+
+class Hub:
+    """All clients of this process, and the tasks that work only while there are any."""
+
+    def __init__(self) -> None:
+        self.loop = asyncio.get_running_loop()
+        self.clients: set[Client] = set()
+        self.open: Counter[str] = Counter()
+        self.tasks: list[asyncio.Task[None]] = []
+        self.ready = asyncio.Event()
+        self.pending = 0  # connections that have not said who they are
+        self.sent = 0  # the highest id that was sent to clients
+
+    def take(self, user_id: str) -> None:
+        """Count a connection of a user; `VurError` live.limit when they have too many."""
+        if self.open[user_id] >= settings().ws_per_user:
+            raise VurError("live.limit", limit=settings().ws_per_user)
+        self.open[user_id] += 1
+
+    def give_back(self, user_id: str) -> None:
+        """The connection is really gone."""
+        self.open[user_id] -= 1
+        if not self.open[user_id]:
+            del self.open[user_id]
+
+    async def join(self, client: Client) -> int:
+        """Let `client` have all messages with ids above the one returned; `TimeoutError` while the catalog does not answer."""
+        self.clients.add(client)
+        if not self.tasks:
+            self.tasks = [asyncio.create_task(work()) for work in (self._read, self._measure, self._check)]
+        async with asyncio.timeout(START_SECONDS):
+            await self.ready.wait()
+        client.queue.clear()
+        return self.sent
+
+    def leave(self, client: Client) -> None:
+        """No more messages for `client`; the last one out stops the tasks."""
+        self.clients.discard(client)
+        client.forget_timers()
+        if not self.clients:
+            for task in self.tasks:
+                task.cancel()
+            self.tasks = []
+            self.ready.clear()
+
+    def send(self, message: Message) -> None:
+        """Queue `message` for everybody who wants it."""
+        for client in [one for one in self.clients if one.wants(message)]:
+            client.offer(message.text(client.language))
+
+    async def _read(self) -> None:
+        """Look for stored messages: often while there are some, seldom while it is quiet."""
+        tail, delay = Tail(), FASTEST
+        while True:
+            try:
+                if not self.ready.is_set():
+                    await asyncio.to_thread(tail.start)
+                    self.sent = tail.top
+                    self.ready.set()
+                found = await asyncio.to_thread(tail.read)
+                delay = FASTEST if found or tail.held else min(delay * 1.3, SLOWEST)
+                for message in found:
+                    self.send(message)
+                    self.sent = max(self.sent, message.id)
+            except Exception:  # the catalog may be away for a while: clients stay, and get what they missed
+                log.exception("live messages cannot be read")
+                delay = BROKEN
+            await asyncio.sleep(delay)
+
+    async def _measure(self) -> None:
+        """Measure the machine while somebody listens."""
+        from vur.serving.system import measure
+
+        await self.ready.wait()
+        while True:
+            if any(client.types is None or "system_metrics" in client.types for client in self.clients):
+                try:
+                    self.send(Message(None, "system_metrics", None, await asyncio.to_thread(measure), now()))
+                except Exception:  # such as a catalog that is away
+                    log.exception("the machine cannot be measured")
+            await asyncio.sleep(METRICS_SECONDS)
+
+    async def _check(self) -> None:
+        """End the connections of logins and keys that ended, and of accounts that were closed, before their tokens expire."""
+        while True:
+            await asyncio.sleep(CHECK_SECONDS)
+            for token in {client.token for client in self.clients}:
+                try:
+                    who = (await asyncio.to_thread(identify, token))[0]
+                except VurError:
+                    who = None
+                except Exception:
+                    log.exception("a login cannot be checked")
+                    continue
+                for client in [one for one in self.clients if one.token == token]:
+                    if who is None:
+                        client.expire()
+                    else:
+                        client.who = who
+
+
+def identify(token: str) -> tuple[Principal, datetime | None]:
+    """Who an access token or personal key names, and when it ends; `VurError` api.unauthenticated where it is not good."""
+    import jwt
+
+    from vur.serving.guard import authenticate
+    from vur.store.sessions import KEY_PREFIX
+
+    who = authenticate(f"Bearer {token}")
+    if token.startswith(KEY_PREFIX):
+        return who, None  # its end is found by the checks
+    return who, datetime.fromtimestamp(jwt.decode(token, options={"verify_signature": False})["exp"], UTC)
+
+
+LARGEST_FRAME = 64 * 1024
+
+
+def limit_frames() -> None:
+    """Let uvicorn refuse messages of clients above 64 KiB while they arrive; by itself it gathers 16 MiB for each connection.
+
+    BentoML configures uvicorn and leaves no other way to tell it.
+    """
+    import uvicorn
+
+    plain = uvicorn.Config.__init__
+    if getattr(plain, "limited", False):
+        return
+
+    def limited(self: Any, *arguments: Any, **options: Any) -> None:
+        plain(self, *arguments, **{"ws_max_size": LARGEST_FRAME, **options})
+
+    limited.limited = True
+    uvicorn.Config.__init__ = limited
+
+
+class HideTokens(logging.Filter):
+    """Servers log the address of a WebSocket with its query: the token in it must not lie in a log."""
+
+    SECRET = re.compile(r"(?i)([?&](?:token|api_key)=)[^&\s\"']+")
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """The record without tokens."""
+        if isinstance(record.args, tuple):
+            record.args = tuple(self.SECRET.sub(r"\1***", one) if isinstance(one, str) else one for one in record.args)
+        return True

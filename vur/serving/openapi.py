@@ -1,0 +1,63 @@
+"""What OpenAPI cannot read from the endpoints: that a guard stands around them, and the one form of every error."""
+
+from typing import Any
+
+from fastapi import FastAPI
+
+from vur.serving.guard import API, OPEN
+
+ERROR = {
+    "title": "Error", "type": "object", "required": ["detail", "code", "field"],
+    "description": "Every error: a sentence in the reader's language, a code for programs, and the field that is to blame where there is one.",
+    "properties": {
+        "detail": {"type": "string"}, "code": {"type": "string", "examples": ["api.not_found"]}, "field": {"type": ["string", "null"]},
+        "values": {"type": "object", "description": "What the sentence is made of"},
+        "problems": {"type": "array", "items": {"type": "object", "properties": {"field": {"type": "string"}, "detail": {"type": "string"}}}},
+    },
+}
+SCHEMES = {
+    "login": {"type": "oauth2", "flows": {"password": {"tokenUrl": f"{API}/auth/login", "refreshUrl": f"{API}/auth/refresh", "scopes": {}}}},
+    "bearer": {"type": "http", "scheme": "bearer", "description": "An access token, or a personal key that begins with `vur_`"},
+    "key": {"type": "apiKey", "in": "header", "name": "X-API-Key", "description": "A personal key"},
+}
+USUAL = {401: "No valid token", 422: "A value is missing or wrong", 429: "Too many requests; see `Retry-After`"}
+METHODS = ("get", "put", "post", "delete", "patch")
+
+
+def describe(app: FastAPI) -> None:
+    """Complete the OpenAPI document of `app`."""
+    plain = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        made = app.openapi_schema is None
+        found = plain()
+        if made:
+            _complete(found)
+        return found
+
+    app.openapi = openapi
+
+
+def _complete(document: dict[str, Any]) -> None:
+    components = document.setdefault("components", {})
+    components["securitySchemes"] = SCHEMES
+    schemas = components.setdefault("schemas", {})
+    schemas["Error"] = ERROR
+    for path, methods in document.get("paths", {}).items():
+        for method in METHODS:
+            if method in methods:
+                _complete_operation(methods[method], path in OPEN)
+    for name in ("HTTPValidationError", "ValidationError"):
+        schemas.pop(name, None)
+
+
+def _complete_operation(operation: dict[str, Any], open: bool) -> None:
+    operation["security"] = [] if open else [{name: []} for name in SCHEMES]
+    answers = operation.setdefault("responses", {})
+    answers.pop("422", None)
+    for status, description in USUAL.items():
+        if status != 401 or not open:
+            answers.setdefault(str(status), {"description": description})
+    for status, answer in answers.items():
+        if status >= "400" and "content" not in answer:
+            answer["content"] = {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}

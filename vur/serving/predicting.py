@@ -1,0 +1,200 @@
+"""Answers to prediction requests: the model that a name stands for, its forecast, and the ledger before the answer."""
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+from vur.errors import VurError
+from vur.runs.answers import check_request, forecasts
+from vur.runs.moving import Saved
+from vur.serving.loaded import Loaded, loaded, loaded_already
+from vur.serving.metrics import predicted
+from vur.serving.rendering import Answer, Made, render, take, zone
+from vur.store.access import Principal
+from vur.store.champions import Served, find_served
+from vur.store.database import engine
+from vur.store.gathering import Gathering
+from vur.store.ledger import Entry, Head, record, record_large, record_soon
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+MOST_VALUES = 200_000  # forecasts and ends of intervals in one answer; more is a batch
+REUSED_POINTS = 20_000  # forecasts in an answer that is kept for the next equal request
+REAL_TIME = "real_time"
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a request asks for.
+
+    `series` chooses series by name, or holds new observations since the end of the training data: rows with the user's column names, or
+    `{"series": {"timestamps": [...], "values": [...]}}`. All of them must be sent each time: the service keeps none, and what lacks in
+    between counts as missing. `future` are rows with coming values of known-future columns.
+    """
+
+    horizon: int | None = None
+    levels: Sequence[float] | None = None
+    series: Sequence[Any] | Mapping[str, Any] | None = None
+    future: Sequence[Mapping[str, Any]] | None = None
+    kind: str = "predict"
+    request_id: str | None = None
+
+
+class NothingForecast(VurError):
+    """No series of a request could be forecast: the reason of the first, and those of all by series as `errors`."""
+
+    def __init__(self, errors: Mapping[str, VurError]):
+        first = next(iter(errors.values()))
+        self.errors = dict(errors)
+        super().__init__(first.code, stage=first.stage, **first.data)
+
+
+def predict(who: Principal, model: str, asked: Asked) -> Answer:
+    """Forecast with the model that `model` stands for (see `champions.find_served`) and keep the answer in the ledger before returning it.
+
+    A series that cannot be forecast is in the answer's `errors`; `NothingForecast` where none could be.
+    """
+    return _predict(who, _finder.submit((who, model)).result(), asked)
+
+
+async def predict_soon(who: Principal, model: str, asked: Asked) -> Answer:
+    """The same on the event loop: what was answered before takes no thread of its own."""
+    from starlette.concurrency import run_in_threadpool
+
+    served = await _finder.soon((who, model))
+    saved, made = _made_before(served, asked)
+    if saved is None or made is None:
+        return await run_in_threadpool(_predict, who, served, asked)
+    entry, answer = _answer(who, served, asked, saved, made, 0.0)
+    await record_soon(entry)
+    predicted("request", made.points.values.size)
+    return answer
+
+
+def _predict(who: Principal, served: Served, asked: Asked) -> Answer:
+    started = perf_counter()
+    opened = loaded(served)
+    made = _make(opened, asked)
+    if not made.parts:
+        raise NothingForecast(made.errors)
+    entry, answer = _answer(who, served, asked, opened.saved, made, perf_counter() - started)
+    (record if made.points.values.size <= REUSED_POINTS else record_large)(entry)
+    predicted("request", made.points.values.size)
+    return answer
+
+
+# --- which model: one question to the catalog for all requests that wait ---
+
+def _find(batch: Sequence[tuple[tuple[Principal, str], "Future[Served]"]]) -> None:
+    """Look each name up once for all who asked for it; the catalog is read after they asked, so that a promotion holds from its commit on."""
+    waiting: dict[tuple[str, bool, str], list[tuple[Principal, Future[Served]]]] = {}
+    for (who, name), done in batch:
+        waiting.setdefault((who.user_id, who.is_admin, name), []).append((who, done))
+    with engine().execution_options(reading=True).begin() as connection:
+        for (_, _, name), those in waiting.items():
+            try:
+                served = find_served(connection, those[0][0], name)
+            except VurError as error:
+                for _, done in those:
+                    done.set_exception(error)
+            else:
+                for _, done in those:
+                    done.set_result(served)
+
+
+_finder: Gathering[tuple[Principal, str], Served] = Gathering("champions", _find)
+
+
+# --- making ---
+
+def _make(opened: Loaded, asked: Asked) -> Made:
+    saved = opened.saved
+    horizon, levels = check_request(saved, asked.horizon, asked.levels)
+    ids, observations, wrong = read_series(asked.series)
+    if observations is not None or asked.future is not None:
+        if observations is not None and observations.empty:
+            raise NothingForecast(wrong)
+        check_size(saved, horizon, levels, ids)
+        found = forecasts(saved, horizon, levels, ids=ids, observations=observations, future=None if asked.future is None else _table(asked.future))
+        return render(saved, found, horizon, levels, wrong)
+    check_size(saved, horizon, levels, ids)
+    if len(saved.pipeline.ends) * horizon > REUSED_POINTS:
+        return render(saved, forecasts(saved, horizon, levels, ids=ids), horizon, levels)
+    every = opened.answers.get((horizon, levels, None), lambda: render(saved, forecasts(saved, horizon, levels), horizon, levels))
+    return every if ids is None else opened.answers.get((horizon, levels, ids), lambda: take(saved, every, ids))
+
+
+def _made_before(served: Served, asked: Asked) -> tuple[Saved | None, Made | None]:
+    """What an equal request was answered, where it is at hand, and by which model; never waits."""
+    opened = loaded_already(served)
+    names = asked.series is None or isinstance(asked.series, list) and all(isinstance(one, str) for one in asked.series)
+    if opened is None or not names or asked.future is not None:
+        return None, None
+    horizon, levels = check_request(opened.saved, asked.horizon, asked.levels)
+    made = opened.answers.peek((horizon, levels, None if asked.series is None else tuple(dict.fromkeys(asked.series))))
+    return opened.saved, made if made is not None and made.parts else None
+
+
+def check_size(saved: Saved, horizon: int, levels: Sequence[float], ids: Sequence[str] | None) -> None:
+    """`VurError` predictions.too_many for an answer that is too large to wait for."""
+    count = (len(saved.pipeline.ends) if ids is None else len(ids)) * horizon * (1 + 2 * len(levels))
+    if count > MOST_VALUES:
+        raise VurError("predictions.too_many", count=count, limit=MOST_VALUES, field="series")
+
+
+def read_series(series: Sequence[Any] | Mapping[str, Any] | None) -> tuple[tuple[str, ...] | None, "pd.DataFrame | None", dict[str, VurError]]:
+    """The names asked for, or a table of observations, and an error for each block whose lists do not fit each other."""
+    if series is None:
+        return None, None, {}
+    if not series:
+        raise VurError("api.invalid", field="series", reason="is empty")
+    if isinstance(series, Mapping):
+        return _blocks(series)
+    if all(isinstance(one, str) for one in series):
+        return tuple(dict.fromkeys(series)), None, {}
+    return None, _table(series), {}
+
+
+def _table(rows: Sequence[Mapping[str, Any]]) -> "pd.DataFrame":
+    import pandas as pd
+
+    return pd.DataFrame.from_records(list(rows))
+
+
+def _blocks(series: Mapping[str, Any]) -> tuple[None, "pd.DataFrame", dict[str, VurError]]:
+    import pandas as pd
+
+    tables, wrong = [], {}
+    for id, block in series.items():
+        columns = {{"timestamps": "ds", "values": "y"}.get(name, name): values for name, values in block.items()}
+        if len({len(values) for values in columns.values()}) > 1:
+            wrong[id] = VurError("predictions.lengths", series=id, lengths=", ".join(f"{name}: {len(values)}" for name, values in block.items()))
+        elif len(columns["ds"]):
+            tables.append(pd.DataFrame({"unique_id": id, **columns}))
+        else:
+            wrong[id] = VurError("insight.no_rows")
+    return None, pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(), wrong
+
+
+# --- telling ---
+
+def _answer(who: Principal, served: Served, asked: Asked, saved: Saved, made: Made, seconds: float) -> tuple[Entry, Answer]:
+    """The answer, and what the ledger keeps of it."""
+    errors = {id: {"code": error.code, "detail": str(error)} for id, error in made.errors.items()}
+    freq, timezone = zone(saved)
+    head = Head(owner_id=who.user_id, kind=asked.kind, tag=served.tag, freq=freq, timezone=timezone, horizon=made.steps, n_series=len(made.parts), model_id=served.id, run_id=served.run_id,
+                data_version=data_version(saved, served), request_id=asked.request_id, seconds=round(seconds, 6), errors=errors or None)
+    told = {"forecast_id": head.id, "kind": head.kind, "model_id": served.id, "model_name": served.name, "model_version": served.tag, "family": served.family,
+            "run_id": served.run_id, "data_version": head.data_version, "freq": freq, "horizon": head.horizon,
+            "levels": [float(level) for level in made.points.bounds], "origin": made.origin, "created_at": head.created_at.isoformat(timespec="milliseconds")}
+    event = {key: told[key] for key in ("forecast_id", "model_id", "model_version", "origin", "horizon")} if asked.kind == REAL_TIME else None
+    return Entry(head, made.points, event), Answer(told, made.parts, made.errors)
+
+
+def data_version(saved: Saved, served: Served) -> str | None:
+    """The data that a model was trained on: their fingerprint, and the number of the dataset's version."""
+    fingerprint = saved.metadata.get("fingerprint")
+    return fingerprint and f"{fingerprint}:{served.dataset_number or 1}"

@@ -1,0 +1,157 @@
+"""What the endpoints of accounts take and answer."""
+
+from datetime import datetime
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Role = Literal["viewer", "analyst", "admin"]
+Email = Field(min_length=3, max_length=254, examples=["ana@example.com"])
+Password = Field(min_length=1, max_length=256, examples=["nine correct horses"])
+
+
+class UserOut(BaseModel):
+    """A user, without anything secret."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    id: str
+    email: str
+    username: str
+    full_name: str
+    role: Role
+    active: bool
+    language: str
+    quota_bytes: int | None = Field(description="Bytes of data that the user may keep; null is the setting `quota_bytes`")
+    created_at: datetime
+    last_login_at: datetime | None
+    version: int
+
+
+class Registration(BaseModel):
+    """A new account. Its role is analyst."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"email": "ana@example.com", "password": "nine correct horses", "full_name": "Ana Souza"}]})
+
+    email: str = Email
+    password: str = Password
+    username: str | None = Field(None, max_length=64)
+    full_name: str = Field("", max_length=200)
+    language: Literal["en", "pt-BR"] | None = None
+
+
+class Credentials(BaseModel):
+    """Who logs in, by address or user name."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"email": "ana@example.com", "password": "nine correct horses"}]})
+
+    email: str | None = Field(None, max_length=254)
+    username: str | None = Field(None, max_length=254)
+    password: str = Password
+
+    @model_validator(mode="after")
+    def _named(self) -> "Credentials":
+        if not (self.email or self.username):
+            raise ValueError("give email or username")
+        return self
+
+    @property
+    def login(self) -> str:
+        """Address or user name."""
+        return self.email or self.username or ""
+
+
+class Tokens(BaseModel):
+    """What a login gives: send `access_token` with every request, exchange `refresh_token` once for the next pair."""
+
+    access_token: str
+    refresh_token: str
+    token_type: Literal["bearer"] = "bearer"
+    expires_in: int = Field(description="Seconds until the access token ends")
+    user: UserOut
+
+
+class Refresh(BaseModel):
+    """The refresh token of the last login or refresh."""
+
+    refresh_token: str = Field(min_length=1, max_length=512, examples=["0f3a...ZW4"])
+
+
+class Logout(BaseModel):
+    """Which logins end."""
+
+    all: bool = Field(False, description="All of your logins, not only this one", examples=[True])
+
+
+class ProfileChange(BaseModel):
+    """What is to change; what is left out stays. Address and password need the current password."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"full_name": "Ana Souza", "language": "pt-BR"},
+                                                              {"password": "ten correct horses", "current_password": "nine correct horses"}]})
+
+    full_name: str | None = Field(None, max_length=200)
+    language: Literal["en", "pt-BR"] | None = None
+    email: str | None = Field(None, min_length=3, max_length=254)
+    username: str | None = Field(None, min_length=1, max_length=64)
+    password: str | None = Field(None, min_length=1, max_length=256)
+    current_password: str | None = Field(None, min_length=1, max_length=256)
+
+
+class Profile(UserOut):
+    """The changed profile; after a change of password with a new access token, because older ones end."""
+
+    access_token: str | None = None
+    expires_in: int | None = None
+
+
+class LoginOut(BaseModel):
+    """A login that can still be refreshed."""
+
+    id: str
+    agent: str = Field(description="What the client called itself")
+    created_at: datetime
+    refreshed_at: datetime
+    expires_at: datetime
+    current: bool = Field(description="Whether this request belongs to it")
+
+
+class LoginList(BaseModel):
+    """Logins, latest first."""
+
+    items: list[LoginOut]
+
+
+class NewKey(BaseModel):
+    """A personal key for a program."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"name": "nightly batch", "role": "viewer", "days": 90}]})
+
+    name: str = Field(min_length=1, max_length=100)
+    role: Role | None = Field(None, description="At most this role; null is always that of the user")
+    days: int | None = Field(None, ge=1, le=3650, description="Days until it ends; null is never")
+
+
+class KeyOut(BaseModel):
+    """A personal key as its owner sees it later."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    id: str
+    name: str
+    prefix: str
+    role: Role | None
+    created_at: datetime
+    expires_at: datetime | None
+    last_used_at: datetime | None
+
+
+class KeyMade(KeyOut):
+    """A new personal key; `key` is never shown again."""
+
+    key: str
+
+
+class KeyList(BaseModel):
+    """Personal keys, newest first."""
+
+    items: list[KeyOut]

@@ -1,0 +1,112 @@
+"""Bodies of the endpoints for sources of new rows."""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from vur.serving.schemas.texts import Words
+
+Kind = Literal["sqlite", "postgresql", "duckdb", "parquet"]
+Name = Annotated[Words, Field(min_length=1, max_length=200)]
+Source = Annotated[Words, Field(min_length=1, max_length=4096)]
+
+
+class SourceColumns(BaseModel):
+    """Which columns of the table mean what."""
+
+    model_config = ConfigDict(extra="forbid")
+    date: Name = Field(description="Date, moment or whole number of a row")
+    target: Name = Field(description="The value that is forecast; rows where it is empty are coming ones")
+    series: list[Name] = Field([], max_length=8, description="Columns that name a row's series together, in the order of the training data")
+    covariates: list[Name] = Field([], max_length=200, description="Further columns of the training data, under the same names")
+
+
+class DatabaseNew(BaseModel):
+    """A source of new rows."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{
+        "name": "Shop", "kind": "sqlite", "source": "shop.sqlite", "table": "sales", "columns": {"date": "day", "target": "sold", "series": ["store"]}}]})
+    name: Name
+    kind: Kind
+    source: Source = Field(description="A file (for `parquet` also a folder) inside the allowed folders, or postgresql://USER:PASSWORD@HOST:PORT/DATABASE. Never answered again with its password")
+    table: Annotated[Words, Field(max_length=200)] = Field("", description="Table or view, with its schema where there are several; Parquet has none")
+    columns: SourceColumns
+
+    @model_validator(mode="after")
+    def _table(self) -> "DatabaseNew":
+        if self.kind != "parquet" and not self.table:
+            raise ValueError("table is missing")
+        return self
+
+
+class DatabaseChange(BaseModel):
+    """What is to change; the rest stays, the source with its password too."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"table": "sales_2025"}]})
+    name: Name | None = None
+    source: Source | None = None
+    table: Annotated[Words, Field(max_length=200)] | None = None
+    columns: SourceColumns | None = None
+
+
+class Configuration(BaseModel):
+    """How a source is read."""
+
+    source: str = Field(description="Its address with the password masked")
+    table: str
+    columns: SourceColumns
+
+
+class DatabaseOut(BaseModel):
+    """A source of new rows: its status and configuration."""
+
+    id: str
+    name: str
+    kind: Kind
+    status: Literal["connected", "error", "unknown"] = Field(description="How reading it went the last time")
+    error: str | None
+    checked_at: datetime | None
+    configuration: Configuration
+    owner_id: str
+    created_at: datetime
+    updated_at: datetime
+    version: int
+
+
+class DatabaseList(BaseModel):
+    """A page of sources."""
+
+    items: list[DatabaseOut]
+    total: int
+    page: int
+    limit: int
+    pages: int
+
+
+class DatabaseTest(BaseModel):
+    """Whether a source can be read now."""
+
+    ok: bool
+    status: Literal["connected", "error"]
+    milliseconds: float
+    detail: str | None = Field(None, description="Why it cannot be read")
+    code: str | None = None
+    tables: list[str] = Field([], description="Tables and views that could be read")
+    columns: dict[str, str] = Field({}, description="Columns of the table with their types")
+    newest: Any = Field(None, description="Largest value of the date column")
+
+
+class SourceColumn(BaseModel):
+    """A column of a source."""
+
+    name: str
+    type: str
+    role: Literal["date", "target", "series", "covariate"] | None
+
+
+class DatabasePreview(BaseModel):
+    """The last rows of a source."""
+
+    columns: list[SourceColumn]
+    rows: list[dict[str, Any]]

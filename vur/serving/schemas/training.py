@@ -1,0 +1,237 @@
+"""Bodies of the endpoints of trainings, jobs and schedules."""
+
+from datetime import datetime
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from vur.serving.schemas.models import Configure
+
+Cron = Annotated[str, Field(min_length=9, max_length=100, description="Minute, hour, day, month and weekday, as in crontab")]
+Zone = Annotated[str, Field(min_length=1, max_length=64, description="Name of the time zone that the hours are of")]
+
+
+class Train(BaseModel):
+    """What a training may say; the present version of the dataset is what it learns from by default."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{}, {"dataset_number": 2}]})
+
+    dataset_number: int | None = Field(None, ge=1, description="Version of the dataset")
+
+
+class TrainNow(Configure):
+    """A model to be configured and trained at once: an algorithm and its choices, or a whole `config`."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [
+        {"dataset_id": "5d1f6f2c-8e1b-4a0b-9a43-6d8e2f3c4b5a", "algorithm": "auto", "horizon": 14},
+        {"dataset_id": "5d1f6f2c-8e1b-4a0b-9a43-6d8e2f3c4b5a", "config": {"model": {"algorithms": ["ets", "lightgbm"]}, "split": {"horizon": 28}}}]})
+
+    config: dict[str, Any] | None = Field(None, description="Sections of a pipeline.yaml, over what is inferred")
+
+
+class Started(BaseModel):
+    """A training that was queued."""
+
+    job_id: str
+    model_id: str
+    status: str = Field(description="`queued`")
+    dataset_id: str | None
+    attempt: int
+
+
+class Failure(BaseModel):
+    """Why a job failed."""
+
+    detail: str
+    code: str
+    remedy: str
+    stage: str = Field(description="Stage of the run, or empty")
+    stage_name: str
+
+
+class Best(BaseModel):
+    """The best candidate so far."""
+
+    model_config = ConfigDict(extra="allow")
+
+    algorithm: str
+    metric: str
+    value: float | None
+
+
+class TrainingStatus(BaseModel):
+    """Where a training stands."""
+
+    model_id: str
+    job_id: str | None
+    status: str = Field(description="configured, queued, training, trained, failed or cancelled")
+    progress: float = Field(description="Percent")
+    current_epoch: int | None = Field(description="Of the network that is trained now; null for other algorithms")
+    total_epochs: int | None
+    loss: float | None
+    logs: list[str] = Field(description="The latest lines, oldest first")
+    metrics: dict[str, float | None] = Field(description="Of the best candidate so far, of the model when it is trained")
+    stage: str
+    stage_name: str
+    eta_seconds: float | None
+    best: Best | None
+    error: Failure | None
+    attempt: int
+    cancel_requested: bool
+    queued_before: int | None = Field(description="Jobs that wait in front of this one")
+    created_at: datetime | None
+    started_at: datetime | None
+    ended_at: datetime | None
+
+
+class JobOut(BaseModel):
+    """A job in the background."""
+
+    job_id: str
+    kind: str
+    state: str = Field(description="queued, running, succeeded, failed or cancelled")
+    model_id: str | None
+    dataset_id: str | None
+    owner_id: str
+    params: dict[str, Any]
+    attempt: int
+    progress: float = Field(description="Percent")
+    stage: str
+    eta_seconds: float | None
+    best: dict[str, Any] | None
+    result: dict[str, Any] | None
+    error: Failure | None
+    cancel_requested: bool
+    created_at: datetime
+    started_at: datetime | None
+    ended_at: datetime | None
+
+
+class JobList(BaseModel):
+    """A page of jobs."""
+
+    items: list[JobOut]
+    total: int
+    page: int
+    limit: int
+    pages: int
+
+
+class JobLine(BaseModel):
+    """A line of a job's log."""
+
+    id: int
+    at: datetime
+    attempt: int
+    level: str
+    text: str
+
+
+class JobLines(BaseModel):
+    """Lines of a job's log, oldest first; `next` is what to ask `after` for the following ones."""
+
+    items: list[JobLine]
+    next: int
+
+
+class Check(BaseModel):
+    """A check of the errors over the folds."""
+
+    check: str
+    verdict: str = Field(description="good, note or warning")
+    value: float | None
+    p_value: float | None
+    text: str
+
+
+class Links(BaseModel):
+    """Where more is."""
+
+    report: str | None
+    notebook: str | None
+    metrics: str
+    training: str
+
+
+class Results(BaseModel):
+    """What a training found."""
+
+    model_id: str
+    run_id: str
+    job_id: str | None
+    status: str
+    algorithm: str = Field(description="The winner")
+    metrics: dict[str, float | None] = Field(description="Of the winner, over the folds")
+    test: dict[str, Any] | None = Field(description="Of the winner on the held-out end, which chose nothing; null where the data leave none")
+    test_scores: list[dict[str, Any]]
+    coverage: dict[str, float | None] = Field(description="Share of actuals inside the intervals over the folds, in percent, by level")
+    leaderboard: list[dict[str, Any]]
+    forecast: list[dict[str, Any]]
+    forecast_rows: int = Field(description="Rows there are; `series` and `limit` choose among them")
+    diagnostics: list[Check]
+    facts: dict[str, Any]
+    trained_at: datetime | None
+    seconds: float | None
+    links: Links
+
+
+class ScheduleIn(BaseModel):
+    """When a model is to be trained anew."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{
+        "model_id": "0d4f6f2c-8e1b-4a0b-9a43-6d8e2f3c4b5a", "cron": "0 3 * * 1", "timezone": "America/Sao_Paulo", "promote": True}]})
+
+    model_id: str
+    cron: Cron
+    timezone: Zone = "UTC"
+    enabled: bool = True
+    promote: bool = Field(False, description="Let the retrained model take over when its error on the folds is no higher than the champion's")
+
+
+class ModelScheduleIn(BaseModel):
+    """When this model is to be trained anew."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"cron": "0 3 * * 1", "timezone": "America/Sao_Paulo"}]})
+
+    cron: Cron
+    timezone: Zone = "UTC"
+    enabled: bool = True
+    promote: bool = False
+
+
+class ScheduleChange(BaseModel):
+    """What can be changed of a schedule."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"enabled": False}]})
+
+    cron: Cron | None = None
+    timezone: Zone | None = None
+    enabled: bool | None = None
+    promote: bool | None = None
+
+
+class ScheduleOut(BaseModel):
+    """A schedule."""
+
+    schedule_id: str
+    model_id: str
+    cron: str
+    timezone: str
+    enabled: bool
+    promote: bool
+    next_at: datetime | None
+    last_job_id: str | None
+    version: int
+    created_at: datetime
+
+
+class ScheduleList(BaseModel):
+    """A page of schedules."""
+
+    items: list[ScheduleOut]
+    total: int
+    page: int
+    limit: int
+    pages: int
+
+

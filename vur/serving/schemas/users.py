@@ -1,0 +1,77 @@
+"""What the administration of users and the sharing of objects take and answer."""
+
+from datetime import datetime
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from vur.serving.schemas.auth import Email, Password, Role, UserOut
+
+Right = Literal["view", "edit"]
+
+
+class UserList(BaseModel):
+    """One page of users."""
+
+    items: list[UserOut]
+    total: int
+    page: int
+    limit: int
+    pages: int
+
+
+class NewUser(BaseModel):
+    """An account that an administrator makes."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"email": "bia@example.com", "password": "nine correct horses", "role": "viewer"}]})
+
+    email: str = Email
+    password: str = Password
+    username: str | None = Field(None, max_length=64)
+    full_name: str = Field("", max_length=200)
+    role: Role = "analyst"
+    language: Literal["en", "pt-BR"] = "en"
+    quota_bytes: int | None = Field(None, ge=0, le=2**62)
+
+
+class UserChange(BaseModel):
+    """What is to change; what is left out stays."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"role": "viewer"}, {"active": False}, {"quota_bytes": 10737418240}]})
+
+    role: Role | None = None
+    active: bool | None = None
+    quota_bytes: int | None = Field(None, ge=0, le=2**62, description="null is the setting `quota_bytes`, 0 no limit")
+    full_name: str | None = Field(None, max_length=200)
+    password: str | None = Field(None, min_length=1, max_length=256, description="Sets a new password and ends all logins")
+
+
+class Ended(BaseModel):
+    """How many logins ended."""
+
+    ended: int
+
+
+class ShareIn(BaseModel):
+    """Who may do what."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"email": "bia@example.com", "right": "edit"}]})
+
+    email: str = Email
+    right: Right = "view"
+
+
+class ShareOut(BaseModel):
+    """The right of a user to an object."""
+
+    user_id: str
+    email: str
+    full_name: str
+    right: Right
+    created_at: datetime
+
+
+class ShareList(BaseModel):
+    """With whom an object is shared."""
+
+    items: list[ShareOut]

@@ -1,0 +1,120 @@
+"""Uploads over HTTP: a form with a file, or the bytes of a file in pieces. Whatever ends a request early, nothing half-made stays."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import anyio
+from fastapi import Request
+from starlette.concurrency import run_in_threadpool
+
+from vur.errors import VurError
+from vur.serving.forms import pieces, read_form
+from vur.store import database, datasets, uploads
+from vur.store.access import Principal, fetch
+from vur.store.catalog import Dataset, Upload, new_id
+from vur.store.receiving import CHOICES, Receiver, abandon, begin, clean_name, note_received, options_of
+
+FIELDS = ("name", "description", *CHOICES)
+LONGEST = {"name": 200, "description": 5000}
+
+
+class FormUpload:
+    """One upload in one request."""
+
+    def __init__(self, who: Principal, language: str):
+        self.who, self.language, self.id = who, language, new_id()
+        self.receiver: Receiver | None = None
+
+    def open(self, filename: str) -> Callable[[bytes], None]:
+        """Begin when the form comes to its file; the bytes go to what is returned."""
+        self.receiver = Receiver(self.id)
+        with database.writing() as session:
+            begin(session, self.who.user_id, filename.replace("\x00", ""), language=self.language, id=self.id)
+            self.receiver.room = datasets.usage(session, self.who.user_id)
+        return self.receiver.write
+
+    def finish(self, fields: dict[str, str]) -> Dataset:
+        """The dataset; `VurError` for a wrong field, or a file that cannot be read or may not be stored."""
+        options = form_options(fields)
+        options_of(options, self.language)
+        with database.writing() as session:
+            row = session.get(Upload, self.id)
+            row.name, row.description, row.options = clean_name(fields.get("name"), row.filename), fields.get("description", "").strip(), options
+        uploads.claim(self.id)
+        self.receiver.close()
+        return uploads.convert(self.id)
+
+    def abandon(self) -> None:
+        """Leave nothing behind."""
+        if self.receiver is not None:
+            self.receiver.close()
+            abandon(self.id)
+
+
+def form_options(fields: dict[str, str]) -> dict[str, Any]:
+    """How to read the file, from the texts of a form; `VurError` forms.field for one that is not known or too long."""
+    for name, value in fields.items():
+        if name not in FIELDS:
+            raise VurError("forms.field", field=name[:100], known=", ".join(("file", *FIELDS)))
+        if len(value) > LONGEST.get(name, 1000) or "\x00" in value:
+            raise VurError("api.invalid", field=name, reason=f"1 to {LONGEST.get(name, 1000)} characters, none of them NUL")
+    options: dict[str, Any] = {name: value for name, value in fields.items() if name in CHOICES and value}
+    if "na_values" in options:
+        options["na_values"] = [word.strip() for word in options["na_values"].split(",") if word.strip()]
+    return options
+
+
+async def upload_form(request: Request, who: Principal, language: str) -> Dataset:
+    """The dataset that a form with a file becomes."""
+    await run_in_threadpool(_check_announced, request, who)
+    upload = FormUpload(who, language)
+    try:
+        fields = await read_form(request, upload.open)
+        return await asyncio.to_thread(upload.finish, fields)  # not a thread of the endpoints: reading a file may take minutes
+    except BaseException:
+        with anyio.CancelScope(shield=True):
+            await run_in_threadpool(upload.abandon)
+        raise
+
+
+def _check_announced(request: Request, who: Principal) -> None:
+    """Refuse at once what is announced to be larger than the user may still store."""
+    uploads.sweep_now_and_then()
+    announced = request.headers.get("content-length", "")
+    with database.reading() as session:
+        used = datasets.usage(session, who.user_id)
+    needed = int(announced) - 2**16 if announced.isascii() and announced.isdigit() else 1
+    if used.left is not None and needed > used.left:
+        raise VurError("api.quota", needed=needed, used=used.total_bytes, quota=used.quota_bytes)
+
+
+async def append(request: Request, who: Principal, upload_id: str, offset: int) -> None:
+    """Add the body of a request to an upload; what has arrived stays when the connection breaks. The last byte starts the conversion."""
+    row = await run_in_threadpool(_receiving, who, upload_id)
+    receiver = await run_in_threadpool(Receiver, upload_id, offset, row.size_bytes)
+    try:
+        async for piece in pieces(request):
+            await run_in_threadpool(receiver.write, piece)
+    finally:
+        with anyio.CancelScope(shield=True):
+            complete = await run_in_threadpool(_note, upload_id, receiver)
+    if complete:
+        await run_in_threadpool(uploads.convert_in_background, upload_id)
+
+
+def _receiving(who: Principal, upload_id: str) -> Upload:
+    with database.reading() as session:
+        row = fetch(session, Upload, upload_id, who, "own")
+    if row.state != "receiving" or row.size_bytes is None:
+        raise VurError("uploads.state", id=upload_id, state=row.state)
+    return row
+
+
+def _note(upload_id: str, receiver: Receiver) -> bool:
+    try:
+        with database.writing() as session:
+            row = session.get(Upload, upload_id)
+            return row is not None and note_received(session, row) == row.size_bytes
+    finally:
+        receiver.close()

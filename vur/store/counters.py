@@ -1,0 +1,48 @@
+"""Counts in a window of time that all processes share, such as failed logins and heartbeats."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import case, delete, update
+from sqlalchemy.orm import Session
+
+from vur.store.catalog import Counter, now
+
+KEPT = timedelta(days=1)
+
+
+def bump(session: Session, key: str, window: timedelta) -> tuple[int, datetime]:
+    """Count one more under `key`; the count and the start of its window, which begins anew once it is over."""
+    moment = now()
+    over = Counter.window_start < moment - window
+    changed = {"count": case((over, 1), else_=Counter.count + 1), "window_start": case((over, moment), else_=Counter.window_start)}
+    return session.execute(_upsert(session, key, moment, changed).returning(Counter.count, Counter.window_start)).one()._tuple()
+
+
+def touch(session: Session, key: str) -> None:
+    """Note that `key` was alive just now."""
+    moment = now()
+    session.execute(_upsert(session, key, moment, {"window_start": moment, "count": Counter.count + 1}))
+
+
+def _upsert(session: Session, key: str, moment: datetime, changed: dict[str, Any]) -> Any:
+    if session.get_bind().dialect.name == "sqlite":
+        from sqlalchemy.dialects.sqlite import insert
+    else:
+        from sqlalchemy.dialects.postgresql import insert
+    return insert(Counter).values(key=key, window_start=moment, count=1).on_conflict_do_update(index_elements=["key"], set_=changed)
+
+
+def give_back(session: Session, key: str) -> None:
+    """Take back one count of `key`."""
+    session.execute(update(Counter).where(Counter.key == key, Counter.count > 0).values(count=Counter.count - 1))
+
+
+def clear(session: Session, key: str) -> None:
+    """Forget `key`."""
+    session.execute(delete(Counter).where(Counter.key == key))
+
+
+def prune(session: Session) -> None:
+    """Forget windows that began more than a day ago."""
+    session.execute(delete(Counter).where(Counter.window_start < now() - KEPT))

@@ -1,0 +1,103 @@
+"""The seven steps of a pipeline in the catalog: which are complete, which can be reached, and what a change undoes."""
+
+from typing import Any
+
+from sqlalchemy import delete, select
+from sqlalchemy.orm import Session
+
+from vur.errors import VurError
+from vur.store import datasets
+from vur.store.access import Principal, visible
+from vur.store.catalog import Alert, Dataset, Job, Model, Pipeline, Share
+from vur.store.journal import tell
+
+STEPS = ("upload", "preview", "split", "preprocessing", "features", "model", "training")
+SECTIONS = {"preview": "data", "split": "split", "preprocessing": "preprocess", "features": "features", "model": "model", "training": "training"}
+# What must be confirmed again when what a step chose has changed.
+UNDOES = {"upload": STEPS[1:], "preview": ("split", "preprocessing", "features", "training"), "split": ("training",), "preprocessing": ("training",),
+          "features": ("training",), "model": ("training",), "training": ()}
+STATUSES = {"queued": "training", "training": "training", "trained": "trained", "failed": "failed"}
+
+
+def check_step(step: str) -> str:
+    """`step` when it is one; `VurError` pipelines.step names the seven."""
+    if step not in STEPS:
+        raise VurError("pipelines.step", field="step", step=step[:50], known=", ".join(STEPS))
+    return step
+
+
+def missing(pipeline: Pipeline, step: str) -> list[str]:
+    """The steps before `step` that are not complete; without any it can be reached."""
+    return [name for name in STEPS[:STEPS.index(step)] if name not in pipeline.completed]
+
+
+def complete(pipeline: Pipeline, step: str, changed: bool) -> list[str]:
+    """Mark a step as complete; the later steps that must be confirmed again because its choices `changed`."""
+    undone = [name for name in UNDOES[step] if changed and name in pipeline.completed]
+    done = (set(pipeline.completed) | {step}) - set(undone)
+    pipeline.completed = [name for name in STEPS if name in done]
+    if pipeline.status in ("draft", "ready"):
+        pipeline.status = "ready" if len(pipeline.completed) == len(STEPS) else "draft"
+    return undone
+
+
+def section(pipeline: Pipeline, step: str) -> dict[str, Any]:
+    """What a step chose so far."""
+    if step == "upload":
+        return {"dataset_id": pipeline.dataset_id} if pipeline.dataset_id else {}
+    return dict(pipeline.config.get(SECTIONS[step]) or {})
+
+
+def set_section(pipeline: Pipeline, step: str, values: dict[str, Any]) -> bool:
+    """Keep what a step chose; whether it is something else than before."""
+    changed = section(pipeline, step) != values
+    pipeline.config = pipeline.config | {SECTIONS[step]: values}
+    return changed
+
+
+def take_dataset(session: Session, pipeline: Pipeline, dataset: Dataset) -> bool:
+    """Build on `dataset`; whether that is a change. Choices for another dataset stay where its columns allow, others begin with its own."""
+    if pipeline.dataset_id == dataset.id:
+        return False
+    pipeline.dataset_id = dataset.id
+    own = datasets.sections(dataset)
+    spec = {key: value for key, value in datasets.data_spec(session, dataset).items() if key not in ("fingerprint", "upload")}
+    kept = dict(pipeline.config.get("data") or {})
+    named = [name for name in (kept.get("date"), kept.get("target"), *(kept.get("series") or ()), *(kept.get("roles") or {})) if name]
+    fits = bool(named) and set(named) <= set(datasets.column_names(dataset))
+    pipeline.config = {**{name: values for name, values in own.items() if values}, **pipeline.config, "data": kept if fits else spec}
+    return True
+
+
+def models_of(session: Session, pipeline: Pipeline) -> list[Model]:
+    """Models of a pipeline, the newest first."""
+    return list(session.scalars(select(Model).where(Model.pipeline_id == pipeline.id).order_by(Model.created_at.desc()).limit(100)))
+
+
+def status_of(pipeline: Pipeline, models: list[Model]) -> str:
+    """`draft`, `ready`, or what became of its newest model: `training, trained, failed`."""
+    newest = next((STATUSES[model.status] for model in models if model.status in STATUSES), None)
+    return newest or ("ready" if len(pipeline.completed) == len(STEPS) else "draft")
+
+
+def find_dataset(session: Session, who: Principal, fingerprint: str | None) -> tuple[Dataset | None, int | None]:
+    """A dataset that `who` may see with a version of this fingerprint, the newest first, and the version's number."""
+    from vur.store.catalog import DatasetVersion
+
+    if not fingerprint:
+        return None, None
+    query = select(Dataset, DatasetVersion.number).join(DatasetVersion, DatasetVersion.dataset_id == Dataset.id).where(DatasetVersion.fingerprint == fingerprint)
+    row = session.execute(visible(query, Dataset, who).order_by(Dataset.created_at.desc()).limit(1)).first()
+    return (row[0], row[1]) if row else (None, None)
+
+
+def remove(session: Session, pipeline: Pipeline, who: Principal) -> None:
+    """Delete a pipeline; its models stay. `VurError` pipelines.in_use while one of them is trained."""
+    models = select(Model.id).where(Model.pipeline_id == pipeline.id)
+    job = session.scalar(select(Job.id).where(Job.model_id.in_(models), Job.state.in_(datasets.BUSY)))
+    if job is not None:
+        raise VurError("pipelines.in_use", id=pipeline.id, job=job)
+    session.execute(delete(Share).where(Share.kind == "pipeline", Share.object_id == pipeline.id))
+    session.execute(delete(Alert).where(Alert.object_kind == "pipeline", Alert.object_id == pipeline.id))
+    tell(session, pipeline.owner_id, "pipeline_deleted", user_id=who.user_id, about=("pipeline", pipeline.id), name=pipeline.name)
+    session.delete(pipeline)
