@@ -22,6 +22,7 @@ def add_serve(command: argparse.ArgumentParser) -> None:
 
 def serve_command(options: argparse.Namespace, language: str) -> int:
     """`vur serve`: prepare the data home, then keep service and worker alive until SIGTERM or Ctrl-C."""
+    from vur.serving.startup import prepare
     from vur.serving.supervisor import Child, supervise
     from vur.store.home import folder
 
@@ -44,27 +45,6 @@ def service_command(host: str, port: int) -> list[str]:
     """What starts the BentoML service."""
     return [sys.executable, "-m", "bentoml", "serve", "vur.serving.service:Vur", "--host", host, "--port", str(port),
             "--timeout-graceful-shutdown", str(GRACE)]
-
-
-def prepare() -> int:
-    """Bring catalog, secrets and job tables up to date, adopt models that `vur run` left; returns the number of users."""
-    from sqlalchemy import func, select
-
-    from vur.jobs.queue import create_schema
-    from vur.store.catalog import User
-    from vur.store.database import migrate, writing
-    from vur.store.secret import secret
-    from vur.store.trained import adopt, unadopted
-
-    secret("tokens")
-    migrate()
-    create_schema()
-    with writing() as session:
-        users = session.scalar(select(func.count()).select_from(User))
-        keeper = session.scalar(select(User.id).where(User.role == "admin", User.active).order_by(User.created_at))
-        for tag in unadopted(session) if keeper else ():
-            adopt(session, tag, keeper)
-    return users
 
 
 def check_free(host: str, port: int) -> None:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
-from datetime import date, timedelta
+from datetime import UTC, date, timedelta
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import select
@@ -15,7 +15,7 @@ from sqlalchemy import select
 from vur.errors import VurError
 from vur.store import connections, journal, monitors
 from vur.store.access import Principal, fetch
-from vur.store.catalog import DatabaseConnection, Forecast, Monitor
+from vur.store.catalog import DatabaseConnection, Forecast, ForecastPoint, Monitor, now
 from vur.store.connections import Columns
 from vur.store.database import reading, writing
 
@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 SLOTS, RENEW_SECONDS = 8, 5.0
 KIND = "monitor"
 SHOWN_SERIES, SHOWN_OUTSIDE, SHOWN_PROBLEMS = 10, 20, 20
-SECONDS_OF_DAY = timedelta(days=1)
+CHECKED, SERIES_AT_ONCE = 5_000, 500  # new values of a round that are held against their intervals
+DAY, MONTH = timedelta(days=1), timedelta(days=31)
 log = logging.getLogger("vur.monitors")
 
 
@@ -55,6 +56,11 @@ class Rounds:
                 taken = monitors.take_due(session, owner, free, self.running.keys(), failing=max(free - SLOTS // 2, 0)) if free else []
             for id, token in taken:
                 self.running[id] = (token, self.pool.submit(run_round, id, token))
+
+    @property
+    def busy(self) -> bool:
+        """Whether a round goes on."""
+        return any(not done.done() for _, done in list(self.running.values()))
 
     def wait(self, seconds: float) -> None:
         """Until those that run now are over."""
@@ -83,11 +89,9 @@ def run_due_monitors(lease_owner: str) -> None:
 
 def _any_due() -> bool:
     """Whether there is anything to do, found out without holding up writers."""
-    from vur.store.catalog import now
-
     with reading() as session:
         due = select(Monitor.id).where(Monitor.state.in_(monitors.ACTIVE), Monitor.due_at <= now()).limit(1)
-        return bool(_rounds and _rounds[0].running) or session.scalar(due) is not None
+        return bool(_rounds and _rounds[0].busy) or session.scalar(due) is not None
 
 
 def run_round(id: str, token: str) -> None:
@@ -96,6 +100,8 @@ def run_round(id: str, token: str) -> None:
         turn = Turn.of(id, token)
     except Exception:
         log.exception("monitor %s cannot be read", id)
+        return
+    if turn is None:
         return
     try:
         turn.run()
@@ -115,16 +121,17 @@ class Turn:
     monitor: Monitor
     token: str
     name: str
+    before: dict[str, Any]
     position: dict[str, Any]
     problems: dict[str, VurError] = field(default_factory=dict)
     skipped: int = 0
 
     @classmethod
-    def of(cls, id: str, token: str) -> "Turn":
-        """The monitor as it stands."""
+    def of(cls, id: str, token: str) -> "Turn | None":
+        """The monitor as it stands; None where it was removed just now."""
         with reading() as session:
-            monitor = session.get_one(Monitor, id)
-            return cls(monitor, token, monitors.name_of(session, monitor), dict(monitor.position or {}))
+            monitor = session.get(Monitor, id)
+            return monitor and cls(monitor, token, monitors.name_of(session, monitor), dict(monitor.position), dict(monitor.position))
 
     def run(self) -> None:
         """Read what is new, score it, forecast from it, and move on."""
@@ -171,9 +178,13 @@ class Turn:
 
     def _score(self, who: Principal, served: "Served", saved: "Saved", new: "pd.DataFrame | None") -> list[dict[str, Any]]:
         """Hold new values against the forecasts made for them; those outside of their widest interval."""
-        from vur.store.ledger import score
+        from vur.store.scoring import score
 
-        return [] if new is None else outside_of(score(who.user_id, served.tag, new), saved)
+        if new is None:
+            return []
+        freq = saved.pipeline.head.freq.alias
+        score([served.tag], new, freq, owner_id=who.user_id)
+        return outside_of(expected(who.user_id, served.tag, new.tail(CHECKED), freq)) if "forecast_id" in self.position else []
 
     def _forecast(self, who: Principal, served: "Served", saved: "Saved", source: DatabaseConnection, table: "pd.DataFrame | None",
                   new: "pd.DataFrame | None") -> dict[str, Any] | None:
@@ -240,7 +251,7 @@ class Turn:
         """Keep the reason, rest longer, raise an alert."""
         try:
             with writing() as session:
-                if monitors.fail(session, self.monitor.id, self.token, self.monitor.interval_seconds, self.position, problem_of(error)):
+                if monitors.fail(session, self.monitor.id, self.token, self.monitor.interval_seconds, self.before, problem_of(error)):
                     journal.warn(session, self.monitor.owner_id, monitors.FAILED, severity="error", about=("monitor", self.monitor.id), name=self.name, reason=str(error))
         except Exception:  # the catalog itself: the lease ends, and another round finds it again
             log.exception("monitor %s: the reason of its failure cannot be kept", self.monitor.id)
@@ -283,7 +294,7 @@ def earliest(ends: Mapping[str, Any]) -> date | int | None:
     import pandas as pd
 
     first = min(ends.values(), default=None)
-    return pd.Timestamp(first).date() - SECONDS_OF_DAY if isinstance(first, str) else first
+    return pd.Timestamp(first).date() - DAY if isinstance(first, str) else first
 
 
 def read_rows(source: DatabaseConnection, saved: "Saved", since: Mapping[str, Any]) -> "pd.DataFrame":
@@ -325,18 +336,36 @@ def rows_for(saved: "Saved", table: "pd.DataFrame", new: "pd.DataFrame", ends: M
     return table.to_dict("records")
 
 
-def outside_of(scored: "pd.DataFrame", saved: "Saved") -> list[dict[str, Any]]:
-    """Of the forecasts that were scored, the nearest ones of each value whose widest interval the value left."""
-    found = []
-    if scored is None or scored.empty:
-        return found
+def expected(owner_id: str, tag: str, new: "pd.DataFrame", freq: str) -> "pd.DataFrame":
+    """`new` with what was forecast for each value the shortest time before: `forecast, quantiles` and `unique_id, ds, y`."""
+    import pandas as pd
+
+    from vur.store.scoring import cells
+
+    dated, point = new["ds"].dtype.kind == "M", ForecastPoint
+    target = point.target_at if dated else point.target_step
+    low, high = new["ds"].min(), new["ds"].max()
+    low, high = ((stamp + way).to_pydatetime().replace(tzinfo=UTC) for stamp, way in ((low, -MONTH), (high, MONTH))) if dated else (int(low), int(high))
+    columns, rows, ids = (point.unique_id, target, point.horizon, point.forecast, point.quantiles), [], new["unique_id"].astype(str).unique().tolist()
+    with reading() as session:
+        for start in range(0, len(ids), SERIES_AT_ONCE):
+            some = point.unique_id.in_(ids[start:start + SERIES_AT_ONCE])
+            rows += session.execute(select(*columns).where(point.owner_id == owner_id, point.tag == tag, some, target.between(low, high)).order_by(point.id.desc())).all()
+    found = pd.DataFrame(rows, columns=["unique_id", "target", "horizon", "forecast", "quantiles"])
+    stamps = pd.to_datetime(found["target"], utc=True).dt.tz_localize(None) if dated else found["target"].astype("int64")
+    found = found.assign(cell=cells(stamps.to_numpy(), freq)).sort_values("horizon", kind="stable").drop_duplicates(["unique_id", "cell"])
+    return new.assign(unique_id=new["unique_id"].astype(str), cell=cells(new["ds"].to_numpy(), freq)).merge(found, on=["unique_id", "cell"])
+
+
+def outside_of(rows: "pd.DataFrame") -> list[dict[str, Any]]:
+    """Those of `expected` whose value left its widest interval."""
     from vur.runs.future import stamp_text
 
-    nearest = scored.sort_values("horizon", kind="stable").drop_duplicates(["unique_id", "ds"])
-    for row in nearest.itertuples():
+    found = []
+    for row in rows.itertuples():
         level = max(row.quantiles, key=float, default=None)
         low, high = row.quantiles[level] if level else (None, None)
         if low is not None and high is not None and not low <= row.y <= high:
-            found.append({"series": str(row.unique_id), "stamp": stamp_text(row.ds), "value": float(row.y), "forecast": float(row.forecast), "low": float(low),
-                          "high": float(high), "level": float(level)})
+            numbers = {"value": row.y, "forecast": row.forecast, "low": low, "high": high, "level": level}
+            found.append({"series": str(row.unique_id), "stamp": stamp_text(row.ds), **{name: float(f"{float(value):.6g}") for name, value in numbers.items()}})
     return found

@@ -21,7 +21,7 @@ log = logging.getLogger("vur.jobs")
 def next_time(cron: str, timezone: str, after: datetime) -> datetime:
     """The first moment after `after` that `cron` (minute hour day month weekday) names on the clocks of `timezone`.
 
-    `VurError` schedules.cron for an expression that names no moment, schedules.timezone for an unknown zone.
+    A time that the clocks show twice in the autumn counts once, one that they leave out in spring comes an hour later. `VurError` schedules.cron for an expression that names no moment, schedules.timezone for an unknown zone.
     """
     from croniter import CroniterError, croniter
 
@@ -32,10 +32,11 @@ def next_time(cron: str, timezone: str, after: datetime) -> datetime:
     if len(cron.split()) != 5 or len(cron) > 100:
         raise VurError("schedules.cron", field="cron", cron=cron[:100])
     try:
-        found = croniter(cron, after.astimezone(zone), max_years_between_matches=5).get_next(datetime)
-    except (CroniterError, ValueError, OverflowError):
+        times = croniter(cron, after.astimezone(zone).replace(tzinfo=None), max_years_between_matches=5)
+        found = (times.get_next(datetime).replace(tzinfo=zone).astimezone(after.tzinfo) for _ in range(200))
+        return next(moment for moment in found if moment > after)
+    except (CroniterError, ValueError, OverflowError, StopIteration):
         raise VurError("schedules.cron", field="cron", cron=cron) from None
-    return found.astimezone(after.tzinfo)
 
 
 def run_due() -> list[str]:

@@ -1,5 +1,6 @@
 """Actual values as users have them, scored against the forecasts in the ledger; a model that does worse than it promised raises an alert."""
 
+from collections.abc import Iterable
 from datetime import timedelta
 from pathlib import Path
 
@@ -21,13 +22,13 @@ JUDGED = timedelta(days=30)
 PREPARED = "preprocess"  # versions of this kind hold changed values, not what happened
 
 
-def score_table(saved: Saved, tags: list[str], table: pd.DataFrame, *, owner_id: str | None = None, again: bool = False) -> Scored:
-    """Score the rows of `table`, read with the column names of the training data, for all models of `tags`.
+def score_table(saved: Saved, models: Iterable[Model], table: pd.DataFrame, *, owner_id: str | None = None, again: bool = False) -> Scored:
+    """Score the rows of `table`, read with the column names of the training data, for all of `models`.
 
     `VurError` names a column that is missing or a value that cannot be read.
     """
     rows = observed_rows(saved.pipeline, saved.head, table)
-    return score(tags, rows[["unique_id", "ds", "y"]], saved.pipeline.head.freq.alias, owner_id=owner_id, again=again)
+    return score({model.id: model.tag for model in models}, rows[["unique_id", "ds", "y"]], saved.pipeline.head.freq.alias, owner_id=owner_id, again=again)
 
 
 def family_of(session: Session, model: Model) -> list[Model]:
@@ -49,7 +50,7 @@ def score_dataset(dataset_id: str) -> Scored:
         done.add((model.owner_id, model.family))
         with reading() as session:
             served, family = find_served(session, Principal(model.owner_id), model.id), family_of(session, model)
-        found = score_table(open_served(served), [one.tag for one in family], table)
+        found = score_table(open_served(served), family, table)
         points, matched, unmatched = points + found.points, matched + found.matched, unmatched + found.unmatched
         check_drift([one.id for one in family])
     return Scored(points, matched, unmatched)

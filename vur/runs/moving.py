@@ -97,14 +97,16 @@ def read_observations(saved: Saved, table: pd.DataFrame) -> tuple[Panel | None, 
 
 
 def series_of(saved: Saved, table: pd.DataFrame) -> np.ndarray:
-    """The series of each row of `table`; `VurError` when a column of the model's series is missing."""
+    """The series of each row of `table`; `VurError` when the column of the date, the target or a series is missing."""
     from vur.columns import series_columns, series_names
 
     names = saved.head["names"]
-    columns = ["unique_id"] if {"unique_id", "ds", "y"} <= set(table.columns) else series_columns(table, names.get("series"))
-    for column in columns:
+    plain = {"unique_id", "ds", "y"} <= set(table.columns)
+    columns = ["unique_id"] if plain else series_columns(table, names.get("series"))
+    needed = [] if plain else [(names["date"], "date"), (names["target"], "target"), *((column, "series") for column in columns)]
+    for column, role in needed:
         if column not in table:
-            raise VurError("panel.column_missing", column=column, role="series", columns=", ".join(map(str, table.columns)))
+            raise VurError("panel.column_missing", column=column, role=role, columns=", ".join(map(str, table.columns)))
     only = saved.pipeline.ends.index[0]
     return series_names(table, columns, only).to_numpy()
 

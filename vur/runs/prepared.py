@@ -58,9 +58,14 @@ def place_of(session: Session, dataset: Dataset, number: int | None = None) -> P
 
 def ask(place: Place, name: str, function: str, /, **arguments: Any) -> Any:
     """The remembered answer of `vur.runs.checks:<function>` about a version."""
-    inputs = {"version_folder": place.folder, "data": place.data, **arguments}
+    inputs = inputs_of(place.folder, place.data, **arguments)
     heavy = place.rows > BIG_ROWS
     return tables.remembered(place.folder, name, inputs, lambda: apart.call(function, inputs, apart=heavy), heavy)
+
+
+def inputs_of(version_folder: str, data: dict[str, Any], **arguments: Any) -> dict[str, Any]:
+    """What an answer about a version is computed from and remembered by."""
+    return {"version_folder": version_folder, "data": data, **arguments}
 
 
 def validate(place: Place, language: str, country: str | None = None) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Check what a step of a pipeline chose against the configuration of a run and against the data."""
 
-from dataclasses import asdict, replace
+import json
+from dataclasses import replace
 from typing import Any
 
 import yaml
@@ -16,8 +17,9 @@ from vur.store.pipelines import SECTIONS, STEPS
 
 DOCUMENT_COLUMNS = {"date_column": "date", "target_column": "target", "series_columns": "series", "timezone": "tz", "freq": "freq", "roles": "roles", "duplicates": "duplicates"}
 DOCUMENT_WORK = ("missing_values", "outliers", "normalization", "duplicates", "date_range", "drop_columns")
+OWN_WORK = ("missing", "transforms", "season", "box_cox_lambda")
 PRIVATE = ("path", "fingerprint", "upload")
-DEEPEST = 40
+DEEPEST, LONGEST = 40, 256 * 1024
 
 
 def check(step: str, given: dict[str, Any], place: Place, language: str) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -30,7 +32,8 @@ def check(step: str, given: dict[str, Any], place: Place, language: str) -> tupl
 
 def with_columns(place: Place, data: dict[str, Any]) -> Place:
     """The same version with other columns chosen."""
-    return replace(place, data=place.data | {key: value for key, value in data.items() if key not in PRIVATE})
+    usual = Config().to_dict()["data"]
+    return replace(place, data=place.data | {key: value for key, value in data.items() if key not in PRIVATE and value != usual.get(key)})
 
 
 def _plain(name: str, values: dict[str, Any]) -> dict[str, Any]:
@@ -68,7 +71,7 @@ def _split(given: dict[str, Any], place: Place, language: str) -> tuple[dict[str
 
 def _preprocessing(given: dict[str, Any], place: Place, language: str) -> tuple[dict[str, Any], dict[str, Any]]:
     values = given
-    if any(key in DOCUMENT_WORK and isinstance(given[key], dict) and not (key == "outliers" and "columns" not in given[key] and "missing" in given) for key in given):
+    if given.keys() & set(DOCUMENT_WORK) and not given.keys() & set(OWN_WORK):
         work = work_of(given, place.target or "", place.date or "", place.kinds)
         if work.rows or work.duplicates:
             raise VurError("pipelines.rows", field="preprocessing")
@@ -125,7 +128,9 @@ class _Plain(yaml.SafeLoader):
 def read_document(text: str) -> dict[str, Any]:
     """The content of an exported pipeline or of a pipeline.yaml, from JSON or YAML; `VurError` pipelines.document says what is wrong."""
     try:
-        content = yaml.load(text, Loader=_Plain)  # noqa: S506 - a safe loader
+        if len(text) > LONGEST:
+            raise ValueError(f"it is longer than {LONGEST} characters")
+        content = json.loads(text) if text.lstrip().startswith("{") else yaml.load(text, Loader=_Plain)  # noqa: S506 - a safe loader
         _check_depth(content, 0)
     except (yaml.YAMLError, RecursionError, ValueError) as error:
         raise VurError("pipelines.document", field="body", reason=" ".join(str(error).split())[:300]) from None
@@ -147,7 +152,7 @@ def fitting(content: dict[str, Any], language: str) -> tuple[dict[str, dict[str,
     usual = Config().to_dict()
     for name in [key for key in content if key not in usual]:
         problems.append(_problem(name, "warning", VurError("config.unknown", key=name, known=", ".join(usual), near="-"), language))
-    for step, name in SECTIONS.items():
+    for step, name in (*SECTIONS.items(), ("hierarchy", "hierarchy")):
         values = content.get(name)
         if values is None:
             continue
@@ -179,9 +184,3 @@ def completed_in(document: dict[str, Any], sections: dict[str, Any]) -> list[str
     """The steps that an imported document says to be complete and whose sections are right."""
     claimed = document.get("completed") if "config" in document else [step for step, name in SECTIONS.items() if name in sections]
     return [step for step in STEPS if step in (claimed if isinstance(claimed, list) else []) and (step == "upload" or SECTIONS[step] in sections)]
-
-
-def defaults() -> dict[str, Any]:
-    """The sections as they are where nothing is chosen."""
-    content = asdict(default_config())
-    return {step: content[name] for step, name in SECTIONS.items() if name != "data"}

@@ -19,14 +19,16 @@ from vur.serving.routes import (
     training,
     users,
 )
+from vur.serving.startup import lifespan
 
-ROUTERS = (auth.router, users.router, dashboard.router, datasets.router, pipelines.router, models.router, training.router,
-           predictions.router, monitoring.router)
+# Routes are tried in this order: the busiest first.
+ROUTERS = (predictions.router, predictions.model_router, auth.router, users.router, dashboard.router, datasets.router, pipelines.router, models.router,
+           predictions.champion_router, training.router, monitoring.router)
 
 
 def create_app() -> FastAPI:
     """A new application; authentication is around it (`vur.serving.guard`), not in it."""
-    app = FastAPI(title="VUR", version=__version__, openapi_url=f"{API}/openapi.json", docs_url=None, redoc_url=None)
+    app = FastAPI(title="VUR", version=__version__, openapi_url=f"{API}/openapi.json", docs_url=None, redoc_url=None, lifespan=lifespan)
     add_handlers(app)
     api = APIRouter(prefix=API)
     for router in ROUTERS:

@@ -53,6 +53,14 @@ def upload_shown(row: Upload, language: str) -> dict[str, Any]:
     """An upload as the API shows it."""
     offset = received(row)
     share = offset / row.size_bytes if row.state == "receiving" and row.size_bytes else row.progress
-    error = error_body(VurError(row.error["code"], stage=row.error["stage"], **row.error["data"]), language) if row.error else None
+    error = _told(row.error, language) if row.error else None
     return {"upload_id": row.id, "size": row.size_bytes, "offset": offset, "progress": share, "error": error,
             **{name: getattr(row, name) for name in ("filename", "state", "dataset_id", "created_at", "updated_at")}}
+
+
+def _told(error: dict[str, Any], language: str) -> dict[str, Any]:
+    """The error of an upload; its code alone where an older release wrote it and its data no longer fill the text."""
+    try:
+        return error_body(VurError(error["code"], stage=error["stage"], **error["data"]), language)
+    except (KeyError, IndexError, ValueError, TypeError):
+        return {"detail": error["code"], "code": error["code"], "field": None, "values": error["data"]}

@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any
 from vur.errors import VurError
 from vur.runs.answers import check_request, forecasts
 from vur.runs.moving import Saved
+from vur.runs.stamps import zone
 from vur.serving.loaded import Loaded, loaded, loaded_already
 from vur.serving.metrics import predicted
-from vur.serving.rendering import Answer, Made, render, take, zone
-from vur.store.access import Principal
+from vur.serving.rendering import Answer, Made, render, take
+from vur.store.access import Principal, fetch, may
+from vur.store.catalog import Dataset, Model
 from vur.store.champions import Served, find_served
-from vur.store.database import engine
+from vur.store.database import engine, reading
 from vur.store.gathering import Gathering
 from vur.store.ledger import Entry, Head, record, record_large, record_soon
 
@@ -184,9 +186,9 @@ def _blocks(series: Mapping[str, Any]) -> tuple[None, "pd.DataFrame", dict[str, 
 def _answer(who: Principal, served: Served, asked: Asked, saved: Saved, made: Made, seconds: float) -> tuple[Entry, Answer]:
     """The answer, and what the ledger keeps of it."""
     errors = {id: {"code": error.code, "detail": str(error)} for id, error in made.errors.items()}
-    freq, timezone = zone(saved)
+    freq, timezone = zone(saved.pipeline.head.freq, saved.head["tz"])
     head = Head(owner_id=who.user_id, kind=asked.kind, tag=served.tag, freq=freq, timezone=timezone, horizon=made.steps, n_series=len(made.parts), model_id=served.id, run_id=served.run_id,
-                data_version=data_version(saved, served), request_id=asked.request_id, seconds=round(seconds, 6), errors=errors or None)
+                data_version=served.data_version(saved.metadata), request_id=asked.request_id, seconds=round(seconds, 6), errors=errors or None)
     told = {"forecast_id": head.id, "kind": head.kind, "model_id": served.id, "model_name": served.name, "model_version": served.tag, "family": served.family,
             "run_id": served.run_id, "data_version": head.data_version, "freq": freq, "horizon": head.horizon,
             "levels": [float(level) for level in made.points.bounds], "origin": made.origin, "created_at": head.created_at.isoformat(timespec="milliseconds")}
@@ -194,7 +196,19 @@ def _answer(who: Principal, served: Served, asked: Asked, saved: Saved, made: Ma
     return Entry(head, made.points, event), Answer(told, made.parts, made.errors)
 
 
-def data_version(saved: Saved, served: Served) -> str | None:
-    """The data that a model was trained on: their fingerprint, and the number of the dataset's version."""
-    fingerprint = saved.metadata.get("fingerprint")
-    return fingerprint and f"{fingerprint}:{served.dataset_number or 1}"
+# --- what happened ---
+
+def actuals(who: Principal, model: str, rows: Sequence[Mapping[str, Any]] | None, dataset_id: str | None = None) -> dict[str, Any]:
+    """Score `rows`, or the data that a dataset holds, for the family of `model`; see `vur.runs.actuals`."""
+    import pandas as pd
+
+    from vur.runs.actuals import check_drift, family_of, observed_path, score_table
+
+    with reading() as session:
+        served = find_served(session, who, model)
+        row = session.get_one(Model, served.id)
+        family, own = family_of(session, row), may(session, row, who, "edit")
+        path = observed_path(session, fetch(session, Dataset, dataset_id, who)) if dataset_id else None
+    table = _table(rows or ()) if path is None else pd.read_parquet(path)
+    found = score_table(loaded(served).saved, family, table, owner_id=None if own else who.user_id, again=path is None)
+    return {"points": found.points, "matched": found.matched, "unmatched": found.unmatched, "drifting": check_drift([one.id for one in family]) if own else []}

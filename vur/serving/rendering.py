@@ -8,10 +8,9 @@ from typing import Any
 import numpy as np
 
 from vur.errors import VurError
-from vur.frequency import frequency
 from vur.runs.answers import Forecasts, points_of
 from vur.runs.moving import Saved, unknown_series
-from vur.runs.stamps import is_sub_daily
+from vur.runs.stamps import stamp_texts, zone
 from vur.serving.errors import error_body
 from vur.store.ledger import Points
 from vur.text import DEFAULT_LANGUAGE
@@ -58,7 +57,7 @@ def render(saved: Saved, found: Forecasts, horizon: int, levels: Sequence[float]
     points, errors = points_of(found, horizon, levels), found.errors | dict(wrong or {})
     if not points.ids:
         return Made({}, points, None, errors)
-    ends, stamps = (stamp_texts(values, *zone(saved)) for values in (points.origins, points.targets.ravel()))
+    ends, stamps = (stamp_texts(values, *zone(saved.pipeline.head.freq, saved.head["tz"])) for values in (points.origins, points.targets.ravel()))
     parts = {}
     for number, id in enumerate(points.ids):
         bands = {level: {"lo": _numbers(lo[number]), "hi": _numbers(hi[number])} for level, (lo, hi) in points.bounds.items()}
@@ -77,30 +76,7 @@ def take(saved: Saved, made: Made, ids: Sequence[str]) -> Made:
 
 
 def _latest(saved: Saved, points: Points) -> Any:
-    return stamp_texts(points.origins.max(keepdims=True), *zone(saved))[0]
-
-
-def zone(saved: Saved) -> tuple[str, str | None]:
-    """Frequency of a model's stamps, and the time zone in which they are told."""
-    freq = saved.pipeline.head.freq
-    return freq.alias, saved.head["tz"] if is_sub_daily(freq) else None
-
-
-def stamp_texts(stamps: np.ndarray, freq: str, timezone: str | None) -> list[Any]:
-    """Stamps as the user knows them: a date, a moment with the offset of their time zone, or a whole number."""
-    import pandas as pd
-
-    if stamps.dtype.kind != "M":
-        return stamps.tolist()
-    values, place = np.unique(stamps, return_inverse=True)
-    if is_sub_daily(frequency(freq)):
-        moments = pd.DatetimeIndex(values)
-        texts = [moment.isoformat() for moment in (moments.tz_localize("UTC").tz_convert(timezone) if timezone else moments)]
-    elif (values != values.astype("M8[D]")).any():
-        texts = np.datetime_as_string(values, unit="s").tolist()
-    else:
-        texts = np.datetime_as_string(values, unit="D").tolist()
-    return [texts[number] for number in place.ravel()]
+    return stamp_texts(points.origins.max(keepdims=True), *zone(saved.pipeline.head.freq, saved.head["tz"]))[0]
 
 
 def _numbers(values: np.ndarray) -> list[float | None]:

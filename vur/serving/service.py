@@ -1,32 +1,55 @@
 """The BentoML service: the REST API, the WebSocket and typed prediction endpoints as one application. `bentofile.yaml` names it."""
 
+import json
 import os
 from typing import Annotated, Any
 
 os.environ.setdefault("BENTOML_DO_NOT_TRACK", "True")
 
 import bentoml  # noqa: E402 - the variable above must be set first
+from bentoml.exceptions import BentoMLException, InvalidArgument, NotFound  # noqa: E402
 from pydantic import Field  # noqa: E402
 
+from vur.errors import VurError  # noqa: E402
 from vur.serving.app import create_app  # noqa: E402
+from vur.serving.errors import language_of, status_of  # noqa: E402
 from vur.serving.guard import Guard  # noqa: E402
+from vur.serving.predicting import Asked, predict_soon  # noqa: E402
 
 DAY = 86_400
 app = create_app()
 
 
-# The timeout counts to the first byte of an answer: a slow upload would get 504. Requests have limits of their own.
-@bentoml.service(name="vur", traffic={"timeout": DAY, "external_queue": False}, metrics={"enabled": False})
+# The timeout counts to the first byte of an answer, so that a slow upload would get 504: requests have limits of their own.
+@bentoml.service(name="vur", workers=int(os.environ.get("VUR_API_WORKERS", "1")), traffic={"timeout": DAY}, metrics={"enabled": False},
+                 logging={"access": {"enabled": False}})
 @bentoml.asgi_app(app, path="/")
 class Vur:
     """Forecasts from trained models; everything else is the REST API under /api/v1."""
 
     @bentoml.api
-    def predict(self, ctx: bentoml.Context, model: str, horizon: Annotated[int, Field(ge=1, le=10_000)] | None = None, levels: list[int] | None = None) -> dict[str, Any]:
-        """Forecasts of a model, by id, tag or family."""
-        from vur.runs.predict import forecast
-        rows = forecast(model, horizon)
-        return {"who": str(ctx.request.scope.get("vur.principal")), "rows": rows.assign(ds=rows["ds"].astype(str)).to_dict("records")[:3]}
+    async def predict(
+        self, ctx: bentoml.Context,
+        model: Annotated[str, Field(description="Model id, tag, family, or family@champion")],
+        horizon: Annotated[int | None, Field(ge=1, le=10_000, description="Steps; what the model was trained for when left out")] = None,
+        levels: Annotated[list[float] | None, Field(description="Interval levels in percent")] = None,
+        series: Annotated[list[str] | list[dict[str, Any]] | None, Field(description="Names of series, or rows of new observations")] = None,
+        future: Annotated[list[dict[str, Any]] | None, Field(description="Rows with coming values of columns known in advance")] = None,
+    ) -> dict[str, Any]:
+        """Forecasts with intervals, by series; every answer is in the ledger before it is sent."""
+        scope = ctx.request.scope
+        language = language_of(ctx.request.headers, scope["vur.principal"].language)
+        asked = Asked(horizon, levels, series, future, request_id=scope.get("vur.request_id"))
+        try:
+            answer = await predict_soon(scope["vur.principal"], model, asked)
+        except VurError as error:
+            raise told(error, language) from None
+        return json.loads(answer.json(language))
+
+
+def told(error: VurError, language: str) -> BentoMLException:
+    """`error` as BentoML answers it: 404 for an unknown model, 400 for a wrong request, with the text in the caller's language."""
+    return (NotFound if status_of(error.code) == 404 else InvalidArgument)(error.text(language))
 
 
 Vur.add_asgi_middleware(Guard)

@@ -11,9 +11,9 @@ import shutil
 import tarfile
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
+from io import BytesIO
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
@@ -27,7 +27,7 @@ FORMAT = 1
 CATALOG, MANIFEST = "catalog.sqlite", "manifest.json"
 PARTS = {"data": ("datasets",), "models": ("bentoml/models",), "runs": ("runs", "results", "scenarios")}
 TOP = {folder.partition("/")[0] for folders in PARTS.values() for folder in folders}
-PASSING = frozenset({"locks", "logs"})  # what a home may hold and still be empty
+PASSING = frozenset({"locks", "logs", "metrics", "sources"})  # what a home may hold and still be empty; `sources` are files of the user
 BLOCK = 2**20
 
 
@@ -101,14 +101,8 @@ def _write(file: IO[bytes], parts: list[str], secrets: bool) -> Manifest:
         text = json.dumps(asdict(manifest), indent=1).encode()
         entry = tarfile.TarInfo(MANIFEST)
         entry.size, entry.mode = len(text), 0o600
-        tar.addfile(entry, _bytes(text))
+        tar.addfile(entry, BytesIO(text))
     return manifest
-
-
-def _bytes(text: bytes) -> IO[bytes]:
-    from io import BytesIO
-
-    return BytesIO(text)
 
 
 def _files(root: Path) -> Iterator[Path]:
@@ -125,11 +119,13 @@ def _add(tar: tarfile.TarFile, path: Path, name: str, manifest: Manifest) -> Non
     except FileNotFoundError:
         return
     with file:
-        entry, source = tarfile.TarInfo(name), _Hashed(file)
         state = os.fstat(file.fileno())
-        entry.size, entry.mode, entry.mtime = state.st_size, 0o600, int(state.st_mtime)
+        small = file.read(BLOCK + 1)  # at once: a file such as the store's `latest` may be written anew meanwhile
+        entry, source = tarfile.TarInfo(name), _Hashed(BytesIO(small) if len(small) <= BLOCK else file)
+        file.seek(0)
+        entry.size, entry.mode, entry.mtime = len(small) if len(small) <= BLOCK else state.st_size, 0o600, int(state.st_mtime)
         tar.addfile(entry, source)
-        manifest.files[name] = {"size": state.st_size, "sha256": source.hash.hexdigest()}
+        manifest.files[name] = {"size": entry.size, "sha256": source.hash.hexdigest()}
 
 
 def verify(path: Path) -> Manifest:
@@ -193,7 +189,7 @@ def _copy(source: IO[bytes], target: Path | None) -> str:
 
 @dataclass(frozen=True)
 class Restored:
-    """What a restore did: rows by table, where the old home and tables lie now, and whether secrets came along or were there."""
+    """What a restore did: rows by table, where the old home and tables lie now, and whether there are secrets to read connections with."""
 
     manifest: Manifest
     rows: dict[str, int]
@@ -205,38 +201,52 @@ class Restored:
 def restore(path: Path, force: bool = False) -> Restored:
     """Put a backup in place of the data home and of the catalog; everything is verified before anything moves.
 
-    `VurError` backup.in_use while a service runs on them, backup.not_empty when there is something and not `force`; with it, the old
-    home is renamed, and old tables of PostgreSQL move into a schema of their own.
+    `VurError` backup.in_use while a service runs on them, backup.not_empty when there is something and not `force`: with it, the old
+    home moves into a folder `before-...` inside of it, and old tables of PostgreSQL into a schema of that name.
     """
     root, plain = home(), engine().dialect.name == "sqlite"
     catalog = Path(engine().url.database or "") if plain else None
-    engine().dispose()
-    occupied = _occupied(root) or (catalog.exists() if catalog else not snapshot.is_empty())
+    occupied = bool(_held(root)) or (catalog.exists() if catalog else not snapshot.is_empty())
     engine().dispose()
     if occupied and snapshot.in_use():
         raise VurError("backup.in_use", path=catalog or engine().url.render_as_string())
     if occupied and not force:
         raise VurError("backup.not_empty", path=root)
-    stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
-    draft = Path(tempfile.mkdtemp(prefix=f".{root.name}.restore-", dir=root.parent))
+    aside = root / f"before-{datetime.now(UTC).strftime('%Y%m%d-%H%M%S')}"
+    draft = Path(tempfile.mkdtemp(prefix=".restore-", dir=root))
     try:
+        _check_room(path, root)
         manifest = _unpack(path, draft)
         if (state := snapshot.check(draft / CATALOG)) != "ok":
             raise VurError("backup.damaged", path=path, name=f"{CATALOG}: {state}")
         rows = snapshot.prepare(draft / CATALOG)
-        schema = f"before_{stamp.replace('-', '_')}" if occupied and not plain else None
         secrets = _settle_secrets(root, draft)
-        with _loaded(draft, None if plain else schema or ""):
-            aside = _swap(root, draft, catalog, stamp)
+        if plain:
+            _swap(root, draft, aside, catalog)
+        else:
+            with engine().begin() as connection:
+                snapshot.load(draft / CATALOG, connection, aside.name)
+                (draft / CATALOG).unlink()
+                _swap(root, draft, aside, None)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
         engine().dispose()
         secret.forget()
-    return Restored(manifest, rows, aside, schema, secrets)
+    return Restored(manifest, rows, aside if aside.exists() else None, None if plain or not occupied else aside.name, secrets)
 
 
-def _occupied(root: Path) -> bool:
-    return any(found.name not in PASSING for found in root.iterdir())
+def _held(root: Path) -> list[Path]:
+    """What a home holds, apart from what may lie in an empty one."""
+    return [found for found in root.iterdir() if found.name not in PASSING and not found.name.startswith(("before-", ".restore-", ".backup-"))]
+
+
+def _check_room(path: Path, root: Path) -> None:
+    try:
+        needed = path.stat().st_size
+    except OSError as error:
+        raise VurError("backup.read", path=path, reason=error.strerror or error) from None
+    if needed > (free := shutil.disk_usage(root).free):
+        raise VurError("backup.room", path=root, needed=needed // 2**20, free=free // 2**20)
 
 
 def _settle_secrets(root: Path, draft: Path) -> bool:
@@ -247,37 +257,29 @@ def _settle_secrets(root: Path, draft: Path) -> bool:
     return (draft / secret.FILE).is_file()
 
 
-@contextmanager
-def _loaded(draft: Path, schema: str | None) -> Iterator[None]:
-    """On PostgreSQL (`schema` is not None), the rows of the snapshot, committed when the block ends well."""
-    if schema is None:
-        yield
-        return
-    with engine().begin() as connection:
-        snapshot.load(draft / CATALOG, connection, schema or None)
-        (draft / CATALOG).unlink()
-        yield
+def _swap(root: Path, draft: Path, aside: Path, catalog: Path | None) -> None:
+    """Move what a home holds into `aside`, and what `draft` holds into its place; undone when a step fails.
 
+    Entry by entry, because a home may be a mounted volume that cannot be renamed. The catalog goes first and comes last: whatever
+    interrupts this, old and new files are never taken for one another's.
+    """
+    done: list[tuple[Path, Path]] = []
 
-def _swap(root: Path, draft: Path, catalog: Path | None, stamp: str) -> Path | None:
-    """Rename the old home away and the new one into its place; where the old one lies, if it held anything."""
-    held = _occupied(root)
-    aside = root.with_name(f"{root.name}.before-{stamp}")
-    os.rename(root, aside)
+    def move(source: Path, target: Path) -> None:
+        target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        shutil.move(source, target) if catalog in (source, target) else os.rename(source, target)
+        done.append((source, target))
+
     try:
-        os.rename(draft, root)
-    except OSError:
-        os.rename(aside, root)
-        raise
-    if catalog is not None and catalog.parent != root:
-        for end in ("", "-wal", "-shm"):
-            old = catalog.with_name(catalog.name + end)
-            if old.exists():
-                os.replace(old, old.with_name(f"{old.name}.before-{stamp}"))
-        shutil.move(root / CATALOG, catalog)
-    elif catalog is not None and catalog.name != CATALOG:
-        os.rename(root / CATALOG, catalog)
-    if not held:
-        shutil.rmtree(aside)
-        return None
-    return aside
+        if catalog is not None:
+            for end in ("", "-wal", "-shm"):
+                if (old := catalog.with_name(catalog.name + end)).exists():
+                    move(old, aside / old.name)
+        for found in _held(root):
+            move(found, aside / found.name)
+        for found in sorted(draft.iterdir(), key=lambda entry: entry.name == CATALOG):
+            move(found, catalog if catalog is not None and found.name == CATALOG else root / found.name)
+    except OSError as error:
+        for source, target in reversed(done):
+            shutil.move(target, source)
+        raise VurError("backup.swap", path=root, reason=error.strerror or error) from None

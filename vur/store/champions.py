@@ -1,5 +1,6 @@
 """Which model of a family answers: the alias `champion`, its moves, and what a name in a request stands for."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -111,6 +112,11 @@ class Served:
     run_id: str | None
     dataset_id: str | None
     dataset_number: int | None
+
+    def data_version(self, metadata: Mapping[str, Any]) -> str | None:
+        """The data that it was trained on: their fingerprint, and the number of the dataset's version."""
+        fingerprint = metadata.get("fingerprint")
+        return fingerprint and f"{fingerprint}:{self.dataset_number or 1}"
 
 
 COLUMNS = (Model.id, Model.owner_id, Model.name, Model.family, Model.status, Model.tag, Model.checksum, Model.run_id, Model.dataset_id, Model.dataset_number)

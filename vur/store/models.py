@@ -53,11 +53,12 @@ def save_model(source: Path, name: str, version: str, metadata: Mapping[str, Any
         with bentoml.models.create(tag, module="vur.stages.model", labels=dict(labels), metadata=dict(metadata),
                                    context=context, _model_store=store) as model:
             shutil.copytree(source, model.path, dirs_exist_ok=True)
-            (Path(model.path) / CHECKSUMS).write_text(_checksums(Path(model.path)), encoding="utf-8")
+            (Path(model.path) / CHECKSUMS).write_text(checksums(Path(model.path)), encoding="utf-8")
     return tag
 
 
-def _checksums(path: Path) -> str:
+def checksums(path: Path) -> str:
+    """SHA-256 of every file of a stored model, as `sha256sum` writes them; what is kept beside the model."""
     files = sorted(p for p in path.rglob("*") if p.is_file() and p.name not in (CHECKSUMS, "model.yaml"))
     return "".join(f"{hashlib.sha256(p.read_bytes()).hexdigest()}  {p.relative_to(path).as_posix()}\n" for p in files)
 
@@ -102,7 +103,7 @@ def model_folder(tag: str) -> Path:
 def verify(path: Path, tag: str) -> Path:
     """`path` when the files of the stored model in it are those that were saved; `VurError` store.tampered otherwise."""
     listed = path / CHECKSUMS
-    if not listed.is_file() or listed.read_text(encoding="utf-8") != _checksums(path):
+    if not listed.is_file() or listed.read_text(encoding="utf-8") != checksums(path):
         raise VurError("store.tampered", tag=tag)
     return path
 

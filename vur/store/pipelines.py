@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 from vur.errors import VurError
 from vur.store import datasets
 from vur.store.access import Principal, visible
-from vur.store.catalog import Alert, Dataset, Job, Model, Pipeline, Share
+from vur.store.catalog import Alert, Dataset, DatasetVersion, Job, Model, Pipeline, Share
 from vur.store.journal import tell
 
 STEPS = ("upload", "preview", "split", "preprocessing", "features", "model", "training")
@@ -26,16 +26,21 @@ def check_step(step: str) -> str:
     return step
 
 
+def done(pipeline: Pipeline) -> list[str]:
+    """The complete steps in their order; none where the dataset was deleted."""
+    return [name for name in STEPS if name in pipeline.completed] if pipeline.dataset_id else []
+
+
 def missing(pipeline: Pipeline, step: str) -> list[str]:
     """The steps before `step` that are not complete; without any it can be reached."""
-    return [name for name in STEPS[:STEPS.index(step)] if name not in pipeline.completed]
+    return [name for name in STEPS[:STEPS.index(step)] if name not in done(pipeline)]
 
 
 def complete(pipeline: Pipeline, step: str, changed: bool) -> list[str]:
     """Mark a step as complete; the later steps that must be confirmed again because its choices `changed`."""
     undone = [name for name in UNDOES[step] if changed and name in pipeline.completed]
-    done = (set(pipeline.completed) | {step}) - set(undone)
-    pipeline.completed = [name for name in STEPS if name in done]
+    kept = (set(pipeline.completed) | {step}) - set(undone)
+    pipeline.completed = [name for name in STEPS if name in kept]
     if pipeline.status in ("draft", "ready"):
         pipeline.status = "ready" if len(pipeline.completed) == len(STEPS) else "draft"
     return undone
@@ -74,16 +79,15 @@ def models_of(session: Session, pipeline: Pipeline) -> list[Model]:
     return list(session.scalars(select(Model).where(Model.pipeline_id == pipeline.id).order_by(Model.created_at.desc()).limit(100)))
 
 
-def status_of(pipeline: Pipeline, models: list[Model]) -> str:
-    """`draft`, `ready`, or what became of its newest model: `training, trained, failed`."""
-    newest = next((STATUSES[model.status] for model in models if model.status in STATUSES), None)
-    return newest or ("ready" if len(pipeline.completed) == len(STEPS) else "draft")
+def statuses(session: Session, rows: list[Pipeline]) -> dict[str, str]:
+    """By id: `draft`, `ready`, or what became of the newest model: `training, trained, failed`."""
+    found = {row.id: "ready" if len(done(row)) == len(STEPS) else "draft" for row in rows}
+    query = select(Model.pipeline_id, Model.status).where(Model.pipeline_id.in_(found), Model.status.in_(STATUSES)).order_by(Model.created_at)
+    return found | {id: STATUSES[status] for id, status in session.execute(query)}
 
 
 def find_dataset(session: Session, who: Principal, fingerprint: str | None) -> tuple[Dataset | None, int | None]:
     """A dataset that `who` may see with a version of this fingerprint, the newest first, and the version's number."""
-    from vur.store.catalog import DatasetVersion
-
     if not fingerprint:
         return None, None
     query = select(Dataset, DatasetVersion.number).join(DatasetVersion, DatasetVersion.dataset_id == Dataset.id).where(DatasetVersion.fingerprint == fingerprint)

@@ -1,6 +1,6 @@
 """What happened, beside what was forecast: actual values come into the ledger, and errors and coverage are counted from it."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -38,26 +38,27 @@ def cells(stamps: np.ndarray, freq: str) -> np.ndarray:
     return stamps.astype(f"M8[{unit}]").astype(np.int64)
 
 
-def score(tags: Collection[str], actuals: "pd.DataFrame", freq: str, *, owner_id: str | None = None, again: bool = False) -> Scored:
-    """Fill in `actual` for the points of models `tags` that awaited one of `actuals`: `unique_id, ds, y`, stamps as the model keeps them.
+def score(models: Mapping[str, str], actuals: "pd.DataFrame", freq: str, *, owner_id: str | None = None, again: bool = False) -> Scored:
+    """Fill in `actual` for the points that awaited one of `actuals`: `unique_id, ds, y`, stamps as the models keep them.
 
-    `owner_id` limits it to forecasts of one user. Points that have an actual value keep it, unless `again`. Done in short transactions.
+    `models` are the tags of models by id. `owner_id` limits it to forecasts of one user. Points that have an actual value keep it, unless
+    `again`. Done in short transactions.
     """
     rows = actuals[actuals["y"].notna()].drop_duplicates(["unique_id", "ds"], keep="last")
-    if rows.empty or not tags:
+    if rows.empty or not models:
         return Scored()
     rows = rows.assign(cell=cells(rows["ds"].to_numpy(), freq))[["unique_id", "cell", "y", "ds"]]
     ids, points, found = rows["unique_id"].unique().tolist(), 0, set()
     for start in range(0, len(ids), SERIES_AT_ONCE):
         some = rows[rows["unique_id"].isin(ids[start:start + SERIES_AT_ONCE])]
-        for due in _due(tags, some, freq, owner_id, again):
+        for due in _due(models, some, freq, owner_id, again):
             both = due.merge(some, on=["unique_id", "cell"])
             points += _fill(both)
             found.update(zip(both["unique_id"], both["cell"], strict=True))
     return Scored(points, len(found), len(rows) - len(found))
 
 
-def _due(tags: Collection[str], rows: "pd.DataFrame", freq: str, owner_id: str | None, again: bool) -> Iterator["pd.DataFrame"]:
+def _due(models: Mapping[str, str], rows: "pd.DataFrame", freq: str, owner_id: str | None, again: bool) -> Iterator["pd.DataFrame"]:
     """Points that await the values of `rows`, in pieces: `id, unique_id, cell`."""
     import pandas as pd
 
@@ -67,14 +68,14 @@ def _due(tags: Collection[str], rows: "pd.DataFrame", freq: str, owner_id: str |
     if dated:  # a stamp may lie anywhere in its month
         margin = pd.Timedelta(days=31)
         low, high = ((stamp + way).to_pydatetime().replace(tzinfo=UTC) for stamp, way in ((low, -margin), (high, margin)))
-    wanted = [ForecastPoint.tag.in_(list(tags)), ForecastPoint.unique_id.in_(rows["unique_id"].unique().tolist()), target.between(low, high)]
+    wanted = [ForecastPoint.tag.in_(list(models.values())), Forecast.model_id.in_(list(models)), ForecastPoint.unique_id.in_(rows["unique_id"].unique().tolist()), target.between(low, high)]
     wanted += [] if again else [ForecastPoint.actual.is_(None)]
     wanted += [] if owner_id is None else [ForecastPoint.owner_id == owner_id]
     last = 0
     while True:
         with reading() as session:
-            page = session.execute(select(ForecastPoint.id, ForecastPoint.unique_id, target).where(*wanted, ForecastPoint.id > last)
-                                   .order_by(ForecastPoint.id).limit(50_000)).all()
+            page = session.execute(select(ForecastPoint.id, ForecastPoint.unique_id, target).join(Forecast, Forecast.id == ForecastPoint.forecast_id)
+                                   .where(*wanted, ForecastPoint.id > last).order_by(ForecastPoint.id).limit(50_000)).all()
         if not page:
             return
         ids, series, stamps = zip(*page, strict=True)

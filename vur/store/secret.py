@@ -8,6 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from vur.errors import VurError
 from vur.store.home import home, lock
 
 if TYPE_CHECKING:
@@ -17,7 +18,10 @@ FILE = "secrets.json"
 
 
 def secret(name: str) -> str:
-    """The secret `name` (`tokens` signs access tokens, `connections` encrypts database URLs), 256 random bits."""
+    """The secret `name` (`tokens` signs access tokens, `connections` encrypts database URLs), 256 random bits.
+
+    `VurError` store.secrets when the file is damaged: nothing is made anew in its place, because connections would be lost.
+    """
     return _secrets(home() / FILE)[name]
 
 
@@ -27,7 +31,13 @@ def _secrets(path: Path) -> dict[str, str]:
         with lock("secrets"):
             if not path.is_file():
                 _write(path, {"tokens": secrets.token_urlsafe(32), "connections": urlsafe_b64encode(secrets.token_bytes(32)).decode()})
-    return json.loads(path.read_text(encoding="ascii"))
+    try:
+        found = json.loads(path.read_text(encoding="ascii"))
+    except (OSError, ValueError):
+        found = None
+    if not isinstance(found, dict) or not {"tokens", "connections"} <= found.keys():
+        raise VurError("store.secrets", path=path)
+    return found
 
 
 def forget() -> None:

@@ -51,7 +51,7 @@ def _copy_tables(source: Engine, target: Path) -> None:
             raise VurError("backup.revision", revision=revision or "-", newest=newest_revision())
         Base.metadata.create_all(write)
         write.execute(text(f"CREATE TABLE {VERSIONS} (version_num VARCHAR(32) NOT NULL PRIMARY KEY)"))
-        write.execute(text(f"INSERT INTO {VERSIONS} VALUES (:revision)"), {"revision": revision})
+        write.execute(text(f"INSERT INTO {VERSIONS} VALUES (:revision)"), {"revision": revision})  # noqa: S608 - a name of our own
         for table in Base.metadata.sorted_tables:
             _copy_rows(read, write, table)
 
@@ -109,16 +109,19 @@ def check(path: Path) -> str:
         return str(connection.execute(text("PRAGMA integrity_check(1)")).scalar())
 
 
-def load(path: Path, connection: Connection, aside: str | None) -> None:
-    """Put a prepared snapshot into PostgreSQL, inside the caller's transaction. Tables that are there move into the schema `aside`."""
+def load(path: Path, connection: Connection, aside: str) -> None:
+    """Put a prepared snapshot into PostgreSQL, inside the caller's transaction. Tables that are there move into the schema `aside`.
+
+    Also the queue of jobs moves: workflows of old jobs must not be taken for those of the restored ones.
+    """
     ours = [table.name for table in Base.metadata.sorted_tables] + [VERSIONS]
     there = set(inspect(connection).get_table_names())
-    if aside is not None and there & set(ours):
+    if there & set(ours):
         connection.execute(text(f'CREATE SCHEMA "{aside}"'))
         for name in ours:
             if name in there:
                 connection.execute(text(f'ALTER TABLE "{name}" SET SCHEMA "{aside}"'))
-    if aside is not None and QUEUE_SCHEMA in inspect(connection).get_schema_names():
+    if QUEUE_SCHEMA in inspect(connection).get_schema_names():
         connection.execute(text(f'ALTER SCHEMA "{QUEUE_SCHEMA}" RENAME TO "{aside}_{QUEUE_SCHEMA}"'))
     migrate_connection(connection)
     with _file(path) as read:

@@ -56,13 +56,22 @@ def remembered(version_folder: str, name: str, inputs: Any, compute: Callable[[]
 
     `VurError` api.busy when it is `heavy` and too many wait for such work already.
     """
-    key = digest(name, inputs, code_version())[:16]
-    path = folder("datasets", version_folder) / f"{name}-{key}.json"
+    path = _place(version_folder, name, inputs)
     if not path.is_file():
-        with apart.turn(heavy), lock(f"facts-{key[:2]}"):
+        with apart.turn(heavy), lock(f"facts-{path.stem[-2:]}"):
             if not path.is_file():
                 write_text(path, json.dumps(compute(), ensure_ascii=False, default=str))
     return json.loads(path.read_text(encoding="utf-8"))
+
+
+def recall(version_folder: str, name: str, inputs: Any) -> Any:
+    """What was remembered for the same inputs, or None."""
+    path = _place(version_folder, name, inputs)
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+
+
+def _place(version_folder: str, name: str, inputs: Any) -> Path:
+    return folder("datasets", version_folder) / f"{name}-{digest(name, inputs, code_version())[:16]}.json"
 
 
 def column_facts(path: str) -> list[dict[str, Any]]:

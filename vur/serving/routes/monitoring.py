@@ -1,8 +1,137 @@
 """Monitoring: pipelines, models, databases, continuous predictions, system."""
 
-from fastapi import APIRouter
+from typing import Annotated, Any, Literal
 
+from fastapi import APIRouter, Query, Response
+from fastapi.responses import JSONResponse
+from sqlalchemy import select
+
+from vur.errors import VurError
+from vur.serving.deps import Admin, Analyst, Language, Listed, Who, list_rows, set_etag
 from vur.serving.routes import databases
+from vur.serving.schemas import monitoring as bodies
+from vur.serving.schemas.health import Ready
+from vur.serving.schemas.texts import ObjectId
+from vur.store import health, monitors, observed
+from vur.store.access import fetch, visible
+from vur.store.catalog import Model, Monitor, Pipeline
+from vur.store.connections import Columns, open_source
+from vur.store.connections import find as find_source
+from vur.store.database import reading, writing
 
 router = APIRouter(prefix="/monitoring", tags=["monitoring"])
 router.include_router(databases.router)
+PIPELINES = {name: getattr(Pipeline, name) for name in ("created_at", "updated_at", "name", "status")}
+MODELS = {name: getattr(Model, name) for name in ("created_at", "trained_at", "name", "algorithm", "family")}
+MONITORS = {name: getattr(Monitor, name) for name in ("created_at", "last_run_at", "state", "interval_seconds")}
+MISSING: dict[int | str, dict[str, Any]] = {404: {"description": "No such object, or none that you may see"}}
+
+
+@router.get("/pipelines", response_model=bodies.PipelineStatusList, summary="Pipelines and what goes on with them")
+def get_pipelines(who: Who, asked: Listed) -> dict[str, Any]:
+    """Your pipelines and those shared with you: step, models, trainings and monitors."""
+    with reading() as session:
+        rows, page = list_rows(session, visible(select(Pipeline), Pipeline, who), asked, sortable=PIPELINES, searchable=(Pipeline.name, Pipeline.description))
+        return {"items": observed.pipeline_rows(session, rows)} | page
+
+
+@router.get("/models", response_model=bodies.ModelStatusList, summary="Trained models and how they do")
+def get_models(who: Who, asked: Listed) -> dict[str, Any]:
+    """Trained models with their metrics, whether they are champions, whether they should be trained anew, and how their forecasts did against what came."""
+    with reading() as session:
+        trained = visible(select(Model), Model, who).where(Model.tag.is_not(None))
+        rows, page = list_rows(session, trained, asked, sortable=MODELS, searchable=(Model.name, Model.algorithm, Model.family), default="-trained_at")
+        return {"items": observed.model_rows(session, who, rows)} | page
+
+
+# --- continuous predictions ---
+
+def _told(problem: dict[str, Any] | None, language: str) -> dict[str, Any] | None:
+    """A problem in the reader's language; as it was kept where its sentence is no longer there."""
+    if problem is None:
+        return None
+    try:
+        return problem | {"detail": VurError(problem["code"], **problem["data"]).text(language)}
+    except KeyError:
+        return problem
+
+
+def _one(session: Any, monitor: Monitor, language: str) -> dict[str, Any]:
+    shown = monitors.shown(session, [monitor])[0]
+    return shown | {"error": _told(shown["error"], language)}
+
+
+@router.post("/predictions/start", status_code=201, response_model=bodies.MonitorOut, summary="Start continuous predictions",
+             responses=MISSING | {409: {"description": "The model is not trained, or follows this source already"}, 422: {"description": "The source does not fit the model"}})
+def start_predictions(body: bodies.MonitorStart, who: Analyst, language: Language, response: Response) -> dict[str, Any]:
+    """Read new rows of a source every `interval_seconds`, hold them against earlier forecasts, forecast anew, and tell live clients with a message `prediction`."""
+    with reading() as session:
+        source = find_source(session, who, body.database_id)
+        fetch(session, Model, body.model_id, who)
+    with open_source(source) as reader:
+        reader.check(source.table, Columns.of(source).names)
+    with writing() as session:
+        monitor = monitors.start(session, who, body.model_id, body.database_id, body.interval_seconds, body.pipeline_id)
+        set_etag(response, monitor)
+        return _one(session, monitor, language)
+
+
+@router.post("/predictions/stop", response_model=bodies.MonitorOut, summary="Stop continuous predictions", responses=MISSING)
+def stop_predictions(body: bodies.MonitorStop, who: Analyst, language: Language) -> dict[str, Any]:
+    """Stop a monitor; started again for the same model and source, it goes on where it stood."""
+    with writing() as session:
+        return _one(session, monitors.stop(session, who, body.monitor_id), language)
+
+
+@router.get("/predictions", response_model=bodies.MonitorList, summary="List continuous predictions")
+def list_predictions(who: Who, asked: Listed, language: Language) -> dict[str, Any]:
+    """Your monitors and those shared with you: status, position, what the last round brought, and what is wrong."""
+    with reading() as session:
+        rows, page = list_rows(session, visible(select(Monitor), Monitor, who), asked, sortable=MONITORS)
+        return {"items": [one | {"error": _told(one["error"], language)} for one in monitors.shown(session, rows)]} | page
+
+
+@router.get("/predictions/{monitor_id}", response_model=bodies.MonitorOut, summary="One monitor", responses=MISSING)
+def get_prediction(monitor_id: ObjectId, who: Who, language: Language, response: Response) -> dict[str, Any]:
+    """Its status, position, what the last round brought, and what is wrong."""
+    with reading() as session:
+        monitor = fetch(session, Monitor, monitor_id, who)
+        set_etag(response, monitor)
+        return _one(session, monitor, language)
+
+
+@router.delete("/predictions/{monitor_id}", status_code=204, summary="Remove a monitor", responses=MISSING | {403: {"description": "It is not yours"}})
+def delete_prediction(monitor_id: ObjectId, who: Analyst) -> None:
+    """Stop and forget a monitor; its forecasts stay in the ledger."""
+    with writing() as session:
+        monitors.remove(session, who, monitor_id)
+
+
+# --- the service itself ---
+
+@router.get("/system", response_model=bodies.System, summary="What the machine is doing")
+def get_system(who: Who) -> dict[str, Any]:
+    """Processors, memory, disk, network, this process, and how much work waits since when."""
+    from vur.serving.system import measure
+
+    return measure()
+
+
+@router.get("/health", response_model=Ready, summary="Can the service do its work?", responses={503: {"model": Ready, "description": "A component is not well"}})
+async def get_health() -> JSONResponse:
+    """Database, room on the disk, model store and worker, each `ok` or in a word what is wrong. Needs no token."""
+    from vur.serving.routes.health import readiness
+
+    components = await readiness()
+    good = all(state == health.OK for state in components.values())
+    return JSONResponse({"status": "ok" if good else "unavailable", "components": components}, 200 if good else 503)
+
+
+@router.get("/logs", response_model=bodies.Logs, summary="The latest log records")
+def get_logs(who: Admin, level: Annotated[Literal["debug", "info", "warning", "error", "critical"] | None, Query(description="The least that is wanted")] = None,
+             limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+             request_id: Annotated[str | None, Query(max_length=64, description="Only those of one request, by its X-Request-ID")] = None) -> dict[str, Any]:
+    """What the service's processes logged, newest first; secrets are blotted out. For administrators."""
+    from vur.serving.logs import recent
+
+    return {"logs": recent(level, limit, request_id)}

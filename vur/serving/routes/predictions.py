@@ -1,32 +1,50 @@
-"""Predictions: at once, in batches, and the ledger of all that were answered."""
+"""Predictions: at once, in batches, the ledger of all that were answered, and the champions that answer."""
 
-from typing import Any
+from datetime import datetime
+from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Request, Response
-from fastapi.responses import JSONResponse
+from fastapi import APIRouter, Query, Request, Response
+from fastapi.responses import FileResponse, JSONResponse
+from sqlalchemy import select
 
-from vur.serving.deps import language, principal
+from vur.errors import VurError
+from vur.serving import batches, ledger_views
+from vur.serving.deps import Analyst, Language, Listed, Who, language, list_rows, principal
 from vur.serving.errors import status_of
-from vur.serving.predicting import REAL_TIME, Asked, NothingForecast, predict_soon
+from vur.serving.predicting import REAL_TIME, Asked, NothingForecast, actuals, predict_soon
 from vur.serving.rendering import describe
-from vur.serving.schemas.predictions import Answered, Forecasting, Prediction
+from vur.serving.schemas import predictions as bodies
+from vur.store import champions
+from vur.store.access import fetch
+from vur.store.catalog import Alias, Forecast, Model, Promotion
+from vur.store.database import reading, writing
+from vur.store.home import folder
 
 router = APIRouter(prefix="/predictions", tags=["predictions"])
 model_router = APIRouter(prefix="/models", tags=["predictions"])
+champion_router = APIRouter(prefix="/models", tags=["models"])
 
-ERRORS: dict[int | str, dict[str, Any]] = {
-    404: {"description": "No such model, or none that you may see"},
+MISSING: dict[int | str, dict[str, Any]] = {404: {"description": "No such object, or none that you may see"}}
+ERRORS = MISSING | {
     409: {"description": "The model is not trained, its family has no champion, or its files were changed"},
     422: {"description": "No series could be forecast: the reason of the first, and of each one under `errors`"},
     507: {"description": "The ledger could not be written"}}
+SORTABLE = {"created_at": Forecast.created_at, "horizon": Forecast.horizon, "n_series": Forecast.n_series, "kind": Forecast.kind, "seconds": Forecast.seconds}
+MEDIA = {"csv": "text/csv; charset=utf-8", "parquet": "application/vnd.apache.parquet"}
+FORM = {"requestBody": {"required": True, "content": {"multipart/form-data": {"schema": {
+    "type": "object", "required": ["file", "model"], "properties": {
+        "file": {"type": "string", "format": "binary", "description": "Observations since the end of the training data, in any format that datasets may have"},
+        "model": {"type": "string", "description": "A model's id, its exact tag, a family, or `family@champion`"},
+        "horizon": {"type": "integer", "minimum": 1, "maximum": 10_000}, "levels": {"type": "string", "examples": ["80,95"]},
+        "output": {"type": "string", "enum": ["csv", "parquet"], "default": "csv"},
+        "decimal": {"type": "string"}, "delimiter": {"type": "string"}, "date_order": {"type": "string"}, "encoding": {"type": "string"}}}}}}}
 
 
-async def answered(request: Request, model: str, body: Forecasting, kind: str) -> Response:
+# --- at once ---
+
+async def answered(request: Request, model: str, body: bodies.Forecasting, kind: str) -> Response:
     """Forecast, keep and answer. The JSON is written by hand: to check it again would take longer than to make it."""
-    series = body.series
-    if isinstance(series, dict):
-        series = {id: {name: values for name, values in block} for id, block in series.items()}
-    asked = Asked(body.horizon, body.levels, series, body.future, kind, request.scope.get("vur.request_id"))
+    asked = Asked(body.horizon, body.levels, plain(body.series), body.future, kind, request.scope.get("vur.request_id"))
     who = principal(request)
     try:
         answer = await predict_soon(who, model, asked)
@@ -34,22 +52,170 @@ async def answered(request: Request, model: str, body: Forecasting, kind: str) -
         reader = language(request)
         errors = {id: describe(one, reader) for id, one in error.errors.items()}
         return JSONResponse(describe(error, reader) | {"errors": errors}, status_of(error.code))
-    return Response(answer.json(language(request) if answer.errors else "en"), media_type="application/json")
+    return Response(answer.json(language(request) if answer.errors else who.language), media_type="application/json")
 
 
-@router.post("/predict", response_model=Answered, responses=ERRORS, summary="Forecast now")
-async def post_predict(body: Prediction, request: Request) -> Response:
+def plain(series: Any) -> Any:
+    """Blocks of observations as plain lists."""
+    return {id: dict(block) for id, block in series.items()} if isinstance(series, dict) else series
+
+
+@router.post("/predict", response_model=bodies.Answered, responses=ERRORS, summary="Forecast now")
+async def post_predict(body: bodies.Prediction, request: Request) -> Response:
     """Forecast with a saved model, without training; the answer is in the ledger before it is sent."""
     return await answered(request, body.model, body, "predict")
 
 
-@router.post("/real-time", response_model=Answered, responses=ERRORS, summary="Forecast now, and tell live clients")
-async def post_real_time(body: Prediction, request: Request) -> Response:
+@router.post("/real-time", response_model=bodies.Answered, responses=ERRORS, summary="Forecast now, and tell live clients")
+async def post_real_time(body: bodies.Prediction, request: Request) -> Response:
     """The same, told to live clients as a message `prediction`."""
     return await answered(request, body.model, body, REAL_TIME)
 
 
-@model_router.post("/{model_id}/predict", response_model=Answered, responses=ERRORS, summary="Forecast with this model")
-async def post_model_predict(model_id: str, body: Forecasting, request: Request) -> Response:
+@model_router.post("/{model_id}/predict", response_model=bodies.Answered, responses=ERRORS, summary="Forecast with this model")
+async def post_model_predict(model_id: str, body: bodies.Forecasting, request: Request) -> Response:
     """Forecast with one model, by its id."""
     return await answered(request, model_id, body, "predict")
+
+
+# --- in batches ---
+
+@router.post("/batch", status_code=202, response_model=bodies.BatchStarted, responses=ERRORS, summary="Forecast in bulk")
+def post_batch(body: bodies.Batch, who: Analyst, reader: Language, response: Response) -> dict[str, Any]:
+    """Queue a forecast of many series: as trained, or from the ends of the observations in a dataset or in the body."""
+    if body.dataset_id and body.series:
+        raise VurError("predictions.one_source", field="dataset_id")
+    params = {"horizon": body.horizon, "levels": body.levels, "output": body.output, "language": reader}
+    if body.series:
+        return started(response, *batches.submit_rows(who, body.model, params, batches.rows_of(plain(body.series))))
+    return started(response, *batches.submit(who, body.model, params, dataset_id=body.dataset_id))
+
+
+@router.post("/batch/upload", status_code=202, response_model=bodies.BatchStarted, responses=ERRORS | {413: {"description": "Larger than you may store"}},
+             openapi_extra=FORM, summary="Forecast in bulk from a file")
+async def post_batch_upload(request: Request, who: Analyst, reader: Language, response: Response) -> dict[str, Any]:
+    """The same for a file of observations, which is read as strictly as the file of a dataset."""
+    return started(response, *await batches.submit_form(request, who, reader))
+
+
+def started(response: Response, job: Any, served: champions.Served) -> dict[str, Any]:
+    """A batch that was queued, and where to look for it."""
+    response.headers["Location"] = f"/api/v1/predictions/batch/{job.id}"
+    return {"job_id": job.id, "status": job.state, "model_id": served.id, "model_version": served.tag}
+
+
+@router.get("/batch/{job_id}", response_model=bodies.BatchOut, responses=MISSING, summary="Where a batch stands")
+def get_batch(job_id: str, who: Who, reader: Language) -> dict[str, Any]:
+    """State, progress, and once it has succeeded what it found and which files it left."""
+    with reading() as session:
+        job = batches.find_batch(session, job_id, who)
+        tag = session.scalar(select(Model.tag).where(Model.id == job.model_id))
+    return batches.batch_shown(job, tag, reader)
+
+
+@router.get("/batch/{job_id}/download", response_class=FileResponse, summary="Download the result of a batch",
+            responses=MISSING | {200: {"content": dict.fromkeys(MEDIA.values(), {})}, 409: {"description": "The batch has not succeeded, or left no such file"}})
+def download_batch(job_id: str, who: Who, file: Annotated[str | None, Query(max_length=40, description="One of the batch's `files`; the forecast by default")] = None) -> FileResponse:
+    """The file of forecasts, of errors or of rows that could not be read."""
+    with reading() as session:
+        job = batches.find_batch(session, job_id, who)
+    files = batches.files_of(job)
+    name = file or next(iter(files), "")
+    if name not in files:
+        raise VurError("predictions.not_ready", job=job_id, status=job.state)
+    return FileResponse(folder("results", job_id) / name, media_type=MEDIA[name.rpartition(".")[2]], filename=f"{job_id[:8]}-{name}")
+
+
+# --- the ledger ---
+
+Model_ = Annotated[str | None, Query(alias="model", max_length=200, description="A model's id, its tag, or a family")]
+Kind = Annotated[Literal["predict", "real_time", "batch", "monitor"] | None, Query(description="How it was asked for")]
+Since = Annotated[datetime | None, Query(description="Answered at this moment or later; UTC where it has no offset")]
+Until = Annotated[datetime | None, Query(description="Answered before this moment")]
+Series = Annotated[str | None, Query(max_length=500, description="Only forecasts of this series")]
+
+
+@router.get("", response_model=bodies.ForecastList, summary="List answered forecasts")
+def list_forecasts(who: Who, asked: Listed, model: Model_ = None, kind: Kind = None, since: Since = None, until: Until = None, series: Series = None) -> dict[str, Any]:
+    """Forecasts that you asked for; `search` looks into tags."""
+    chosen = ledger_views.chosen(who, model=model, kind=kind, since=utc(since), until=utc(until), series=series)
+    with reading() as session:
+        rows, page = list_rows(session, chosen, asked, sortable=SORTABLE, searchable=(Forecast.tag,))
+    return {"items": [ledger_views.head_shown(row) for row in rows]} | page
+
+
+router.get("/history", response_model=bodies.ForecastList, summary="List answered forecasts")(list_forecasts)
+
+
+@router.get("/stats", response_model=bodies.Statistics, summary="How good forecasts were")
+def get_stats(who: Who, model: Model_ = None, kind: Kind = None, since: Since = None, until: Until = None, series: Series = None,
+              period: Annotated[Literal["day", "week", "month"], Query(description="By which time of the targets")] = "month") -> dict[str, Any]:
+    """Counts, and errors and coverage by model, step and period where actual values are known; of the last 30 days by default.
+
+    Accuracy is counted over your forecasts, and over all that your own models answered.
+    """
+    with reading() as session:
+        return ledger_views.statistics(session, who, model=model, since=utc(since), until=utc(until), series=series, kind=kind, period=period)
+
+
+@router.post("/actuals", response_model=bodies.ScoredOut, responses=MISSING, summary="Tell what happened")
+def post_actuals(body: bodies.Actuals, who: Analyst) -> dict[str, Any]:
+    """Put actual values beside the forecasts that awaited them, of all models of the family.
+
+    On your own models all forecasts are scored, on those of others the ones that you asked for.
+    """
+    if bool(body.dataset_id) == bool(body.series):
+        raise VurError("api.invalid", field="series", reason="give either series or dataset_id")
+    return actuals(who, body.model, batches.rows_of(plain(body.series)) if body.series else None, body.dataset_id)
+
+
+@router.get("/{forecast_id}", response_model=bodies.ForecastDetail, responses=MISSING, summary="One answered forecast")
+def get_forecast(forecast_id: str, who: Who, series: Series = None, page: Annotated[int, Query(ge=1, le=1_000_000)] = 1,
+                 limit: Annotated[int, Query(ge=1, le=1000, description="Series a page")] = 100) -> dict[str, Any]:
+    """A forecast with its points, beside what happened."""
+    with reading() as session:
+        return ledger_views.forecast_shown(session, fetch(session, Forecast, forecast_id, who), series, page, limit)
+
+
+def utc(moment: datetime | None) -> datetime | None:
+    """A moment with its zone; UTC where it has none."""
+    from datetime import UTC
+
+    return moment.replace(tzinfo=UTC) if moment is not None and moment.tzinfo is None else moment
+
+
+# --- champions ---
+
+@champion_router.post("/{model_id}/promote", response_model=bodies.ChampionOut, responses=MISSING | {409: {"description": "Not trained"}}, summary="Make a model the champion")
+def post_promote(model_id: str, who: Analyst, body: bodies.Promote | None = None) -> dict[str, Any]:
+    """Let the model answer for its family, from the next request on and without a restart."""
+    with writing(durable=True) as session:
+        model = fetch(session, Model, model_id, who, "edit")
+        before = session.scalar(select(Alias.model_id).where(Alias.owner_id == model.owner_id, Alias.family == model.family, Alias.name == champions.CHAMPION))
+        champions.promote(session, model, who.user_id, body.reason if body else "")
+        return _champion(model, before)
+
+
+@champion_router.post("/{model_id}/rollback", response_model=bodies.ChampionOut, summary="Take a promotion back",
+                      responses=MISSING | {409: {"description": "The family has no champion, or had none before"}})
+def post_rollback(model_id: str, who: Analyst) -> dict[str, Any]:
+    """Let the champion before the present one answer for the model's family again."""
+    with writing(durable=True) as session:
+        model = fetch(session, Model, model_id, who, "edit")
+        before = session.scalar(select(Alias.model_id).where(Alias.owner_id == model.owner_id, Alias.family == model.family, Alias.name == champions.CHAMPION))
+        return _champion(champions.rollback(session, model.owner_id, model.family, who.user_id), before)
+
+
+@champion_router.get("/{model_id}/promotions", response_model=bodies.Moves, responses=MISSING, summary="Who answered when")
+def get_promotions(model_id: str, who: Who) -> dict[str, Any]:
+    """The moves of the champion of the model's family, the newest first."""
+    with reading() as session:
+        model = fetch(session, Model, model_id, who)
+        alias = session.scalar(select(Alias).where(Alias.owner_id == model.owner_id, Alias.family == model.family, Alias.name == champions.CHAMPION))
+        moves = session.scalars(select(Promotion).where(Promotion.alias_id == alias.id).order_by(Promotion.created_at.desc()).limit(200)).all() if alias else []
+        keys = ("model_id", "previous_id", "user_id", "reason", "rollback", "created_at")
+        return {"family": model.family, "champion": alias.model_id if alias else None, "items": [{key: getattr(move, key) for key in keys} for move in moves]}
+
+
+def _champion(model: Model, before: str | None) -> dict[str, Any]:
+    return {"family": model.family, "model_id": model.id, "model_name": model.name, "model_version": model.tag, "previous_id": before if before != model.id else None}

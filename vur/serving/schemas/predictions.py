@@ -96,3 +96,221 @@ class Answered(BaseModel):
     created_at: datetime
     forecasts: dict[str, SeriesForecast]
     errors: dict[str, SeriesError] = Field(description="Series that could not be forecast")
+
+
+# --- the ledger ---
+
+class ForecastOut(BaseModel):
+    """The head of an answered forecast."""
+
+    model_config = ConfigDict(protected_namespaces=())
+
+    forecast_id: str
+    kind: str = Field(description="`predict`, `real_time`, `batch` or `monitor`")
+    model_id: str | None
+    model_version: str
+    run_id: str | None
+    data_version: str | None
+    job_id: str | None
+    request_id: str | None
+    owner_id: str
+    freq: str
+    horizon: int
+    n_series: int
+    n_errors: int
+    seconds: float | None = Field(description="Time that making it took; 0 where an equal forecast was at hand")
+    created_at: datetime
+
+
+class ForecastList(BaseModel):
+    """A page of the ledger."""
+
+    items: list[ForecastOut]
+    total: int
+    page: int
+    limit: int
+    pages: int
+
+
+class LedgerSeries(SeriesForecast):
+    """A forecast as the ledger has it, beside what happened."""
+
+    origin: str | int | None
+    actual: list[float | None] = Field(description="What happened, as far as it is known")
+
+
+class ForecastDetail(ForecastOut):
+    """An answered forecast with its points."""
+
+    forecasts: dict[str, LedgerSeries]
+    errors: dict[str, Any]
+    total_series: int = Field(description="Series that the filter leaves, of which `forecasts` holds a page")
+    page: int
+    limit: int
+
+
+class Actuals(BaseModel):
+    """What happened: rows with the column names of the training data, lists by series, or a dataset that holds them."""
+
+    model_config = ConfigDict(protected_namespaces=(), json_schema_extra={"examples": [
+        {"model": "sales", "series": {"store-1": {"timestamps": ["2024-01-03"], "values": [119.0]}}},
+        {"model": "sales", "series": [{"date": "2024-01-03", "store": "store-1", "sales": 119.0}]},
+        {"model": "sales", "dataset_id": MODEL}]})
+
+    model: str = Field(min_length=1, max_length=200, validation_alias=AliasChoices("model", "model_id"))
+    series: dict[str, Observed] | list[Row] | None = None
+    dataset_id: str | None = Field(None, max_length=36)
+
+
+class ScoredOut(BaseModel):
+    """What became of actual values."""
+
+    points: int = Field(description="Forecast values that got their actual value")
+    matched: int = Field(description="Actual values that a forecast had awaited")
+    unmatched: int = Field(description="Actual values that no forecast had awaited")
+    drifting: list[str] = Field(description="Models that do worse than their backtest promised")
+
+
+class Accuracy(BaseModel):
+    """How far forecasts were from what happened."""
+
+    n: int = Field(description="Forecast values with an actual value; equal forecasts count once")
+    paths: int = Field(description="Forecasts of a series that they come from")
+    mae: float | None
+    rmse: float | None
+    smape: float | None = Field(description="Percent, 0 to 200")
+    bias: float | None = Field(description="Mean of forecast minus actual")
+    coverage: dict[str, float | None] = Field(description="Percent of the actual values inside the interval, by its level")
+
+
+class HorizonAccuracy(Accuracy):
+    """Accuracy of one step."""
+
+    horizon: int
+
+
+class PeriodAccuracy(Accuracy):
+    """Accuracy of the targets of a day, week or month."""
+
+    period: str
+
+
+class Drift(BaseModel):
+    """Whether a model does worse than its backtest promised."""
+
+    drifting: bool
+    reasons: list[Literal["error", "coverage"]]
+    ratio: float | None = Field(description="Mean absolute error against that of the folds")
+    judged: bool = Field(description="Whether there are enough points to tell")
+
+
+class ModelAccuracy(Accuracy):
+    """Accuracy of one model, by step and by period, beside its backtest."""
+
+    model_config = ConfigDict(protected_namespaces=())
+
+    model_id: str
+    model_name: str
+    model_version: str | None
+    champion: bool
+    backtest: dict[str, Any]
+    drift: Drift
+    by_horizon: list[HorizonAccuracy]
+    by_period: list[PeriodAccuracy]
+
+
+class Statistics(BaseModel):
+    """Forecasts that were answered, and how good they were."""
+
+    since: datetime
+    until: datetime | None
+    forecasts: int
+    by_kind: dict[str, int]
+    points: int
+    scored: int
+    models: list[ModelAccuracy]
+
+
+# --- batches ---
+
+class Batch(BaseModel):
+    """A forecast in bulk: of all series as trained, or from the ends of the observations in a dataset or in `series`."""
+
+    model_config = ConfigDict(protected_namespaces=(), json_schema_extra={"examples": [
+        {"model": "sales@champion", "horizon": 28, "output": "parquet"},
+        {"model": "sales@champion", "dataset_id": MODEL, "horizon": 28, "levels": [80, 95], "output": "csv"}]})
+
+    model: str = Field(min_length=1, max_length=200, validation_alias=AliasChoices("model", "model_id"))
+    dataset_id: str | None = Field(None, max_length=36)
+    series: dict[str, Observed] | list[Row] | None = Field(None, validation_alias=AliasChoices("series", "rows", "data"))
+    horizon: int | None = Field(None, ge=1, le=10_000)
+    levels: list[Level] | None = Field(None, max_length=20)
+    output: Literal["csv", "parquet"] = "csv"
+
+
+class BatchStarted(BaseModel):
+    """A batch that was queued."""
+
+    model_config = ConfigDict(protected_namespaces=())
+
+    job_id: str
+    status: str
+    model_id: str
+    model_version: str
+
+
+class BatchOut(BatchStarted):
+    """Where a batch stands; with its result once it succeeded."""
+
+    progress: float = Field(description="Percent")
+    stage: str
+    eta_seconds: float | None
+    result: dict[str, Any] | None
+    error: dict[str, Any] | None
+    files: list[str] = Field(description="What /download?file=NAME gives")
+    created_at: datetime
+    started_at: datetime | None
+    ended_at: datetime | None
+
+
+# --- champions ---
+
+class Promote(BaseModel):
+    """Why."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"reason": "lower error on the last quarter"}]})
+
+    reason: str = Field("", max_length=500)
+
+
+class ChampionOut(BaseModel):
+    """The model that answers for a family."""
+
+    model_config = ConfigDict(protected_namespaces=())
+
+    family: str
+    model_id: str
+    model_name: str
+    model_version: str
+    previous_id: str | None = Field(description="The champion before")
+
+
+class Move(BaseModel):
+    """One move of the champion."""
+
+    model_config = ConfigDict(protected_namespaces=())
+
+    model_id: str
+    previous_id: str | None
+    user_id: str
+    reason: str
+    rollback: bool
+    created_at: datetime
+
+
+class Moves(BaseModel):
+    """The moves of a family's champion, the newest first."""
+
+    family: str
+    champion: str | None
+    items: list[Move]

@@ -1,0 +1,95 @@
+"""Models that tests forecast with: trained once a session, copied into the home of each test, registered as a training registers them."""
+
+import hashlib
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import vur
+from vur.runs.config import default_config
+from vur.serving import loaded
+from vur.settings import settings
+from vur.store import database
+from vur.store.catalog import Model
+from vur.store.champions import promote
+from vur.store.models import CHECKSUMS, find_model
+
+DATA = Path(__file__).parents[2] / "data"
+
+
+def shop(days: int = 120, coming: int = 14) -> pd.DataFrame:
+    """Three shops of different lengths with a price that is known ahead, daily."""
+    random, parts = np.random.default_rng(7), []
+    for number, name in enumerate(("norte", "sul", "leste")):
+        dates = pd.date_range("2024-01-01", periods=days + coming, freq="D")[20 * number:]
+        price = 10 + random.normal(0, 1, len(dates)).round(2)
+        sales = 100 + 20 * number + 5 * np.sin(np.arange(len(dates)) / 7 * 2 * np.pi) - 4 * price + random.normal(0, 0.5, len(dates))
+        sales[len(sales) - coming:] = np.nan
+        parts.append(pd.DataFrame({"dia": dates, "loja": name, "vendas": sales.round(3), "preco": price}))
+    return pd.concat(parts, ignore_index=True)
+
+
+def stores() -> pd.DataFrame:
+    """The same shops without the price and the coming days."""
+    return shop(coming=0).drop(columns="preco")
+
+
+def train(out: Path) -> dict[str, vur.RunResult]:
+    """One run for each model that tests use."""
+    def only(*names: str) -> vur.runs.config.Config:
+        return default_config(model={"algorithms": list(names), "ensemble": False}, split={"folds": 2})
+
+    columns = {"date": "dia", "target": "vendas", "series": "loja", "horizon": 7}
+    return {
+        "equipment": vur.run(DATA / "electrical_equipment.csv", config=only("naive", "ets"), name="equipment", notebook=False, out=out),
+        "second": vur.run(DATA / "electrical_equipment.csv", config=only("seasonal_naive"), name="equipment", notebook=False, out=out),
+        "stores": vur.run(stores(), config=only("naive", "drift"), name="stores", notebook=False, out=out, **columns),
+        "shop": vur.run(shop(), config=only("ridge"), name="shop", notebook=False, out=out, roles={"preco": "known_future"}, **columns)}
+
+
+@pytest.fixture(scope="session")
+def trained_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, dict[str, vur.RunResult]]]:
+    """A data home with the models, and their runs."""
+    home, before = tmp_path_factory.mktemp("trained"), os.environ.get("VUR_HOME")
+    os.environ["VUR_HOME"] = str(home / "home")
+    settings.cache_clear()
+    try:
+        runs = train(home / "reports")
+    finally:
+        os.environ.pop("VUR_HOME") if before is None else os.environ.update(VUR_HOME=before)
+        settings.cache_clear()
+    yield home / "home", runs
+
+
+@pytest.fixture
+def runs(catalog: Path, trained_home: tuple[Path, dict[str, vur.RunResult]], monkeypatch: pytest.MonkeyPatch) -> dict[str, vur.RunResult]:
+    """The trained models in the home of the test; none of them is open yet."""
+    source, runs = trained_home
+    monkeypatch.setattr(loaded, "_models", loaded.Kept(loaded.MODELS))
+    for name in ("bentoml", "datasets"):
+        shutil.copytree(source / name, catalog / name, dirs_exist_ok=True)
+    return runs
+
+
+def checksum(tag: str) -> str:
+    """What the catalog keeps of a model's files."""
+    return hashlib.sha256((Path(find_model(tag).path) / CHECKSUMS).read_bytes()).hexdigest()
+
+
+def register(owner_id: str, run: vur.RunResult, family: str | None = None, champion: bool = True) -> Model:
+    """The row of a trained model, champion of its family unless told otherwise."""
+    board = run.leaderboard.iloc[0]
+    with database.writing() as session:
+        model = Model(owner_id=owner_id, name=run.config.name, algorithm=run.record["winner"], status="trained", family=family or run.config.name,
+                      tag=run.model_tag, checksum=checksum(run.model_tag), run_id=run.id, config=run.config.to_dict(), dataset_number=None,
+                      metrics={"mae": float(board["mae"]), "smape": float(board["smape"])}, facts={"freq": run.config.data.freq})
+        session.add(model)
+        session.flush()
+        if champion:
+            promote(session, model, owner_id)
+    return model

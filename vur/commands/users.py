@@ -1,0 +1,159 @@
+"""`vur init` prepares an installation; `vur users` looks after the people who use it."""
+
+import argparse
+import getpass
+import secrets
+import sys
+
+from vur.errors import VurError
+from vur.store.catalog import ROLES
+from vur.text import LANGUAGES, translate
+
+
+def add_init(command: argparse.ArgumentParser) -> None:
+    """Options of `vur init`."""
+    command.add_argument("--language", choices=LANGUAGES)
+
+
+def init_command(options: argparse.Namespace, language: str) -> int:
+    """`vur init`: make or update the data home; harmless to repeat."""
+    from sqlalchemy import select
+
+    from vur.jobs.queue import create_schema
+    from vur.store.catalog import User
+    from vur.store.database import migrate, newest_revision, reading
+    from vur.store.home import home
+    from vur.store.secret import secret
+
+    secret("tokens")
+    migrate()
+    create_schema()
+    print(translate("cli.init.done", language, path=home(), revision=newest_revision()))
+    with reading() as session:
+        if session.scalar(select(User.id).where(User.role == "admin", User.active).limit(1)) is None:
+            print(translate("cli.init.no_admin", language))
+    return 0
+
+
+def add_users(command: argparse.ArgumentParser) -> None:
+    """Options of `vur users`."""
+    actions = command.add_subparsers(dest="action", required=True, metavar="ACTION")
+    add = actions.add_parser("add", help="make an account")
+    add.add_argument("email")
+    add.add_argument("--role", choices=ROLES, default="analyst")
+    add.add_argument("--name", default="", help="full name")
+    _add_password(add)
+    list = actions.add_parser("list", help="list all accounts")
+    role = actions.add_parser("set-role", help="give an account another role")
+    role.add_argument("email")
+    role.add_argument("role", choices=ROLES)
+    others = [actions.add_parser(name, help=purpose) for name, purpose in (
+        ("deactivate", "close an account: nobody can log in with it, its data stays"), ("activate", "open a closed account again"))]
+    reset = actions.add_parser("reset-password", help="set a new password and end all logins")
+    _add_password(reset)
+    for one in (*others, reset):
+        one.add_argument("email")
+    for one in (add, list, role, *others, reset):
+        one.add_argument("--language", choices=LANGUAGES)
+
+
+def _add_password(command: argparse.ArgumentParser) -> None:
+    how = command.add_mutually_exclusive_group()
+    how.add_argument("--password-stdin", action="store_true", help="read the password from standard input")
+    how.add_argument("--generate", action="store_true", help="make a password and print it once")
+
+
+def users_command(options: argparse.Namespace, language: str) -> int:
+    """`vur users ACTION`."""
+    from vur.store.database import migrate
+
+    migrate()
+    if options.action == "list":
+        return _list(language)
+    if options.action == "add":
+        return _add(options, language)
+    if options.action == "reset-password":
+        return _reset(options, language)
+    changes = {"set-role": lambda: {"role": options.role}, "deactivate": lambda: {"active": False}, "activate": lambda: {"active": True}}
+    return _change(options.email, changes[options.action](), language)
+
+
+def _list(language: str) -> int:
+    from sqlalchemy import select
+
+    from vur.store.catalog import User
+    from vur.store.database import reading
+
+    with reading() as session:
+        users = session.scalars(select(User).order_by(User.email)).all()
+    if not users:
+        print(translate("cli.users.none", language))
+        return 0
+    never = translate("cli.users.never", language)
+    rows = [translate("cli.users.columns", language).split("|")]
+    rows += [[user.email, user.role, _state(user.active, language), user.last_login_at.isoformat(timespec="minutes") if user.last_login_at else never] for user in users]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    for row in rows:
+        print("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip())
+    return 0
+
+
+def _state(active: bool, language: str) -> str:
+    return translate("cli.users.active" if active else "cli.users.inactive", language)
+
+
+def _add(options: argparse.Namespace, language: str) -> int:
+    from vur.store.database import writing
+    from vur.store.users import add_user, clean_email, find_user
+
+    email = clean_email(options.email)
+    with writing() as session:
+        if find_user(session, email) is not None:
+            raise VurError("api.taken", field="email")
+    password = _password(options, language)
+    with writing() as session:
+        user = add_user(session, email, password, full_name=options.name, role=options.role, language=language)
+    print(translate("cli.users.added", language, email=user.email, role=user.role))
+    if options.generate:
+        print(translate("cli.users.generated", language, email=user.email, password=password))
+    return 0
+
+
+def _password(options: argparse.Namespace, language: str) -> str:
+    """The password: generated, from standard input, or asked for twice without showing it."""
+    if options.generate:
+        return secrets.token_urlsafe(15)
+    if options.password_stdin:
+        return sys.stdin.readline().rstrip("\r\n")
+    first = getpass.getpass(translate("cli.users.password", language))
+    if first != getpass.getpass(translate("cli.users.again", language)):
+        raise VurError("users.two_passwords")
+    return first
+
+
+def _reset(options: argparse.Namespace, language: str) -> int:
+    from vur.store.database import reading, writing
+    from vur.store.sessions import end_logins
+    from vur.store.users import change_user, hash_password, known_user
+
+    with reading() as session:
+        known_user(session, options.email)
+    password = _password(options, language)
+    with writing() as session:
+        user = known_user(session, options.email)
+        change_user(session, user, {"password_hash": hash_password(password, user.email, user.username)})
+        end_logins(session, user.id)
+    print(translate("cli.users.changed", language, email=user.email, role=user.role, state=_state(user.active, language)))
+    if options.generate:
+        print(translate("cli.users.generated", language, email=user.email, password=password))
+    return 0
+
+
+def _change(email: str, changes: dict[str, object], language: str) -> int:
+    from vur.store.database import writing
+    from vur.store.users import change_user, known_user
+
+    with writing() as session:
+        user = change_user(session, known_user(session, email), changes)
+    print(translate("cli.users.changed", language, email=user.email, role=user.role, state=_state(user.active, language)))
+    return 0

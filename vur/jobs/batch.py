@@ -1,0 +1,183 @@
+"""Forecasts in bulk as a background job: rows in, a file of forecasts and a file of errors out, every forecast in the ledger."""
+
+import hashlib
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy.orm import Session
+
+from vur.errors import VurError
+from vur.jobs.queue import JobSpec
+from vur.runs.answers import Forecasts, check_request, forecasts, points_of
+from vur.runs.moving import Saved
+from vur.runs.opened import open_served
+from vur.runs.stamps import stamp_texts, zone
+from vur.store.access import Principal
+from vur.store.catalog import Dataset, Job, User
+from vur.store.champions import Served, find_served
+from vur.store.database import reading
+from vur.store.home import folder
+from vur.store.journal import tell as note
+from vur.store.journal import warn
+from vur.store.ledger import Entry, Head, record_large
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+OUTPUTS = ("csv", "parquet")
+ERRORS, REJECTS, INPUT = "errors.csv", "rejects.csv", "input"
+
+
+def work(job: JobSpec, tell: Callable[..., None]) -> dict[str, Any]:
+    """Forecast what the job asks for and leave the files in its folder of results; `VurError` where nothing could be forecast.
+
+    `params`: `horizon, levels, output` and where the observations come from: `input` (a file among the results of a job, `input_kind` json
+    or file with `options` to read it), else the job's dataset, else none.
+    """
+    started, params = perf_counter(), job.params
+    tell(0.02, "model")
+    served = serving_model(job)
+    saved = open_served(served)
+    horizon, levels = check_request(saved, params.get("horizon"), params.get("levels"))
+    tell(0.1, "upload")
+    table, rejected = observations(job, saved)
+    tell(0.2, "forecast")
+    found = forecasts(saved, horizon, levels, observations=table)
+    if found.frame.empty:
+        raise next(iter(found.errors.values()))
+    tell(0.8, "save")
+    head = head_of(job, served, saved, found, horizon, perf_counter() - started)
+    record_large(Entry(head, points_of(found, horizon, levels)))
+    tell(0.95, "save")
+    content = write_forecasts(job, saved, found.frame, params.get("output") or OUTPUTS[0])
+    if found.errors:
+        write_errors(job, found.errors)
+    return content | {"forecast_id": head.id, "model_id": served.id, "model_version": served.tag, "run_id": served.run_id, "data_version": head.data_version,
+                      "series": head.n_series, "failed": len(found.errors), "rejected": rejected, "horizon": horizon, "levels": list(levels)}
+
+
+def serving_model(job: JobSpec) -> Served:
+    """The job's model, if its owner may still see it."""
+    with reading() as session:
+        owner = session.get_one(User, job.owner_id)
+        return find_served(session, Principal(owner.id, owner.role), job.model_id or "")
+
+
+def results_folder(job_id: str) -> Path:
+    """Where a batch leaves its files."""
+    path = folder("results", job_id)
+    path.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+# --- what comes in ---
+
+def observations(job: JobSpec, saved: Saved) -> "tuple[pd.DataFrame | None, int]":
+    """The rows whose series are to be forecast from their ends, and how many could not be read; None for all series as trained.
+
+    The very data that the model was trained on bring nothing new.
+    """
+    import pandas as pd
+
+    if job.params.get("input"):
+        return _read_input(job)
+    if job.dataset_id is None:
+        return None, 0
+    from vur.store.datasets import parquet_path, version_of
+
+    with reading() as session:
+        dataset = session.get(Dataset, job.dataset_id)
+        if dataset is None:
+            raise VurError("api.not_found", kind="dataset", id=job.dataset_id)
+        version = version_of(session, dataset, job.params.get("dataset_number"))
+        path = parquet_path(session, dataset, version.number)
+    if version.fingerprint == saved.metadata.get("fingerprint"):
+        return None, 0
+    return pd.read_parquet(path), 0
+
+
+def _read_input(job: JobSpec) -> "tuple[pd.DataFrame, int]":
+    import pandas as pd
+
+    path = folder("results", job.params["input"]) / job.params["input_name"]
+    if not path.is_file():
+        raise VurError("predictions.input_gone", job=job.params["input"])
+    if path.suffix == ".json":
+        return pd.DataFrame.from_records(json.loads(path.read_text(encoding="utf-8"))), 0
+    from vur.stages.upload import upload
+    from vur.store.receiving import options_of
+
+    scratch = job.folder / "upload"
+    scratch.mkdir(parents=True, exist_ok=True)
+    found = upload(path, scratch, options_of(job.params.get("options") or {}, job.params.get("language") or "en"))
+    if found.rejected:
+        os.replace(found.rejects, results_folder(job.id) / REJECTS)
+    return pd.read_parquet(found.parquet), found.rejected
+
+
+# --- what goes out ---
+
+def head_of(job: JobSpec, served: Served, saved: Saved, found: Forecasts, horizon: int, seconds: float) -> Head:
+    """The row of the ledger for all forecasts of the job."""
+    freq, timezone = zone(saved.pipeline.head.freq, saved.head["tz"])
+    errors = {id: {"code": error.code, "detail": str(error)} for id, error in found.errors.items()}
+    return Head(owner_id=job.owner_id, kind="batch", tag=served.tag, model_id=served.id, run_id=served.run_id, job_id=job.id, freq=freq, timezone=timezone,
+                data_version=served.data_version(saved.metadata), horizon=horizon, n_series=len(found.ends), seconds=round(seconds, 6), errors=errors or None)
+
+
+def write_forecasts(job: JobSpec, saved: Saved, frame: "pd.DataFrame", output: str) -> dict[str, Any]:
+    """Write the forecasts and describe the file: `file, rows, bytes, sha256`."""
+    import pyarrow as pa
+    import pyarrow.csv
+    import pyarrow.parquet
+
+    name = f"forecast.{output}"
+    draft = job.folder / name
+    if output == "csv":
+        told = stamp_texts(frame["ds"].to_numpy(), *zone(saved.pipeline.head.freq, saved.head["tz"]))
+        pa.csv.write_csv(pa.Table.from_pandas(frame.assign(ds=told), preserve_index=False), draft, pa.csv.WriteOptions(quoting_style="needed"))
+    else:
+        from vur.runs.stamps import to_zone
+
+        pa.parquet.write_table(pa.Table.from_pandas(to_zone(frame, saved.head["tz"], saved.pipeline.head.freq), preserve_index=False), draft)
+    with draft.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    size = draft.stat().st_size
+    os.replace(draft, results_folder(job.id) / name)
+    return {"file": name, "rows": len(frame), "bytes": size, "sha256": digest}
+
+
+def write_errors(job: JobSpec, errors: dict[str, VurError]) -> None:
+    """Write why series have no forecast, in the language of who asked: `series, code, detail`."""
+    import csv
+
+    language = job.params.get("language") or "en"
+    draft = job.folder / ERRORS
+    with draft.open("w", encoding="utf-8", newline="") as file:
+        rows = csv.writer(file)
+        rows.writerow(["series", "code", "detail"])
+        rows.writerows([id, error.code, error.text(language)] for id, error in errors.items())
+    os.replace(draft, results_folder(job.id) / ERRORS)
+
+
+# --- in the transaction that ends the job ---
+
+def on_ended(session: Session, job: Job, result: dict[str, Any] | None) -> None:
+    """Tell the owner; what came in is no longer needed after a success."""
+    about = ("job", job.id)
+    if job.state == "succeeded" and result is not None:
+        job.artifact, job.checksum = f"results/{job.id}/{result['file']}", result["sha256"]
+        note(session, job.owner_id, "batch_finished", status="warning" if result["failed"] else "success", about=about, series=result["series"], failed=result["failed"])
+        if job.params.get("input"):
+            (folder("results", job.params["input"]) / job.params["input_name"]).unlink(missing_ok=True)
+    elif job.state == "failed":
+        from vur.jobs.lifecycle import told
+
+        owner = session.get(User, job.owner_id)
+        reason = (told(job.error, owner.language if owner else "en") or {}).get("detail", "")
+        note(session, job.owner_id, "batch_failed", status="error", about=about, reason=reason)
+        warn(session, job.owner_id, "batch_failed", severity="error", about=about, reason=reason)

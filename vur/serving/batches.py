@@ -1,0 +1,173 @@
+"""Batches over HTTP: what was sent is kept until the job has read it."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+from fastapi import Request
+from sqlalchemy.orm import Session
+from starlette.concurrency import run_in_threadpool
+
+from vur.errors import VurError
+from vur.jobs import queue
+from vur.jobs.batch import ERRORS, INPUT, OUTPUTS, REJECTS, results_folder
+from vur.jobs.lifecycle import told
+from vur.serving.forms import read_form
+from vur.store import database, datasets
+from vur.store.access import Principal, fetch
+from vur.store.catalog import Dataset, Job, new_id
+from vur.store.champions import Served, find_served
+from vur.store.home import folder
+from vur.store.receiving import CHOICES, clean_filename, options_of
+
+FIELDS = ("model", "horizon", "levels", "output")
+
+
+def submit(who: Principal, model: str, params: dict[str, Any], *, dataset_id: str | None = None, job_id: str | None = None) -> tuple[Job, Served]:
+    """Queue a batch for the model that `model` stands for now."""
+    with database.reading() as session:
+        served = find_served(session, who, model)
+        number = fetch(session, Dataset, dataset_id, who).number if dataset_id else None
+    params = params | ({"dataset_number": number} if number else {})
+    return queue.submit("batch", who.user_id, params, model_id=served.id, dataset_id=dataset_id, id=job_id), served
+
+
+def submit_rows(who: Principal, model: str, params: dict[str, Any], rows: list[dict[str, Any]]) -> tuple[Job, Served]:
+    """The same for rows that came with the request."""
+    job_id = new_id()
+    path = results_folder(job_id) / f"{INPUT}.json"
+    path.write_text(json.dumps(rows, ensure_ascii=False), encoding="utf-8")
+    try:
+        return submit(who, model, params | {"input": job_id, "input_name": path.name}, job_id=job_id)
+    except BaseException:
+        discard(job_id)
+        raise
+
+
+def rows_of(series: dict[str, Any] | list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Observations as rows; `VurError` predictions.lengths for lists that do not fit each other."""
+    if isinstance(series, list):
+        return series
+    rows = []
+    for id, block in series.items():
+        if len({len(values) for values in block.values()}) > 1:
+            raise VurError("predictions.lengths", series=id, lengths=", ".join(f"{name}: {len(values)}" for name, values in block.items()))
+        names = [{"timestamps": "ds", "values": "y"}.get(name, name) for name in block]
+        rows += [{"unique_id": id} | dict(zip(names, row, strict=True)) for row in zip(*block.values(), strict=True)]
+    return rows
+
+
+class FormBatch:
+    """A batch whose rows come as a file in a form."""
+
+    def __init__(self, who: Principal, language: str):
+        self.who, self.language, self.job_id, self.file, self.name = who, language, new_id(), None, ""
+
+    def open(self, filename: str) -> Callable[[bytes], None]:
+        """Begin when the form comes to its file; its name only decides how it is read."""
+        suffixes = "".join(part for part in ("." + part for part in clean_filename(filename).lower().split(".")[1:]) if part[1:].isalnum())[-20:]
+        self.name = f"{INPUT}{suffixes or '.csv'}"
+        if self.name.endswith(".json"):
+            raise VurError("api.media_type")
+        with database.reading() as session:
+            self.left = datasets.usage(session, self.who.user_id).left
+        self.file = (results_folder(self.job_id) / self.name).open("wb")
+        return self.write
+
+    def write(self, content: bytes) -> None:
+        """A piece of the file; `VurError` api.quota when it is more than its sender may still store, api.disk where there is no room."""
+        if self.left is not None and self.file.tell() + len(content) > self.left:
+            raise VurError("api.quota", needed=self.file.tell() + len(content), used="-", quota=self.left)
+        try:
+            self.file.write(content)
+        except OSError as error:
+            raise VurError("api.disk") from error
+
+    def finish(self, fields: dict[str, str]) -> tuple[Job, Served]:
+        """Queue the batch; `VurError` names a field that is wrong."""
+        self.file.close()
+        if (self.file.name and not (results_folder(self.job_id) / self.name).stat().st_size):
+            raise VurError("upload.empty", file=self.name)
+        params = {"input": self.job_id, "input_name": self.name, "language": self.language, **read_fields(fields, self.language)}
+        return submit(self.who, fields["model"], params, job_id=self.job_id)
+
+    def abandon(self) -> None:
+        """Leave nothing behind."""
+        if self.file is not None:
+            self.file.close()
+        discard(self.job_id)
+
+
+def read_fields(fields: dict[str, str], language: str) -> dict[str, Any]:
+    """Horizon, levels, output and how to read the file from the texts of a form."""
+    for name in fields:
+        if name not in (*FIELDS, *CHOICES):
+            raise VurError("forms.field", field=name[:100], known=", ".join(("file", *FIELDS, *CHOICES)))
+    if not 1 <= len(fields.get("model", "")) <= 200:
+        raise VurError("api.invalid", field="model", reason="is missing")
+    output = fields.get("output") or OUTPUTS[0]
+    if output not in OUTPUTS:
+        raise VurError("api.invalid", field="output", reason=f"{output[:50]}: expected one of {', '.join(OUTPUTS)}")
+    options: dict[str, Any] = {name: value for name, value in fields.items() if name in CHOICES and value}
+    if "na_values" in options:
+        options["na_values"] = [word.strip() for word in options["na_values"].split(",") if word.strip()]
+    options_of(options, language)
+    return {"horizon": _number("horizon", fields.get("horizon"), int, 1, 10_000), "output": output, "options": options,
+            "levels": None if not fields.get("levels") else [_number("levels", part, float, 0.001, 99.999) for part in fields["levels"].split(",")]}
+
+
+def _number(name: str, text: str | None, kind: Callable[[str], Any], least: float, most: float) -> Any:
+    if not text:
+        return None
+    try:
+        value = kind(text)
+    except ValueError:
+        value = None
+    if value is None or not least <= value <= most:
+        raise VurError("api.invalid", field=name, reason=f"{text[:50]}: expected {least:g} to {most:g}")
+    return value
+
+
+async def submit_form(request: Request, who: Principal, language: str) -> tuple[Job, Served]:
+    """Queue the batch that a form with a file asks for."""
+    import anyio
+
+    batch = FormBatch(who, language)
+    try:
+        fields = await read_form(request, batch.open)
+        return await run_in_threadpool(batch.finish, fields)
+    except BaseException:
+        with anyio.CancelScope(shield=True):
+            await run_in_threadpool(batch.abandon)
+        raise
+
+
+def discard(job_id: str) -> None:
+    """Delete what a batch that was never queued left."""
+    import shutil
+
+    shutil.rmtree(folder("results", job_id), ignore_errors=True)
+
+
+# --- what became of it ---
+
+def find_batch(session: Session, id: str, who: Principal) -> Job:
+    """A batch of `who`; `VurError` api.not_found for anything else."""
+    job = fetch(session, Job, id, who)
+    if job.kind != "batch":
+        raise VurError("api.not_found", kind="batch", id=id)
+    return job
+
+
+def batch_shown(job: Job, tag: str | None, language: str) -> dict[str, Any]:
+    """A batch as the API shows it."""
+    keys = ("stage", "eta_seconds", "result", "created_at", "started_at", "ended_at")
+    return {"job_id": job.id, "status": job.state, "model_id": job.model_id, "model_version": (job.result or {}).get("model_version") or tag or "",
+            "progress": round(100 * job.progress, 1), "error": told(job.error, language), "files": files_of(job)} | {key: getattr(job, key) for key in keys}
+
+
+def files_of(job: Job) -> list[str]:
+    """Names of the files that a batch left, the forecast first."""
+    path = folder("results", job.id)
+    wanted = ((job.result or {}).get("file", ""), ERRORS, REJECTS) if job.state == "succeeded" else ()
+    return [name for name in wanted if name and (path / name).is_file()]

@@ -1,0 +1,242 @@
+"""Bodies of the monitoring endpoints."""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from vur.serving.schemas.texts import Words
+
+EXAMPLE = {"pipeline_id": "8f1f6f2c-8e1b-4a0b-9a43-6d8e2f3c4b5a", "model_id": "5d1f6f2c-8e1b-4a0b-9a43-6d8e2f3c4b5a",
+           "database_id": "2c1f6f2c-8e1b-4a0b-9a43-6d8e2f3c4b5a", "interval_seconds": 2}
+Id = Annotated[Words, Field(min_length=1, max_length=64)]
+
+
+class Page(BaseModel):
+    """Which page of how many."""
+
+    total: int
+    page: int
+    limit: int
+    pages: int
+
+
+class PipelineStatus(BaseModel):
+    """A pipeline and what goes on with it."""
+
+    pipeline_id: str
+    name: str
+    description: str
+    status: str
+    step: str
+    completed: list[Any]
+    dataset_id: str | None
+    models: int = Field(description="Models of this pipeline")
+    trained_models: int
+    active_jobs: int = Field(description="Trainings that are queued or running")
+    active_monitors: int
+    last_trained_at: datetime | None
+    owner_id: str
+    updated_at: datetime
+
+
+class PipelineStatusList(Page):
+    """A page of pipelines."""
+
+    items: list[PipelineStatus]
+
+
+class Live(BaseModel):
+    """How the forecasts of the last 90 days did against the values that came, from the ledger."""
+
+    n: int = Field(description="Forecast values that were scored")
+    mae: float | None
+    rmse: float | None
+    smape: float | None
+    bias: float | None
+    coverage: dict[str, float | None] = Field(description="Percent of the values inside of their interval, by level")
+
+
+class Staleness(BaseModel):
+    """Whether a model should be trained anew, and why."""
+
+    stale: bool
+    reasons: list[Literal["newer_data", "error", "coverage"]] = Field(description="`error` and `coverage`: forecasts are worse than the backtest promised")
+    days_since_training: float | None
+    dataset_number: int | None
+    newest_dataset_number: int | None
+
+
+class ModelStatus(BaseModel):
+    """A trained model and how it does."""
+
+    model_id: str
+    name: str
+    algorithm: str
+    status: str
+    family: str
+    champion: bool
+    tag: str | None
+    pipeline_id: str | None
+    dataset_id: str | None
+    metrics: dict[str, Any]
+    trained_at: datetime | None
+    staleness: Staleness
+    live: Live | None = Field(description="None as long as no value has come that was forecast")
+    active_monitors: int
+    owner_id: str
+
+
+class ModelStatusList(Page):
+    """A page of trained models."""
+
+    items: list[ModelStatus]
+
+
+class MonitorStart(BaseModel):
+    """What to follow, with which model, how often."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [EXAMPLE]}, protected_namespaces=())
+    pipeline_id: Id | None = Field(None, description="The model's own pipeline where it is left out")
+    model_id: Id
+    database_id: Id
+    interval_seconds: float = Field(60, ge=1, le=86_400, allow_inf_nan=False, description="Seconds between two looks at the source")
+
+
+class MonitorStop(BaseModel):
+    """Which monitor to stop."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"monitor_id": "1a1f6f2c-8e1b-4a0b-9a43-6d8e2f3c4b5a"}]})
+    monitor_id: Id
+
+
+class MonitorProblem(BaseModel):
+    """What is wrong with a monitor, or with some of its series."""
+
+    code: str
+    detail: str
+    failures: int | None = Field(None, description="Rounds that failed one after the other")
+    count: int | None = Field(None, description="Series that have a problem while the others go on")
+    series: dict[str, str] | None = None
+
+
+class LastRound(BaseModel):
+    """What the last round with new rows brought."""
+
+    forecast_id: str | None
+    model_version: str | None
+    origin: Any
+    observed: int | None = Field(description="New values")
+    outside: int | None = Field(description="Those outside of the interval of their forecast")
+    skipped: int | None = Field(description="Series of the source that the model does not know")
+
+
+class MonitorOut(BaseModel):
+    """Continuous predictions."""
+
+    model_config = ConfigDict(protected_namespaces=())
+    monitor_id: str
+    status: Literal["running", "failing", "stopped"] = Field(description="`failing` is tried again by itself, ever more seldom")
+    pipeline_id: str | None
+    model_id: str
+    model_name: str | None
+    database_id: str
+    database_name: str | None
+    interval_seconds: float
+    next_run_at: datetime | None
+    last_run_at: datetime | None
+    predictions: int = Field(description="Forecasts made so far")
+    last: LastRound
+    error: MonitorProblem | None
+    owner_id: str
+    created_at: datetime
+    updated_at: datetime
+    version: int
+
+
+class MonitorList(Page):
+    """A page of monitors."""
+
+    items: list[MonitorOut]
+
+
+class Cpu(BaseModel):
+    """Processors."""
+
+    percent: float
+    cores: int | None
+    load: list[float] = Field(description="Mean length of the run queue over 1, 5 and 15 minutes")
+
+
+class Memory(BaseModel):
+    """Memory of the machine, in bytes."""
+
+    percent: float
+    total: int
+    used: int
+    available: int
+
+
+class Disk(BaseModel):
+    """The disk that the data home lies on, in bytes."""
+
+    percent: float
+    total: int
+    used: int
+    free: int
+    read_per_second: float
+    written_per_second: float
+
+
+class Network(BaseModel):
+    """All network interfaces, in bytes."""
+
+    sent_per_second: float
+    received_per_second: float
+    sent: int
+    received: int
+
+
+class Process(BaseModel):
+    """The process that answers."""
+
+    pid: int
+    memory: int = Field(description="Resident memory, in bytes")
+    threads: int
+    started_at: datetime
+
+
+class Queues(BaseModel):
+    """Work that waits and runs."""
+
+    queued: int
+    running: int
+    waiting_since: datetime | None = Field(description="Since when the oldest job waits")
+    monitors: dict[str, int] = Field(description="Monitors by status")
+
+
+class System(BaseModel):
+    """What the machine is doing."""
+
+    cpu: Cpu
+    memory: Memory
+    disk: Disk
+    network: Network
+    process: Process
+    queues: Queues
+    at: datetime
+
+
+class LogLine(BaseModel):
+    """A record of the service's log; it may hold more."""
+
+    model_config = ConfigDict(extra="allow")
+    timestamp: str | None = None
+    level: str | None = None
+    event: str | None = None
+
+
+class Logs(BaseModel):
+    """The latest records, newest first."""
+
+    logs: list[LogLine]

@@ -1,0 +1,66 @@
+"""What a serving process does when it starts: end with its parent, and have the libraries and the champions at hand before they are asked for."""
+
+import logging
+import threading
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+from sqlalchemy import func, select
+from starlette.concurrency import run_in_threadpool
+
+from vur.errors import VurError
+from vur.store.access import Principal
+from vur.store.catalog import Alias, User
+from vur.store.database import engine, migrate, reading, writing
+from vur.store.secret import secret
+
+WARM = 8  # champions that are opened before they are asked for
+log = logging.getLogger("vur.service")
+
+
+@asynccontextmanager
+async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+    """Around the life of the application in one process."""
+    from vur.serving.supervisor import end_with_parent
+
+    end_with_parent()
+    await run_in_threadpool(prepare)
+    threading.Thread(target=warm, daemon=True, name="warm").start()
+    yield
+    engine().dispose()
+
+
+def prepare() -> int:
+    """Bring catalog, secrets and job tables up to date, adopt models that `vur run` left; returns the number of users."""
+    from vur.jobs.queue import create_schema
+    from vur.store.trained import adopt, unadopted
+
+    secret("tokens")
+    migrate()
+    create_schema()
+    with writing() as session:
+        users = session.scalar(select(func.count()).select_from(User))
+        keeper = session.scalar(select(User.id).where(User.role == "admin", User.active).order_by(User.created_at))
+        for tag in unadopted(session) if keeper else ():
+            adopt(session, tag, keeper)
+    return users
+
+
+def warm() -> None:
+    """Import what forecasts take, and open the champions that moved last; one that cannot be opened is told when it is asked for."""
+    from vur.serving.loaded import loaded
+    from vur.store.champions import find_served
+
+    try:
+        with reading() as session:
+            rows = session.execute(select(Alias.model_id, Alias.owner_id, User.role).join(User, User.id == Alias.owner_id).order_by(Alias.updated_at.desc()).limit(WARM))
+            served = [find_served(session, Principal(owner, role), model_id) for model_id, owner, role in rows]
+    except VurError:
+        log.exception("no champion was opened")
+        return
+    for one in served:
+        try:
+            loaded(one)
+        except VurError as error:
+            log.warning("model %s cannot be opened: %s", one.tag, error)
