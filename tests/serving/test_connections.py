@@ -11,7 +11,7 @@ import pytest
 
 from vur.errors import VurError
 from vur.settings import settings
-from vur.store import database, feeds
+from vur.store import database, feed_kinds
 from vur.store.catalog import DatabaseConnection, Share
 from vur.store.connections import address
 from vur.store.feeds import opened
@@ -203,7 +203,7 @@ def test_a_duckdb_view_does_not_lead_to_other_files(sources, ana):
 
 
 def test_a_query_without_end_is_stopped(sources, root, shop, monkeypatch):
-    monkeypatch.setattr(feeds, "SECONDS", 1)
+    monkeypatch.setattr(feed_kinds, "SECONDS", 1)
     for made in (add(root, "sqlite", "shop.sqlite", "endless", series=[]), add(root, "postgresql", shop, "slow", series=[], target="sleep")):
         started = time.monotonic()
         answer = root.get(f"/monitoring/databases/{made['id']}/preview")

@@ -94,7 +94,7 @@ def test_all_is_well(well):
 
 def lose(path: str) -> Any:
     """Rename something of the home away."""
-    return lambda root: (root / path).rename(root / path.replace("/", "-"))
+    return lambda root: (root / path).rename(root / f"{path.replace('/', '-')}-lost")
 
 
 def write(path: str, content: bytes = b"x", mode: int = 0o600) -> Any:

@@ -1,3 +1,4 @@
+# ruff: noqa: F811 - a fixture that is imported is no redefinition
 """The forecast ledger: on disk before the answer, many answers to a flush, and what happened beside it."""
 
 import os
@@ -16,7 +17,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from sqlalchemy import event, func, select
-from trained_models import register, runs, trained_home  # noqa: F401 - fixtures
+from trained_models import register, runs  # noqa: F401 - a fixture
 
 from vur.errors import VurError
 from vur.store import database, ledger, scoring
@@ -101,7 +102,7 @@ def serve(home: Path, port: int) -> subprocess.Popen:
 
 
 @pytest.mark.slow
-def test_an_answer_is_in_the_ledger_also_when_the_service_dies_right_after(ana, runs, catalog):  # noqa: F811
+def test_an_answer_is_in_the_ledger_also_when_the_service_dies_right_after(ana, runs, catalog):
     model = register(ana.id, runs["equipment"])
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))
@@ -142,7 +143,7 @@ def test_an_answer_is_in_the_ledger_also_when_the_service_dies_right_after(ana, 
 
 
 @pytest.mark.slow
-def test_a_full_disk_is_told_to_all_who_wait_and_is_over_when_there_is_room(ana, runs, kind):  # noqa: F811
+def test_a_full_disk_is_told_to_all_who_wait_and_is_over_when_there_is_room(ana, runs, kind):
     if kind != "sqlite":
         pytest.skip("a full PostgreSQL disk cannot be made here")
     register(ana.id, runs["equipment"])
@@ -153,7 +154,7 @@ def test_a_full_disk_is_told_to_all_who_wait_and_is_over_when_there_is_room(ana,
     engine.dispose()
 
     def limit(connection, record) -> None:
-        connection.execute(f"PRAGMA max_page_count={pages + 2}")
+        connection.execute(f"PRAGMA max_page_count={pages + 3}")
 
     event.listen(engine, "connect", limit)
     answers = []
@@ -163,7 +164,7 @@ def test_a_full_disk_is_told_to_all_who_wait_and_is_over_when_there_is_room(ana,
     for thread in threads:
         thread.join(60)
     refused = [answer for answer in answers if answer.status_code != 200]
-    assert refused and {(answer.status_code, answer.json()["code"]) for answer in refused} == {(507, "api.disk")}
+    assert refused and {(answer.status_code, answer.json()["code"]) for answer in refused} == {(507, "ledger.full")}
     event.remove(engine, "connect", limit)
     engine.dispose()
     assert ana.post("/predictions/predict", json={"model": "equipment"}).status_code == 200
@@ -231,7 +232,7 @@ def test_accuracy_counts_equal_forecasts_once_and_drift_is_told_by_error_and_cov
 
 
 @pytest.mark.slow
-def test_what_users_see_of_the_ledger(ana, bia, runs):  # noqa: F811
+def test_what_users_see_of_the_ledger(ana, bia, runs):
     model = register(ana.id, runs["stores"])
     first = ana.post("/predictions/predict", json={"model": "stores", "series": ["norte", "x"], "horizon": 3}).json()["forecast_id"]
     live = ana.post("/predictions/real-time", json={"model": "stores", "horizon": 14}).json()
@@ -269,5 +270,5 @@ def test_a_busy_or_full_catalog_has_an_error_of_its_own():
     from sqlalchemy.exc import IntegrityError, OperationalError
 
     full, busy = (OperationalError("x", None, Exception(text)) for text in ("database or disk is full", "database is locked"))
-    assert [error.code for error in (ledger.readable(full), ledger.readable(busy)) if isinstance(error, VurError)] == ["api.disk", "api.busy"]
+    assert [error.code for error in (ledger.readable(full), ledger.readable(busy)) if isinstance(error, VurError)] == ["ledger.full", "ledger.busy"]
     assert isinstance(ledger.readable(IntegrityError("x", None, Exception())), IntegrityError)

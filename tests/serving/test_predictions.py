@@ -1,3 +1,4 @@
+# ruff: noqa: F811 - a fixture that is imported is no redefinition
 """Predictions over HTTP: the numbers of the pipeline, errors by series, the model that was promoted a moment ago."""
 
 import shutil
@@ -8,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from trained_models import checksum, register, runs, shop, stores, trained_home  # noqa: F401 - fixtures
+from trained_models import checksum, later_version, register, runs, shop, stores  # noqa: F401 - a fixture
 
 from vur.runs.predict import forecast
 from vur.runs.update import update_model
@@ -182,7 +183,7 @@ def test_a_model_whose_checksums_were_forged_along_never_answers(ana, runs):
 
 
 def test_promotion_and_rollback_hold_from_the_next_request_on_and_fail_none(ana, runs):
-    first, second = register(ana.id, runs["equipment"]), register(ana.id, runs["second"], champion=False)
+    first, second = register(ana.id, runs["equipment"]), register(ana.id, runs["equipment"], champion=False, tag=later_version(runs["equipment"]))
     answers, wrong, stop = [], [], threading.Event()
 
     def keep_asking() -> None:

@@ -49,13 +49,14 @@ class Story:
         """Run a `vur` command."""
         done = subprocess.run(f"{sys.executable} -m vur.cli {command}", shell=True, capture_output=True, text=True, env=self.env, cwd=self.folder, timeout=300)
         assert done.returncode == 0, done.stdout + done.stderr
-        self.lines += ["```sh", f"$ vur {show or command}", *done.stdout.strip().splitlines()[-4:], "```"]
+        self.lines += ["```sh", f"$ vur {show or command}", *map(self.hide, done.stdout.strip().splitlines()[-4:]), "```"]
         return done.stdout
 
     def curl(self, method: str, path: str, *options: str, body: dict | None = None, expect: int = 200, keep: int = 500, show: str | None = None) -> dict:
         """Call an endpoint with curl and return its JSON."""
         data = ["-H", "Content-Type: application/json", "-d", json.dumps(body, ensure_ascii=False)] if body is not None else []
-        told = ["-X", method, f"$API{path}", "-H", "Authorization: Bearer $TOKEN", *options, *data]
+        bearer = ["-H", "Authorization: Bearer $TOKEN"] if self.token else []
+        told = ["-X", method, f"$API{path}", *bearer, *options, *data]
         real = [part.replace("$API", self.api).replace("$TOKEN", self.token) for part in told]
         done = subprocess.run(["curl", "-sS", "-w", "\n%{http_code}", *real], capture_output=True, text=True, timeout=120, cwd=self.folder)
         text, _, status = done.stdout.rpartition("\n")
@@ -68,7 +69,8 @@ class Story:
         """Ids as names, no tokens."""
         for name, value in self.values.items():
             text = text.replace(value, name)
-        return re.sub(r"eyJ[\w-]+\.[\w-]+\.[\w-]+", "TOKEN", text).replace(str(self.folder), "~").replace(str(ROOT), ".")
+        text = re.sub(r"eyJ[\w-]+\.[\w-]+\.[\w-]+", "TOKEN", text)
+        return re.sub(r"(\"refresh_token\":\")[^\"]+", r"\1REFRESH", text).replace(str(self.folder), "~").replace(str(ROOT), ".")
 
 
 class Listener(threading.Thread):
@@ -99,8 +101,8 @@ def wait_for(question, seconds: float, what: str):
     raise AssertionError(f"{what} within {seconds} s")
 
 
-def ready(port: int) -> bool:
-    done = subprocess.run(["curl", "-s", "-o", "/dev/null", "-w", "%{http_code}", f"http://127.0.0.1:{port}/health/ready"], capture_output=True, text=True)
+def ready(port: int, path: str = "/health/ready") -> bool:
+    done = subprocess.run(["curl", "-s", "-o", "/dev/null", "-w", "%{http_code}", f"http://127.0.0.1:{port}{path}"], capture_output=True, text=True)
     return done.stdout == "200"
 
 
@@ -225,9 +227,7 @@ def package(story: Story) -> None:
     server = subprocess.Popen([*bentoml, "serve", "partidas:latest", "--host", "127.0.0.1", "--port", str(port)], env=env, cwd=elsewhere,
                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
     try:
-        def answers() -> str:
-            return subprocess.run(["curl", "-s", "-f", f"http://127.0.0.1:{port}/readyz", "-w", "ok"], capture_output=True, text=True).stdout
-        wait_for(answers, 90, "the Bento is ready")
+        wait_for(lambda: ready(port, "/readyz"), 90, "the Bento is ready")
         refused = subprocess.run(["curl", "-s", "-o", "/dev/null", "-w", "%{http_code}", "-X", "POST", f"http://127.0.0.1:{port}/predict"], capture_output=True, text=True)
         assert refused.stdout == "401"
         done = subprocess.run(["curl", "-sS", f"http://127.0.0.1:{port}/predict", "-H", "Authorization: Bearer a-long-secret", "-H", "Content-Type: application/json",
@@ -240,12 +240,12 @@ def package(story: Story) -> None:
         os.killpg(server.pid, signal.SIGTERM)
         server.wait(30)
     served = story.curl("POST", "/predictions/predict", body={"model_id": story.values["MODEL"], "horizon": 3}, keep=300)
-    assert [row["forecast"] for row in packaged] == [row["forecast"] for row in flat(served)], "the Bento forecasts what the service does"
+    assert [row["forecast"] for row in packaged] == flat(served), "the Bento forecasts what the service does"
 
 
-def flat(answer: dict) -> list[dict]:
-    """The rows of an answer, whatever series they are of, in order."""
-    return [row for series in answer["forecasts"] for row in series["forecast"]]
+def flat(answer: dict) -> list[float]:
+    """The forecasts of an answer, series after series."""
+    return [value for series in answer["forecasts"].values() for value in series["forecast"]]
 
 
 def test_the_whole_story_with_curl(tmp_path):

@@ -1,9 +1,11 @@
 """Models that tests forecast with: trained once a session, copied into the home of each test, registered as a training registers them."""
 
+import atexit
 import hashlib
 import os
 import shutil
-from collections.abc import Iterator
+import tempfile
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +14,7 @@ import pytest
 
 import vur
 from vur.runs.config import default_config
+from vur.runs.update import update_model
 from vur.serving import loaded
 from vur.settings import settings
 from vur.store import database
@@ -47,29 +50,28 @@ def train(out: Path) -> dict[str, vur.RunResult]:
     columns = {"date": "dia", "target": "vendas", "series": "loja", "horizon": 7}
     return {
         "equipment": vur.run(DATA / "electrical_equipment.csv", config=only("naive", "ets"), name="equipment", notebook=False, out=out),
-        "second": vur.run(DATA / "electrical_equipment.csv", config=only("seasonal_naive"), name="equipment", notebook=False, out=out),
         "stores": vur.run(stores(), config=only("naive", "drift"), name="stores", notebook=False, out=out, **columns),
         "shop": vur.run(shop(), config=only("ridge"), name="shop", notebook=False, out=out, roles={"preco": "known_future"}, **columns)}
 
 
-@pytest.fixture(scope="session")
-def trained_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, dict[str, vur.RunResult]]]:
-    """A data home with the models, and their runs."""
-    home, before = tmp_path_factory.mktemp("trained"), os.environ.get("VUR_HOME")
-    os.environ["VUR_HOME"] = str(home / "home")
+@cache
+def trained_once() -> tuple[Path, dict[str, vur.RunResult]]:
+    """A data home with the models, and their runs: once a session, whichever modules ask."""
+    folder, before = Path(tempfile.mkdtemp(prefix="vur-trained-")), os.environ.get("VUR_HOME")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    os.environ["VUR_HOME"] = str(folder / "home")
     settings.cache_clear()
     try:
-        runs = train(home / "reports")
+        return folder / "home", train(folder / "reports")
     finally:
         os.environ.pop("VUR_HOME") if before is None else os.environ.update(VUR_HOME=before)
         settings.cache_clear()
-    yield home / "home", runs
 
 
 @pytest.fixture
-def runs(catalog: Path, trained_home: tuple[Path, dict[str, vur.RunResult]], monkeypatch: pytest.MonkeyPatch) -> dict[str, vur.RunResult]:
+def runs(catalog: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, vur.RunResult]:
     """The trained models in the home of the test; none of them is open yet."""
-    source, runs = trained_home
+    source, runs = trained_once()
     monkeypatch.setattr(loaded, "_models", loaded.Kept(loaded.MODELS))
     for name in ("bentoml", "datasets"):
         shutil.copytree(source / name, catalog / name, dirs_exist_ok=True)
@@ -81,12 +83,18 @@ def checksum(tag: str) -> str:
     return hashlib.sha256((Path(find_model(tag).path) / CHECKSUMS).read_bytes()).hexdigest()
 
 
-def register(owner_id: str, run: vur.RunResult, family: str | None = None, champion: bool = True) -> Model:
-    """The row of a trained model, champion of its family unless told otherwise."""
+def later_version(run: vur.RunResult) -> str:
+    """Tag of the model of `run` moved on by one month, which forecasts something else."""
+    data = pd.read_csv(DATA / "electrical_equipment.csv")
+    return update_model(run.model_tag, pd.concat([data, pd.DataFrame({"month": ["2016-06-01"], "turnover": [140.0]})])).tag
+
+
+def register(owner_id: str, run: vur.RunResult, family: str | None = None, champion: bool = True, tag: str | None = None) -> Model:
+    """The row of a trained model, champion of its family unless told otherwise; `tag` is that of a later version."""
     board = run.leaderboard.iloc[0]
     with database.writing() as session:
         model = Model(owner_id=owner_id, name=run.config.name, algorithm=run.record["winner"], status="trained", family=family or run.config.name,
-                      tag=run.model_tag, checksum=checksum(run.model_tag), run_id=run.id, config=run.config.to_dict(), dataset_number=None,
+                      tag=tag or run.model_tag, checksum=checksum(tag or run.model_tag), run_id=run.id, config=run.config.to_dict(), dataset_number=None,
                       metrics={"mae": float(board["mae"]), "smape": float(board["smape"])}, facts={"freq": run.config.data.freq})
         session.add(model)
         session.flush()

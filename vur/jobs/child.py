@@ -18,6 +18,7 @@ PROGRESS = "progress.jsonl"
 EVERY = 0.1  # seconds between two lines that say the same but for numbers
 ETA_FROM = 0.05
 LOST_CODE = 3
+RESERVED = 6 * 1024  # MiB of address space that libraries reserve without using them, at the most
 
 
 class Tell:
@@ -77,13 +78,23 @@ def die_with_worker() -> None:
 
 
 def limit_memory() -> None:
-    """Hold this process, and each one that it starts, to the memory of the settings."""
+    """Hold this process, and each one that it starts, to an address space that the job's memory could never fill.
+
+    What it holds in memory is watched by the worker. Address space is no measure of it: a training that fills 500 MB reserves 2 GB, and
+    OpenBLAS asks for ever when it gets none. The limit ends single requests for more than the machine should ever give.
+    """
     from vur.settings import settings
 
     if limit := settings().job_memory_mb:
         import resource
 
-        resource.setrlimit(resource.RLIMIT_AS, (limit * 2**20, limit * 2**20))
+        space = address_space(limit) * 2**20
+        resource.setrlimit(resource.RLIMIT_AS, (space, space))
+
+
+def address_space(limit: int) -> int:
+    """The MiB that a process may reserve where a job may use `limit` MiB of memory."""
+    return limit + RESERVED
 
 
 def main(job_id: str, attempt: int) -> int:

@@ -97,6 +97,7 @@ def end(spec: JobSpec, owner: str, state: str, *, result: dict[str, Any] | None 
             return False
         job = session.get(Job, spec.id, with_for_update=True, populate_existing=True)
         if error:
+            error = error | {"stage": error.get("stage") or job.stage}
             session.add(line(spec.id, spec.attempt, f"error.{error['code']}.cause", error["data"], "error"))
         close(session, job, state, result=result, error=error)
         return True
@@ -123,7 +124,7 @@ def crashed(spec: JobSpec, owner: str, error: dict[str, Any]) -> bool:
             return False
         session.add(line(spec.id, spec.attempt, f"error.{error['code']}.cause", error["data"], "error"))
         if job.crashes >= MOST_CRASHES:
-            close(session, job, "failed", error=error)
+            close(session, job, "failed", error=error | {"stage": error.get("stage") or job.stage})
             return False
         job.state, job.lease_owner = "queued", None
         return True

@@ -4,19 +4,16 @@ import hashlib
 import logging
 import threading
 import time
-from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
-from datetime import UTC, date, timedelta
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import select
 
 from vur.errors import VurError
+from vur.jobs.new_rows import after_marks, earliest, expected, marks, outside_of, read_rows, rows_for
 from vur.store import connections, journal, monitors
 from vur.store.access import Principal, fetch
-from vur.store.catalog import DatabaseConnection, Forecast, ForecastPoint, Monitor, now
-from vur.store.connections import Columns
+from vur.store.catalog import DatabaseConnection, Forecast, Monitor, now
 from vur.store.database import reading, writing
 
 if TYPE_CHECKING:
@@ -27,9 +24,8 @@ if TYPE_CHECKING:
 
 SLOTS, RENEW_SECONDS = 8, 5.0
 KIND = "monitor"
-SHOWN_SERIES, SHOWN_OUTSIDE, SHOWN_PROBLEMS = 10, 20, 20
-CHECKED, SERIES_AT_ONCE = 5_000, 500  # new values of a round that are held against their intervals
-DAY, MONTH = timedelta(days=1), timedelta(days=31)
+SHOWN_SERIES, SHOWN_STEPS, SHOWN_OUTSIDE, SHOWN_PROBLEMS = 5, 24, 20, 20  # of a live message, and of a monitor's problems
+CHECKED = 5_000  # new values of a round that are held against their intervals
 log = logging.getLogger("vur.monitors")
 
 
@@ -39,15 +35,14 @@ class Rounds:
     """The rounds that go on in this process: each in a thread of its own, so that a source that hangs stops no other monitor."""
 
     def __init__(self) -> None:
-        self.pool = ThreadPoolExecutor(SLOTS, thread_name_prefix="monitor")
-        self.running: dict[str, tuple[str, Any]] = {}
+        self.running: dict[str, tuple[str, threading.Thread]] = {}
         self.lock = threading.Lock()
         self.renewed = time.monotonic()
 
     def start_due(self, owner: str) -> None:
         """Take what is due, as far as there is room, and keep the leases of what still runs."""
         with self.lock:
-            self.running = {id: (token, done) for id, (token, done) in self.running.items() if not done.done()}
+            self.running = {id: (token, thread) for id, (token, thread) in self.running.items() if thread.is_alive()}
             free = SLOTS - len(self.running)
             with writing() as session:
                 if self.running and time.monotonic() - self.renewed > RENEW_SECONDS:
@@ -55,18 +50,21 @@ class Rounds:
                     self.renewed = time.monotonic()
                 taken = monitors.take_due(session, owner, free, self.running.keys(), failing=max(free - SLOTS // 2, 0)) if free else []
             for id, token in taken:
-                self.running[id] = (token, self.pool.submit(run_round, id, token))
+                # A daemon: a worker that ends does not wait for a source that hangs. The lease ends, and another one takes over.
+                thread = threading.Thread(target=run_round, args=(id, token), daemon=True, name=f"monitor {id[:8]}")
+                self.running[id] = (token, thread)
+                thread.start()
 
     @property
     def busy(self) -> bool:
         """Whether a round goes on."""
-        return any(not done.done() for _, done in list(self.running.values()))
+        return any(thread.is_alive() for _, thread in list(self.running.values()))
 
     def wait(self, seconds: float) -> None:
-        """Until those that run now are over."""
-        with self.lock:
-            running = [done for _, done in self.running.values()]
-        wait(running, seconds)
+        """Until those that run now are over, or time is."""
+        end = time.monotonic() + seconds
+        for _, thread in list(self.running.values()):
+            thread.join(max(end - time.monotonic(), 0))
 
 
 _rounds: list[Rounds] = []
@@ -183,7 +181,7 @@ class Turn:
         if new is None:
             return []
         freq = saved.pipeline.head.freq.alias
-        score([served.tag], new, freq, owner_id=who.user_id)
+        score({served.id: served.tag}, new, freq, owner_id=who.user_id)
         return outside_of(expected(who.user_id, served.tag, new.tail(CHECKED), freq)) if "forecast_id" in self.position else []
 
     def _forecast(self, who: Principal, served: "Served", saved: "Saved", source: DatabaseConnection, table: "pd.DataFrame | None",
@@ -245,7 +243,7 @@ class Turn:
         if answer is None:
             return told
         series = answer["forecasts"]
-        return told | {"horizon": answer["horizon"], "series": len(series), "forecasts": dict(list(series.items())[:SHOWN_SERIES])}
+        return told | {"horizon": answer["horizon"], "series": len(series), "forecasts": {id: _head(one) for id, one in list(series.items())[:SHOWN_SERIES]}}
 
     def failed(self, error: VurError) -> None:
         """Keep the reason, rest longer, raise an alert."""
@@ -274,98 +272,13 @@ class Turn:
         return problem_of(next(iter(self.problems.values()))) | {"series": {id: str(error) for id, error in list(self.problems.items())[:SHOWN_PROBLEMS]}, "count": len(self.problems)}
 
 
+def _head(forecast: dict[str, Any]) -> dict[str, Any]:
+    """The first steps of a series' forecast: live messages are small, the ledger has it all."""
+    bands = {level: {end: values[:SHOWN_STEPS] for end, values in band.items()} for level, band in forecast["intervals"].items()}
+    return {"origin": forecast["origin"], "timestamps": forecast["timestamps"][:SHOWN_STEPS], "forecast": forecast["forecast"][:SHOWN_STEPS], "intervals": bands}
+
+
 def problem_of(error: VurError) -> dict[str, Any]:
     """An error as the catalog keeps it: its sentence is made when it is read."""
     plain = {key: value if isinstance(value, (str, int, float, bool, type(None))) else str(value)[:500] for key, value in error.data.items()}
     return {"code": error.code, "stage": error.stage, "data": plain, "detail": str(error)}
-
-
-# --- rows and positions ---
-
-def marks(ends: "pd.Series") -> dict[str, Any]:
-    """Where each series stands, as JSON: ISO text, or a whole number."""
-    import pandas as pd
-
-    return {str(id): end.isoformat() if isinstance(end, pd.Timestamp) else int(end) for id, end in ends.items()}
-
-
-def earliest(ends: Mapping[str, Any]) -> date | int | None:
-    """What rows of any series can be asked for by: the first of the positions, a day earlier because of time zones."""
-    import pandas as pd
-
-    first = min(ends.values(), default=None)
-    return pd.Timestamp(first).date() - DAY if isinstance(first, str) else first
-
-
-def read_rows(source: DatabaseConnection, saved: "Saved", since: Mapping[str, Any]) -> "pd.DataFrame":
-    """The rows of a source since the first of the positions, under the names of the training data."""
-    names = names_for(saved, Columns.of(source))
-    chosen = Columns.of(source)
-    with connections.open_source(source) as reader:
-        frame = reader.read(source.table, chosen.names, chosen.date, earliest(since))
-    frame.attrs.clear()
-    return frame[[chosen.date, chosen.target, *chosen.series, *chosen.covariates]].set_axis(names, axis="columns")
-
-
-def names_for(saved: "Saved", chosen: Columns) -> list[str]:
-    """What the model calls the date, target, series and covariates of a source; `VurError` monitors.series_columns where they do not fit."""
-    names = saved.head["names"]
-    series = list(names.get("series") or [])
-    if len(series) != len(chosen.series):
-        raise VurError("monitors.series_columns", wanted=", ".join(series) or "-", have=", ".join(chosen.series) or "-")
-    return [names.get("date") or "ds", names.get("target") or "y", *series, *chosen.covariates]
-
-
-def after_marks(frame: "pd.DataFrame", ends: Mapping[str, Any]) -> "pd.DataFrame | None":
-    """The observed rows of a panel that lie after the position of their series; None where there are none."""
-    import pandas as pd
-
-    known = frame["unique_id"].astype(str).map(dict(ends))
-    if frame["ds"].dtype.kind == "M":
-        known = pd.to_datetime(known, format="ISO8601").astype(frame["ds"].dtype)
-    late = (known.isna() | (frame["ds"] > known)).to_numpy() & frame["y"].notna().to_numpy()
-    return frame.loc[late, ["unique_id", "ds", "y"]].reset_index(drop=True) if late.any() else None
-
-
-def rows_for(saved: "Saved", table: "pd.DataFrame", new: "pd.DataFrame", ends: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The rows that the forecasts begin after: those of series that have new ones; a hierarchy needs all."""
-    from vur.runs.moving import series_of
-
-    if saved.pipeline.reconciler is None:
-        table = table[[id in set(new["unique_id"]) for id in series_of(saved, table)]]
-    return table.to_dict("records")
-
-
-def expected(owner_id: str, tag: str, new: "pd.DataFrame", freq: str) -> "pd.DataFrame":
-    """`new` with what was forecast for each value the shortest time before: `forecast, quantiles` and `unique_id, ds, y`."""
-    import pandas as pd
-
-    from vur.store.scoring import cells
-
-    dated, point = new["ds"].dtype.kind == "M", ForecastPoint
-    target = point.target_at if dated else point.target_step
-    low, high = new["ds"].min(), new["ds"].max()
-    low, high = ((stamp + way).to_pydatetime().replace(tzinfo=UTC) for stamp, way in ((low, -MONTH), (high, MONTH))) if dated else (int(low), int(high))
-    columns, rows, ids = (point.unique_id, target, point.horizon, point.forecast, point.quantiles), [], new["unique_id"].astype(str).unique().tolist()
-    with reading() as session:
-        for start in range(0, len(ids), SERIES_AT_ONCE):
-            some = point.unique_id.in_(ids[start:start + SERIES_AT_ONCE])
-            rows += session.execute(select(*columns).where(point.owner_id == owner_id, point.tag == tag, some, target.between(low, high)).order_by(point.id.desc())).all()
-    found = pd.DataFrame(rows, columns=["unique_id", "target", "horizon", "forecast", "quantiles"])
-    stamps = pd.to_datetime(found["target"], utc=True).dt.tz_localize(None) if dated else found["target"].astype("int64")
-    found = found.assign(cell=cells(stamps.to_numpy(), freq)).sort_values("horizon", kind="stable").drop_duplicates(["unique_id", "cell"])
-    return new.assign(unique_id=new["unique_id"].astype(str), cell=cells(new["ds"].to_numpy(), freq)).merge(found, on=["unique_id", "cell"])
-
-
-def outside_of(rows: "pd.DataFrame") -> list[dict[str, Any]]:
-    """Those of `expected` whose value left its widest interval."""
-    from vur.runs.future import stamp_text
-
-    found = []
-    for row in rows.itertuples():
-        level = max(row.quantiles, key=float, default=None)
-        low, high = row.quantiles[level] if level else (None, None)
-        if low is not None and high is not None and not low <= row.y <= high:
-            numbers = {"value": row.y, "forecast": row.forecast, "low": low, "high": high, "level": level}
-            found.append({"series": str(row.unique_id), "stamp": stamp_text(row.ds), **{name: float(f"{float(value):.6g}") for name, value in numbers.items()}})
-    return found

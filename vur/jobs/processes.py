@@ -8,6 +8,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
@@ -131,14 +132,28 @@ def clear_leftovers(job_id: str, folder: Path) -> int:
     return count
 
 
-def largest(job_id: str, attempt: int) -> float:
-    """Address space of the largest process of an attempt, in MiB: what the memory limit counts."""
+@dataclass(frozen=True)
+class Memory:
+    """What the processes of an attempt hold together in memory, and the address space of the largest of them, in MiB."""
+
+    used: float
+    largest: float
+
+
+def memory(pid: int) -> Memory:
+    """The memory of process `pid` and all that it started; what several share is counted once (Linux)."""
     import psutil
 
-    sizes = []
-    for process in marked(job_id, attempt):
+    used, sizes = 0.0, [0.0]
+    try:
+        tree = [top := psutil.Process(pid), *top.children(recursive=True)]
+    except psutil.Error:
+        return Memory(0.0, 0.0)
+    for process in tree:
         try:
-            sizes.append(process.memory_info().vms / 2**20)
-        except psutil.Error:
+            info = process.memory_full_info()
+        except (psutil.Error, OSError):  # it ended meanwhile
             continue
-    return max(sizes, default=0.0)
+        used += getattr(info, "pss", info.rss)
+        sizes.append(info.vms / 2**20)
+    return Memory(used / 2**20, max(sizes))

@@ -119,6 +119,7 @@ def latest_file(session: Session, model: Model, name: str, finished: bool = True
         if row is None or finished:
             raise VurError("models.no_results", id=model.id, status=model.status)
         path = home() / row.folder / name
+        path = path if path.is_file() else path.with_name(f".{name}")  # what a run that was ended had written so far
     if not path.is_file():
         raise VurError("jobs.no_file", what=name)
     return path

@@ -1,6 +1,7 @@
 """A worker: runs queued jobs, and looks after what has to happen now and then wherever a worker lives."""
 
 import logging
+import math
 import os
 import secrets
 import socket
@@ -11,16 +12,16 @@ from contextlib import contextmanager
 from datetime import timedelta
 
 from sqlalchemy import func, select
+from sqlalchemy.exc import OperationalError
 
 from vur.jobs import queue, schedules
-from vur.jobs.workflows import Runner
+from vur.jobs.workflows import Runner, first_line
 from vur.settings import settings
 from vur.store import database, journal, sessions, uploads, workers
 from vur.store.catalog import Counter, Job, now
 from vur.store.home import folder, write_text
 
-LEASE_SECONDS = float(os.environ.get("VUR_LEASE_SECONDS", "20"))  # silence after which a worker is taken for dead
-PARKING_SECONDS, STOP_SECONDS = 6.0, 9.0
+PARKING_SECONDS, STOP_SECONDS, SAID_AGAIN_SECONDS = 6.0, 9.0, 30.0
 KEPT_WORKFLOWS = timedelta(days=7)
 log = logging.getLogger("vur.jobs")
 
@@ -79,7 +80,7 @@ class Pulse:
             before = self.seen.get(owner)
             found[owner] = before if before and before[0] == beats.get(owner) else (beats.get(owner), moment)
         self.seen = found
-        return {owner for owner, (_, since) in found.items() if moment - since > LEASE_SECONDS}
+        return {owner for owner, (_, since) in found.items() if moment - since > settings().lease_seconds}
 
 
 class Worker:
@@ -87,7 +88,7 @@ class Worker:
 
     def __init__(self, owner: str):
         self.owner, self.runner, self.pulse = owner, Runner(owner), Pulse(owner)
-        self.stop = threading.Event()
+        self.stop, self.away = threading.Event(), -math.inf
         self.duties: list[tuple[float, Callable[[], object]]] = [
             (workers.EVERY, lambda: workers.beat(owner)), (1.0, schedules.run_due), (3.0, self._reconcile), (600.0, self._tidy_up)]
 
@@ -113,6 +114,11 @@ class Worker:
         """One duty; what goes wrong is told and keeps the worker from nothing else."""
         try:
             duty()
+            self.away = -math.inf
+        except OperationalError as error:
+            if time.monotonic() - self.away > SAID_AGAIN_SECONDS:
+                self.away = time.monotonic()
+                log.error("worker %s has no catalog: %s", self.owner, first_line(error))
         except Exception:
             log.exception("worker %s: a duty failed", self.owner)
 
@@ -138,6 +144,9 @@ class Worker:
                 from vur.jobs.monitors import run_due_monitors
 
                 run_due_monitors(self.owner)
+            except OperationalError as error:
+                log.error("worker %s: monitors: %s", self.owner, first_line(error))
+                self.stop.wait(10.0)
             except Exception:
                 log.exception("worker %s: monitors", self.owner)
                 self.stop.wait(10.0)

@@ -16,9 +16,9 @@ from sqlalchemy import select
 from sqlalchemy.exc import OperationalError
 
 from vur.jobs import lifecycle
-from vur.jobs.child import LOST_CODE, PROGRESS
+from vur.jobs.child import LOST_CODE, PROGRESS, address_space, error_of
 from vur.jobs.lifecycle import DONE, FAILED, line
-from vur.jobs.processes import Child, clear_leftovers, largest
+from vur.jobs.processes import Child, clear_leftovers, memory
 from vur.jobs.queue import APPLICATION, QUEUE, SCHEMA, VERSION, WORKFLOW, JobSpec, queue_engine, serializer
 from vur.runs.progress import Follower
 from vur.settings import settings
@@ -27,7 +27,8 @@ from vur.store.database import reading
 from vur.store.home import folder
 from vur.text import DEFAULT_LANGUAGE
 
-POLL_SECONDS, BEAT_SECONDS, MEASURE_SECONDS = 0.3, 2.0, 3.0
+POLL_SECONDS, BEAT_SECONDS, MEASURE_SECONDS = 0.3, 2.0, 0.9
+FULL_MB, STUCK_SECONDS = 80, 30.0  # a process that has so little address space left for so long waits for memory in vain
 DATABASE_PATIENCE = 300.0  # seconds without the catalog before a running job is given up
 OUT_OF_MEMORY = re.compile(r"MemoryError|bad_alloc|[Cc]annot allocate memory|failed to map segment|Unable to allocate|can't start new thread|pthread_create failed"
                            r"|ResourceExhausted|OOM when allocating|out of memory", re.IGNORECASE)
@@ -58,7 +59,7 @@ class Runner:
 
         DBOS(config={
             "name": APPLICATION, "system_database_engine": queue_engine(), "dbos_system_schema": SCHEMA, "serializer": serializer(), "executor_id": self.owner,
-            "application_version": VERSION, "enable_otlp": False, "log_level": "WARNING", "use_listen_notify": False, "run_migrations": False,
+            "application_version": VERSION, "enable_otlp": False, "log_level": "ERROR", "use_listen_notify": False, "run_migrations": False,
             "max_executor_threads": 4 * concurrency + 16})
         DBOS.workflow(name=WORKFLOW, max_recovery_attempts=1_000_000)(self._workflow())
         DBOS.launch()
@@ -77,7 +78,10 @@ class Runner:
                 spec = self._claim(job_id)
                 if spec is None:
                     return "ended"
-                outcome = self._attempt(spec)
+                try:
+                    outcome = self._attempt(spec)
+                except OSError as error:  # such as a disk that is full
+                    outcome = Outcome("failed", error=error_of(error))
                 if outcome.state == "interrupted":
                     lifecycle.give_back(spec, self.owner)
                 elif outcome.state == "crashed" and _patiently(lifecycle.crashed, spec, self.owner, outcome.error):
@@ -108,11 +112,10 @@ class Runner:
         log.info("job %s (%s): attempt %d", spec.id, spec.kind, spec.attempt)
         child = Child(spec)
         try:
-            watch = Watch(spec, self.owner, child, self.stopping)
-            state = watch.until_end()
+            state = Watch(spec, self.owner, child, self.stopping).until_end()
         finally:
             child.finish()
-        return Outcome(state) if state else judge(spec, child, watch.largest)
+        return _no_memory() if state == "memory" else Outcome(state) if state else judge(spec, child)
 
 
 class Watch:
@@ -121,26 +124,32 @@ class Watch:
     def __init__(self, spec: JobSpec, owner: str, child: Child, stopping: threading.Event):
         self.spec, self.owner, self.child, self.stopping = spec, owner, child, stopping
         self.follower, self.said, self.lines = Follower(spec.folder / PROGRESS), ("", ""), 0
-        self.silent, self.blind, self.unmeasured, self.largest = 0.0, 0.0, 0.0, 0.0
+        self.silent = self.blind = self.unmeasured = self.stuck = 0.0
         with reading() as session:
             self.language = session.scalar(select(User.language).where(User.id == spec.owner_id)) or DEFAULT_LANGUAGE
 
     def until_end(self) -> str:
-        """Empty when the child came to its end, else `cancelled, lost` or `interrupted`."""
+        """Empty when the child came to its end, else `cancelled, lost, interrupted` or `memory`."""
         self._report({"pid": self.child.process.pid, "process_group": self.child.process.pid}, [])
         while self.child.wait(POLL_SECONDS) is None:
             if self.stopping.is_set():
                 return "interrupted"
-            self._measure()
+            if settings().job_memory_mb and self._too_much(settings().job_memory_mb):
+                return "memory"
             if (state := self._look()) != "on":
                 return {"cancel": "cancelled"}.get(state, state)
         self._look()
         return ""
 
-    def _measure(self) -> None:
+    def _too_much(self, limit: int) -> bool:
+        """Whether the job holds more than `limit` MiB, or one of its processes has long had no address space left."""
         self.unmeasured += POLL_SECONDS
-        if settings().job_memory_mb and self.unmeasured >= MEASURE_SECONDS:
-            self.largest, self.unmeasured = max(self.largest, largest(self.spec.id, self.spec.attempt)), 0.0
+        if self.unmeasured < MEASURE_SECONDS:
+            return False
+        found = memory(self.child.process.pid)
+        self.stuck = self.stuck + self.unmeasured if found.largest > address_space(limit) - FULL_MB else 0.0
+        self.unmeasured = 0.0
+        return found.used > limit or self.stuck > STUCK_SECONDS
 
     def _look(self) -> str:
         """Relay what is new, at most once a poll, and prolong the lease in silence."""
@@ -158,9 +167,10 @@ class Watch:
         """The catalog's answer; `on` while it cannot be reached, `lost` when that takes too long."""
         try:
             state = question(*arguments)
-        except OperationalError:
+        except OperationalError as error:
+            if not self.blind:
+                log.error("job %s goes on without the catalog: %s", self.spec.id, first_line(error))
             self.blind += POLL_SECONDS
-            log.exception("job %s: no catalog for %.0f s", self.spec.id, self.blind)
             return "on" if self.blind < DATABASE_PATIENCE else "lost"
         self.blind = 0.0
         return state
@@ -187,9 +197,9 @@ class Watch:
         return line(self.spec.id, self.spec.attempt, event["text"] or f"stage.{event['stage']}", event["data"])
 
 
-def judge(spec: JobSpec, child: Child, largest_mb: float = 0.0) -> Outcome:
+def judge(spec: JobSpec, child: Child) -> Outcome:
     """How the child ended, by its exit status and by what it left last."""
-    code, tail = child.code, child.tail()
+    code, tail = child.code, child.tail(200)
     if code == LOST_CODE:
         return Outcome("lost")
     if code == 0 and (spec.folder / DONE).is_file() or code == 1 and (spec.folder / FAILED).is_file():
@@ -198,20 +208,25 @@ def judge(spec: JobSpec, child: Child, largest_mb: float = 0.0) -> Outcome:
         reason = tail[-1][-300:] if tail else "-"
         outcome = Outcome("crashed", error={"code": "jobs.killed", "stage": "", "data": {"signal": _signal(-code)}} if code < 0 else
                           {"code": "jobs.ended", "stage": "", "data": {"status": code, "reason": reason}})
-    return _for_memory(outcome, tail, largest_mb)
+    return _for_memory(outcome, tail)
 
 
-def _for_memory(outcome: Outcome, tail: list[str], largest_mb: float) -> Outcome:
+def _for_memory(outcome: Outcome, tail: list[str]) -> Outcome:
     """The same outcome, or a failure for lack of memory where everything speaks for it: trying again would not help."""
-    limit, error = settings().job_memory_mb, outcome.error
+    error = outcome.error
     if error is None:
         return outcome
     said = f"{error['data'].get('kind', '')} {error['data'].get('reason', '')}"
     silent = outcome.state == "crashed" or error["code"] == "runs.kernel"
-    if OUT_OF_MEMORY.search(said) or silent and limit and (OUT_OF_MEMORY.search("\n".join(tail)) or largest_mb > 0.9 * limit):
-        code = "jobs.memory" if limit else "jobs.no_memory"
-        return Outcome("failed", error={"code": code, "stage": error["stage"], "data": {"limit": limit}})
+    if OUT_OF_MEMORY.search(said) or silent and OUT_OF_MEMORY.search("\n".join(tail)):
+        return _no_memory(error["stage"])
     return _plainly(outcome)
+
+
+def _no_memory(stage: str = "") -> Outcome:
+    """The failure of a job that needed more memory than it may use, or than there is."""
+    limit = settings().job_memory_mb
+    return Outcome("failed", error={"code": "jobs.memory" if limit else "jobs.no_memory", "stage": stage, "data": {"limit": limit}})
 
 
 def _plainly(outcome: Outcome) -> Outcome:
@@ -238,15 +253,21 @@ def _ending(spec: JobSpec) -> Outcome:
     return Outcome("failed", error=json.loads((spec.folder / FAILED).read_text(encoding="utf-8")))
 
 
+def first_line(error: OperationalError) -> str:
+    """What a database that is away says, without the statement that it did not get."""
+    return str(error.orig).strip().splitlines()[0]
+
+
 def _patiently(move: Any, *arguments: Any, **more: Any) -> Any:
     """`move(...)`, again and again while the catalog cannot be reached: what a job came to must not be lost to a restart of the database."""
     waited = 0.0
     while True:
         try:
             return move(*arguments, **more)
-        except OperationalError:
+        except OperationalError as error:
             if waited >= DATABASE_PATIENCE:
                 raise
-            log.exception("no catalog: trying again")
+            if not waited:
+                log.error("no catalog, trying again: %s", first_line(error))
             threading.Event().wait(1.0)
             waited += 1.0

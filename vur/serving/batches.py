@@ -81,7 +81,7 @@ class FormBatch:
         try:
             self.file.write(content)
         except OSError as error:
-            raise VurError("api.disk") from error
+            raise VurError("ledger.full") from error
 
     def finish(self, fields: dict[str, str]) -> tuple[Job, Served]:
         """Queue the batch; `VurError` names a field that is wrong."""

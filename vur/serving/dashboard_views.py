@@ -6,6 +6,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from vur.errors import VurError
+from vur.insight.findings import show
 from vur.runs import prepared
 from vur.serving.logs import log
 from vur.store import dashboard, datasets, tables
@@ -22,7 +23,7 @@ DOINGS = {"many_rejects": "/datasets/{id}/rejects", "retrain": "/models/{id}/tra
 def sentence(key: str, values: dict[str, Any], language: str) -> str:
     """The text of `key`; where its values no longer fill it, or an older release wrote it, its last word rather than no answer at all."""
     try:
-        return translate(key, language, **values)
+        return translate(key, language, **{name: show(value, language) for name, value in values.items()})
     except (KeyError, IndexError, ValueError, AttributeError):
         log.warning("text cannot be filled", key=key)
         return key.partition(".")[2].replace("_", " ")

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from starlette.datastructures import Headers
+from starlette.responses import JSONResponse
 
 from vur.errors import VurError
 from vur.serving.errors import error_response, language_of
@@ -42,12 +43,10 @@ class BodyLimit:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        limit, headers = body_limit(scope["path"]), Headers(scope=scope)
-        refusal = error_response(VurError("api.too_large", limit=limit), language_of(headers))
-        refusal.headers["Connection"] = "close"
-        announced = headers.get("content-length", "")
-        if announced.isascii() and announced.isdigit() and int(announced) > limit:
-            await refusal(scope, receive, send)
+        limit = body_limit(scope["path"])
+        announced = next((value for name, value in scope["headers"] if name == b"content-length"), b"")
+        if announced.isdigit() and int(announced) > limit:
+            await _refusal(scope, limit)(scope, receive, send)
             return
         seen, over, started = 0, False, False
 
@@ -73,7 +72,14 @@ class BodyLimit:
             if not over or started:
                 raise
         if over and not started:
-            await refusal(scope, receive, send)
+            await _refusal(scope, limit)(scope, receive, send)
+
+
+def _refusal(scope: dict[str, Any], limit: int) -> JSONResponse:
+    who = scope.get("vur.principal")
+    refusal = error_response(VurError("api.too_large", limit=limit), language_of(Headers(scope=scope), who.language if who else None))
+    refusal.headers["Connection"] = "close"
+    return refusal
 
 
 class Buckets:

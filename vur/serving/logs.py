@@ -12,8 +12,10 @@ import re
 import sys
 from collections import deque
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import structlog
@@ -93,44 +95,45 @@ def _as_text(logger: Any, method: str, record: dict[str, Any]) -> str:
 
 def folder() -> Path:
     """Where the files lie."""
-    return settings().home.expanduser().absolute() / "logs"
+    return _path(settings().home).parent
 
 
-class Kept(logging.Handler):
-    """Keeps records in memory and appends them to a file that other processes write to as well.
+@cache
+def _path(home: Path) -> Path:
+    return home.expanduser().absolute() / "logs" / FILE
+
+
+class SharedFile:
+    """A file of lines that other processes append to as well.
 
     A line is one write in append mode, which does not mix with that of another process. Whoever finds the file too long turns it over
     under a lock; the others notice by its inode.
     """
 
-    def __init__(self, level: int = logging.NOTSET):
-        super().__init__(level)
-        self.file, self.path, self.inode = -1, Path(), -1
+    def __init__(self) -> None:
+        self.handle, self.path, self.inode = -1, Path(), -1
+        self.lock = Lock()
 
-    def emit(self, record: logging.LogRecord) -> None:
-        """Keep one record; trouble with the file is told on standard error and stops nothing."""
-        try:
-            line = self.format(record)
-            memory.append(json.loads(line))
+    def append(self, line: str) -> None:
+        """Write one line."""
+        with self.lock:
             self._open()
-            os.write(self.file, line.encode(errors="replace") + b"\n")
-            if os.fstat(self.file).st_size > FILE_BYTES:
+            os.write(self.handle, line.encode(errors="replace") + b"\n")
+            if os.fstat(self.handle).st_size > FILE_BYTES:
                 self._turn_over()
-        except Exception:
-            self.handleError(record)
 
     def _open(self) -> None:
-        path = folder() / FILE
+        path = _path(settings().home)
         try:
             if self.path == path and os.stat(path).st_ino == self.inode:
                 return
         except FileNotFoundError:
             pass  # turned over at this moment, or not there yet
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        if self.file >= 0:
-            os.close(self.file)
-        self.file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-        self.path, self.inode = path, os.fstat(self.file).st_ino
+        if self.handle >= 0:
+            os.close(self.handle)
+        self.handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        self.path, self.inode = path, os.fstat(self.handle).st_ino
 
     def _turn_over(self) -> None:
         with (self.path.parent / ".lock").open("w") as guard:
@@ -142,6 +145,35 @@ class Kept(logging.Handler):
                 newer = self.path.with_name(f"{FILE}.{number - 1}") if number > 1 else self.path
                 if newer.exists():
                     os.replace(newer, older)
+
+
+file = SharedFile()
+
+
+class Kept(logging.Handler):
+    """Keeps records in memory and in the shared file."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep one record; trouble with the file is told on standard error and stops nothing."""
+        try:
+            line = self.format(record)
+            memory.append(json.loads(line))
+            file.append(line)
+        except Exception:
+            self.handleError(record)
+
+
+def note_request(level: str, **values: Any) -> None:
+    """Log a request: what `log.info("request", ...)` would do, in a tenth of the time. Only for values that hold no secret."""
+    stamp = datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    record = {"timestamp": stamp, "level": level, "event": "request", **values}
+    line = json.dumps(record)
+    memory.append(record)
+    try:
+        file.append(line)
+        print(line if settings().log_format == "json" else _as_text(None, level, dict(record)), file=sys.stderr)
+    except OSError as error:
+        log.error("a request cannot be logged", reason=error.strerror)
 
 
 def recent(level: str | None = None, limit: int = 100, request_id: str | None = None) -> list[dict[str, Any]]:

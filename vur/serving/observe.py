@@ -10,7 +10,7 @@ from functools import cache
 from hashlib import sha256
 from typing import Any
 
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect
 from structlog.contextvars import bound_contextvars
 
@@ -19,7 +19,7 @@ from vur.errors import VurError
 from vur.serving import metrics
 from vur.serving.errors import error_response, language_of
 from vur.serving.limits import App
-from vur.serving.logs import configure, log
+from vur.serving.logs import configure, log, note_request
 
 REQUEST_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 GONE = 499  # the client went away before it had sent everything
@@ -28,6 +28,7 @@ HEADERS = {
     "X-Content-Type-Options": "nosniff", "X-Frame-Options": "DENY", "Referrer-Policy": "no-referrer", "Cross-Origin-Opener-Policy": "same-origin",
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'", "Cache-Control": "no-store",
 }
+RAW_HEADERS = [(name.lower().encode(), value.encode()) for name, value in HEADERS.items()]
 
 
 def page_policy(script: str) -> str:
@@ -63,7 +64,7 @@ class Observed:
             if message["type"] == "http.response.start":
                 status = message["status"]
                 scope["vur.route"] = metrics.route_of(scope, status)
-                _add_headers(scope, MutableHeaders(raw=list(message.get("headers", []))), message)
+                _add_headers(scope, message)
             await send(message)
 
         metrics.in_progress.inc()
@@ -114,22 +115,23 @@ class Observed:
             log.info("websocket", user_id=who.user_id if who else None, accepted=accepted, code=code, seconds=round(time.perf_counter() - began, 1))
 
 
-def _add_headers(scope: dict[str, Any], headers: MutableHeaders, message: dict[str, Any]) -> None:
-    for name, value in HEADERS.items():
-        headers.setdefault(name, value)
+def _add_headers(scope: dict[str, Any], message: dict[str, Any]) -> None:
+    """The security headers that the application did not set itself, and the request id."""
+    headers = [(name, value) for name, value in message.get("headers", ()) if name != b"x-request-id"]
+    there = {name.lower() for name, _ in headers}
+    headers += [(name, value) for name, value in RAW_HEADERS if name not in there]
     if scope.get("scheme") == "https":
-        headers.setdefault("Strict-Transport-Security", "max-age=31536000")
-    headers["X-Request-ID"] = scope["vur.request_id"]
-    message["headers"] = headers.raw
+        headers.append((b"strict-transport-security", b"max-age=31536000"))
+    headers.append((b"x-request-id", scope["vur.request_id"].encode()))
+    message["headers"] = headers
 
 
 def _tell(scope: dict[str, Any], status: int, seconds: float) -> None:
     if scope["path"] in QUIET and 200 <= status < 400:
         return
     who = scope.get("vur.principal")
-    tell = log.error if status >= 500 or status == 0 else log.info
-    tell("request", method=scope["method"][:16], route=scope["vur.route"], status=status, ms=round(seconds * 1000, 1),
-         user_id=who.user_id if who else None, via=who.via if who else None)
+    note_request("error" if status >= 500 or status == 0 else "info", method=scope["method"][:16], route=scope["vur.route"], status=status,
+                 ms=round(seconds * 1000, 1), user_id=who.user_id if who else None, via=who.via if who else None, request_id=scope["vur.request_id"])
 
 
 @cache

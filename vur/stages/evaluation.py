@@ -18,7 +18,7 @@ import pandas as pd
 from ..errors import VurError
 from ..forecasters.parallel import Stopped
 from ..insight.canary import leakage_canary
-from ..insight.metrics import score
+from ..insight.metrics import METRICS, score
 from ..panel import Panel
 from .folds import Fold, SplitPlan, fold_scales, future_covariates, training_panel, validation_frame
 from .budget import DOUBT, FoldWatch, Note, Watch, guessed_seconds
@@ -266,9 +266,10 @@ class Teller:
         self.done += self.weights[candidate.id]
         if outcome.forecasts is None or self.progress is None or outcome.forecasts.empty:
             return
-        value = score(outcome.forecasts, self.scales)["mase"].iloc[0]
-        if np.isfinite(value) and (self.best is None or value < self.best["value"]):
-            self.best = {"algorithm": candidate.id, "metric": "MASE", "value": float(value)}
+        row = score(outcome.forecasts, self.scales).iloc[0]
+        if np.isfinite(row["mase"]) and (self.best is None or row["mase"] < self.best["value"]):
+            scores = {name: float(row[name]) for name in METRICS if np.isfinite(row[name])}
+            self.best = {"algorithm": candidate.id, "metric": "MASE", "value": scores["mase"], "scores": scores}
 
 # %% ../../nbs/stages/7_evaluation.ipynb #260bb7c9
 def evaluate_all(setting: Setting, candidates: Sequence[Candidate], watch: Watch, teller: Teller) -> Evaluation:

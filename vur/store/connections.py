@@ -17,7 +17,8 @@ from vur.store import journal
 from vur.store.access import Principal, check_version, fetch
 from vur.store.catalog import DatabaseConnection, Monitor, Share, now
 from vur.store.database import reading, writing
-from vur.store.feeds import KINDS, Reader, opened, parsed_url
+from vur.store.feed_kinds import parsed_url
+from vur.store.feeds import KINDS, Reader, opened
 from vur.store.secret import cipher
 
 SHOWN_ROWS, MOST_SHOWN = 20, 200

@@ -190,12 +190,12 @@ _writer: Gathering[Entry, None] = Gathering("ledger", _commit)
 def record(entry: Entry) -> None:
     """Put an answer into the ledger together with all others that wait; returns when it is on disk.
 
-    `VurError` api.disk where there is no room, api.busy where the catalog is held too long.
+    `VurError` ledger.full where there is no room, ledger.busy where the catalog is held too long.
     """
     try:
         _writer.submit(entry).result(PATIENCE)
     except TimeoutError:
-        raise VurError("api.busy") from None
+        raise VurError("ledger.busy", seconds=5) from None
 
 
 async def record_soon(entry: Entry) -> None:
@@ -209,7 +209,7 @@ def readable(error: DBAPIError) -> Exception:
         return error
     text, code = str(error.orig).lower(), getattr(error.orig, "sqlstate", None)
     full = "full" in text or "no space" in text or code == "53100"
-    return VurError("api.disk") if full else VurError("api.busy")
+    return VurError("ledger.full") if full else VurError("ledger.busy", seconds=5)
 
 
 def record_large(entry: Entry) -> None:

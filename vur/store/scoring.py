@@ -68,6 +68,8 @@ def _due(models: Mapping[str, str], rows: "pd.DataFrame", freq: str, owner_id: s
     if dated:  # a stamp may lie anywhere in its month
         margin = pd.Timedelta(days=31)
         low, high = ((stamp + way).to_pydatetime().replace(tzinfo=UTC) for stamp, way in ((low, -margin), (high, margin)))
+    else:
+        low, high = int(low), int(high)
     wanted = [ForecastPoint.tag.in_(list(models.values())), Forecast.model_id.in_(list(models)), ForecastPoint.unique_id.in_(rows["unique_id"].unique().tolist()), target.between(low, high)]
     wanted += [] if again else [ForecastPoint.actual.is_(None)]
     wanted += [] if owner_id is None else [ForecastPoint.owner_id == owner_id]

@@ -24,7 +24,9 @@ def work(job, tell):
     if asked.get("die"):
         os.kill(os.getpid(), signal.SIGSEGV)
     if asked.get("eat"):
-        return {"size": len(bytearray(asked["eat"] * 2**20))}
+        eaten = b"x" * (asked["eat"] * 2**20)
+        time.sleep(60)
+        return {"size": len(eaten)}
     if asked.get("print"):
         for _ in range(asked["print"]):
             print("x" * 1023)

@@ -1,0 +1,110 @@
+"""Rows of a source as a model reads them: which of them are new to a monitor, and what was forecast for them."""
+
+from collections.abc import Mapping
+from datetime import UTC, date, timedelta
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import select
+
+from vur.errors import VurError
+from vur.store import connections
+from vur.store.catalog import DatabaseConnection, ForecastPoint
+from vur.store.connections import Columns
+from vur.store.database import reading
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from vur.runs.moving import Saved
+
+SERIES_AT_ONCE = 500
+DAY, MONTH = timedelta(days=1), timedelta(days=31)
+
+
+def marks(ends: "pd.Series") -> dict[str, Any]:
+    """Where each series stands, as JSON: ISO text, or a whole number."""
+    import pandas as pd
+
+    return {str(id): end.isoformat() if isinstance(end, pd.Timestamp) else int(end) for id, end in ends.items()}
+
+
+def earliest(ends: Mapping[str, Any]) -> date | int | None:
+    """What rows of any series can be asked for by: the first of the positions, a day earlier because of time zones."""
+    import pandas as pd
+
+    first = min(ends.values(), default=None)
+    return pd.Timestamp(first).date() - DAY if isinstance(first, str) else first
+
+
+def read_rows(source: DatabaseConnection, saved: "Saved", since: Mapping[str, Any]) -> "pd.DataFrame":
+    """The rows of a source since the first of the positions, under the names of the training data."""
+    names = names_for(saved, Columns.of(source))
+    chosen = Columns.of(source)
+    with connections.open_source(source) as reader:
+        frame = reader.read(source.table, chosen.names, chosen.date, earliest(since))
+    frame.attrs.clear()
+    return frame[[chosen.date, chosen.target, *chosen.series, *chosen.covariates]].set_axis(names, axis="columns")
+
+
+def names_for(saved: "Saved", chosen: Columns) -> list[str]:
+    """What the model calls the date, target, series and covariates of a source; `VurError` monitors.series_columns where they do not fit."""
+    names = saved.head["names"]
+    series = list(names.get("series") or [])
+    if len(series) != len(chosen.series):
+        raise VurError("monitors.series_columns", wanted=", ".join(series) or "-", have=", ".join(chosen.series) or "-")
+    return [names.get("date") or "ds", names.get("target") or "y", *series, *chosen.covariates]
+
+
+def after_marks(frame: "pd.DataFrame", ends: Mapping[str, Any]) -> "pd.DataFrame | None":
+    """The observed rows of a panel that lie after the position of their series; None where there are none."""
+    import pandas as pd
+
+    known = frame["unique_id"].astype(str).map(dict(ends))
+    if frame["ds"].dtype.kind == "M":
+        known = pd.to_datetime(known, format="ISO8601").astype(frame["ds"].dtype)
+    late = (known.isna() | (frame["ds"] > known)).to_numpy() & frame["y"].notna().to_numpy()
+    return frame.loc[late, ["unique_id", "ds", "y"]].reset_index(drop=True) if late.any() else None
+
+
+def rows_for(saved: "Saved", table: "pd.DataFrame", new: "pd.DataFrame", ends: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The rows that the forecasts begin after: those of series that have new ones; a hierarchy needs all."""
+    from vur.runs.moving import series_of
+
+    if saved.pipeline.reconciler is None:
+        table = table[[id in set(new["unique_id"]) for id in series_of(saved, table)]]
+    return table.to_dict("records")
+
+
+def expected(owner_id: str, tag: str, new: "pd.DataFrame", freq: str) -> "pd.DataFrame":
+    """`new` with what was forecast for each value the shortest time before: `forecast, quantiles` and `unique_id, ds, y`."""
+    import pandas as pd
+
+    from vur.store.scoring import cells
+
+    dated, point = new["ds"].dtype.kind == "M", ForecastPoint
+    target = point.target_at if dated else point.target_step
+    low, high = new["ds"].min(), new["ds"].max()
+    low, high = ((stamp + way).to_pydatetime().replace(tzinfo=UTC) for stamp, way in ((low, -MONTH), (high, MONTH))) if dated else (int(low), int(high))
+    columns, rows, ids = (point.unique_id, target, point.horizon, point.forecast, point.quantiles), [], new["unique_id"].astype(str).unique().tolist()
+    with reading() as session:
+        for start in range(0, len(ids), SERIES_AT_ONCE):
+            some = point.unique_id.in_(ids[start:start + SERIES_AT_ONCE])
+            rows += session.execute(select(*columns).where(point.owner_id == owner_id, point.tag == tag, some, target.between(low, high)).order_by(point.id.desc())).all()
+    found = pd.DataFrame(rows, columns=["unique_id", "target", "horizon", "forecast", "quantiles"])
+    stamps = pd.to_datetime(found["target"], utc=True).dt.tz_localize(None) if dated else found["target"].astype("int64")
+    found = found.assign(cell=cells(stamps.to_numpy(), freq)).sort_values("horizon", kind="stable").drop_duplicates(["unique_id", "cell"])
+    return new.assign(unique_id=new["unique_id"].astype(str), cell=cells(new["ds"].to_numpy(), freq)).merge(found, on=["unique_id", "cell"])
+
+
+def outside_of(rows: "pd.DataFrame") -> list[dict[str, Any]]:
+    """Those of `expected` whose value left its widest interval."""
+    from vur.runs.future import stamp_text
+
+    found = []
+    for row in rows.itertuples():
+        level = max(row.quantiles, key=float, default=None)
+        low, high = row.quantiles[level] if level else (None, None)
+        if low is not None and high is not None and not low <= row.y <= high:
+            numbers = {"value": row.y, "forecast": row.forecast, "low": low, "high": high, "level": level}
+            found.append({"series": str(row.unique_id), "stamp": stamp_text(row.ds), **{name: float(f"{float(value):.6g}") for name, value in numbers.items()}})
+    return found
