@@ -79,23 +79,23 @@ def queue(tag: str) -> tuple[str, str]:
     return job.id, str(spec.attempt)
 
 
-def watch(arguments: list[str], log: Path) -> tuple[float, float]:
-    """Seconds and peak MB of a Python process; its failure ends the benchmark."""
+def watch(arguments: list[str], log: Path) -> tuple[float, float, float]:
+    """Seconds, seconds of processor time and peak MB of a Python process; its failure ends the benchmark."""
     import subprocess
 
     import psutil
 
     with log.open("w+b") as file:
-        started, peak = time.perf_counter(), 0
+        started, before, peak = time.perf_counter(), os.times(), 0
         child = subprocess.Popen([sys.executable, *arguments], stdout=file, stderr=file, env=os.environ)
         process = psutil.Process(child.pid)
         while child.poll() is None:
             peak = max(peak, used(process))
             time.sleep(0.05)
-        seconds = time.perf_counter() - started
+        seconds, after = time.perf_counter() - started, os.times()
     if child.returncode:
         sys.exit(log.read_text()[-3000:])
-    return seconds, peak / 1e6
+    return seconds, after.children_user + after.children_system - before.children_user - before.children_system, peak / 1e6
 
 
 def check(tag: str, direct: Path, job_id: str) -> None:
@@ -114,8 +114,8 @@ def check(tag: str, direct: Path, job_id: str) -> None:
         sys.exit(f"{tag}: {len(theirs)} forecasts, {kept} in the ledger")
 
 
-def compare(tag: str, rounds: int, folder: Path) -> dict[str, float]:
-    """Medians of `direct, batch` seconds and MB."""
+def compare(tag: str, rounds: int, folder: Path) -> list[tuple[float, float]]:
+    """Medians of seconds, processor seconds and MB, each directly and as a batch."""
     rows = []
     for number in range(rounds + 1):
         direct = watch(["-c", DIRECT, tag, str(folder / "direct.csv")], folder / "log")
@@ -123,8 +123,8 @@ def compare(tag: str, rounds: int, folder: Path) -> dict[str, float]:
         batch = watch(["-m", "vur.jobs.child", job_id, attempt], folder / "log")
         check(tag, folder / "direct.csv", job_id)
         if number:  # the first round fills caches
-            rows.append((*direct, *batch))
-    return dict(zip(("direct_seconds", "direct_mb", "batch_seconds", "batch_mb"), map(statistics.median, zip(*rows, strict=True)), strict=True))
+            rows.append(list(zip(direct, batch, strict=True)))
+    return [tuple(statistics.median(values) for values in zip(*measure, strict=True)) for measure in zip(*rows, strict=True)]
 
 
 def main(count: int, algorithms: list[str], rounds: int) -> None:
@@ -135,12 +135,12 @@ def main(count: int, algorithms: list[str], rounds: int) -> None:
 
     database.migrate()
     frame = panel(count)
-    print(f"{count} monthly series, {HORIZON} steps, {len(LEVELS)} intervals, {rounds} rounds in turns:\n")
-    print("| model | direct s | batch s | ratio | direct MB | batch MB | ratio |\n|---|---:|---:|---:|---:|---:|---:|")
+    print(f"{count} monthly series, {HORIZON} steps, {len(LEVELS)} intervals, {rounds} rounds in turns; a ratio is batch over direct:\n")
+    print("| model | direct s | batch s | ratio | ratio of processor time | direct MB | batch MB | ratio |\n|---|---:|---:|---:|---:|---:|---:|---:|")
     for algorithm in algorithms:
-        found = compare(save(algorithm, frame, folder), rounds, folder)
-        print(f"| {algorithm} | {found['direct_seconds']:.1f} | {found['batch_seconds']:.1f} | {found['batch_seconds'] / found['direct_seconds']:.2f} | "
-              f"{found['direct_mb']:.0f} | {found['batch_mb']:.0f} | {found['batch_mb'] / found['direct_mb']:.2f} |", flush=True)
+        seconds, work, memory = compare(save(algorithm, frame, folder), rounds, folder)
+        print(f"| {algorithm} | {seconds[0]:.1f} | {seconds[1]:.1f} | {seconds[1] / seconds[0]:.2f} | {work[1] / work[0]:.2f} | "
+              f"{memory[0]:.0f} | {memory[1]:.0f} | {memory[1] / memory[0]:.2f} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -61,7 +61,7 @@ def shop(postgresql) -> str:
         connection.execute("CREATE VIEW slow AS SELECT day, sold, pg_sleep(60)::text AS sleep FROM sales")
         for number, body in enumerate(("DELETE FROM sales; SELECT 'x'::text", "SELECT set_config('transaction_read_only', 'off', true); DELETE FROM sales; SELECT 'x'::text")):
             connection.execute(f"CREATE FUNCTION wipe{number}() RETURNS text LANGUAGE sql SECURITY DEFINER AS $$ {body} $$")
-            connection.execute(f"CREATE VIEW trap{number} AS SELECT day, sold, wipe{number}() AS wiped FROM sales")
+            connection.execute(f"CREATE VIEW trap{number} AS SELECT day, sold, wipe{number}() AS wiped FROM sales")  # noqa: S608 - a number of ours
             connection.execute(f"GRANT SELECT ON trap{number} TO reader")
         connection.execute("CREATE TABLE hidden (day date, sold numeric)")
         connection.execute("GRANT SELECT ON sales, slow TO reader")

@@ -17,7 +17,8 @@ from sqlalchemy import delete, text
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
-from vur.serving.live import LARGEST_FRAME, QUEUE, Tail, encode
+from vur.serving.live import LARGEST_FRAME, QUEUE
+from vur.serving.messages import Tail, encode
 from vur.settings import settings
 from vur.store import database, journal
 from vur.store.catalog import Event, User, now

@@ -11,7 +11,7 @@ from vur.errors import VurError
 from vur.insight.conformal import check_levels
 from vur.runs.future import Coming, check_cells, check_usable, coming_steps, used_columns
 from vur.runs.future_file import fill_coming, read_series
-from vur.runs.moving import Saved, apart, move, read_observations, unknown_series
+from vur.runs.moving import Saved, apart, move, read_observations, restrict, unknown_series
 from vur.store.ledger import Points
 
 if TYPE_CHECKING:
@@ -116,12 +116,14 @@ def _from(saved: Saved, pipeline: "Pipeline", horizon: int, levels: tuple[float,
     wanted = known if ids is None else pd.Index([id for id in dict.fromkeys(ids) if id in known])
     if not len(wanted):
         return Forecasts.none(saved, errors)
+    if len(wanted) < len(known):
+        pipeline = restrict(pipeline, wanted)
     rows, lacking = _coming(pipeline, saved, horizon, future, set(wanted))
     wanted = wanted.difference(list(lacking), sort=False)
     if not len(wanted):
         return Forecasts.none(saved, errors | lacking)
     frame = pipeline.predict(horizon, rows, levels=levels)
-    if len(wanted) < len(known):
+    if len(wanted) < len(pipeline.ends):
         frame = frame[frame["unique_id"].isin(wanted)].reset_index(drop=True)
     return Forecasts(frame, pipeline.ends[wanted], errors | lacking)
 

@@ -59,6 +59,36 @@ def _twin(forecaster: Any) -> Any:
     return twin
 
 
+PER_SERIES = ("ids", "first", "last", "fitted", "levels", "slopes")  # what algorithms keep by series
+
+
+def restrict(pipeline: "Pipeline", ids: Sequence[str]) -> "Pipeline":
+    """A copy that holds some of its series only, where all its algorithms treat each one alone; else the pipeline itself."""
+    wanted = set(ids)
+    forecaster = _restricted(pipeline.forecaster, wanted) if pipeline.reconciler is None else None
+    if forecaster is None:
+        return pipeline
+    twin, frame = copy.copy(pipeline), pipeline.head.frame
+    twin.forecaster, twin.ends = forecaster, pipeline.ends[pipeline.ends.index.isin(wanted)]
+    twin.head = pipeline.head.with_frame(frame[frame["unique_id"].isin(wanted)])
+    return twin
+
+
+def _restricted(forecaster: Any, wanted: set[str]) -> Any | None:
+    twin = copy.copy(forecaster)
+    if hasattr(forecaster, "members"):
+        twin.members = [_restricted(member, wanted) for member in forecaster.members]
+        return None if None in twin.members else twin
+    if algorithm(forecaster.id).scope != "local":
+        return None
+    count, kept = len(forecaster.ids), [place for place, id in enumerate(forecaster.ids) if id in wanted]
+    for name in PER_SERIES:
+        value = getattr(forecaster, name, None)
+        if isinstance(value, (list, np.ndarray)) and len(value) == count:
+            setattr(twin, name, value[kept] if isinstance(value, np.ndarray) else [value[place] for place in kept])
+    return twin
+
+
 def apart(ids: Sequence[str], work: Callable[[list[str]], Any]) -> tuple[list[Any], dict[str, VurError]]:
     """`work` on all of `ids` at once, or, where that fails, on halves, down to the ones that are to blame: results, and errors by id."""
     try:

@@ -10,7 +10,8 @@ from vur.runs.moving import Saved
 from vur.store.champions import Served
 
 Value = TypeVar("Value")
-MODELS, HISTORIES, ANSWERS = 16, 4, 64  # models of a process, panels that models were trained on, answers of each model
+MODELS, HISTORIES = 16, 4  # models of a process, and panels that models were trained on
+ANSWERS, LARGE = 64, 2  # answers of each model, small and large ones
 
 
 @dataclass
@@ -70,7 +71,8 @@ class Loaded:
     """A model ready to answer, and the last answers that it made."""
 
     saved: Saved
-    answers: Kept[Any]
+    answers: Kept[Any] = field(default_factory=lambda: Kept(ANSWERS))
+    large: Kept[Any] = field(default_factory=lambda: Kept(LARGE))
 
 
 _models: Kept[Loaded] = Kept(MODELS)
@@ -92,4 +94,4 @@ def _open(served: Served, key: tuple[str | None, str | None]) -> Loaded:
     from vur.runs.opened import open_served
 
     saved = open_served(served)
-    return Loaded(replace(saved, history=lambda: _histories.get(key, saved.history)), Kept(ANSWERS))
+    return Loaded(replace(saved, history=lambda: _histories.get(key, saved.history)))

@@ -10,7 +10,7 @@ from vur.errors import VurError
 from vur.runs.answers import check_request, forecasts
 from vur.runs.moving import Saved
 from vur.runs.stamps import zone
-from vur.serving.loaded import Loaded, loaded, loaded_already
+from vur.serving.loaded import Kept, Loaded, loaded, loaded_already
 from vur.serving.metrics import predicted
 from vur.serving.rendering import Answer, Made, render, take
 from vur.store.access import Principal, fetch, may
@@ -18,13 +18,12 @@ from vur.store.catalog import Dataset, Model
 from vur.store.champions import Served, find_served
 from vur.store.database import engine, reading
 from vur.store.gathering import Gathering
-from vur.store.ledger import Entry, Head, record, record_large, record_soon
+from vur.store.ledger import CHUNK, Entry, Head, record, record_large, record_soon
 
 if TYPE_CHECKING:
     import pandas as pd
 
 MOST_VALUES = 200_000  # forecasts and ends of intervals in one answer; more is a batch
-REUSED_POINTS = 20_000  # forecasts in an answer that is kept for the next equal request
 REAL_TIME = "real_time"
 
 
@@ -83,7 +82,7 @@ def _predict(who: Principal, served: Served, asked: Asked) -> Answer:
     if not made.parts:
         raise NothingForecast(made.errors)
     entry, answer = _answer(who, served, asked, opened.saved, made, perf_counter() - started)
-    (record if made.points.values.size <= REUSED_POINTS else record_large)(entry)
+    (record if made.points.values.size <= CHUNK else record_large)(entry)
     predicted("request", made.points.values.size)
     return answer
 
@@ -123,10 +122,20 @@ def _make(opened: Loaded, asked: Asked) -> Made:
         found = forecasts(saved, horizon, levels, ids=ids, observations=observations, future=None if asked.future is None else _table(asked.future))
         return render(saved, found, horizon, levels, wrong)
     check_size(saved, horizon, levels, ids)
-    if len(saved.pipeline.ends) * horizon > REUSED_POINTS:
-        return render(saved, forecasts(saved, horizon, levels, ids=ids), horizon, levels)
-    every = opened.answers.get((horizon, levels, None), lambda: render(saved, forecasts(saved, horizon, levels), horizon, levels))
-    return every if ids is None else opened.answers.get((horizon, levels, ids), lambda: take(saved, every, ids))
+    if ids is None or len(saved.pipeline.ends) * horizon <= CHUNK:
+        every = _kept(opened, horizon, None).get((horizon, levels, None), lambda: render(saved, forecasts(saved, horizon, levels), horizon, levels))
+        return every if ids is None else opened.answers.get((horizon, levels, ids), lambda: take(saved, every, ids))
+    return _kept(opened, horizon, ids).get((horizon, levels, ids), lambda: render(saved, forecasts(saved, horizon, levels, ids=ids), horizon, levels))
+
+
+def _kept(opened: Loaded, horizon: int, ids: Sequence[str] | None) -> Kept[Made]:
+    """Where an answer of this size is kept: of large ones only a few are."""
+    return opened.answers if len(saved_ids(opened.saved, ids)) * horizon <= CHUNK else opened.large
+
+
+def saved_ids(saved: Saved, ids: Sequence[str] | None) -> Sequence[str]:
+    """The series asked for: all by default."""
+    return saved.pipeline.ends.index if ids is None else ids
 
 
 def _made_before(served: Served, asked: Asked) -> tuple[Saved | None, Made | None]:
@@ -142,7 +151,7 @@ def _made_before(served: Served, asked: Asked) -> tuple[Saved | None, Made | Non
 
 def check_size(saved: Saved, horizon: int, levels: Sequence[float], ids: Sequence[str] | None) -> None:
     """`VurError` predictions.too_many for an answer that is too large to wait for."""
-    count = (len(saved.pipeline.ends) if ids is None else len(ids)) * horizon * (1 + 2 * len(levels))
+    count = len(saved_ids(saved, ids)) * horizon * (1 + 2 * len(levels))
     if count > MOST_VALUES:
         raise VurError("predictions.too_many", count=count, limit=MOST_VALUES, field="series")
 

@@ -21,9 +21,8 @@ from vur.serving.live import (
     Hub,
     identify,
     limit_frames,
-    missed,
-    stamp,
 )
+from vur.serving.messages import missed, stamp
 from vur.serving.schemas.live import AnySaid, LiveType, SaidAuth, SaidPing, SaidSubscribe
 from vur.store.access import Principal
 

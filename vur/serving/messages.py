@@ -1,0 +1,140 @@
+"""Live messages as the catalog keeps them: read in order, once, by every process that has clients."""
+
+import json
+import logging
+import math
+import time
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import cached_property
+from typing import Any
+
+from sqlalchemy import Select, func, or_, select
+
+from vur.store.access import Principal
+from vur.store.catalog import Event
+from vur.store.database import reading
+from vur.text import translate
+
+HOLD, LATE = 1.0, 60.0  # seconds that later messages wait for a missing id, and that it is looked for
+BATCH, GAPS = 1000, 500
+REPLAY, KNOWN = 1000, 200  # messages repeated at most, and ids before them that count as seen
+log = logging.getLogger("vur.live")
+
+
+@dataclass(frozen=True)
+class Message:
+    """A live message; `id` is None for what is not stored."""
+
+    id: int | None
+    type: str
+    owner_id: str | None
+    data: dict[str, Any]
+    at: datetime
+    texts: dict[str, str] = field(default_factory=dict, compare=False, repr=False)
+
+    @cached_property
+    def model_id(self) -> str | None:
+        """The model that it is about, where it is about one."""
+        return self.data.get("model_id") or (self.data.get("object_id") if self.data.get("object_kind") == "model" else None)
+
+    def text(self, language: str) -> str:
+        """`{"id", "type", "data", "at"}` as JSON, made once a language; only alerts hold sentences."""
+        language = language if self.type == "alert" else ""
+        if language not in self.texts:
+            data = self.data | {"message": _sentence(self.data, language)} if language else self.data
+            self.texts[language] = encode({"id": self.id, "type": self.type, "data": data, "at": stamp(self.at)})
+        return self.texts[language]
+
+
+def _sentence(data: dict[str, Any], language: str) -> str:
+    try:
+        return translate(f"alert.{data.get('kind')}", language, **(data.get("values") or {}))
+    except KeyError:
+        log.warning("no text for the alert %s", data.get("kind"))
+        return str(data.get("kind"))
+
+
+def stamp(at: datetime) -> str:
+    """A moment as ISO 8601 in UTC."""
+    return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def encode(content: dict[str, Any]) -> str:
+    """JSON that every browser reads: numbers that are none become null."""
+    try:
+        return json.dumps(content, ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=str)
+    except ValueError:
+        return json.dumps(_finite(content), ensure_ascii=False, separators=(",", ":"), default=str)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+# --- reading the catalog ---
+
+def _messages() -> Select[Any]:
+    return select(Event.id, Event.type, Event.owner_id, Event.data, Event.at).order_by(Event.id)
+
+
+class Tail:
+    """Reads stored messages in the order of their ids, each once.
+
+    PostgreSQL gives ids before transactions end, so that a higher one may be seen before a lower one. Messages behind a missing id
+    wait `HOLD` seconds for it; after `LATE` seconds it is given up, as an id of a transaction that was rolled back.
+    """
+
+    def __init__(self) -> None:
+        self.top = 0
+        self.missing: dict[int, float] = {}
+        self.held: dict[int, Message] = {}
+
+    def start(self) -> None:
+        """Stand at the newest message; ids that are missing right before it may still come."""
+        with reading() as session:
+            ids = list(session.scalars(select(Event.id).order_by(Event.id.desc()).limit(KNOWN)))
+        if ids:
+            self.top = ids[0]
+            self.missing = dict.fromkeys(set(range(ids[-1], ids[0])) - set(ids), time.monotonic())
+
+    def read(self) -> list[Message]:
+        """What is new, in order."""
+        at = time.monotonic()
+        self.missing = {id: seen for id, seen in list(self.missing.items())[-GAPS:] if at - seen < LATE}
+        wanted = or_(Event.id > self.top, Event.id.in_(self.missing)) if self.missing else Event.id > self.top
+        with reading() as session:
+            rows = session.execute(_messages().where(wanted).limit(BATCH)).all()
+        for row in rows:
+            self.missing |= dict.fromkeys(range(max(self.top + 1, row.id - GAPS), row.id), at)
+            self.missing.pop(row.id, None)
+            self.top = max(self.top, row.id)
+            self.held[row.id] = Message(*row)
+        wall = min((id for id, seen in self.missing.items() if at - seen < HOLD), default=math.inf)
+        return [self.held.pop(id) for id in sorted(self.held) if id < wall]
+
+
+@dataclass(frozen=True)
+class Missed:
+    """What a client missed: `messages` in order, or `reset` when they cannot be had any more; `seen` are ids it must not get again."""
+
+    messages: list[Message]
+    seen: frozenset[int]
+    reset: bool = False
+
+
+def missed(who: Principal, after: int, until: int) -> Missed:
+    """The stored messages for `who` with ids above `after` up to `until`; later ones come from the `Tail`."""
+    with reading() as session:
+        first, top = session.execute(select(func.min(Event.id), func.max(Event.id))).one()
+        seen = frozenset(session.scalars(select(Event.id).where(Event.id <= after, Event.id > after - KNOWN)))
+        later = _messages().where(Event.id > after, Event.id <= until)
+        if not who.is_admin:
+            later = later.where(or_(Event.owner_id.is_(None), Event.owner_id == who.user_id))
+        rows = session.execute(later.limit(REPLAY + 1)).all()
+    reset = after > (top or 0) or (first or 0) > after + 1 or len(rows) > REPLAY
+    return Missed([] if reset else [Message(*row) for row in rows], seen | {row.id for row in rows}, reset)
