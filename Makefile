@@ -14,11 +14,11 @@ run: setup        ## set up, then the main job on the flights sample and on its 
 	$(BIN)/vur run data/flights_daily.csv --country US --name flights
 	$(BIN)/vur run data/partidas_diarias.csv --country US --name partidas --language pt-BR
 
-test: setup system lint  ## set up, then all tests
-	$(BIN)/python -m pytest
+test: setup system lint  ## set up, then all tests, a process a core
+	$(BIN)/python -m pytest -n logical --dist loadfile
 
 test-fast: setup  ## the tests that take seconds
-	$(BIN)/python -m pytest -m "not slow and not browser"
+	$(BIN)/python -m pytest -n logical --dist loadfile -m "not slow and not browser"
 
 lint: setup       ## ruff on the hand-written code
 	$(BIN)/ruff check .

@@ -140,6 +140,16 @@ def test_one_address_cannot_try_many_accounts(home, monkeypatch):
     assert answers == [401, 401, 401, 429, 429]
 
 
+@both
+def test_many_logins_of_one_user_at_once_all_succeed_and_are_no_edits(home, kind):
+    with reading() as session:
+        version = session.scalar(select(User.version))
+    with ThreadPoolExecutor(6) as pool:
+        answers = list(pool.map(lambda _: home.post("/auth/login", json=ANA).status_code, range(6)))
+    with reading() as session:
+        assert answers == [200] * 6 and session.scalar(select(User.version)) == version
+
+
 def test_good_logins_are_not_held_against_anybody(home, monkeypatch):
     monkeypatch.setattr(accounts, "PER_ADDRESS", 3)
     for _ in range(6):

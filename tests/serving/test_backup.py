@@ -41,6 +41,15 @@ PASSWORD = "correct horse 9"
 
 
 @pytest.fixture
+def kind(request: pytest.FixtureRequest) -> str:
+    """SQLite but for tests that ask for both databases."""
+    return getattr(request, "param", "sqlite")
+
+
+both = pytest.mark.parametrize("kind", ["sqlite", "postgresql"], indirect=True)
+
+
+@pytest.fixture
 def filled(catalog: Path) -> Path:
     """A home with users, files, a forecast with points, jobs in several states and a connection."""
     fill(catalog)
@@ -92,6 +101,7 @@ def contents() -> dict[str, Any]:
                 "log": session.scalar(select(JobLog.text))}
 
 
+@both
 @pytest.mark.parametrize("target", ["sqlite", "postgresql"])
 def test_everything_comes_back_in_either_database(filled, kind, target, tmp_path, monkeypatch, request):
     before = contents()
@@ -127,6 +137,7 @@ def new_database(request: pytest.FixtureRequest) -> str:
     return conftest._new_database(request.getfixturevalue("postgresql"))
 
 
+@both
 def test_a_backup_is_of_one_moment_while_others_write(filled, tmp_path, monkeypatch):
     """A writer adds pairs in one transaction each: a backup must hold both or none of every pair."""
     with reading() as session:
@@ -164,6 +175,7 @@ def test_parts_can_be_left_out(filled, tmp_path):
     assert set(made.files) == {"catalog.sqlite", "bentoml/models/loja/1/model.json", "bentoml/models/loja/latest"}
 
 
+@both
 def test_restore_refuses_what_is_there_and_force_moves_it_aside(filled, kind, tmp_path):
     backup(tmp_path / "b.tar")
     with writing() as session:
@@ -198,6 +210,7 @@ sys.stdin.read()
 """
 
 
+@both
 def test_restore_under_a_running_service_is_refused(filled, kind, tmp_path):
     backup(tmp_path / "b.tar")
     other = subprocess.Popen([sys.executable, "-c", HOLD], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
@@ -247,9 +260,7 @@ def named(new: str) -> Any:
     (lambda name, content: (name, b'{"format": 99, "vur": "9"}') if name == "manifest.json" else (name, content), "backup.newer"),
     (named("../evil"), "backup.unsafe"), (named("/tmp/evil"), "backup.unsafe"), (named("results/../../evil"), "backup.unsafe"),
     (named("results//x"), "backup.unsafe"), (named(".ssh/authorized_keys"), "backup.unsafe"), (named("locks/x"), "backup.unsafe")])
-def test_a_backup_is_not_trusted(filled, kind, tmp_path, monkeypatch, change, code):
-    if kind == "postgresql":
-        pytest.skip("the file is the same")
+def test_a_backup_is_not_trusted(filled, tmp_path, monkeypatch, change, code):
     backup(tmp_path / "b.tar")
     bad = changed(tmp_path / "b.tar", tmp_path / "bad.tar", change)
     switch(monkeypatch, tmp_path / "new")
@@ -261,15 +272,8 @@ def test_a_backup_is_not_trusted(filled, kind, tmp_path, monkeypatch, change, co
     assert not (tmp_path / "evil").exists() and not Path("/tmp/evil").exists()
 
 
-@pytest.fixture
-def sqlite_only(kind: str) -> None:
-    """The file is the same from either database."""
-    if kind == "postgresql":
-        pytest.skip("the file is the same")
-
-
 @pytest.mark.parametrize("share", [0.0, 0.3, 0.9, 0.999])
-def test_a_backup_that_was_cut_short_is_refused(sqlite_only, filled, tmp_path, monkeypatch, share):
+def test_a_backup_that_was_cut_short_is_refused(filled, tmp_path, monkeypatch, share):
     whole = backup(tmp_path / "b.tar") and (tmp_path / "b.tar").read_bytes()
     (tmp_path / "cut.tar").write_bytes(whole[:int(len(whole.rstrip(b"\0")) * share)])
     switch(monkeypatch, tmp_path / "new")
@@ -279,7 +283,7 @@ def test_a_backup_that_was_cut_short_is_refused(sqlite_only, filled, tmp_path, m
 
 
 @pytest.mark.parametrize("kind_of", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.FIFOTYPE, tarfile.CHRTYPE, tarfile.DIRTYPE])
-def test_only_plain_files_are_unpacked(sqlite_only, filled, tmp_path, kind_of):
+def test_only_plain_files_are_unpacked(filled, tmp_path, kind_of):
     with tarfile.open(tmp_path / "bad.tar", "w") as tar:
         entry = tarfile.TarInfo("datasets/x")
         entry.type, entry.linkname = kind_of, "/etc/passwd"
@@ -289,7 +293,7 @@ def test_only_plain_files_are_unpacked(sqlite_only, filled, tmp_path, kind_of):
     assert refused.value.code == "backup.unsafe"
 
 
-def test_a_failed_backup_leaves_no_half_file(sqlite_only, filled, tmp_path, monkeypatch):
+def test_a_failed_backup_leaves_no_half_file(filled, tmp_path, monkeypatch):
     def full(*args: Any) -> None:
         raise OSError(28, "No space left on device")
 
@@ -300,14 +304,14 @@ def test_a_failed_backup_leaves_no_half_file(sqlite_only, filled, tmp_path, monk
     assert list(filled.glob(".backup-*")) == []
 
 
-def test_a_backup_overwrites_nothing(sqlite_only, filled, tmp_path):
+def test_a_backup_overwrites_nothing(filled, tmp_path):
     (tmp_path / "b.tar").write_text("mine")
     with pytest.raises(VurError, match="there already"):
         backup(tmp_path / "b.tar")
     assert (tmp_path / "b.tar").read_text() == "mine"
 
 
-def test_a_restore_that_fails_half_way_puts_everything_back(sqlite_only, filled, tmp_path, monkeypatch):
+def test_a_restore_that_fails_half_way_puts_everything_back(filled, tmp_path, monkeypatch):
     backup(tmp_path / "b.tar")
     before, tree = contents(), sorted(path for path in filled.rglob("*") if "locks" not in path.parts)
     real, count = os.rename, [0]
@@ -328,7 +332,7 @@ def test_a_restore_that_fails_half_way_puts_everything_back(sqlite_only, filled,
     assert contents() == before and left == [path for path in tree if not path.name.endswith(("-wal", "-shm"))]
 
 
-def test_a_backup_of_a_newer_schema_is_refused(sqlite_only, filled, tmp_path, monkeypatch):
+def test_a_backup_of_a_newer_schema_is_refused(filled, tmp_path, monkeypatch):
     with writing() as session:
         session.execute(text("UPDATE alembic_version SET version_num = '9999'"))
     backup(tmp_path / "b.tar")
@@ -338,7 +342,7 @@ def test_a_backup_of_a_newer_schema_is_refused(sqlite_only, filled, tmp_path, mo
     assert refused.value.code == "catalog.newer"
 
 
-def test_a_catalog_outside_of_the_home_is_restored_where_it_was(sqlite_only, filled, tmp_path, monkeypatch):
+def test_a_catalog_outside_of_the_home_is_restored_where_it_was(filled, tmp_path, monkeypatch):
     before = contents()
     backup(tmp_path / "b.tar")
     (tmp_path / "elsewhere").mkdir()
@@ -351,7 +355,7 @@ def test_a_catalog_outside_of_the_home_is_restored_where_it_was(sqlite_only, fil
     assert contents() == before and (done.aside / "my.sqlite").is_file()
 
 
-def test_a_file_that_vanishes_meanwhile_stops_nothing(sqlite_only, filled, tmp_path, monkeypatch):
+def test_a_file_that_vanishes_meanwhile_stops_nothing(filled, tmp_path, monkeypatch):
     real = module._files
 
     def files(root: Path) -> Any:
@@ -363,7 +367,7 @@ def test_a_file_that_vanishes_meanwhile_stops_nothing(sqlite_only, filled, tmp_p
     verify(tmp_path / "b.tar")
 
 
-def test_the_commands(sqlite_only, filled, tmp_path, monkeypatch, capsys):
+def test_the_commands(filled, tmp_path, monkeypatch, capsys):
     file = str(tmp_path / "b.tar")
     assert main(["backup", file, "--language", "en"]) == 0 and "Secrets are not in it" in capsys.readouterr().out
     assert main(["restore", file, "--check", "--language", "pt-BR"]) == 0 and "está íntegra" in capsys.readouterr().out
@@ -374,7 +378,7 @@ def test_the_commands(sqlite_only, filled, tmp_path, monkeypatch, capsys):
     assert "1 users, 0 datasets, 1 models, 1 forecasts" in out and "1 registered databases must be entered again" in out
 
 
-def test_another_table_in_the_file_is_not_carried_along(sqlite_only, filled, tmp_path):
+def test_another_table_in_the_file_is_not_carried_along(filled, tmp_path):
     with writing() as session:
         session.execute(text("CREATE TABLE strange (x INTEGER)"))
     snapshot.take(tmp_path / "copy.sqlite")

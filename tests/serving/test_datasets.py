@@ -210,6 +210,36 @@ def test_a_split_is_made_by_time_and_kept(ana):
     assert ana.get(f"/datasets/{id}").json()["split"] == {}
 
 
+def newer(person, id: str, content: bytes, name: str = "março.csv"):
+    """Upload a later file of a dataset."""
+    return person.post(f"/datasets/{id}/versions", files={"file": (name, content, "text/csv")})
+
+
+@both
+def test_a_later_file_becomes_the_next_version_and_choices_stay(ana, bia):
+    id = sent(ana, table(60), name="Vendas")["dataset_id"]
+    ana.put(f"/datasets/{id}/config", json={"target_column": "price", "exclude_columns": ["region"]})
+    assert newer(bia, id, table(90)).status_code == 404
+    answer = newer(ana, id, table(90))
+    body = answer.json()
+    assert answer.status_code == 201 and body["data_version"] == 2 and body["rows_count"] == 90 and body["name"] == "Vendas" and body["filename"] == "março.csv"
+    assert body["config"]["target_column"] == "price" and body["config"]["exclude_columns"] == ["region"]
+    with database.reading() as session:
+        row = session.get(Dataset, id)
+        assert datasets.source_path(session, row).read_bytes() == table(90) and datasets.data_spec(session, row)["target"] == "price"
+    lacking = newer(ana, id, b"date,sales\n2024-01-01,1\n2024-01-02,2\n")
+    assert lacking.status_code == 422 and "price" in lacking.json()["detail"] and ana.get(f"/datasets/{id}/versions").json()["total"] == 2
+    assert len(list(folder("datasets").glob("file-*"))) == 2 and list(folder("uploads").glob("*")) == []
+    original = ana.get(f"/datasets/{id}/download", params={"format": "original", "version": 1})
+    assert original.content == table(60) and "vendas.csv" in original.headers["Content-Disposition"]
+
+
+def test_a_file_that_was_read_in_a_certain_way_is_read_so_again(ana):
+    id = sent(ana, b"date,sales\n2024-01-01,1.234\n2024-01-02,2.345\n2024-01-03,3.456\n", decimal=",", delimiter=",")["dataset_id"]
+    newer(ana, id, b"date,sales\n2024-01-01,1.234\n2024-01-02,2.345\n2024-01-03,3.457\n").raise_for_status()
+    assert ana.get(f"/datasets/{id}/preview").json()["items"][2]["sales"] == 3457
+
+
 DOCUMENT = {
     "missing_values": {"method": "forward_fill", "columns": ["sales"]}, "outliers": {"method": "iqr", "threshold": 1.5, "columns": ["sales"]},
     "normalization": {"method": "minmax", "columns": ["sales"]},
@@ -311,7 +341,7 @@ def test_a_dataset_in_use_stays_and_a_trained_model_outlives_its_dataset(ana):
 
 
 ENDPOINTS = [("GET", ""), ("PUT", ""), ("DELETE", ""), ("GET", "/preview"), ("GET", "/statistics"), ("GET", "/rejects"), ("GET", "/download"), ("PUT", "/config"),
-             ("POST", "/validate"), ("POST", "/split"), ("POST", "/preprocess"), ("GET", "/versions"), ("POST", "/versions/1/use")]
+             ("POST", "/validate"), ("POST", "/split"), ("POST", "/preprocess"), ("GET", "/versions"), ("POST", "/versions"), ("POST", "/versions/1/use")]
 
 
 @both
@@ -327,7 +357,7 @@ def test_nobody_sees_or_touches_the_datasets_of_another(ana, bia, vera):
     for person in (bia, vera):
         for method, path in ENDPOINTS:
             body = {"json": {}} if method in ("PUT", "POST") else {}
-            changes = method in ("PUT", "DELETE") or path in ("/split", "/preprocess", "/versions/1/use")
+            changes = method in ("PUT", "DELETE") or path in ("/split", "/preprocess", "/versions/1/use") or (method, path) == ("POST", "/versions")
             answer = person.request(method, f"/datasets/{id}{path}", **body)
             assert answer.status_code == (403 if changes else 200), (person.user.email, method, path, answer.text)
     assert send(vera, table()).status_code == 403 and vera.post("/datasets/uploads", json={"filename": "a.csv", "size": 3}).status_code == 403

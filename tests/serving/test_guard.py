@@ -174,6 +174,24 @@ def test_a_busy_database_is_told_as_such(ana):
     assert (answer.status_code, answer.json()["code"], answer.headers["Retry-After"]) == (503, "api.database", "5")
 
 
+def test_a_lost_database_is_told_where_tokens_are_looked_up_too(ana, monkeypatch):
+    from sqlalchemy.exc import TimeoutError as NoConnection
+
+    from vur.serving import guard
+
+    def lost(token: str) -> None:
+        raise NoConnection("QueuePool limit")
+
+    monkeypatch.setattr(guard, "look_up", lost)
+    guard.KNOWN.found.clear()
+    answer = ana.get("/auth/me", headers=ORIGIN)
+    assert (answer.status_code, answer.json()["code"]) == (503, "api.database") and answer.headers["Access-Control-Allow-Origin"]
+
+
+def test_only_answers_that_say_when_have_a_retry_after(ana):
+    assert "Retry-After" not in ana.get("/nothing").headers and "Retry-After" not in ana.put("/auth/me").headers
+
+
 def test_a_failure_before_the_application_is_an_answer_too(ana, monkeypatch):
     async def fail(scope: dict, receive: Any, send: Any) -> None:
         raise RuntimeError("outside of FastAPI")

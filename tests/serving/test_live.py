@@ -3,6 +3,7 @@
 import json
 import logging
 import socket
+import struct
 import subprocess
 import sys
 import threading
@@ -28,19 +29,27 @@ on_sqlite = pytest.mark.parametrize("kind", ["sqlite"], indirect=True)
 WITHOUT_METRICS = "types=training_update,prediction,alert"
 
 
+class Address(str):
+    """Where a server listens, and the application in it."""
+
+
 @pytest.fixture
-def server(catalog) -> Iterator[str]:
+def server(catalog) -> Iterator[Address]:
     """Address of a real server of the guarded application."""
     from vur.serving.app import create_app
     from vur.serving.guard import Guard
 
+    app = create_app()
+
     listening = socket.create_server(("127.0.0.1", 0), backlog=2048)
-    running = uvicorn.Server(uvicorn.Config(Guard(create_app()), log_level="info", timeout_graceful_shutdown=2))
+    running = uvicorn.Server(uvicorn.Config(Guard(app), log_level="info", timeout_graceful_shutdown=2))
     thread = threading.Thread(target=running.run, args=([listening],), daemon=True)
     thread.start()
     while not running.started:
         time.sleep(0.01)
-    yield f"ws://127.0.0.1:{listening.getsockname()[1]}/ws"
+    address = Address(f"ws://127.0.0.1:{listening.getsockname()[1]}/ws")
+    address.app = app
+    yield address
     running.should_exit = True
     thread.join(10)
     assert not thread.is_alive(), "the server does not stop while clients are connected"
@@ -300,6 +309,46 @@ def test_a_slow_client_is_dropped_and_delays_nobody(server, ana):
         thread.join()
     assert sorted(waits)[int(0.95 * count)] < 2
     assert closed(slow, 20) == 4408
+
+
+@on_sqlite
+def test_a_catalog_that_is_away_for_a_while_costs_nobody_a_message(server, ana, monkeypatch):
+    from vur.serving import live
+
+    monkeypatch.setattr(live, "BROKEN", 0.2)
+    with enter(server, ana) as client:
+        good, broken = Tail.read, threading.Event()
+
+        def fail(self):
+            broken.set()
+            raise OSError("away")
+
+        monkeypatch.setattr(Tail, "read", fail)
+        assert broken.wait(5)
+        publish(ana.id, 1, 2)
+        assert silent(client)
+        monkeypatch.setattr(Tail, "read", good)
+        assert [said(client)["data"]["number"] for _ in range(2)] == [1, 2]
+
+
+@on_sqlite
+def test_nothing_is_left_of_clients_that_went_away_in_whatever_manner(server, ana):
+    for number in range(24):
+        client = enter(server, ana, compression=None)
+        if number % 3 == 0:
+            client.close()
+        elif number % 3 == 1:
+            client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            client.socket.close()
+        else:
+            client.socket.shutdown(socket.SHUT_RDWR)
+    hub, end = server.app.state.hub, time.monotonic() + 10
+    while (hub.clients or hub.open or hub.tasks) and time.monotonic() < end:
+        time.sleep(0.1)
+    assert (hub.clients, dict(hub.open), hub.tasks, hub.pending) == (set(), {}, [], 0)
+    with enter(server, ana) as client:
+        publish(ana.id, 1)
+        assert said(client)["data"]["number"] == 1, "and it begins anew"
 
 
 @on_sqlite

@@ -121,6 +121,20 @@ def test_a_model_of_all_series_forecasts_one_that_it_never_saw(ana, runs):
     assert np.allclose(answer["forecasts"]["oeste"]["forecast"], ask(ana, model="shop", series=["sul"])["forecasts"]["sul"]["forecast"], rtol=0.02)
 
 
+def test_hours_are_told_and_taken_in_the_time_zone_of_the_data(ana, runs):
+    register(ana.id, runs["hours"])
+    answer = ask(ana, model="hours")
+    assert answer["origin"] == "2024-01-21T23:00:00-03:00"
+    assert answer["forecasts"]["carga"]["timestamps"] == [f"2024-01-22T0{hour}:00:00-03:00" for hour in range(4)]
+    shown = ana.get(f"/predictions/{answer['forecast_id']}").json()["forecasts"]["carga"]
+    assert shown["timestamps"] == answer["forecasts"]["carga"]["timestamps"] and shown["origin"] == answer["origin"]
+    for stamp in ("2024-01-22T00:00:00", "2024-01-22T03:00:00Z", "2024-01-22T00:00:00-03:00"):
+        moved = ask(ana, model="hours", series=[{"hora": stamp, "carga": 100.0}])
+        assert moved["origin"] == "2024-01-22T00:00:00-03:00"
+    assert ana.post("/predictions/actuals", json={"model": "hours", "series": [{"hora": "2024-01-22 01:00", "carga": 5.0}]}).json()["points"] == 4
+    assert ana.get(f"/predictions/{answer['forecast_id']}").json()["forecasts"]["carga"]["actual"] == [None, 5.0, None, None]
+
+
 @pytest.mark.parametrize(("body", "status", "code"), [
     ({"model": "nothing"}, 404, "api.not_found"), ({"model": "nothing:1"}, 404, "api.not_found"), ({}, 422, "api.invalid"),
     ({"model": "equipment", "horizon": 0}, 422, "api.invalid"), ({"model": "equipment", "horizon": 10_001}, 422, "api.invalid"),
@@ -157,6 +171,17 @@ def test_nobody_forecasts_with_a_model_of_another(ana, bia, vera, root, stranger
         assert person.post(f"/models/{model.id}/promote").status_code == 403
     assert root.get(f"/predictions/{asked}").status_code == 200 and root.get("/predictions").json()["total"] == 3
     assert ana.get("/predictions").json()["total"] == 1
+
+
+def test_some_series_of_a_large_model_have_the_same_numbers(ana, runs, monkeypatch):
+    from vur.serving import predicting
+
+    register(ana.id, runs["stores"])
+    whole = ask(ana, model="stores", horizon=5)["forecasts"]
+    monkeypatch.setattr(predicting, "CHUNK", 10)  # as if three series were many
+    for series in (["sul"], ["leste", "norte"], ["norte", "x"]):
+        answer = ask(ana, model="stores", horizon=5, series=series)
+        assert answer["forecasts"] == {id: whole[id] for id in series if id in whole} and set(answer["errors"]) == set(series) - set(whole)
 
 
 def test_a_tampered_model_never_answers(ana, runs):

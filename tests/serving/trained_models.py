@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 import vur
-from vur.runs.config import default_config
+from vur.runs.config import default_config, replace_sections
 from vur.runs.update import update_model
 from vur.serving import loaded
 from vur.settings import settings
@@ -42,6 +42,12 @@ def stores() -> pd.DataFrame:
     return shop(coming=0).drop(columns="preco")
 
 
+def hours() -> pd.DataFrame:
+    """Three weeks by the hour, local time of a place three hours behind UTC."""
+    times = pd.date_range("2024-01-01", periods=24 * 21, freq="h")
+    return pd.DataFrame({"hora": times, "carga": (100 + 10 * np.sin(np.arange(len(times)) / 24 * 2 * np.pi)).round(3)})
+
+
 def train(out: Path) -> dict[str, vur.RunResult]:
     """One run for each model that tests use."""
     def only(*names: str) -> vur.runs.config.Config:
@@ -51,6 +57,8 @@ def train(out: Path) -> dict[str, vur.RunResult]:
     return {
         "equipment": vur.run(DATA / "electrical_equipment.csv", config=only("naive", "ets"), name="equipment", notebook=False, out=out),
         "stores": vur.run(stores(), config=only("naive", "drift"), name="stores", notebook=False, out=out, **columns),
+        "hours": vur.run(hours(), config=replace_sections(only("drift"), data={"tz": "America/Sao_Paulo"}), name="hours", notebook=False, out=out, date="hora",
+                         target="carga", horizon=4),
         "shop": vur.run(shop(), config=only("ridge"), name="shop", notebook=False, out=out, roles={"preco": "known_future"}, **columns)}
 
 

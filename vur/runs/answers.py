@@ -112,7 +112,7 @@ def _moved(saved: Saved, given: "Panel", some: list[str], horizon: int, levels: 
 def _from(saved: Saved, pipeline: "Pipeline", horizon: int, levels: tuple[float, ...], ids: Sequence[str] | None, future: pd.DataFrame | None) -> Forecasts:
     """Forecasts of `pipeline` from where it stands."""
     known = pipeline.ends.index
-    errors = {id: unknown_series(saved, id) for id in ids or () if id not in known}
+    errors = unknown_series(saved, [id for id in ids or () if id not in known])
     wanted = known if ids is None else pd.Index([id for id in dict.fromkeys(ids) if id in known])
     if not len(wanted):
         return Forecasts.none(saved, errors)

@@ -1,7 +1,7 @@
 """A saved model at the end of newer observations: they are laid over its history, nothing is trained and the model itself stays as it is."""
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -111,9 +111,10 @@ def read_observations(saved: Saved, table: pd.DataFrame) -> tuple[Panel | None, 
     if table.empty:
         raise VurError("insight.no_rows")
     ids = series_of(saved, table)
-    known = set(saved.pipeline.ends.index) - set(sums(saved.pipeline))
-    given = list(dict.fromkeys(ids))
-    errors = {} if saved.learns_new_series else {id: unknown_series(saved, id) for id in given if id not in known}
+    given, totals = list(dict.fromkeys(ids)), set(sums(saved.pipeline))
+    errors = {id: VurError("predictions.sum_series", series=id) for id in given if id in totals}
+    if not saved.learns_new_series:
+        errors |= unknown_series(saved, [id for id in given if id not in saved.pipeline.ends.index])
     wanted = [id for id in given if id not in errors]
     if not wanted:
         return None, errors
@@ -141,13 +142,18 @@ def series_of(saved: Saved, table: pd.DataFrame) -> np.ndarray:
     return series_names(table, columns, only).to_numpy()
 
 
-def unknown_series(saved: Saved, id: str) -> VurError:
-    """The error for a series that a model cannot forecast, with those that may have been meant."""
+EXPLAINED = 5  # unknown series of a request that are compared with all names there are
+
+
+def unknown_series(saved: Saved, ids: Iterable[str]) -> dict[str, VurError]:
+    """An error for each of `ids`, which a model cannot forecast, with the series that may have been meant."""
     from difflib import get_close_matches
 
-    ids = saved.pipeline.ends.index
-    near = get_close_matches(str(id), [str(one) for one in ids[:10_000]], 3, 0.6) or list(ids[:5])
-    return VurError("predictions.unknown_series", series=str(id), known=", ".join(map(str, near)), count=len(ids))
+    known, errors = saved.pipeline.ends.index, {}
+    for number, id in enumerate(ids):
+        near = get_close_matches(id, [str(one) for one in known[:10_000]], 3, 0.6) if number < EXPLAINED else []
+        errors[id] = VurError("predictions.unknown_series", series=id, known=", ".join(map(str, near or known[:5])), count=len(known))
+    return errors
 
 
 # --- moving ---

@@ -36,6 +36,7 @@ class Place:
     data: dict[str, Any]
     kinds: dict[str, str]
     suggested: dict[str, Any]
+    filename: str | None = None
 
     @property
     def date(self) -> str | None:
@@ -53,7 +54,8 @@ def place_of(session: Session, dataset: Dataset, number: int | None = None) -> P
     version = datasets.version_of(session, dataset, number)
     datasets.parquet_path(session, dataset, number)
     kinds = {column["name"]: column["type"] for column in dataset.head["columns"]}
-    return Place(dataset.id, version.number, version.folder, version.rows, datasets.data_spec(session, dataset, number), kinds, dataset.head["suggestions"])
+    return Place(dataset.id, version.number, version.folder, version.rows, datasets.data_spec(session, dataset, number), kinds, dataset.head["suggestions"],
+                 version.recipe.get("filename"))
 
 
 def ask(place: Place, name: str, function: str, /, **arguments: Any) -> Any:

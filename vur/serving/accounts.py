@@ -92,8 +92,9 @@ def log_in(login: str, password: str, address: str, agent: str) -> dict[str, Any
             raise VurError("api.credentials")
         counters.clear(session, by_account)
         counters.give_back(session, by_address)
-        user.password_hash = better or user.password_hash
-        opened, token = sessions.open_login(session, user, agent)
+        if better:
+            sessions.set_quietly(session, user.id, password_hash=better)
+        opened, token, user = sessions.open_login(session, user, agent)
         if time.monotonic() - _pruned["at"] > PRUNE_SECONDS:
             _pruned["at"] = time.monotonic()
             sessions.prune(session)

@@ -5,7 +5,8 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as NoConnection
 from sqlalchemy.orm.exc import StaleDataError
 from starlette.exceptions import HTTPException
 
@@ -24,6 +25,7 @@ STATUS = {
 }
 # Families of codes with one answer: a file that cannot be read is the sender's mistake (400), as the documents have it.
 FAMILIES = {"champions": 409, "upload": 400, "dialect": 400, "source": 400, "forms": 400}
+NO_DATABASE = (OperationalError, InterfaceError, NoConnection)  # it does not answer, or all connections to it are taken
 CODES = {401: "api.unauthenticated", 404: "api.no_route", 405: "api.method", 413: "api.too_large", 415: "api.media_type"}
 
 
@@ -54,8 +56,8 @@ def error_response(error: VurError, language: str) -> JSONResponse:
     headers = {}
     if (status := status_of(error.code)) == 401:
         headers["WWW-Authenticate"] = "Bearer"
-    if error.code == "api.throttled" or "seconds" in error.data:
-        headers["Retry-After"] = str(error.data.get("seconds", 60))
+    if seconds := error.data.get("seconds"):
+        headers["Retry-After"] = str(seconds)
     return JSONResponse(error_body(error, language), status, headers)
 
 
@@ -92,14 +94,15 @@ async def _internal(request: Request, error: Exception) -> JSONResponse:
     return error_response(VurError("api.internal", id=request.scope.get("vur.request_id", "-")), _reader(request))
 
 
-async def _no_database(request: Request, error: OperationalError) -> JSONResponse:
+async def _no_database(request: Request, error: SQLAlchemyError) -> JSONResponse:
     return error_response(VurError("api.database", seconds=5), _reader(request))
 
 
 def add_handlers(app: FastAPI) -> None:
     """Answer every error of `app` in the one form."""
     app.add_exception_handler(Exception, _internal)
-    app.add_exception_handler(OperationalError, _no_database)
+    for away in NO_DATABASE:
+        app.add_exception_handler(away, _no_database)
     app.add_exception_handler(VurError, _vur_error)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)

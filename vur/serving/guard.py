@@ -9,13 +9,12 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from sqlalchemy.exc import OperationalError
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers
 from starlette.middleware.cors import CORSMiddleware
 
 from vur.errors import VurError
-from vur.serving.errors import error_response, language_of
+from vur.serving.errors import NO_DATABASE, error_response, language_of
 from vur.serving.idempotency import Idempotent
 from vur.serving.limits import App, BodyLimit, Buckets
 from vur.serving.observe import Observed, traced
@@ -117,7 +116,7 @@ class Authenticated:
                 scope["vur.principal"] = KNOWN.get(token) or await run_in_threadpool(look_up, token)
             if scope["path"] not in PROBES and (seconds := self.buckets.wait(_client(scope))):
                 raise VurError("api.throttled", seconds=seconds)
-        except (VurError, OperationalError) as error:
+        except (VurError, *NO_DATABASE) as error:
             await _refuse(error if isinstance(error, VurError) else VurError("api.database", seconds=5), scope, receive, send)
             return
         await self.app(scope, receive, send)

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import re
 from collections import Counter, deque
+from contextvars import Context
 from datetime import UTC, datetime
 from typing import Any
 
@@ -142,7 +143,8 @@ class Hub:
         """Let `client` have all messages with ids above the one returned; `TimeoutError` while the catalog does not answer."""
         self.clients.add(client)
         if not self.tasks:
-            self.tasks = [asyncio.create_task(work()) for work in (self._read, self._measure, self._check)]
+            apart = Context()  # they outlive the request that comes first, and log nothing under its id
+            self.tasks = [asyncio.create_task(work(), context=apart.copy()) for work in (self._read, self._measure, self._check)]
         async with asyncio.timeout(START_SECONDS):
             await self.ready.wait()
         client.queue.clear()

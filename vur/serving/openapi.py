@@ -21,7 +21,7 @@ SCHEMES = {
     "key": {"type": "apiKey", "in": "header", "name": "X-API-Key", "description": "A personal key"},
 }
 USUAL = {401: "No valid token", 422: "A value is missing or wrong", 429: "Too many requests; see `Retry-After`"}
-METHODS = ("get", "put", "post", "delete", "patch")
+METHODS = ("get", "head", "put", "post", "delete", "patch", "options")
 
 
 def describe(app: FastAPI) -> None:

@@ -1,6 +1,6 @@
 """Answers to prediction requests: the model that a name stands for, its forecast, and the ledger before the answer."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from time import perf_counter
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from vur.errors import VurError
 from vur.runs.answers import check_request, forecasts
-from vur.runs.moving import Saved
+from vur.runs.moving import Saved, series_of
 from vur.runs.stamps import zone
 from vur.serving.loaded import Kept, Loaded, loaded, loaded_already
 from vur.serving.metrics import predicted
@@ -118,7 +118,7 @@ def _make(opened: Loaded, asked: Asked) -> Made:
     if observations is not None or asked.future is not None:
         if observations is not None and observations.empty:
             raise NothingForecast(wrong)
-        check_size(saved, horizon, levels, ids)
+        check_size(saved, horizon, levels, ids if observations is None else set(series_of(saved, observations)))
         found = forecasts(saved, horizon, levels, ids=ids, observations=observations, future=None if asked.future is None else _table(asked.future))
         return render(saved, found, horizon, levels, wrong)
     check_size(saved, horizon, levels, ids)
@@ -133,7 +133,7 @@ def _kept(opened: Loaded, horizon: int, ids: Sequence[str] | None) -> Kept[Made]
     return opened.answers if len(saved_ids(opened.saved, ids)) * horizon <= CHUNK else opened.large
 
 
-def saved_ids(saved: Saved, ids: Sequence[str] | None) -> Sequence[str]:
+def saved_ids(saved: Saved, ids: Collection[str] | None) -> Collection[str]:
     """The series asked for: all by default."""
     return saved.pipeline.ends.index if ids is None else ids
 
@@ -149,7 +149,7 @@ def _made_before(served: Served, asked: Asked) -> tuple[Saved | None, Made | Non
     return opened.saved, made if made is not None and made.parts else None
 
 
-def check_size(saved: Saved, horizon: int, levels: Sequence[float], ids: Sequence[str] | None) -> None:
+def check_size(saved: Saved, horizon: int, levels: Sequence[float], ids: Collection[str] | None) -> None:
     """`VurError` predictions.too_many for an answer that is too large to wait for."""
     count = len(saved_ids(saved, ids)) * horizon * (1 + 2 * len(levels))
     if count > MOST_VALUES:

@@ -70,7 +70,8 @@ def take(saved: Saved, made: Made, ids: Sequence[str]) -> Made:
     """Some series of a forecast; those that it does not have become errors."""
     place = {id: number for number, id in enumerate(made.points.ids)}
     there = [id for id in ids if id in place]
-    errors = {id: made.errors.get(id) or unknown_series(saved, id) for id in ids if id not in place}
+    errors = {id: made.errors[id] for id in ids if id in made.errors}
+    errors |= unknown_series(saved, [id for id in ids if id not in place and id not in errors])
     points = made.points.take([place[id] for id in there])
     return Made({id: made.parts[id] for id in there}, points, _latest(saved, points) if there else None, errors)
 

@@ -22,15 +22,15 @@ LONGEST = {"name": 200, "description": 5000}
 class FormUpload:
     """One upload in one request."""
 
-    def __init__(self, who: Principal, language: str):
-        self.who, self.language, self.id = who, language, new_id()
+    def __init__(self, who: Principal, language: str, dataset_id: str | None = None):
+        self.who, self.language, self.id, self.dataset_id = who, language, new_id(), dataset_id
         self.receiver: Receiver | None = None
 
     def open(self, filename: str) -> Callable[[bytes], None]:
         """Begin when the form comes to its file; the bytes go to what is returned."""
         self.receiver = Receiver(self.id)
         with database.writing() as session:
-            begin(session, self.who.user_id, filename.replace("\x00", ""), language=self.language, id=self.id)
+            begin(session, self.who.user_id, filename.replace("\x00", ""), language=self.language, id=self.id, dataset_id=self.dataset_id)
             self.receiver.room = datasets.usage(session, self.who.user_id)
         return self.receiver.write
 
@@ -65,10 +65,10 @@ def form_options(fields: dict[str, str]) -> dict[str, Any]:
     return options
 
 
-async def upload_form(request: Request, who: Principal, language: str) -> Dataset:
-    """The dataset that a form with a file becomes."""
-    await run_in_threadpool(_check_announced, request, who)
-    upload = FormUpload(who, language)
+async def upload_form(request: Request, who: Principal, language: str, dataset_id: str | None = None) -> Dataset:
+    """The dataset that a form with a file becomes, or gets a further version from."""
+    await run_in_threadpool(_check_announced, request, who, dataset_id)
+    upload = FormUpload(who, language, dataset_id)
     try:
         fields = await read_form(request, upload.open)
         return await asyncio.to_thread(upload.finish, fields)  # not a thread of the endpoints: reading a file may take minutes
@@ -78,11 +78,13 @@ async def upload_form(request: Request, who: Principal, language: str) -> Datase
         raise
 
 
-def _check_announced(request: Request, who: Principal) -> None:
-    """Refuse at once what is announced to be larger than the user may still store."""
+def _check_announced(request: Request, who: Principal, dataset_id: str | None) -> None:
+    """Refuse at once what is announced to be larger than the user may still store, and new rows for a dataset that they may not change."""
     uploads.sweep_now_and_then()
     announced = request.headers.get("content-length", "")
     with database.reading() as session:
+        if dataset_id is not None:
+            fetch(session, Dataset, dataset_id, who, "edit")
         used = datasets.usage(session, who.user_id)
     needed = int(announced) - 2**16 if announced.isascii() and announced.isdigit() else 1
     if used.left is not None and needed > used.left:

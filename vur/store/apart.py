@@ -6,6 +6,7 @@ Small inputs are worked on in the calling thread, because a process costs about 
 import ctypes
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from importlib import import_module
 from typing import Any
 
 from vur.errors import VurError
+from vur.settings import settings
 
 AT_ONCE = threading.BoundedSemaphore(2)  # processes of one service worker; others wait
 WAITING = threading.BoundedSemaphore(8)  # requests that may wait for one: more would leave no thread for anything else
@@ -99,9 +101,13 @@ def main() -> int:
     def say(**content: Any) -> None:
         print(json.dumps(content, default=str), file=answers, flush=True)
 
+    if settings().job_memory_mb:
+        resource.setrlimit(resource.RLIMIT_AS, (settings().job_memory_mb * 2**20,) * 2)
     extra = {"progress": lambda fraction, key, **data: say(progress=[fraction, key, data])} if order["progress"] else {}
     try:
         say(result=_function(order["function"])(**order["arguments"], **extra))
+    except MemoryError:
+        say(error={"code": "datasets.memory", "stage": "datasets", "data": {"megabytes": settings().job_memory_mb}})
     except VurError as error:
         say(error={"code": error.code, "stage": error.stage, "data": error.data})
     return 0

@@ -14,7 +14,7 @@ from vur.settings import settings
 from vur.stages.upload import Upload as Found
 from vur.stages.upload import UploadOptions
 from vur.store import database, sources
-from vur.store.access import Principal
+from vur.store.access import Principal, fetch
 from vur.store.catalog import Alert, Dataset, DatasetVersion, Job, Model, Share, Upload, User, new_id, now
 from vur.store.home import folder
 from vur.store.journal import tell, warn
@@ -164,7 +164,7 @@ def add(session: Session, owner_id: str, found: Found, *, folder_name: str, file
     session.add(dataset)
     session.flush()
     session.add(DatasetVersion(dataset_id=dataset.id, number=1, kind="upload", fingerprint=found.fingerprint, folder=folder_name, rows=found.rows,
-                               size_bytes=table, recipe={"options": changed_options(options)}))
+                               size_bytes=table, recipe={"options": changed_options(options), "filename": filename}))
     about = ("dataset", dataset.id)
     tell(session, owner_id, "dataset_uploaded", about=about, name=name, rows=found.rows)
     if found.rejected > MANY_REJECTS * (found.rows + found.rejected):
@@ -172,10 +172,42 @@ def add(session: Session, owner_id: str, found: Found, *, folder_name: str, file
     return dataset
 
 
-def add_version(session: Session, dataset: Dataset, found: Found, *, folder_name: str, size: int, kind: str, recipe: dict[str, Any]) -> DatasetVersion:
+def grow(session: Session, dataset_id: str, found: Found, *, folder_name: str, filename: str, size: int, options: UploadOptions, user_id: str,
+         upload_id: str | None = None) -> Dataset:
+    """Make an uploaded file the next version of a dataset; what was chosen stays chosen.
+
+    `VurError` datasets.columns_gone when the file lacks a column that the dataset is forecast by.
+    """
+    dataset = fetch(session, Dataset, dataset_id, Principal(user_id), "edit")
+    chosen, suggested = dict(dataset.config.get("columns", {})), dataset.head["suggestions"]
+    kept = {role: chosen.get(role) if chosen.get(role) is not None else suggested[role] for role in ("date", "target", "series")}
+    names = [column.name for column in found.columns]
+    gone = [name for name in (kept["date"], kept["target"], *kept["series"]) if name is not None and name not in names]
+    if gone:
+        raise VurError("datasets.columns_gone", file=filename, columns=", ".join(gone), known=", ".join(names))
+    dataset.config = dataset.config | {"columns": chosen | kept}
+    dataset.filename = filename
+    version = add_version(session, dataset, found, folder_name=folder_name, size=size, kind="upload",
+                          recipe={"options": changed_options(options), "filename": filename}, upload_id=upload_id)
+    about = ("dataset", dataset.id)
+    tell(session, dataset.owner_id, "dataset_grown", user_id=user_id, about=about, name=dataset.name, rows=found.rows, version=version.number)
+    if found.rejected > MANY_REJECTS * (found.rows + found.rejected):
+        warn(session, dataset.owner_id, "many_rejects", about=about, name=dataset.name, rejected=found.rejected, rows=found.rows)
+    return dataset
+
+
+def last_options(session: Session, dataset_id: str | None) -> dict[str, Any]:
+    """How the newest uploaded file of a dataset was read."""
+    uploads = select(DatasetVersion.recipe).where(DatasetVersion.dataset_id == dataset_id, DatasetVersion.kind == "upload")
+    recipe = session.scalar(uploads.order_by(DatasetVersion.number.desc()).limit(1)) if dataset_id else None
+    return dict((recipe or {}).get("options", {}))
+
+
+def add_version(session: Session, dataset: Dataset, found: Found, *, folder_name: str, size: int, kind: str, recipe: dict[str, Any],
+                upload_id: str | None = None) -> DatasetVersion:
     """A further version whose files are in place; it becomes the present one. `VurError` api.quota as for a new dataset."""
     size += sources.size_of(folder("datasets", folder_name))
-    check_quota(session, dataset.owner_id, size)
+    check_quota(session, dataset.owner_id, size, upload_id)
     last = session.scalar(select(func.max(DatasetVersion.number)).where(DatasetVersion.dataset_id == dataset.id))
     version = DatasetVersion(dataset_id=dataset.id, number=(last or 0) + 1, kind=kind, fingerprint=found.fingerprint, folder=folder_name, rows=found.rows,
                              size_bytes=size, recipe=recipe)

@@ -81,8 +81,11 @@ def disk_full() -> Iterator[None]:
 # --- receiving ---
 
 def begin(session: Session, owner_id: str, filename: str, *, size: int | None = None, name: str | None = None, description: str = "",
-          options: dict[str, Any] | None = None, language: str = "en", id: str | None = None) -> Upload:
-    """A new upload; `VurError` when its size is refused by the limit, the owner's quota or the disk, or an option is wrong."""
+          options: dict[str, Any] | None = None, language: str = "en", id: str | None = None, dataset_id: str | None = None) -> Upload:
+    """A new upload; `VurError` when its size is refused by the limit, the owner's quota or the disk, or an option is wrong.
+
+    With `dataset_id` the file becomes the next version of that dataset; the caller has made sure that the owner may change it.
+    """
     options_of(options or {}, language)
     limit = settings().max_upload_bytes
     if size is not None and size > limit:
@@ -91,7 +94,7 @@ def begin(session: Session, owner_id: str, filename: str, *, size: int | None = 
     check_disk(2 * (size or 0))
     filename = clean_filename(filename)
     row = Upload(id=id or new_id(), owner_id=owner_id, filename=filename, name=clean_name(name, filename), description=description, size_bytes=size,
-                 options=options or {}, language=language)
+                 options=options or {}, language=language, dataset_id=dataset_id)
     session.add(row)
     return row
 

@@ -23,7 +23,7 @@ from vur.errors import VurError
 from vur.stages.source import fingerprint
 from vur.stages.upload import UploadOptions
 from vur.store import apart, database, datasets, sources
-from vur.store.catalog import Dataset, Upload, now
+from vur.store.catalog import Dataset, Model, Upload, now
 from vur.store.home import folder, home
 from vur.store.journal import publish
 from vur.store.receiving import abandon, check_disk, disk_full, file_of, options_of
@@ -32,6 +32,7 @@ SMALL = 4 * 2**20  # bytes that are read in the calling thread
 BEAT, STALE = 5.0, timedelta(seconds=60)
 UNFINISHED_FOR, REMEMBERED_FOR = timedelta(days=2), timedelta(days=7)
 SWEEP_EVERY = 600.0
+GROWN = "vur.runs.actuals:score_dataset"  # what a dataset's new rows are good for beside training
 log = logging.getLogger("vur.uploads")
 
 
@@ -47,8 +48,9 @@ def convert(upload_id: str) -> Dataset:
     with database.writing() as session:
         row = session.get(Upload, upload_id)
         row.received = path_size = file_of(upload_id).stat().st_size
-    options = options_of(row.options, row.language)
-    order = {"path": str(file_of(upload_id)), "options": row.options, "name": row.filename, "language": row.language}
+        given = row.options or datasets.last_options(session, row.dataset_id)
+    options = options_of(given, row.language)
+    order = {"path": str(file_of(upload_id)), "options": given, "name": row.filename, "language": row.language}
     check_disk(path_size)
     with _beating(upload_id, row.owner_id) as beat, disk_full():
         made = apart.call("vur.store.uploads:read_file", order, apart=path_size > SMALL, progress=beat.tell)
@@ -88,12 +90,28 @@ def _register(row: Upload, digest: str, options: UploadOptions, size: int) -> Da
             present = session.get(Upload, row.id)
             if present is None:
                 raise VurError("uploads.aborted", id=row.id)
-            dataset = datasets.add(session, row.owner_id, found, folder_name=target.name, filename=row.filename, name=row.name, description=row.description,
-                                   size=size, options=options, upload_id=row.id)
+            files = {"folder_name": target.name, "filename": row.filename, "size": size, "options": options, "upload_id": row.id}
+            if present.dataset_id is None:
+                dataset = datasets.add(session, row.owner_id, found, name=row.name, description=row.description, **files)
+            else:
+                dataset = datasets.grow(session, present.dataset_id, found, user_id=row.owner_id, **files)
             present.state, present.progress, present.dataset_id, present.error = "done", 1.0, dataset.id, None
             publish(session, "upload_update", {"upload_id": row.id, "state": "done", "progress": 1.0, "dataset_id": dataset.id}, row.owner_id)
     shutil.rmtree(path.parent, ignore_errors=True)
+    if row.dataset_id is not None:
+        threading.Thread(target=_grown, args=(dataset.id,), daemon=True, name="upload-grown").start()
     return dataset
+
+
+def _grown(dataset_id: str) -> None:
+    """Compare forecasts of models that were trained on a dataset with what came true since."""
+    with database.reading() as session:
+        if session.scalar(select(Model.id).where(Model.dataset_id == dataset_id, Model.tag.is_not(None)).limit(1)) is None:
+            return
+    try:
+        apart.call(GROWN, {"dataset_id": dataset_id}, apart=True)
+    except Exception:
+        log.exception("forecasts could not be scored with the new rows of dataset %s", dataset_id)
 
 
 class _Beat:

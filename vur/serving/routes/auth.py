@@ -100,7 +100,7 @@ def log_out(who: Who, body: Annotated[Logout | None, Body()] = None) -> None:
     with writing() as session:
         if body and body.all:
             sessions.end_logins(session, who.user_id)
-            session.get_one(User, who.user_id).epoch += 1
+            sessions.set_quietly(session, who.user_id, epoch=User.epoch + 1)
         elif who.session_id:
             sessions.end_login(session, who.session_id, who.user_id)
     KNOWN.forget(who.user_id)

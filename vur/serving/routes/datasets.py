@@ -16,6 +16,7 @@ from vur.serving.routes import uploads
 from vur.serving.schemas import datasets as bodies
 from vur.serving.schemas.texts import ObjectId
 from vur.stages.folds import SplitSpec
+from vur.stages.suggest import EXACT_ROWS
 from vur.store import datasets, sources, tables
 from vur.store.access import check_version, fetch, visible
 from vur.store.catalog import Dataset, DatasetVersion
@@ -103,21 +104,23 @@ def _named(columns: list[str] | None, known: dict[str, str]) -> list[str]:
 
 
 @router.get("/{dataset_id}/statistics", response_model=bodies.Statistics, summary="Descriptive statistics", responses=MISSING)
-def statistics(dataset_id: ObjectId, who: Who, language: Language) -> dict[str, Any]:
+def statistics(dataset_id: ObjectId, who: Who, language: Language,
+               series: Annotated[Literal["auto", "yes", "no"], Query(description="`auto`: up to two million rows, for more may take minutes the first time")] = "auto") -> dict[str, Any]:
     """Each column in numbers, and the series once date and target are known. Computed once for each version of the data."""
     dataset, place = _place(dataset_id, who)
     known = {column["name"]: column for column in dataset.head["columns"]}
     columns = [row | {"type": known[row["column"]]["type"], "unique": min(known[row["column"]]["unique"], row["rows"] - row["missing"])}
                for row in prepared.statistics(place)]
-    series = error = None
-    if place.date is not None and place.target is not None:
+    found = error = None
+    wanted = series == "yes" or series == "auto" and place.rows <= EXACT_ROWS
+    if wanted and place.date is not None and place.target is not None:
         try:
-            series = prepared.series(place, language)
+            found = prepared.series(place, language)
         except VurError as problem:
             if problem.code == "api.busy":
                 raise
             error = error_body(problem, language)
-    return {"dataset_id": dataset.id, "data_version": place.number, "rows_count": place.rows, "columns": columns, "series": series, "series_error": error}
+    return {"dataset_id": dataset.id, "data_version": place.number, "rows_count": place.rows, "columns": columns, "series": found, "series_error": error}
 
 
 @router.get("/{dataset_id}/rejects", response_model=bodies.RejectList, summary="Rows that could not be read", responses=MISSING)
@@ -142,7 +145,7 @@ def download(dataset_id: ObjectId, who: Who, language: Language, format: Literal
     if format == "original":
         with reading() as session:
             kept = datasets.source_path(session, fetch(session, Dataset, dataset_id, who), place.number)
-        return FileResponse(kept, media_type="application/octet-stream", filename=dataset.filename if place.number == 1 else f"{dataset.name}.parquet")
+        return FileResponse(kept, media_type="application/octet-stream", filename=place.filename or f"{dataset.name}.parquet")
     found, _ = sources.read_head(folder("datasets", place.folder))
     pieces = tables.csv_pieces(path, found.columns, tables.FORMS[language if dialect == "auto" else dialect])
     return StreamingResponse(pieces, media_type="text/csv; charset=utf-8", headers={"Content-Disposition": _attachment(f"{dataset.name}.csv")})

@@ -13,7 +13,7 @@ from vur.serving.schemas import datasets as bodies
 from vur.serving.schemas.texts import ObjectId
 from vur.store import uploads
 from vur.store.access import fetch, visible
-from vur.store.catalog import Upload, now
+from vur.store.catalog import Dataset, Upload, now
 from vur.store.database import reading, writing
 from vur.store.receiving import CHOICES, abandon, begin
 
@@ -42,6 +42,15 @@ async def upload(request: Request, who: Analyst, language: Language, response: R
     return detail(dataset, language)
 
 
+@router.post("/{dataset_id}/versions", status_code=201, response_model=bodies.Uploaded, summary="Upload new data of a dataset", responses=MISSING | SENDING,
+             openapi_extra=FORM)
+async def upload_version(dataset_id: ObjectId, request: Request, who: Analyst, language: Language, response: Response) -> dict[str, Any]:
+    """Make a file, such as a later export, the next version of a dataset. Chosen columns stay chosen; forecasts are compared with what came true."""
+    dataset = await uploading.upload_form(request, who, language, dataset_id)
+    set_etag(response, dataset)
+    return detail(dataset, language)
+
+
 @router.post("/uploads", status_code=201, response_model=bodies.UploadOut, summary="Begin an upload in pieces", responses={413: SENDING[413], 507: SENDING[507]})
 def begin_upload(body: bodies.UploadStart, who: Analyst, language: Language, response: Response) -> dict[str, Any]:
     """Announce a file; its bytes follow with `PATCH`, in as many pieces and attempts as it takes."""
@@ -50,7 +59,10 @@ def begin_upload(body: bodies.UploadStart, who: Analyst, language: Language, res
     if unknown:
         raise VurError("forms.field", field=f"options.{unknown[0][:100]}", known=", ".join(CHOICES))
     with writing() as session:
-        row = begin(session, who.user_id, body.filename, size=body.size, name=body.name, description=body.description, options=body.options, language=language)
+        if body.dataset_id is not None:
+            fetch(session, Dataset, body.dataset_id, who, "edit")
+        row = begin(session, who.user_id, body.filename, size=body.size, name=body.name, description=body.description, options=body.options, language=language,
+                    dataset_id=body.dataset_id)
         session.flush()
         response.headers.update({"Location": f"{PREFIX}/uploads/{row.id}", "Upload-Offset": "0", "Upload-Length": str(body.size)})
         return upload_shown(row, language)

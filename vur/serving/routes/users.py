@@ -105,7 +105,7 @@ def end_logins(user_id: str, who: Admin) -> dict[str, int]:
     with writing() as session:
         user = users.known_user(session, user_id)
         ended = sessions.end_logins(session, user.id)
-        user.epoch += 1
+        sessions.set_quietly(session, user.id, epoch=User.epoch + 1)
     KNOWN.forget(user.id)
     return {"ended": ended}
 

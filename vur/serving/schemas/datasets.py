@@ -165,6 +165,7 @@ class UploadStart(Strict):
     size: int = Field(ge=1, description="Bytes of the whole file")
     name: Name | None = None
     description: Annotated[Words, Field(max_length=5000)] = ""
+    dataset_id: Annotated[Words, Field(max_length=64)] | None = Field(None, description="Make the file the next version of this dataset")
     options: dict[str, Any] = Field({}, description="`encoding, delimiter, quote, decimal, date_order, header, sheet, member, na_values`")
 
 
@@ -251,7 +252,7 @@ class Statistics(BaseModel):
     data_version: int
     rows_count: int
     columns: list[ColumnStatistics]
-    series: SeriesStatistics | None = Field(description="null until a date and a target are chosen or suggested, or where no series can be made")
+    series: SeriesStatistics | None = Field(description="null without a date and a target, where no series can be made, and for large tables unless asked for")
     series_error: dict[str, Any] | None = None
 
 

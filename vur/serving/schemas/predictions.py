@@ -21,7 +21,8 @@ class Observed(BaseModel):
 
 
 Row = dict[str, Any]
-Series = dict[str, Observed] | list[str] | list[Row]
+Names = Annotated[list[str], Field(max_length=10_000)]
+Series = dict[str, Observed] | Names | list[Row]
 
 
 class Forecasting(BaseModel):
