@@ -69,10 +69,12 @@ def queue(tag: str) -> tuple[str, str]:
         user = session.scalar(select(User)) or add_user(session, "ana@example.org", "correct horse 9")
         model = session.scalar(select(Model).where(Model.tag == tag))
         if model is None:
-            model = Model(owner_id=user.id, name=tag, algorithm=tag, status="trained", family=tag, tag=tag, checksum=trained.checksum(model_folder(tag)))
+            model = Model(owner_id=user.id, name=tag, algorithm=tag, status="trained", family=tag, tag=tag,
+                          checksum=trained.checksum(model_folder(tag)))
             session.add(model)
             session.flush()
-        job = Job(id=new_id(), kind="batch", owner_id=user.id, model_id=model.id, params={"horizon": HORIZON, "levels": list(LEVELS), "output": "csv"})
+        params = {"horizon": HORIZON, "levels": list(LEVELS), "output": "csv"}
+        job = Job(id=new_id(), kind="batch", owner_id=user.id, model_id=model.id, params=params)
         session.add(job)
     spec = lifecycle.claim(job.id, "benchmark")
     spec.folder.mkdir(parents=True, exist_ok=True)
@@ -109,7 +111,8 @@ def check(tag: str, direct: Path, job_id: str) -> None:
     mine, theirs = (pd.read_csv(path, float_precision="round_trip") for path in (folder("results", job_id) / "forecast.csv", direct))
     pd.testing.assert_frame_equal(mine, theirs, check_exact=True)
     with database.reading() as session:
-        kept = session.scalar(select(func.count()).select_from(ForecastPoint).join(Forecast, Forecast.id == ForecastPoint.forecast_id).where(Forecast.job_id == job_id))
+        points = select(func.count()).select_from(ForecastPoint).join(Forecast, Forecast.id == ForecastPoint.forecast_id)
+        kept = session.scalar(points.where(Forecast.job_id == job_id))
     if kept != len(theirs):
         sys.exit(f"{tag}: {len(theirs)} forecasts, {kept} in the ledger")
 

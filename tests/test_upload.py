@@ -213,7 +213,7 @@ def zipped(**files: str) -> bytes:
 
 
 @pytest.mark.parametrize(("name", "data"), [
-    ("f.tsv", GOOD.replace(",", "\t").encode()), ("f.csv.gz", gzip.compress(GOOD.encode())), ("f.zip", zipped(a_dot_csv=GOOD)),
+    ("f.tsv", GOOD.replace(",", "\t").encode()), ("f.csv.gz", gzip.compress(GOOD.encode(), mtime=0)), ("f.zip", zipped(a_dot_csv=GOOD)),
     ("utf16.csv", GOOD.encode("utf-16")), ("bom.csv", GOOD.encode("utf-8-sig")), ("mac.csv", GOOD.replace("\n", "\r").encode()),
     ("mixed.csv", GOOD.replace("\n", "\r\n", 5).encode()), ("a[1]*.csv", GOOD.encode()), ("title.csv", b"Report\n\n" + GOOD.encode()), ("sep.csv", b"sep=,\n" + GOOD.encode()),
 ])
@@ -248,7 +248,7 @@ def test_frame_with_zone_and_index(tmp_path):
     ("f.csv", GOOD.replace("2024-01-05", "2024-\0001-05").encode(), "nul", "line 6"), ("f.csv", GOOD.replace(".", ",").encode(), "ragged", "line 2"),
     ("f.csv", ("a,b\n" + 'x"y","z" w\n' * 9).encode(), "quotes", "line 2"), ("f.pdf", b"%PDF-1.7", "not_data", "PDF"), ("f.png", b"\x89PNG\r\n", "not_data", "PNG"),
     ("f.xls", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(99), "not_data", ".xls"), ("f.csv", b"<html><body>", "not_data", "HTML"), ("f.json", b'[{"a": 1}]', "not_data", "JSON"),
-    ("f.gz", gzip.compress(GOOD.encode())[:60], "damaged", "gzip"), ("f.xlsx", b"PK\x03\x04" + bytes(99), "damaged", "Excel"), ("f.parquet", b"PAR1" + bytes(99), "damaged", "Parquet"),
+    ("f.gz", gzip.compress(GOOD.encode(), mtime=0)[:60], "damaged", "gzip"), ("f.xlsx", b"PK\x03\x04" + bytes(99), "damaged", "Excel"), ("f.parquet", b"PAR1" + bytes(99), "damaged", "Parquet"),
     ("f.zip", zipped(jan_dot_csv=GOOD, fev_dot_csv=GOOD), "zip_several", "jan.csv, fev.csv"), ("f.zip", zipped(), "zip_empty", ""),
     ("f.csv", ("a,b\n" + "São,1\n" * 3).encode() + "São,1\n".encode("latin-1"), "mixed_encoding", "line 5"), ("f.csv", GOOD.encode("utf-16")[:-1], "encoding", "utf-16"),
 ])

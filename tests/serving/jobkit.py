@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import select
 
 from vur.store import database
-from vur.store.catalog import Job, Model, new_id
+from vur.store.catalog import Dataset, Job, Model, new_id
 
 HERE = Path(__file__).parent
 DATA = HERE.parents[1] / "data"
@@ -101,12 +101,16 @@ def dataset_of(owner_id: str, path: Path) -> str:
 
 
 def model_of(owner_id: str, dataset_id: str | None, **sections: Any) -> str:
-    """Id of a configured model that takes seconds to train; `sections` go over its configuration."""
+    """Id of a configured model that takes seconds to train; `sections` go over its configuration. Without a dataset it gets one without files."""
     from vur.runs.config import default_config, replace_sections
 
     config = replace_sections(default_config(), model={"algorithms": ["naive", "seasonal_naive"], "ensemble": False}, split={"horizon": 7, "folds": 2})
     config = replace_sections(config, **sections)
     with database.writing() as session:
+        if dataset_id is None:
+            dataset_id = new_id()
+            session.add(Dataset(id=dataset_id, owner_id=owner_id, name="nothing", filename="nothing.csv", size_bytes=0, fingerprint="0" * 64, rows=0, head={}))
+            session.flush()
         model = Model(id=new_id(), owner_id=owner_id, name="Partidas", algorithm="auto", dataset_id=dataset_id, family=new_id(), config=config.to_dict())
         session.add(model)
     return model.id

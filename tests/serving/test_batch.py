@@ -20,7 +20,8 @@ from vur.store.catalog import Activity, Dataset, DatasetVersion, Forecast, Forec
 from vur.store.home import folder
 
 pytestmark = pytest.mark.slow
-NEW = pd.DataFrame({"dia": pd.to_datetime(["2024-04-30", "2024-05-01", "2024-04-30", "2024-04-30"]), "loja": ["norte", "norte", "sul", "nova"], "vendas": [61.0, 62.5, 85.5, 1.0]})
+NEW = pd.DataFrame({"dia": pd.to_datetime(["2024-04-30", "2024-05-01", "2024-04-30", "2024-04-30"]), "loja": ["norte", "norte", "sul", "nova"],
+                    "vendas": [61.0, 62.5, 85.5, 1.0]})
 ROWS = [{"dia": f"{row.dia:%Y-%m-%d}", "loja": row.loja, "vendas": row.vendas} for row in NEW.itertuples()]
 
 
@@ -89,8 +90,8 @@ def test_rows_in_the_body_and_in_a_file_move_their_series_and_errors_get_a_file(
     text = brazilian.to_csv(index=False, sep=";")
     expected = ana.post("/predictions/predict", json={"model": "stores", "series": ROWS}).json()["forecasts"]
     jobs = [started(ana, json={"model": "stores", "rows": ROWS}),
-            started(ana, "/predictions/batch/upload", data={"model": "stores", "levels": "80,95", "output": "csv"}, files={"file": ("novas.csv", text)},
-                    headers={"Accept-Language": "pt-BR"})]
+            started(ana, "/predictions/batch/upload", data={"model": "stores", "levels": "80,95", "output": "csv"},
+                    files={"file": ("novas.csv", text)}, headers={"Accept-Language": "pt-BR"})]
     for job_id in jobs:
         do(job_id)
         shown = ana.get(f"/predictions/batch/{job_id}").json()
@@ -137,20 +138,21 @@ def test_a_dataset_brings_its_newer_rows(ana, bia, runs, tmp_path):
     assert ana.post("/predictions/actuals", json={"model": model.id, "dataset_id": dataset.id}).json()["points"] == 3
 
 
-@pytest.mark.parametrize(("request_", "status"), [
-    ({"json": {"model": "nothing"}}, 404), ({"json": {"model": "stores", "output": "xlsx"}}, 422), ({"json": {"model": "stores", "dataset_id": "x"}}, 404),
-    ({"json": {"model": "stores", "dataset_id": "x", "rows": ROWS}}, 422), ({"json": {"model": "stores", "series": {"a": {"timestamps": ["1"], "values": []}}}}, 422)])
-def test_wrong_batches_are_refused_and_leave_nothing(ana, runs, request_, status):
+@pytest.mark.parametrize(("body", "status"), [
+    ({"model": "nothing"}, 404), ({"model": "stores", "output": "xlsx"}, 422), ({"model": "stores", "dataset_id": "x"}, 404),
+    ({"model": "stores", "dataset_id": "x", "rows": ROWS}, 422), ({"model": "stores", "series": {"a": {"timestamps": ["1"], "values": []}}}, 422)])
+def test_wrong_batches_are_refused_and_leave_nothing(ana, runs, body, status):
     register(ana.id, runs["stores"])
-    assert ana.post("/predictions/batch", **request_).status_code == status
+    assert ana.post("/predictions/batch", json=body).status_code == status
     with database.reading() as session:
         assert session.scalars(select(Job)).all() == []
     assert not folder("results").exists() or not list(folder("results").iterdir())
 
 
 @pytest.mark.parametrize(("form", "file", "status"), [
-    ({}, "a,b\n1,2\n", 422), ({"model": "nothing"}, "a,b\n1,2\n", 404), ({"model": "stores", "horizon": "x"}, "a\n", 422), ({"model": "stores"}, "", 400),
-    ({"model": "stores", "colour": "red"}, "a\n", 400), ({"model": "stores", "levels": "80,101"}, "a\n", 422), ({"model": "stores", "encoding": "klingon"}, "a\n", 400)])
+    ({}, "a,b\n1,2\n", 422), ({"model": "nothing"}, "a,b\n1,2\n", 404), ({"model": "stores"}, "", 400),
+    ({"model": "stores", "horizon": "x"}, "a\n", 422), ({"model": "stores", "colour": "red"}, "a\n", 400),
+    ({"model": "stores", "levels": "80,101"}, "a\n", 422), ({"model": "stores", "encoding": "klingon"}, "a\n", 400)])
 def test_wrong_forms_are_refused_and_leave_nothing(ana, runs, form, file, status):
     register(ana.id, runs["stores"])
     answer = ana.post("/predictions/batch/upload", data=form, files={"file": ("../../x.csv", file)})
@@ -194,7 +196,8 @@ def test_a_batch_runs_in_a_process_of_its_own_after_its_owner_lost_the_model_it_
                 session.get(Model, model.id).tag = "stores:other"
         spec = lifecycle.claim(job_id, "tests")
         spec.folder.mkdir(parents=True, exist_ok=True)
-        done = subprocess.run([sys.executable, "-m", "vur.jobs.child", job_id, str(spec.attempt)], env=os.environ, capture_output=True, text=True, timeout=300)
+        done = subprocess.run([sys.executable, "-m", "vur.jobs.child", job_id, str(spec.attempt)], env=os.environ, capture_output=True, text=True,
+                              timeout=300)
         left = Path(spec.folder / (lifecycle.FAILED if lost else lifecycle.DONE))
         assert done.returncode == lost and left.is_file(), done.stderr
         content = json.loads(left.read_text(encoding="utf-8"))

@@ -17,12 +17,14 @@ FAMILY = "vendas"
 @pytest.fixture
 def people(catalog) -> dict[str, User]:
     with database.writing() as session:
-        return {name: add_user(session, f"{name}@x.br", "correct horse 9", role=role) for name, role in (("ana", "analyst"), ("bia", "analyst"), ("root", "admin"))}
+        roles = {"ana": "analyst", "bia": "analyst", "root": "admin"}
+        return {name: add_user(session, f"{name}@x.br", "correct horse 9", role=role) for name, role in roles.items()}
 
 
 def add_models(owner: User, *tags: str | None, family: str = FAMILY) -> list[Model]:
     with database.writing() as session:
-        made = [Model(owner_id=owner.id, name="Vendas", algorithm="ets", status="trained" if tag else "configured", family=family, tag=tag) for tag in tags]
+        made = [Model(owner_id=owner.id, name="Vendas", algorithm="ets", status="trained" if tag else "configured", family=family, tag=tag)
+                for tag in tags]
         session.add_all(made)
     return made
 

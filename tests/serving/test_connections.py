@@ -1,5 +1,6 @@
 """Sources of new rows: real SQLite, DuckDB, Parquet and PostgreSQL, read without ever writing, and what must not be reached through them."""
 
+import itertools
 import sqlite3
 import time
 from pathlib import Path
@@ -14,6 +15,7 @@ from vur.settings import settings
 from vur.store import database, feed_kinds
 from vur.store.catalog import DatabaseConnection, Share
 from vur.store.connections import address
+from vur.store.feed_kinds import parsed_url
 from vur.store.feeds import opened
 
 ROWS = pd.DataFrame({"day": pd.date_range("2024-01-01", periods=40, freq="D").strftime("%Y-%m-%d"), "store": ["A", "B"] * 20,
@@ -98,6 +100,17 @@ def test_a_file_is_registered_tested_looked_at_changed_and_removed(sources, ana,
     assert ana.get(f"/monitoring/databases/{id}").status_code == 404
 
 
+def test_rows_without_a_date_are_not_the_last_ones(sources, root, shop):
+    with sqlite3.connect(sources / "shop.sqlite") as connection:
+        connection.execute("INSERT INTO sales (store, sold) VALUES ('A', 1)")
+    with psycopg.connect(shop) as connection:
+        connection.execute("INSERT INTO sales (store, sold) VALUES ('A', 1)")
+    for kind_of, source in (("sqlite", "shop.sqlite"), ("postgresql", shop)):
+        id = add(root, kind_of, source)["id"]
+        assert root.post(f"/monitoring/databases/{id}/test").json()["newest"] == "2024-02-09"
+        assert root.get(f"/monitoring/databases/{id}/preview?limit=1").json()["rows"][0]["sold"] == 39
+
+
 def test_a_source_that_breaks_later_says_so_and_recovers(sources, ana):
     id = add(ana, "sqlite", "shop.sqlite")["id"]
     (sources / "shop.sqlite").rename(sources / "away")
@@ -112,19 +125,21 @@ def test_a_source_that_breaks_later_says_so_and_recovers(sources, ana):
     assert ana.post(f"/monitoring/databases/{id}/test").json()["code"] == "connections.unreachable"
 
 
-@pytest.mark.parametrize("path", ["/etc/passwd", "../catalog.sqlite", "../secrets.json", "link.sqlite", "folder/../../secrets.json", "..", ".", "~/x", "no.sqlite",
-                                  "file:/etc/passwd?mode=rw", "shop.sqlite?mode=rwc", "pipe", "%2e%2e/secrets.json"])
-def test_nothing_outside_of_the_allowed_folders_is_opened(sources, ana, path):
+OUTSIDE = ["/etc/passwd", "../catalog.sqlite", "../secrets.json", "link.sqlite", "folder/../../secrets.json", "..", ".", "~/x", "no.sqlite", "file:/etc/passwd?mode=rw",
+           "shop.sqlite?mode=rwc", "pipe", "%2e%2e/secrets.json"]
+
+
+def test_nothing_outside_of_the_allowed_folders_is_opened(sources, ana):
     import os
 
     (sources / "link.sqlite").symlink_to(sources.parent / "catalog.sqlite")
     os.mkfifo(sources / "pipe")
-    for kind in ("sqlite", "duckdb", "parquet"):
-        if (kind, path) == ("parquet", "."):
-            continue
-        answer = ana.post("/monitoring/databases", json=body(kind, path))
-        assert answer.status_code == 422 and answer.json()["code"] in ("connections.folder", "connections.no_file"), answer.text
-    assert not (sources / "no.sqlite").exists() and not (sources / "shop.sqlite?mode=rwc").exists()
+    before = sorted(sources.iterdir())
+    for kind, path in itertools.product(("sqlite", "duckdb", "parquet"), OUTSIDE):
+        answer = ana.post("/monitoring/databases", json=body(kind, path, date="d" if path == "." else "day"))
+        allowed = ("connections.folder", "connections.no_file", "connections.column") if path == "." else ("connections.folder", "connections.no_file")
+        assert answer.status_code == 422 and answer.json()["code"] in allowed, answer.text
+    assert sorted(sources.iterdir()) == before
 
 
 def test_the_data_home_stays_closed_where_an_administrator_allows_all_around_it(sources, ana, monkeypatch, tmp_path):
@@ -237,10 +252,18 @@ def test_only_administrators_reach_postgresql_unless_the_setting_says_otherwise(
     assert vera.post("/monitoring/databases", json=body("sqlite", "shop.sqlite")).status_code == 403
 
 
-@pytest.mark.parametrize("url", ["postgresql://u@h/d?options=-c%20default_transaction_read_only%3Doff", "postgresql://u@h/d?passfile=/etc/shadow", "postgresql:///d?service=x",
-                                 "postgresql://u@h/d?sslkey=/etc/ssl/private/key", "host=h", "postgresql:///", "mysql://u@h/d", "postgresql://h/d", "nonsense = = "])
-def test_addresses_that_ask_for_more_than_a_database_are_refused(sources, root, url):
-    assert root.post("/monitoring/databases", json=body("postgresql", url)).json()["code"] in ("connections.option", "connections.url")
+@pytest.mark.parametrize("part", ["d?options=-c%20default_transaction_read_only%3Doff", "d?passfile=/etc/shadow", "d?service=x", "d?sslkey=/etc/ssl/private/key"])
+def test_addresses_that_ask_for_more_than_a_database_are_refused(part):
+    with pytest.raises(VurError) as refused:
+        parsed_url(f"postgresql://u@h/{part}")
+    assert refused.value.code == "connections.option"
+
+
+@pytest.mark.parametrize("url", ["postgresql:///d", "host=h", "postgresql:///", "mysql://u@h/d", "postgresql://h/d", "postgresql://u@/d", "postgresql://u@a,b/d", "nonsense = = "])
+def test_addresses_that_are_not_complete_are_refused(url):
+    with pytest.raises(VurError) as refused:
+        parsed_url(url)
+    assert refused.value.code == "connections.url"
 
 
 def test_another_users_source_is_not_there(sources, ana, bia, vera):

@@ -22,16 +22,16 @@ def kind(request: pytest.FixtureRequest) -> str:
     return getattr(request, "param", "sqlite")
 
 
-def send(person, content: bytes | Path, name: str = "vendas.csv", headers: dict | None = None, **fields):
+def send(person, content: bytes | Path, filename: str = "vendas.csv", headers: dict | None = None, **fields):
     """Upload bytes or a sample file."""
     if isinstance(content, Path):
-        name, content = content.name, content.read_bytes()
-    return person.post("/datasets/upload", files={"file": (name, content, "text/csv")}, data=fields, headers=headers or {})
+        filename, content = content.name, content.read_bytes()
+    return person.post("/datasets/upload", files={"file": (filename, content, "text/csv")}, data=fields, headers=headers or {})
 
 
-def sent(person, content: bytes | Path, name: str = "vendas.csv", **fields) -> dict:
+def sent(person, content: bytes | Path, filename: str = "vendas.csv", **fields) -> dict:
     """A dataset."""
-    answer = send(person, content, name, **fields)
+    answer = send(person, content, filename, **fields)
     assert answer.status_code == 201, answer.text
     return answer.json()
 

@@ -4,6 +4,10 @@ import random
 import signal
 import time
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
 
 import pytest
 from jobkit import DATA, WorkerProcess, dataset_of, ended, job_of, model_of, until, worker
@@ -12,7 +16,7 @@ from sqlalchemy import select
 from vur.jobs import queue
 from vur.jobs.processes import marked
 from vur.store import database
-from vur.store.catalog import Activity, Event, Job, JobLog, Model, Run
+from vur.store.catalog import Activity, Event, Job, JobLog, Model, Run, User
 
 pytestmark = pytest.mark.slow
 
@@ -58,14 +62,15 @@ def test_a_training_whose_worker_is_killed_is_finished_by_the_next(ana, catalog,
 
 
 def test_jobs_under_fire_all_end_and_none_twice(ana, catalog, tmp_path):
-    """Two workers, each killed now and then with -9 and started again, as the seed has it."""
+    """Two workers; four times, at a moment that the seed chooses, the one that has a job in hand is killed with -9 and started again."""
     log, chance = tmp_path / "log", random.Random(20)
-    jobs = [queue.submit("test", ana.id, {"ticks": 15, "log": str(log)}).id for _ in range(6)]
+    jobs = [queue.submit("test", ana.id, {"ticks": 10, "log": str(log)}).id for _ in range(6)]
     workers = [WorkerProcess(catalog, kinds=True, lease_seconds=6) for _ in range(2)]
     try:
-        for _ in range(5):
-            time.sleep(chance.uniform(2.5, 6.0))
-            victim = chance.randrange(2)
+        for _ in range(4):
+            holder = until(lambda: in_hand(jobs), 90)
+            time.sleep(chance.uniform(0, 1.5))
+            victim = next(number for number, one in enumerate(workers) if f"worker {holder} takes" in one.log)
             workers[victim].kill()
             workers[victim] = WorkerProcess(catalog, kinds=True, lease_seconds=6)
         found = ended(*jobs, seconds=180)
@@ -80,19 +85,37 @@ def test_jobs_under_fire_all_end_and_none_twice(ana, catalog, tmp_path):
     until(lambda: not [process for job in jobs for process in marked(job)], 10)
 
 
+def in_hand(jobs: list[str]) -> str | None:
+    """The worker that has one of these jobs in hand."""
+    with database.reading() as session:
+        return session.scalar(select(Job.lease_owner).where(Job.id.in_(jobs), Job.state == "running", Job.progress > 0, Job.progress < 0.8).limit(1))
+
+
+@contextmanager
+def holder_and_other(catalog: Path, **params: Any) -> Iterator[tuple[str, WorkerProcess, WorkerProcess]]:
+    """A job, the worker that has it in hand, and another one that is up already."""
+    with worker(catalog, kinds=True, lease_seconds=3) as one, worker(catalog, kinds=True, lease_seconds=3) as two:
+        until(lambda: "takes up to" in one.log and "takes up to" in two.log, 90)
+        job = queue.submit("test", one_user(), params).id
+        name = until(lambda: in_hand([job]), 60)
+        yield job, *((one, two) if f"worker {name} takes" in one.log else (two, one))
+
+
+def one_user() -> str:
+    with database.reading() as session:
+        return session.scalar(select(User.id))
+
+
 def test_a_frozen_worker_that_wakes_up_changes_nothing(ana, catalog, kind):
     sqlite_only(kind)
-    job = queue.submit("test", ana.id, {"ticks": 100}).id
-    with worker(catalog, kinds=True, lease_seconds=3) as frozen:
-        until(lambda: job_of(job).progress > 0, 60)
-        frozen.process.send_signal(signal.SIGSTOP)
-        with worker(catalog, kinds=True, lease_seconds=3) as other:
-            until(lambda: job_of(job).attempt == 2, 60)
-            frozen.process.send_signal(signal.SIGCONT)
-            found = ended(job)[0]
-            assert (found.state, found.attempt) == ("succeeded", 2), other.log
-            time.sleep(2)
-            assert frozen.process.poll() is None
+    with holder_and_other(catalog, ticks=120) as (job, holder, other):
+        holder.process.send_signal(signal.SIGSTOP)
+        until(lambda: job_of(job).attempt == 2, 60)
+        holder.process.send_signal(signal.SIGCONT)
+        found = ended(job)[0]
+        assert (found.state, found.attempt) == ("succeeded", 2), other.log
+        time.sleep(2)
+        other.kill()
         again = queue.submit("test", ana.id, {"ticks": 1}).id
         assert ended(again)[0].state == "succeeded", "it works on with other jobs"
     assert ends() == {job: 1, again: 1}
@@ -114,15 +137,11 @@ def test_a_worker_that_is_asked_to_stop_gives_its_job_back(ana, catalog, kind):
 
 def test_a_job_in_hand_of_a_worker_that_never_comes_back_is_taken_over(ana, catalog, kind):
     sqlite_only(kind)
-    job = queue.submit("test", ana.id, {"ticks": 100}).id
-    with worker(catalog, kinds=True, lease_seconds=3) as holder:
-        until(lambda: job_of(job).progress > 0, 60)
-        with worker(catalog, kinds=True, lease_seconds=3) as other:
-            until(lambda: "takes up to" in other.log, 30)
-            holder.kill()
-            until(lambda: job_of(job).attempt == 2, 30)
-            assert job_of(job).lease_owner.endswith("-1"), "the second place, under its own name"
-            queue.request_cancel(job)
-            assert ended(job)[0].state == "cancelled"
+    with holder_and_other(catalog, ticks=600) as (job, holder, other):
+        holder.kill()
+        until(lambda: job_of(job).attempt == 2, 60)
+        assert f"worker {job_of(job).lease_owner} takes" in other.log, "under its own name"
+        queue.request_cancel(job)
+        assert ended(job)[0].state == "cancelled"
     with database.reading() as session:
         assert len(session.scalars(select(Job)).all()) == 1

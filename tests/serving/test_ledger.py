@@ -38,7 +38,8 @@ def points(values: np.ndarray, first: str = "2024-01-01", step: str = "D", ids: 
 
 
 def entry(owner: str, made: Points, **more) -> Entry:
-    return Entry(Head(**{"owner_id": owner, "kind": "predict", "tag": "loja:1", "freq": "D", "horizon": made.values.shape[1], "n_series": len(made.ids)} | more), made)
+    return Entry(Head(**{"owner_id": owner, "kind": "predict", "tag": "loja:1", "freq": "D", "horizon": made.values.shape[1],
+                         "n_series": len(made.ids)} | more), made)
 
 
 def count(table: type) -> int:
@@ -58,9 +59,9 @@ def test_what_is_kept_is_what_was_forecast(ana):
         head = session.get(Forecast, one.head.id)
         steps = session.scalars(select(ForecastPoint).where(ForecastPoint.unique_id == "contador").order_by(ForecastPoint.horizon)).all()
         other = session.get(Forecast, steps[0].forecast_id)
-    assert [(row.horizon, row.target_at, row.forecast) for row in rows] == [
-        (1, datetime(2024, 1, 1, tzinfo=UTC), 1.5), (2, datetime(2024, 1, 2, tzinfo=UTC), 2.0000000000000004), (3, datetime(2024, 1, 3, tzinfo=UTC), 3.0)]
-    assert rows[0].origin_at == datetime(2023, 12, 31, tzinfo=UTC) and rows[0].quantiles == {"80": [0.5, 2.5], "95": [-0.5, 3.5]} and rows[2].quantiles["95"] == [1.0, None]
+    assert [(row.horizon, row.target_at.day, row.forecast) for row in rows] == [(1, 1, 1.5), (2, 2, 2.0000000000000004), (3, 3, 3.0)]
+    assert rows[0].target_at == datetime(2024, 1, 1, tzinfo=UTC) and rows[0].origin_at == datetime(2023, 12, 31, tzinfo=UTC)
+    assert rows[0].quantiles == {"80": [0.5, 2.5], "95": [-0.5, 3.5]} and rows[2].quantiles["95"] == [1.0, None]
     assert head.created_at == one.head.created_at and head.errors is None and head.owner_id == ana.id
     assert [(row.target_step, row.target_at, row.origin_at) for row in steps] == [(8, None, None), (9, None, None)]
     assert (other.request_id, other.errors) == ("r", {"x": {"code": "c"}})
@@ -102,7 +103,9 @@ def serve(home: Path, port: int) -> subprocess.Popen:
 
 
 @pytest.mark.slow
-def test_an_answer_is_in_the_ledger_also_when_the_service_dies_right_after(ana, runs, catalog):
+def test_an_answer_is_in_the_ledger_also_when_the_service_dies_right_after(ana, runs, catalog, kind):
+    if kind != "sqlite":
+        pytest.skip("one service that starts is enough: the writer is the same")
     model = register(ana.id, runs["equipment"])
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))
@@ -158,7 +161,8 @@ def test_a_full_disk_is_told_to_all_who_wait_and_is_over_when_there_is_room(ana,
 
     event.listen(engine, "connect", limit)
     answers = []
-    threads = [threading.Thread(target=lambda: answers.extend(ana.post("/predictions/predict", json={"model": "equipment"}) for _ in range(8))) for _ in range(4)]
+    threads = [threading.Thread(target=lambda: answers.extend(ana.post("/predictions/predict", json={"model": "equipment"}) for _ in range(8)))
+               for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -221,7 +225,8 @@ def test_accuracy_counts_equal_forecasts_once_and_drift_is_told_by_error_and_cov
         found = scoring.scored_points(session, Principal(ana.id))
     live = scoring.accuracy(found)
     assert (live["n"], live["paths"], live["mae"], live["bias"]) == (3, 1, 1.0, pytest.approx(1 / 3, abs=1e-6))
-    assert live["smape"] == pytest.approx(200 / 3 * (1 / 21 + 2 / 38), abs=1e-5) and live["coverage"] == {"80": pytest.approx(200 / 3, abs=1e-4), "95": 100.0}
+    assert live["smape"] == pytest.approx(200 / 3 * (1 / 21 + 2 / 38), abs=1e-5)
+    assert live["coverage"] == {"80": pytest.approx(200 / 3, abs=1e-4), "95": 100.0}
     assert [row["mae"] for row in scoring.by_horizon(found)] == [1.0, 2.0, 0.0]
     assert [row["period"] for row in scoring.by_period(found, "week")] == ["2024-01-01"]
     assert scoring.drift(live, {"mae": 0.1}) == {"drifting": False, "reasons": [], "ratio": 10.0, "judged": False}
@@ -244,7 +249,8 @@ def test_what_users_see_of_the_ledger(ana, bia, runs):
     def total(**query) -> int:
         return ana.get("/predictions", params=query).json()["total"]
 
-    assert [total(kind="real_time"), total(series="norte"), total(series="sul"), total(model=model.id), total(model="stores"), total(model="x")] == [1, 2, 1, 2, 2, 0]
+    assert [total(kind="real_time"), total(series="norte"), total(series="sul"), total(model=model.id), total(model="stores"),
+            total(model="x")] == [1, 2, 1, 2, 2, 0]
     assert [total(since="2024-01-01"), total(until="2024-01-01"), total(search="stores:"), total(search="x%")] == [2, 0, 2, 0]
     shown = ana.get(f"/predictions/{live['forecast_id']}", params={"limit": 2}).json()
     assert shown["total_series"] == 3 and len(shown["forecasts"]) == 2
@@ -258,10 +264,12 @@ def test_what_users_see_of_the_ledger(ana, bia, runs):
     stats = ana.get("/predictions/stats", params={"period": "day"}).json()
     assert (stats["forecasts"], stats["by_kind"], stats["scored"]) == (2, {"predict": 1, "real_time": 1}, 17)
     one = stats["models"][0]
-    assert one["n"] == 14 and one["drift"]["drifting"] and set(one["drift"]["reasons"]) >= {"error"} and one["champion"] and len(one["by_period"]) == 14
+    assert one["n"] == 14 and one["champion"] and len(one["by_period"]) == 14
+    assert one["drift"]["drifting"] and set(one["drift"]["reasons"]) >= {"error"}
     with database.reading() as session:
         assert session.scalars(select(Alert)).one().kind == "model_drift"
-    assert bia.get("/predictions/stats").json()["models"] == [] and bia.post("/predictions/actuals", json={"model": "stores", "series": wrong}).status_code == 404
+    assert bia.get("/predictions/stats").json()["models"] == []
+    assert bia.post("/predictions/actuals", json={"model": "stores", "series": wrong}).status_code == 404
     assert ana.get(f"/predictions/{live['forecast_id']}", params={"series": "norte"}).json()["forecasts"]["norte"]["actual"] == [500.0] * 14
     assert ana.get("/predictions/nothing").status_code == 404
 

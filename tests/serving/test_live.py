@@ -24,6 +24,7 @@ from vur.settings import settings
 from vur.store import database, journal
 from vur.store.catalog import Event, User, now
 from vur.store.secret import secret
+from vur.store.sessions import add_key
 
 on_sqlite = pytest.mark.parametrize("kind", ["sqlite"], indirect=True)
 WITHOUT_METRICS = "types=training_update,prediction,alert"
@@ -116,20 +117,19 @@ def test_messages_of_any_process_arrive_in_order_and_only_where_they_may(server,
 
 
 @on_sqlite
-@pytest.mark.parametrize("way", ["header", "query", "subprotocol", "message"])
-def test_every_way_to_say_who_one_is(server, ana, way):
-    if way == "subprotocol":
-        client = connect(server, subprotocols=["bearer", ana.token])
-        assert client.subprotocol == "bearer"
-    elif way == "header":
-        client = connect(server, additional_headers={"Authorization": f"Bearer {ana.token}"})
-    else:
-        client = connect(f"{server}?token={ana.token}" if way == "query" else server)
-    with client:
-        if way == "message":
-            client.send(json.dumps({"type": "auth", "token": ana.token}))
-        ready = said(client)
-        assert ready["type"] == "ready" and ready["data"]["user_id"] == ana.id
+def test_every_way_to_say_who_one_is(server, ana):
+    clients = [connect(server, additional_headers={"Authorization": f"Bearer {ana.token}"}), connect(f"{server}?token={ana.token}"),
+               connect(server, subprotocols=["bearer", ana.token]), connect(server)]
+    clients[-1].send(json.dumps({"type": "auth", "token": ana.token}))
+    assert clients[2].subprotocol == "bearer"
+    with database.writing() as session:
+        key = add_key(session, session.get(User, ana.id), "robot")[1]
+    clients.append(connect(server, additional_headers={"X-API-Key": key}))
+    for client in clients:
+        with client:
+            ready = said(client)
+            assert ready["type"] == "ready" and ready["data"]["user_id"] == ana.id
+    assert ready["data"]["expires_at"] is None
 
 
 @on_sqlite

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import psycopg
 import pytest
+from jobkit import until, worker
 from sqlalchemy import select, update
 
 from vur.jobs import monitors as rounds
@@ -33,6 +34,7 @@ from vur.store.catalog import (
 )
 from vur.store.trained import adopt
 
+pytestmark = pytest.mark.slow
 on_sqlite = pytest.mark.parametrize("kind", ["sqlite"], indirect=True)
 DAYS = 84
 
@@ -216,7 +218,8 @@ def test_a_source_that_goes_away_and_comes_back(model, source, catalog, ana):
     assert [alert.kind for alert in rows(select(Alert))] == ["monitor_failed"], "one alert, however often it fails"
     assert monitor(ana, healthy)["status"] == "running"
     assert ana.get(f"/monitoring/databases/{source.id}").json()["status"] == "error"
-    assert "shop.sqlite" in ana.get(f"/monitoring/predictions/{id}", headers={"Accept-Language": "pt-BR"}).json()["error"]["detail"]
+    in_portuguese = ana.get(f"/monitoring/predictions/{id}", headers={"Accept-Language": "pt-BR"}).json()["error"]["detail"]
+    assert in_portuguese.startswith("Não há um arquivo shop.sqlite.")
 
     away.rename(source.path)
     source.add(sales(1, DAYS))
@@ -357,6 +360,24 @@ def test_sources_that_hang_leave_room_for_the_others(model, source, catalog, ana
     assert monitor(ana, id)["predictions"] == 1 and not go.is_set()
     go.set()
     rounds.rounds().wait(60)
+
+
+@on_sqlite
+def test_a_real_worker_follows_a_source_and_another_takes_over_when_it_is_killed(model, source, ana, catalog, monkeypatch):
+    id = start(ana, model, source, interval=1)
+
+    with worker(catalog) as first:
+        until(lambda: monitor(ana, id)["predictions"] == 1)
+        source.add(sales(1, DAYS))
+        until(lambda: monitor(ana, id)["predictions"] == 2)
+        first.kill()
+        with database.writing() as session:  # as if it were killed in the middle of a round
+            session.execute(update(Monitor).values(lease_owner="dead:1", due_at=now() + timedelta(seconds=4)))
+    source.add(sales(1, DAYS + 1))
+    with worker(catalog):
+        until(lambda: monitor(ana, id)["predictions"] == 3)
+    assert len(rows(select(ForecastPoint).where(ForecastPoint.actual.is_not(None)))) == 2 + 4, "of the first forecast, then of the first two"
+    assert monitor(ana, id)["status"] == "running" and rows(select(Alert)) == []
 
 
 @on_sqlite

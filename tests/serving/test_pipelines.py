@@ -66,6 +66,18 @@ def test_the_seven_steps_lead_to_a_model(ana, dataset):
     assert [row["model_id"] for row in ana.get(url).json()["models"]] == [model["model_id"]]
 
 
+@both
+def test_a_pipeline_is_made_looked_at_renamed_and_deleted(ana, dataset):
+    made = ana.post("/pipelines", json={"name": "Vendas", "description": "Loja", "dataset_id": dataset})
+    id = made.json()["pipeline_id"]
+    assert made.status_code == 201 and made.headers["Location"] == f"/api/v1/pipelines/{id}" and made.json()["completed_steps"] == ["upload"]
+    assert ana.get(f"/pipelines/{id}").json() == made.json()
+    assert ana.put(f"/pipelines/{id}", json={"description": "Lojas"}).json()["description"] == "Lojas"
+    assert ana.get(f"/pipelines/{id}/export").json()["config"]["data"]["target"] is None
+    assert ana.delete(f"/pipelines/{id}").status_code == 204 and ana.get(f"/pipelines/{id}").status_code == 404
+    assert ana.get(f"/datasets/{dataset}").status_code == 200
+
+
 def test_each_step_says_what_its_choice_means_for_the_data(ana, dataset):
     url = begun(ana, dataset)
     assert put(ana, url, "preview").json()["facts"]["freq"] == "D"

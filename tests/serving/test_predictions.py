@@ -67,7 +67,8 @@ def test_new_observations_move_the_origin_as_an_update_of_the_model_does(ana, ru
     moved = update_model(model.tag, pd.concat([stores(), new]))
     expected = forecast(moved.tag).set_index("unique_id")
     rows = [{"dia": f"{row.dia:%Y-%m-%d}", "loja": row.loja, "vendas": row.vendas} for row in new.itertuples()]
-    lists = {name: {"timestamps": [f"{dia:%Y-%m-%d}" for dia in part["dia"]], "values": part["vendas"].tolist()} for name, part in new.groupby("loja", sort=False)}
+    lists = {name: {"timestamps": [f"{dia:%Y-%m-%d}" for dia in part["dia"]], "values": part["vendas"].tolist()}
+             for name, part in new.groupby("loja", sort=False)}
     for series in (rows, lists):
         answer = ask(ana, model="stores", series=series)
         assert {id: one["origin"] for id, one in answer["forecasts"].items()} == {"norte": "2024-05-02", "sul": "2024-04-30"}
@@ -104,18 +105,21 @@ def test_a_missing_coming_value_is_named_and_stops_only_its_series(ana, runs):
     same(ask(ana, model="shop", future=rows), forecast(model.tag, future=raised.drop(columns="vendas")))
     lower, before = frame_of(ask(ana, model="shop", future=rows)), runs["shop"].forecast
     assert (lower["forecast"].to_numpy() < before["forecast"].to_numpy()).mean() > 0.9
-    long = [row for row in rows if row["loja"] == "sul"] + [{"dia": f"{day:%Y-%m-%d}", "loja": "sul", "preco": 9.0} for day in pd.date_range("2024-05-14", periods=3)]
+    long = [row for row in rows if row["loja"] == "sul"] + [{"dia": f"{day:%Y-%m-%d}", "loja": "sul", "preco": 9.0}
+                                                            for day in pd.date_range("2024-05-14", periods=3)]
     answer = ask(ana, model="shop", horizon=17, future=long)
     assert list(answer["forecasts"]) == ["sul"] and set(answer["errors"]) == {"norte", "leste"}
     error = answer["errors"]["norte"]
     assert error["code"] == "covariates.missing" and "preco (norte, 2024-05-14)" in error["detail"] and len(error["values"]["table"]) == 3
-    assert ana.post("/predictions/predict", json={"model": "shop", "future": [{"dia": "2024-05-01", "loja": "sul", "preco": "caro"}]}).status_code == 422
+    wrong = [{"dia": "2024-05-01", "loja": "sul", "preco": "caro"}]
+    assert ana.post("/predictions/predict", json={"model": "shop", "future": wrong}).status_code == 422
 
 
 def test_a_model_of_all_series_forecasts_one_that_it_never_saw(ana, runs):
     register(ana.id, runs["shop"])
     like = shop().query("loja == 'sul'")
-    known = {"timestamps": [f"{dia:%Y-%m-%d}" for dia in like["dia"][:-14]], "values": like["vendas"][:-14].tolist(), "preco": like["preco"][:-14].tolist()}
+    known = {"timestamps": [f"{dia:%Y-%m-%d}" for dia in like["dia"][:-14]], "values": like["vendas"][:-14].tolist(),
+             "preco": like["preco"][:-14].tolist()}
     future = [{"dia": f"{row.dia:%Y-%m-%d}", "loja": "oeste", "preco": row.preco} for row in like[-14:-7].itertuples()]
     answer = ask(ana, model="shop", series={"oeste": known}, future=future)
     assert np.allclose(answer["forecasts"]["oeste"]["forecast"], ask(ana, model="shop", series=["sul"])["forecasts"]["sul"]["forecast"], rtol=0.02)

@@ -127,12 +127,21 @@ def tell(story: Story) -> None:
 
 def chapters(story: Story) -> None:
     """What clients do."""
+    native(story)
     account(story)
     dataset = upload(story)
     model = train(story, dataset)
     forecast(story, model, dataset)
     pipeline(story, dataset)
     package(story)
+
+
+def native(story: Story) -> None:
+    """BentoML's own routes are behind the guard too."""
+    for path in ("/", "/predict", "/docs.json", "/schema.json", "/metrics", "/api/v1/models", "/nothing"):
+        done = subprocess.run(["curl", "-s", "-w", "\n%{http_code}", "-X", "POST" if path == "/predict" else "GET", f"http://127.0.0.1:{story.port}{path}"],
+                              capture_output=True, text=True)
+        assert done.stdout.endswith("401"), path
 
 
 def account(story: Story) -> None:

@@ -136,6 +136,22 @@ def test_a_training_belongs_to_those_who_may_change_the_model(ana, bia, vera, ca
     assert ana.get(f"/models/{model}/report").status_code == ana.get(f"/models/{model}/notebook").status_code == 409
 
 
+def test_a_request_that_is_sent_again_starts_no_second_training(ana, catalog):
+    model, key = model_of(ana.id, None), {"Idempotency-Key": "train-1"}
+    first, again = (ana.post(f"/models/{model}/train", headers=key) for _ in range(2))
+    assert first.status_code == again.status_code == 202 and first.json() == again.json()
+    assert ana.get("/jobs").json()["total"] == 1
+
+
+def test_what_cannot_be_trained_is_refused_before_it_is_queued(ana, catalog):
+    model = model_of(ana.id, None)
+    assert ana.post(f"/models/{model}/train", json={"dataset_number": 7}).json()["code"] == "datasets.no_version"
+    with database.writing() as session:
+        session.get(Model, model).dataset_id = None
+    assert ana.post(f"/models/{model}/train").json()["code"] == "jobs.no_dataset"
+    assert ana.get("/jobs").json()["total"] == 0
+
+
 def test_a_model_is_configured_and_trained_in_one_request(ana, catalog, partidas):
     body = {"dataset_id": partidas, "algorithm": "naive", "horizon": 5, "config": {"split": {"folds": 3}, "training": {"seed": 7}}}
     answer = ana.post("/models/train", json=body)

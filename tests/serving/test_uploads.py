@@ -6,6 +6,7 @@ import os
 import socket
 import threading
 import time
+from contextlib import ExitStack
 from datetime import timedelta
 from pathlib import Path
 
@@ -14,8 +15,9 @@ import uvicorn
 from sqlalchemy import update
 from test_datasets import DATA, PT, both, kind, send, sent, table  # noqa: F401
 
+from vur.errors import VurError
 from vur.settings import settings
-from vur.store import database, receiving, uploads
+from vur.store import apart, database, receiving, uploads
 from vur.store.catalog import Dataset, Upload, User, now
 from vur.store.home import folder
 
@@ -273,6 +275,42 @@ def test_the_same_request_with_the_same_key_makes_one_dataset(ana):
     assert ana.get("/datasets").json()["total"] == 1
 
 
+# --- in a process of its own ---
+
+@pytest.mark.slow
+def test_a_large_file_is_read_apart_and_answered_alike(ana, monkeypatch):
+    monkeypatch.setattr(uploads, "SMALL", 0)
+    body = sent(ana, table(80).replace(b"2024-01-05,104", b"2024-01-05,muito"))
+    assert body["rows_count"] == 79 and body["rejected_rows"] == 1
+    refused = send(ana, b"date,sales\n", "só título.csv", headers=PT)
+    assert refused.status_code == 400 and "só título.csv tem cabeçalho" in refused.json()["detail"]
+
+
+@pytest.mark.slow
+def test_work_that_dies_takes_nothing_with_it(catalog, monkeypatch):
+    assert apart.call("os:getpid", {}, apart=True) != os.getpid()
+    with pytest.raises(RuntimeError, match="ended with 3"):
+        apart.call("os:_exit", {"status": 3}, apart=True)
+    with pytest.raises(RuntimeError, match="nothing"):
+        apart.call("operator:nothing", {}, apart=True)
+    monkeypatch.setenv("VUR_JOB_MEMORY_MB", "1500")
+    with pytest.raises(VurError) as refused:
+        apart.call("numpy:ones", {"shape": 2**29}, apart=True)
+    assert refused.value.code == "datasets.memory"
+
+
+def test_only_so_many_requests_wait_for_heavy_work():
+    with ExitStack() as waiting:
+        for _ in range(8):
+            waiting.enter_context(apart.turn(True))
+        with pytest.raises(VurError, match="too much"), apart.turn(True):
+            pass
+        with apart.turn(False):
+            pass
+    with apart.turn(True):
+        pass
+
+
 # --- a real server: broken connections, memory ---
 
 @pytest.fixture
@@ -336,16 +374,17 @@ def test_a_piece_whose_connection_breaks_keeps_what_arrived(ana, server):
         assert session.get(Upload, url.rsplit("/", 1)[1]).received == len(content)
 
 
+@pytest.mark.slow
 def test_the_service_answers_while_a_large_file_is_read(ana, server, monkeypatch):
     import httpx
 
-    monkeypatch.setattr(uploads, "read_file", lambda **order: time.sleep(1.5) or {}["fingerprint"])
+    monkeypatch.setattr(uploads, "read_file", lambda **order: time.sleep(5) or {}["fingerprint"])
     slow = threading.Thread(target=lambda: send(ana, table()))
     slow.start()
     time.sleep(0.3)
     started = time.monotonic()
     answer = httpx.get(f"http://127.0.0.1:{server}/api/v1/datasets", headers={"Authorization": f"Bearer {ana.token}"})
-    assert answer.status_code == 200 and time.monotonic() - started < 1
+    assert answer.status_code == 200 and time.monotonic() - started < 4
     slow.join()
 
 

@@ -45,7 +45,8 @@ def stores() -> pd.DataFrame:
 def hours() -> pd.DataFrame:
     """Three weeks by the hour, local time of a place three hours behind UTC."""
     times = pd.date_range("2024-01-01", periods=24 * 21, freq="h")
-    return pd.DataFrame({"hora": times, "carga": (100 + 10 * np.sin(np.arange(len(times)) / 24 * 2 * np.pi)).round(3)})
+    noise = np.random.default_rng(3).normal(0, 1, len(times))
+    return pd.DataFrame({"hora": times, "carga": (100 + 10 * np.sin(np.arange(len(times)) / 24 * 2 * np.pi) + noise).round(3)})
 
 
 def train(out: Path) -> dict[str, vur.RunResult]:
@@ -57,8 +58,8 @@ def train(out: Path) -> dict[str, vur.RunResult]:
     return {
         "equipment": vur.run(DATA / "electrical_equipment.csv", config=only("naive", "ets"), name="equipment", notebook=False, out=out),
         "stores": vur.run(stores(), config=only("naive", "drift"), name="stores", notebook=False, out=out, **columns),
-        "hours": vur.run(hours(), config=replace_sections(only("drift"), data={"tz": "America/Sao_Paulo"}), name="hours", notebook=False, out=out, date="hora",
-                         target="carga", horizon=4),
+        "hours": vur.run(hours(), config=replace_sections(only("drift"), data={"tz": "America/Sao_Paulo"}), name="hours", notebook=False, out=out,
+                         date="hora", target="carga", horizon=4),
         "shop": vur.run(shop(), config=only("ridge"), name="shop", notebook=False, out=out, roles={"preco": "known_future"}, **columns)}
 
 
@@ -101,8 +102,9 @@ def register(owner_id: str, run: vur.RunResult, family: str | None = None, champ
     """The row of a trained model, champion of its family unless told otherwise; `tag` is that of a later version."""
     board = run.leaderboard.iloc[0]
     with database.writing() as session:
+        tag = tag or run.model_tag
         model = Model(owner_id=owner_id, name=run.config.name, algorithm=run.record["winner"], status="trained", family=family or run.config.name,
-                      tag=tag or run.model_tag, checksum=checksum(tag or run.model_tag), run_id=run.id, config=run.config.to_dict(), dataset_number=None,
+                      tag=tag, checksum=checksum(tag), run_id=run.id, config=run.config.to_dict(), dataset_number=None,
                       metrics={"mae": float(board["mae"]), "smape": float(board["smape"])}, facts={"freq": run.config.data.freq})
         session.add(model)
         session.flush()

@@ -56,8 +56,9 @@ def work(job: JobSpec, tell: Callable[..., None]) -> dict[str, Any]:
     content = write_forecasts(job, saved, found.frame, params.get("output") or OUTPUTS[0])
     if found.errors:
         write_errors(job, found.errors)
-    return content | {"forecast_id": head.id, "model_id": served.id, "model_version": served.tag, "run_id": served.run_id, "data_version": head.data_version,
-                      "series": head.n_series, "failed": len(found.errors), "rejected": rejected, "horizon": horizon, "levels": list(levels)}
+    return content | {"forecast_id": head.id, "model_id": served.id, "model_version": served.tag, "run_id": served.run_id,
+                      "data_version": head.data_version, "series": head.n_series, "failed": len(found.errors), "rejected": rejected,
+                      "horizon": horizon, "levels": list(levels)}
 
 
 def serving_model(job: JobSpec) -> Served:
@@ -125,8 +126,9 @@ def head_of(job: JobSpec, served: Served, saved: Saved, found: Forecasts, horizo
     """The row of the ledger for all forecasts of the job."""
     freq, timezone = zone(saved.pipeline.head.freq, saved.head["tz"])
     errors = {id: {"code": error.code, "detail": str(error)} for id, error in found.errors.items()}
-    return Head(owner_id=job.owner_id, kind="batch", tag=served.tag, model_id=served.id, run_id=served.run_id, job_id=job.id, freq=freq, timezone=timezone,
-                data_version=served.data_version(saved.metadata), horizon=horizon, n_series=len(found.ends), seconds=round(seconds, 6), errors=errors or None)
+    return Head(owner_id=job.owner_id, kind="batch", tag=served.tag, model_id=served.id, run_id=served.run_id, job_id=job.id, freq=freq,
+                timezone=timezone, data_version=served.data_version(saved.metadata), horizon=horizon, n_series=len(found.ends),
+                seconds=round(seconds, 6), errors=errors or None)
 
 
 def write_forecasts(job: JobSpec, saved: Saved, frame: "pd.DataFrame", output: str) -> dict[str, Any]:
@@ -171,7 +173,8 @@ def on_ended(session: Session, job: Job, result: dict[str, Any] | None) -> None:
     about = ("job", job.id)
     if job.state == "succeeded" and result is not None:
         job.artifact, job.checksum = f"results/{job.id}/{result['file']}", result["sha256"]
-        note(session, job.owner_id, "batch_finished", status="warning" if result["failed"] else "success", about=about, series=result["series"], failed=result["failed"])
+        note(session, job.owner_id, "batch_finished", status="warning" if result["failed"] else "success", about=about, series=result["series"],
+             failed=result["failed"])
         if job.params.get("input"):
             (folder("results", job.params["input"]) / job.params["input_name"]).unlink(missing_ok=True)
     elif job.state == "failed":

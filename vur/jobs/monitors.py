@@ -31,6 +31,7 @@ log = logging.getLogger("vur.monitors")
 
 # --- whose turn it is ---
 
+
 class Rounds:
     """The rounds that go on in this process: each in a thread of its own, so that a source that hangs stops no other monitor."""
 
@@ -112,6 +113,7 @@ def run_round(id: str, token: str) -> None:
 
 # --- one round ---
 
+
 @dataclass
 class Turn:
     """A monitor, and what one round of it found out."""
@@ -119,6 +121,7 @@ class Turn:
     monitor: Monitor
     token: str
     name: str
+    language: str
     before: dict[str, Any]
     position: dict[str, Any]
     problems: dict[str, VurError] = field(default_factory=dict)
@@ -129,7 +132,10 @@ class Turn:
         """The monitor as it stands; None where it was removed just now."""
         with reading() as session:
             monitor = session.get(Monitor, id)
-            return monitor and cls(monitor, token, monitors.name_of(session, monitor), dict(monitor.position), dict(monitor.position))
+            if monitor is None:
+                return None
+            name, language = monitors.name_of(session, monitor), monitors.language_of(session, monitor)
+            return cls(monitor, token, name, language, dict(monitor.position), dict(monitor.position))
 
     def run(self) -> None:
         """Read what is new, score it, forecast from it, and move on."""
@@ -184,8 +190,9 @@ class Turn:
         score({served.id: served.tag}, new, freq, owner_id=who.user_id)
         return outside_of(expected(who.user_id, served.tag, new.tail(CHECKED), freq)) if "forecast_id" in self.position else []
 
-    def _forecast(self, who: Principal, served: "Served", saved: "Saved", source: DatabaseConnection, table: "pd.DataFrame | None",
-                  new: "pd.DataFrame | None") -> dict[str, Any] | None:
+    def _forecast(
+        self, who: Principal, served: "Served", saved: "Saved", source: DatabaseConnection, table: "pd.DataFrame | None", new: "pd.DataFrame | None"
+    ) -> dict[str, Any] | None:
         """Forecast from the rows since the training data; None where this very forecast is in the ledger already, from a round that was cut off."""
         from vur.serving.predicting import Asked, predict
 
@@ -196,12 +203,18 @@ class Turn:
             rows = rows_for(saved, table, new, since)
         request = self._request(served, new)
         with reading() as session:
-            done = session.scalar(select(Forecast.id).where(Forecast.owner_id == who.user_id, Forecast.model_id == served.id, Forecast.request_id == request))
+            done = session.scalar(
+                select(Forecast.id).where(Forecast.owner_id == who.user_id, Forecast.model_id == served.id, Forecast.request_id == request)
+            )
         if done is not None:
             self.position |= {"forecast_id": done}
             return None
         answer = predict(who, served.id, Asked(series=rows, kind=KIND, request_id=request)).to_dict()
-        self.problems |= {id: VurError("monitors.series", series=id, reason=error["detail"]) for id, error in answer["errors"].items() if error["code"] != "predictions.unknown_series"}
+        self.problems |= {
+            id: VurError("monitors.series", series=id, reason=error["detail"])
+            for id, error in answer["errors"].items()
+            if error["code"] != "predictions.unknown_series"
+        }
         return answer
 
     def _request(self, served: "Served", new: "pd.DataFrame | None") -> str:
@@ -227,30 +240,61 @@ class Turn:
         if answer is not None:
             self.position |= {key: answer[key] for key in ("forecast_id", "origin")}
         with writing(durable=True) as session:
-            kept = monitors.move_on(session, self.monitor.id, self.token, self.monitor.interval_seconds, self._clean(), int(answer is not None), self._problem())
+            kept = monitors.move_on(
+                session, self.monitor.id, self.token, self.monitor.interval_seconds, self._clean(), int(answer is not None), self._problem()
+            )
             if not kept:
                 return
             self._recovered(session)
             journal.publish(session, "prediction", self._event(outside, answer), self.monitor.owner_id)
             for one in outside[:1]:
-                journal.warn(session, self.monitor.owner_id, "interval_left", about=("monitor", self.monitor.id), monitor_id=self.monitor.id, model_id=self.monitor.model_id, **one)
+                journal.warn(
+                    session,
+                    self.monitor.owner_id,
+                    "interval_left",
+                    about=("monitor", self.monitor.id),
+                    monitor_id=self.monitor.id,
+                    model_id=self.monitor.model_id,
+                    **one,
+                )
         self._source_is_fine(source)
 
     def _event(self, outside: list[dict[str, Any]], answer: dict[str, Any] | None) -> dict[str, Any]:
-        told = {"monitor_id": self.monitor.id, "model_id": self.monitor.model_id, "pipeline_id": self.monitor.pipeline_id, "database_id": self.monitor.connection_id,
-                "observed": self.position["observed"], "outside": outside[:SHOWN_OUTSIDE], "outside_count": len(outside), "forecast_id": self.position.get("forecast_id"),
-                "model_version": self.position["model_version"], "origin": self.position.get("origin")}
+        told = {
+            "monitor_id": self.monitor.id,
+            "model_id": self.monitor.model_id,
+            "pipeline_id": self.monitor.pipeline_id,
+            "database_id": self.monitor.connection_id,
+            "observed": self.position["observed"],
+            "outside": outside[:SHOWN_OUTSIDE],
+            "outside_count": len(outside),
+            "forecast_id": self.position.get("forecast_id"),
+            "model_version": self.position["model_version"],
+            "origin": self.position.get("origin"),
+        }
         if answer is None:
             return told
         series = answer["forecasts"]
-        return told | {"horizon": answer["horizon"], "series": len(series), "forecasts": {id: _head(one) for id, one in list(series.items())[:SHOWN_SERIES]}}
+        return told | {
+            "horizon": answer["horizon"],
+            "series": len(series),
+            "forecasts": {id: _head(one) for id, one in list(series.items())[:SHOWN_SERIES]},
+        }
 
     def failed(self, error: VurError) -> None:
         """Keep the reason, rest longer, raise an alert."""
         try:
             with writing() as session:
                 if monitors.fail(session, self.monitor.id, self.token, self.monitor.interval_seconds, self.before, problem_of(error)):
-                    journal.warn(session, self.monitor.owner_id, monitors.FAILED, severity="error", about=("monitor", self.monitor.id), name=self.name, reason=str(error))
+                    journal.warn(
+                        session,
+                        self.monitor.owner_id,
+                        monitors.FAILED,
+                        severity="error",
+                        about=("monitor", self.monitor.id),
+                        name=self.name,
+                        reason=error.text(self.language),
+                    )
         except Exception:  # the catalog itself: the lease ends, and another round finds it again
             log.exception("monitor %s: the reason of its failure cannot be kept", self.monitor.id)
 
@@ -269,13 +313,21 @@ class Turn:
         """What is wrong with some series while the others go on."""
         if not self.problems:
             return None
-        return problem_of(next(iter(self.problems.values()))) | {"series": {id: str(error) for id, error in list(self.problems.items())[:SHOWN_PROBLEMS]}, "count": len(self.problems)}
+        return problem_of(next(iter(self.problems.values()))) | {
+            "series": {id: problem_of(error) for id, error in list(self.problems.items())[:SHOWN_PROBLEMS]},
+            "count": len(self.problems),
+        }
 
 
 def _head(forecast: dict[str, Any]) -> dict[str, Any]:
     """The first steps of a series' forecast: live messages are small, the ledger has it all."""
     bands = {level: {end: values[:SHOWN_STEPS] for end, values in band.items()} for level, band in forecast["intervals"].items()}
-    return {"origin": forecast["origin"], "timestamps": forecast["timestamps"][:SHOWN_STEPS], "forecast": forecast["forecast"][:SHOWN_STEPS], "intervals": bands}
+    return {
+        "origin": forecast["origin"],
+        "timestamps": forecast["timestamps"][:SHOWN_STEPS],
+        "forecast": forecast["forecast"][:SHOWN_STEPS],
+        "intervals": bands,
+    }
 
 
 def problem_of(error: VurError) -> dict[str, Any]:

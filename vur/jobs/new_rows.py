@@ -84,12 +84,16 @@ def expected(owner_id: str, tag: str, new: "pd.DataFrame", freq: str) -> "pd.Dat
     dated, point = new["ds"].dtype.kind == "M", ForecastPoint
     target = point.target_at if dated else point.target_step
     low, high = new["ds"].min(), new["ds"].max()
-    low, high = ((stamp + way).to_pydatetime().replace(tzinfo=UTC) for stamp, way in ((low, -MONTH), (high, MONTH))) if dated else (int(low), int(high))
+    low, high = (
+        ((stamp + way).to_pydatetime().replace(tzinfo=UTC) for stamp, way in ((low, -MONTH), (high, MONTH))) if dated else (int(low), int(high))
+    )
     columns, rows, ids = (point.unique_id, target, point.horizon, point.forecast, point.quantiles), [], new["unique_id"].astype(str).unique().tolist()
     with reading() as session:
         for start in range(0, len(ids), SERIES_AT_ONCE):
-            some = point.unique_id.in_(ids[start:start + SERIES_AT_ONCE])
-            rows += session.execute(select(*columns).where(point.owner_id == owner_id, point.tag == tag, some, target.between(low, high)).order_by(point.id.desc())).all()
+            some = point.unique_id.in_(ids[start : start + SERIES_AT_ONCE])
+            rows += session.execute(
+                select(*columns).where(point.owner_id == owner_id, point.tag == tag, some, target.between(low, high)).order_by(point.id.desc())
+            ).all()
     found = pd.DataFrame(rows, columns=["unique_id", "target", "horizon", "forecast", "quantiles"])
     stamps = pd.to_datetime(found["target"], utc=True).dt.tz_localize(None) if dated else found["target"].astype("int64")
     found = found.assign(cell=cells(stamps.to_numpy(), freq)).sort_values("horizon", kind="stable").drop_duplicates(["unique_id", "cell"])
@@ -106,5 +110,7 @@ def outside_of(rows: "pd.DataFrame") -> list[dict[str, Any]]:
         low, high = row.quantiles[level] if level else (None, None)
         if low is not None and high is not None and not low <= row.y <= high:
             numbers = {"value": row.y, "forecast": row.forecast, "low": low, "high": high, "level": level}
-            found.append({"series": str(row.unique_id), "stamp": stamp_text(row.ds), **{name: float(f"{float(value):.6g}") for name, value in numbers.items()}})
+            found.append(
+                {"series": str(row.unique_id), "stamp": stamp_text(row.ds), **{name: float(f"{float(value):.6g}") for name, value in numbers.items()}}
+            )
     return found

@@ -28,7 +28,8 @@ def score_table(saved: Saved, models: Iterable[Model], table: pd.DataFrame, *, o
     `VurError` names a column that is missing or a value that cannot be read.
     """
     rows = observed_rows(saved.pipeline, saved.head, table)
-    return score({model.id: model.tag for model in models}, rows[["unique_id", "ds", "y"]], saved.pipeline.head.freq.alias, owner_id=owner_id, again=again)
+    return score({model.id: model.tag for model in models}, rows[["unique_id", "ds", "y"]], saved.pipeline.head.freq.alias, owner_id=owner_id,
+                 again=again)
 
 
 def family_of(session: Session, model: Model) -> list[Model]:
@@ -41,7 +42,8 @@ def score_dataset(dataset_id: str) -> Scored:
     with reading() as session:
         dataset = session.get(Dataset, dataset_id)
         path = None if dataset is None else observed_path(session, dataset)
-        models = [] if path is None else list(session.scalars(select(Model).where(Model.dataset_id == dataset_id, Model.tag.is_not(None)).order_by(Model.trained_at.desc())))
+        trained = select(Model).where(Model.dataset_id == dataset_id, Model.tag.is_not(None)).order_by(Model.trained_at.desc())
+        models = [] if path is None else list(session.scalars(trained))
     points, matched, unmatched, done = 0, 0, 0, set()
     table = pd.read_parquet(path) if models else None
     for model in models:
@@ -60,7 +62,8 @@ def observed_path(session: Session, dataset: Dataset) -> Path:
     """The table of the newest version that holds values as they were observed; `VurError` datasets.gone where its file is missing."""
     from vur.store.datasets import parquet_path
 
-    numbers = select(DatasetVersion.number).where(DatasetVersion.dataset_id == dataset.id, DatasetVersion.kind != PREPARED).order_by(DatasetVersion.number.desc())
+    observed = select(DatasetVersion.number).where(DatasetVersion.dataset_id == dataset.id, DatasetVersion.kind != PREPARED)
+    numbers = observed.order_by(DatasetVersion.number.desc())
     return parquet_path(session, dataset, session.scalar(numbers.limit(1)))
 
 
@@ -79,5 +82,6 @@ def check_drift(model_ids: list[str]) -> list[str]:
         if found["drifting"]:
             drifting.append(id)
             with writing() as session:
-                warn(session, model.owner_id, "model_drift", about=("model", id), name=model.name, ratio=found["ratio"], reasons=", ".join(found["reasons"]))
+                warn(session, model.owner_id, "model_drift", about=("model", id), name=model.name, ratio=found["ratio"],
+                     reasons=", ".join(found["reasons"]))
     return drifting

@@ -69,7 +69,9 @@ def _together(saved: Saved, made: list[Forecasts], errors: dict[str, VurError]) 
     frames, ends = [one.frame for one in made if len(one.frame)], [one.ends for one in made if len(one.ends)]
     for one in made:
         errors |= one.errors
-    return Forecasts(pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(), pd.concat(ends) if ends else saved.pipeline.ends.iloc[:0], errors)
+    if not frames:
+        return Forecasts.none(saved, errors)
+    return Forecasts(pd.concat(frames, ignore_index=True), pd.concat(ends), errors)
 
 
 def check_request(saved: Saved, horizon: int | None, levels: Sequence[float] | None) -> tuple[int, tuple[float, ...]]:
@@ -109,7 +111,8 @@ def _moved(saved: Saved, given: "Panel", some: list[str], horizon: int, levels: 
     return _from(saved, move(saved, part), horizon, levels, some, coming.part(some))
 
 
-def _from(saved: Saved, pipeline: "Pipeline", horizon: int, levels: tuple[float, ...], ids: Sequence[str] | None, future: pd.DataFrame | None) -> Forecasts:
+def _from(saved: Saved, pipeline: "Pipeline", horizon: int, levels: tuple[float, ...], ids: Sequence[str] | None,
+          future: pd.DataFrame | None) -> Forecasts:
     """Forecasts of `pipeline` from where it stands."""
     known = pipeline.ends.index
     errors = unknown_series(saved, [id for id in ids or () if id not in known])
@@ -174,4 +177,5 @@ def points_of(found: Forecasts, horizon: int, levels: Sequence[float]) -> Points
     frame, ids = found.frame, found.frame["unique_id"].to_numpy()[::horizon]
     shape = (len(ids), horizon)
     bounds = {f"{level:g}": tuple(frame[f"{end}-{level:g}"].to_numpy(float).reshape(shape) for end in ("lo", "hi")) for level in levels}
-    return Points([str(id) for id in ids], found.ends.reindex(ids).to_numpy(), frame["ds"].to_numpy().reshape(shape), frame["forecast"].to_numpy(float).reshape(shape), bounds)
+    return Points([str(id) for id in ids], found.ends.reindex(ids).to_numpy(), frame["ds"].to_numpy().reshape(shape),
+                  frame["forecast"].to_numpy(float).reshape(shape), bounds)

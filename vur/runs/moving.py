@@ -118,7 +118,8 @@ def read_observations(saved: Saved, table: pd.DataFrame) -> tuple[Panel | None, 
     wanted = [id for id in given if id not in errors]
     if not wanted:
         return None, errors
-    panels, wrong = apart(wanted, lambda some: history_panel(saved.pipeline, saved.head, table if len(some) == len(given) else table[np.isin(ids, some)]))
+    panels, wrong = apart(wanted, lambda some: history_panel(
+        saved.pipeline, saved.head, table if len(some) == len(given) else table[np.isin(ids, some)]))
     if not panels:
         return None, errors | wrong
     frame = pd.concat([panel.frame for panel in panels], ignore_index=True) if len(panels) > 1 else panels[0].frame

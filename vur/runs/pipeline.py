@@ -1,6 +1,7 @@
 """One run, stage by stage: what the training notebook calls and what `vur.run(notebook=False)` calls in process."""
 
 import json
+import os
 import platform
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -183,6 +184,8 @@ class Run:
 
     def _train(self, path: Path, inputs: dict[str, Any]) -> Training:
         config = self.config
+        if settings().dask:
+            os.environ["VUR_DASK"] = settings().dask  # where the forecasters look for a cluster
         budgetless = {key: value for key, value in inputs.items() if key not in ("config", "candidates")}
         scope = [budgetless, replace(config, model=type(config.model)(), training=replace(config.training, time_budget=None)).hash()]
         result = train(

@@ -90,8 +90,8 @@ def log_in(login: str, password: str, address: str, agent: str) -> dict[str, Any
         if user is None or not user.active or user.password_hash != hashed:
             log.warning("login failed", user_id=user_id, address=address)
             raise VurError("api.credentials")
+        counters.give_back(session, by_address)  # in the order of `attempt`: two logins at once must not wait for each other
         counters.clear(session, by_account)
-        counters.give_back(session, by_address)
         if better:
             sessions.set_quietly(session, user.id, password_hash=better)
         opened, token, user = sessions.open_login(session, user, agent)

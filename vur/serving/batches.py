@@ -162,8 +162,9 @@ def find_batch(session: Session, id: str, who: Principal) -> Job:
 def batch_shown(job: Job, tag: str | None, language: str) -> dict[str, Any]:
     """A batch as the API shows it."""
     keys = ("stage", "eta_seconds", "result", "created_at", "started_at", "ended_at")
-    return {"job_id": job.id, "status": job.state, "model_id": job.model_id, "model_version": (job.result or {}).get("model_version") or tag or "",
-            "progress": round(100 * job.progress, 1), "error": told(job.error, language), "files": files_of(job)} | {key: getattr(job, key) for key in keys}
+    shown = {"job_id": job.id, "status": job.state, "model_id": job.model_id, "model_version": (job.result or {}).get("model_version") or tag or "",
+             "progress": round(100 * job.progress, 1), "error": told(job.error, language), "files": files_of(job)}
+    return shown | {key: getattr(job, key) for key in keys}
 
 
 def files_of(job: Job) -> list[str]:

@@ -18,7 +18,7 @@ STATUS = {
     "api.not_found": 404, "api.no_route": 404, "api.method": 405, "api.conflict": 409, "api.taken": 409, "api.state": 409, "api.running": 409,
     "api.version": 412, "models.champion": 409, "models.not_trained": 409, "models.no_results": 409, "api.too_large": 413, "api.quota": 413, "api.media_type": 415, "api.throttled": 429, "api.busy": 503,
     "api.internal": 500, "api.database": 503, "api.in_progress": 409, "users.last_admin": 409, "users.ended": 401, "users.key": 403, "users.keys": 409,
-    "jobs.no_retry": 409, "jobs.over": 409, "jobs.nothing": 404, "jobs.no_file": 404,
+    "jobs.no_retry": 409, "jobs.over": 409, "jobs.no_dataset": 409, "jobs.nothing": 404, "jobs.no_file": 404,
     "datasets.no_version": 404, "pipelines.step": 404, "pipelines.unreachable": 409, "pipelines.in_use": 409, "datasets.gone": 410, "datasets.in_use": 409, "uploads.busy": 409, "uploads.offset": 409, "uploads.state": 409,
     "uploads.longer": 413, "uploads.aborted": 409, "forms.stalled": 408, "api.disk": 507, "store.no_model": 404, "ledger.full": 507, "ledger.busy": 503, "predictions.not_ready": 409, "predictions.input_gone": 410, "store.tampered": 409,
     "connections.in_use": 409, "monitors.exists": 409, "live.limit": 429,

@@ -36,7 +36,8 @@ def chosen(who: Principal, *, model: str | None = None, kind: str | None = None,
     if until is not None:
         statement = statement.where(Forecast.created_at < until)
     if series is not None:
-        statement = statement.where(select(ForecastPoint.id).where(ForecastPoint.forecast_id == Forecast.id, ForecastPoint.unique_id == series).exists())
+        of_series = select(ForecastPoint.id).where(ForecastPoint.forecast_id == Forecast.id, ForecastPoint.unique_id == series)
+        statement = statement.where(of_series.exists())
     return statement
 
 
@@ -47,11 +48,12 @@ def forecast_shown(session: Session, row: Forecast, series: str | None, page: in
         names = names.where(ForecastPoint.unique_id == series)
     total = session.scalar(select(func.count()).select_from(names.subquery()))
     ids = list(session.scalars(names.order_by(func.min(ForecastPoint.id)).limit(limit).offset((page - 1) * limit)))
-    points = session.scalars(select(ForecastPoint).where(ForecastPoint.forecast_id == row.id, ForecastPoint.unique_id.in_(ids)).order_by(ForecastPoint.id))
+    points = select(ForecastPoint).where(ForecastPoint.forecast_id == row.id, ForecastPoint.unique_id.in_(ids)).order_by(ForecastPoint.id)
     found: dict[str, list[ForecastPoint]] = {id: [] for id in ids}
-    for point in points:
+    for point in session.scalars(points):
         found[point.unique_id].append(point)
-    return head_shown(row) | {"forecasts": {id: series_shown(row, one) for id, one in found.items()}, "errors": row.errors or {}, "total_series": total, "page": page, "limit": limit}
+    return head_shown(row) | {"forecasts": {id: series_shown(row, one) for id, one in found.items()}, "errors": row.errors or {},
+                              "total_series": total, "page": page, "limit": limit}
 
 
 def series_shown(row: Forecast, points: Sequence[ForecastPoint]) -> dict[str, Any]:
@@ -61,7 +63,8 @@ def series_shown(row: Forecast, points: Sequence[ForecastPoint]) -> dict[str, An
     return {"origin": _texts(row, [first.origin_at])[0] if first.origin_at else None,
             "timestamps": [point.target_step for point in points] if first.target_at is None else _texts(row, [point.target_at for point in points]),
             "forecast": [point.forecast for point in points], "actual": [point.actual for point in points],
-            "intervals": {level: {end: [point.quantiles[level][place] for point in points] for place, end in enumerate(("lo", "hi"))} for level in levels}}
+            "intervals": {level: {end: [point.quantiles[level][place] for point in points] for place, end in enumerate(("lo", "hi"))}
+                          for level in levels}}
 
 
 def _texts(row: Forecast, moments: Sequence[datetime]) -> list[Any]:
@@ -74,7 +77,8 @@ def statistics(session: Session, who: Principal, *, model: str | None, since: da
     since = since or now() - RECENT
     asked = chosen(who, model=model, kind=kind, since=since, until=until, series=series).subquery()
     kinds = dict(session.execute(select(asked.c.kind, func.count()).group_by(asked.c.kind)).tuples().all())
-    points, scored = session.execute(select(func.count(), func.count(ForecastPoint.actual)).where(ForecastPoint.forecast_id.in_(select(asked.c.id)))).one()
+    counts = select(func.count(), func.count(ForecastPoint.actual)).where(ForecastPoint.forecast_id.in_(select(asked.c.id)))
+    points, scored = session.execute(counts).one()
     wanted = None
     if model is not None:
         named = or_(Model.id == model, Model.tag == model, Model.family == model.removesuffix("@champion"))

@@ -1,5 +1,6 @@
 """`vur package`: one or several trained models as a Bento of their own, which serves forecasts without the repository or a catalog."""
 
+import hashlib
 import json
 import os
 import shutil
@@ -42,7 +43,7 @@ def package(tags: Sequence[str], out: Path, name: str | None = None) -> Path:
     with tempfile.TemporaryDirectory(prefix="vur-package-") as scratch:
         context = Path(scratch)
         write_context(context, name, exact, probe)
-        bento = build(context)
+        bento = build(context, name, exact)
         return export(bento, out.absolute())
 
 
@@ -68,9 +69,12 @@ def write_context(context: Path, name: str, tags: Sequence[str], probe: dict) ->
     shutil.copytree(SOURCE, context / "vur", ignore=shutil.ignore_patterns("__pycache__", "commands", "routes", "migrations", "jobs"))
 
 
-def build(context: Path) -> str:
-    """Build the Bento in the data home's store and return its tag."""
-    return _bentoml("build", "--output", "tag", ".", cwd=context).strip().splitlines()[-1].removeprefix("__tag__:")
+def build(context: Path, name: str, tags: Sequence[str]) -> str:
+    """Build the Bento in the data home's store and return its tag; the same models packaged by the same VUR get the same version."""
+    version = hashlib.sha256(json.dumps([__version__, *tags]).encode()).hexdigest()[:12]
+    _bentoml("delete", "--yes", f"{name}:{version}", check=False)
+    _bentoml("build", "--version", version, ".", cwd=context)
+    return f"{name}:{version}"
 
 
 def export(bento: str, out: Path) -> Path:
@@ -83,9 +87,9 @@ def export(bento: str, out: Path) -> Path:
     return target
 
 
-def _bentoml(*arguments: str, cwd: Path | None = None) -> str:
+def _bentoml(*arguments: str, cwd: Path | None = None, check: bool = True) -> str:
     settings = os.environ | {"BENTOML_HOME": str(folder("bentoml")), "BENTOML_DO_NOT_TRACK": "True"}
     done = subprocess.run([sys.executable, "-m", "bentoml", *arguments], capture_output=True, text=True, env=settings, cwd=cwd, check=False)
-    if done.returncode:
+    if done.returncode and check:
         raise VurError("package.build", step=arguments[0], reason=" ".join((done.stderr or done.stdout).split())[-400:])
     return done.stdout

@@ -117,7 +117,7 @@ def _make(opened: Loaded, asked: Asked) -> Made:
     ids, observations, wrong = read_series(asked.series)
     if observations is not None or asked.future is not None:
         if observations is not None and observations.empty:
-            raise NothingForecast(wrong)
+            raise NothingForecast(wrong) if wrong else VurError("insight.no_rows", field="series")
         check_size(saved, horizon, levels, ids if observations is None else set(series_of(saved, observations)))
         found = forecasts(saved, horizon, levels, ids=ids, observations=observations, future=None if asked.future is None else _table(asked.future))
         return render(saved, found, horizon, levels, wrong)
@@ -196,11 +196,13 @@ def _answer(who: Principal, served: Served, asked: Asked, saved: Saved, made: Ma
     """The answer, and what the ledger keeps of it."""
     errors = {id: {"code": error.code, "detail": str(error)} for id, error in made.errors.items()}
     freq, timezone = zone(saved.pipeline.head.freq, saved.head["tz"])
-    head = Head(owner_id=who.user_id, kind=asked.kind, tag=served.tag, freq=freq, timezone=timezone, horizon=made.steps, n_series=len(made.parts), model_id=served.id, run_id=served.run_id,
-                data_version=served.data_version(saved.metadata), request_id=asked.request_id, seconds=round(seconds, 6), errors=errors or None)
-    told = {"forecast_id": head.id, "kind": head.kind, "model_id": served.id, "model_name": served.name, "model_version": served.tag, "family": served.family,
-            "run_id": served.run_id, "data_version": head.data_version, "freq": freq, "horizon": head.horizon,
-            "levels": [float(level) for level in made.points.bounds], "origin": made.origin, "created_at": head.created_at.isoformat(timespec="milliseconds")}
+    head = Head(owner_id=who.user_id, kind=asked.kind, tag=served.tag, freq=freq, timezone=timezone, horizon=made.steps, n_series=len(made.parts),
+                model_id=served.id, run_id=served.run_id, data_version=served.data_version(saved.metadata), request_id=asked.request_id,
+                seconds=round(seconds, 6), errors=errors or None)
+    told = {"forecast_id": head.id, "kind": head.kind, "model_id": served.id, "model_name": served.name, "model_version": served.tag,
+            "family": served.family, "run_id": served.run_id, "data_version": head.data_version, "freq": freq, "horizon": head.horizon,
+            "levels": [float(level) for level in made.points.bounds], "origin": made.origin,
+            "created_at": head.created_at.isoformat(timespec="milliseconds")}
     event = {key: told[key] for key in ("forecast_id", "model_id", "model_version", "origin", "horizon")} if asked.kind == REAL_TIME else None
     return Entry(head, made.points, event), Answer(told, made.parts, made.errors)
 
@@ -220,4 +222,5 @@ def actuals(who: Principal, model: str, rows: Sequence[Mapping[str, Any]] | None
         path = observed_path(session, fetch(session, Dataset, dataset_id, who)) if dataset_id else None
     table = _table(rows or ()) if path is None else pd.read_parquet(path)
     found = score_table(loaded(served).saved, family, table, owner_id=None if own else who.user_id, again=path is None)
-    return {"points": found.points, "matched": found.matched, "unmatched": found.unmatched, "drifting": check_drift([one.id for one in family]) if own else []}
+    drifting = check_drift([one.id for one in family]) if own else []
+    return {"points": found.points, "matched": found.matched, "unmatched": found.unmatched, "drifting": drifting}

@@ -51,10 +51,20 @@ def _machine(before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:
     return {
         "cpu": {"percent": _busy(before["cpu"], after["cpu"]), "cores": psutil.cpu_count(), "load": [round(load, 2) for load in psutil.getloadavg()]},
         "memory": {"percent": memory.percent, "total": memory.total, "used": memory.total - memory.available, "available": memory.available},
-        "disk": {"percent": disk.percent, "total": disk.total, "used": disk.used, "free": disk.free,
-                 "read_per_second": rate("disk", "read_bytes"), "written_per_second": rate("disk", "write_bytes")},
-        "network": {"sent_per_second": rate("network", "bytes_sent"), "received_per_second": rate("network", "bytes_recv"),
-                    "sent": getattr(after["network"], "bytes_sent", 0), "received": getattr(after["network"], "bytes_recv", 0)},
+        "disk": {
+            "percent": disk.percent,
+            "total": disk.total,
+            "used": disk.used,
+            "free": disk.free,
+            "read_per_second": rate("disk", "read_bytes"),
+            "written_per_second": rate("disk", "write_bytes"),
+        },
+        "network": {
+            "sent_per_second": rate("network", "bytes_sent"),
+            "received_per_second": rate("network", "bytes_recv"),
+            "sent": getattr(after["network"], "bytes_sent", 0),
+            "received": getattr(after["network"], "bytes_recv", 0),
+        },
     }
 
 
@@ -68,7 +78,12 @@ def _busy(before: Any, after: Any) -> float:
 def _process() -> dict[str, Any]:
     me = psutil.Process()
     with me.oneshot():
-        return {"pid": me.pid, "memory": me.memory_info().rss, "threads": me.num_threads(), "started_at": datetime.fromtimestamp(me.create_time(), UTC).isoformat()}
+        return {
+            "pid": me.pid,
+            "memory": me.memory_info().rss,
+            "threads": me.num_threads(),
+            "started_at": datetime.fromtimestamp(me.create_time(), UTC).isoformat(),
+        }
 
 
 def queues() -> dict[str, Any]:

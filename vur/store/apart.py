@@ -64,6 +64,8 @@ def _in_child(function: str, arguments: dict[str, Any], progress: Progress | Non
         child.stdin.write(order)
         child.stdin.close()
         answer = _follow(child, progress)
+        if answer is None:
+            child.wait(10)
     finally:
         child.kill()
         child.wait()

@@ -119,7 +119,8 @@ class Served:
         return fingerprint and f"{fingerprint}:{self.dataset_number or 1}"
 
 
-COLUMNS = (Model.id, Model.owner_id, Model.name, Model.family, Model.status, Model.tag, Model.checksum, Model.run_id, Model.dataset_id, Model.dataset_number)
+COLUMNS = (Model.id, Model.owner_id, Model.name, Model.family, Model.status, Model.tag, Model.checksum, Model.run_id, Model.dataset_id,
+           Model.dataset_number)
 _USER = bindparam("user")
 _OWN_FIRST = case((Model.owner_id == _USER, 0), else_=1)
 

@@ -75,6 +75,7 @@ class Probe:
 
 # --- changes ---
 
+
 def register(who: Principal, wanted: Wanted) -> DatabaseConnection:
     """Keep a source that can be read as it is wanted; `VurError` tells what stands against it."""
     _may_reach(who, wanted.kind)
@@ -87,8 +88,16 @@ def register(who: Principal, wanted: Wanted) -> DatabaseConnection:
     return row
 
 
-def change(who: Principal, id: str, version: int | None, *, name: str | None = None, source: str | None = None, table: str | None = None,
-           columns: Columns | None = None) -> DatabaseConnection:
+def change(
+    who: Principal,
+    id: str,
+    version: int | None,
+    *,
+    name: str | None = None,
+    source: str | None = None,
+    table: str | None = None,
+    columns: Columns | None = None,
+) -> DatabaseConnection:
     """Change what was given; it must be readable then. The secret stays where no new source is given."""
     with reading() as session:
         row = fetch(session, DatabaseConnection, id, who, "edit")
@@ -151,6 +160,7 @@ def masked(kind: str, source: str) -> str:
 
 # --- reading ---
 
+
 def address(row: DatabaseConnection) -> str:
     """The path or URL of a source; `VurError` connections.secret where the key of the data home is another one than it was kept with."""
     from cryptography.fernet import InvalidToken
@@ -197,9 +207,13 @@ def preview(row: DatabaseConnection, limit: int = SHOWN_ROWS) -> dict[str, Any]:
     with open_source(row) as source:
         there = source.check(row.table, columns.names)
         frame = source.read(row.table, columns.names, columns.date, limit=min(limit, MOST_SHOWN))
-    roles = {columns.date: "date", columns.target: "target"} | dict.fromkeys(columns.series, "series") | dict.fromkeys(columns.covariates, "covariate")
-    return {"columns": [{"name": name, "type": type, "role": roles.get(name)} for name, type in there.items()],
-            "rows": [{str(name): plain(value) for name, value in one.items()} for one in frame.to_dict("records")]}
+    roles = (
+        {columns.date: "date", columns.target: "target"} | dict.fromkeys(columns.series, "series") | dict.fromkeys(columns.covariates, "covariate")
+    )
+    return {
+        "columns": [{"name": name, "type": type, "role": roles.get(name)} for name, type in there.items()],
+        "rows": [{str(name): plain(value) for name, value in one.items()} for one in frame.to_dict("records")],
+    }
 
 
 def plain(value: Any) -> Any:
@@ -218,9 +232,19 @@ def plain(value: Any) -> Any:
 
 def configuration(row: DatabaseConnection) -> dict[str, Any]:
     """A source as it is shown to users: status and configuration, without its secret."""
-    return {"id": row.id, "name": row.name, "kind": row.kind, "status": row.status, "error": row.error, "checked_at": row.checked_at,
-            "configuration": {"source": row.shown, "table": row.table, "columns": Columns.of(row).to_dict()},
-            "owner_id": row.owner_id, "created_at": row.created_at, "updated_at": row.updated_at, "version": row.version}
+    return {
+        "id": row.id,
+        "name": row.name,
+        "kind": row.kind,
+        "status": row.status,
+        "error": row.error,
+        "checked_at": row.checked_at,
+        "configuration": {"source": row.shown, "table": row.table, "columns": Columns.of(row).to_dict()},
+        "owner_id": row.owner_id,
+        "created_at": row.created_at,
+        "updated_at": row.updated_at,
+        "version": row.version,
+    }
 
 
 def find(session: Session, who: Principal, id: str, right: str = "view") -> DatabaseConnection:

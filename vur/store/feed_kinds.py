@@ -15,8 +15,14 @@ if TYPE_CHECKING:
 
 SECONDS, CONNECT_SECONDS = 15, 5
 FILES = 10_000
-DUCKDB = {"threads": 1, "memory_limit": "512MB", "enable_external_access": False, "autoload_known_extensions": False,
-          "autoinstall_known_extensions": False, "lock_configuration": True}
+DUCKDB = {
+    "threads": 1,
+    "memory_limit": "512MB",
+    "enable_external_access": False,
+    "autoload_known_extensions": False,
+    "autoinstall_known_extensions": False,
+    "lock_configuration": True,
+}
 URL_KEYS = {"host", "port", "user", "password", "dbname", "sslmode"}
 
 
@@ -40,7 +46,12 @@ class Sqlite(Sql):
 
     def tables(self) -> list[str]:
         """Names of tables and views."""
-        return [row[0] for row in self.fetch("SELECT name FROM sqlite_schema WHERE type IN ('table', 'view') AND name NOT LIKE 'sqlite~_%' ESCAPE '~' ORDER BY name")[1]]
+        return [
+            row[0]
+            for row in self.fetch(
+                "SELECT name FROM sqlite_schema WHERE type IN ('table', 'view') AND name NOT LIKE 'sqlite~_%' ESCAPE '~' ORDER BY name"
+            )[1]
+        ]
 
     def columns(self, table: str) -> dict[str, str]:
         """Names and declared types."""
@@ -112,9 +123,11 @@ class Postgresql(Schemas):
 
     def listed(self) -> list[tuple[str, str, str, str]]:
         """What the user of the URL may read."""
-        return self.fetch("SELECT table_schema, table_name, column_name, data_type FROM information_schema.columns "
-                          "WHERE table_schema NOT IN ('pg_catalog', 'information_schema') "
-                          "ORDER BY table_schema <> current_schema(), table_schema, table_name, ordinal_position")[1]
+        return self.fetch(
+            "SELECT table_schema, table_name, column_name, data_type FROM information_schema.columns "
+            "WHERE table_schema NOT IN ('pg_catalog', 'information_schema') "
+            "ORDER BY table_schema <> current_schema(), table_schema, table_name, ordinal_position"
+        )[1]
 
     def close(self) -> None:
         """End the connection."""
@@ -138,6 +151,8 @@ def parsed_url(url: str) -> dict[str, Any]:
     for key in ("host", "user", "dbname"):
         if not given.get(key):
             raise VurError("connections.url", reason=f"{key} is missing")
+    if "," in str(given["host"]):  # each would be waited for in turn
+        raise VurError("connections.url", reason="more than one host")
     return given
 
 
@@ -159,8 +174,10 @@ class Duckdb(Schemas):
 
     def listed(self) -> list[tuple[str, str, str, str]]:
         """Tables and views of the file."""
-        return self.fetch("SELECT schema_name, table_name, column_name, data_type FROM duckdb_columns() WHERE NOT internal AND database_name = current_database() "
-                          "ORDER BY schema_name <> 'main', schema_name, table_name, column_index")[1]
+        return self.fetch(
+            "SELECT schema_name, table_name, column_name, data_type FROM duckdb_columns() WHERE NOT internal AND database_name = current_database() "
+            "ORDER BY schema_name <> 'main', schema_name, table_name, column_index"
+        )[1]
 
     def close(self) -> None:
         """Close the file."""
@@ -180,7 +197,9 @@ class Parquet(Reader):
 
     @staticmethod
     def _files(folder: Path) -> list[Path]:
-        inside = [path for path in sorted(folder.rglob("*.parquet")) if not any(part.startswith((".", "_")) for part in path.relative_to(folder).parts)]
+        inside = [
+            path for path in sorted(folder.rglob("*.parquet")) if not any(part.startswith((".", "_")) for part in path.relative_to(folder).parts)
+        ]
         if not inside:
             raise VurError("connections.no_file", path=f"{folder.name}/*.parquet")
         if len(inside) > FILES:

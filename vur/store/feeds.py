@@ -30,6 +30,7 @@ def quoted(name: str) -> str:
 
 # --- where files may lie ---
 
+
 def allowed_folders() -> list[Path]:
     """The folders of the setting `data_folders`, or `sources` in the data home, which is made."""
     if chosen := settings().data_folders:
@@ -59,6 +60,7 @@ def checked_path(text: str, folder: bool = False) -> Path:
 
 
 # --- the kinds ---
+
 
 class Reader:
     """What is the same for all sources; `columns` are names and types as the source has them."""
@@ -117,7 +119,8 @@ class Sql(Reader):
         chosen, order = ", ".join(f"t.{self.name(name)}" for name in names), f"t.{self.name(by)}"
         bound = None if since is None else self.bound(table, by, since)
         where = f"WHERE {order} >= {self.mark}" if bound is not None else ""
-        query = f"SELECT {chosen} FROM {self.place(table)} AS t {where} ORDER BY {order} {'DESC ' if limit else ''}LIMIT {int(limit or MOST_ROWS + 1)}"  # noqa: S608
+        most = f"{'DESC NULLS LAST ' if limit else ''}LIMIT {int(limit or MOST_ROWS + 1)}"
+        query = f"SELECT {chosen} FROM {self.place(table)} AS t {where} ORDER BY {order} {most}"  # noqa: S608 - quoted, and found in the catalog
         _, rows = self.fetch(query, () if bound is None else (bound,))
         if limit is None and len(rows) > MOST_ROWS:
             raise VurError("connections.too_many", table=table, limit=MOST_ROWS)

@@ -2,10 +2,11 @@
 
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import Future, TimeoutError
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
+from itertools import repeat
 from random import Random
 from time import time_ns
 from typing import Any
@@ -23,8 +24,8 @@ from vur.store.gathering import Gathering
 CHUNK = 5_000  # points in one transaction of a batch: others wait no longer than one of these takes
 COPIED = 20  # rows from which PostgreSQL's COPY is quicker
 PATIENCE = 60.0  # seconds that a request waits for its place on disk
-HEAD = ("id", "owner_id", "created_at", "kind", "model_id", "tag", "run_id", "data_version", "job_id", "request_id", "freq", "timezone", "horizon", "n_series",
-        "errors", "seconds")
+HEAD = ("id", "owner_id", "created_at", "kind", "model_id", "tag", "run_id", "data_version", "job_id", "request_id", "freq", "timezone",
+        "horizon", "n_series", "errors", "seconds")
 POINT = ("forecast_id", "owner_id", "tag", "unique_id", "origin_at", "target_at", "target_step", "horizon", "forecast", "quantiles")
 
 
@@ -74,9 +75,10 @@ class Points:
     int64. Rows for the driver are made once and used for every answer with these points.
     """
 
-    def __init__(self, ids: Sequence[str], origins: np.ndarray, targets: np.ndarray, values: np.ndarray, bounds: dict[str, tuple[np.ndarray, np.ndarray]]):
+    def __init__(self, ids: Sequence[str], origins: np.ndarray, targets: np.ndarray, values: np.ndarray,
+                 bounds: dict[str, tuple[np.ndarray, np.ndarray]]):
         self.ids, self.origins, self.targets, self.values, self.bounds = list(ids), origins, targets, values, bounds
-        self._rows: dict[str, list[tuple[Any, ...]]] = {}
+        self._columns: dict[str, tuple[list[Any], ...]] = {}
 
     def __len__(self) -> int:
         return self.values.size
@@ -86,38 +88,44 @@ class Points:
         bounds = {level: (lo[rows], hi[rows]) for level, (lo, hi) in self.bounds.items()}
         return Points(np.array(self.ids, dtype=object)[rows].tolist(), self.origins[rows], self.targets[rows], self.values[rows], bounds)
 
-    def rows(self, dialect: str) -> list[tuple[Any, ...]]:
-        """Values of `POINT` after its first three columns."""
-        if dialect not in self._rows:
-            self._rows[dialect] = list(self._made(dialect))
-        return self._rows[dialect]
+    def rows(self, head: Head, dialect: str) -> Iterable[tuple[Any, ...]]:
+        """Values of `POINT` as the database's driver takes them."""
+        if dialect not in self._columns:
+            self._columns[dialect] = self._made(dialect)
+        return zip(repeat(head.id), repeat(head.owner_id), repeat(head.tag), *self._columns[dialect], strict=False)
 
-    def _made(self, dialect: str) -> Iterator[tuple[Any, ...]]:
-        steps = self.values.shape[1]
+    def _made(self, dialect: str) -> tuple[list[Any], ...]:
+        """The columns of `POINT` after the first three."""
+        count, steps = self.values.shape
         dated = self.targets.dtype.kind == "M"
-        levels = [(level, _texts(lo), _texts(hi)) for level, (lo, hi) in self.bounds.items()]
-        for number, (id, values) in enumerate(zip(self.ids, self.values.tolist(), strict=True)):
-            origin = _stamps(self.origins[number:number + 1], dialect)[0] if dated else None
-            targets = _stamps(self.targets[number], dialect) if dated else self.targets[number].tolist()
-            ends = [", ".join(f'"{level}": [{lo[number][step]}, {hi[number][step]}]' for level, lo, hi in levels) for step in range(steps)]
-            for step in range(steps):
-                at, place = (targets[step], None) if dated else (None, targets[step])
-                yield id, origin, at, place, step + 1, values[step], f"{{{ends[step]}}}"
+        origins = np.array(_stamps(self.origins, dialect) if dated else [None] * count, dtype=object)
+        targets, nothing = _stamps(self.targets.ravel(), dialect) if dated else self.targets.ravel().tolist(), [None] * self.values.size
+        ends = [_texts(end) for pair in self.bounds.values() for end in pair]
+        pairs = ", ".join(f'"{level}": [%s, %s]' for level in self.bounds)
+        form = f"{{{pairs}}}"
+        return (np.repeat(np.array(self.ids, dtype=object), steps).tolist(), np.repeat(origins, steps).tolist(), targets if dated else nothing,
+                nothing if dated else targets, list(range(1, steps + 1)) * count, self.values.ravel().tolist(),
+                [form % one for one in zip(*ends, strict=True)] if ends else ["{}"] * self.values.size)
 
 
-def _texts(values: np.ndarray) -> list[list[str]]:
+def _texts(values: np.ndarray) -> list[str]:
     """Numbers as JSON has them."""
-    return [[repr(value) if finite else "null" for value, finite in zip(row, known, strict=True)]
-            for row, known in zip(values.tolist(), np.isfinite(values).tolist(), strict=True)]
+    flat = values.ravel()
+    texts = list(map(repr, flat.tolist()))
+    for place in np.flatnonzero(~np.isfinite(flat)):
+        texts[place] = "null"
+    return texts
 
 
 def _stamps(stamps: np.ndarray, dialect: str) -> list[Any]:
     """Stamps in UTC as the driver takes them: SQLite keeps text, as SQLAlchemy writes it."""
-    if dialect != "sqlite":
-        from datetime import UTC
-
-        return [moment.replace(tzinfo=UTC) for moment in stamps.astype("M8[us]").tolist()]
-    return [text.replace("T", " ") for text in np.datetime_as_string(stamps.astype("M8[us]"), unit="us").tolist()]
+    values, place = np.unique(stamps.astype("M8[us]"), return_inverse=True)
+    if dialect == "sqlite":
+        told = np.array([text.replace("T", " ") for text in np.datetime_as_string(values, unit="us").tolist()], dtype=object)
+    else:
+        told = np.empty(len(values), dtype=object)
+        told[:] = [moment.replace(tzinfo=UTC) for moment in values.tolist()]
+    return told[place].tolist()
 
 
 def _moment(moment: datetime, dialect: str) -> Any:
@@ -156,10 +164,11 @@ def _write(connection: Connection, entries: Sequence[Entry]) -> None:
 
 def _write_points(connection: Connection, entries: Sequence[Entry]) -> None:
     dialect = connection.dialect.name
-    points = [(entry.head.id, entry.head.owner_id, entry.head.tag, *row) for entry in entries for row in entry.points.rows(dialect)]
+    points = [row for entry in entries for row in entry.points.rows(entry.head, dialect)]
     if points:
         _insert(connection, ForecastPoint.__table__, POINT, points)
-    events = [{"type": "prediction", "owner_id": entry.head.owner_id, "data": entry.event, "at": entry.head.created_at} for entry in entries if entry.event]
+    events = [{"type": "prediction", "owner_id": entry.head.owner_id, "data": entry.event, "at": entry.head.created_at} for entry in entries
+              if entry.event]
     if events:
         connection.execute(Event.__table__.insert(), events)
 

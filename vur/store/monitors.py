@@ -4,13 +4,14 @@ from collections.abc import Collection
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import case, func, or_, select, update
+from sqlalchemy import case, delete, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from vur.errors import VurError
 from vur.store import journal
 from vur.store.access import Principal, fetch
-from vur.store.catalog import Alert, DatabaseConnection, Model, Monitor, Pipeline, User, new_id, now
+from vur.store.catalog import Alert, DatabaseConnection, Model, Monitor, Pipeline, Share, User, new_id, now
+from vur.text import DEFAULT_LANGUAGE
 
 LEASE = timedelta(seconds=30)
 LONGEST_REST = 300.0  # seconds between two tries of a monitor that fails
@@ -20,6 +21,7 @@ FAILED = "monitor_failed"
 
 
 # --- what users do ---
+
 
 def start(session: Session, who: Principal, model_id: str, connection_id: str, interval: float, pipeline_id: str | None = None) -> Monitor:
     """A monitor that is due at once; one that was stopped for the same model and source goes on where it stood.
@@ -33,7 +35,9 @@ def start(session: Session, who: Principal, model_id: str, connection_id: str, i
     if model.tag is None:
         raise VurError("models.not_trained", id=model.id, status=model.status)
     mine = select(Monitor).where(Monitor.owner_id == who.user_id)
-    there = session.scalar(mine.where(Monitor.model_id == model_id, Monitor.connection_id == connection_id).order_by(Monitor.created_at.desc()).limit(1))
+    there = session.scalar(
+        mine.where(Monitor.model_id == model_id, Monitor.connection_id == connection_id).order_by(Monitor.created_at.desc()).limit(1)
+    )
     if there is not None and there.state != "stopped":
         raise VurError("monitors.exists", id=there.id)
     if session.scalar(select(func.count()).select_from(mine.where(Monitor.state != "stopped").subquery())) >= MOST:
@@ -63,6 +67,7 @@ def remove(session: Session, who: Principal, id: str) -> None:
     """Forget a monitor; its forecasts stay in the ledger."""
     monitor = fetch(session, Monitor, id, who, "own")
     resolve(session, id)
+    session.execute(delete(Share).where(Share.kind == "monitor", Share.object_id == id))
     session.delete(monitor)
 
 
@@ -71,7 +76,13 @@ def name_of(session: Session, monitor: Monitor) -> str:
     return session.scalar(select(Model.name).where(Model.id == monitor.model_id)) or monitor.id
 
 
+def language_of(session: Session, monitor: Monitor) -> str:
+    """The language of its owner."""
+    return session.scalar(select(User.language).where(User.id == monitor.owner_id)) or DEFAULT_LANGUAGE
+
+
 # --- what workers do ---
+
 
 def take_due(session: Session, owner: str, most: int, but: Collection[str] = (), failing: int | None = None) -> list[tuple[str, str]]:
     """Ids of monitors that are due, with the token of the lease that now belongs to `owner`; the longest overdue first.
@@ -101,18 +112,35 @@ def renew(session: Session, tokens: Collection[str]) -> None:
         session.execute(held.values(due_at=now() + LEASE, updated_at=Monitor.updated_at))
 
 
-def move_on(session: Session, id: str, token: str, interval: float, position: dict[str, Any], forecasts: int, problem: dict[str, Any] | None = None) -> bool:
+def move_on(
+    session: Session, id: str, token: str, interval: float, position: dict[str, Any], forecasts: int, problem: dict[str, Any] | None = None
+) -> bool:
     """End a round that went well; False when the lease was lost, or the monitor stopped, and nothing may be kept."""
-    return _end(session, id, token, state="running", position=position, error=problem, due_at=now() + timedelta(seconds=interval),
-                predictions=Monitor.predictions + forecasts)
+    return _end(
+        session,
+        id,
+        token,
+        state="running",
+        position=position,
+        error=problem,
+        due_at=now() + timedelta(seconds=interval),
+        predictions=Monitor.predictions + forecasts,
+    )
 
 
 def fail(session: Session, id: str, token: str, interval: float, position: dict[str, Any], problem: dict[str, Any]) -> bool:
     """End a round that failed: the rest before the next one doubles, up to `LONGEST_REST` or the monitor's own interval."""
     failures = int(position.get("failures", 0)) + 1
     rest = min(interval * 2 ** min(failures, 20), max(LONGEST_REST, interval))
-    return _end(session, id, token, state="failing", position=position | {"failures": failures}, error=problem | {"failures": failures},
-                due_at=now() + timedelta(seconds=rest))
+    return _end(
+        session,
+        id,
+        token,
+        state="failing",
+        position=position | {"failures": failures},
+        error=problem | {"failures": failures},
+        due_at=now() + timedelta(seconds=rest),
+    )
 
 
 def _end(session: Session, id: str, token: str, **values: Any) -> bool:
@@ -136,14 +164,30 @@ def principal_of(session: Session, monitor: Monitor) -> Principal:
 
 # --- what is shown ---
 
+
 def shown(session: Session, rows: Collection[Monitor]) -> list[dict[str, Any]]:
     """Monitors as the API shows them, with the names of their models and sources."""
     models = dict(session.execute(select(Model.id, Model.name).where(Model.id.in_({row.model_id for row in rows}))).all())
-    sources = dict(session.execute(select(DatabaseConnection.id, DatabaseConnection.name).where(DatabaseConnection.id.in_({row.connection_id for row in rows}))).all())
+    sources = dict(
+        session.execute(
+            select(DatabaseConnection.id, DatabaseConnection.name).where(DatabaseConnection.id.in_({row.connection_id for row in rows}))
+        ).all()
+    )
     keys = ("pipeline_id", "model_id", "interval_seconds", "last_run_at", "predictions", "owner_id", "created_at", "updated_at", "version")
-    return [{"monitor_id": row.id, "status": row.state, "database_id": row.connection_id, "model_name": models.get(row.model_id), "database_name": sources.get(row.connection_id),
-             "next_run_at": row.due_at, "error": row.error, "last": {key: row.position.get(key) for key in ("forecast_id", "model_version", "origin", "observed", "outside", "skipped")},
-             **{key: getattr(row, key) for key in keys}} for row in rows]
+    return [
+        {
+            "monitor_id": row.id,
+            "status": row.state,
+            "database_id": row.connection_id,
+            "model_name": models.get(row.model_id),
+            "database_name": sources.get(row.connection_id),
+            "next_run_at": row.due_at,
+            "error": row.error,
+            "last": {key: row.position.get(key) for key in ("forecast_id", "model_version", "origin", "observed", "outside", "skipped")},
+            **{key: getattr(row, key) for key in keys},
+        }
+        for row in rows
+    ]
 
 
 def counts(session: Session, ids: Collection[str]) -> dict[str, int]:

@@ -1,5 +1,6 @@
 """What happened, beside what was forecast: actual values come into the ledger, and errors and coverage are counted from it."""
 
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -70,7 +71,8 @@ def _due(models: Mapping[str, str], rows: "pd.DataFrame", freq: str, owner_id: s
         low, high = ((stamp + way).to_pydatetime().replace(tzinfo=UTC) for stamp, way in ((low, -margin), (high, margin)))
     else:
         low, high = int(low), int(high)
-    wanted = [ForecastPoint.tag.in_(list(models.values())), Forecast.model_id.in_(list(models)), ForecastPoint.unique_id.in_(rows["unique_id"].unique().tolist()), target.between(low, high)]
+    wanted = [ForecastPoint.tag.in_(list(models.values())), Forecast.model_id.in_(list(models)),
+              ForecastPoint.unique_id.in_(rows["unique_id"].unique().tolist()), target.between(low, high)]
     wanted += [] if again else [ForecastPoint.actual.is_(None)]
     wanted += [] if owner_id is None else [ForecastPoint.owner_id == owner_id]
     last = 0
@@ -97,7 +99,7 @@ def _fill(rows: "pd.DataFrame") -> int:
 
 # --- how good forecasts were ---
 
-MOST_POINTS = 200_000
+MOST_POINTS, MOST_LEVELS = 50_000, 10
 ENOUGH, WORSE, BELOW = 12, 1.5, 3.0  # points to judge by; times the error of the backtest; standard errors below the promised coverage
 PERIODS = {"day": "D", "week": "W", "month": "M"}
 
@@ -114,7 +116,7 @@ def scored_points(session: Session, who: Principal, *, model_ids: Collection[str
     """Scored points of forecasts answered between `since` and `until`, the newest first, at most `MOST_POINTS`.
 
     A forecast of the same model for the same series, origin and step counts once, however often it was answered. Columns: `model_id,
-    forecast_id, unique_id, horizon, target_at, target_step, forecast, actual, quantiles`.
+    forecast_id, unique_id, horizon, target_at, target_step, forecast, actual` and the ends of intervals, `lo-L, hi-L`.
     """
     import pandas as pd
 
@@ -125,22 +127,36 @@ def scored_points(session: Session, who: Principal, *, model_ids: Collection[str
     wanted += [] if since is None else [Forecast.created_at >= since]
     wanted += [] if until is None else [Forecast.created_at < until]
     same = (Forecast.model_id, point.tag, point.unique_id, point.origin_at, point.target_at, point.target_step, point.horizon)
-    newest = accessible(select(func.max(point.id).label("id")).join(Forecast, Forecast.id == point.forecast_id).where(and_(*wanted)), who).group_by(*same)
-    newest = newest.order_by(func.max(point.id).desc()).limit(MOST_POINTS).subquery()
-    columns = (Forecast.model_id, point.forecast_id, point.unique_id, point.horizon, point.target_at, point.target_step, point.forecast, point.actual, point.quantiles)
-    rows = session.execute(select(*columns).join(Forecast, Forecast.id == point.forecast_id).join(newest, newest.c.id == point.id).order_by(point.id.desc())).all()
-    return pd.DataFrame(rows, columns=[column.key for column in columns])
+    last = select(func.max(point.id).label("id")).join(Forecast, Forecast.id == point.forecast_id).where(and_(*wanted))
+    newest = accessible(last, who).group_by(*same).order_by(func.max(point.id).desc()).limit(MOST_POINTS).subquery()
+    columns = (Forecast.model_id, point.forecast_id, point.unique_id, point.horizon, point.target_at, point.target_step, point.forecast,
+               point.actual, point.quantiles)
+    found = select(*columns).join(Forecast, Forecast.id == point.forecast_id).join(newest, newest.c.id == point.id)
+    return with_ends(pd.DataFrame(session.execute(found.order_by(point.id.desc())).all(), columns=[column.key for column in columns]))
+
+
+def with_ends(points: "pd.DataFrame") -> "pd.DataFrame":
+    """`points` with the ends of intervals at their usual levels, `lo-L` and `hi-L`, as columns in place of `quantiles`."""
+    usual = Counter(level for ends in points["quantiles"] for level in ends).most_common(MOST_LEVELS)
+    levels = sorted((level for level, _ in usual), key=float)
+    columns = {}
+    for level in levels:
+        ends = np.array([pair.get(level) or (np.nan, np.nan) for pair in points["quantiles"]], dtype=float)
+        columns |= {f"lo-{level}": ends[:, 0], f"hi-{level}": ends[:, 1]}
+    return points.drop(columns="quantiles").assign(**columns)
 
 
 def accuracy(points: "pd.DataFrame") -> dict[str, Any]:
     """`n` points, `paths` (forecasts of a series) that they come from, `mae, rmse, smape, bias` and `coverage` (percent, by level)."""
     from vur.insight.metrics import bias, coverage, mae, rmse, smape
 
+    points = with_ends(points) if "quantiles" in points else points
     y, forecast = points["actual"].to_numpy(float), points["forecast"].to_numpy(float)
-    found = {"n": len(points), "paths": int(points.groupby(["forecast_id", "unique_id"]).ngroups)} | {name: _plain(measure(y, forecast)) for name, measure in (("mae", mae), ("rmse", rmse), ("smape", smape), ("bias", bias))}
-    levels = sorted({level for ends in points["quantiles"] for level in ends}, key=float)
-    bands = {level: np.array([ends.get(level) or (np.nan, np.nan) for ends in points["quantiles"]], dtype=float) for level in levels}
-    return found | {"coverage": {level: _plain(coverage(y, ends[:, 0], ends[:, 1])) for level, ends in bands.items()}}
+    measures = {"mae": mae, "rmse": rmse, "smape": smape, "bias": bias}
+    found: dict[str, Any] = {"n": len(points), "paths": len(points.drop_duplicates(["forecast_id", "unique_id"]))}
+    found |= {name: _plain(measure(y, forecast)) for name, measure in measures.items()}
+    levels = [name.removeprefix("lo-") for name in points if name.startswith("lo-") and points[name].notna().any()]
+    return found | {"coverage": {level: _plain(coverage(y, points[f"lo-{level}"], points[f"hi-{level}"])) for level in levels}}
 
 
 def _plain(value: float) -> float | None:
@@ -175,7 +191,8 @@ def drift(live: dict[str, Any], backtest: dict[str, Any]) -> dict[str, Any]:
     short = [level for level, held in live["coverage"].items() if held is not None and held / 100 < _least(float(level) / 100, live["paths"])]
     reasons = [name for name, found in (("error", ratio is not None and ratio >= WORSE), ("coverage", short)) if found]
     judged = live["n"] >= ENOUGH
-    return {"drifting": judged and bool(reasons), "reasons": reasons if judged else [], "ratio": None if ratio is None else _plain(ratio), "judged": judged}
+    return {"drifting": judged and bool(reasons), "reasons": reasons if judged else [], "judged": judged,
+            "ratio": None if ratio is None else _plain(ratio)}
 
 
 def _least(share: float, count: int) -> float:

@@ -55,7 +55,7 @@ def convert(upload_id: str) -> Dataset:
     with _beating(upload_id, row.owner_id) as beat, disk_full():
         made = apart.call("vur.store.uploads:read_file", order, apart=path_size > SMALL, progress=beat.tell)
         try:
-            return _register(row, made["fingerprint"], options, path_size)
+            return _register(row, made, options, path_size)
         except BaseException:
             datasets.collect([made["fingerprint"]])
             raise
@@ -80,10 +80,12 @@ def _is_full(error: Exception) -> bool:
     return getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or (isinstance(error, duckdb.Error) and ("no space left" in text or "failed to offload" in text))
 
 
-def _register(row: Upload, digest: str, options: UploadOptions, size: int) -> Dataset:
-    path = file_of(row.id)
+def _register(row: Upload, made: dict[str, str], options: UploadOptions, size: int) -> Dataset:
+    path, digest = file_of(row.id), made["fingerprint"]
     with sources.held(digest):
-        target = sources.read(path, digest, options, row.filename, row.language)  # there already, unless its last dataset was just deleted
+        target = folder("datasets", made["folder"])
+        if not (target / sources.HEAD).is_file():  # the last dataset of an equal file was deleted a moment ago
+            target = sources.read(path, digest, options, row.filename, row.language)
         found = replace(sources.read_head(target)[0], fingerprint=digest)
         sources.keep(path, digest, found)
         with database.writing(durable=True) as session:

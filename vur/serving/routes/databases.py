@@ -17,8 +17,14 @@ from vur.store.database import reading
 router = APIRouter(prefix="/databases", tags=["monitoring"])
 SORTABLE = {name: getattr(DatabaseConnection, name) for name in ("created_at", "updated_at", "name", "kind", "status")}
 MISSING: dict[int | str, dict[str, Any]] = {404: {"description": "No such source, or none that you may see"}}
-CHANGING = MISSING | {403: {"description": "You may see it, not change it"}, 412: {"description": "Somebody changed it since the version in If-Match"}}
-UNREADABLE: dict[int | str, dict[str, Any]] = {403: {"description": "Only administrators may register this kind"}, 422: {"description": "It cannot be read as asked for"}}
+CHANGING = MISSING | {
+    403: {"description": "You may see it, not change it"},
+    412: {"description": "Somebody changed it since the version in If-Match"},
+}
+UNREADABLE: dict[int | str, dict[str, Any]] = {
+    403: {"description": "Only administrators may register this kind"},
+    422: {"description": "It cannot be read as asked for"},
+}
 
 
 def _columns(chosen: bodies.SourceColumns) -> Columns:
@@ -29,13 +35,15 @@ def _columns(chosen: bodies.SourceColumns) -> Columns:
 def list_databases(who: Who, asked: Listed) -> dict[str, Any]:
     """Your sources and those shared with you, each with its status and configuration."""
     with reading() as session:
-        rows, page = list_rows(session, visible(select(DatabaseConnection), DatabaseConnection, who), asked, sortable=SORTABLE, searchable=(DatabaseConnection.name,))
+        rows, page = list_rows(
+            session, visible(select(DatabaseConnection), DatabaseConnection, who), asked, sortable=SORTABLE, searchable=(DatabaseConnection.name,)
+        )
         return {"items": [connections.configuration(row) for row in rows]} | page
 
 
 @router.post("", status_code=201, response_model=bodies.DatabaseOut, summary="Register a source", responses=UNREADABLE)
 def add_database(body: bodies.DatabaseNew, who: Analyst, response: Response) -> dict[str, Any]:
-    """A SQLite, DuckDB or Parquet file inside the allowed folders, or a PostgreSQL database. It is opened and checked before it is kept, always read-only."""
+    """A SQLite, DuckDB or Parquet file inside the allowed folders, or a PostgreSQL database; opened and checked, always read-only."""
     row = connections.register(who, Wanted(body.name, body.kind, body.source, body.table, _columns(body.columns)))
     set_etag(response, row)
     return connections.configuration(row)
@@ -53,7 +61,9 @@ def get_database(database_id: ObjectId, who: Who, response: Response) -> dict[st
 @router.put("/{database_id}", response_model=bodies.DatabaseOut, summary="Change a source", responses=CHANGING | UNREADABLE)
 def change_database(database_id: ObjectId, body: bodies.DatabaseChange, who: Analyst, expected: Version, response: Response) -> dict[str, Any]:
     """Change its name, address, table or columns; it must be readable then."""
-    row = connections.change(who, database_id, expected, name=body.name, source=body.source, table=body.table, columns=body.columns and _columns(body.columns))
+    row = connections.change(
+        who, database_id, expected, name=body.name, source=body.source, table=body.table, columns=body.columns and _columns(body.columns)
+    )
     set_etag(response, row)
     return connections.configuration(row)
 
@@ -66,7 +76,7 @@ def delete_database(database_id: ObjectId, who: Analyst, expected: Version) -> N
     connections.remove(who, database_id)
 
 
-@router.post("/{database_id}/test", response_model=bodies.DatabaseTest, summary="Test a source", responses=MISSING)
+@router.post("/{database_id}/test", response_model=bodies.DatabaseTest, summary="Test a source", responses=CHANGING)
 def test_database(database_id: ObjectId, who: Analyst, language: Language) -> dict[str, Any]:
     """Open it and look for its table and columns; its status is kept."""
     with reading() as session:
@@ -78,8 +88,15 @@ def test_database(database_id: ObjectId, who: Analyst, language: Language) -> di
     return told | {"tables": found.tables, "columns": found.columns, "newest": found.newest}
 
 
-@router.get("/{database_id}/preview", response_model=bodies.DatabasePreview, summary="The last rows of a source", responses=MISSING | {422: {"description": "It cannot be read"}})
-def preview_database(database_id: ObjectId, who: Who, limit: Annotated[int, Query(ge=1, le=connections.MOST_SHOWN)] = connections.SHOWN_ROWS) -> dict[str, Any]:
+@router.get(
+    "/{database_id}/preview",
+    response_model=bodies.DatabasePreview,
+    summary="The last rows of a source",
+    responses=MISSING | {422: {"description": "It cannot be read"}},
+)
+def preview_database(
+    database_id: ObjectId, who: Who, limit: Annotated[int, Query(ge=1, le=connections.MOST_SHOWN)] = connections.SHOWN_ROWS
+) -> dict[str, Any]:
     """The rows with the largest dates, oldest first, and what each column means."""
     with reading() as session:
         row = connections.find(session, who, database_id)

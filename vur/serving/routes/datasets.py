@@ -14,7 +14,7 @@ from vur.serving.deps import Analyst, Language, Listed, Version, Who, list_rows,
 from vur.serving.errors import error_body
 from vur.serving.routes import uploads
 from vur.serving.schemas import datasets as bodies
-from vur.serving.schemas.texts import ObjectId
+from vur.serving.schemas.texts import Number, ObjectId
 from vur.stages.folds import SplitSpec
 from vur.stages.suggest import EXACT_ROWS
 from vur.store import datasets, sources, tables
@@ -83,7 +83,7 @@ def _place(dataset_id: str, who: Any, number: int | None = None) -> tuple[Datase
 @router.get("/{dataset_id}/preview", response_model=bodies.Preview, summary="Rows of a dataset", responses=MISSING)
 def preview(dataset_id: ObjectId, who: Who, page: Annotated[int, Query(ge=1, le=10_000_000)] = 1, limit: Annotated[int, Query(ge=1, le=1000)] = 100,
             columns: Annotated[list[str] | None, Query(description="Repeat it, or separate names by commas; default: all")] = None,
-            version: Annotated[int | None, Query(ge=1, description="Number of the data's version; default: the present one")] = None) -> dict[str, Any]:
+            version: Annotated[int | None, Query(ge=1, le=2**31 - 1, description="Number of the data's version; default: the present one")] = None) -> dict[str, Any]:
     """A page of rows in the order of the file. Only the part of the table that holds the page is read."""
     dataset, place = _place(dataset_id, who, version)
     head = dataset.head if place.number == dataset.number else tables.head(place.folder)
@@ -125,7 +125,7 @@ def statistics(dataset_id: ObjectId, who: Who, language: Language,
 
 @router.get("/{dataset_id}/rejects", response_model=bodies.RejectList, summary="Rows that could not be read", responses=MISSING)
 def rejects(dataset_id: ObjectId, who: Who, language: Language, page: Annotated[int, Query(ge=1, le=10_000_000)] = 1,
-            limit: Annotated[int, Query(ge=1, le=1000)] = 100, version: Annotated[int | None, Query(ge=1)] = None) -> dict[str, Any]:
+            limit: Annotated[int, Query(ge=1, le=1000)] = 100, version: Annotated[int | None, Query(ge=1, le=2**31 - 1)] = None) -> dict[str, Any]:
     """The lines of the file that are no row of the dataset, each with the cause."""
     _, place = _place(dataset_id, who, version)
     items, total = tables.reject_rows(place.folder, language, (page - 1) * limit, limit)
@@ -136,7 +136,7 @@ def rejects(dataset_id: ObjectId, who: Who, language: Language, page: Annotated[
             responses=MISSING | {200: {"content": {"text/csv": {}, "application/vnd.apache.parquet": {}, "application/octet-stream": {}}, "description": "The file"}})
 def download(dataset_id: ObjectId, who: Who, language: Language, format: Literal["csv", "parquet", "original"] = "csv",
              dialect: Annotated[Literal["auto", "en", "pt-BR"], Query(description="`pt-BR`: `;` and decimal comma; `auto`: as the reader's language has it")] = "auto",
-             version: Annotated[int | None, Query(ge=1)] = None) -> Response:
+             version: Annotated[int | None, Query(ge=1, le=2**31 - 1)] = None) -> Response:
     """The typed rows as CSV or Parquet, or the file as it was sent. Uploading what was downloaded gives the same rows."""
     dataset, place = _place(dataset_id, who, version)
     path = folder("datasets", place.folder) / sources.TABLE
@@ -223,7 +223,7 @@ def _version(dataset: Dataset, version: DatasetVersion) -> dict[str, Any]:
 
 
 @router.post("/{dataset_id}/versions/{number}/use", response_model=bodies.DatasetDetail, summary="Go back to a version", responses=CHANGING)
-def use_version(dataset_id: ObjectId, number: int, who: Analyst, language: Language, expected: Version, response: Response) -> dict[str, Any]:
+def use_version(dataset_id: ObjectId, number: Number, who: Analyst, language: Language, expected: Version, response: Response) -> dict[str, Any]:
     """Make a version of the data the present one. None is lost."""
     with writing() as session:
         dataset = fetch(session, Dataset, dataset_id, who, "edit")

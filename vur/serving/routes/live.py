@@ -1,4 +1,12 @@
-"""Live messages over a WebSocket: training progress, forecasts, alerts and measurements of the machine, as they come."""
+"""Live messages over a WebSocket: training progress, forecasts, alerts and measurements of the machine, as they come.
+
+Who connects says who they are by `Authorization: Bearer TOKEN`, `X-API-Key`, `?token=`, the subprotocols `bearer, TOKEN`, or a first
+message `{"type": "auth", "token": ...}`. Every message is `{"id", "type", "data", "at"}`: `training_update, job_update, upload_update,
+prediction, alert` have ids; `system_metrics` and those of the protocol have none: `ready, subscribed, pong, error`, `expiring` a minute
+before a token ends (a new `auth` prolongs the connection) and `expired`. `?last_event_id=ID`, or the same in `auth`, repeats what
+came after it; `reset` says that too much was missed: read everything anew. A message may come twice, never out of order by more than
+a second. Close codes: 4401 no good token, 4408 too slow, 4429 too many connections or messages, 1009 too large, 1013 try again later.
+"""
 
 import asyncio
 import json

@@ -25,35 +25,50 @@ PIPELINES = {name: getattr(Pipeline, name) for name in ("created_at", "updated_a
 MODELS = {name: getattr(Model, name) for name in ("created_at", "trained_at", "name", "algorithm", "family")}
 MONITORS = {name: getattr(Monitor, name) for name in ("created_at", "last_run_at", "state", "interval_seconds")}
 MISSING: dict[int | str, dict[str, Any]] = {404: {"description": "No such object, or none that you may see"}}
+CHANGING = MISSING | {403: {"description": "You may see it, not change it"}}
+MISFIT: dict[int | str, dict[str, Any]] = {
+    409: {"description": "The model is not trained, or follows this source already"},
+    422: {"description": "The source does not fit the model"},
+}
 
 
 @router.get("/pipelines", response_model=bodies.PipelineStatusList, summary="Pipelines and what goes on with them")
 def get_pipelines(who: Who, asked: Listed) -> dict[str, Any]:
     """Your pipelines and those shared with you: step, models, trainings and monitors."""
     with reading() as session:
-        rows, page = list_rows(session, visible(select(Pipeline), Pipeline, who), asked, sortable=PIPELINES, searchable=(Pipeline.name, Pipeline.description))
+        rows, page = list_rows(
+            session, visible(select(Pipeline), Pipeline, who), asked, sortable=PIPELINES, searchable=(Pipeline.name, Pipeline.description)
+        )
         return {"items": observed.pipeline_rows(session, rows)} | page
 
 
 @router.get("/models", response_model=bodies.ModelStatusList, summary="Trained models and how they do")
 def get_models(who: Who, asked: Listed) -> dict[str, Any]:
-    """Trained models with their metrics, whether they are champions, whether they should be trained anew, and how their forecasts did against what came."""
+    """Trained models: metrics, champions, whether they should be trained anew, and how their forecasts did against what came."""
     with reading() as session:
         trained = visible(select(Model), Model, who).where(Model.tag.is_not(None))
-        rows, page = list_rows(session, trained, asked, sortable=MODELS, searchable=(Model.name, Model.algorithm, Model.family), default="-trained_at")
+        rows, page = list_rows(
+            session, trained, asked, sortable=MODELS, searchable=(Model.name, Model.algorithm, Model.family), default="-trained_at"
+        )
         return {"items": observed.model_rows(session, who, rows)} | page
 
 
 # --- continuous predictions ---
 
+
 def _told(problem: dict[str, Any] | None, language: str) -> dict[str, Any] | None:
-    """A problem in the reader's language; as it was kept where its sentence is no longer there."""
+    """A problem in the reader's language."""
     if problem is None:
         return None
+    series = {id: _sentence(one, language) for id, one in problem["series"].items()} if "series" in problem else None
+    return problem | {"detail": _sentence(problem, language), "series": series}
+
+
+def _sentence(problem: dict[str, Any], language: str) -> str:
     try:
-        return problem | {"detail": VurError(problem["code"], **problem["data"]).text(language)}
-    except KeyError:
-        return problem
+        return VurError(problem["code"], **problem["data"]).text(language)
+    except KeyError:  # kept by another version, which had other words
+        return problem["detail"]
 
 
 def _one(session: Any, monitor: Monitor, language: str) -> dict[str, Any]:
@@ -61,10 +76,15 @@ def _one(session: Any, monitor: Monitor, language: str) -> dict[str, Any]:
     return shown | {"error": _told(shown["error"], language)}
 
 
-@router.post("/predictions/start", status_code=201, response_model=bodies.MonitorOut, summary="Start continuous predictions",
-             responses=MISSING | {409: {"description": "The model is not trained, or follows this source already"}, 422: {"description": "The source does not fit the model"}})
+@router.post(
+    "/predictions/start",
+    status_code=201,
+    response_model=bodies.MonitorOut,
+    summary="Start continuous predictions",
+    responses=CHANGING | MISFIT,
+)
 def start_predictions(body: bodies.MonitorStart, who: Analyst, language: Language, response: Response) -> dict[str, Any]:
-    """Read new rows of a source every `interval_seconds`, hold them against earlier forecasts, forecast anew, and tell live clients with a message `prediction`."""
+    """Read new rows of a source every `interval_seconds`, hold them against earlier forecasts, forecast anew, and tell live clients."""
     with reading() as session:
         source = find_source(session, who, body.database_id)
         fetch(session, Model, body.model_id, who)
@@ -76,7 +96,7 @@ def start_predictions(body: bodies.MonitorStart, who: Analyst, language: Languag
         return _one(session, monitor, language)
 
 
-@router.post("/predictions/stop", response_model=bodies.MonitorOut, summary="Stop continuous predictions", responses=MISSING)
+@router.post("/predictions/stop", response_model=bodies.MonitorOut, summary="Stop continuous predictions", responses=CHANGING)
 def stop_predictions(body: bodies.MonitorStop, who: Analyst, language: Language) -> dict[str, Any]:
     """Stop a monitor; started again for the same model and source, it goes on where it stood."""
     with writing() as session:
@@ -100,7 +120,7 @@ def get_prediction(monitor_id: ObjectId, who: Who, language: Language, response:
         return _one(session, monitor, language)
 
 
-@router.delete("/predictions/{monitor_id}", status_code=204, summary="Remove a monitor", responses=MISSING | {403: {"description": "It is not yours"}})
+@router.delete("/predictions/{monitor_id}", status_code=204, summary="Remove a monitor", responses=CHANGING)
 def delete_prediction(monitor_id: ObjectId, who: Analyst) -> None:
     """Stop and forget a monitor; its forecasts stay in the ledger."""
     with writing() as session:
@@ -108,6 +128,7 @@ def delete_prediction(monitor_id: ObjectId, who: Analyst) -> None:
 
 
 # --- the service itself ---
+
 
 @router.get("/system", response_model=bodies.System, summary="What the machine is doing")
 def get_system(who: Who) -> dict[str, Any]:
@@ -117,7 +138,12 @@ def get_system(who: Who) -> dict[str, Any]:
     return measure()
 
 
-@router.get("/health", response_model=Ready, summary="Can the service do its work?", responses={503: {"model": Ready, "description": "A component is not well"}})
+@router.get(
+    "/health",
+    response_model=Ready,
+    summary="Can the service do its work?",
+    responses={503: {"model": Ready, "description": "A component is not well"}},
+)
 async def get_health() -> JSONResponse:
     """Database, room on the disk, model store and worker, each `ok` or in a word what is wrong. Needs no token."""
     from vur.serving.routes.health import readiness
@@ -127,10 +153,13 @@ async def get_health() -> JSONResponse:
     return JSONResponse({"status": "ok" if good else "unavailable", "components": components}, 200 if good else 503)
 
 
-@router.get("/logs", response_model=bodies.Logs, summary="The latest log records")
-def get_logs(who: Admin, level: Annotated[Literal["debug", "info", "warning", "error", "critical"] | None, Query(description="The least that is wanted")] = None,
-             limit: Annotated[int, Query(ge=1, le=1000)] = 100,
-             request_id: Annotated[str | None, Query(max_length=64, description="Only those of one request, by its X-Request-ID")] = None) -> dict[str, Any]:
+@router.get("/logs", response_model=bodies.Logs, summary="The latest log records", responses={403: {"description": "For administrators only"}})
+def get_logs(
+    who: Admin,
+    level: Annotated[Literal["debug", "info", "warning", "error", "critical"] | None, Query(description="The least that is wanted")] = None,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+    request_id: Annotated[str | None, Query(max_length=64, description="Only those of one request, by its X-Request-ID")] = None,
+) -> dict[str, Any]:
     """What the service's processes logged, newest first; secrets are blotted out. For administrators."""
     from vur.serving.logs import recent
 

@@ -24,7 +24,8 @@ MISSING: dict[int | str, dict[str, Any]] = {404: {"description": "No such pipeli
 CHANGING = MISSING | {403: {"description": "You may see it, not change it"}, 412: {"description": "Somebody changed it since the version in If-Match"}}
 UNREACHABLE = CHANGING | {409: {"description": "Earlier steps are not complete: they are named"}}
 DOCUMENT = {"requestBody": {"required": True, "content": {
-    "application/json": {"schema": {"$ref": "#/components/schemas/Exported"}},
+    "application/json": {"schema": {"$ref": "#/components/schemas/Exported"}, "examples": {"some choices": {"value": {
+        "name": "Vendas", "config": {"split": {"horizon": 28}, "model": {"algorithms": ["arima", "prophet"]}}, "completed": []}}}},
     "application/yaml": {"schema": {"type": "string", "description": "A pipeline.yaml"}}}}}
 
 

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import FileResponse, JSONResponse
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 
 from vur.errors import VurError
 from vur.serving import batches, ledger_views
@@ -29,11 +30,13 @@ ERRORS = MISSING | {
     409: {"description": "The model is not trained, its family has no champion, or its files were changed"},
     422: {"description": "No series could be forecast: the reason of the first, and of each one under `errors`"},
     507: {"description": "The ledger could not be written"}}
-SORTABLE = {"created_at": Forecast.created_at, "horizon": Forecast.horizon, "n_series": Forecast.n_series, "kind": Forecast.kind, "seconds": Forecast.seconds}
+SORTABLE = {"created_at": Forecast.created_at, "horizon": Forecast.horizon, "n_series": Forecast.n_series, "kind": Forecast.kind,
+            "seconds": Forecast.seconds}
 MEDIA = {"csv": "text/csv; charset=utf-8", "parquet": "application/vnd.apache.parquet"}
 FORM = {"requestBody": {"required": True, "content": {"multipart/form-data": {"schema": {
     "type": "object", "required": ["file", "model"], "properties": {
-        "file": {"type": "string", "format": "binary", "description": "Observations since the end of the training data, in any format that datasets may have"},
+        "file": {"type": "string", "format": "binary",
+                 "description": "Observations since the end of the training data, in any format that datasets may have"},
         "model": {"type": "string", "description": "A model's id, its exact tag, a family, or `family@champion`"},
         "horizon": {"type": "integer", "minimum": 1, "maximum": 10_000}, "levels": {"type": "string", "examples": ["80,95"]},
         "output": {"type": "string", "enum": ["csv", "parquet"], "default": "csv"},
@@ -91,11 +94,14 @@ def post_batch(body: bodies.Batch, who: Analyst, reader: Language, response: Res
     return started(response, *batches.submit(who, body.model, params, dataset_id=body.dataset_id))
 
 
-@router.post("/batch/upload", status_code=202, response_model=bodies.BatchStarted, responses=ERRORS | {413: {"description": "Larger than you may store"}},
-             openapi_extra=FORM, summary="Forecast in bulk from a file")
+@router.post("/batch/upload", status_code=202, response_model=bodies.BatchStarted, openapi_extra=FORM, summary="Forecast in bulk from a file",
+             responses=ERRORS | {413: {"description": "Larger than you may store"}})
 async def post_batch_upload(request: Request, who: Analyst, reader: Language, response: Response) -> dict[str, Any]:
     """The same for a file of observations, which is read as strictly as the file of a dataset."""
     return started(response, *await batches.submit_form(request, who, reader))
+
+
+File = Annotated[str | None, Query(max_length=40, description="One of the batch's `files`; the forecast by default")]
 
 
 def started(response: Response, job: Any, served: champions.Served) -> dict[str, Any]:
@@ -114,8 +120,9 @@ def get_batch(job_id: str, who: Who, reader: Language) -> dict[str, Any]:
 
 
 @router.get("/batch/{job_id}/download", response_class=FileResponse, summary="Download the result of a batch",
-            responses=MISSING | {200: {"content": dict.fromkeys(MEDIA.values(), {})}, 409: {"description": "The batch has not succeeded, or left no such file"}})
-def download_batch(job_id: str, who: Who, file: Annotated[str | None, Query(max_length=40, description="One of the batch's `files`; the forecast by default")] = None) -> FileResponse:
+            responses=MISSING | {200: {"content": dict.fromkeys(MEDIA.values(), {})},
+                                 409: {"description": "The batch has not succeeded, or left no such file"}})
+def download_batch(job_id: str, who: Who, file: File = None) -> FileResponse:
     """The file of forecasts, of errors or of rows that could not be read."""
     with reading() as session:
         job = batches.find_batch(session, job_id, who)
@@ -136,7 +143,8 @@ Series = Annotated[str | None, Query(max_length=500, description="Only forecasts
 
 
 @router.get("", response_model=bodies.ForecastList, summary="List answered forecasts")
-def list_forecasts(who: Who, asked: Listed, model: Model_ = None, kind: Kind = None, since: Since = None, until: Until = None, series: Series = None) -> dict[str, Any]:
+def list_forecasts(who: Who, asked: Listed, model: Model_ = None, kind: Kind = None, since: Since = None, until: Until = None,
+                   series: Series = None) -> dict[str, Any]:
     """Forecasts that you asked for; `search` looks into tags."""
     chosen = ledger_views.chosen(who, model=model, kind=kind, since=utc(since), until=utc(until), series=series)
     with reading() as session:
@@ -152,7 +160,7 @@ def get_stats(who: Who, model: Model_ = None, kind: Kind = None, since: Since = 
               period: Annotated[Literal["day", "week", "month"], Query(description="By which time of the targets")] = "month") -> dict[str, Any]:
     """Counts, and errors and coverage by model, step and period where actual values are known; of the last 30 days by default.
 
-    Accuracy is counted over your forecasts, and over all that your own models answered.
+    Accuracy is counted over your forecasts and all that your own models answered, at most the newest 50,000 values with an actual one.
     """
     with reading() as session:
         return ledger_views.statistics(session, who, model=model, since=utc(since), until=utc(until), series=series, kind=kind, period=period)
@@ -186,14 +194,16 @@ def utc(moment: datetime | None) -> datetime | None:
 
 # --- champions ---
 
-@champion_router.post("/{model_id}/promote", response_model=bodies.ChampionOut, responses=MISSING | {409: {"description": "Not trained"}}, summary="Make a model the champion")
+@champion_router.post("/{model_id}/promote", response_model=bodies.ChampionOut, responses=MISSING | {409: {"description": "Not trained"}},
+                      summary="Make a model the champion")
 def post_promote(model_id: str, who: Analyst, body: bodies.Promote | None = None) -> dict[str, Any]:
     """Let the model answer for its family, from the next request on and without a restart."""
     with writing(durable=True) as session:
         model = fetch(session, Model, model_id, who, "edit")
-        before = session.scalar(select(Alias.model_id).where(Alias.owner_id == model.owner_id, Alias.family == model.family, Alias.name == champions.CHAMPION))
+        held = alias_of(session, model)
+        before = held.model_id if held else None
         champions.promote(session, model, who.user_id, body.reason if body else "")
-        return _champion(model, before)
+        return moved(model, before)
 
 
 @champion_router.post("/{model_id}/rollback", response_model=bodies.ChampionOut, summary="Take a promotion back",
@@ -202,8 +212,9 @@ def post_rollback(model_id: str, who: Analyst) -> dict[str, Any]:
     """Let the champion before the present one answer for the model's family again."""
     with writing(durable=True) as session:
         model = fetch(session, Model, model_id, who, "edit")
-        before = session.scalar(select(Alias.model_id).where(Alias.owner_id == model.owner_id, Alias.family == model.family, Alias.name == champions.CHAMPION))
-        return _champion(champions.rollback(session, model.owner_id, model.family, who.user_id), before)
+        held = alias_of(session, model)
+        before = held.model_id if held else None
+        return moved(champions.rollback(session, model.owner_id, model.family, who.user_id), before)
 
 
 @champion_router.get("/{model_id}/promotions", response_model=bodies.Moves, responses=MISSING, summary="Who answered when")
@@ -211,11 +222,21 @@ def get_promotions(model_id: str, who: Who) -> dict[str, Any]:
     """The moves of the champion of the model's family, the newest first."""
     with reading() as session:
         model = fetch(session, Model, model_id, who)
-        alias = session.scalar(select(Alias).where(Alias.owner_id == model.owner_id, Alias.family == model.family, Alias.name == champions.CHAMPION))
-        moves = session.scalars(select(Promotion).where(Promotion.alias_id == alias.id).order_by(Promotion.created_at.desc()).limit(200)).all() if alias else []
+        alias = alias_of(session, model)
+        newest = select(Promotion).where(Promotion.alias_id == alias.id).order_by(Promotion.created_at.desc()).limit(200) if alias else None
+        moves = [] if newest is None else session.scalars(newest).all()
         keys = ("model_id", "previous_id", "user_id", "reason", "rollback", "created_at")
-        return {"family": model.family, "champion": alias.model_id if alias else None, "items": [{key: getattr(move, key) for key in keys} for move in moves]}
+        items = [{key: getattr(move, key) for key in keys} for move in moves]
+        return {"family": model.family, "champion": alias.model_id if alias else None, "items": items}
 
 
-def _champion(model: Model, before: str | None) -> dict[str, Any]:
-    return {"family": model.family, "model_id": model.id, "model_name": model.name, "model_version": model.tag, "previous_id": before if before != model.id else None}
+def alias_of(session: Session, model: Model) -> Alias | None:
+    """The alias `champion` of the model's family."""
+    own = (Alias.owner_id == model.owner_id, Alias.family == model.family, Alias.name == champions.CHAMPION)
+    return session.scalar(select(Alias).where(*own))
+
+
+def moved(model: Model, before: str | None) -> dict[str, Any]:
+    """The champion after a move, and the one before."""
+    return {"family": model.family, "model_id": model.id, "model_name": model.name, "model_version": model.tag,
+            "previous_id": before if before != model.id else None}

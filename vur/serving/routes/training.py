@@ -84,8 +84,9 @@ def train(model_id: str, who: Analyst, body: Train | None = None) -> dict[str, A
 
     with writing(durable=True) as session:
         model = fetch(session, Model, model_id, who, "edit")
-        number = body.dataset_number if body else None
-        if number is not None and model.dataset_id:
+        if model.dataset_id is None:
+            raise VurError("jobs.no_dataset")
+        if (number := body.dataset_number if body else None) is not None:
             version_of(session, session.get(Dataset, model.dataset_id), number)
         job = _queue(session, fresh(session, model, who.user_id), who, {"dataset_number": number} if number is not None else {})
     queue.hand_over(job.id)

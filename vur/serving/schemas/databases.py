@@ -25,11 +25,25 @@ class SourceColumns(BaseModel):
 class DatabaseNew(BaseModel):
     """A source of new rows."""
 
-    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{
-        "name": "Shop", "kind": "sqlite", "source": "shop.sqlite", "table": "sales", "columns": {"date": "day", "target": "sold", "series": ["store"]}}]})
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [
+                {
+                    "name": "Shop",
+                    "kind": "sqlite",
+                    "source": "shop.sqlite",
+                    "table": "sales",
+                    "columns": {"date": "day", "target": "sold", "series": ["store"]},
+                }
+            ]
+        },
+    )
     name: Name
     kind: Kind
-    source: Source = Field(description="A file (for `parquet` also a folder) inside the allowed folders, or postgresql://USER:PASSWORD@HOST:PORT/DATABASE. Never answered again with its password")
+    source: Source = Field(
+        description="A file (for `parquet` also a folder) inside the allowed folders, or postgresql://USER:PASSWORD@HOST:PORT/DATABASE"
+    )
     table: Annotated[Words, Field(max_length=200)] = Field("", description="Table or view, with its schema where there are several; Parquet has none")
     columns: SourceColumns
 

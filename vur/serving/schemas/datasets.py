@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from vur.serving.schemas.texts import Words
+from vur.serving.schemas.texts import Free, Words
 
 Name = Annotated[Words, Field(min_length=1, max_length=200)]
 Column = Annotated[Words, Field(min_length=1, max_length=500)]
@@ -17,12 +17,12 @@ ColumnType = Literal["datetime", "numeric", "categorical", "boolean", "text", "i
 class Strict(BaseModel):
     """A request: a key that is not known is an error, not a wish that is silently not granted."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
 
 def example(*contents: dict[str, Any]) -> ConfigDict:
     """The settings of a request with examples."""
-    return ConfigDict(extra="forbid", json_schema_extra={"examples": list(contents)})
+    return ConfigDict(extra="forbid", allow_inf_nan=False, json_schema_extra={"examples": list(contents)})
 
 
 # --- what a dataset looks like ---
@@ -166,7 +166,7 @@ class UploadStart(Strict):
     name: Name | None = None
     description: Annotated[Words, Field(max_length=5000)] = ""
     dataset_id: Annotated[Words, Field(max_length=64)] | None = Field(None, description="Make the file the next version of this dataset")
-    options: dict[str, Any] = Field({}, description="`encoding, delimiter, quote, decimal, date_order, header, sheet, member, na_values`")
+    options: Free = Field({}, description="`encoding, delimiter, quote, decimal, date_order, header, sheet, member, na_values`")
 
 
 class UploadOut(BaseModel):

@@ -7,8 +7,12 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from vur.serving.schemas.texts import Words
 
-EXAMPLE = {"pipeline_id": "8f1f6f2c-8e1b-4a0b-9a43-6d8e2f3c4b5a", "model_id": "5d1f6f2c-8e1b-4a0b-9a43-6d8e2f3c4b5a",
-           "database_id": "2c1f6f2c-8e1b-4a0b-9a43-6d8e2f3c4b5a", "interval_seconds": 2}
+EXAMPLE = {
+    "pipeline_id": "8f1f6f2c-8e1b-4a0b-9a43-6d8e2f3c4b5a",
+    "model_id": "5d1f6f2c-8e1b-4a0b-9a43-6d8e2f3c4b5a",
+    "database_id": "2c1f6f2c-8e1b-4a0b-9a43-6d8e2f3c4b5a",
+    "interval_seconds": 2,
+}
 Id = Annotated[Words, Field(min_length=1, max_length=64)]
 
 
@@ -61,7 +65,9 @@ class Staleness(BaseModel):
     """Whether a model should be trained anew, and why."""
 
     stale: bool
-    reasons: list[Literal["newer_data", "error", "coverage"]] = Field(description="`error` and `coverage`: forecasts are worse than the backtest promised")
+    reasons: list[Literal["newer_data", "error", "coverage"]] = Field(
+        description="`error` and `coverage`: forecasts are worse than the backtest promised"
+    )
     days_since_training: float | None
     dataset_number: int | None
     newest_dataset_number: int | None

@@ -7,6 +7,7 @@ from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 
 MODEL = "5d1f6f2c-8e1b-4a0b-9a43-6d8e2f3c4b5a"
 Level = Annotated[float, Field(gt=0, lt=100)]
+Cell = str | bool | int | float | None
 
 
 class Observed(BaseModel):
@@ -17,10 +18,10 @@ class Observed(BaseModel):
     timestamps: list[str | int]
     values: list[float | None]
 
-    __pydantic_extra__: dict[str, list[Any]]
+    __pydantic_extra__: dict[str, list[Cell]]
 
 
-Row = dict[str, Any]
+Row = dict[str, Cell]
 Names = Annotated[list[str], Field(max_length=10_000)]
 Series = dict[str, Observed] | Names | list[Row]
 
@@ -37,7 +38,8 @@ class Forecasting(BaseModel):
     levels: list[Level] | None = Field(None, max_length=20, description="Prediction intervals in percent; as trained by default, `[]` for none")
     series: Series | None = Field(None, description="Names of series, or all observations since the end of the training data: rows with the "
                                                     "column names of those data, or lists by series. All series by default")
-    future: list[Row] | None = Field(None, description="Coming values of known-future columns: one row a series and step, with the column names of the training data")
+    future: list[Row] | None = Field(None, description="Coming values of known-future columns: one row a series and step, with the column names "
+                                                       "of the training data")
 
 
 class Prediction(Forecasting):
