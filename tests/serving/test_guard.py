@@ -254,3 +254,11 @@ def test_a_browser_shows_the_page_and_authorizes(ana, tmp_path):
         server.should_exit = True
         thread.join(10)
     assert problems == []
+
+
+def test_an_unknown_path_has_the_one_form_also_where_another_application_answers_it(ana):
+    from starlette.applications import Starlette
+
+    outer = TestClient(Guard(Starlette()), headers={"Authorization": f"Bearer {ana.token}", "Accept-Language": "pt-BR"})
+    answer = outer.get("/nothing")
+    assert answer.status_code == 404 and answer.json()["code"] == "api.no_route" and answer.json()["detail"].startswith("Não há nada em /nothing")

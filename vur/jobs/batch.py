@@ -23,7 +23,7 @@ from vur.store.database import reading
 from vur.store.home import folder
 from vur.store.journal import tell as note
 from vur.store.journal import warn
-from vur.store.ledger import Entry, Head, record_large
+from vur.store.ledger import Entry, Head, record_large, told_errors
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -125,10 +125,9 @@ def _read_input(job: JobSpec) -> "tuple[pd.DataFrame, int]":
 def head_of(job: JobSpec, served: Served, saved: Saved, found: Forecasts, horizon: int, seconds: float) -> Head:
     """The row of the ledger for all forecasts of the job."""
     freq, timezone = zone(saved.pipeline.head.freq, saved.head["tz"])
-    errors = {id: {"code": error.code, "detail": str(error)} for id, error in found.errors.items()}
     return Head(owner_id=job.owner_id, kind="batch", tag=served.tag, model_id=served.id, run_id=served.run_id, job_id=job.id, freq=freq,
                 timezone=timezone, data_version=served.data_version(saved.metadata), horizon=horizon, n_series=len(found.ends),
-                seconds=round(seconds, 6), errors=errors or None)
+                seconds=round(seconds, 6), errors=told_errors(found.errors))
 
 
 def write_forecasts(job: JobSpec, saved: Saved, frame: "pd.DataFrame", output: str) -> dict[str, Any]:

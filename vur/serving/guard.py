@@ -33,7 +33,7 @@ OPEN = PROBES | DOCS | {f"{API}/auth/login", f"{API}/auth/register", f"{API}/aut
 SELF_GUARDED = "/ws"  # takes its token itself, in its first message too
 FRESH_SECONDS = 2.0
 REMEMBERED = 10_000
-EXPOSED = ("ETag", "Location", "Retry-After", "X-Request-ID", "Content-Disposition", "Idempotency-Replayed")
+EXPOSED = ("ETag", "Location", "Retry-After", "X-Request-ID", "Content-Disposition", "Idempotency-Replayed", "Upload-Offset", "Upload-Length")
 ALLOWED = ("Authorization", "Content-Type", "If-Match", "If-None-Match", "Idempotency-Key", "X-API-Key", "X-Request-ID", "Range", "Upload-Offset", "X-Requested-With")
 
 
@@ -135,11 +135,37 @@ async def _refuse(error: VurError, scope: dict[str, Any], receive: Callable, sen
         await error_response(error, language_of(Headers(scope=scope)))(scope, receive, send)
 
 
+class OneForm:
+    """ASGI middleware: an unknown path gets the one form of errors also where BentoML answers it, in plain text."""
+
+    def __init__(self, app: App):
+        self.app = app
+
+    async def __call__(self, scope: dict[str, Any], receive: Callable, send: Callable) -> None:
+        """Pass everything on but plain 404 and 405."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        replaced: VurError | None = None
+
+        async def answer(message: dict[str, Any]) -> None:
+            nonlocal replaced
+            if message["type"] == "http.response.start" and message["status"] in (404, 405) and Headers(raw=message["headers"]).get("content-type", "").startswith("text/plain"):
+                replaced = VurError("api.no_route" if message["status"] == 404 else "api.method", path=scope["path"], method=scope["method"])
+            elif replaced is None:
+                await send(message)
+
+        await self.app(scope, receive, answer)
+        if replaced is not None:
+            who = scope.get("vur.principal")
+            await error_response(replaced, language_of(Headers(scope=scope), who.language if who else None))(scope, receive, send)
+
+
 class Guard:
     """Everything around `app` as one ASGI middleware."""
 
     def __init__(self, app: App):
-        inner = Authenticated(BodyLimit(Idempotent(app)))
+        inner = Authenticated(BodyLimit(Idempotent(OneForm(app))))
         cors = CORSMiddleware(inner, allow_origins=settings().cors_origins, allow_methods=["*"], allow_headers=ALLOWED, expose_headers=EXPOSED)
         self.stack = traced(Observed(cors))
 

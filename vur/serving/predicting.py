@@ -18,7 +18,7 @@ from vur.store.catalog import Dataset, Model
 from vur.store.champions import Served, find_served
 from vur.store.database import engine, reading
 from vur.store.gathering import Gathering
-from vur.store.ledger import CHUNK, Entry, Head, record, record_large, record_soon
+from vur.store.ledger import CHUNK, Entry, Head, record, record_large, record_soon, told_errors
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -71,7 +71,7 @@ async def predict_soon(who: Principal, model: str, asked: Asked) -> Answer:
         return await run_in_threadpool(_predict, who, served, asked)
     entry, answer = _answer(who, served, asked, saved, made, 0.0)
     await record_soon(entry)
-    predicted("request", made.points.values.size)
+    predicted("monitor" if asked.kind == "monitor" else "request", made.points.values.size)
     return answer
 
 
@@ -83,7 +83,7 @@ def _predict(who: Principal, served: Served, asked: Asked) -> Answer:
         raise NothingForecast(made.errors)
     entry, answer = _answer(who, served, asked, opened.saved, made, perf_counter() - started)
     (record if made.points.values.size <= CHUNK else record_large)(entry)
-    predicted("request", made.points.values.size)
+    predicted("monitor" if asked.kind == "monitor" else "request", made.points.values.size)
     return answer
 
 
@@ -194,11 +194,10 @@ def _blocks(series: Mapping[str, Any]) -> tuple[None, "pd.DataFrame", dict[str, 
 
 def _answer(who: Principal, served: Served, asked: Asked, saved: Saved, made: Made, seconds: float) -> tuple[Entry, Answer]:
     """The answer, and what the ledger keeps of it."""
-    errors = {id: {"code": error.code, "detail": str(error)} for id, error in made.errors.items()}
     freq, timezone = zone(saved.pipeline.head.freq, saved.head["tz"])
     head = Head(owner_id=who.user_id, kind=asked.kind, tag=served.tag, freq=freq, timezone=timezone, horizon=made.steps, n_series=len(made.parts),
                 model_id=served.id, run_id=served.run_id, data_version=served.data_version(saved.metadata), request_id=asked.request_id,
-                seconds=round(seconds, 6), errors=errors or None)
+                seconds=round(seconds, 6), errors=told_errors(made.errors))
     told = {"forecast_id": head.id, "kind": head.kind, "model_id": served.id, "model_name": served.name, "model_version": served.tag,
             "family": served.family, "run_id": served.run_id, "data_version": head.data_version, "freq": freq, "horizon": head.horizon,
             "levels": [float(level) for level in made.points.bounds], "origin": made.origin,

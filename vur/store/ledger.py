@@ -2,11 +2,11 @@
 
 import json
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future, TimeoutError
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from itertools import repeat
+from itertools import islice, repeat
 from random import Random
 from time import time_ns
 from typing import Any
@@ -22,6 +22,7 @@ from vur.store.database import engine, writing
 from vur.store.gathering import Gathering
 
 CHUNK = 5_000  # points in one transaction of a batch: others wait no longer than one of these takes
+MOST_ERRORS = 200
 COPIED = 20  # rows from which PostgreSQL's COPY is quicker
 PATIENCE = 60.0  # seconds that a request waits for its place on disk
 HEAD = ("id", "owner_id", "created_at", "kind", "model_id", "tag", "run_id", "data_version", "job_id", "request_id", "freq", "timezone",
@@ -65,6 +66,11 @@ class Head:
         values = {name: getattr(self, name) for name in HEAD}
         errors = None if self.errors is None else json.dumps(self.errors, ensure_ascii=False)
         return tuple((values | {"created_at": _moment(self.created_at, dialect), "errors": errors}).values())
+
+
+def told_errors(errors: Mapping[str, VurError]) -> dict[str, Any] | None:
+    """Why series have no forecast, as a head keeps it: the first `MOST_ERRORS` of them; None where all have one."""
+    return {id: {"code": error.code, "detail": str(error)} for id, error in islice(errors.items(), MOST_ERRORS)} or None
 
 
 class Points:
