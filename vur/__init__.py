@@ -9,6 +9,7 @@ Modules:
 - `vur.serving.guard`: What stands around the whole composed application: BentoML's own routes, the REST API and the WebSocket alike.
 - `vur.serving.idempotency`: The header `Idempotency-Key`: a request that is sent again gets the answer that it got the first time.
 - `vur.serving.logs`: Logs of the service: lines on standard error (text or JSON) and records in `logs/` of the data home, for people and for the API.
+- `vur.serving.routes.live`: Live messages over a WebSocket: training progress, forecasts, alerts and measurements of the machine, as they come.
 - `vur.store.backup`: Backups: one tar file with the catalog, the data and the models, each with its checksum, written while the service runs.
 - `vur.store.catalog`: The tables of the catalog: who there is, what they uploaded and trained, what was forecast, and what runs in the background.
 - `vur.store.database`: The catalog's database: SQLite inside the data home, or PostgreSQL by URL, behind two kinds of transaction.

@@ -236,6 +236,11 @@ def test_too_little_memory_is_said_to_be_the_reason(ana, catalog, kind, eaten):
     assert "500 MiB" in told(found.error, "en")["detail"] and "500 MiB" in told(found.error, "pt-BR")["detail"]
 
 
+@pytest.mark.parametrize("query", ["state=%00", "model_id=%00", "search=%00", "state=running&kind=train", "limit=0", "sort=params"])
+def test_lists_answer_whatever_is_asked(ana, query):
+    assert ana.get(f"/jobs?{query}").status_code in (200, 422) and ana.get(f"/schedules?{query}").status_code in (200, 422)
+
+
 def test_nobody_else_sees_a_job(ana, bia, root):
     job = submit(ana)
     for path in (f"/jobs/{job}", f"/jobs/{job}/logs"):

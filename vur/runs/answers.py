@@ -119,8 +119,8 @@ def _from(saved: Saved, pipeline: "Pipeline", horizon: int, levels: tuple[float,
     wanted = known if ids is None else pd.Index([id for id in dict.fromkeys(ids) if id in known])
     if not len(wanted):
         return Forecasts.none(saved, errors)
-    if len(wanted) < len(known):
-        pipeline = restrict(pipeline, wanted)
+    if len(wanted) < len(known) and (some := restrict(pipeline, wanted)) is not pipeline:
+        pipeline, future = some, _Rows.of(saved, future, []).part(list(wanted))
     rows, lacking = _coming(pipeline, saved, horizon, future, set(wanted))
     wanted = wanted.difference(list(lacking), sort=False)
     if not len(wanted):
@@ -156,12 +156,12 @@ def _complete(pipeline: "Pipeline", coming: Coming, wanted: set[str]) -> tuple[C
     if pipeline.reconciler is not None:
         check_cells(coming, needed)
     errors = {}
-    for id in coming.rows.loc[empty, "unique_id"].unique():
-        if id in wanted:
-            try:
-                check_cells(replace(coming, rows=coming.rows[coming.rows["unique_id"] == id]), needed)
-            except VurError as error:
-                errors[id] = error
+    lacking = wanted & set(coming.rows.loc[empty, "unique_id"])
+    for id, rows in coming.rows[coming.rows["unique_id"].isin(lacking)].groupby("unique_id", sort=False):
+        try:
+            check_cells(replace(coming, rows=rows.reset_index(drop=True)), needed)
+        except VurError as error:
+            errors[id] = error
     filled = coming.rows.copy()
     filled[needed] = filled.groupby("unique_id", sort=False)[needed].transform(lambda column: column.ffill().bfill())
     for name in needed:

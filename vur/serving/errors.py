@@ -98,6 +98,10 @@ async def _no_database(request: Request, error: SQLAlchemyError) -> JSONResponse
     return error_response(VurError("api.database", seconds=5), _reader(request))
 
 
+async def _no_value(request: Request, error: DataError) -> JSONResponse:
+    return error_response(VurError("api.invalid", field="request", reason=str(error.orig).strip().splitlines()[0]), _reader(request))
+
+
 def add_handlers(app: FastAPI) -> None:
     """Answer every error of `app` in the one form."""
     app.add_exception_handler(Exception, _internal)

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Body, Query, Response
 from fastapi.responses import FileResponse
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -11,6 +11,7 @@ from vur.errors import VurError
 from vur.jobs import queue, shown
 from vur.jobs.schedules import first_time, fresh, next_time
 from vur.serving.deps import Analyst, Language, Listed, Version, Who, list_rows, set_etag
+from vur.serving.schemas.texts import ObjectId
 from vur.serving.schemas.training import (
     JobLines,
     JobList,
@@ -36,6 +37,7 @@ JOBS = {"created_at": Job.created_at, "started_at": Job.started_at, "ended_at": 
 SCHEDULES = {"created_at": Schedule.created_at, "next_at": Schedule.next_at}
 MISSING: dict[int | str, dict[str, Any]] = {404: {"description": "No such object, or none that you may see"}}
 BUSY: dict[int | str, dict[str, Any]] = {409: {"description": "A training of this model is queued or running"}}
+TRAIN = {"present": {"summary": "On the present version of the dataset", "value": {}}, "earlier": {"value": {"dataset_number": 1}}}
 # The report is a page with scripts of its own: it runs without the service's origin, and without the network.
 PAGE = {"Content-Security-Policy": "sandbox allow-scripts allow-popups allow-downloads; default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; "
                                    "img-src data: blob:; font-src data:", "X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer",
@@ -78,7 +80,7 @@ def _queue(session: Session, model: Model, who: Principal, params: dict[str, Any
 
 
 @router.post("/models/{model_id}/train", status_code=202, response_model=Started, responses=MISSING | BUSY, summary="Train a model")
-def train(model_id: str, who: Analyst, body: Train | None = None) -> dict[str, Any]:
+def train(model_id: ObjectId, who: Analyst, body: Annotated[Train | None, Body(openapi_examples=TRAIN)] = None) -> dict[str, Any]:
     """Queue a training. A model that was trained before stays as it is: a new one of its family is trained, which the answer names."""
     from vur.store.datasets import version_of
 
@@ -94,7 +96,7 @@ def train(model_id: str, who: Analyst, body: Train | None = None) -> dict[str, A
 
 
 @router.get("/models/{model_id}/training/status", response_model=TrainingStatus, responses=MISSING, summary="How a training stands")
-def training_status(model_id: str, who: Who, language: Language) -> dict[str, Any]:
+def training_status(model_id: ObjectId, who: Who, language: Language) -> dict[str, Any]:
     """Status, progress, latest lines and the best errors so far; the reason where it failed."""
     with reading() as session:
         return shown.training_shown(session, fetch(session, Model, model_id, who), language)
@@ -102,7 +104,7 @@ def training_status(model_id: str, who: Who, language: Language) -> dict[str, An
 
 @router.post("/models/{model_id}/training/cancel", status_code=202, response_model=TrainingStatus, responses=MISSING | {409: {"description": "It is over"}},
              summary="Cancel a training")
-def cancel_training(model_id: str, who: Analyst, language: Language) -> dict[str, Any]:
+def cancel_training(model_id: ObjectId, who: Analyst, language: Language) -> dict[str, Any]:
     """End a training: at once where it waits, within seconds where it runs."""
     with reading() as session:
         fetch(session, Model, model_id, who, "edit")
@@ -126,7 +128,7 @@ def _cancel(job: Job) -> None:
 
 @router.post("/models/{model_id}/training/retry", status_code=202, response_model=Started, responses=MISSING | {409: {"description": "It did not fail"}},
              summary="Retry a training")
-def retry_training(model_id: str, who: Analyst) -> dict[str, Any]:
+def retry_training(model_id: ObjectId, who: Analyst) -> dict[str, Any]:
     """Queue a failed or cancelled training again; what it had finished is not repeated."""
     with reading() as session:
         fetch(session, Model, model_id, who, "edit")
@@ -137,7 +139,7 @@ def retry_training(model_id: str, who: Analyst) -> dict[str, Any]:
 # --- results ---
 
 @router.get("/models/{model_id}/results", response_model=Results, responses=MISSING | {409: {"description": "Not trained"}}, summary="What a training found")
-def results(model_id: str, who: Who, language: Language,
+def results(model_id: ObjectId, who: Who, language: Language,
             series: Annotated[str | None, Query(max_length=500, description="Forecast rows of this series only")] = None,
             limit: Annotated[int, Query(ge=0, le=shown.MOST_ROWS, description="Most rows of the forecast")] = 1000) -> dict[str, Any]:
     """Leaderboard, errors, test, forecast, coverage and checks of the run that made the model, as its notebook left them."""
@@ -148,7 +150,7 @@ def results(model_id: str, who: Who, language: Language,
 
 
 @router.get("/models/{model_id}/report", response_class=FileResponse, responses=MISSING | {200: {"content": {"text/html": {}}}}, summary="The report of a model")
-def report(model_id: str, who: Who) -> FileResponse:
+def report(model_id: ObjectId, who: Who) -> FileResponse:
     """The page for people who open no notebook, complete in one file."""
     with reading() as session:
         path = shown.latest_file(session, fetch(session, Model, model_id, who), "report.html")
@@ -157,7 +159,7 @@ def report(model_id: str, who: Who) -> FileResponse:
 
 @router.get("/models/{model_id}/notebook", response_class=FileResponse, responses=MISSING | {200: {"content": {"application/x-ipynb+json": {}}}},
             summary="The notebook that made a model")
-def notebook(model_id: str, who: Who) -> FileResponse:
+def notebook(model_id: ObjectId, who: Who) -> FileResponse:
     """The executed notebook; of a failed training up to the cell that failed."""
     with reading() as session:
         model = fetch(session, Model, model_id, who)
@@ -180,14 +182,14 @@ def list_jobs(who: Who, asked: Listed, language: Language, state: str | None = N
 
 
 @router.get("/jobs/{job_id}", response_model=JobOut, responses=MISSING, summary="One job")
-def get_job(job_id: str, who: Who, language: Language) -> dict[str, Any]:
+def get_job(job_id: ObjectId, who: Who, language: Language) -> dict[str, Any]:
     """Where a job stands, and what became of it."""
     with reading() as session:
         return shown.job_shown(shown.find_job(session, job_id, who), language)
 
 
 @router.get("/jobs/{job_id}/logs", response_model=JobLines, responses=MISSING, summary="The log of a job")
-def job_logs(job_id: str, who: Who, language: Language, after: Annotated[int, Query(ge=0, description="Lines after this id")] = 0,
+def job_logs(job_id: ObjectId, who: Who, language: Language, after: Annotated[int, Query(ge=0, description="Lines after this id")] = 0,
              limit: Annotated[int, Query(ge=1, le=1000)] = 200) -> dict[str, Any]:
     """Lines of a job's log, oldest first."""
     with reading() as session:
@@ -198,7 +200,7 @@ def job_logs(job_id: str, who: Who, language: Language, after: Annotated[int, Qu
 
 
 @router.post("/jobs/{job_id}/cancel", status_code=202, response_model=JobOut, responses=MISSING | {409: {"description": "It is over"}}, summary="Cancel a job")
-def cancel_job(job_id: str, who: Analyst, language: Language) -> dict[str, Any]:
+def cancel_job(job_id: ObjectId, who: Analyst, language: Language) -> dict[str, Any]:
     """End a job: at once where it waits, within seconds where it runs."""
     with reading() as session:
         job = shown.find_job(session, job_id, who, "edit")
@@ -207,7 +209,7 @@ def cancel_job(job_id: str, who: Analyst, language: Language) -> dict[str, Any]:
 
 
 @router.post("/jobs/{job_id}/retry", status_code=202, response_model=JobOut, responses=MISSING | {409: {"description": "It did not fail"}}, summary="Retry a job")
-def retry_job(job_id: str, who: Analyst, language: Language) -> dict[str, Any]:
+def retry_job(job_id: ObjectId, who: Analyst, language: Language) -> dict[str, Any]:
     """Queue a failed or cancelled job again, as a new one; asked twice, the same new one."""
     with reading() as session:
         shown.find_job(session, job_id, who, "edit")
@@ -241,7 +243,7 @@ def add_schedule(body: ScheduleIn, who: Analyst, response: Response) -> dict[str
 
 
 @router.get("/models/{model_id}/schedules", response_model=ScheduleList, responses=MISSING, summary="Schedules of a model")
-def model_schedules(model_id: str, who: Who, asked: Listed) -> dict[str, Any]:
+def model_schedules(model_id: ObjectId, who: Who, asked: Listed) -> dict[str, Any]:
     """When a model is to be trained anew."""
     with reading() as session:
         fetch(session, Model, model_id, who)
@@ -249,13 +251,13 @@ def model_schedules(model_id: str, who: Who, asked: Listed) -> dict[str, Any]:
 
 
 @router.post("/models/{model_id}/schedules", status_code=201, response_model=ScheduleOut, responses=MISSING, summary="Schedule trainings of a model")
-def add_model_schedule(model_id: str, body: ModelScheduleIn, who: Analyst, response: Response) -> dict[str, Any]:
+def add_model_schedule(model_id: ObjectId, body: ModelScheduleIn, who: Analyst, response: Response) -> dict[str, Any]:
     """Train this model anew by the clock."""
     return add_schedule(ScheduleIn(model_id=model_id, **body.model_dump()), who, response)
 
 
 @router.get("/schedules/{schedule_id}", response_model=ScheduleOut, responses=MISSING, summary="One schedule")
-def get_schedule(schedule_id: str, who: Who, response: Response) -> dict[str, Any]:
+def get_schedule(schedule_id: ObjectId, who: Who, response: Response) -> dict[str, Any]:
     """A schedule, and when it fires next."""
     with reading() as session:
         row = fetch(session, Schedule, schedule_id, who)
@@ -265,7 +267,7 @@ def get_schedule(schedule_id: str, who: Who, response: Response) -> dict[str, An
 
 @router.put("/schedules/{schedule_id}", response_model=ScheduleOut, responses=MISSING | {412: {"description": "Changed by somebody else since `If-Match`"}},
             summary="Change a schedule")
-def change_schedule(schedule_id: str, body: ScheduleChange, who: Analyst, version: Version, response: Response) -> dict[str, Any]:
+def change_schedule(schedule_id: ObjectId, body: ScheduleChange, who: Analyst, version: Version, response: Response) -> dict[str, Any]:
     """Change when it fires, or switch it on and off; the next time is counted from now."""
     with writing() as session:
         row = fetch(session, Schedule, schedule_id, who, "edit")
@@ -280,7 +282,7 @@ def change_schedule(schedule_id: str, body: ScheduleChange, who: Analyst, versio
 
 
 @router.delete("/schedules/{schedule_id}", status_code=204, responses=MISSING, summary="Delete a schedule")
-def delete_schedule(schedule_id: str, who: Analyst) -> None:
+def delete_schedule(schedule_id: ObjectId, who: Analyst) -> None:
     """Train no more by this schedule; what it started goes on."""
     with writing() as session:
         session.delete(fetch(session, Schedule, schedule_id, who, "edit"))

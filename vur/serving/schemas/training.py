@@ -6,9 +6,10 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from vur.serving.schemas.models import Configure
+from vur.serving.schemas.texts import Free, Words
 
-Cron = Annotated[str, Field(min_length=9, max_length=100, description="Minute, hour, day, month and weekday, as in crontab")]
-Zone = Annotated[str, Field(min_length=1, max_length=64, description="Name of the time zone that the hours are of")]
+Cron = Annotated[Words, Field(min_length=9, max_length=100, description="Minute, hour, day, month and weekday, as in crontab")]
+Zone = Annotated[Words, Field(min_length=1, max_length=64, description="Name of the time zone that the hours are of")]
 
 
 class Train(BaseModel):
@@ -26,7 +27,7 @@ class TrainNow(Configure):
         {"dataset_id": "5d1f6f2c-8e1b-4a0b-9a43-6d8e2f3c4b5a", "algorithm": "auto", "horizon": 14},
         {"dataset_id": "5d1f6f2c-8e1b-4a0b-9a43-6d8e2f3c4b5a", "config": {"model": {"algorithms": ["ets", "lightgbm"]}, "split": {"horizon": 28}}}]})
 
-    config: dict[str, Any] | None = Field(None, description="Sections of a pipeline.yaml, over what is inferred")
+    config: Free | None = Field(None, description="Sections of a pipeline.yaml, over what is inferred")
 
 
 class Started(BaseModel):
@@ -181,7 +182,7 @@ class ScheduleIn(BaseModel):
     model_config = ConfigDict(json_schema_extra={"examples": [{
         "model_id": "0d4f6f2c-8e1b-4a0b-9a43-6d8e2f3c4b5a", "cron": "0 3 * * 1", "timezone": "America/Sao_Paulo", "promote": True}]})
 
-    model_id: str
+    model_id: Annotated[Words, Field(max_length=64)]
     cron: Cron
     timezone: Zone = "UTC"
     enabled: bool = True
