@@ -6,9 +6,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
-
-ROOT = Path(__file__).parents[1]
-DATA = ROOT / "data"
+from samples import DATA
 
 # Set before any test imports vur.settings, which reads the environment once.
 os.environ["VUR_HOME"] = os.environ.get("VUR_TEST_HOME") or tempfile.mkdtemp(prefix="vur-test-home-")

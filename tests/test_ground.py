@@ -9,7 +9,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from conftest import DATA, ROOT
+from samples import DATA, ROOT
 
 from vur.errors import VurError
 from vur.settings import Settings, read_settings

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import DATA
+from samples import DATA
 
 from vur.errors import VurError
 from vur.panel import Panel, complete, make_panel

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from conftest import ROOT
+from samples import ROOT
 
 import vur
 from vur.errors import VurError

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import ROOT
+from samples import ROOT
 
 from vur.settings import settings
 

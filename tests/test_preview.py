@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import DATA
+from samples import DATA
 
 from vur.errors import VurError
 from vur.frequency import Frequency, frequency

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import DATA, ROOT
+from samples import DATA, ROOT
 
 from vur.errors import VurError
 from vur.frequency import frequency

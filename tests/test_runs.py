@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from conftest import DATA
+from samples import DATA
 
 import vur
 from vur.errors import VurError

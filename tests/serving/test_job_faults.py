@@ -59,6 +59,7 @@ def test_a_training_whose_worker_is_killed_is_finished_by_the_next(ana, catalog,
         assert "died" in session.scalars(select(JobLog.text).where(JobLog.key == "jobs.log.worker_lost")).one()
         assert session.get(Model, model).status == "trained"
     assert run.folder.startswith(f"results/{job}/2/") and ends() == {job: 1}
+    assert [path.name for path in (catalog / "results" / job).iterdir()] == ["2"], "what was left half done is gone"
 
 
 def test_jobs_under_fire_all_end_and_none_twice(ana, catalog, tmp_path):

@@ -145,6 +145,23 @@ def test_a_model_has_one_training_at_a_time_also_in_a_race(ana):
         assert len(session.scalars(select(Job)).all()) == 1 and session.get(Model, model).status == "queued"
 
 
+def test_what_is_old_is_tidied_up_and_nothing_else(ana, catalog):
+    from datetime import timedelta
+
+    from vur.jobs import lifecycle
+    from vur.store.catalog import now
+
+    old, new = submit(ana), submit(ana)
+    for job in (old, new):
+        claim(job, "worker-0").folder.mkdir(parents=True)
+    with database.writing() as session:
+        row = session.get(Job, old)
+        row.state, row.ended_at = "succeeded", now() - timedelta(days=31)
+    lifecycle.forget(now() - timedelta(days=30))
+    queue.forget(now() - timedelta(days=7))
+    assert [path.name for path in (catalog / "jobs").iterdir()] == [new] and set(workflows()) == {old, new}
+
+
 def test_lines_are_said_in_the_readers_language_and_never_break():
     values = {"epoch": 3, "epochs": 9, "loss": 0.5}
     assert say("networks.progress.epoch_only", values, "pt-BR").startswith("Época 3 de 9") and say("networks.progress.epoch_only", values, "en").startswith("Epoch 3")

@@ -60,7 +60,7 @@ def error_of(error: BaseException) -> dict[str, Any]:
 
     failure = getattr(error, "failure", None)
     if failure is not None:
-        return plain({"code": failure["code"], "stage": failure["stage"], "data": failure.get("data", {}), "cause": failure["cause"], "remedy": failure["remedy"]})
+        return plain({key: failure[key] for key in ("code", "stage", "cause", "remedy")} | {"data": failure.get("data", {})})
     if isinstance(error, VurError):
         return plain({"code": error.code, "stage": error.stage, "data": error.data})
     return plain({"code": "jobs.error", "stage": "", "data": {"kind": type(error).__name__, "reason": " ".join(str(error).split())[-500:] or "-"}})

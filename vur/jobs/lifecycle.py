@@ -3,7 +3,9 @@
 Every move asks for the attempt and the lease that it believes to hold: a worker that was taken for dead, and wakes up, changes nothing.
 """
 
+import shutil
 import socket
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ from vur.errors import VurError
 from vur.jobs.queue import ACTIVE, JobSpec, call_hook, close, spec_of, tell_clients, work_folder
 from vur.store.catalog import Job, JobLog, now
 from vur.store.database import reading, writing
+from vur.store.home import folder
 from vur.text import table, translate
 
 MOST_CRASHES = 3  # attempts that may end without a word before the job is given up
@@ -57,9 +60,9 @@ def _lost_again(session: Session, job: Job) -> bool:
     return job.state == "failed"
 
 
-def ended(folder: Path) -> bool:
-    """Whether the attempt of this folder came to an end of its own."""
-    return (folder / DONE).is_file() or (folder / FAILED).is_file()
+def ended(place: Path) -> bool:
+    """Whether the attempt whose folder this is came to an end of its own."""
+    return (place / DONE).is_file() or (place / FAILED).is_file()
 
 
 def _held(spec: JobSpec, owner: str) -> Update:
@@ -73,7 +76,8 @@ def report(spec: JobSpec, owner: str, changes: dict[str, Any] | None = None, lin
     Live clients are told in `language`, that of the job's owner.
     """
     with writing() as session:
-        job = session.scalar(_held(spec, owner).values(heartbeat_at=now(), **(changes or {})).returning(Job), execution_options={"populate_existing": True})
+        move = _held(spec, owner).values(heartbeat_at=now(), **(changes or {})).returning(Job)
+        job = session.scalar(move, execution_options={"populate_existing": True})
         if job is None:
             return "lost"
         session.add_all(lines or ())
@@ -101,6 +105,20 @@ def end(spec: JobSpec, owner: str, state: str, *, result: dict[str, Any] | None 
             session.add(line(spec.id, spec.attempt, f"error.{error['code']}.cause", error["data"], "error"))
         close(session, job, state, result=result, error=error)
         return True
+
+
+def clear_attempts(spec: JobSpec) -> None:
+    """Delete what the attempts before this one left half done among the results."""
+    for attempt in range(1, spec.attempt):
+        shutil.rmtree(folder("results", spec.id, str(attempt)), ignore_errors=True)
+
+
+def forget(before: datetime) -> None:
+    """Delete the work folders of jobs that ended before that moment; rows, logs and results stay."""
+    with reading() as session:
+        old = session.scalars(select(Job.id).where(Job.ended_at < before)).all()
+    for job_id in old:
+        shutil.rmtree(folder("jobs", job_id), ignore_errors=True)
 
 
 def give_back(spec: JobSpec, owner: str) -> bool:

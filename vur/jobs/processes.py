@@ -69,8 +69,8 @@ def _environment(spec: JobSpec, scratch: Path) -> dict[str, str]:
     from vur.settings import find_settings_file
 
     settings_file = find_settings_file()
-    return os.environ | {MARK: f"{spec.id}/{spec.attempt}", PARENT: str(os.getpid()), "TMPDIR": str(scratch), "VUR_HOME": str(home()), "PYTHONUNBUFFERED": "1"} \
-        | ({"VUR_SETTINGS": str(settings_file.absolute())} if settings_file else {})
+    own = {MARK: f"{spec.id}/{spec.attempt}", PARENT: str(os.getpid()), "TMPDIR": str(scratch), "VUR_HOME": str(home()), "PYTHONUNBUFFERED": "1"}
+    return os.environ | own | ({"VUR_SETTINGS": str(settings_file.absolute())} if settings_file else {})
 
 
 def _pump(source: IO[bytes], path: Path) -> None:

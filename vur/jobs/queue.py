@@ -152,7 +152,8 @@ def tell_clients(session: Session, job: Job, **more: Any) -> None:
     """A live message on where the job stands: `training_update`, or `job_update` for other kinds."""
     epochs = job.epochs or {}
     publish(session, "training_update" if job.kind == "train" else "job_update", {
-        "job_id": job.id, "kind": job.kind, "model_id": job.model_id, "status": STATUS[job.state] if job.kind == "train" else job.state, "progress": round(100 * job.progress, 1), "stage": job.stage,
+        "job_id": job.id, "kind": job.kind, "model_id": job.model_id, "status": STATUS[job.state] if job.kind == "train" else job.state,
+        "progress": round(100 * job.progress, 1), "stage": job.stage,
         "eta_seconds": job.eta_seconds, "best": job.best, "current_epoch": epochs.get("epoch"), "total_epochs": epochs.get("epochs"),
         "loss": epochs.get("loss"), "attempt": job.attempt, **more}, job.owner_id)
 
@@ -218,7 +219,8 @@ def _client(url: str) -> "DBOSClient":
 
 def forget(before: datetime) -> None:
     """Drop the workflows of jobs that ended before that moment; their rows stay."""
-    over = client().list_workflows(status=["SUCCESS", "ERROR", "CANCELLED"], completed_before=before.isoformat(), load_input=False, load_output=False, limit=1000)
+    over = client().list_workflows(status=["SUCCESS", "ERROR", "CANCELLED"], completed_before=before.isoformat(), limit=1000,
+                                   load_input=False, load_output=False)
     client().delete_workflows([flow.workflow_id for flow in over])
 
 
@@ -259,5 +261,6 @@ def create_schema() -> None:
     dbos_logger.setLevel(logging.WARNING)
     engine = queue_engine()
     with lock("jobs"):
-        SystemDatabase.create(system_database_url=f"{engine.dialect.name}://", engine_kwargs={}, engine=engine, schema=SCHEMA, serializer=serializer(),
-                              executor_id=None, use_listen_notify=False).run_migrations()
+        tables = SystemDatabase.create(system_database_url=f"{engine.dialect.name}://", engine_kwargs={}, engine=engine, schema=SCHEMA,
+                                       serializer=serializer(), executor_id=None, use_listen_notify=False)
+        tables.run_migrations()

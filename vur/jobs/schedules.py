@@ -21,7 +21,8 @@ log = logging.getLogger("vur.jobs")
 def next_time(cron: str, timezone: str, after: datetime) -> datetime:
     """The first moment after `after` that `cron` (minute hour day month weekday) names on the clocks of `timezone`.
 
-    A time that the clocks show twice in the autumn counts once, one that they leave out in spring comes an hour later. `VurError` schedules.cron for an expression that names no moment, schedules.timezone for an unknown zone.
+    A time that the clocks show twice in the autumn counts once, one that they leave out in spring comes an hour later.
+    `VurError` schedules.cron for an expression that names no moment, schedules.timezone for an unknown zone.
     """
     from croniter import CroniterError, croniter
 
@@ -78,8 +79,8 @@ def fresh(session: Session, model: Model, user_id: str) -> Model:
     """
     if not model.tag:
         return model
-    made = Model(id=new_id(), owner_id=model.owner_id, name=model.name, description=model.description, algorithm=model.algorithm, dataset_id=model.dataset_id,
-                 pipeline_id=model.pipeline_id, family=model.family, config=model.config, options=model.options | {"previous": model.id, "by": user_id})
+    same = ("owner_id", "name", "description", "algorithm", "dataset_id", "pipeline_id", "family", "config")
+    made = Model(id=new_id(), options=model.options | {"previous": model.id, "by": user_id}, **{key: getattr(model, key) for key in same})
     session.add(made)
     session.flush()
     return made

@@ -50,8 +50,8 @@ def last_training(session: Session, model_id: str) -> Job | None:
 
 def job_shown(job: Job, language: str) -> dict[str, Any]:
     """A job as the API shows it."""
-    keys = ("kind", "state", "model_id", "dataset_id", "owner_id", "params", "attempt", "stage", "eta_seconds", "best", "result", "cancel_requested", "created_at",
-            "started_at", "ended_at")
+    keys = ("kind", "state", "model_id", "dataset_id", "owner_id", "params", "attempt", "stage", "eta_seconds", "best", "result", "cancel_requested",
+            "created_at", "started_at", "ended_at")
     return {"job_id": job.id, "progress": _percent(job), "error": told(job.error, language)} | {key: getattr(job, key) for key in keys}
 
 
@@ -65,9 +65,10 @@ def training_shown(session: Session, model: Model, language: str) -> dict[str, A
     job = last_training(session, model.id)
     if job is None:
         done = model.tag is not None
-        empty = dict.fromkeys(("job_id", "current_epoch", "total_epochs", "loss", "eta_seconds", "best", "error", "queued_before", "created_at", "started_at", "ended_at"))
-        return empty | {"model_id": model.id, "status": model.status, "progress": 100.0 if done else 0.0, "logs": [], "metrics": numbers(model.metrics), "stage": "",
-                        "stage_name": "", "attempt": 0, "cancel_requested": False}
+        empty = dict.fromkeys(("job_id", "current_epoch", "total_epochs", "loss", "eta_seconds", "best", "error", "queued_before", "created_at",
+                               "started_at", "ended_at"))
+        return empty | {"model_id": model.id, "status": model.status, "progress": 100.0 if done else 0.0, "logs": [],
+                        "metrics": numbers(model.metrics), "stage": "", "stage_name": "", "attempt": 0, "cancel_requested": False}
     epochs, stage = job.epochs or {}, f"stage.{job.stage}"
     return {"model_id": model.id, "job_id": job.id, "status": STATUS[job.state], "progress": _percent(job), "current_epoch": epochs.get("epoch"),
             "total_epochs": epochs.get("epochs"), "loss": epochs.get("loss"), "logs": [text for _, text in lines(session, job, language)],
@@ -136,11 +137,11 @@ def results(session: Session, model: Model, language: str, series: str | None = 
     forecast, rows = _forecast(found.folder, series, limit)
     job = session.scalar(select(Run.job_id).where(Run.model_id == model.id, Run.run_id == model.run_id))
     test = [row for row in scores if row["algorithm"] == winner]
-    return {"model_id": model.id, "run_id": found.id, "job_id": job, "status": record["status"], "algorithm": winner, "metrics": numbers(model.metrics),
-            "test": test[0] if test else None, "test_scores": scores,
+    return {"model_id": model.id, "run_id": found.id, "job_id": job, "status": record["status"], "algorithm": winner,
+            "metrics": numbers(model.metrics), "test": test[0] if test else None, "test_scores": scores,
             "coverage": {key.removeprefix("coverage-"): value for key, value in best.items() if key.startswith("coverage-")}, "leaderboard": board,
-            "forecast": forecast, "forecast_rows": rows, "diagnostics": _diagnostics(found.folder, language), "facts": model.facts, "trained_at": model.trained_at,
-            "seconds": record.get("seconds")}
+            "forecast": forecast, "forecast_rows": rows, "diagnostics": _diagnostics(found.folder, language), "facts": model.facts,
+            "trained_at": model.trained_at, "seconds": record.get("seconds")}
 
 
 def _scores(found: Any) -> list[dict[str, Any]]:

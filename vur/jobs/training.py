@@ -187,7 +187,8 @@ def _trained(session: Session, job: Job, model: Model, result: dict[str, Any]) -
     model.tag, model.checksum, model.run_id = result["tag"], result["model_checksum"], result["run_id"]
     model.metrics, model.facts, model.dataset_number = result["metrics"], result["facts"], result["dataset_number"]
     model.status, model.trained_at = "trained", now()
-    tell(session, model.owner_id, "model_trained", user_id=job.owner_id, about=("model", model.id), name=model.name, algorithm=result["facts"]["winner"])
+    tell(session, model.owner_id, "model_trained", user_id=job.owner_id, about=("model", model.id), name=model.name,
+         algorithm=result["facts"]["winner"])
     session.execute(update(Alert).where(Alert.owner_id == model.owner_id, Alert.kind == "training_failed", Alert.object_id == model.id,
                                         Alert.resolved_at.is_(None)).values(resolved_at=now()))
     session.flush()
@@ -204,7 +205,8 @@ def _worse(model: Model, present: Model) -> bool:
 
 
 def _keep_run(session: Session, job: Job, status: str, path: str, run_id: str, hashed: str | None, record: dict[str, Any]) -> None:
-    session.add(Run(run_id=run_id, model_id=job.model_id, job_id=job.id, owner_id=job.owner_id, status=status, folder=path, checksum=hashed, record=record))
+    session.add(Run(run_id=run_id, model_id=job.model_id, job_id=job.id, owner_id=job.owner_id, status=status, folder=path, checksum=hashed,
+                    record=record))
 
 
 def _keep_failed_run(session: Session, job: Job) -> None:

@@ -14,7 +14,7 @@ from datetime import timedelta
 from sqlalchemy import func, select
 from sqlalchemy.exc import OperationalError
 
-from vur.jobs import queue, schedules
+from vur.jobs import lifecycle, queue, schedules
 from vur.jobs.workflows import Runner, first_line
 from vur.settings import settings
 from vur.store import database, journal, sessions, uploads, workers
@@ -22,7 +22,7 @@ from vur.store.catalog import Counter, Job, now
 from vur.store.home import folder, write_text
 
 PARKING_SECONDS, STOP_SECONDS, SAID_AGAIN_SECONDS = 6.0, 9.0, 30.0
-KEPT_WORKFLOWS = timedelta(days=7)
+KEPT_WORKFLOWS, KEPT_FOLDERS = timedelta(days=7), timedelta(days=30)
 log = logging.getLogger("vur.jobs")
 
 
@@ -132,6 +132,7 @@ class Worker:
             sessions.prune(session)
         uploads.sweep()
         queue.forget(now() - KEPT_WORKFLOWS)
+        lifecycle.forget(now() - KEPT_FOLDERS)
 
     def _left(self) -> bool:
         with database.reading() as session:

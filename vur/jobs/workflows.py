@@ -30,8 +30,8 @@ from vur.text import DEFAULT_LANGUAGE
 POLL_SECONDS, BEAT_SECONDS, MEASURE_SECONDS = 0.3, 2.0, 0.9
 FULL_MB, STUCK_SECONDS = 80, 30.0  # a process that has so little address space left for so long waits for memory in vain
 DATABASE_PATIENCE = 300.0  # seconds without the catalog before a running job is given up
-OUT_OF_MEMORY = re.compile(r"MemoryError|bad_alloc|[Cc]annot allocate memory|failed to map segment|Unable to allocate|can't start new thread|pthread_create failed"
-                           r"|ResourceExhausted|OOM when allocating|out of memory", re.IGNORECASE)
+OUT_OF_MEMORY = re.compile(r"MemoryError|bad_alloc|cannot allocate memory|failed to map segment|unable to allocate|can't start new thread"
+                           r"|pthread_create failed|ResourceExhausted|OOM when allocating|out of memory", re.IGNORECASE)
 KERNEL = ("runs.kernel", "runs.crashed")
 log = logging.getLogger("vur.jobs")
 
@@ -58,8 +58,8 @@ class Runner:
         from dbos import DBOS
 
         DBOS(config={
-            "name": APPLICATION, "system_database_engine": queue_engine(), "dbos_system_schema": SCHEMA, "serializer": serializer(), "executor_id": self.owner,
-            "application_version": VERSION, "enable_otlp": False, "log_level": "ERROR", "use_listen_notify": False, "run_migrations": False,
+            "name": APPLICATION, "system_database_engine": queue_engine(), "dbos_system_schema": SCHEMA, "serializer": serializer(),
+            "executor_id": self.owner, "application_version": VERSION, "enable_otlp": False, "log_level": "ERROR", "use_listen_notify": False, "run_migrations": False,
             "max_executor_threads": 4 * concurrency + 16})
         DBOS.workflow(name=WORKFLOW, max_recovery_attempts=1_000_000)(self._workflow())
         DBOS.launch()
@@ -88,6 +88,7 @@ class Runner:
                     continue
                 elif outcome.state not in ("crashed", "lost"):
                     _patiently(lifecycle.end, spec, self.owner, outcome.state, result=outcome.result, error=outcome.error)
+                    lifecycle.clear_attempts(spec)
                 if outcome.state != "interrupted":
                     return outcome.state
             self._park(job_id)
@@ -190,7 +191,8 @@ class Watch:
 
     def _line(self, event: dict[str, Any]) -> JobLog | None:
         """A line for each new stage and each text that is new; epochs are told by their numbers."""
-        said = (event["stage"], event["text"] and event["text"] + str({key: value for key, value in event["data"].items() if key not in ("best", "loss", "val_loss")}))
+        numbers = {key: value for key, value in event["data"].items() if key not in ("best", "loss", "val_loss")}
+        said = (event["stage"], event["text"] and f"{event['text']} {numbers}")
         if said == self.said or not (event["text"] or event["stage"] != self.said[0]) or self.lines >= lifecycle.MOST_LINES:
             return None
         self.said, self.lines = said, self.lines + 1

@@ -122,24 +122,34 @@ def base_config(session: Session, who: Principal, dataset: Dataset, pipeline: Pi
     return replace_sections(chosen, language=who.language, **({} if pipeline else datasets.sections(dataset)))
 
 
-def configured(session: Session, who: Principal, *, dataset_id: str, algorithm: str = AUTO, hyperparameters: dict[str, Any] | None = None,
+def configured(session: Session, who: Principal, *, dataset_id: str, algorithm: str | None = None, hyperparameters: dict[str, Any] | None = None,
                validation: dict[str, Any] | None = None, optimization: dict[str, Any] | None = None, metrics: list[str] | None = None,
                name: str | None = None, pipeline_id: str | None = None, horizon: int | None = None, preset: str | None = None,
                country: str | None = None, levels: list[int] | None = None, time_budget: float | None = None,
                network: dict[str, Any] | None = None, seed: int | None = None) -> Model:
     """A new row in the state `configured`; nothing is trained. `VurError` for everything that could not be.
 
-    `network` is the documents' JSON of a network of one's own. The model joins the family of its pipeline, or begins one.
+    `network` is the documents' JSON of a network of one's own. The model joins the family of its pipeline, or begins one; without
+    `algorithm` the pipeline's own choice holds, else `auto`.
     """
     who.require("analyst")
     dataset = fetch(session, Dataset, dataset_id, who)
     pipeline = fetch(session, Pipeline, pipeline_id, who, "edit") if pipeline_id else None
-    name = (name or f"{dataset.name}-{NETWORK if network else algorithm}").strip()
-    section = _network_section(network) if network else model_section(algorithm, hyperparameters or {}, optimization, metrics or [], preset)
+    base = base_config(session, who, dataset, pipeline)
+    algorithm, section = NETWORK if network else algorithm, {}
+    if network:
+        section = _network_section(network)
+    elif algorithm or not (pipeline and "model" in (pipeline.config or {})):
+        algorithm = algorithm or AUTO
+        section = model_section(algorithm, hyperparameters or {}, optimization, metrics or [], preset)
+    else:
+        named = base.model.named
+        algorithm = named[0] if len(named) == 1 and not base.model.auto else AUTO
+    name = (name or f"{dataset.name}-{algorithm}").strip()
     config = replace_sections(
-        base_config(session, who, dataset, pipeline), name=name, model=section, split=split_section(validation, horizon),
+        base, name=name, model=section, split=split_section(validation, horizon),
         features={"country": country}, training={"levels": levels, "time_budget": time_budget, "seed": seed})
-    model = Model(id=new_id(), owner_id=who.user_id, name=name, algorithm=NETWORK if network else algorithm, dataset_id=dataset.id, pipeline_id=pipeline_id,
+    model = Model(id=new_id(), owner_id=who.user_id, name=name, algorithm=algorithm, dataset_id=dataset.id, pipeline_id=pipeline_id,
                   family=pipeline_id or new_id(), config=config.to_dict(), options={"metrics": metrics or []})
     session.add(model)
     return model

@@ -5,7 +5,7 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import DataError, InterfaceError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as NoConnection
 from sqlalchemy.orm.exc import StaleDataError
 from starlette.exceptions import HTTPException
@@ -107,6 +107,7 @@ def add_handlers(app: FastAPI) -> None:
     app.add_exception_handler(Exception, _internal)
     for away in NO_DATABASE:
         app.add_exception_handler(away, _no_database)
+    app.add_exception_handler(DataError, _no_value)
     app.add_exception_handler(VurError, _vur_error)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)

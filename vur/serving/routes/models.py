@@ -144,14 +144,18 @@ def change(model_id: str, body: ModelChange, who: Analyst, version: Version, res
 @router.delete("/{model_id}", status_code=204, responses=MISSING | {409: {"description": "In training, or champion of its family"}}, summary="Delete a model")
 def delete_model(model_id: str, who: Analyst) -> None:
     """Delete a model and its files; forecasts that it answered stay in the ledger."""
+    from vur.store.datasets import collect
     from vur.store.models import delete_model as delete_files
 
     with writing(durable=True) as session:
         model = fetch(session, Model, model_id, who, "own")
         tell(session, model.owner_id, "model_deleted", user_id=who.user_id, about=("model", model.id), name=model.name)
         tag = trained.remove(session, model, who)
+        fingerprint = model.facts.get("fingerprint")
     if tag:
         delete_files(tag)
+    if fingerprint:
+        collect([fingerprint])
 
 
 @router.post("/{model_id}/save", response_model=ModelOut, responses=MISSING | {409: {"description": "Not trained"}}, summary="Save a trained model")

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Body, Query, Request, Response
 from fastapi.responses import FileResponse, JSONResponse
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -194,9 +194,12 @@ def utc(moment: datetime | None) -> datetime | None:
 
 # --- champions ---
 
+Why = Annotated[bodies.Promote | None, Body(openapi_examples={"why": {"value": {"reason": "lower error on the last quarter"}}})]
+
+
 @champion_router.post("/{model_id}/promote", response_model=bodies.ChampionOut, responses=MISSING | {409: {"description": "Not trained"}},
                       summary="Make a model the champion")
-def post_promote(model_id: str, who: Analyst, body: bodies.Promote | None = None) -> dict[str, Any]:
+def post_promote(model_id: str, who: Analyst, body: Why = None) -> dict[str, Any]:
     """Let the model answer for its family, from the next request on and without a restart."""
     with writing(durable=True) as session:
         model = fetch(session, Model, model_id, who, "edit")

@@ -37,10 +37,16 @@ JOBS = {"created_at": Job.created_at, "started_at": Job.started_at, "ended_at": 
 SCHEDULES = {"created_at": Schedule.created_at, "next_at": Schedule.next_at}
 MISSING: dict[int | str, dict[str, Any]] = {404: {"description": "No such object, or none that you may see"}}
 BUSY: dict[int | str, dict[str, Any]] = {409: {"description": "A training of this model is queued or running"}}
+OVER: dict[int | str, dict[str, Any]] = {409: {"description": "It is over"}}
+FAILED_NOT: dict[int | str, dict[str, Any]] = {409: {"description": "It did not fail"}}
+UNTRAINED: dict[int | str, dict[str, Any]] = {409: {"description": "Not trained"}}
+CHANGED: dict[int | str, dict[str, Any]] = {412: {"description": "Changed by somebody else since `If-Match`"}}
+HTML: dict[int | str, dict[str, Any]] = {200: {"content": {"text/html": {}}}}
+NOTEBOOK: dict[int | str, dict[str, Any]] = {200: {"content": {"application/x-ipynb+json": {}}}}
 TRAIN = {"present": {"summary": "On the present version of the dataset", "value": {}}, "earlier": {"value": {"dataset_number": 1}}}
 # The report is a page with scripts of its own: it runs without the service's origin, and without the network.
-PAGE = {"Content-Security-Policy": "sandbox allow-scripts allow-popups allow-downloads; default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; "
-                                   "img-src data: blob:; font-src data:", "X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer",
+PAGE = {"Content-Security-Policy": "sandbox allow-scripts allow-popups allow-downloads; default-src 'none'; script-src 'unsafe-inline'; "
+                                   "style-src 'unsafe-inline'; img-src data: blob:; font-src data:", "X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer",
         "Cache-Control": "private, no-store"}
 
 
@@ -64,13 +70,16 @@ def train_now(body: TrainNow, who: Analyst) -> dict[str, Any]:
 
 
 def over(config: dict[str, Any], sections: dict[str, Any]) -> dict[str, Any]:
-    """A model's configuration with `sections` of a pipeline.yaml over it; `VurError` names a wrong key. Where the data lie is not for a request to say."""
+    """A model's configuration with `sections` of a pipeline.yaml over it; `VurError` names a wrong key.
+
+    Where the data lie is not for a request to say.
+    """
     from vur.runs.config import Config
 
     if isinstance(data := sections.get("data"), dict) and {"path", "fingerprint"} & data.keys():
         raise VurError("api.invalid", field="config.data", reason="path and fingerprint come from the dataset")
-    joined = {name: config[name] | values if isinstance(values, dict) and isinstance(config.get(name), dict) else values for name, values in sections.items()}
-    return Config.from_dict(config | joined).to_dict()
+    both = {name: isinstance(values, dict) and isinstance(config.get(name), dict) for name, values in sections.items()}
+    return Config.from_dict(config | {name: config[name] | values if both[name] else values for name, values in sections.items()}).to_dict()
 
 
 def _queue(session: Session, model: Model, who: Principal, params: dict[str, Any]) -> Job:
@@ -102,7 +111,7 @@ def training_status(model_id: ObjectId, who: Who, language: Language) -> dict[st
         return shown.training_shown(session, fetch(session, Model, model_id, who), language)
 
 
-@router.post("/models/{model_id}/training/cancel", status_code=202, response_model=TrainingStatus, responses=MISSING | {409: {"description": "It is over"}},
+@router.post("/models/{model_id}/training/cancel", status_code=202, response_model=TrainingStatus, responses=MISSING | OVER,
              summary="Cancel a training")
 def cancel_training(model_id: ObjectId, who: Analyst, language: Language) -> dict[str, Any]:
     """End a training: at once where it waits, within seconds where it runs."""
@@ -126,7 +135,7 @@ def _cancel(job: Job) -> None:
     queue.request_cancel(job.id)
 
 
-@router.post("/models/{model_id}/training/retry", status_code=202, response_model=Started, responses=MISSING | {409: {"description": "It did not fail"}},
+@router.post("/models/{model_id}/training/retry", status_code=202, response_model=Started, responses=MISSING | FAILED_NOT,
              summary="Retry a training")
 def retry_training(model_id: ObjectId, who: Analyst) -> dict[str, Any]:
     """Queue a failed or cancelled training again; what it had finished is not repeated."""
@@ -138,7 +147,7 @@ def retry_training(model_id: ObjectId, who: Analyst) -> dict[str, Any]:
 
 # --- results ---
 
-@router.get("/models/{model_id}/results", response_model=Results, responses=MISSING | {409: {"description": "Not trained"}}, summary="What a training found")
+@router.get("/models/{model_id}/results", response_model=Results, responses=MISSING | UNTRAINED, summary="What a training found")
 def results(model_id: ObjectId, who: Who, language: Language,
             series: Annotated[str | None, Query(max_length=500, description="Forecast rows of this series only")] = None,
             limit: Annotated[int, Query(ge=0, le=shown.MOST_ROWS, description="Most rows of the forecast")] = 1000) -> dict[str, Any]:
@@ -146,10 +155,11 @@ def results(model_id: ObjectId, who: Who, language: Language,
     with reading() as session:
         found = shown.results(session, fetch(session, Model, model_id, who), language, series, limit)
     at = f"/api/v1/models/{model_id}"
-    return found | {"links": {"report": f"{at}/report", "notebook": f"{at}/notebook", "metrics": f"{at}/metrics", "training": f"{at}/training/status"}}
+    links = {"report": f"{at}/report", "notebook": f"{at}/notebook", "metrics": f"{at}/metrics", "training": f"{at}/training/status"}
+    return found | {"links": links}
 
 
-@router.get("/models/{model_id}/report", response_class=FileResponse, responses=MISSING | {200: {"content": {"text/html": {}}}}, summary="The report of a model")
+@router.get("/models/{model_id}/report", response_class=FileResponse, responses=MISSING | HTML, summary="The report of a model")
 def report(model_id: ObjectId, who: Who) -> FileResponse:
     """The page for people who open no notebook, complete in one file."""
     with reading() as session:
@@ -157,20 +167,22 @@ def report(model_id: ObjectId, who: Who) -> FileResponse:
     return FileResponse(path, media_type="text/html; charset=utf-8", headers=PAGE)
 
 
-@router.get("/models/{model_id}/notebook", response_class=FileResponse, responses=MISSING | {200: {"content": {"application/x-ipynb+json": {}}}},
+@router.get("/models/{model_id}/notebook", response_class=FileResponse, responses=MISSING | NOTEBOOK,
             summary="The notebook that made a model")
 def notebook(model_id: ObjectId, who: Who) -> FileResponse:
     """The executed notebook; of a failed training up to the cell that failed."""
     with reading() as session:
         model = fetch(session, Model, model_id, who)
         path = shown.latest_file(session, model, "train.ipynb", finished=model.run_id is not None)
-    return FileResponse(path, media_type="application/x-ipynb+json", filename=f"{path.parent.name}.ipynb", headers={"X-Content-Type-Options": "nosniff"})
+    return FileResponse(path, media_type="application/x-ipynb+json", filename=f"{path.parent.name}.ipynb",
+                        headers={"X-Content-Type-Options": "nosniff"})
 
 
 # --- jobs ---
 
 @router.get("/jobs", response_model=JobList, summary="List jobs")
-def list_jobs(who: Who, asked: Listed, language: Language, state: str | None = None, kind: str | None = None, model_id: str | None = None) -> dict[str, Any]:
+def list_jobs(who: Who, asked: Listed, language: Language, state: str | None = None, kind: str | None = None,
+              model_id: str | None = None) -> dict[str, Any]:
     """Jobs in the background that you may see, the newest first."""
     statement = shown.seen(select(Job), who)
     for column, value in ((Job.state, state), (Job.kind, kind), (Job.model_id, model_id)):
@@ -199,7 +211,7 @@ def job_logs(job_id: ObjectId, who: Who, language: Language, after: Annotated[in
         return {"items": items, "next": items[-1]["id"] if items else after}
 
 
-@router.post("/jobs/{job_id}/cancel", status_code=202, response_model=JobOut, responses=MISSING | {409: {"description": "It is over"}}, summary="Cancel a job")
+@router.post("/jobs/{job_id}/cancel", status_code=202, response_model=JobOut, responses=MISSING | OVER, summary="Cancel a job")
 def cancel_job(job_id: ObjectId, who: Analyst, language: Language) -> dict[str, Any]:
     """End a job: at once where it waits, within seconds where it runs."""
     with reading() as session:
@@ -208,7 +220,7 @@ def cancel_job(job_id: ObjectId, who: Analyst, language: Language) -> dict[str, 
     return get_job(job_id, who, language)
 
 
-@router.post("/jobs/{job_id}/retry", status_code=202, response_model=JobOut, responses=MISSING | {409: {"description": "It did not fail"}}, summary="Retry a job")
+@router.post("/jobs/{job_id}/retry", status_code=202, response_model=JobOut, responses=MISSING | FAILED_NOT, summary="Retry a job")
 def retry_job(job_id: ObjectId, who: Analyst, language: Language) -> dict[str, Any]:
     """Queue a failed or cancelled job again, as a new one; asked twice, the same new one."""
     with reading() as session:
@@ -234,8 +246,8 @@ def add_schedule(body: ScheduleIn, who: Analyst, response: Response) -> dict[str
     """Train a model anew by the clock; each time a new model of its family is trained."""
     with writing() as session:
         model = fetch(session, Model, body.model_id, who, "edit")
-        row = Schedule(id=new_id(), owner_id=who.user_id, model_id=model.id, cron=" ".join(body.cron.split()), timezone=body.timezone, enabled=body.enabled,
-                       promote=body.promote, next_at=first_time(body.cron, body.timezone))
+        row = Schedule(id=new_id(), owner_id=who.user_id, model_id=model.id, cron=" ".join(body.cron.split()), timezone=body.timezone,
+                       enabled=body.enabled, promote=body.promote, next_at=first_time(body.cron, body.timezone))
         session.add(row)
         session.flush()
         set_etag(response, row)
@@ -265,7 +277,7 @@ def get_schedule(schedule_id: ObjectId, who: Who, response: Response) -> dict[st
         return _schedule(row)
 
 
-@router.put("/schedules/{schedule_id}", response_model=ScheduleOut, responses=MISSING | {412: {"description": "Changed by somebody else since `If-Match`"}},
+@router.put("/schedules/{schedule_id}", response_model=ScheduleOut, responses=MISSING | CHANGED,
             summary="Change a schedule")
 def change_schedule(schedule_id: ObjectId, body: ScheduleChange, who: Analyst, version: Version, response: Response) -> dict[str, Any]:
     """Change when it fires, or switch it on and off; the next time is counted from now."""

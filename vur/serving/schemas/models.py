@@ -85,7 +85,8 @@ class Configure(Common):
         "dataset_id": DATASET, "algorithm": "arima", "hyperparameters": {"p": 1, "d": 1, "q": 1}, "validation": {"method": "time_series_split", "n_splits": 5},
         "optimization": {"enabled": False}, "metrics": ["rmse", "mae", "mape", "r2"]}]})
 
-    algorithm: str = Field("auto", max_length=64, description="An id of GET /models/algorithms, or `auto`: compare those that suit the data, keep the best")
+    algorithm: str | None = Field(None, max_length=64, description="An id of GET /models/algorithms, or `auto`: compare those that suit the data, keep the best. "
+                                                                  "Left out: what the pipeline chose, else `auto`")
     preset: Literal["fast", "balanced", "best"] | None = Field(None, description="How far `auto` goes")
     hyperparameters: dict[str, Any] = Field(default_factory=dict)
     validation: Validation | None = None

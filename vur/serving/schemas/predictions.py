@@ -281,8 +281,6 @@ class BatchOut(BatchStarted):
 class Promote(BaseModel):
     """Why."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"reason": "lower error on the last quarter"}]})
-
     reason: str = Field("", max_length=500)
 
 
