@@ -69,7 +69,8 @@ def fall(number: int) -> int:
 def panel_of(count: int):
     generator = np.random.default_rng(7)
     days = pd.date_range("2024-01-01", periods=120)
-    rows = [pd.DataFrame({"unique_id": f"s{k}", "ds": days, "y": 50 + 10 * np.sin(np.arange(120) / 7 * 2 * np.pi) + generator.normal(0, 3, 120).cumsum() / 5}) for k in range(count)]
+    week = 50 + 10 * np.sin(np.arange(120) / 7 * 2 * np.pi)
+    rows = [pd.DataFrame({"unique_id": f"s{k}", "ds": days, "y": week + generator.normal(0, 3, 120).cumsum() / 5}) for k in range(count)]
     return complete(make_panel(pd.concat(rows)))
 
 

@@ -25,12 +25,18 @@ def notebooks() -> list[Path]:
 def test_notebook_runs(path: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     from nbdev.test import test_nb
 
+    from vur.forecasters.base import algorithms
+    from vur.forecasters.registry import REGISTRY
+
+    known = algorithms()
     monkeypatch.chdir(ROOT)
     for name, value in dict(os.environ).items():
         monkeypatch.setenv(name, value)  # so that what a notebook sets ends with its test
     monkeypatch.setenv("VUR_REPORTS", str(tmp_path))
     passed, _seconds = test_nb(ROOT / path, basepath=ROOT)
     settings.cache_clear()
+    for name in REGISTRY.keys() - known.keys():
+        del REGISTRY[name]  # examples that a notebook registered
     assert passed, f"a cell of {path} fails: open it and run it"
 
 

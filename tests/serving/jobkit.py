@@ -96,21 +96,24 @@ def dataset_of(owner_id: str, path: Path) -> str:
     found = replace(sources.read_head(target)[0], fingerprint=digest)
     sources.keep(path, digest, found)
     with database.writing() as session:
-        return datasets.add(session, owner_id, found, folder_name=target.name, filename=path.name, name=path.stem, description="", size=path.stat().st_size,
-                            options=UploadOptions()).id
+        return datasets.add(session, owner_id, found, folder_name=target.name, filename=path.name, name=path.stem, description="",
+                            size=path.stat().st_size, options=UploadOptions()).id
 
 
 def model_of(owner_id: str, dataset_id: str | None, **sections: Any) -> str:
     """Id of a configured model that takes seconds to train; `sections` go over its configuration. Without a dataset it gets one without files."""
     from vur.runs.config import default_config, replace_sections
 
-    config = replace_sections(default_config(), model={"algorithms": ["naive", "seasonal_naive"], "ensemble": False}, split={"horizon": 7, "folds": 2})
+    quick = {"algorithms": ["naive", "seasonal_naive"], "ensemble": False}
+    config = replace_sections(default_config(), model=quick, split={"horizon": 7, "folds": 2})
     config = replace_sections(config, **sections)
     with database.writing() as session:
         if dataset_id is None:
             dataset_id = new_id()
-            session.add(Dataset(id=dataset_id, owner_id=owner_id, name="nothing", filename="nothing.csv", size_bytes=0, fingerprint="0" * 64, rows=0, head={}))
+            session.add(Dataset(id=dataset_id, owner_id=owner_id, name="nothing", filename="nothing.csv", size_bytes=0, fingerprint="0" * 64,
+                                rows=0, head={}))
             session.flush()
-        model = Model(id=new_id(), owner_id=owner_id, name="Partidas", algorithm="auto", dataset_id=dataset_id, family=new_id(), config=config.to_dict())
+        model = Model(id=new_id(), owner_id=owner_id, name="Partidas", algorithm="auto", dataset_id=dataset_id, family=new_id(),
+                      config=config.to_dict())
         session.add(model)
     return model.id

@@ -159,7 +159,8 @@ def test_a_model_is_configured_and_trained_in_one_request(ana, catalog, partidas
     with database.reading() as session:
         config = session.get(Model, answer.json()["model_id"]).config
     assert config["split"]["folds"] == 3 and config["split"]["horizon"] == 5 and config["training"]["seed"] == 7
-    for wrong, code in (({"config": {"data": {"path": "/etc/passwd"}}}, "api.invalid"), ({"config": {"modell": {}}}, "config.unknown"), ({"algorithm": "oracle"}, None)):
+    stolen = {"config": {"data": {"path": "/etc/passwd"}}}
+    for wrong, code in ((stolen, "api.invalid"), ({"config": {"modell": {}}}, "config.unknown"), ({"algorithm": "oracle"}, None)):
         refused = ana.post("/models/train", json=body | wrong)
         assert refused.status_code == 422 and code in (None, refused.json()["code"]), refused.text
     assert ana.get("/jobs").json()["total"] == 1, "what was refused left nothing behind"

@@ -59,8 +59,8 @@ class Runner:
 
         DBOS(config={
             "name": APPLICATION, "system_database_engine": queue_engine(), "dbos_system_schema": SCHEMA, "serializer": serializer(),
-            "executor_id": self.owner, "application_version": VERSION, "enable_otlp": False, "log_level": "ERROR", "use_listen_notify": False, "run_migrations": False,
-            "max_executor_threads": 4 * concurrency + 16})
+            "executor_id": self.owner, "application_version": VERSION, "enable_otlp": False, "log_level": "ERROR",
+            "use_listen_notify": False, "run_migrations": False, "max_executor_threads": 4 * concurrency + 16})
         DBOS.workflow(name=WORKFLOW, max_recovery_attempts=1_000_000)(self._workflow())
         DBOS.launch()
         DBOS.register_queue(QUEUE, worker_concurrency=concurrency, polling_interval_sec=0.5, on_conflict="always_update")

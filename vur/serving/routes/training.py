@@ -46,8 +46,8 @@ NOTEBOOK: dict[int | str, dict[str, Any]] = {200: {"content": {"application/x-ip
 TRAIN = {"present": {"summary": "On the present version of the dataset", "value": {}}, "earlier": {"value": {"dataset_number": 1}}}
 # The report is a page with scripts of its own: it runs without the service's origin, and without the network.
 PAGE = {"Content-Security-Policy": "sandbox allow-scripts allow-popups allow-downloads; default-src 'none'; script-src 'unsafe-inline'; "
-                                   "style-src 'unsafe-inline'; img-src data: blob:; font-src data:", "X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer",
-        "Cache-Control": "private, no-store"}
+                                   "style-src 'unsafe-inline'; img-src data: blob:; font-src data:",
+        "X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer", "Cache-Control": "private, no-store"}
 
 
 # --- trainings ---
