@@ -81,7 +81,7 @@ def test_forecasts_from_the_cluster_are_those_of_this_machine(cluster, monkeypat
         if place == "here":
             monkeypatch.delenv("VUR_DASK")
         seen = []
-        model = create("ets")
+        model = create("theta")
         model.progress = lambda done, total, seen=seen: seen.append((done, total))
         forecasts[place] = model.fit(panel).predict(7)
         assert seen[-1] == (12, 12) and [done for done, _ in seen] == sorted(done for done, _ in seen)

@@ -6,8 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vur.errors import VurError
-from vur.runs.config import Config, DataSpec
-from vur.runs.dataset import dataset_of
 from vur.runs.moving import Saved
 from vur.runs.predict import open_folder
 from vur.store.cache import StageCache
@@ -18,6 +16,7 @@ from vur.store.models import CHECKSUMS, find_model
 
 if TYPE_CHECKING:
     from vur.panel import Panel
+    from vur.runs.config import DataSpec
 
 
 def open_served(served: Served) -> Saved:
@@ -45,6 +44,8 @@ def training_panel(model_id: str, head: dict[str, Any], metadata: dict[str, Any]
     `head` is what the saved model knows of the panel: it decides what the columns mean. `VurError` when the data are gone.
     """
     from vur.panel import complete
+    from vur.runs.config import DataSpec
+    from vur.runs.dataset import dataset_of
 
     with reading() as session:
         model = session.get_one(Model, model_id)
@@ -65,5 +66,7 @@ def training_panel(model_id: str, head: dict[str, Any], metadata: dict[str, Any]
         roles=others | head["roles"], tz=head["tz"])))
 
 
-def _spec(data: dict[str, Any]) -> DataSpec:
+def _spec(data: dict[str, Any]) -> "DataSpec":
+    from vur.runs.config import Config
+
     return Config.from_dict({"data": data}).data

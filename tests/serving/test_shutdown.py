@@ -1,0 +1,104 @@
+"""SIGTERM and kill -9 of `vur serve`: requests that were taken are answered, and nothing is left on the port."""
+
+import http.client
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+from jobkit import until
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def kind() -> str:
+    return "sqlite"
+
+
+def free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return found.getsockname()[1]
+
+
+def ask(port: int, path: str, token: str = "") -> int | str:
+    """The status of one request on a connection of its own, `refused` where none was taken, `dropped` where one was taken and not answered."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    try:
+        connection.connect()
+    except OSError:
+        return "refused"
+    try:
+        connection.request("GET", path, headers={"Authorization": f"Bearer {token}"} if token else {})
+        answer = connection.getresponse()
+        answer.read()
+        return answer.status
+    except (OSError, http.client.HTTPException):
+        return "dropped"
+    finally:
+        connection.close()
+
+
+@pytest.fixture
+def service(ana, catalog: Path):
+    """A running `vur serve` without worker, and its port."""
+    port = free_port()
+    with (catalog.parent / "serve.log").open("w") as log:
+        process = subprocess.Popen([sys.executable, "-m", "vur.cli", "serve", "--port", str(port), "--no-worker"], stdout=log, stderr=log, env=os.environ)
+    try:
+        until(lambda: ask(port, "/health/live") == 200, 90)
+        yield process, port
+    finally:
+        process.kill()
+        process.wait(10)
+
+
+def test_what_was_begun_before_sigterm_is_finished(service, ana):
+    process, port = service
+    rows = "".join(f"2024-01-{day:02d},{10 + day}\n" for day in range(1, 31)).encode()
+    start = b'--x\r\nContent-Disposition: form-data; name="file"; filename="sales.csv"\r\n\r\ndate,sales\n'
+    end = b"\r\n--x--\r\n"
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+    connection.putrequest("POST", "/api/v1/datasets/upload")
+    for name, value in {"Authorization": f"Bearer {ana.token}", "Content-Type": "multipart/form-data; boundary=x", "Content-Length": str(len(start + rows + end))}.items():
+        connection.putheader(name, value)
+    connection.endheaders(start)
+    time.sleep(1)
+    process.send_signal(signal.SIGTERM)
+    time.sleep(2)
+    connection.send(rows + end)
+    answer = connection.getresponse()
+    assert answer.status == 201 and b"dataset_id" in answer.read()
+    process.wait(45)
+    assert process.returncode == 0 and ask(port, "/health/live") == "refused"
+
+
+def test_kill_9_of_the_supervisor_leaves_nothing_on_the_port(service):
+    process, port = service
+    children = psutil.Process(process.pid).children(recursive=True)
+    assert children
+    process.kill()
+    process.wait(10)
+    until(lambda: ask(port, "/health/live") == "refused", 45)
+    until(lambda: not any(child.is_running() and child.status() != psutil.STATUS_ZOMBIE for child in children), 45)
+
+
+def test_a_port_that_is_taken_is_named(service):
+    _, port = service
+    done = subprocess.run([sys.executable, "-m", "vur.cli", "serve", "--port", str(port)], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1 and str(port) in done.stderr and "Traceback" not in done.stderr
+
+
+def test_a_service_that_dies_is_started_again(service):
+    process, port = service
+    server = next(child for child in psutil.Process(process.pid).children() if "bentoml" in " ".join(child.cmdline()))
+    server.kill()
+    until(lambda: ask(port, "/health/live") != 200, 30)
+    until(lambda: ask(port, "/health/live") == 200, 90)
+    assert time.monotonic() and process.poll() is None
