@@ -86,6 +86,8 @@ def _common(body: Configure | Custom) -> dict[str, Any]:
 @router.post("/load", response_model=ModelDetail, responses=MISSING | {409: {"description": "Not trained, or its files were changed"}}, summary="Load a saved model")
 def load(body: Load, who: Who, response: Response) -> dict[str, Any]:
     """Verify the files of a trained model and hold it ready for predictions. Admins may also load a tag that `vur run` left."""
+    from vur.serving.loaded import loaded
+    from vur.store.champions import find_served
     from vur.store.models import model_folder
 
     if not body.model_id and not body.tag:
@@ -104,6 +106,9 @@ def load(body: Load, who: Who, response: Response) -> dict[str, Any]:
     if not answer["tag"]:
         raise VurError("models.not_trained", id=answer["model_id"], status=answer["status"])
     model_folder(answer["tag"])
+    with reading() as session:
+        served = find_served(session, who, answer["model_id"])
+    loaded(served)
     return answer
 
 

@@ -113,14 +113,14 @@ class Custom(Common):
 class ModelChange(BaseModel):
     """What can be changed of a model."""
 
-    name: Names | None = None
+    name: Names | None = Field(None, examples=["loja-diaria"])
     description: str | None = Field(None, max_length=2000)
 
 
 class Save(BaseModel):
     """Keep a trained model, under a name if given."""
 
-    name: Names | None = None
+    name: Names | None = Field(None, examples=["loja-diaria-2025"])
     description: str | None = Field(None, max_length=2000)
 
 
