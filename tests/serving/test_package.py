@@ -53,7 +53,8 @@ def served(runs: dict, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tup
     done = vur(trained_once()[0], "package", "equipment", runs["shop"].model_tag, "--name", "two", "--out", str(folder / "two.bento"))
     assert done.returncode == 0, done.stderr
     env = {key: value for key, value in os.environ.items() if not key.startswith("VUR_")} | {
-        "BENTOML_HOME": str(folder / "bentoml"), "HOME": str(folder), "VUR_TOKEN": TOKEN, "VUR_HOME": str(folder / "home"), "BENTOML_DO_NOT_TRACK": "True"}
+        "BENTOML_HOME": str(folder / "bentoml"), "HOME": str(folder), "VUR_TOKEN": TOKEN, "VUR_HOME": str(folder / "home"), "BENTOML_DO_NOT_TRACK": "True",
+        "COLUMNS": "999"}  # or a long path comes back in two lines
     bentoml = [sys.executable, "-m", "bentoml"]
     subprocess.run([*bentoml, "import", str(folder / "two.bento")], env=env, check=True, capture_output=True)
     path = subprocess.run([*bentoml, "get", "two:latest", "--output", "path"], env=env, check=True, capture_output=True, text=True).stdout.strip()
