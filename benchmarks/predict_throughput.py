@@ -1,7 +1,7 @@
 """Claim: a forecast over the REST API, with login, access rights and a durable ledger row, is answered at 0.8 of the rate of a bare BentoML endpoint.
 
 The peer is a BentoML service of a few lines that calls `predict` of the same saved ETS model of one series: no user, no ledger. Both run
-as one worker process under `bentoml serve` and are loaded in turns by the same 16 clients over kept connections. Target: a ratio of at
+as one worker process, by `bentoml serve` and `vur serve`, and are loaded in turns by the same 16 clients over kept connections. Target: a ratio of at
 least 0.8, and 99 of 100 answers within 50 ms. Since VUR tells an equal forecast again without making it again, a second row asks for
 another interval each time, so that every forecast is made. All answers of ours are checked to lie in the ledger.
 """
@@ -124,13 +124,12 @@ def free_port() -> int:
 
 
 @contextmanager
-def serving(service: str, port: int, folder: Path) -> Iterator[None]:
-    """`bentoml serve` in one worker process, until the block ends."""
+def serving(command: list[str], port: int, folder: Path) -> Iterator[None]:
+    """`command`, a module and its arguments, as a service on `port` until the block ends."""
     import psutil
 
     with (folder / f"{port}.log").open("w") as log:
-        command = [sys.executable, "-m", "bentoml", "serve", service, "--host", "127.0.0.1", "--port", str(port)]
-        server = subprocess.Popen(command, cwd=folder, stdout=log, stderr=log,
+        server = subprocess.Popen([sys.executable, "-m", *command, "--host", "127.0.0.1", "--port", str(port)], cwd=folder, stdout=log, stderr=log,
                                   env=os.environ | {"BENTOML_DO_NOT_TRACK": "True", "PYTHONPATH": str(ROOT)})
         SERVERS[port] = psutil.Process(server.pid)
         try:
@@ -214,7 +213,7 @@ def main(clients: int, rounds: int, duration: float) -> None:
     bare = Target("bare BentoML endpoint", bare_port, lambda: plain)
     ours = Target("VUR, REST API", port, lambda: usual)
     anew = Target("VUR, every forecast another one", port, lambda: ask(token, 95 - next(numbers) / 1e6))
-    with serving("bare:Bare", bare_port, folder), serving("vur.serving.service:Vur", port, folder):
+    with serving(["bentoml", "serve", "bare:Bare"], bare_port, folder), serving(["vur.cli", "serve", "--no-worker"], port, folder):
         answers = measure([bare, ours, anew], clients, rounds, duration)
     answered = answers[ours.name] + answers[anew.name]
     forecasts, points = ledger_size()

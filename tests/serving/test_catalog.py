@@ -1,6 +1,8 @@
 """The catalog on both databases: migrations, transactions, stamps, ownership."""
 
 import multiprocessing
+import subprocess
+import sys
 
 import pytest
 from sqlalchemy import select, text, update
@@ -58,6 +60,12 @@ def test_four_processes_that_read_and_write_lose_nothing(catalog, kind):
         assert worker.exitcode == 0
     with database.reading() as session:
         assert session.get(Counter, "test").count == 400
+
+
+def test_tensorflow_brings_an_older_sqlite_that_is_not_used():
+    code = "import tensorflow; from vur.store.database import SAFE_SQLITE, sqlite_module; assert sqlite_module().sqlite_version_info >= SAFE_SQLITE"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
 
 
 def test_stamps_keep_their_zone(catalog):

@@ -9,8 +9,6 @@ from vur.errors import VurError
 from vur.settings import settings
 from vur.text import translate
 
-GRACE = 30
-
 
 def add_serve(command: argparse.ArgumentParser) -> None:
     """Options of `vur serve`."""
@@ -28,30 +26,26 @@ def serve_command(options: argparse.Namespace, language: str) -> int:
 
     chosen = settings()
     host, port = options.host or chosen.host, chosen.port if options.port is None else options.port
-    check_free(host, port)
+    listener = take(host, port)
     users = prepare()
-    os.environ.update(BENTOML_DO_NOT_TRACK="True", BENTOML_HOME=str(folder("bentoml")), VUR_API_WORKERS=str(options.workers))
+    os.environ.update(BENTOML_DO_NOT_TRACK="True", BENTOML_HOME=str(folder("bentoml")))
     for key in ("open", "docs", "ws"):
         print(translate(f"serve.{key}", language, host=host, port=port), flush=True)
     if not users:
         print(translate("serve.nobody", language), flush=True)
-    children = [Child("service", service_command(host, port))]
+    told = listener.fileno()
+    names = ["service"] if options.workers == 1 else [f"service {number}" for number in range(1, options.workers + 1)]
+    children = [Child(name, [sys.executable, "-m", "vur.serving.server", str(told)], inherits=(told,)) for name in names]
     if not options.no_worker:
         children.append(Child("worker", [sys.executable, "-m", "vur.cli", "worker"]))
-    return supervise(children, lambda name, code, rest: print(translate("serve.died", language, name=name, code=code, seconds=rest), file=sys.stderr, flush=True))
+    return supervise(children, lambda name, code, rest: print(translate("serve.died", language, name=name, code=code, seconds=rest), file=sys.stderr, flush=True), listener)
 
 
-def service_command(host: str, port: int) -> list[str]:
-    """What starts the BentoML service."""
-    return [sys.executable, "-m", "bentoml", "serve", "vur.serving.service:Vur", "--host", host, "--port", str(port),
-            "--timeout-graceful-shutdown", str(GRACE)]
+def take(host: str, port: int) -> socket.socket:
+    """The socket to serve on; `VurError` serve.port when something listens there already."""
+    from vur.serving.server import bind
 
-
-def check_free(host: str, port: int) -> None:
-    """`VurError` serve.port when something listens on the port already."""
-    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError as error:
-            raise VurError("serve.port", host=host, port=port, reason=error.strerror or error) from None
+    try:
+        return bind(host, port)
+    except OSError as error:
+        raise VurError("serve.port", host=host, port=port, reason=error.strerror or error) from None

@@ -1,10 +1,13 @@
 """Answers to prediction requests: the model that a name stands for, its forecast, and the ledger before the answer."""
 
+import asyncio
 from collections.abc import Collection, Mapping, Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
+
+from starlette.concurrency import run_in_threadpool
 
 from vur.errors import VurError
 from vur.runs.answers import check_request, forecasts
@@ -25,6 +28,8 @@ if TYPE_CHECKING:
 
 MOST_VALUES = 200_000  # forecasts and ends of intervals in one answer; more is a batch
 REAL_TIME = "real_time"
+MAKERS = 2  # forecasts made at once: more threads only take the interpreter from each other, fewer let a slow model hold up all others
+_makers = ThreadPoolExecutor(MAKERS, thread_name_prefix="forecast")
 
 
 @dataclass(frozen=True)
@@ -62,29 +67,43 @@ def predict(who: Principal, model: str, asked: Asked) -> Answer:
 
 
 async def predict_soon(who: Principal, model: str, asked: Asked) -> Answer:
-    """The same on the event loop: what was answered before takes no thread of its own."""
-    from starlette.concurrency import run_in_threadpool
-
+    """The same on the event loop: what was answered before takes no thread, the rest one of a few."""
     served = await _finder.soon((who, model))
     saved, made = _made_before(served, asked)
+    seconds = 0.0
     if saved is None or made is None:
-        return await run_in_threadpool(_predict, who, served, asked)
-    entry, answer = _answer(who, served, asked, saved, made, 0.0)
-    await record_soon(entry)
+        saved, made, seconds = await asyncio.get_running_loop().run_in_executor(_makers, _timed, served, asked)
+    entry, answer = _answer(who, served, asked, saved, made, seconds)
+    if made.points.values.size > CHUNK:
+        await run_in_threadpool(record_large, entry)
+    else:
+        await record_soon(entry)
     predicted("monitor" if asked.kind == "monitor" else "request", made.points.values.size)
     return answer
 
 
 def _predict(who: Principal, served: Served, asked: Asked) -> Answer:
+    saved, made, seconds = _timed(served, asked)
+    entry, answer = _answer(who, served, asked, saved, made, seconds)
+    (record if made.points.values.size <= CHUNK else record_large)(entry)
+    predicted("monitor" if asked.kind == "monitor" else "request", made.points.values.size)
+    return answer
+
+
+def _timed(served: Served, asked: Asked) -> tuple[Saved, Made, float]:
+    """The model, its forecast and the seconds that it took; `NothingForecast` where no series has one."""
     started = perf_counter()
     opened = loaded(served)
     made = _make(opened, asked)
     if not made.parts:
         raise NothingForecast(made.errors)
-    entry, answer = _answer(who, served, asked, opened.saved, made, perf_counter() - started)
-    (record if made.points.values.size <= CHUNK else record_large)(entry)
-    predicted("monitor" if asked.kind == "monitor" else "request", made.points.values.size)
-    return answer
+    return opened.saved, made, perf_counter() - started
+
+
+def rehearse(served: Served) -> None:
+    """Open a model and forecast its first series, so that the first request need not wait for either; nothing is recorded."""
+    opened = loaded(served)
+    _make(opened, Asked(series=[str(opened.saved.pipeline.ends.index[0])]))
 
 
 # --- which model: one question to the catalog for all requests that wait ---

@@ -1,5 +1,6 @@
 """What a serving process does when it starts: end with its parent, and have the libraries and the champions at hand before they are asked for."""
 
+import gc
 import logging
 import threading
 from collections.abc import AsyncIterator
@@ -12,10 +13,12 @@ from starlette.concurrency import run_in_threadpool
 from vur.errors import VurError
 from vur.store.access import Principal
 from vur.store.catalog import Alias, User
+from vur.store.champions import Served, find_served
 from vur.store.database import engine, migrate, reading, writing
 from vur.store.secret import secret
 
 WARM = 8  # champions that are opened before they are asked for
+COLLECT = (10_000, 20, 50)  # thresholds of the garbage collector: a full collection after ten million objects
 log = logging.getLogger("vur.service")
 
 
@@ -48,19 +51,29 @@ def prepare() -> int:
 
 
 def warm() -> None:
-    """Import what forecasts take, and open the champions that moved last; one that cannot be opened is told when it is asked for."""
-    from vur.serving.loaded import loaded
-    from vur.store.champions import find_served
+    """Forecast once with the champions that moved last, which imports what forecasts take; one that cannot is told when it is asked for.
 
+    What is in memory then stays there, and the garbage collector need not look at it again: it would hold all requests for a quarter
+    of a second, many times a minute.
+    """
+    from vur.serving.predicting import rehearse
+
+    for one in moved_last():
+        try:
+            rehearse(one)
+        except VurError as error:
+            log.warning("model %s cannot forecast: %s", one.tag, error)
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*COLLECT)
+
+
+def moved_last() -> list[Served]:
+    """The champions that moved last, of all owners."""
     try:
         with reading() as session:
             rows = session.execute(select(Alias.model_id, Alias.owner_id, User.role).join(User, User.id == Alias.owner_id).order_by(Alias.updated_at.desc()).limit(WARM))
-            served = [find_served(session, Principal(owner, role), model_id) for model_id, owner, role in rows]
+            return [find_served(session, Principal(owner, role), model_id) for model_id, owner, role in rows]
     except VurError:
         log.exception("no champion was opened")
-        return
-    for one in served:
-        try:
-            loaded(one)
-        except VurError as error:
-            log.warning("model %s cannot be opened: %s", one.tag, error)
+        return []

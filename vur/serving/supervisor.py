@@ -3,6 +3,7 @@
 import ctypes
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -23,10 +24,11 @@ def end_with_parent() -> None:
 
 @dataclass
 class Child:
-    """A process to keep alive: `name` for messages, `command`, and when it was started how often."""
+    """A process to keep alive: `name` for messages, `command`, the descriptors it inherits, and when it was started how often."""
 
     name: str
     command: list[str]
+    inherits: tuple[int, ...] = ()
     process: subprocess.Popen | None = None
     started: float = 0.0
     deaths: int = 0
@@ -34,7 +36,7 @@ class Child:
 
     def start(self) -> None:
         """Start it, in a group of its own so that Ctrl-C reaches it through the supervisor only."""
-        self.process = subprocess.Popen(self.command, start_new_session=True, preexec_fn=end_with_parent)
+        self.process = subprocess.Popen(self.command, start_new_session=True, preexec_fn=end_with_parent, pass_fds=self.inherits)
         self.started = time.monotonic()
 
     def check(self, tell: Callable[[str, int, int], None]) -> None:
@@ -48,8 +50,12 @@ class Child:
             self.start()
 
 
-def supervise(children: list[Child], tell: Callable[[str, int, int], None]) -> int:
-    """Keep `children` alive until SIGTERM or Ctrl-C; then ask them to end, in order, and wait. Returns the exit code."""
+def supervise(children: list[Child], tell: Callable[[str, int, int], None], listener: socket.socket | None = None) -> int:
+    """Keep `children` alive until SIGTERM or Ctrl-C; then ask them to end, in order, and wait. Returns the exit code.
+
+    `listener` is the socket that they share. While it is open here, connections wait for a child that is started again; it is closed
+    before children are asked to end, so that the last of them can empty its queue.
+    """
     asked: list[int] = []
 
     def note(number: int, frame: FrameType | None) -> None:
@@ -62,6 +68,8 @@ def supervise(children: list[Child], tell: Callable[[str, int, int], None]) -> i
                 child.check(tell)
             time.sleep(0.2)
     finally:
+        if listener is not None:
+            listener.close()
         stop(children)
         for number, handler in before.items():
             signal.signal(number, handler)

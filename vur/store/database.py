@@ -4,6 +4,8 @@ SQLite is opened through `pysqlite3`, which carries a release without the WAL-re
 with BEGIN IMMEDIATE for writers: without it two processes that read and then write lose updates.
 """
 
+import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -55,12 +57,29 @@ def _sqlite(url: str) -> Engine:
 def sqlite_module() -> Any:
     """The DB-API module for SQLite; `VurError` when it carries a release that can corrupt a WAL file."""
     try:
-        from pysqlite3 import dbapi2 as module
+        with _own_symbols():
+            from pysqlite3 import dbapi2 as module
     except ImportError:
         import sqlite3 as module
     if module.sqlite_version_info < SAFE_SQLITE:
         raise VurError("catalog.sqlite", version=module.sqlite_version, least=".".join(map(str, SAFE_SQLITE)))
     return module
+
+
+@contextmanager
+def _own_symbols() -> Iterator[None]:
+    """Extension modules loaded in this block use the functions they carry, not equally named ones of a library loaded before.
+
+    TensorFlow makes the functions of its own, older SQLite visible to the whole process, and `pysqlite3` would call those.
+    """
+    before = sys.getdlopenflags() if hasattr(sys, "getdlopenflags") else None
+    if before is not None and hasattr(os, "RTLD_DEEPBIND"):
+        sys.setdlopenflags(os.RTLD_NOW | os.RTLD_DEEPBIND)
+    try:
+        yield
+    finally:
+        if before is not None:
+            sys.setdlopenflags(before)
 
 
 def _open_sqlite(connection: Any, record: Any) -> None:

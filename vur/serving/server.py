@@ -1,0 +1,82 @@
+"""One serving process of `vur serve`: the whole BentoML service under uvicorn, on a listening socket that the supervisor holds.
+
+BentoML's own process manager keeps the socket open while its worker has already stopped accepting, so that connections wait and are
+reset when it ends. Here a process that is asked to end takes what waits in the queue, answers it, and says `Connection: close`.
+"""
+
+import asyncio
+import os
+import socket
+import sys
+import time
+
+import uvicorn
+
+GRACE = 30  # seconds that requests in progress get after SIGTERM
+LINGER = 1.0  # seconds in which a connection that is open but idle may still send a request
+BACKLOG = 2048
+SERVICE = "vur.serving.service:Vur"
+
+
+class DrainingServer(uvicorn.Server):
+    """A uvicorn server that answers every connection which the kernel took for it before it ends."""
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stop listening with an empty queue, let open connections send what they were about to send, then end as uvicorn does."""
+        waiting = [one.dup() for one in sockets or []]  # closing the server closes its own copy only
+        for server in self.servers:
+            server.close()
+        for one in sockets or []:
+            one.close()
+        self.server_state.default_headers.append((b"connection", b"close"))
+        for one in waiting:
+            await self._take_all(one)
+            one.close()
+        end = time.monotonic() + LINGER
+        while self.server_state.connections and time.monotonic() < end:
+            await asyncio.sleep(0.02)
+        await super().shutdown()
+
+    async def _take_all(self, listener: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        listener.setblocking(False)
+        while True:
+            try:
+                connection, _ = listener.accept()
+            except (BlockingIOError, InterruptedError):
+                return
+            connection.setblocking(False)
+            await loop.connect_accepted_socket(self._protocol, connection)
+
+    def _protocol(self) -> asyncio.Protocol:
+        return self.config.http_protocol_class(config=self.config, server_state=self.server_state, app_state=self.lifespan.state)
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """A TCP socket that serving processes inherit and listen on; `OSError` when the address cannot be taken."""
+    found = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    try:
+        found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        found.bind((host, port))
+    except OSError:
+        found.close()
+        raise
+    return found
+
+
+def serve(listener: socket.socket) -> None:
+    """Serve until SIGTERM or Ctrl-C."""
+    from bentoml._internal.context import server_context
+
+    from vur.serving.live import LARGEST_FRAME
+    from vur.serving.service import Vur
+
+    server_context.service_name, server_context.service_type = Vur.name, "entry_service"
+    config = uvicorn.Config(Vur.to_asgi(), log_config=None, access_log=False, backlog=BACKLOG, server_header=False, ws_max_size=LARGEST_FRAME,
+                            timeout_graceful_shutdown=GRACE)
+    DrainingServer(config).run(sockets=[listener])
+
+
+if __name__ == "__main__":
+    sys.path.insert(0, os.getcwd())
+    serve(socket.socket(fileno=int(sys.argv[1])))
