@@ -132,12 +132,10 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="vur-live-") as home:
         os.environ.update(VUR_HOME=home, VUR_WS_PER_USER=str(options.clients + 10), VUR_LOG_FORMAT="json")
         os.environ.pop("VUR_DATABASE_URL", None)
-        from vur.commands.serve import service_command
-
         user, token = account()
         port = free_port()
         with open(Path(home) / "log", "w+b") as log:
-            server = subprocess.Popen(service_command("127.0.0.1", port), stdout=log, stderr=log)
+            server = subprocess.Popen([sys.executable, "-m", "vur.cli", "serve", "--no-worker", "--port", str(port)], stdout=log, stderr=log)
             try:
                 found = asyncio.run(measure(f"ws://127.0.0.1:{port}/ws", user, token, server, options.clients, options.messages))
             finally:
