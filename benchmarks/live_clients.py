@@ -41,7 +41,7 @@ def free_port() -> int:
 
 def account() -> tuple[str, str]:
     """A migrated catalog with one user: their id and a token."""
-    from vur.serving.tokens import access_token
+    from vur.serving.edge.tokens import access_token
     from vur.store.database import migrate, writing
     from vur.store.users import add_user
 

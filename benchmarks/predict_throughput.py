@@ -86,7 +86,7 @@ def train() -> str:
 
 def register(tag: str) -> str:
     """A catalog with a user and the model as champion of its family; returns the user's access token."""
-    from vur.serving.tokens import access_token
+    from vur.serving.edge.tokens import access_token
     from vur.store import champions, database, trained
     from vur.store.catalog import Model
     from vur.store.models import model_folder

@@ -6,9 +6,9 @@ Modules:
 - `vur.jobs.workflows`: The durable workflow of a job, as a worker runs it: take the job up, let a child do it, watch, end it once.
 - `vur.runs.plots`: The figures of the report as plain Plotly descriptions; `forecast_figure` gives the one that `r.plot()` shows.
 - `vur.runs.wishes`: What a client asks to be done to a dataset, in the words of the documents, as sections of a run's configuration and work on rows.
-- `vur.serving.guard`: What stands around the whole composed application: BentoML's own routes, the REST API and the WebSocket alike.
-- `vur.serving.idempotency`: The header `Idempotency-Key`: a request that is sent again gets the answer that it got the first time.
-- `vur.serving.logs`: Logs of the service: lines on standard error (text or JSON) and records in `logs/` of the data home, for people and for the API.
+- `vur.serving.edge.guard`: What stands around the whole composed application: BentoML's own routes, the REST API and the WebSocket alike.
+- `vur.serving.edge.idempotency`: The header `Idempotency-Key`: a request that is sent again gets the answer that it got the first time.
+- `vur.serving.edge.logs`: Logs of the service: lines on standard error (text or JSON) and records in `logs/` of the data home, for people and for the API.
 - `vur.serving.routes.live`: Live messages over a WebSocket: training progress, forecasts, alerts and measurements of the machine, as they come.
 - `vur.store.backup`: Backups: one tar file with the catalog, the data and the models, each with its checksum, written while the service runs.
 - `vur.store.catalog`: The tables of the catalog: who there is, what they uploaded and trained, what was forecast, and what runs in the background.

@@ -87,8 +87,8 @@ class Person:
 
     def __init__(self, role: str, name: str):
         from vur.serving.app import create_app
-        from vur.serving.guard import Guard
-        from vur.serving.tokens import access_token
+        from vur.serving.edge.guard import Guard
+        from vur.serving.edge.tokens import access_token
 
         with database.writing() as session:
             self.user: User = add_user(session, f"{name}@x.br", PASSWORD, role=role)
@@ -129,6 +129,6 @@ def root(catalog: Path) -> Person:
 def stranger(catalog: Path) -> TestClient:
     """A client without a token."""
     from vur.serving.app import create_app
-    from vur.serving.guard import Guard
+    from vur.serving.edge.guard import Guard
 
     return TestClient(Guard(create_app()), base_url="http://localhost/api/v1", raise_server_exceptions=False)

@@ -9,8 +9,8 @@ from argon2 import PasswordHasher
 from fastapi.testclient import TestClient
 from sqlalchemy import func, select, update
 
-from vur.serving import accounts
-from vur.serving.guard import KNOWN
+from vur.serving.edge.guard import KNOWN
+from vur.serving.views import accounts
 from vur.settings import settings
 from vur.store import users
 from vur.store.catalog import Alert, ApiKey, Counter, User, now
@@ -258,7 +258,7 @@ def test_a_revoked_token_is_refused_within_two_seconds_in_other_processes(home):
 
 
 def test_a_known_token_costs_microseconds(home):
-    from vur.serving.guard import authenticate
+    from vur.serving.edge.guard import authenticate
 
     header = bearer(log_in(home))["Authorization"]
     authenticate(header)

@@ -5,8 +5,8 @@ import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
 
 from vur.serving.app import create_app
-from vur.serving.guard import Guard
-from vur.serving.tokens import access_token
+from vur.serving.edge.guard import Guard
+from vur.serving.edge.tokens import access_token
 from vur.store.catalog import User
 from vur.store.database import reading
 

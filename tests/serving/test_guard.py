@@ -10,7 +10,7 @@ from fastapi.testclient import TestClient
 from starlette.websockets import WebSocketDisconnect
 
 from vur.serving.app import create_app
-from vur.serving.guard import DOCS, OPEN, PROBES, Guard
+from vur.serving.edge.guard import DOCS, OPEN, PROBES, Guard
 from vur.settings import settings
 
 API = "/api/v1"
@@ -177,7 +177,7 @@ def test_a_busy_database_is_told_as_such(ana):
 def test_a_lost_database_is_told_where_tokens_are_looked_up_too(ana, monkeypatch):
     from sqlalchemy.exc import TimeoutError as NoConnection
 
-    from vur.serving import guard
+    from vur.serving.edge import guard
 
     def lost(token: str) -> None:
         raise NoConnection("QueuePool limit")

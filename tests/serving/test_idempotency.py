@@ -13,8 +13,8 @@ from starlette.responses import StreamingResponse
 
 from vur.errors import VurError
 from vur.serving.app import create_app
-from vur.serving.guard import Guard
-from vur.serving.idempotency import ABANDONED, KEPT, Fingerprint
+from vur.serving.edge.guard import Guard
+from vur.serving.edge.idempotency import ABANDONED, KEPT, Fingerprint
 from vur.store.catalog import Idempotency, now
 from vur.store.database import reading, writing
 

@@ -97,7 +97,7 @@ def test_a_batch_replaces_what_an_earlier_attempt_left(ana):
 
 
 def serve(home: Path, port: int) -> subprocess.Popen:
-    code = "import uvicorn; from vur.serving.app import create_app; from vur.serving.guard import Guard; " \
+    code = "import uvicorn; from vur.serving.app import create_app; from vur.serving.edge.guard import Guard; " \
            f"uvicorn.run(Guard(create_app()), host='127.0.0.1', port={port}, log_level='critical')"
     return subprocess.Popen([sys.executable, "-c", code], env=os.environ, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 

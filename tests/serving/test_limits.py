@@ -12,10 +12,10 @@ import uvicorn
 from fastapi import FastAPI, Request
 from fastapi.testclient import TestClient
 
-from vur.serving import limits
 from vur.serving.app import create_app
-from vur.serving.guard import Guard
-from vur.serving.limits import Buckets, body_limit
+from vur.serving.edge import limits
+from vur.serving.edge.guard import Guard
+from vur.serving.edge.limits import Buckets, body_limit
 from vur.settings import settings
 
 

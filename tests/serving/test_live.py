@@ -38,7 +38,7 @@ class Address(str):
 def server(catalog) -> Iterator[Address]:
     """Address of a real server of the guarded application."""
     from vur.serving.app import create_app
-    from vur.serving.guard import Guard
+    from vur.serving.edge.guard import Guard
 
     app = create_app()
 

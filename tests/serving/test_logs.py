@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from vur.serving import logs, metrics
 from vur.serving.app import create_app
-from vur.serving.guard import Guard
-from vur.serving.logs import recent
+from vur.serving.edge import logs, metrics
+from vur.serving.edge.guard import Guard
+from vur.serving.edge.logs import recent
 from vur.serving.routes import health as route
 from vur.settings import settings
 from vur.store import database, health, workers
@@ -138,7 +138,7 @@ def test_a_full_disk_stops_nothing(ana, monkeypatch):
 
 @pytest.mark.parametrize("form", ["text", "json"])
 def test_lines_on_standard_error(tmp_path, form):
-    code = "from vur.serving.logs import configure, log\nconfigure()\nlog.info('hello', n=1)\ntry:\n    1/0\nexcept ZeroDivisionError:\n    log.exception('oh')"
+    code = "from vur.serving.edge.logs import configure, log\nconfigure()\nlog.info('hello', n=1)\ntry:\n    1/0\nexcept ZeroDivisionError:\n    log.exception('oh')"
     ran = subprocess.run([sys.executable, "-c", code], env=os.environ | {"VUR_HOME": str(tmp_path), "VUR_LOG_FORMAT": form}, capture_output=True, text=True, check=True)
     first = ran.stderr.splitlines()[0]
     assert (json.loads(first)["n"] == 1) if form == "json" else ("hello n=1" in first and "ZeroDivisionError" in ran.stderr)
@@ -198,7 +198,7 @@ def test_jobs_forecasts_and_clients_are_counted(ana):
 MANY = """
 import os, sys
 from prometheus_client import generate_latest
-from vur.serving import metrics
+from vur.serving.edge import metrics
 metrics.predicted("request", 5)
 metrics.in_progress.inc()
 if sys.argv[1] == "read":
@@ -301,10 +301,10 @@ from fastapi.testclient import TestClient
 from vur.store import database
 database.migrate()
 from vur.serving.app import create_app
-from vur.serving.guard import Guard
-from vur.serving.observe import _tracer
+from vur.serving.edge.guard import Guard
+from vur.serving.edge.observe import _tracer
 app = create_app()
-from vur.serving import guard
+from vur.serving.edge import guard
 guard.OPEN |= {"/api/v1/echo/77"}
 app.add_api_route("/api/v1/echo/{name}", lambda name, word: word)
 answer = TestClient(Guard(app)).get("/api/v1/echo/77?word=geheim", headers={"Authorization": "Bearer geheim"})
@@ -324,7 +324,7 @@ import os
 os.environ["SENTRY_DSN"] = "http://key@127.0.0.1:1/1"
 import sentry_sdk
 sent = []
-from vur.serving import observe
+from vur.serving.edge import observe
 observe.start_sentry()
 sentry_sdk.get_client().transport.capture_envelope = lambda envelope: sent.append(envelope)
 import logging

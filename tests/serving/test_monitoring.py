@@ -6,7 +6,8 @@ from datetime import timedelta
 import psutil
 import pytest
 
-from vur.serving import logs, system
+from vur.serving.edge import logs
+from vur.serving.views import system
 from vur.store import database
 from vur.store.catalog import Alias, Dataset, Forecast, ForecastPoint, Job, Model, Monitor, Pipeline, Share, new_id, now
 

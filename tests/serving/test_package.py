@@ -127,7 +127,7 @@ def test_an_unknown_model_is_named(tmp_path):
 
 
 def test_the_token_file_is_the_owners_alone(tmp_path):
-    from vur.serving.token import _secret
+    from vur.serving.packaging.token import _secret
 
     path = tmp_path / "token"
     assert _secret(path) == _secret(path) and len(_secret(path)) >= 32
@@ -135,7 +135,7 @@ def test_the_token_file_is_the_owners_alone(tmp_path):
 
 
 def test_two_models_need_a_name():
-    from vur.serving.packaged import Models
+    from vur.serving.packaging.packaged import Models
 
     with pytest.raises(VurError, match="a:1"):
         Models({"a:1": "x", "b:1": "y"}).tag(None)

@@ -178,7 +178,7 @@ def test_nobody_forecasts_with_a_model_of_another(ana, bia, vera, root, stranger
 
 
 def test_some_series_of_a_large_model_have_the_same_numbers(ana, runs, monkeypatch):
-    from vur.serving import predicting
+    from vur.predictions import predicting
 
     register(ana.id, runs["stores"])
     whole = ask(ana, model="stores", horizon=5)["forecasts"]
@@ -245,8 +245,7 @@ def test_promotion_and_rollback_hold_from_the_next_request_on_and_fail_none(ana,
 
 
 def test_a_model_is_loaded_once_however_many_ask_and_old_ones_make_room(ana, runs, monkeypatch):
-    from vur.runs import opened
-    from vur.serving import loaded
+    from vur.predictions import loaded, opened
 
     opened_tags = []
     plain = opened.open_served

@@ -142,7 +142,7 @@ def test_a_port_that_is_taken_is_named(service):
 
 def test_a_service_that_dies_is_started_again(service):
     process, port = service
-    server = next(child for child in psutil.Process(process.pid).children() if "vur.serving.server" in child.cmdline())
+    server = next(child for child in psutil.Process(process.pid).children() if "vur.serving.process.server" in child.cmdline())
     server.kill()
     server.wait(10)
     assert ask(port, "/health/live", patience=90) == 200, "who connects meanwhile waits for the next process"

@@ -317,7 +317,7 @@ def test_only_so_many_requests_wait_for_heavy_work():
 def server(catalog: Path):
     """The composed application on a real port."""
     from vur.serving.app import create_app
-    from vur.serving.guard import Guard
+    from vur.serving.edge.guard import Guard
 
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

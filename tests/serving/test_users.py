@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import select, update
 
 from vur.errors import VurError
-from vur.serving.guard import KNOWN
+from vur.serving.edge.guard import KNOWN
 from vur.store.catalog import Activity, Pipeline, User
 from vur.store.database import reading, writing
 from vur.store.users import add_user, change_user

@@ -13,9 +13,9 @@ import pandas as pd
 import pytest
 
 import vur
+from vur.predictions import loaded
 from vur.runs.config import default_config, replace_sections
 from vur.runs.update import update_model
-from vur.serving import loaded
 from vur.settings import settings
 from vur.store import database
 from vur.store.catalog import Model

@@ -15,7 +15,7 @@ def add_package(command: argparse.ArgumentParser) -> None:
 
 def package_command(options: argparse.Namespace, language: str) -> int:
     """`vur package`."""
-    from vur.serving.package import package
+    from vur.serving.packaging.package import package
 
     path = package(options.tags, Path(options.out), options.name)
     print(translate("package.done", language, count=len(options.tags), path=path, megabytes=path.stat().st_size / 1e6))

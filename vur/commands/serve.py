@@ -20,8 +20,8 @@ def add_serve(command: argparse.ArgumentParser) -> None:
 
 def serve_command(options: argparse.Namespace, language: str) -> int:
     """`vur serve`: prepare the data home, then keep service and worker alive until SIGTERM or Ctrl-C."""
-    from vur.serving.startup import prepare
-    from vur.serving.supervisor import Child, supervise
+    from vur.serving.process.startup import prepare
+    from vur.serving.process.supervisor import Child, supervise
     from vur.store.home import folder
 
     chosen = settings()
@@ -35,7 +35,7 @@ def serve_command(options: argparse.Namespace, language: str) -> int:
         print(translate("serve.nobody", language), flush=True)
     told = listener.fileno()
     names = ["service"] if options.workers == 1 else [f"service {number}" for number in range(1, options.workers + 1)]
-    children = [Child(name, [sys.executable, "-m", "vur.serving.server", str(told)], inherits=(told,)) for name in names]
+    children = [Child(name, [sys.executable, "-m", "vur.serving.process.server", str(told)], inherits=(told,)) for name in names]
     if not options.no_worker:
         children.append(Child("worker", [sys.executable, "-m", "vur.cli", "worker"]))
     return supervise(children, lambda name, code, rest: print(translate("serve.died", language, name=name, code=code, seconds=rest), file=sys.stderr, flush=True), listener)
@@ -43,7 +43,7 @@ def serve_command(options: argparse.Namespace, language: str) -> int:
 
 def take(host: str, port: int) -> socket.socket:
     """The socket to serve on; `VurError` serve.port when something listens there already."""
-    from vur.serving.server import bind
+    from vur.serving.process.server import bind
 
     try:
         return bind(host, port)

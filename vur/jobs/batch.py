@@ -12,9 +12,9 @@ from sqlalchemy.orm import Session
 
 from vur.errors import VurError
 from vur.jobs.queue import JobSpec
+from vur.predictions.opened import open_served
 from vur.runs.answers import Forecasts, check_request, forecasts, points_of
 from vur.runs.moving import Saved
-from vur.runs.opened import open_served
 from vur.runs.stamps import stamp_texts, zone
 from vur.store.access import Principal
 from vur.store.catalog import Dataset, Job, User

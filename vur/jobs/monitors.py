@@ -139,7 +139,7 @@ class Turn:
 
     def run(self) -> None:
         """Read what is new, score it, forecast from it, and move on."""
-        from vur.serving.loaded import loaded
+        from vur.predictions.loaded import loaded
         from vur.store.champions import find_served
 
         with reading() as session:
@@ -194,7 +194,7 @@ class Turn:
         self, who: Principal, served: "Served", saved: "Saved", source: DatabaseConnection, table: "pd.DataFrame | None", new: "pd.DataFrame | None"
     ) -> dict[str, Any] | None:
         """Forecast from the rows since the training data; None where this very forecast is in the ledger already, from a round that was cut off."""
-        from vur.serving.predicting import Asked, predict
+        from vur.predictions.predicting import Asked, predict
 
         rows = None
         if new is not None:

@@ -3,9 +3,10 @@
 from fastapi import APIRouter, FastAPI
 
 from vur import __version__
+from vur.serving.edge.guard import API
 from vur.serving.errors import add_handlers
-from vur.serving.guard import API
 from vur.serving.openapi import describe
+from vur.serving.process.startup import lifespan
 from vur.serving.routes import (
     auth,
     dashboard,
@@ -19,7 +20,6 @@ from vur.serving.routes import (
     training,
     users,
 )
-from vur.serving.startup import lifespan
 
 # Routes are tried in this order: the busiest first.
 ROUTERS = (predictions.router, predictions.model_router, auth.router, users.router, dashboard.router, datasets.router, pipelines.router, models.router,
@@ -27,7 +27,7 @@ ROUTERS = (predictions.router, predictions.model_router, auth.router, users.rout
 
 
 def create_app() -> FastAPI:
-    """A new application; authentication is around it (`vur.serving.guard`), not in it."""
+    """A new application; authentication is around it (`vur.serving.edge.guard`), not in it."""
     app = FastAPI(title="VUR", version=__version__, openapi_url=f"{API}/openapi.json", docs_url=None, redoc_url=None, lifespan=lifespan)
     add_handlers(app)
     api = APIRouter(prefix=API)

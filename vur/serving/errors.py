@@ -10,7 +10,7 @@ from sqlalchemy.exc import TimeoutError as NoConnection
 from sqlalchemy.orm.exc import StaleDataError
 from starlette.exceptions import HTTPException
 
-from vur.errors import VurError
+from vur.errors import VurError, error_body
 from vur.text import DEFAULT_LANGUAGE, LANGUAGES
 
 STATUS = {
@@ -42,13 +42,6 @@ def language_of(headers: Any, preferred: str | None = None) -> str:
             if wanted and (wanted == language.lower() or wanted.split("-")[0] == language.lower().split("-")[0]):
                 return language
     return preferred or DEFAULT_LANGUAGE
-
-
-def error_body(error: VurError, language: str) -> dict[str, Any]:
-    """`detail, code, field` and, where there are, the `values` that the sentence is made of."""
-    plain = {key: value if isinstance(value, (str, int, float, bool, type(None))) else str(value) for key, value in error.data.items()}
-    field = plain.get("field") or plain.get("column") or plain.get("key")
-    return {"detail": error.text(language), "code": error.code, "field": field, "values": plain}
 
 
 def error_response(error: VurError, language: str) -> JSONResponse:

@@ -186,7 +186,7 @@ class Hub:
 
     async def _measure(self) -> None:
         """Measure the machine while somebody listens."""
-        from vur.serving.system import measure
+        from vur.serving.views.system import measure
 
         await self.ready.wait()
         while True:
@@ -220,7 +220,7 @@ def identify(token: str) -> tuple[Principal, datetime | None]:
     """Who an access token or personal key names, and when it ends; `VurError` api.unauthenticated where it is not good."""
     import jwt
 
-    from vur.serving.guard import authenticate
+    from vur.serving.edge.guard import authenticate
     from vur.store.sessions import KEY_PREFIX
 
     who = authenticate(f"Bearer {token}")

@@ -4,7 +4,7 @@ from typing import Any
 
 from fastapi import FastAPI
 
-from vur.serving.guard import API, OPEN
+from vur.serving.edge.guard import API, OPEN
 
 ERROR = {
     "title": "Error", "type": "object", "required": ["detail", "code", "field"],

@@ -11,10 +11,11 @@ from bentoml.exceptions import BentoMLException, InvalidArgument, NotFound  # no
 from pydantic import Field  # noqa: E402
 
 from vur.errors import VurError  # noqa: E402
+from vur.predictions.predicting import Asked, predict_soon  # noqa: E402
 from vur.serving.app import create_app  # noqa: E402
+from vur.serving.edge.guard import Guard  # noqa: E402
+from vur.serving.edge.metrics import predicted  # noqa: E402
 from vur.serving.errors import language_of, status_of  # noqa: E402
-from vur.serving.guard import Guard  # noqa: E402
-from vur.serving.predicting import Asked, predict_soon  # noqa: E402
 
 DAY = 86_400
 app = create_app()
@@ -44,6 +45,7 @@ class Vur:
             answer = await predict_soon(scope["vur.principal"], model, asked)
         except VurError as error:
             raise told(error, language) from None
+        predicted("request", answer.values)
         return json.loads(answer.json(language))
 
 

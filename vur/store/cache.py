@@ -17,7 +17,7 @@ T = TypeVar("T")
 LIBRARIES = ("numpy", "pandas", "pyarrow", "duckdb", "statsmodels", "scikit-learn", "scipy", "statsforecast", "mlforecast",
              "utilsforecast", "coreforecast", "lightgbm", "xgboost-cpu", "xgboost", "prophet", "tensorflow", "keras", "hierarchicalforecast", "optuna", "holidays", "numba", "bentoml", "papermill", "plotly")
 # Parts of VUR that carry numbers about without making any.
-NUMBERLESS = ("commands", "jobs", "serving", "store", "cli.py", "settings.py")
+NUMBERLESS = ("commands", "jobs", "predictions", "serving", "store", "cli.py", "settings.py")
 
 
 def digest(*parts: object) -> str:

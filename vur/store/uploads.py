@@ -32,7 +32,7 @@ SMALL = 4 * 2**20  # bytes that are read in the calling thread
 BEAT, STALE = 5.0, timedelta(seconds=60)
 UNFINISHED_FOR, REMEMBERED_FOR = timedelta(days=2), timedelta(days=7)
 SWEEP_EVERY = 600.0
-GROWN = "vur.runs.actuals:score_dataset"  # what a dataset's new rows are good for beside training
+GROWN = "vur.predictions.actuals:score_dataset"  # what a dataset's new rows are good for beside training
 log = logging.getLogger("vur.uploads")
 
 

@@ -8,11 +8,9 @@ from pydantic import ValidationError
 from sqlalchemy import select
 
 from vur.errors import VurError
-from vur.serving import accounts
-from vur.serving.accounts import hashing
 from vur.serving.deps import Who
+from vur.serving.edge.guard import KNOWN
 from vur.serving.errors import language_of
-from vur.serving.guard import KNOWN
 from vur.serving.schemas.auth import (
     Credentials,
     KeyList,
@@ -27,6 +25,8 @@ from vur.serving.schemas.auth import (
     Tokens,
     UserOut,
 )
+from vur.serving.views import accounts
+from vur.serving.views.accounts import hashing
 from vur.settings import settings
 from vur.store import sessions
 from vur.store.access import Principal

@@ -8,10 +8,10 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from vur.errors import VurError
-from vur.serving import dashboard_views as views
 from vur.serving.deps import Analyst, Language, Listed, Listing, Who, list_rows
 from vur.serving.schemas import dashboard as bodies
 from vur.serving.schemas.texts import ObjectId
+from vur.serving.views import dashboard as views
 from vur.store import dashboard
 from vur.store.access import Principal, fetch, visible
 from vur.store.catalog import Activity, Alert, now

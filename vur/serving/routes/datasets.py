@@ -9,12 +9,13 @@ from sqlalchemy import select
 
 from vur.errors import VurError
 from vur.runs import prepared
-from vur.serving.dataset_views import CHOSEN, one, shown
 from vur.serving.deps import Analyst, Language, Listed, Version, Who, list_rows, set_etag
 from vur.serving.errors import error_body
 from vur.serving.routes import uploads
 from vur.serving.schemas import datasets as bodies
+from vur.serving.schemas import inspection, preparation
 from vur.serving.schemas.texts import Number, ObjectId
+from vur.serving.views.datasets import CHOSEN, one, shown
 from vur.stages.folds import SplitSpec
 from vur.stages.suggest import EXACT_ROWS
 from vur.store import datasets, sources, tables
@@ -80,7 +81,7 @@ def _place(dataset_id: str, who: Any, number: int | None = None) -> tuple[Datase
         return dataset, prepared.place_of(session, dataset, number)
 
 
-@router.get("/{dataset_id}/preview", response_model=bodies.Preview, summary="Rows of a dataset", responses=MISSING)
+@router.get("/{dataset_id}/preview", response_model=inspection.Preview, summary="Rows of a dataset", responses=MISSING)
 def preview(dataset_id: ObjectId, who: Who, page: Annotated[int, Query(ge=1, le=10_000_000)] = 1, limit: Annotated[int, Query(ge=1, le=1000)] = 100,
             columns: Annotated[list[str] | None, Query(description="Repeat it, or separate names by commas; default: all")] = None,
             version: Annotated[int | None, Query(ge=1, le=2**31 - 1, description="Number of the data's version; default: the present one")] = None) -> dict[str, Any]:
@@ -103,7 +104,7 @@ def _named(columns: list[str] | None, known: dict[str, str]) -> list[str]:
     return list(dict.fromkeys(names))
 
 
-@router.get("/{dataset_id}/statistics", response_model=bodies.Statistics, summary="Descriptive statistics", responses=MISSING)
+@router.get("/{dataset_id}/statistics", response_model=inspection.Statistics, summary="Descriptive statistics", responses=MISSING)
 def statistics(dataset_id: ObjectId, who: Who, language: Language,
                series: Annotated[Literal["auto", "yes", "no"], Query(description="`auto`: up to two million rows, for more may take minutes the first time")] = "auto") -> dict[str, Any]:
     """Each column in numbers, and the series once date and target are known. Computed once for each version of the data."""
@@ -169,7 +170,7 @@ def configure(dataset_id: ObjectId, body: bodies.Configure, who: Analyst, langua
         return one(session, dataset, response, language) | {"remarks": [translate(remark.pop("code"), language, **remark) for remark in remarks]}
 
 
-@router.post("/{dataset_id}/validate", response_model=bodies.Validated, summary="Check a dataset", responses=MISSING)
+@router.post("/{dataset_id}/validate", response_model=inspection.Validated, summary="Check a dataset", responses=MISSING)
 def validate(dataset_id: ObjectId, who: Who, language: Language,
              country: Annotated[str | None, Query(pattern="^[A-Z]{2}$", description="Where clocks change, such as BR")] = None) -> dict[str, Any]:
     """What is wrong or odd about the data, the gravest first, each with the code that repairs it, and whether they can be forecast."""
@@ -177,8 +178,8 @@ def validate(dataset_id: ObjectId, who: Who, language: Language,
     return {"dataset_id": dataset.id, "data_version": place.number} | prepared.validate(place, language, country)
 
 
-@router.post("/{dataset_id}/split", response_model=bodies.SplitOut, summary="Cut into training, validation and test", responses=CHANGING)
-def split(dataset_id: ObjectId, body: bodies.Split, who: Analyst, language: Language, expected: Version, response: Response) -> dict[str, Any]:
+@router.post("/{dataset_id}/split", response_model=inspection.SplitOut, summary="Cut into training, validation and test", responses=CHANGING)
+def split(dataset_id: ObjectId, body: inspection.Split, who: Analyst, language: Language, expected: Version, response: Response) -> dict[str, Any]:
     """Show where the data would be cut, by time, and keep it for the models of this dataset. Shuffling is refused: it lets models see the future."""
     wishes = body.model_dump(exclude_none=True, exclude={"method"}) | ({"window": "sliding"} if body.method == "sliding" else {})
     SplitSpec(**wishes)
@@ -198,8 +199,8 @@ def split(dataset_id: ObjectId, body: bodies.Split, who: Analyst, language: Lang
         return plan | {"dataset_id": dataset.id, "data_version": place.number, "method": body.method, "config": wishes, "version": dataset.version}
 
 
-@router.post("/{dataset_id}/preprocess", response_model=bodies.Preprocessed, summary="Prepare the data", responses=CHANGING)
-def preprocess(dataset_id: ObjectId, body: bodies.Preprocess, who: Analyst, language: Language, expected: Version) -> dict[str, Any]:
+@router.post("/{dataset_id}/preprocess", response_model=preparation.Preprocessed, summary="Prepare the data", responses=CHANGING)
+def preprocess(dataset_id: ObjectId, body: preparation.Preprocess, who: Analyst, language: Language, expected: Version) -> dict[str, Any]:
     """Fill gaps, treat outliers, scale, make features.
 
     What concerns the target becomes part of the pipeline and is learnt in each fold from its training part alone, so that no score

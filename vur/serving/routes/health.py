@@ -14,10 +14,10 @@ from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.responses import FileResponse, HTMLResponse, JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST
 
-from vur.serving import metrics
 from vur.serving.deps import Who
-from vur.serving.guard import API
-from vur.serving.observe import page_policy
+from vur.serving.edge import metrics
+from vur.serving.edge.guard import API
+from vur.serving.edge.observe import page_policy
 from vur.serving.schemas.health import Live, Ready
 from vur.store import health
 

@@ -9,7 +9,6 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from vur.errors import VurError
-from vur.serving.configure import AUTO, NETWORK, auto_search, catalogue, configured, search, successor
 from vur.serving.deps import Analyst, Language, Listed, Version, Who, list_rows, set_etag
 from vur.serving.schemas.models import (
     Algorithms,
@@ -25,6 +24,7 @@ from vur.serving.schemas.models import (
     Save,
     Started,
 )
+from vur.serving.views.configure import AUTO, NETWORK, auto_search, catalogue, configured, search, successor
 from vur.store import trained
 from vur.store.access import check_version, fetch, visible
 from vur.store.catalog import Model
@@ -86,7 +86,7 @@ def _common(body: Configure | Custom) -> dict[str, Any]:
 @router.post("/load", response_model=ModelDetail, responses=MISSING | {409: {"description": "Not trained, or its files were changed"}}, summary="Load a saved model")
 def load(body: Load, who: Who, response: Response) -> dict[str, Any]:
     """Verify the files of a trained model and hold it ready for predictions. Admins may also load a tag that `vur run` left."""
-    from vur.serving.loaded import loaded
+    from vur.predictions.loaded import loaded
     from vur.store.champions import find_served
     from vur.store.models import model_folder
 

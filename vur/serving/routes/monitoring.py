@@ -133,7 +133,7 @@ def delete_prediction(monitor_id: ObjectId, who: Analyst) -> None:
 @router.get("/system", response_model=bodies.System, summary="What the machine is doing")
 def get_system(who: Who) -> dict[str, Any]:
     """Processors, memory, disk, network, this process, and how much work waits since when."""
-    from vur.serving.system import measure
+    from vur.serving.views.system import measure
 
     return measure()
 
@@ -161,6 +161,6 @@ def get_logs(
     request_id: Annotated[str | None, Query(max_length=64, description="Only those of one request, by its X-Request-ID")] = None,
 ) -> dict[str, Any]:
     """What the service's processes logged, newest first; secrets are blotted out. For administrators."""
-    from vur.serving.logs import recent
+    from vur.serving.edge.logs import recent
 
     return {"logs": recent(level, limit, request_id)}

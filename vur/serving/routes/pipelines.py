@@ -8,10 +8,10 @@ from starlette.concurrency import run_in_threadpool
 
 from vur.errors import VurError
 from vur.runs import steps
-from vur.serving import pipeline_views as views
 from vur.serving.deps import Analyst, Language, Listed, Version, Who, list_rows, set_etag
 from vur.serving.schemas import pipelines as bodies
 from vur.serving.schemas.texts import ObjectId
+from vur.serving.views import pipelines as views
 from vur.store import pipelines
 from vur.store.access import check_version, fetch, visible
 from vur.store.catalog import Dataset, Pipeline, new_id

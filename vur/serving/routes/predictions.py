@@ -9,12 +9,13 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from vur.errors import VurError
-from vur.serving import batches, ledger_views
+from vur.predictions.predicting import REAL_TIME, Asked, NothingForecast, actuals, predict_soon
+from vur.predictions.rendering import describe
 from vur.serving.deps import Analyst, Language, Listed, Who, language, list_rows, principal
+from vur.serving.edge.metrics import predicted
 from vur.serving.errors import status_of
-from vur.serving.predicting import REAL_TIME, Asked, NothingForecast, actuals, predict_soon
-from vur.serving.rendering import describe
 from vur.serving.schemas import predictions as bodies
+from vur.serving.views import batches, ledger
 from vur.store import champions
 from vur.store.access import fetch
 from vur.store.catalog import Alias, Forecast, Model, Promotion
@@ -55,6 +56,7 @@ async def answered(request: Request, model: str, body: bodies.Forecasting, kind:
         reader = language(request)
         errors = {id: describe(one, reader) for id, one in error.errors.items()}
         return JSONResponse(describe(error, reader) | {"errors": errors}, status_of(error.code))
+    predicted("request", answer.values)
     return Response(answer.json(language(request) if answer.errors else who.language), media_type="application/json")
 
 
@@ -146,10 +148,10 @@ Series = Annotated[str | None, Query(max_length=500, description="Only forecasts
 def list_forecasts(who: Who, asked: Listed, model: Model_ = None, kind: Kind = None, since: Since = None, until: Until = None,
                    series: Series = None) -> dict[str, Any]:
     """Forecasts that you asked for; `search` looks into tags."""
-    chosen = ledger_views.chosen(who, model=model, kind=kind, since=utc(since), until=utc(until), series=series)
+    chosen = ledger.chosen(who, model=model, kind=kind, since=utc(since), until=utc(until), series=series)
     with reading() as session:
         rows, page = list_rows(session, chosen, asked, sortable=SORTABLE, searchable=(Forecast.tag,))
-    return {"items": [ledger_views.head_shown(row) for row in rows]} | page
+    return {"items": [ledger.head_shown(row) for row in rows]} | page
 
 
 router.get("/history", response_model=bodies.ForecastList, summary="List answered forecasts")(list_forecasts)
@@ -163,7 +165,7 @@ def get_stats(who: Who, model: Model_ = None, kind: Kind = None, since: Since = 
     Accuracy is counted over your forecasts and all that your own models answered, at most the newest 50,000 values with an actual one.
     """
     with reading() as session:
-        return ledger_views.statistics(session, who, model=model, since=utc(since), until=utc(until), series=series, kind=kind, period=period)
+        return ledger.statistics(session, who, model=model, since=utc(since), until=utc(until), series=series, kind=kind, period=period)
 
 
 @router.post("/actuals", response_model=bodies.ScoredOut, responses=MISSING, summary="Tell what happened")
@@ -182,7 +184,7 @@ def get_forecast(forecast_id: str, who: Who, series: Series = None, page: Annota
                  limit: Annotated[int, Query(ge=1, le=1000, description="Series a page")] = 100) -> dict[str, Any]:
     """A forecast with its points, beside what happened."""
     with reading() as session:
-        return ledger_views.forecast_shown(session, fetch(session, Forecast, forecast_id, who), series, page, limit)
+        return ledger.forecast_shown(session, fetch(session, Forecast, forecast_id, who), series, page, limit)
 
 
 def utc(moment: datetime | None) -> datetime | None:

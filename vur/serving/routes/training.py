@@ -55,7 +55,7 @@ PAGE = {"Content-Security-Policy": "sandbox allow-scripts allow-popups allow-dow
 @router.post("/models/train", status_code=202, response_model=Started, responses=MISSING, summary="Configure and train a model at once")
 def train_now(body: TrainNow, who: Analyst) -> dict[str, Any]:
     """Make a model of a dataset and an algorithm, or a whole configuration, and queue its training."""
-    from vur.serving.configure import configured
+    from vur.serving.views.configure import configured
 
     asked = body.model_dump(exclude_none=True, exclude={"config", "validation", "optimization"})
     asked |= {name: part.model_dump(exclude_none=True) for name in ("validation", "optimization") if (part := getattr(body, name)) is not None}

@@ -6,11 +6,11 @@ from fastapi import APIRouter, Header, Request, Response
 from sqlalchemy import select
 
 from vur.errors import VurError
-from vur.serving import uploading
-from vur.serving.dataset_views import detail, upload_shown
 from vur.serving.deps import Analyst, Language, Listed, Who, list_rows, set_etag
 from vur.serving.schemas import datasets as bodies
 from vur.serving.schemas.texts import ObjectId
+from vur.serving.views import uploading
+from vur.serving.views.datasets import detail, upload_shown
 from vur.store import uploads
 from vur.store.access import fetch, visible
 from vur.store.catalog import Dataset, Upload, now

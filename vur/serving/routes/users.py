@@ -5,12 +5,12 @@ from typing import Any
 from fastapi import APIRouter, Response
 from sqlalchemy import select
 
-from vur.serving.accounts import hashing
 from vur.serving.deps import Admin, Analyst, Listed, Version, Who, list_rows, set_etag
-from vur.serving.guard import KNOWN
-from vur.serving.logs import log
+from vur.serving.edge.guard import KNOWN
+from vur.serving.edge.logs import log
 from vur.serving.schemas.auth import UserOut
 from vur.serving.schemas.users import Ended, NewUser, ShareIn, ShareList, UserChange, UserList
+from vur.serving.views.accounts import hashing
 from vur.store import sessions, users
 from vur.store.access import Principal, check_version
 from vur.store.catalog import User

@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 from vur.errors import VurError
 from vur.insight.findings import show
 from vur.runs import prepared
-from vur.serving.logs import log
+from vur.serving.edge.logs import log
 from vur.store import dashboard, datasets, tables
 from vur.store.access import Principal
 from vur.store.catalog import Activity, Alert, Dataset

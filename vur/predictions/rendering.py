@@ -7,11 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from vur.errors import VurError
+from vur.errors import VurError, error_body
 from vur.runs.answers import Forecasts, points_of
 from vur.runs.moving import Saved, unknown_series
 from vur.runs.stamps import stamp_texts, zone
-from vur.serving.errors import error_body
 from vur.store.ledger import Points
 from vur.text import DEFAULT_LANGUAGE
 
@@ -35,11 +34,12 @@ class Made:
 
 @dataclass(frozen=True)
 class Answer:
-    """What a request gets: `forecasts` holds the JSON of each series, `errors` why others have none."""
+    """What a request gets: `forecasts` holds the JSON of each series, `errors` why others have none; `values` is the number of forecasts."""
 
     head: dict[str, Any]
     forecasts: Mapping[str, str]
     errors: Mapping[str, VurError]
+    values: int
 
     def json(self, language: str = DEFAULT_LANGUAGE) -> bytes:
         """The answer as it is sent; errors in `language`."""

@@ -15,12 +15,12 @@ from vur.errors import VurError
 from vur.store.home import folder
 from vur.store.models import find_model, model_folder, model_name
 
-TEMPLATES = Path(__file__).parent / "templates"
-SOURCE = Path(__file__).parents[1]
+TEMPLATES = Path(__file__).parents[1] / "templates"
+SOURCE = Path(__file__).parents[2]
 # Loaded in a fresh process after a forecast: exactly the libraries that serving these models takes.
 PROBE = """
 import importlib.metadata, json, sys
-from vur.serving.packaged import Models
+from vur.serving.packaging.packaged import Models
 models = Models(json.loads(sys.argv[1]))
 answers = {tag: models.predict(tag)["forecasts"][:2] for tag in models.folders}
 owners = importlib.metadata.packages_distributions()

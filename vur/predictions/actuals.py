@@ -8,9 +8,9 @@ import pandas as pd
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from vur.predictions.opened import open_served
 from vur.runs.anomalies import observed_rows
 from vur.runs.moving import Saved
-from vur.runs.opened import open_served
 from vur.store.access import Principal
 from vur.store.catalog import Dataset, DatasetVersion, Model, now
 from vur.store.champions import find_served

@@ -16,10 +16,10 @@ from structlog.contextvars import bound_contextvars
 
 from vur import __version__
 from vur.errors import VurError
-from vur.serving import metrics
+from vur.serving.edge import metrics
+from vur.serving.edge.limits import App
+from vur.serving.edge.logs import configure, log, note_request
 from vur.serving.errors import error_response, language_of
-from vur.serving.limits import App
-from vur.serving.logs import configure, log, note_request
 
 REQUEST_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 GONE = 499  # the client went away before it had sent everything

@@ -19,8 +19,8 @@ from starlette.datastructures import Headers
 from starlette.responses import Response
 
 from vur.errors import VurError
+from vur.serving.edge.limits import App
 from vur.serving.errors import error_response, language_of
-from vur.serving.limits import App
 from vur.store.catalog import Idempotency, now
 from vur.store.database import writing
 

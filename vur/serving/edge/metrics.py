@@ -39,7 +39,7 @@ _native: set[str] = set()
 
 
 def predicted(kind: str, values: int) -> None:
-    """Count one answered forecast (`kind` is request, batch or monitor) of `values` values."""
+    """Count one answered forecast (`kind` is request: batches and monitors run in workers) of `values` values."""
     predictions.labels(kind).inc()
     points.labels(kind).inc(values)
 

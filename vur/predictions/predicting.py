@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING, Any
 from starlette.concurrency import run_in_threadpool
 
 from vur.errors import VurError
+from vur.predictions.loaded import Kept, Loaded, loaded, loaded_already
+from vur.predictions.rendering import Answer, Made, render, take
 from vur.runs.answers import check_request, forecasts
 from vur.runs.moving import Saved, series_of
 from vur.runs.stamps import zone
-from vur.serving.loaded import Kept, Loaded, loaded, loaded_already
-from vur.serving.metrics import predicted
-from vur.serving.rendering import Answer, Made, render, take
 from vur.store.access import Principal, fetch, may
 from vur.store.catalog import Dataset, Model
 from vur.store.champions import Served, find_served
@@ -78,7 +77,6 @@ async def predict_soon(who: Principal, model: str, asked: Asked) -> Answer:
         await run_in_threadpool(record_large, entry)
     else:
         await record_soon(entry)
-    predicted("monitor" if asked.kind == "monitor" else "request", made.points.values.size)
     return answer
 
 
@@ -86,7 +84,6 @@ def _predict(who: Principal, served: Served, asked: Asked) -> Answer:
     saved, made, seconds = _timed(served, asked)
     entry, answer = _answer(who, served, asked, saved, made, seconds)
     (record if made.points.values.size <= CHUNK else record_large)(entry)
-    predicted("monitor" if asked.kind == "monitor" else "request", made.points.values.size)
     return answer
 
 
@@ -222,16 +219,16 @@ def _answer(who: Principal, served: Served, asked: Asked, saved: Saved, made: Ma
             "levels": [float(level) for level in made.points.bounds], "origin": made.origin,
             "created_at": head.created_at.isoformat(timespec="milliseconds")}
     event = {key: told[key] for key in ("forecast_id", "model_id", "model_version", "origin", "horizon")} if asked.kind == REAL_TIME else None
-    return Entry(head, made.points, event), Answer(told, made.parts, made.errors)
+    return Entry(head, made.points, event), Answer(told, made.parts, made.errors, made.points.values.size)
 
 
 # --- what happened ---
 
 def actuals(who: Principal, model: str, rows: Sequence[Mapping[str, Any]] | None, dataset_id: str | None = None) -> dict[str, Any]:
-    """Score `rows`, or the data that a dataset holds, for the family of `model`; see `vur.runs.actuals`."""
+    """Score `rows`, or the data that a dataset holds, for the family of `model`; see `vur.predictions.actuals`."""
     import pandas as pd
 
-    from vur.runs.actuals import check_drift, family_of, observed_path, score_table
+    from vur.predictions.actuals import check_drift, family_of, observed_path, score_table
 
     with reading() as session:
         served = find_served(session, who, model)

@@ -7,8 +7,8 @@ from sqlalchemy.orm import Session
 from vur.errors import VurError
 from vur.runs import prepared, steps
 from vur.runs.config import Config
-from vur.serving.configure import AUTO, NETWORK, model_section
 from vur.serving.schemas.texts import storable
+from vur.serving.views.configure import AUTO, NETWORK, model_section
 from vur.store import database, datasets, pipelines
 from vur.store.access import Principal, check_version, fetch
 from vur.store.catalog import Dataset, Model, Pipeline, new_id

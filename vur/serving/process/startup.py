@@ -25,7 +25,7 @@ log = logging.getLogger("vur.service")
 @asynccontextmanager
 async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     """Around the life of the application in one process."""
-    from vur.serving.supervisor import end_with_parent
+    from vur.serving.process.supervisor import end_with_parent
 
     end_with_parent()
     await run_in_threadpool(prepare)
@@ -56,7 +56,7 @@ def warm() -> None:
     What is in memory then stays there, and the garbage collector need not look at it again: it would hold all requests for a quarter
     of a second, many times a minute.
     """
-    from vur.serving.predicting import rehearse
+    from vur.predictions.predicting import rehearse
 
     for one in moved_last():
         try:

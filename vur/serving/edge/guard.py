@@ -14,11 +14,11 @@ from starlette.datastructures import Headers
 from starlette.middleware.cors import CORSMiddleware
 
 from vur.errors import VurError
+from vur.serving.edge.idempotency import Idempotent
+from vur.serving.edge.limits import App, BodyLimit, Buckets
+from vur.serving.edge.observe import Observed, traced
+from vur.serving.edge.tokens import read_token
 from vur.serving.errors import NO_DATABASE, error_response, language_of
-from vur.serving.idempotency import Idempotent
-from vur.serving.limits import App, BodyLimit, Buckets
-from vur.serving.observe import Observed, traced
-from vur.serving.tokens import read_token
 from vur.settings import settings
 from vur.store.access import Principal
 from vur.store.database import reading, writing

@@ -91,7 +91,7 @@ def loaded_already(served: Served) -> Loaded | None:
 
 
 def _open(served: Served, key: tuple[str | None, str | None]) -> Loaded:
-    from vur.runs.opened import open_served
+    from vur.predictions.opened import open_served
 
     saved = open_served(served)
     return Loaded(replace(saved, history=lambda: _histories.get(key, saved.history)))

@@ -13,10 +13,10 @@ import anyio
 from sqlalchemy.orm import Session
 
 from vur.errors import VurError
-from vur.serving.guard import KNOWN
-from vur.serving.logs import log
+from vur.serving.edge.guard import KNOWN
+from vur.serving.edge.logs import log
+from vur.serving.edge.tokens import access_token
 from vur.serving.schemas.auth import UserOut
-from vur.serving.tokens import access_token
 from vur.store import counters, sessions
 from vur.store.access import Principal
 from vur.store.catalog import User, now

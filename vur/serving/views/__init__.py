@@ -1,0 +1,1 @@
+"""What the endpoints show and change, apart from HTTP."""
