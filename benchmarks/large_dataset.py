@@ -40,7 +40,7 @@ class Watch(threading.Thread):
 
     def run(self) -> None:
         while not self.over.wait(0.2):
-            services = [child for child in self.server.children(recursive=True) if "vur.serving.server" in _command(child)]
+            services = [child for child in self.server.children(recursive=True) if "vur.serving.process.server" in _command(child)]
             self.answering = max(self.answering, sum(_memory(one) for one in services))
             self.converting = max(self.converting, sum(_memory(one) for service in services for one in service.children(recursive=True)))
 

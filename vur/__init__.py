@@ -9,6 +9,7 @@ Modules:
 - `vur.serving.edge.guard`: What stands around the whole composed application: BentoML's own routes, the REST API and the WebSocket alike.
 - `vur.serving.edge.idempotency`: The header `Idempotency-Key`: a request that is sent again gets the answer that it got the first time.
 - `vur.serving.edge.logs`: Logs of the service: lines on standard error (text or JSON) and records in `logs/` of the data home, for people and for the API.
+- `vur.serving.process.server`: One serving process of `vur serve`: the whole BentoML service under uvicorn, on a listening socket that the supervisor holds.
 - `vur.serving.routes.live`: Live messages over a WebSocket: training progress, forecasts, alerts and measurements of the machine, as they come.
 - `vur.store.backup`: Backups: one tar file with the catalog, the data and the models, each with its checksum, written while the service runs.
 - `vur.store.catalog`: The tables of the catalog: who there is, what they uploaded and trained, what was forecast, and what runs in the background.

@@ -71,7 +71,7 @@ def call(port: int, method: str, path: str, token: str, key: str = "") -> dict:
 
 def shoot(server: psutil.Process, chance: random.Random) -> str:
     """Kill the service, or the worker; the supervisor starts it again."""
-    name = chance.choice(["vur.serving.server", "worker"])
+    name = chance.choice(["vur.serving.process.server", "worker"])
     for child in server.children():
         if name in child.cmdline():
             child.kill()
@@ -95,7 +95,7 @@ def test_trainings_under_fire_all_end_and_none_twice(ana, catalog):
         until(lambda: all_over(jobs), 900, every=1.0)
         states = Counter(call(port, "GET", f"/models/{model}", ana.token)["status"] for model in models)
     log = (catalog.parent / "serve.log").read_text()
-    assert len(set(jobs)) == TRAININGS and shots["worker"] and shots["vur.serving.server"]
+    assert len(set(jobs)) == TRAININGS and shots["worker"] and shots["vur.serving.process.server"]
     with database.reading() as session:
         rows = {job.id: job for job in session.scalars(select(Job))}
         assert rows.keys() == set(jobs), "no training was begun that nobody asked for"

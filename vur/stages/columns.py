@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['MISSING_WORDS', 'BOOLEANS', 'FIT', 'ColumnPlan', 'identifier', 'number_counts', 'plan_number', 'plan_date',
-           'plan_boolean', 'missing_words', 'plan_columns']
+           'plan_boolean', 'keep_names', 'missing_words', 'plan_columns']
 
 # %% ../../nbs/stages/1_columns.ipynb #cec60fd0
 import re
@@ -178,9 +178,25 @@ def plan_boolean(connection, relation: str, blank: ColumnPlan, sample: list[str]
         return None
     text = f"lower(trim({blank.column}))"
     value = f"CASE {text} WHEN {literal(pair[0])} THEN TRUE WHEN {literal(pair[1])} THEN FALSE END"
-    plan = replace(blank, type="boolean", storage="BOOLEAN", value=value, format="/".join(pair), reason=note("type_boolean", words="/".join(pair)))
+    plan = replace(blank, type="boolean", storage="BOOLEAN", value=value, format="/".join(pair), sure=len(pair[0]) > 1, reason=note("type_boolean", words="/".join(pair)))
     unfit = connection.execute(f"SELECT count_if({plan.unfit}) FROM {relation}").fetchall()[0][0]  # noqa: S608
     return None if unfit else plan
+
+
+def keep_names(connection, relation: str, plans: Sequence[ColumnPlan]) -> list[ColumnPlan]:
+    """The plans, where two words that tell rows of one date apart stay words: `N` and `S` may be North and South, names of series."""
+    dates = [p.column for p in plans if p.type == "datetime"]
+    keys = dates + [p.column for p in plans if p.type in ("text", "id") and p.reason.get("key") != "upload.note.type_empty"]
+    return [replace(p, type="text", storage="VARCHAR", value=p.column, missing="FALSE", format="", notes=(), reason=note("type_names"))
+            if p.type == "boolean" and dates and _tells_apart(connection, relation, p.column, dates[0], keys) else p for p in plans]
+
+
+def _tells_apart(connection, relation: str, column: str, date: str, keys: Sequence[str]) -> bool:
+    """Whether at least half of the rows that repeat `keys` differ by `column`, in the rows of the first thousand dates."""
+    some = f"SELECT * FROM {relation} WHERE {date} IN (SELECT DISTINCT {date} FROM {relation} ORDER BY 1 LIMIT 1000)"
+    query = f"SELECT count(*), count(DISTINCT ({', '.join(keys)})), count(DISTINCT ({', '.join((*keys, column))})) FROM ({some})"  # noqa: S608
+    rows, without, alone = connection.execute(query).fetchall()[0]
+    return rows > without and alone - without >= 0.5 * (rows - without)
 
 
 def missing_words(options: UploadOptions) -> tuple[str, ...]:
@@ -208,7 +224,7 @@ def plan_columns(connection: "duckdb.DuckDBPyConnection", relation: str, names: 
     sign = "" if not votes else "." if votes > 0 else ","
     for k, (blank, counts, clean) in numbers.items():
         plans[k] = plan_number(blank, counts, clean, sign, options) or plans[k]
-    return plans
+    return keep_names(connection, relation, plans)
 
 # %% ../../nbs/stages/1_columns.ipynb #cea80b78
 def _blank(connection, relation: str, name: str, column: str, options: UploadOptions) -> tuple[ColumnPlan, list[str]]:
