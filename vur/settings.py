@@ -39,6 +39,8 @@ class Settings:
     job_concurrency: int = 1
     job_memory_mb: int = 0
     lease_seconds: int = 20
+    keep_forecasts_days: int = 0
+    keep_results_days: int = 0
     dask: str = ""
     log_format: str = "text"
     ws_per_user: int = 50
@@ -110,14 +112,14 @@ PARSERS = {
     "max_unpacked_bytes": int, "port": _port, "lab_port": _port, "voila_port": _port, "registration": _open_or_closed,
     "cors_origins": _names, "access_minutes": _at_least_one, "refresh_days": _at_least_one, "max_upload_bytes": _at_least_one,
     "quota_bytes": _count, "max_body_bytes": _at_least_one, "rate_limit": _count, "job_concurrency": _at_least_one,
-    "job_memory_mb": _count, "lease_seconds": _at_least_one, "log_format": _log_format,
+    "job_memory_mb": _count, "keep_forecasts_days": _count, "keep_results_days": _count, "lease_seconds": _at_least_one, "log_format": _log_format,
     "ws_per_user": _at_least_one, "data_folders": _names, "connections": _connections,
 }
 EXPECTED = {
     "levels": "percentages between 0 and 100, such as 80, 95", "language": " | ".join(LANGUAGES),
     "time_budget": "seconds, or nothing", "workers": "a whole number", "max_unpacked_bytes": "a whole number of bytes",
     "port": "0 to 65535", "lab_port": "0 to 65535", "voila_port": "0 to 65535", "registration": "open | closed",
-    "log_format": "text | json", "connections": "admin | analyst", "ws_per_user": "a whole number from 1", **dict.fromkeys(("quota_bytes", "rate_limit", "job_memory_mb"), "a whole number, 0 for no limit"),
+    "log_format": "text | json", "connections": "admin | analyst", "ws_per_user": "a whole number from 1", **dict.fromkeys(("keep_forecasts_days", "keep_results_days"), "a whole number of days, 0 for ever"), **dict.fromkeys(("quota_bytes", "rate_limit", "job_memory_mb"), "a whole number, 0 for no limit"),
     **dict.fromkeys(("access_minutes", "refresh_days", "max_upload_bytes", "max_body_bytes", "job_concurrency", "lease_seconds"), "a whole number from 1"),
 }
 

@@ -18,7 +18,7 @@ from sqlalchemy import select, update
 from vur.jobs import monitors as rounds
 from vur.jobs.monitors import run_due_monitors
 from vur.settings import settings
-from vur.store import connections, database, feeds, monitors
+from vur.store import champions, connections, database, feeds, monitors
 from vur.store.catalog import (
     Activity,
     Alert,
@@ -173,6 +173,31 @@ def test_a_forecast_moves_with_the_rows_of_the_source(model, source, ana):
     points = rows(select(ForecastPoint).where(ForecastPoint.unique_id == "A").order_by(ForecastPoint.horizon))
     assert [point.forecast for point in points] == pytest.approx(new[new["shop"] == "A"]["sold"].tolist()[-7:]), "the last week of the source, not of the training"
     assert points[0].target_at.date().isoformat() == "2024-04-04"
+
+
+@on_sqlite
+def test_a_promotion_holds_from_the_next_round_on(model, trained, source, ana):
+    import vur
+
+    with database.writing() as session:
+        champions.promote(session, session.get_one(Model, model), ana.id)
+    exact = ana.post("/monitoring/predictions/start", json={"model_id": model, "database_id": source.id, "follow": False}).json()
+    assert exact["follow"] is False
+    ana.post("/monitoring/predictions/stop", json={"monitor_id": exact["monitor_id"]})
+    id = start(ana, model, source)
+    assert monitor(ana, id)["follow"] is True, "what is started with a champion follows its family"
+    round_of(id)
+    assert monitor(ana, id)["last"]["model_version"] == trained[1]
+
+    moved = vur.update_model(trained[1], sales(DAYS + 3)).tag
+    with database.writing() as session:
+        later = adopt(session, moved, ana.id)
+        champions.promote(session, later, ana.id)
+    source.add(sales(1, DAYS))
+    round_of(id)
+    found = monitor(ana, id)
+    assert (found["last"]["model_version"], found["error"]) == (moved, None) and found["model_id"] == model
+    assert rows(select(Forecast).order_by(Forecast.created_at))[-1].model_id == later.id
 
 
 def test_a_monitor_on_postgresql(model, ana, root, postgresql):

@@ -140,12 +140,13 @@ class Turn:
     def run(self) -> None:
         """Read what is new, score it, forecast from it, and move on."""
         from vur.predictions.loaded import loaded
-        from vur.store.champions import find_served
+        from vur.store.champions import champion_of, find_served
 
         with reading() as session:
             who = monitors.principal_of(session, self.monitor)
             source = fetch(session, DatabaseConnection, self.monitor.connection_id, who)
             served = find_served(session, who, self.monitor.model_id)
+            served = champion_of(session, who, served) if self.monitor.follow else served
         saved = loaded(served).saved
         if self.position.get("model_version") != served.tag:
             self.position = {"model_version": served.tag, "ends": marks(saved.pipeline.ends)}

@@ -17,7 +17,7 @@ from sqlalchemy.exc import OperationalError
 from vur.jobs import lifecycle, queue, schedules
 from vur.jobs.workflows import Runner, first_line
 from vur.settings import settings
-from vur.store import database, journal, sessions, uploads, workers
+from vur.store import database, journal, retention, sessions, uploads, workers
 from vur.store.catalog import Counter, Job, now
 from vur.store.home import folder, write_text
 
@@ -131,6 +131,7 @@ class Worker:
             journal.prune(session)
             sessions.prune(session)
         uploads.sweep()
+        retention.sweep()
         queue.forget(now() - KEPT_WORKFLOWS)
         lifecycle.forget(now() - KEPT_FOLDERS)
 

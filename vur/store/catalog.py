@@ -409,13 +409,17 @@ class DatabaseConnection(Owned, Edited, Base):
 
 
 class Monitor(Owned, Edited, Base):
-    """Continuous predictions: every `interval_seconds` new rows of a connection are read, predicted, kept and broadcast."""
+    """Continuous predictions: every `interval_seconds` new rows of a connection are read, predicted, kept and broadcast.
+
+    With `follow` the champion of the model's family predicts, whichever that is at the time.
+    """
 
     __tablename__ = "monitors"
     pipeline_id: Mapped[str | None] = mapped_column(String(36), index=True)
     model_id: Mapped[str] = mapped_column(String(36), index=True)
     connection_id: Mapped[str] = mapped_column(ForeignKey("connections.id", ondelete="CASCADE"), index=True)
     interval_seconds: Mapped[float]
+    follow: Mapped[bool] = mapped_column(default=False)
     state: Mapped[str] = mapped_column(String(16), default="running", index=True)
     position: Mapped[dict[str, Any]] = mapped_column(default=dict)
     lease_owner: Mapped[str | None] = mapped_column(String(100))

@@ -90,6 +90,11 @@ def _previous(session: Session, alias: Alias) -> Model | None:
     return None
 
 
+def is_champion(session: Session, model: Model) -> bool:
+    """Whether `model` answers for its family."""
+    return session.scalar(select(Alias.id).where(Alias.owner_id == model.owner_id, Alias.model_id == model.id, Alias.name == CHAMPION)) is not None
+
+
 def check_trained(model: "Model | Served") -> None:
     """`VurError` models.not_trained unless the model has files that can answer."""
     if model.tag is None:
@@ -171,6 +176,13 @@ def _nothing(session: Session | Connection, who: Principal, name: str) -> VurErr
 def resolve(session: Session, who: Principal, name: str) -> Model:
     """The row of the model that `name` stands for; see `find_served`."""
     return session.get_one(Model, find_served(session, who, name).id)
+
+
+def champion_of(session: Session, who: Principal, served: Served) -> Served:
+    """The champion of the family of `served`, of the same owner; `served` itself where the family has none that can answer."""
+    row = select(Alias.model_id).where(Alias.owner_id == served.owner_id, Alias.family == served.family, Alias.name == CHAMPION)
+    present = session.scalar(row)
+    return served if present in (None, served.id) else find_served(session, who, present)
 
 
 def champion(session: Session, who: Principal, family: str) -> Model | None:

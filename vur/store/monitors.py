@@ -8,7 +8,7 @@ from sqlalchemy import case, delete, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from vur.errors import VurError
-from vur.store import journal
+from vur.store import champions, journal
 from vur.store.access import Principal, fetch
 from vur.store.catalog import Alert, DatabaseConnection, Model, Monitor, Pipeline, Share, User, new_id, now
 from vur.text import DEFAULT_LANGUAGE
@@ -23,8 +23,11 @@ FAILED = "monitor_failed"
 # --- what users do ---
 
 
-def start(session: Session, who: Principal, model_id: str, connection_id: str, interval: float, pipeline_id: str | None = None) -> Monitor:
+def start(session: Session, who: Principal, model_id: str, connection_id: str, interval: float, pipeline_id: str | None = None,
+          follow: bool | None = None) -> Monitor:
     """A monitor that is due at once; one that was stopped for the same model and source goes on where it stood.
+
+    With `follow` the champion of the model's family predicts; by default where the model is the champion.
 
     `VurError` monitors.exists where one runs already, monitors.too_many, models.not_trained.
     """
@@ -44,6 +47,7 @@ def start(session: Session, who: Principal, model_id: str, connection_id: str, i
         raise VurError("monitors.too_many", limit=MOST)
     monitor = there or Monitor(owner_id=who.user_id, model_id=model_id, connection_id=connection_id, interval_seconds=interval, position={})
     monitor.interval_seconds, monitor.state, monitor.due_at, monitor.error, monitor.lease_owner = interval, "running", now(), None, None
+    monitor.follow = champions.is_champion(session, model) if follow is None else follow
     monitor.pipeline_id = pipeline_id or model.pipeline_id
     monitor.position = {key: value for key, value in (monitor.position or {}).items() if key != "failures"}
     session.add(monitor)
@@ -173,7 +177,7 @@ def shown(session: Session, rows: Collection[Monitor]) -> list[dict[str, Any]]:
             select(DatabaseConnection.id, DatabaseConnection.name).where(DatabaseConnection.id.in_({row.connection_id for row in rows}))
         ).all()
     )
-    keys = ("pipeline_id", "model_id", "interval_seconds", "last_run_at", "predictions", "owner_id", "created_at", "updated_at", "version")
+    keys = ("pipeline_id", "model_id", "follow", "interval_seconds", "last_run_at", "predictions", "owner_id", "created_at", "updated_at", "version")
     return [
         {
             "monitor_id": row.id,

@@ -91,7 +91,7 @@ def start_predictions(body: bodies.MonitorStart, who: Analyst, language: Languag
     with open_source(source) as reader:
         reader.check(source.table, Columns.of(source).names)
     with writing() as session:
-        monitor = monitors.start(session, who, body.model_id, body.database_id, body.interval_seconds, body.pipeline_id)
+        monitor = monitors.start(session, who, body.model_id, body.database_id, body.interval_seconds, body.pipeline_id, body.follow)
         set_etag(response, monitor)
         return _one(session, monitor, language)
 

@@ -106,6 +106,7 @@ class MonitorStart(BaseModel):
     pipeline_id: Id | None = Field(None, description="The model's own pipeline where it is left out")
     model_id: Id
     database_id: Id
+    follow: bool | None = Field(None, description="Predict with the champion of the model's family, whichever that is; left out: where the model is the champion now")
     interval_seconds: float = Field(60, ge=1, le=86_400, allow_inf_nan=False, description="Seconds between two looks at the source")
 
 
@@ -146,6 +147,7 @@ class MonitorOut(BaseModel):
     pipeline_id: str | None
     model_id: str
     model_name: str | None
+    follow: bool = Field(description="Whether the champion of the model's family predicts; `last.model_version` tells which one did")
     database_id: str
     database_name: str | None
     interval_seconds: float

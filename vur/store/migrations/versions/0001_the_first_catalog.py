@@ -351,6 +351,7 @@ def upgrade() -> None:
     sa.Column('model_id', sa.String(length=36), nullable=False),
     sa.Column('connection_id', sa.String(length=36), nullable=False),
     sa.Column('interval_seconds', sa.Float(), nullable=False),
+    sa.Column('follow', sa.Boolean(), nullable=False),
     sa.Column('state', sa.String(length=16), nullable=False),
     sa.Column('position', JSON, nullable=False),
     sa.Column('lease_owner', sa.String(length=100), nullable=True),
