@@ -1,6 +1,7 @@
 """The BentoML service: the REST API, the WebSocket and typed prediction endpoints as one application. `bentofile.yaml` names it."""
 
 import json
+import logging
 import os
 from typing import Annotated, Any
 
@@ -44,14 +45,27 @@ class Vur:
         try:
             answer = await predict_soon(scope["vur.principal"], model, asked)
         except VurError as error:
+            scope["vur.error"] = error
             raise told(error, language) from None
         predicted("request", answer.values)
         return json.loads(answer.json(language))
 
 
 def told(error: VurError, language: str) -> BentoMLException:
-    """`error` as BentoML answers it: 404 for an unknown model, 400 for a wrong request, with the text in the caller's language."""
+    """`error` as something that BentoML passes on; the guard gives the answer the form that all errors have."""
     return (NotFound if status_of(error.code) == 404 else InvalidArgument)(error.text(language))
+
+
+class OnlyFaults(logging.Filter):
+    """BentoML logs a traceback for every answer that is an error: those that only tell a client what is wrong with a request are none."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether a record is about a fault of ours."""
+        error = record.exc_info[1] if isinstance(record.exc_info, tuple) else None
+        return not (isinstance(error, BentoMLException) and error.error_code.value < 500)
+
+
+logging.getLogger("bentoml._internal.server.http_app").addFilter(OnlyFaults())
 
 
 Vur.add_asgi_middleware(Guard)

@@ -107,7 +107,7 @@ class User(Edited, Base):
 
 
 class Session(Made, Base):
-    """A login: one chain of rotating refresh tokens. A token used twice ends the chain."""
+    """A login: one chain of rotating refresh tokens. A token that comes back later ends the chain."""
 
     __tablename__ = "sessions"
     user_id: Mapped[str] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), index=True)

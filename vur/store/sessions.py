@@ -27,6 +27,7 @@ KEY_PREFIX = "vur_"
 MOST_KEYS = 50
 KEPT = timedelta(days=30)
 SEEN_EVERY = timedelta(minutes=5)
+REPEAT = timedelta(seconds=10)
 
 
 def digest(text: str) -> str:
@@ -34,13 +35,13 @@ def digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _signed(login_id: str) -> str:
-    body = f"{login_id}.{secrets.token_urlsafe(32)}"
+def _signed(login_id: str, text: str) -> str:
+    body = f"{login_id}.{text}"
     return f"{body}.{_signature(body)}"
 
 
-def _signature(body: str) -> str:
-    made = hmac.digest(secret("tokens").encode(), f"refresh:{body}".encode(), "sha256")
+def _signature(text: str, use: str = "refresh") -> str:
+    made = hmac.digest(secret("tokens").encode(), f"{use}:{text}".encode(), "sha256")
     return urlsafe_b64encode(made).decode().rstrip("=")
 
 
@@ -60,7 +61,7 @@ def set_quietly(session: Session, user_id: str, **values: Any) -> User:
 def open_login(session: Session, user: User, agent: str = "") -> tuple[Login, str, User]:
     """A new login of `user`, its refresh token, and the user as they are now. `agent` is what the client calls itself."""
     login = Login(id=new_id(), user_id=user.id, agent=agent[:200], expires_at=_end(), refresh_hash="")
-    token = _signed(login.id)
+    token = _signed(login.id, secrets.token_urlsafe(32))
     login.refresh_hash = digest(token)
     session.add(login)
     session.flush()
@@ -76,13 +77,14 @@ def _end() -> datetime:
 def rotate(session: Session, token: str) -> tuple[User, str, str] | None:
     """The user, the id of the login and its next refresh token, in exchange for the present one.
 
-    None when the login has ended. A token that was exchanged before ends its login: either its owner or a thief holds the newer one.
-    Commit also then. `VurError` users.ended for a token that never was ours.
+    The same token again within `REPEAT` gets the same answer: two tabs of a browser asked at once, or an answer was lost on its way.
+    Later it ends its login, because either its owner or a thief holds the newer one. None when the login has ended; commit also then.
+    `VurError` users.ended for a token that never was ours.
     """
     login_id = _login_of(token)
     if login_id is None:
         raise VurError("users.ended")
-    fresh = _signed(login_id)
+    fresh = _signed(login_id, _signature(token, "next"))
     stands = (Login.id == login_id, Login.refresh_hash == digest(token), Login.revoked_at.is_(None), Login.expires_at > now())
     changed = session.execute(update(Login).where(*stands).values(
         refresh_hash=digest(fresh), previous_hash=digest(token), refreshed_at=now(), expires_at=_end()))
@@ -90,13 +92,19 @@ def rotate(session: Session, token: str) -> tuple[User, str, str] | None:
     user = session.get(User, login.user_id) if login else None
     if login is None or user is None:
         return None
-    if changed.rowcount == 1 and user.active:
+    if user.active and (changed.rowcount == 1 or _repeated(login, token, fresh)):
         return user, login_id, fresh
     if login.revoked_at is None:
         login.revoked_at = now()
         if user.active and login.refresh_hash != digest(token):
             journal.warn(session, user.id, "login_reused", about=("login", login.id), agent=login.agent or "?")
     return None
+
+
+def _repeated(login: Login, token: str, fresh: str) -> bool:
+    """Whether `token` was exchanged for `fresh` a moment ago, and that one is still the present one."""
+    same = login.previous_hash == digest(token) and login.refresh_hash == digest(fresh)
+    return same and login.revoked_at is None and now() - REPEAT < login.refreshed_at and login.expires_at > now()
 
 
 def end_login(session: Session, login_id: str, user_id: str) -> bool:

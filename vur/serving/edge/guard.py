@@ -136,13 +136,13 @@ async def _refuse(error: VurError, scope: dict[str, Any], receive: Callable, sen
 
 
 class OneForm:
-    """ASGI middleware: an unknown path gets the one form of errors also where BentoML answers it, in plain text."""
+    """ASGI middleware: errors get their one form also where BentoML answers them, with unknown paths and in its own endpoints."""
 
     def __init__(self, app: App):
         self.app = app
 
     async def __call__(self, scope: dict[str, Any], receive: Callable, send: Callable) -> None:
-        """Pass everything on but plain 404 and 405."""
+        """Pass everything on but plain 404 and 405, and what an endpoint of BentoML's left in `vur.error`."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
@@ -150,7 +150,9 @@ class OneForm:
 
         async def answer(message: dict[str, Any]) -> None:
             nonlocal replaced
-            if message["type"] == "http.response.start" and message["status"] in (404, 405) and Headers(raw=message["headers"]).get("content-type", "").startswith("text/plain"):
+            if message["type"] == "http.response.start" and "vur.error" in scope:
+                replaced = scope["vur.error"]
+            elif message["type"] == "http.response.start" and message["status"] in (404, 405) and Headers(raw=message["headers"]).get("content-type", "").startswith("text/plain"):
                 replaced = VurError("api.no_route" if message["status"] == 404 else "api.method", path=scope["path"], method=scope["method"])
             elif replaced is None:
                 await send(message)
