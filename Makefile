@@ -4,6 +4,8 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 NOTEBOOKS := $(shell find nbs -name '*.ipynb' -not -path '*/.ipynb_checkpoints/*')
+# A process a core; tests/conftest.py puts the files that take minutes first.
+PARALLEL := -n logical --dist loadfile --no-loadscope-reorder
 
 .PHONY: run test test-fast lint setup system bench lock readme notebooks clean help
 
@@ -15,10 +17,10 @@ run: setup        ## set up, then the main job on the flights sample and on its 
 	$(BIN)/vur run data/partidas_diarias.csv --country US --name partidas --language pt-BR
 
 test: setup system lint  ## set up, then all tests, a process a core
-	$(BIN)/python -m pytest -n logical --dist loadfile
+	$(BIN)/python -m pytest $(PARALLEL)
 
 test-fast: setup  ## the tests that take seconds
-	$(BIN)/python -m pytest -n logical --dist loadfile -m "not slow and not browser"
+	$(BIN)/python -m pytest $(PARALLEL) -m "not slow and not browser"
 
 lint: setup       ## ruff on the hand-written code
 	$(BIN)/ruff check .

@@ -15,6 +15,15 @@ for name in ("VUR_TIME_BUDGET", "VUR_REPORTS", "VUR_SETTINGS", "VUR_LEVELS"):
     os.environ.pop(name, None)
 
 
+# Files that take minutes: begun first, so that no core waits for them at the end.
+LONG = ("test_soak.py", "test_notebooks.py", "test_story.py", "test_job_faults.py", "test_networks.py", "test_tuning.py")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Long files first, the order inside files and of all others as it is."""
+    items.sort(key=lambda item: LONG.index(item.path.name) if item.path.name in LONG else len(LONG))
+
+
 @pytest.fixture(autouse=True)
 def ctrl_c() -> None:
     """Ctrl-C raises KeyboardInterrupt in every test, and reaches what it starts.

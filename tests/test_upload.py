@@ -160,6 +160,17 @@ def test_booleans(tmp_path, pair):
     assert types(result)["b"] == "boolean" and list(frame(result)["b"].astype(object).where(frame(result)["b"].notna(), None)) == [True, False, None]
 
 
+@pytest.mark.parametrize("large", [False, True])
+def test_letters_that_name_series_stay_letters(tmp_path, monkeypatch, large):
+    monkeypatch.setattr(fast, "FAST_BYTES", 0 if large else fast.FAST_BYTES)
+    rows = [f"{day};{region};{10 + number},5" for region in "NS" for number, day in enumerate(days(150, "%d/%m/%Y"))]
+    result = send(tmp_path, "data;regiao;vendas\n" + "\n".join(rows) + "\n")
+    assert types(result)["regiao"] != "boolean" and set(frame(result)["regiao"]) == {"N", "S"}
+    assert list(result.suggestions.series) == ["regiao"]
+    flags = [f"{day};{'S' if number % 7 else 'N'};{10 + number},5" for number, day in enumerate(days(150, "%d/%m/%Y"))]
+    assert types(send(tmp_path, "data;promo;vendas\n" + "\n".join(flags) + "\n", "flag.csv"))["promo"] == "boolean"
+
+
 # --- dates
 
 

@@ -184,16 +184,16 @@ def plan_boolean(connection, relation: str, blank: ColumnPlan, sample: list[str]
 
 
 def keep_names(connection, relation: str, plans: Sequence[ColumnPlan]) -> list[ColumnPlan]:
-    """The plans, where two words that tell rows of one date apart stay words: `N` and `S` may be North and South, names of series."""
+    """The plans, where two letters that tell rows of one date apart stay letters: `N` and `S` may be North and South, names of series."""
     dates = [p.column for p in plans if p.type == "datetime"]
     keys = dates + [p.column for p in plans if p.type in ("text", "id") and p.reason.get("key") != "upload.note.type_empty"]
     return [replace(p, type="text", storage="VARCHAR", value=p.column, missing="FALSE", format="", notes=(), reason=note("type_names"))
-            if p.type == "boolean" and dates and _tells_apart(connection, relation, p.column, dates[0], keys) else p for p in plans]
+            if p.type == "boolean" and not p.sure and dates and _tells_apart(connection, relation, p.column, dates[0], keys) else p for p in plans]
 
 
 def _tells_apart(connection, relation: str, column: str, date: str, keys: Sequence[str]) -> bool:
     """Whether at least half of the rows that repeat `keys` differ by `column`, in the rows of the first thousand dates."""
-    some = f"SELECT * FROM {relation} WHERE {date} IN (SELECT DISTINCT {date} FROM {relation} ORDER BY 1 LIMIT 1000)"
+    some = f"SELECT * FROM {relation} WHERE {date} IN (SELECT DISTINCT {date} FROM {relation} ORDER BY 1 LIMIT 1000)"  # noqa: S608
     query = f"SELECT count(*), count(DISTINCT ({', '.join(keys)})), count(DISTINCT ({', '.join((*keys, column))})) FROM ({some})"  # noqa: S608
     rows, without, alone = connection.execute(query).fetchall()[0]
     return rows > without and alone - without >= 0.5 * (rows - without)
