@@ -49,11 +49,11 @@ def ask(port: int, path: str, token: str = "", patience: float = 30) -> int | st
 
 
 @pytest.fixture
-def service(ana, catalog: Path):
-    """A running `vur serve` without worker, and its port."""
-    port = free_port()
+def service(ana, catalog: Path, request: pytest.FixtureRequest):
+    """A running `vur serve` without worker, and its port; the parameter is the number of processes that answer."""
+    port, processes = free_port(), str(getattr(request, "param", 1))
     with (catalog.parent / "serve.log").open("w") as log:
-        process = subprocess.Popen([sys.executable, "-m", "vur.cli", "serve", "--port", str(port), "--no-worker"], stdout=log, stderr=log, env=os.environ)
+        process = subprocess.Popen([sys.executable, "-m", "vur.cli", "serve", "--port", str(port), "--no-worker", "--workers", processes], stdout=log, stderr=log, env=os.environ)
     try:
         until(lambda: ask(port, "/health/live") == 200, 90)
         yield process, port
@@ -108,7 +108,8 @@ def hammer(port: int, token: str, stop: threading.Event, kept: bool) -> Counter[
     return seen
 
 
-def test_sigterm_under_load_drops_no_request(service, ana, monkeypatch):
+@pytest.mark.parametrize("service", [1, 2], indirect=True)
+def test_sigterm_under_load_drops_no_request(service, ana):
     process, port = service
     stop = threading.Event()
     with ThreadPoolExecutor(16) as pool:
@@ -122,6 +123,22 @@ def test_sigterm_under_load_drops_no_request(service, ana, monkeypatch):
     assert process.returncode == 0
     assert seen["dropped"] == 0 and seen[200] > 100, seen
     assert set(seen) <= {200, "refused"}, seen
+
+
+@pytest.mark.parametrize("service", [2], indirect=True)
+def test_the_numbers_of_several_processes_are_added_up(service, ana):
+    process, port = service
+    until(lambda: len([one for one in psutil.Process(process.pid).children() if "vur.serving.process.server" in one.cmdline()]) == 2)
+    for _ in range(40):
+        assert ask(port, "/api/v1/auth/me", ana.token) == 200
+    told = set()
+    for _ in range(6):
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+        connection.request("GET", "/metrics", headers={"Authorization": f"Bearer {ana.token}"})
+        lines = connection.getresponse().read().decode().splitlines()
+        connection.close()
+        told.add(next(line.split()[-1] for line in lines if line.startswith("vur_requests_total") and '"/api/v1/auth/me"' in line))
+    assert told == {"40.0"}, "whichever process answers"
 
 
 def test_kill_9_of_the_supervisor_leaves_nothing_on_the_port(service):

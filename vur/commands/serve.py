@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import shutil
 import socket
 import sys
 
@@ -34,11 +35,23 @@ def serve_command(options: argparse.Namespace, language: str) -> int:
     if not users:
         print(translate("serve.nobody", language), flush=True)
     told = listener.fileno()
+    share_numbers(options.workers, port)
     names = ["service"] if options.workers == 1 else [f"service {number}" for number in range(1, options.workers + 1)]
     children = [Child(name, [sys.executable, "-m", "vur.serving.process.server", str(told)], inherits=(told,)) for name in names]
     if not options.no_worker:
         children.append(Child("worker", [sys.executable, "-m", "vur.cli", "worker"]))
     return supervise(children, lambda name, code, rest: print(translate("serve.died", language, name=name, code=code, seconds=rest), file=sys.stderr, flush=True), listener)
+
+
+def share_numbers(processes: int, port: int) -> None:
+    """Have several processes add up their numbers for Prometheus in a folder; those of the run before are forgotten."""
+    from vur.store.home import folder
+
+    if processes > 1 and "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
+        path = folder("cache", f"metrics-{port}")
+        shutil.rmtree(path, ignore_errors=True)
+        path.mkdir(parents=True)
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(path)
 
 
 def take(host: str, port: int) -> socket.socket:
