@@ -316,10 +316,10 @@ def test_two_workers_give_what_one_gives_and_stop_is_heard(equipment):
     panel = make({f"s{k:02d}": equipment[k:k + 60] for k in range(12)})
     expected = forecast_panel(create("sarimax", **AIRLINE), panel, 6)
     pd.testing.assert_frame_equal(forecast_panel(create("sarimax", workers=2, **AIRLINE), panel, 6), expected, check_exact=True)
-    seen = []
+    seen, many = [], make({f"s{k:03d}": equipment[k % 60:k % 60 + 60] for k in range(120)})
     with pytest.raises(Stopped):
-        forecast_panel(create("sarimax", **AIRLINE), panel, 6, progress=lambda done, total: seen.append((done, total)), stop=lambda: len(seen) > 0)
-    assert seen and seen[0][1] == 12
+        forecast_panel(create("sarimax", **AIRLINE), many, 6, progress=lambda done, total: seen.append((done, total)), stop=lambda: len(seen) > 0)
+    assert len(seen) == 1 and 0 < seen[0][0] < seen[0][1] == 120
 
 
 def test_same_seed_same_forecast_and_only_the_last_rows_count(equipment):

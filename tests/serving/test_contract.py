@@ -32,7 +32,7 @@ ENDPOINTS = [tuple(part.split()) for line in DOCUMENTED.strip().splitlines() for
 
 
 @cache
-def tests() -> list[tuple[str, str, str]]:
+def named_tests() -> list[tuple[str, str, str]]:
     """File, name and source of every test function of this folder."""
     found = []
     for path in sorted(HERE.glob("test_*.py")):
@@ -48,7 +48,7 @@ def caller(method: str, path: str) -> tuple[str, str] | None:
     """The first test that calls an endpoint: file and name."""
     pattern = re.sub(r"\\\{\w+\\\}", r"(?!algorithms)[^/\"'?]+", re.escape(path))
     call = re.compile(rf"\.{method.lower()}\(\s*f?[\"'](?:/api/v1)?{pattern}[\"'?]|request\(\s*[\"']{method}[\"'],\s*f?[\"'](?:/api/v1)?{pattern}[\"'?]")
-    return next(((file, name) for file, name, source in tests() if call.search(source)), None)
+    return next(((file, name) for file, name, source in named_tests() if call.search(source)), None)
 
 
 def table() -> str:

@@ -71,7 +71,8 @@ def test_jobs_under_fire_all_end_and_none_twice(ana, catalog, tmp_path):
         for _ in range(4):
             holder = until(lambda: in_hand(jobs), 90)
             time.sleep(chance.uniform(0, 1.5))
-            victim = next(number for number, one in enumerate(workers) if f"worker {holder} takes" in one.log)
+            # One that was started a moment ago goes by the name of the one before it, but has not said so yet.
+            victim = until(lambda name=holder: [number for number, one in enumerate(workers) if f"worker {name} takes" in one.log], 60)[0]
             workers[victim].kill()
             workers[victim] = WorkerProcess(catalog, kinds=True, lease_seconds=6)
         found = ended(*jobs, seconds=180)
