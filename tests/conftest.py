@@ -20,7 +20,10 @@ LONG = ("test_soak.py", "test_notebooks.py", "test_story.py", "test_job_faults.p
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Long files first, the order inside files and of all others as it is."""
+    """Long files first, the order inside files and of all others as it is; what is repeated on PostgreSQL counts as slow."""
+    for item in items:
+        if getattr(item, "callspec", None) and item.callspec.params.get("kind") == "postgresql":
+            item.add_marker(pytest.mark.slow)
     items.sort(key=lambda item: LONG.index(item.path.name) if item.path.name in LONG else len(LONG))
 
 

@@ -77,6 +77,7 @@ def test_the_executed_notebook_shows_the_numbers(finished: tuple) -> None:
     assert winner in shown and "image/png" in shown
 
 
+@pytest.mark.slow
 def test_the_saved_model_forecasts_the_same_without_retraining(finished: tuple, tmp_path: Path) -> None:
     folder, _ = finished
     done = call("forecast", "voos-ny", "--out", "f.csv", cwd=tmp_path)
@@ -152,6 +153,7 @@ def test_a_brazilian_file_needs_no_options_and_answers_in_portuguese(tmp_path: P
     assert 'lang="pt-BR"' in page and "Previsão" in page
 
 
+@pytest.mark.slow
 def test_a_failed_run_tells_stage_cause_and_remedy_and_keeps_the_notebook(tmp_path: Path) -> None:
     rows = pd.read_csv(DATA / "electrical_equipment.csv")
     pd.concat([rows, rows.tail(1)]).assign(turnover=lambda d: range(len(d))).to_csv(tmp_path / "twice.csv", index=False)
@@ -261,6 +263,7 @@ def test_rerun_takes_the_training_from_the_cache(finished: tuple, tmp_path: Path
     assert again.record["stages"]["training"]["cached"] and again.id.endswith("-2")
 
 
+@pytest.mark.slow
 def test_the_report_comes_in_the_other_language_without_training(finished: tuple) -> None:
     folder, _ = finished
     done = call("report", folder, "--language", "pt-BR", cwd=folder.parent)

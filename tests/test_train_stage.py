@@ -418,6 +418,7 @@ def test_reserve_for_the_final_fit_is_kept():
     assert not running.stop()
 
 
+@pytest.mark.slow
 def test_budget_is_kept_on_the_wall_clock(panel):
     many = make_panel(series=60, rows=120)
     run(panel, named("seasonal_naive", "theta"), clock=time.monotonic)  # imports and compilation are not the budget's fault

@@ -6,13 +6,16 @@ import subprocess
 import tempfile
 import uuid
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
+from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
+from vur.serving.views import accounts
 from vur.settings import settings
-from vur.store import database
+from vur.store import database, users
 from vur.store.catalog import User
 from vur.store.users import add_user
 
@@ -51,13 +54,40 @@ def _free_port() -> int:
         return found.getsockname()[1]
 
 
-def _new_database(server: str) -> str:
+def _new_database(server: str, template: str = "template1") -> str:
     import psycopg
 
     name = f"vur_{uuid.uuid4().hex[:12]}"
     with psycopg.connect(f"{server}/postgres", autocommit=True) as connection:
-        connection.execute(f'CREATE DATABASE "{name}"')
+        connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
     return f"{server}/{name}"
+
+
+def _migrated(home: Path, url: str = "") -> None:
+    """An empty catalog at the newest schema in a database that nobody uses afterwards but to copy it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("VUR_HOME", str(home))
+        patch.setenv("VUR_DATABASE_URL", url)
+        settings.cache_clear()
+        database.migrate()
+        database.engine().dispose()
+    settings.cache_clear()
+
+
+@pytest.fixture(scope="session")
+def empty_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The file of an empty, migrated catalog."""
+    home = tmp_path_factory.mktemp("template")
+    _migrated(home)
+    return home / "catalog.sqlite"
+
+
+@pytest.fixture(scope="session")
+def empty_postgresql(postgresql: str, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The name of an empty, migrated database on the server."""
+    url = _new_database(postgresql)
+    _migrated(tmp_path_factory.mktemp("template"), url)
+    return url.rpartition("/")[2]
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -72,21 +102,40 @@ def catalog(kind: str, request: pytest.FixtureRequest, tmp_path: Path, monkeypat
     monkeypatch.setenv("VUR_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("VUR_REPORTS", str(tmp_path / "reports"))
     if kind == "postgresql":
-        monkeypatch.setenv("VUR_DATABASE_URL", _new_database(request.getfixturevalue("postgresql")))
+        monkeypatch.setenv("VUR_DATABASE_URL", _new_database(request.getfixturevalue("postgresql"), request.getfixturevalue("empty_postgresql")))
     else:
         monkeypatch.delenv("VUR_DATABASE_URL", raising=False)
+        (tmp_path / "home").mkdir(mode=0o700)
+        shutil.copy(request.getfixturevalue("empty_sqlite"), tmp_path / "home" / "catalog.sqlite")
     settings.cache_clear()
-    database.migrate()
     yield tmp_path / "home"
     database.engine().dispose()
     settings.cache_clear()
+
+
+@pytest.fixture(autouse=True)
+def cheap_hashes(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hashes of passwords that cost next to nothing, but where their time matters."""
+    if "same_time" not in request.node.name:
+        from argon2 import PasswordHasher
+
+        hasher = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+        monkeypatch.setattr(users, "hasher", lambda: hasher)
+        monkeypatch.setattr(accounts, "hasher", lambda: hasher)
+
+
+@cache
+def rest_api() -> FastAPI:
+    """The REST API, made once: what a test changes lies in the catalog, the settings or the guard, which is made anew."""
+    from vur.serving.app import create_app
+
+    return create_app()
 
 
 class Person:
     """A user with a client that sends their token."""
 
     def __init__(self, role: str, name: str):
-        from vur.serving.app import create_app
         from vur.serving.edge.guard import Guard
         from vur.serving.edge.tokens import access_token
 
@@ -94,7 +143,7 @@ class Person:
             self.user: User = add_user(session, f"{name}@x.br", PASSWORD, role=role)
         self.id = self.user.id
         self.token = access_token(self.user)[0]
-        self.http = TestClient(Guard(create_app()), base_url="http://localhost/api/v1", headers={"Authorization": f"Bearer {self.token}"},
+        self.http = TestClient(Guard(rest_api()), base_url="http://localhost/api/v1", headers={"Authorization": f"Bearer {self.token}"},
                                raise_server_exceptions=False)
 
     def __getattr__(self, name: str):
@@ -128,7 +177,6 @@ def root(catalog: Path) -> Person:
 @pytest.fixture
 def stranger(catalog: Path) -> TestClient:
     """A client without a token."""
-    from vur.serving.app import create_app
     from vur.serving.edge.guard import Guard
 
-    return TestClient(Guard(create_app()), base_url="http://localhost/api/v1", raise_server_exceptions=False)
+    return TestClient(Guard(rest_api()), base_url="http://localhost/api/v1", raise_server_exceptions=False)

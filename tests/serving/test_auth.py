@@ -5,14 +5,12 @@ from concurrent.futures import ThreadPoolExecutor
 
 import jwt
 import pytest
-from argon2 import PasswordHasher
 from fastapi.testclient import TestClient
 from sqlalchemy import func, select, update
 
 from vur.serving.edge.guard import KNOWN
 from vur.serving.views import accounts
 from vur.settings import settings
-from vur.store import users
 from vur.store.catalog import Alert, ApiKey, Counter, User, now
 from vur.store.catalog import Session as Login
 from vur.store.database import reading, writing
@@ -29,15 +27,6 @@ def kind(request: pytest.FixtureRequest) -> str:
 
 
 both = pytest.mark.parametrize("kind", ["sqlite", "postgresql"], indirect=True)
-
-
-@pytest.fixture(autouse=True)
-def cheap(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Hashes that cost next to nothing, but where their time matters."""
-    if "same_time" not in request.node.name:
-        hasher = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
-        monkeypatch.setattr(users, "hasher", lambda: hasher)
-        monkeypatch.setattr(accounts, "hasher", lambda: hasher)
 
 
 @pytest.fixture

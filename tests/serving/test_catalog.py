@@ -46,6 +46,7 @@ def _count(times: int) -> None:
             session.execute(update(Counter).where(Counter.key == "test").values(count=row.count + 1))
 
 
+@pytest.mark.slow
 def test_four_processes_that_read_and_write_lose_nothing(catalog, kind):
     with database.writing() as session:
         session.add(Counter(key="test", window_start=now(), count=0))
@@ -62,6 +63,7 @@ def test_four_processes_that_read_and_write_lose_nothing(catalog, kind):
         assert session.get(Counter, "test").count == 400
 
 
+@pytest.mark.slow
 def test_tensorflow_brings_an_older_sqlite_that_is_not_used():
     code = "import tensorflow; from vur.store.database import SAFE_SQLITE, sqlite_module; assert sqlite_module().sqlite_version_info >= SAFE_SQLITE"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)

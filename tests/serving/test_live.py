@@ -96,6 +96,7 @@ def token_for(user: User, seconds: float) -> str:
     return jwt.encode(content, secret("tokens"), "HS256")
 
 
+@pytest.mark.slow
 def test_messages_of_any_process_arrive_in_order_and_only_where_they_may(server, ana, bia, root):
     with enter(server, ana) as one, enter(server, ana) as other, enter(server, bia) as stranger, enter(server, root) as admin:
         publish(ana.id, *range(20), model_id="m")

@@ -93,6 +93,7 @@ def test_a_search_is_queued_with_the_documents_space(ana, dataset):
     assert wrong.status_code == 422 and "depthness" in wrong.json()["detail"]
 
 
+@pytest.mark.slow
 def test_searching_for_a_trained_model_makes_a_successor(ana, catalog, runs):  # noqa: F811
     trained = register(ana.id, runs["shop"])
     answer = ana.post(f"/models/{trained.id}/optimize", json={"iterations": 2})
