@@ -172,6 +172,11 @@ def test_a_client_makes_no_labels(ana, stranger):
     assert all('route="unknown"' in key or 'route="/api/v1/auth/me"' in key or 'route="/metrics"' in key for key in new) and len(new) < 60
 
 
+def test_pages_without_a_template_go_by_their_path():
+    mount = type("Mount", (), {"path": metrics.MOUNTED})()
+    assert metrics.route_of({"path": "/api/v1/openapi.json", "endpoint": print, "route": mount}, 200) == "/api/v1/openapi.json"
+
+
 def test_native_routes_get_a_bounded_number_of_labels():
     for n in range(100):
         metrics.route_of({"path": f"/native/{n}", "endpoint": print}, 200)

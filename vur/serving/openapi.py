@@ -20,6 +20,15 @@ SCHEMES = {
     "bearer": {"type": "http", "scheme": "bearer", "description": "An access token, or a personal key that begins with `vur_`"},
     "key": {"type": "apiKey", "in": "header", "name": "X-API-Key", "description": "A personal key"},
 }
+ABOUT = """
+Time series from a file of dated measurements to forecasts that can be trusted.
+
+**Begin here**: `POST /auth/login` gives an access token; press *Authorize* and paste it under *bearer*. Then `POST /datasets/upload`, `POST /models/train`,
+`GET /models/{model_id}/training/status` and `POST /models/{model_id}/predict`. Live messages (training progress, forecasts, alerts) come over the WebSocket `/ws`.
+
+Errors have one form: `detail` in your language (`Accept-Language: pt-BR` or `en`), `code` for programs, `field` where one is to blame. Lists take `page`, `limit`,
+`sort` and `search`. Changes take the object's version in `If-Match`; uploads and trainings an `Idempotency-Key`, so that they can be sent again.
+"""
 USUAL = {401: "No valid token", 422: "A value is missing or wrong", 429: "Too many requests; see `Retry-After`"}
 METHODS = ("get", "head", "put", "post", "delete", "patch", "options")
 
@@ -39,6 +48,7 @@ def describe(app: FastAPI) -> None:
 
 
 def _complete(document: dict[str, Any]) -> None:
+    document["info"]["description"] = ABOUT.strip()
     components = document.setdefault("components", {})
     components["securitySchemes"] = SCHEMES
     schemas = components.setdefault("schemas", {})

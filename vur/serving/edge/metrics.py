@@ -21,6 +21,7 @@ from vur.store.workers import workers_alive
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 UNKNOWN = "unknown"
+MOUNTED = "/{path}"  # all of the REST API as BentoML sees it: what has no template of its own inside
 NATIVE = 50  # routes outside the REST API that get a label of their own
 BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 120)
 STATES = ("queued", "running", "succeeded", "failed", "cancelled")
@@ -48,7 +49,7 @@ def route_of(scope: dict[str, Any], status: int) -> str:
     """The template of the route that answered, such as /api/v1/models/{model_id}; one label for all that is unknown or was refused."""
     chosen = (scope.get("fastapi") or {}).get("effective_route_context") or scope.get("route")
     template = getattr(chosen, "path_format", None) or getattr(chosen, "path", None)
-    if template:
+    if template and template != MOUNTED:
         return str(template)
     if "endpoint" not in scope or status in (0, 401, 404, 405) or scope["path"] not in _native and len(_native) >= NATIVE:
         return UNKNOWN

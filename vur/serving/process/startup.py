@@ -5,6 +5,7 @@ import logging
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from importlib import import_module
 
 from fastapi import FastAPI
 from sqlalchemy import func, select
@@ -18,6 +19,7 @@ from vur.store.database import engine, migrate, reading, writing
 from vur.store.secret import secret
 
 WARM = 8  # champions that are opened before they are asked for
+LIBRARIES = ("vur.stages.model", "vur.forecasters.statistical", "statsforecast.models")
 COLLECT = (10_000, 20, 50)  # thresholds of the garbage collector: a full collection after ten million objects
 log = logging.getLogger("vur.service")
 
@@ -51,13 +53,15 @@ def prepare() -> int:
 
 
 def warm() -> None:
-    """Forecast once with the champions that moved last, which imports what forecasts take; one that cannot is told when it is asked for.
+    """Import what most forecasts take, and forecast once with the champions that moved last; one that cannot is told when it is asked for.
 
     What is in memory then stays there, and the garbage collector need not look at it again: it would hold all requests for a quarter
     of a second, many times a minute.
     """
     from vur.predictions.predicting import rehearse
 
+    for name in LIBRARIES:
+        import_module(name)
     for one in moved_last():
         try:
             rehearse(one)
