@@ -2,7 +2,7 @@
 
 The service is what `vur serve` starts, with a data home of its own, on the loopback. curl sends a CSV of 10 million rows and more
 than 2 GiB. Memory is that of the process that answers requests; the conversion to Parquet runs in a process of its own, whose peak is
-printed beside it. Preview and statistics are timed by the client, after the first call.
+printed beside it. Preview and statistics are timed by the client, after the first call; checking and cutting the data are told too.
 """
 
 import argparse
@@ -79,8 +79,16 @@ class Client:
 
     def get(self, path: str) -> float:
         """Seconds of one request."""
+        return self.ask("GET", path)
+
+    def post(self, path: str, content: dict) -> float:
+        """The same with a body."""
+        return self.ask("POST", path, json.dumps(content))
+
+    def ask(self, method: str, path: str, content: str | None = None) -> float:
+        """Seconds of one request; an answer that is an error ends the benchmark."""
         started = time.perf_counter()
-        self.connection.request("GET", f"/api/v1{path}", headers=self.headers)
+        self.connection.request(method, f"/api/v1{path}", content, self.headers | {"Content-Type": "application/json"})
         answer = self.connection.getresponse()
         body = answer.read()
         if answer.status != 200:
@@ -124,6 +132,10 @@ def measure(port: int, token: str, server: psutil.Process, path: Path) -> list[t
         first = client.get(calls[0])
         later = [client.get(calls[number % len(calls)]) for number in range(CALLS)]
         rows += [(f"{name}, first call, ms", f"{1000 * first:.0f}"), (f"{name}, then, median and worst ms", f"{1000 * statistics.median(later):.0f} / {1000 * max(later):.0f}")]
+    for name, body in {"validate": {}, "split": {"horizon": 28}}.items():
+        started = time.perf_counter()
+        _, apart = peak(server, lambda name=name, body=body: client.post(f"/datasets/{id}/{name}", body))
+        rows.append((f"{name}, s, and MB of its own process", f"{time.perf_counter() - started:.0f}, {apart:.0f}"))
     return rows
 
 
