@@ -261,3 +261,19 @@ def test_a_model_is_loaded_once_however_many_ask_and_old_ones_make_room(ana, run
     ask(ana, model=other.id)
     ask(ana, model=model.id)
     assert opened_tags == [model.tag, other.tag, model.tag]
+
+
+def test_a_start_opens_champions_and_says_only_what_is_wrong_with_them(runs, ana, caplog, monkeypatch):
+    from vur.predictions import predicting
+    from vur.serving.process import startup
+
+    monkeypatch.setattr(startup.gc, "freeze", lambda: None)
+    monkeypatch.setattr(startup.gc, "set_threshold", lambda *_: None)
+    needs_more, plain = register(ana.id, runs["shop"]), register(ana.id, runs["equipment"])
+    startup.warm()
+    opened = {served.tag for served in startup.moved_last() if predicting.loaded_already(served)}
+    assert opened == {needs_more.tag, plain.tag} and not caplog.records, "a model that asks for coming values is no broken one"
+    make = predicting._make
+    monkeypatch.setattr(predicting, "_make", lambda opened, asked: 1 / 0 if opened.saved.tag == plain.tag else make(opened, asked))
+    startup.warm()
+    assert [record.levelname for record in caplog.records] == ["ERROR"] and plain.tag in caplog.records[0].getMessage()

@@ -54,3 +54,19 @@ def test_what_is_older_than_the_settings_say_is_forgotten(aged, monkeypatch):
     kept = {"kept-40", "busy-40", "batch-0", "kept-0", "orphan-0", "busy-0"}
     assert left(aged) == (2, 2, kept, {"kept-40", "kept-0", "orphan-0"}), "the run of a model that is there stays"
     assert retention.sweep() == (0, 0)
+
+
+def test_what_cannot_be_deleted_is_found_again(aged, monkeypatch):
+    monkeypatch.setenv("VUR_KEEP_RESULTS_DAYS", "30")
+    settings.cache_clear()
+    before = left(aged)
+
+    def refuse(path: Path) -> None:
+        raise PermissionError(13, "denied", str(path))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(retention.shutil, "rmtree", refuse)
+        with pytest.raises(PermissionError):
+            retention.sweep()
+    assert left(aged) == before, "no row is gone whose files are there"
+    assert retention.sweep() == (0, 2)

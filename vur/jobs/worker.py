@@ -131,9 +131,9 @@ class Worker:
             journal.prune(session)
             sessions.prune(session)
         uploads.sweep()
-        retention.sweep()
         queue.forget(now() - KEPT_WORKFLOWS)
         lifecycle.forget(now() - KEPT_FOLDERS)
+        retention.sweep()
 
     def _left(self) -> bool:
         with database.reading() as session:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
@@ -62,28 +63,27 @@ def predict(who: Principal, model: str, asked: Asked) -> Answer:
 
     A series that cannot be forecast is in the answer's `errors`; `NothingForecast` where none could be.
     """
-    return _predict(who, _finder.submit((who, model)).result(), asked)
+    served = _finder.submit((who, model)).result()
+    saved, made, seconds = _timed(served, asked)
+    entry, answer = _answer(who, served, asked, saved, made, seconds)
+    (record if made.points.values.size <= CHUNK else record_large)(entry)
+    return answer
 
 
 async def predict_soon(who: Principal, model: str, asked: Asked) -> Answer:
-    """The same on the event loop: what was answered before takes no thread, the rest one of a few."""
+    """The same on the event loop: what was answered before takes no thread, the rest one of a few, and opening a model none of these."""
     served = await _finder.soon((who, model))
     saved, made = _made_before(served, asked)
     seconds = 0.0
     if saved is None or made is None:
+        if loaded_already(served) is None:
+            await run_in_threadpool(loaded, served)
         saved, made, seconds = await asyncio.get_running_loop().run_in_executor(_makers, _timed, served, asked)
     entry, answer = _answer(who, served, asked, saved, made, seconds)
     if made.points.values.size > CHUNK:
         await run_in_threadpool(record_large, entry)
     else:
         await record_soon(entry)
-    return answer
-
-
-def _predict(who: Principal, served: Served, asked: Asked) -> Answer:
-    saved, made, seconds = _timed(served, asked)
-    entry, answer = _answer(who, served, asked, saved, made, seconds)
-    (record if made.points.values.size <= CHUNK else record_large)(entry)
     return answer
 
 
@@ -98,9 +98,13 @@ def _timed(served: Served, asked: Asked) -> tuple[Saved, Made, float]:
 
 
 def rehearse(served: Served) -> None:
-    """Open a model and forecast its first series, so that the first request need not wait for either; nothing is recorded."""
+    """Open a model and forecast its first series, so that the first request need not wait for either; nothing is recorded.
+
+    `VurError` where it cannot be opened. That a forecast needs more, such as coming values, is no fault of the model.
+    """
     opened = loaded(served)
-    _make(opened, Asked(series=[str(opened.saved.pipeline.ends.index[0])]))
+    with suppress(VurError):
+        _make(opened, Asked(series=[str(opened.saved.pipeline.ends.index[0])]))
 
 
 # --- which model: one question to the catalog for all requests that wait ---

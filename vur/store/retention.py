@@ -37,15 +37,15 @@ def forget_forecasts(before: datetime) -> int:
 def forget_results(before: datetime) -> int:
     """Delete the files of batches, and of trainings whose model was deleted, that ended before a moment; returns how many.
 
-    The run of a model that is still there stays as long as the model: it is what its numbers can be checked by.
+    `OSError` where files cannot be deleted. The run of a model that is still there stays as long as the model: it is what its numbers can be checked by.
     """
     with reading() as session:
         orphans = select(Run.job_id).where(Run.model_id.is_(None), Run.job_id.is_not(None))
         old = Job.state.in_(ENDED) & (Job.ended_at < before)
         ids = [id for id in session.scalars(select(Job.id).where(old, (Job.kind == "batch") | Job.id.in_(orphans))) if folder("results", id).is_dir()]
     for id in ids:
+        shutil.rmtree(folder("results", id))  # before its rows: what cannot be deleted now is found again
         with writing() as session:
             session.execute(delete(Run).where(Run.job_id == id))
             session.execute(update(Job).where(Job.id == id).values(artifact=None, checksum=None))
-        shutil.rmtree(folder("results", id), ignore_errors=True)
     return len(ids)

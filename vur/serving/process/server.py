@@ -5,7 +5,6 @@ reset when it ends. Here a process that is asked to end takes what waits in the 
 """
 
 import asyncio
-import os
 import socket
 import sys
 import time
@@ -15,7 +14,6 @@ import uvicorn
 GRACE = 30  # seconds that requests in progress get after SIGTERM
 LINGER = 1.0  # seconds in which a connection that is open but idle may still send a request
 BACKLOG = 2048
-SERVICE = "vur.serving.service:Vur"
 
 
 class DrainingServer(uvicorn.Server):
@@ -78,5 +76,4 @@ def serve(listener: socket.socket) -> None:
 
 
 if __name__ == "__main__":
-    sys.path.insert(0, os.getcwd())
     serve(socket.socket(fileno=int(sys.argv[1])))

@@ -53,7 +53,7 @@ def prepare() -> int:
 
 
 def warm() -> None:
-    """Import what most forecasts take, and forecast once with the champions that moved last; one that cannot is told when it is asked for.
+    """Import what most forecasts take, and forecast once with the champions that moved last; one that cannot be opened is logged.
 
     What is in memory then stays there, and the garbage collector need not look at it again: it would hold all requests for a quarter
     of a second, many times a minute.
@@ -66,7 +66,9 @@ def warm() -> None:
         try:
             rehearse(one)
         except VurError as error:
-            log.warning("model %s cannot forecast: %s", one.tag, error)
+            log.warning("model %s cannot be opened: %s", one.tag, error)
+        except Exception:  # of a library: the others are still to be opened, and requests for this one are told
+            log.exception("model %s failed its first forecast", one.tag)
     gc.collect()
     gc.freeze()
     gc.set_threshold(*COLLECT)
