@@ -1,9 +1,10 @@
 """Claim: a batch of 10,000 series takes at most 1.3 of the time and memory of calling the pipeline directly.
 
-Directly means a Python process that opens the saved model, forecasts 12 months with two intervals and writes a CSV. The batch is the
-process that a worker starts for the job: it checks the model against the catalog, forecasts, keeps all 120,000 points in the durable
-ledger and writes the same CSV. The series are monthly ones of the M3 and M1 competitions, repeated with noise. Each row is another
-model: one whose forecasts take some work, and the cheapest there is, where the ledger weighs most. Both take turns; medians are shown.
+Directly means a Python process that opens the saved model, forecasts 12 months with two intervals and writes a CSV. The
+batch is the process that a worker starts for the job: it checks the model against the catalog, forecasts, keeps all
+120,000 points in the durable ledger and writes the same CSV. The series are monthly ones of the M3 and M1 competitions,
+repeated with noise. Each row is another model: one whose forecasts take some work, and the cheapest there is, where the
+ledger weighs most. Both take turns; medians are shown.
 """
 
 import argparse
@@ -19,8 +20,10 @@ import pandas as pd
 from thousand_series import monthly, used
 
 HORIZON, LEVELS = 12, (80, 95)
-DIRECT = ("import sys; from vur.runs.predict import forecast; "
-          f"forecast(sys.argv[1], {HORIZON}, levels={LEVELS}).to_csv(sys.argv[2], index=False)")
+DIRECT = (
+    "import sys; from vur.models.saved import forecast; "
+    f"forecast(sys.argv[1], {HORIZON}, levels={LEVELS}).to_csv(sys.argv[2], index=False)"
+)
 
 
 def panel(count: int) -> pd.DataFrame:
@@ -28,9 +31,15 @@ def panel(count: int) -> pd.DataFrame:
     random, base = np.random.default_rng(0), monthly(1000)
     parts, rounds = [], -(-count // base["unique_id"].nunique())
     for number in range(rounds):
-        parts.append(base.assign(unique_id=base["unique_id"] + f"-{number}", y=base["y"] * (1 + 0.02 * random.standard_normal(len(base)))))
+        parts.append(
+            base.assign(
+                unique_id=base["unique_id"] + f"-{number}", y=base["y"] * (1 + 0.02 * random.standard_normal(len(base)))
+            )
+        )
     frame = pd.concat(parts, ignore_index=True)
-    return frame[frame["unique_id"].isin(frame["unique_id"].unique()[:count])].sort_values(["unique_id", "ds"], ignore_index=True)
+    return frame[frame["unique_id"].isin(frame["unique_id"].unique()[:count])].sort_values(
+        ["unique_id", "ds"], ignore_index=True
+    )
 
 
 def save(algorithm: str, frame: pd.DataFrame, folder: Path) -> str:
@@ -38,17 +47,19 @@ def save(algorithm: str, frame: pd.DataFrame, folder: Path) -> str:
     import json
 
     from vur.frequency import frequency
-    from vur.insight.conformal import calibrate, interval_scale
+    from vur.models.card import panel_head
     from vur.panel import Panel
-    from vur.runs.card import panel_head
+    from vur.scoring.intervals import calibrate, interval_scale
     from vur.settings import settings
-    from vur.stages.candidates import Candidate
-    from vur.stages.model import Pipeline
-    from vur.store.models import save_model
+    from vur.stages.model import Candidate
+    from vur.stages.model.pipeline import Pipeline
+    from vur.store.models.models import save_model
 
     data = Panel(frame, frequency("MS"), names={"date": "ds", "target": "y", "series": ["unique_id"]})
     pipeline = Pipeline(Candidate(algorithm, algorithm, {}), workers=settings().worker_count).fit(data)
-    pipeline.calibration = calibrate(pd.DataFrame(columns=["unique_id", "step", "y", "forecast"], dtype=float), interval_scale(frame, 12))
+    pipeline.calibration = calibrate(
+        pd.DataFrame(columns=["unique_id", "step", "y", "forecast"], dtype=float), interval_scale(frame, 12)
+    )
     path = pipeline.save(folder / algorithm)
     (path / "panel.json").write_text(json.dumps(panel_head(data), default=str))
     (path / "README.md").write_text("A model for a benchmark.")
@@ -60,17 +71,25 @@ def queue(tag: str) -> tuple[str, str]:
     from sqlalchemy import select
 
     from vur.jobs import lifecycle
-    from vur.store import database, trained
+    from vur.store import database
+    from vur.store.accounts.users import add_user
     from vur.store.catalog import Job, Model, User, new_id
-    from vur.store.models import model_folder
-    from vur.store.users import add_user
+    from vur.store.models import registry
+    from vur.store.models.models import model_folder
 
     with database.writing() as session:
         user = session.scalar(select(User)) or add_user(session, "ana@example.org", "correct horse 9")
         model = session.scalar(select(Model).where(Model.tag == tag))
         if model is None:
-            model = Model(owner_id=user.id, name=tag, algorithm=tag, status="trained", family=tag, tag=tag,
-                          checksum=trained.checksum(model_folder(tag)))
+            model = Model(
+                owner_id=user.id,
+                name=tag,
+                algorithm=tag,
+                status="trained",
+                family=tag,
+                tag=tag,
+                checksum=registry.checksum(model_folder(tag)),
+            )
             session.add(model)
             session.flush()
         params = {"horizon": HORIZON, "levels": list(LEVELS), "output": "csv"}
@@ -97,7 +116,11 @@ def watch(arguments: list[str], log: Path) -> tuple[float, float, float]:
         seconds, after = time.perf_counter() - started, os.times()
     if child.returncode:
         sys.exit(log.read_text()[-3000:])
-    return seconds, after.children_user + after.children_system - before.children_user - before.children_system, peak / 1e6
+    return (
+        seconds,
+        after.children_user + after.children_system - before.children_user - before.children_system,
+        peak / 1e6,
+    )
 
 
 def check(tag: str, direct: Path, job_id: str) -> None:
@@ -108,10 +131,14 @@ def check(tag: str, direct: Path, job_id: str) -> None:
     from vur.store.catalog import Forecast, ForecastPoint
     from vur.store.home import folder
 
-    mine, theirs = (pd.read_csv(path, float_precision="round_trip") for path in (folder("results", job_id) / "forecast.csv", direct))
+    mine, theirs = (
+        pd.read_csv(path, float_precision="round_trip") for path in (folder("results", job_id) / "forecast.csv", direct)
+    )
     pd.testing.assert_frame_equal(mine, theirs, check_exact=True)
     with database.reading() as session:
-        points = select(func.count()).select_from(ForecastPoint).join(Forecast, Forecast.id == ForecastPoint.forecast_id)
+        points = (
+            select(func.count()).select_from(ForecastPoint).join(Forecast, Forecast.id == ForecastPoint.forecast_id)
+        )
         kept = session.scalar(points.where(Forecast.job_id == job_id))
     if kept != len(theirs):
         sys.exit(f"{tag}: {len(theirs)} forecasts, {kept} in the ledger")
@@ -127,7 +154,9 @@ def compare(tag: str, rounds: int, folder: Path) -> list[tuple[float, float]]:
         check(tag, folder / "direct.csv", job_id)
         if number:  # the first round fills caches
             rows.append(list(zip(direct, batch, strict=True)))
-    return [tuple(statistics.median(values) for values in zip(*measure, strict=True)) for measure in zip(*rows, strict=True)]
+    return [
+        tuple(statistics.median(values) for values in zip(*measure, strict=True)) for measure in zip(*rows, strict=True)
+    ]
 
 
 def main(count: int, algorithms: list[str], rounds: int) -> None:
@@ -138,12 +167,19 @@ def main(count: int, algorithms: list[str], rounds: int) -> None:
 
     database.migrate()
     frame = panel(count)
-    print(f"{count} monthly series, {HORIZON} steps, {len(LEVELS)} intervals, {rounds} rounds in turns; a ratio is batch over direct:\n")
-    print("| model | direct s | batch s | ratio | ratio of processor time | direct MB | batch MB | ratio |\n|---|---:|---:|---:|---:|---:|---:|---:|")
+    print(
+        f"{count} monthly series, {HORIZON} steps, {len(LEVELS)} intervals, {rounds} rounds in turns; a ratio is batch over direct:\n"
+    )
+    print(
+        "| model | direct s | batch s | ratio | ratio of processor time | direct MB | batch MB | ratio |\n|---|---:|---:|---:|---:|---:|---:|---:|"
+    )
     for algorithm in algorithms:
         seconds, work, memory = compare(save(algorithm, frame, folder), rounds, folder)
-        print(f"| {algorithm} | {seconds[0]:.1f} | {seconds[1]:.1f} | {seconds[1] / seconds[0]:.2f} | {work[1] / work[0]:.2f} | "
-              f"{memory[0]:.0f} | {memory[1]:.0f} | {memory[1] / memory[0]:.2f} |", flush=True)
+        print(
+            f"| {algorithm} | {seconds[0]:.1f} | {seconds[1]:.1f} | {seconds[1] / seconds[0]:.2f} | {work[1] / work[0]:.2f} | "
+            f"{memory[0]:.0f} | {memory[1]:.0f} | {memory[1] / memory[0]:.2f} |",
+            flush=True,
+        )
 
 
 if __name__ == "__main__":

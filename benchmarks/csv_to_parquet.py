@@ -1,7 +1,7 @@
 """CSV to Parquet: `vur.stages.upload.upload` beside a bare DuckDB `COPY (FROM read_csv(...)) TO` on the same file.
 
-Each run is a process of its own, so that its peak memory is its own. The two take turns, and the best of `--repeat` runs counts. VUR's
-time includes the fingerprint, the check of every byte, the types, the profile and the suggestions.
+Each run is a process of its own, so that its peak memory is its own. The two take turns, and the best of `--repeat`
+runs counts. VUR's time includes the fingerprint, the check of every byte, the types, the profile and the suggestions.
 
     python benchmarks/csv_to_parquet.py --size 1000
 """
@@ -37,7 +37,9 @@ BYTES_A_ROW = 59.1
 
 def run(source: Path, target: Path, who: str) -> dict:
     """Time, CPU time and peak memory of one conversion in a child process."""
-    done = subprocess.run([sys.executable, "-c", CHILD, str(source), str(target), who], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", CHILD, str(source), str(target), who], capture_output=True, text=True, check=True
+    )
     return json.loads(done.stdout.strip().splitlines()[-1])
 
 
@@ -54,11 +56,24 @@ def measure(size_mb: int, repeat: int) -> list[dict]:
                 runs[who].append(run(source, Path(folder) / f"{who}{k}.parquet", who))
         if runs["vur"][0]["rows"] != runs["duckdb"][0]["rows"]:
             raise SystemExit(f"rows differ: {runs['vur'][0]['rows']} and {runs['duckdb'][0]['rows']}")
-        best = {who: {key: min(r[key] for r in found) for key in ("seconds", "cpu")} | {"peak_mb": max(r["peak_mb"] for r in found)} for who, found in runs.items()}
+        best = {
+            who: {key: min(r[key] for r in found) for key in ("seconds", "cpu")}
+            | {"peak_mb": max(r["peak_mb"] for r in found)}
+            for who, found in runs.items()
+        }
         size = source.stat().st_size / 1e6
-    return [{"what": name, "file_mb": round(size), "seconds": round(best[who]["seconds"], 2), "cpu_seconds": round(best[who]["cpu"], 2),
-             "speed_ratio": round(best["duckdb"]["seconds"] / best[who]["seconds"], 2), "cpu_ratio": round(best["duckdb"]["cpu"] / best[who]["cpu"], 2),
-             "peak_mb": round(best[who]["peak_mb"])} for who, name in (("duckdb", "bare DuckDB COPY"), ("vur", "vur upload"))]
+    return [
+        {
+            "what": name,
+            "file_mb": round(size),
+            "seconds": round(best[who]["seconds"], 2),
+            "cpu_seconds": round(best[who]["cpu"], 2),
+            "speed_ratio": round(best["duckdb"]["seconds"] / best[who]["seconds"], 2),
+            "cpu_ratio": round(best["duckdb"]["cpu"] / best[who]["cpu"], 2),
+            "peak_mb": round(best[who]["peak_mb"]),
+        }
+        for who, name in (("duckdb", "bare DuckDB COPY"), ("vur", "vur upload"))
+    ]
 
 
 def main(arguments: list[str] | None = None) -> list[dict]:

@@ -1,8 +1,9 @@
 """Claim: an upload of 2 GiB grows the service's memory by less than 100 MB, and preview and statistics of 10 million rows answer within 300 ms.
 
-The service is what `vur serve` starts, with a data home of its own, on the loopback. curl sends a CSV of 10 million rows and more
-than 2 GiB. Memory is that of the process that answers requests; the conversion to Parquet runs in a process of its own, whose peak is
-printed beside it. Preview and statistics are timed by the client, after the first call; checking and cutting the data are told too.
+The service is what `vur serve` starts, with a data home of its own, on the loopback. curl sends a CSV of 10 million
+rows and more than 2 GiB. Memory is that of the process that answers requests; the conversion to Parquet runs in a
+process of its own, whose peak is printed beside it. Preview and statistics are timed by the client, after the first
+call; checking and cutting the data are told too.
 """
 
 import argparse
@@ -40,9 +41,15 @@ class Watch(threading.Thread):
 
     def run(self) -> None:
         while not self.over.wait(0.2):
-            services = [child for child in self.server.children(recursive=True) if "vur.serving.process.server" in _command(child)]
+            services = [
+                child
+                for child in self.server.children(recursive=True)
+                if "vur.serving.process.server" in _command(child)
+            ]
             self.answering = max(self.answering, sum(_memory(one) for one in services))
-            self.converting = max(self.converting, sum(_memory(one) for service in services for one in service.children(recursive=True)))
+            self.converting = max(
+                self.converting, sum(_memory(one) for service in services for one in service.children(recursive=True))
+            )
 
 
 def _command(process: psutil.Process) -> list[str]:
@@ -75,7 +82,10 @@ class Client:
     """Keeps one connection open, as a browser does."""
 
     def __init__(self, port: int, token: str):
-        self.connection, self.headers = http.client.HTTPConnection("127.0.0.1", port, timeout=600), {"Authorization": f"Bearer {token}"}
+        self.connection, self.headers = (
+            http.client.HTTPConnection("127.0.0.1", port, timeout=600),
+            {"Authorization": f"Bearer {token}"},
+        )
 
     def get(self, path: str) -> float:
         """Seconds of one request."""
@@ -115,8 +125,20 @@ def measure(port: int, token: str, server: psutil.Process, path: Path) -> list[t
     answers = {}
 
     def upload() -> None:
-        done = subprocess.run(["curl", "-sS", f"http://127.0.0.1:{port}/api/v1/datasets/upload", "-H", f"Authorization: Bearer {token}", "-F", f"file=@{path}"],
-                              capture_output=True, text=True, check=True)
+        done = subprocess.run(
+            [
+                "curl",
+                "-sS",
+                f"http://127.0.0.1:{port}/api/v1/datasets/upload",
+                "-H",
+                f"Authorization: Bearer {token}",
+                "-F",
+                f"file=@{path}",
+            ],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
         answers["upload"] = json.loads(done.stdout)
 
     before, _ = peak(server, lambda: time.sleep(3))
@@ -126,12 +148,23 @@ def measure(port: int, token: str, server: psutil.Process, path: Path) -> list[t
     if "dataset_id" not in answers["upload"]:
         sys.exit(str(answers["upload"])[:500])
     id, client = answers["upload"]["dataset_id"], Client(port, token)
-    rows = [("file, GB", f"{path.stat().st_size / 1e9:.2f}"), ("upload and conversion, s", f"{seconds:.0f}"), ("service before, MB", f"{before:.0f}"),
-            ("service grew by, MB", f"{answering - before:.0f}"), ("conversion's own process, MB", f"{converting:.0f}")]
-    for name, calls in {"preview": [f"/datasets/{id}/preview?page={page}&limit=100" for page in (1, 50_000, 100_000)], "statistics": [f"/datasets/{id}/statistics"]}.items():
+    rows = [
+        ("file, GB", f"{path.stat().st_size / 1e9:.2f}"),
+        ("upload and conversion, s", f"{seconds:.0f}"),
+        ("service before, MB", f"{before:.0f}"),
+        ("service grew by, MB", f"{answering - before:.0f}"),
+        ("conversion's own process, MB", f"{converting:.0f}"),
+    ]
+    for name, calls in {
+        "preview": [f"/datasets/{id}/preview?page={page}&limit=100" for page in (1, 50_000, 100_000)],
+        "statistics": [f"/datasets/{id}/statistics"],
+    }.items():
         first = client.get(calls[0])
         later = [client.get(calls[number % len(calls)]) for number in range(CALLS)]
-        rows += [(f"{name}, first call, ms", f"{1000 * first:.0f}"), (f"{name}, then, median and worst ms", f"{1000 * statistics.median(later):.0f} / {1000 * max(later):.0f}")]
+        rows += [
+            (f"{name}, first call, ms", f"{1000 * first:.0f}"),
+            (f"{name}, then, median and worst ms", f"{1000 * statistics.median(later):.0f} / {1000 * max(later):.0f}"),
+        ]
     for name, body in {"validate": {}, "split": {"horizon": 28}}.items():
         started = time.perf_counter()
         _, apart = peak(server, lambda name=name, body=body: client.post(f"/datasets/{id}/{name}", body))
@@ -150,7 +183,9 @@ def main() -> None:
         path, port = Path(scratch) / "large.csv", free_port()
         write_csv(path, given.rows)
         with open(f"{scratch}/log", "w") as log:
-            server = subprocess.Popen([sys.executable, "-m", "vur.cli", "serve", "--port", str(port), "--no-worker"], stdout=log, stderr=log)
+            server = subprocess.Popen(
+                [sys.executable, "-m", "vur.cli", "serve", "--port", str(port), "--no-worker"], stdout=log, stderr=log
+            )
         try:
             wait_until_ready(port)
             time.sleep(8)
@@ -158,7 +193,10 @@ def main() -> None:
         finally:
             server.terminate()
             server.wait(60)
-    print(f"{given.rows:,} rows:\n\n| what | measured |\n|---|---:|\n" + "\n".join(f"| {name} | {value} |" for name, value in rows))
+    print(
+        f"{given.rows:,} rows:\n\n| what | measured |\n|---|---:|\n"
+        + "\n".join(f"| {name} | {value} |" for name, value in rows)
+    )
 
 
 if __name__ == "__main__":

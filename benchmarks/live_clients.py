@@ -1,9 +1,10 @@
 """Claim: 1,000 idle WebSocket clients cost the service less than 200 MB of memory.
 
-The server is what `vur serve` starts, with an own data home, on the loopback; the clients live in another process. Memory is that of the
-server's processes together (proportional set size: shared pages counted once). The idle clients do get `system_metrics` every
-two seconds, because that is what a client that chooses nothing gets. Then messages are published from outside of the server, and each
-client notes when they come: no claim, for the clients compete for the same cores.
+The server is what `vur serve` starts, with an own data home, on the loopback; the clients live in another process.
+Memory is that of the server's processes together (proportional set size: shared pages counted once). The idle clients
+do get `system_metrics` every two seconds, because that is what a client that chooses nothing gets. Then messages are
+published from outside of the server, and each client notes when they come: no claim, for the clients compete for the
+same cores.
 """
 
 import argparse
@@ -41,9 +42,9 @@ def free_port() -> int:
 
 def account() -> tuple[str, str]:
     """A migrated catalog with one user: their id and a token."""
-    from vur.serving.edge.tokens import access_token
+    from vur.serving.middleware.tokens import access_token
+    from vur.store.accounts.users import add_user
     from vur.store.database import migrate, writing
-    from vur.store.users import add_user
 
     migrate()
     with writing() as session:
@@ -53,10 +54,10 @@ def account() -> tuple[str, str]:
 
 def publish(owner: str, number: int) -> None:
     """One live message from outside of the server."""
-    from vur.store import database, journal
+    from vur.store import database, events
 
     with database.writing() as session:
-        journal.publish(session, "prediction", {"number": number, "sent": time.time()}, owner)
+        events.publish(session, "prediction", {"number": number, "sent": time.time()}, owner)
 
 
 async def until_up(address: str, token: str, server: subprocess.Popen) -> None:
@@ -84,7 +85,9 @@ async def listen(client, waits: list[float], metrics: list[int]) -> None:
         metrics[0] += message["type"] == "system_metrics"
 
 
-async def measure(address: str, user: str, token: str, server: subprocess.Popen, count: int, messages: int) -> dict[str, float]:
+async def measure(
+    address: str, user: str, token: str, server: subprocess.Popen, count: int, messages: int
+) -> dict[str, float]:
     """Memory before and with the clients, seconds until a message has reached them, and share of a core that they cost idle."""
     from websockets.asyncio.client import connect
 
@@ -94,7 +97,10 @@ async def measure(address: str, user: str, token: str, server: subprocess.Popen,
     before, waits, metrics, open = used(process), [], [0], []
     started = time.perf_counter()
     for start in range(0, count, 50):
-        made = [connect(f"{address}?token={token}", open_timeout=60, compression="deflate", max_queue=4) for _ in range(min(50, count - start))]
+        made = [
+            connect(f"{address}?token={token}", open_timeout=60, compression="deflate", max_queue=4)
+            for _ in range(min(50, count - start))
+        ]
         open += await asyncio.gather(*made)
     connected = time.perf_counter() - started
     listening = [asyncio.create_task(listen(client, waits, metrics)) for client in open]
@@ -113,8 +119,17 @@ async def measure(address: str, user: str, token: str, server: subprocess.Popen,
     if len(waits) != count * messages:
         sys.exit(f"{count * messages - len(waits)} messages were lost")
     waits.sort()
-    return {"before": before, "idle": there, "after": after, "connected": connected, "busy": idle, "metrics": heard / count,
-            "median": waits[len(waits) // 2], "p95": waits[int(0.95 * len(waits))], "worst": waits[-1]}
+    return {
+        "before": before,
+        "idle": there,
+        "after": after,
+        "connected": connected,
+        "busy": idle,
+        "metrics": heard / count,
+        "median": waits[len(waits) // 2],
+        "p95": waits[int(0.95 * len(waits))],
+        "worst": waits[-1],
+    }
 
 
 def busy(process: psutil.Process) -> float:
@@ -135,19 +150,29 @@ def main() -> int:
         user, token = account()
         port = free_port()
         with open(Path(home) / "log", "w+b") as log:
-            server = subprocess.Popen([sys.executable, "-m", "vur.cli", "serve", "--no-worker", "--port", str(port)], stdout=log, stderr=log)
+            server = subprocess.Popen(
+                [sys.executable, "-m", "vur.cli", "serve", "--no-worker", "--port", str(port)], stdout=log, stderr=log
+            )
             try:
-                found = asyncio.run(measure(f"ws://127.0.0.1:{port}/ws", user, token, server, options.clients, options.messages))
+                found = asyncio.run(
+                    measure(f"ws://127.0.0.1:{port}/ws", user, token, server, options.clients, options.messages)
+                )
             finally:
                 server.terminate()
                 server.wait(40)
     cost = (found["idle"] - found["before"]) / 1e6
-    print("| WebSocket clients | memory before | with them, idle | after messages | cost | a client | connecting | idle load of a core |")
+    print(
+        "| WebSocket clients | memory before | with them, idle | after messages | cost | a client | connecting | idle load of a core |"
+    )
     print("|---|---|---|---|---|---|---|---|")
-    print(f"| {options.clients} | {found['before'] / 1e6:.0f} MB | {found['idle'] / 1e6:.0f} MB | {found['after'] / 1e6:.0f} MB | {cost:.0f} MB | "
-          f"{1000 * cost / options.clients:.0f} kB | {found['connected']:.1f} s | {100 * found['busy']:.0f} % |")
-    print(f"\n{options.messages} messages to each of them: median {1000 * found['median']:.0f} ms, p95 {1000 * found['p95']:.0f} ms, "
-          f"slowest {1000 * found['worst']:.0f} ms from the commit to the client. Idle clients got {found['metrics']:.1f} measurements each in 20 s.")
+    print(
+        f"| {options.clients} | {found['before'] / 1e6:.0f} MB | {found['idle'] / 1e6:.0f} MB | {found['after'] / 1e6:.0f} MB | {cost:.0f} MB | "
+        f"{1000 * cost / options.clients:.0f} kB | {found['connected']:.1f} s | {100 * found['busy']:.0f} % |"
+    )
+    print(
+        f"\n{options.messages} messages to each of them: median {1000 * found['median']:.0f} ms, p95 {1000 * found['p95']:.0f} ms, "
+        f"slowest {1000 * found['worst']:.0f} ms from the commit to the client. Idle clients got {found['metrics']:.1f} measurements each in 20 s."
+    )
     holds = cost < 200
     print("The claim holds." if holds else "THE CLAIM DOES NOT HOLD.")
     return 0 if holds else 1

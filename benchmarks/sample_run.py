@@ -1,6 +1,7 @@
 """Claims: `vur run` on the sample with `auto` ends within 60 s on 2 cores; papermill and report cost little; `import vur` is light.
 
-The peer of a notebook run is the same run in process (`--no-notebook`), alternating in the same minutes, nothing cached.
+The peer of a notebook run is the same run in process (`--no-notebook`), alternating in the same minutes, nothing
+cached.
 """
 
 import argparse
@@ -31,7 +32,11 @@ def pair(file: Path, options: list[str], repeats: int) -> tuple[float, float]:
     for _ in range(repeats):
         for times, extra in ((with_notebook, []), (in_process, ["--no-notebook"])):
             with tempfile.TemporaryDirectory() as home:
-                times.append(seconds(["-m", "vur.cli", "run", str(file), "--quiet", "--out", f"{home}/r", *options, *extra], home))
+                times.append(
+                    seconds(
+                        ["-m", "vur.cli", "run", str(file), "--quiet", "--out", f"{home}/r", *options, *extra], home
+                    )
+                )
     return median(with_notebook), median(in_process)
 
 
@@ -41,15 +46,25 @@ def main(repeats: int = 3) -> None:
     with tempfile.TemporaryDirectory() as folder:
         panel = Path(folder) / "monthly.csv"
         monthly(500).to_csv(panel, index=False)
-        runs = {"sample, one algorithm (short)": (SAMPLE, SHORT, repeats), "sample, auto": (SAMPLE, DEFAULT, repeats),
-                "500 monthly series, auto (long)": (panel, LONG, 1)}
+        runs = {
+            "sample, one algorithm (short)": (SAMPLE, SHORT, repeats),
+            "sample, auto": (SAMPLE, DEFAULT, repeats),
+            "500 monthly series, auto (long)": (panel, LONG, 1),
+        }
         for name, (file, options, times) in runs.items():
             notebook, process = pair(file, options, times)
-            print(f"| {name} | {notebook:.1f} | {process:.1f} | {notebook - process:.1f} | {notebook / process - 1:.0%} |")
+            print(
+                f"| {name} | {notebook:.1f} | {process:.1f} | {notebook - process:.1f} | {notebook / process - 1:.0%} |"
+            )
     with tempfile.TemporaryDirectory() as home:
-        imports = {name: median(seconds(["-c", f"import {name}"], home) for _ in range(2 * repeats + 1)) for name in ("vur", "pandas")}
-    print(f"\n`import vur` {imports['vur']:.3f} s as a whole process, `import pandas` {imports['pandas']:.3f} s "
-          f"(ratio {imports['vur'] / imports['pandas']:.2f}).")
+        imports = {
+            name: median(seconds(["-c", f"import {name}"], home) for _ in range(2 * repeats + 1))
+            for name in ("vur", "pandas")
+        }
+    print(
+        f"\n`import vur` {imports['vur']:.3f} s as a whole process, `import pandas` {imports['pandas']:.3f} s "
+        f"(ratio {imports['vur'] / imports['pandas']:.2f})."
+    )
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
 """The whole shelf on one sample of M3: `auto` under three presets beside AutoARIMA, AutoETS, AutoTheta, AutoCES, Prophet and AutoGluon.
 
-Every method gets the same series, in a process of its own, alone on the machine; memory is the peak of the process and its
-workers. AutoGluon lives in an environment of its own: `--autogluon PYTHON` names its interpreter, and without it the row is left
-out. `--methods` runs some only.
+Every method gets the same series, in a process of its own, alone on the machine; memory is the peak of the process and
+its workers. AutoGluon lives in an environment of its own: `--autogluon PYTHON` names its interpreter, and without it
+the row is left out. `--methods` runs some only.
 """
 
 import argparse
@@ -54,7 +54,13 @@ def forecast_autogluon(group: Group, folder: str) -> pd.DataFrame:
 
     rows = dated(group).rename(columns={"unique_id": "item_id", "ds": "timestamp", "y": "target"})
     frame = TimeSeriesDataFrame.from_data_frame(rows)
-    predictor = TimeSeriesPredictor(prediction_length=group.horizon, freq=STAMPS[group.name] or "D", eval_metric="MASE", path=f"{folder}/ag-{group.name}", verbosity=0)
+    predictor = TimeSeriesPredictor(
+        prediction_length=group.horizon,
+        freq=STAMPS[group.name] or "D",
+        eval_metric="MASE",
+        path=f"{folder}/ag-{group.name}",
+        verbosity=0,
+    )
     found = predictor.fit(frame, presets="fast_training", random_seed=0).predict(frame).reset_index()
     return found.rename(columns={"item_id": "unique_id", "timestamp": "ds", "mean": "forecast"})
 
@@ -80,8 +86,15 @@ def write_groups(sample: int, folder: Path) -> None:
 
 def read_groups(folder: Path) -> list[Group]:
     """What `write_groups` wrote."""
-    return [Group(name, train=pd.read_parquet(folder / f"{name}.train.parquet"), test=pd.read_parquet(folder / f"{name}.test.parquet"),
-                  **json.loads((folder / f"{name}.json").read_text())) for name in STAMPS]
+    return [
+        Group(
+            name,
+            train=pd.read_parquet(folder / f"{name}.train.parquet"),
+            test=pd.read_parquet(folder / f"{name}.test.parquet"),
+            **json.loads((folder / f"{name}.json").read_text()),
+        )
+        for name in STAMPS
+    ]
 
 
 def work(method: str, folder: Path) -> None:
@@ -90,7 +103,9 @@ def work(method: str, folder: Path) -> None:
     scores = []
     for group in read_groups(folder):
         found = forecast(method, group, str(folder))
-        bands = {f"coverage {level}": inside(found, level, group) if f"lo-{level}" in found else np.nan for level in (80, 95)}
+        bands = {
+            f"coverage {level}": inside(found, level, group) if f"lo-{level}" in found else np.nan for level in (80, 95)
+        }
         scores.append(errors(matrix(found, "forecast", group), group).assign(frequency=group.name, **bands))
     pd.concat(scores).to_parquet(folder / "scores.parquet")
 
@@ -99,7 +114,11 @@ def main(methods: list[str], sample: int, autogluon: str | None) -> None:
     """Print the table: a row a method, sMAPE and MASE by frequency and over all."""
     from thousand_series import watch
 
-    print("| method | " + " | ".join(f"{name} sMAPE / MASE" for name in (*STAMPS, "all")) + " | 80% / 95% cover | seconds | peak MB |")
+    print(
+        "| method | "
+        + " | ".join(f"{name} sMAPE / MASE" for name in (*STAMPS, "all"))
+        + " | 80% / 95% cover | seconds | peak MB |"
+    )
     print("|---" * (len(STAMPS) + 2) + "|---|---:|---:|")
     for method in methods:
         python = {"python": autogluon} if method.startswith("AutoGluon") else {}
@@ -107,23 +126,39 @@ def main(methods: list[str], sample: int, autogluon: str | None) -> None:
             write_groups(sample, Path(home))
             seconds, peak = watch([__file__, "--work", home, "--methods", method], home, **python)
             scores = pd.read_parquet(Path(home) / "scores.parquet")
-        both = pd.concat([scores, scores.assign(frequency="all")]).groupby("frequency")[["sMAPE", "MASE", "coverage 80", "coverage 95"]].mean()
+        both = (
+            pd.concat([scores, scores.assign(frequency="all")])
+            .groupby("frequency")[["sMAPE", "MASE", "coverage 80", "coverage 95"]]
+            .mean()
+        )
         cells = [f"{both.loc[name, 'sMAPE']:.2f} / {both.loc[name, 'MASE']:.3f}" for name in (*STAMPS, "all")]
-        covers = "" if np.isnan(both.loc["all", "coverage 80"]) else f"{both.loc['all', 'coverage 80']:.1f} / {both.loc['all', 'coverage 95']:.1f}"
+        covers = (
+            ""
+            if np.isnan(both.loc["all", "coverage 80"])
+            else f"{both.loc['all', 'coverage 80']:.1f} / {both.loc['all', 'coverage 95']:.1f}"
+        )
         print(f"| {method} | {' | '.join(cells)} | {covers} | {seconds:.0f} | {peak / 1e6:.0f} |", flush=True)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    print(f"\n{len(scores)} series of M3, {sample} of each frequency at most; {cores} cores. Imports and the start of Python are in the seconds.")
+    print(
+        f"\n{len(scores)} series of M3, {sample} of each frequency at most; {cores} cores. Imports and the start of Python are in the seconds."
+    )
 
 
 if __name__ == "__main__":
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--sample", type=int, metavar="N", default=60, help="series of each frequency")
     options.add_argument("--methods", help=f"some of {', '.join(METHODS)}, separated by commas")
-    options.add_argument("--autogluon", metavar="PYTHON", help="interpreter of an environment that holds autogluon.timeseries")
+    options.add_argument(
+        "--autogluon", metavar="PYTHON", help="interpreter of an environment that holds autogluon.timeseries"
+    )
     options.add_argument("--work", help=argparse.SUPPRESS)
     given = options.parse_args()
     if given.work:
         work(given.methods, Path(given.work))
     else:
-        chosen = given.methods.split(",") if given.methods else [name for name in METHODS if given.autogluon or name != "AutoGluon fast"]
+        chosen = (
+            given.methods.split(",")
+            if given.methods
+            else [name for name in METHODS if given.autogluon or name != "AutoGluon fast"]
+        )
         main(chosen, given.sample, given.autogluon)

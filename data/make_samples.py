@@ -23,8 +23,9 @@ def daily_weather() -> pd.DataFrame:
     """Weather of each airport and day: means of temperature (°C), wind (km/h), visibility (miles), sum of rain (mm)."""
     hours = nycflights("weather.csv")
     hours["date"] = pd.to_datetime(hours[["year", "month", "day"]])
-    days = hours.groupby(["date", "origin"]).agg(temp=("temp", "mean"), wind=("wind_speed", "mean"),
-                                                 rain=("precip", "sum"), visibility=("visib", "mean"))
+    days = hours.groupby(["date", "origin"]).agg(
+        temp=("temp", "mean"), wind=("wind_speed", "mean"), rain=("precip", "sum"), visibility=("visib", "mean")
+    )
     days["temp"] = (days["temp"] - FAHRENHEIT_ZERO) / 1.8
     return days.assign(wind=days["wind"] * KMH_PER_MPH, rain=days["rain"] * MM_PER_INCH).round(2)
 
@@ -55,9 +56,16 @@ def co2_weekly() -> pd.DataFrame:
 
 def brazilian(flights: pd.DataFrame) -> pd.DataFrame:
     """The flights as a Brazilian spreadsheet would hold them."""
-    return pd.DataFrame({
-        "Data": flights["date"].dt.strftime("%d/%m/%Y"), "Aeroporto": flights["origin"], "Partidas": flights["departures"],
-        "Cancelados": flights["cancelled"], "Temperatura média (°C)": flights["temp"], "Precipitação (mm)": flights["rain"]})
+    return pd.DataFrame(
+        {
+            "Data": flights["date"].dt.strftime("%d/%m/%Y"),
+            "Aeroporto": flights["origin"],
+            "Partidas": flights["departures"],
+            "Cancelados": flights["cancelled"],
+            "Temperatura média (°C)": flights["temp"],
+            "Precipitação (mm)": flights["rain"],
+        }
+    )
 
 
 def main() -> None:
@@ -66,8 +74,9 @@ def main() -> None:
     flights.to_csv(HERE / "flights_daily.csv", index=False, lineterminator="\n")
     electrical_equipment().to_csv(HERE / "electrical_equipment.csv", index=False, lineterminator="\n")
     co2_weekly().to_csv(HERE / "co2_weekly.csv", index=False, lineterminator="\n")
-    brazilian(flights).to_csv(HERE / "partidas_diarias.csv", index=False, sep=";", decimal=",", encoding="latin-1",
-                              lineterminator="\r\n")
+    brazilian(flights).to_csv(
+        HERE / "partidas_diarias.csv", index=False, sep=";", decimal=",", encoding="latin-1", lineterminator="\r\n"
+    )
 
 
 if __name__ == "__main__":

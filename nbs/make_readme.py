@@ -20,11 +20,19 @@ def readme() -> str:
     body, _ = MarkdownExporter().from_notebook_node(notebook)
     body = re.sub(r"<style scoped>.*?</style>\n?", "", body, flags=re.S)
     body = re.sub(r"[ \t]+$", "", body, flags=re.M)
-    return "<!-- Made from nbs/index.ipynb by `make readme`; edit there. -->\n" + re.sub(r"\n{3,}", "\n\n", body).strip() + "\n"
+    return (
+        "<!-- Made from nbs/index.ipynb by `make readme`; edit there. -->\n"
+        + re.sub(r"\n{3,}", "\n\n", body).strip()
+        + "\n"
+    )
 
 
 if __name__ == "__main__":
     text, path = readme(), ROOT / "README.md"
     if "--check" in sys.argv:
-        sys.exit(0 if path.read_text(encoding="utf-8") == text else "README.md differs from nbs/index.ipynb: run `make readme`")
+        sys.exit(
+            0
+            if path.read_text(encoding="utf-8") == text
+            else "README.md differs from nbs/index.ipynb: run `make readme`"
+        )
     path.write_text(text, encoding="utf-8")

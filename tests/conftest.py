@@ -16,7 +16,14 @@ for name in ("VUR_TIME_BUDGET", "VUR_REPORTS", "VUR_SETTINGS", "VUR_LEVELS"):
 
 
 # Files that take minutes: begun first, so that no core waits for them at the end.
-LONG = ("test_soak.py", "test_notebooks.py", "test_story.py", "test_job_faults.py", "test_networks.py", "test_tuning.py")
+LONG = (
+    "test_soak.py",
+    "test_notebooks.py",
+    "test_story.py",
+    "test_job_faults.py",
+    "test_networks.py",
+    "test_tuning.py",
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -31,7 +38,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def ctrl_c() -> None:
     """Ctrl-C raises KeyboardInterrupt in every test, and reaches what it starts.
 
-    A shell that starts the tests in the background ignores it for them, and notebooks run by earlier tests leave it deadly.
+    A shell that starts the tests in the background ignores it for them, and notebooks run by earlier tests leave it
+    deadly.
     """
     signal.signal(signal.SIGINT, signal.default_int_handler)
 

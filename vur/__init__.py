@@ -2,32 +2,46 @@
 
 Modules:
 
+- `vur.jobs.child`: The process in which one attempt of a job is done: `python -m vur.jobs.child JOB ATTEMPT`.
+- `vur.jobs.lifecycle`: How a job moves through the catalog: claimed by a worker, reported on, given back, ended by exactly one attempt.
 - `vur.jobs.queue`: Background jobs: a row in the catalog, and a durable workflow of the same id that a worker runs.
 - `vur.jobs.workflows`: The durable workflow of a job, as a worker runs it: take the job up, let a child do it, watch, end it once.
-- `vur.runs.plots`: The figures of the report as plain Plotly descriptions; `forecast_figure` gives the one that `r.plot()` shows.
-- `vur.runs.wishes`: What a client asks to be done to a dataset, in the words of the documents, as sections of a run's configuration and work on rows.
-- `vur.serving.edge.guard`: What stands around the whole composed application: BentoML's own routes, the REST API and the WebSocket alike.
-- `vur.serving.edge.idempotency`: The header `Idempotency-Key`: a request that is sent again gets the answer that it got the first time.
-- `vur.serving.edge.logs`: Logs of the service: lines on standard error (text or JSON) and records in `logs/` of the data home, for people and for the API.
+- `vur.report.plots`: The figures of the report as plain Plotly descriptions; `forecast_figure` gives the one that `r.plot()` shows.
+- `vur.serving.middleware.guard`: What stands around the whole composed application: BentoML's own routes, the REST API and the WebSocket alike.
+- `vur.serving.middleware.idempotency`: The header `Idempotency-Key`: a request that is sent again gets the answer that it got the first time.
+- `vur.serving.middleware.logs`: Logs of the service: lines on standard error (text or JSON) and records in `logs/` of the data home, for people and for the API.
 - `vur.serving.process.server`: One serving process of `vur serve`: the whole BentoML service under uvicorn, on a listening socket that the supervisor holds.
 - `vur.serving.routes.live`: Live messages over a WebSocket: training progress, forecasts, alerts and measurements of the machine, as they come.
-- `vur.store.backup`: Backups: one tar file with the catalog, the data and the models, each with its checksum, written while the service runs.
+- `vur.store.accounts.sessions`: Logins, their rotating refresh tokens, personal keys, and whether a token still stands.
 - `vur.store.catalog`: The tables of the catalog: who there is, what they uploaded and trained, what was forecast, and what runs in the background.
+- `vur.store.data.sources`: Source files and what was read from them, by content: an original is kept once, its typed Parquet table once for each reading.
+- `vur.store.data.uploads`: Uploads that are complete, and the datasets that they become; what a broken connection or a killed process leaves is swept.
 - `vur.store.database`: The catalog's database: SQLite inside the data home, or PostgreSQL by URL, behind two kinds of transaction.
-- `vur.store.sessions`: Logins, their rotating refresh tokens, personal keys, and whether a token still stands.
-- `vur.store.sources`: Source files and what was read from them, by content: an original is kept once, its typed Parquet table once for each reading.
-- `vur.store.uploads`: Uploads that are complete, and the datasets that they become; what a broken connection or a killed process leaves is swept."""
+- `vur.store.operations.backup`: Backups: one tar file with the catalog, the data and the models, each with its checksum, written while the service runs.
+- `vur.wizard.requests`: What a client asks to be done to a dataset, in the words of the documents, as sections of a run's configuration and work on rows."""
 
 import importlib
 
 __version__ = "0.1.0"
 
 # Loaded on first use: `import vur` costs milliseconds.
-_LAZY = {"run": "vur.runs.api", "resume": "vur.runs.api", "reproduce": "vur.runs.api", "forecast": "vur.runs.predict",
-         "RunResult": "vur.runs.result", "Config": "vur.runs.config", "VurError": "vur.errors", "make_panel": "vur.panel",
-         "Panel": "vur.panel",
-         "open_run": "vur.runs.pipeline", "future_template": "vur.runs.predict", "scenario": "vur.runs.scenarios",
-         "scenarios": "vur.runs.scenarios", "check_new": "vur.runs.anomalies", "update_model": "vur.runs.update"}
+_LAZY = {
+    "run": "vur.runs.api",
+    "resume": "vur.runs.api",
+    "reproduce": "vur.runs.api",
+    "forecast": "vur.models.saved",
+    "RunResult": "vur.runs.result",
+    "Config": "vur.runs.config",
+    "VurError": "vur.errors",
+    "make_panel": "vur.panel",
+    "Panel": "vur.panel",
+    "open_run": "vur.runs.run",
+    "future_template": "vur.models.saved",
+    "scenario": "vur.models.scenarios",
+    "scenarios": "vur.models.scenarios",
+    "check_new": "vur.models.check",
+    "update_model": "vur.models.update",
+}
 __all__ = [*_LAZY, "__version__"]
 
 

@@ -14,11 +14,11 @@ INTERRUPTED = 130
 # Command: module of vur/commands, and what it is for.
 COMMANDS = {
     "run": ("run", "audit a file, compare models, keep the best, write notebook and report"),
-    "forecast": ("saved_model", "forecast from a saved model, without retraining"),
-    "future": ("saved_model", "write the table of coming values that a saved model takes, to be filled in"),
-    "what-if": ("saved_model", "forecast under edited coming values and compare"),
-    "check": ("new_data", "flag new observations that a saved model did not hold possible"),
-    "update": ("new_data", "move a saved model to the end of new data, without retraining; its intervals adapt"),
+    "forecast": ("forecast", "forecast from a saved model, without retraining"),
+    "future": ("forecast", "write the table of coming values that a saved model takes, to be filled in"),
+    "what-if": ("forecast", "forecast under edited coming values and compare"),
+    "check": ("update", "flag new observations that a saved model did not hold possible"),
+    "update": ("update", "move a saved model to the end of new data, without retraining; its intervals adapt"),
     "reproduce": ("reproduce", "run again without any cache and compare digit by digit"),
     "models": ("models", "list the saved models, or show one"),
     "report": ("report", "write the report of a run again, for instance in the other language"),
@@ -36,7 +36,9 @@ COMMANDS = {
 
 def parser(only: str | None = None) -> argparse.ArgumentParser:
     """All commands; the options of `only` that one where it is given, so that the others need not be imported."""
-    main = argparse.ArgumentParser(prog="vur", description="Time series in notebooks: a CSV becomes a trusted forecast.")
+    main = argparse.ArgumentParser(
+        prog="vur", description="Time series in notebooks: a CSV becomes a trusted forecast."
+    )
     main.add_argument("--version", action="version", version=f"vur {__version__}")
     commands = main.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, (_, purpose) in COMMANDS.items():
@@ -68,13 +70,16 @@ def main(arguments: list[str] | None = None) -> int:
 def print_failure(error: VurError, language: str) -> None:
     """Stage, cause and remedy, a line each, on standard error."""
     stage = translate(f"stage.{error.stage}", language) if _is_stage(error.stage) else error.stage
-    for part, values in (("stage", {"stage": stage}), ("cause", {"text": error.cause(language)}), ("remedy", {"text": error.remedy(language)})):
+    for part, values in (
+        ("stage", {"stage": stage}),
+        ("cause", {"text": error.cause(language)}),
+        ("remedy", {"text": error.remedy(language)}),
+    ):
         print(" ".join(translate(f"cli.failed.{part}", language, **values).splitlines()), file=sys.stderr)
 
 
 def _is_stage(name: str) -> bool:
     return f"stage.{name}" in table()
-
 
 
 if __name__ == "__main__":

@@ -38,6 +38,9 @@ def _rebuild(code: str, stage: str, data: dict) -> VurError:
 
 def error_body(error: VurError, language: str = DEFAULT_LANGUAGE) -> dict[str, Any]:
     """An error as plain data: `detail` in `language`, `code`, the `field` that is to blame, and the `values` that the sentence is made of."""
-    plain = {key: value if isinstance(value, (str, int, float, bool, type(None))) else str(value) for key, value in error.data.items()}
+    plain = {
+        key: value if isinstance(value, (str, int, float, bool, type(None))) else str(value)
+        for key, value in error.data.items()
+    }
     field = plain.get("field") or plain.get("column") or plain.get("key")
     return {"detail": error.text(language), "code": error.code, "field": field, "values": plain}

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['ROLES', 'COMBINE', 'Panel', 'panel_frequency', 'snap', 'combine', 'split_future', 'choose_roles', 'make_panel',
-           'check_density', 'complete', 'future_frame']
+           'check_density', 'complete', 'series_edges', 'series_codes', 'future_frame']
 
 # %% ../nbs/00_panel.ipynb #9226d66f
 from collections.abc import Sequence
@@ -15,8 +15,19 @@ import pandas as pd
 
 from .columns import read_stamps, read_target, select_columns, series_columns, utc_time, wall_time
 from .errors import VurError
-from .frequency import DAY, Frequency, advance, default_horizon, frequency, locate, spacing
-from .inference import infer_frequencies, infer_frequency, infer_roles, resolve_hint, stamps_as_int
+from vur.frequency import (
+    DAY,
+    Frequency,
+    advance,
+    frequency,
+    infer_frequencies,
+    infer_frequency,
+    infer_roles,
+    locate,
+    resolve_hint,
+    spacing,
+    stamps_as_int,
+)
 from .text import DEFAULT_LANGUAGE, translate
 
 # %% ../nbs/00_panel.ipynb #1e7d9c94
@@ -234,6 +245,23 @@ def complete(panel: Panel) -> Panel:
     full = pd.DataFrame(columns)
     inserted = full.loc[source < 0, ["unique_id", "ds"]].reset_index(drop=True)
     return replace(panel.with_frame(full), notes=panel.notes | {"inserted": inserted})
+
+# %% ../nbs/00_panel.ipynb #de69aef8
+def series_edges(frame: pd.DataFrame) -> np.ndarray:
+    """Row numbers (int32) where each series of a sorted frame starts, and the number of rows at the end."""
+    ids = frame["unique_id"]
+    ids = ids.cat.codes.to_numpy() if isinstance(ids.dtype, pd.CategoricalDtype) else ids.to_numpy()
+    starts = np.flatnonzero(ids[1:] != ids[:-1]) + 1
+    return np.concatenate([[0], starts, [len(ids)]] if len(ids) else [[0]]).astype("int32")
+
+
+def series_codes(ids: pd.Series) -> tuple[np.ndarray, np.ndarray]:
+    """First row of each series in a sorted column of names, and the number of its series for each row."""
+    names = ids.to_numpy()
+    if not len(names):
+        return np.empty(0, np.int64), np.empty(0, np.int64)
+    change = np.concatenate([[True], names[1:] != names[:-1]])
+    return np.flatnonzero(change), np.cumsum(change) - 1
 
 # %% ../nbs/00_panel.ipynb #5b51ecd1
 def future_frame(panel: Panel, horizon: int) -> pd.DataFrame:

@@ -50,7 +50,9 @@ class Settings:
     @property
     def worker_count(self) -> int:
         """Worker processes to use: `workers`, or one a core that this process may run on."""
-        return self.workers or len(os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1))
+        return self.workers or len(
+            os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1)
+        )
 
 
 def _levels(text: str) -> tuple[int, ...]:
@@ -107,20 +109,53 @@ def _names(text: str) -> tuple[str, ...]:
 
 
 PARSERS = {
-    "home": lambda text: Path(text).expanduser(), "reports": lambda text: Path(text).expanduser(), "levels": _levels,
-    "language": _language, "time_budget": _positive, "workers": lambda text: abs(int(text or 0)),
-    "max_unpacked_bytes": int, "port": _port, "lab_port": _port, "voila_port": _port, "registration": _open_or_closed,
-    "cors_origins": _names, "access_minutes": _at_least_one, "refresh_days": _at_least_one, "max_upload_bytes": _at_least_one,
-    "quota_bytes": _count, "max_body_bytes": _at_least_one, "rate_limit": _count, "job_concurrency": _at_least_one,
-    "job_memory_mb": _count, "keep_forecasts_days": _count, "keep_results_days": _count, "lease_seconds": _at_least_one, "log_format": _log_format,
-    "ws_per_user": _at_least_one, "data_folders": _names, "connections": _connections,
+    "home": lambda text: Path(text).expanduser(),
+    "reports": lambda text: Path(text).expanduser(),
+    "levels": _levels,
+    "language": _language,
+    "time_budget": _positive,
+    "workers": lambda text: abs(int(text or 0)),
+    "max_unpacked_bytes": int,
+    "port": _port,
+    "lab_port": _port,
+    "voila_port": _port,
+    "registration": _open_or_closed,
+    "cors_origins": _names,
+    "access_minutes": _at_least_one,
+    "refresh_days": _at_least_one,
+    "max_upload_bytes": _at_least_one,
+    "quota_bytes": _count,
+    "max_body_bytes": _at_least_one,
+    "rate_limit": _count,
+    "job_concurrency": _at_least_one,
+    "job_memory_mb": _count,
+    "keep_forecasts_days": _count,
+    "keep_results_days": _count,
+    "lease_seconds": _at_least_one,
+    "log_format": _log_format,
+    "ws_per_user": _at_least_one,
+    "data_folders": _names,
+    "connections": _connections,
 }
 EXPECTED = {
-    "levels": "percentages between 0 and 100, such as 80, 95", "language": " | ".join(LANGUAGES),
-    "time_budget": "seconds, or nothing", "workers": "a whole number", "max_unpacked_bytes": "a whole number of bytes",
-    "port": "0 to 65535", "lab_port": "0 to 65535", "voila_port": "0 to 65535", "registration": "open | closed",
-    "log_format": "text | json", "connections": "admin | analyst", "ws_per_user": "a whole number from 1", **dict.fromkeys(("keep_forecasts_days", "keep_results_days"), "a whole number of days, 0 for ever"), **dict.fromkeys(("quota_bytes", "rate_limit", "job_memory_mb"), "a whole number, 0 for no limit"),
-    **dict.fromkeys(("access_minutes", "refresh_days", "max_upload_bytes", "max_body_bytes", "job_concurrency", "lease_seconds"), "a whole number from 1"),
+    "levels": "percentages between 0 and 100, such as 80, 95",
+    "language": " | ".join(LANGUAGES),
+    "time_budget": "seconds, or nothing",
+    "workers": "a whole number",
+    "max_unpacked_bytes": "a whole number of bytes",
+    "port": "0 to 65535",
+    "lab_port": "0 to 65535",
+    "voila_port": "0 to 65535",
+    "registration": "open | closed",
+    "log_format": "text | json",
+    "connections": "admin | analyst",
+    "ws_per_user": "a whole number from 1",
+    **dict.fromkeys(("keep_forecasts_days", "keep_results_days"), "a whole number of days, 0 for ever"),
+    **dict.fromkeys(("quota_bytes", "rate_limit", "job_memory_mb"), "a whole number, 0 for no limit"),
+    **dict.fromkeys(
+        ("access_minutes", "refresh_days", "max_upload_bytes", "max_body_bytes", "job_concurrency", "lease_seconds"),
+        "a whole number from 1",
+    ),
 }
 
 
@@ -148,19 +183,27 @@ def read_settings(path: Path | None = None) -> Settings:
     known = {field.name for field in fields(Settings)}
     for key in given.keys() - known:
         raise VurError("settings.unknown", setting=key, source=given[key][1], known=", ".join(sorted(known)))
-    given |= {key: (os.environ[f"VUR_{key.upper()}"], f"VUR_{key.upper()}") for key in known
-              if f"VUR_{key.upper()}" in os.environ}
+    given |= {
+        key: (os.environ[f"VUR_{key.upper()}"], f"VUR_{key.upper()}")
+        for key in known
+        if f"VUR_{key.upper()}" in os.environ
+    }
     defaults = Settings(home=Path("~/.vur").expanduser())
-    return Settings(**{field.name: _parse(field.name, *given[field.name]) if field.name in given
-                       else getattr(defaults, field.name) for field in fields(Settings)})
+    return Settings(
+        **{
+            field.name: _parse(field.name, *given[field.name]) if field.name in given else getattr(defaults, field.name)
+            for field in fields(Settings)
+        }
+    )
 
 
 def _parse(key: str, text: str, source: str) -> object:
     try:
         return PARSERS.get(key, str)(text)
     except (ValueError, KeyError):
-        raise VurError("settings.value", setting=key, value=text, source=source,
-                       expected=EXPECTED.get(key, "a text")) from None
+        raise VurError(
+            "settings.value", setting=key, value=text, source=source, expected=EXPECTED.get(key, "a text")
+        ) from None
 
 
 @cache

@@ -9,17 +9,20 @@ DEFAULT_LANGUAGE = "en"
 
 @cache
 def table() -> dict[str, dict[str, str]]:
-    """All entries of `vur/translations/*.yaml`: key to language to text."""
+    """All entries of `vur/translations/<language>/*.yaml`: key to language to text."""
     import yaml
 
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     entries: dict[str, dict[str, str]] = {}
-    for path in sorted((Path(__file__).parent / "translations").glob("*.yaml")):
-        section = yaml.load(path.read_text(encoding="utf-8"), Loader=loader) or {}
-        repeated = entries.keys() & section.keys()
-        if repeated:
-            raise KeyError(f"{path.name} repeats the translation keys {sorted(repeated)}")
-        entries |= section
+    for language in LANGUAGES:
+        seen: set[str] = set()
+        for path in sorted((Path(__file__).parent / "translations" / language).glob("*.yaml")):
+            section = yaml.load(path.read_text(encoding="utf-8"), Loader=loader) or {}
+            if repeated := seen & section.keys():
+                raise KeyError(f"{language}/{path.name} repeats the translation keys {sorted(repeated)}")
+            seen |= section.keys()
+            for key, text in section.items():
+                entries.setdefault(key, {})[language] = text
     return entries
 
 

@@ -5,17 +5,33 @@ from collections.abc import Iterable
 
 import pandas as pd
 
-from vur.forecasters.base import REGISTRY
-from vur.panel import Frequency
-from vur.text import table, translate
+from vur.frequency import Frequency
+from vur.text import translate
 
 _MARKS = {"en": (",", "."), "pt-BR": (".", ",")}
-_UNITS = {"Y": "year", "A": "year", "Q": "quarter", "M": "month", "W": "week", "D": "day", "B": "business_day",
-          "C": "business_day", "h": "hour", "H": "hour", "min": "minute", "T": "minute", "s": "second", "S": "second"}
+_UNITS = {
+    "Y": "year",
+    "A": "year",
+    "Q": "quarter",
+    "M": "month",
+    "W": "week",
+    "D": "day",
+    "B": "business_day",
+    "C": "business_day",
+    "h": "hour",
+    "H": "hour",
+    "min": "minute",
+    "T": "minute",
+    "s": "second",
+    "S": "second",
+}
 
 
 def number(value: object, language: str, digits: int | None = None) -> str:
-    """`1234.56` as `1,234.56` or `1.234,56`; a dash where there is no number. `digits` None keeps about four figures."""
+    """`1234.56` as `1,234.56` or `1.234,56`; a dash where there is no number.
+
+    `digits` None keeps about four figures.
+    """
     if value is None or pd.isna(value):
         return "–"
     if math.isinf(value):
@@ -48,7 +64,7 @@ def unit(freq: Frequency) -> tuple[str, int]:
         return "step", 1
     name = freq.alias.split("-")[0]
     count = "".join(c for c in name if c.isdigit())
-    base = name[len(count):]
+    base = name[len(count) :]
     for code, word in (("min", "minute"), ("BM", "month"), ("BQ", "quarter"), ("BY", "year"), ("SM", "step")):
         if base.startswith(code):
             return word, int(count or 1)
@@ -87,21 +103,11 @@ def day_text(value: pd.Timestamp, language: str) -> str:
     return f"{value.day} {translate('report.date.months', language).split()[value.month - 1][:3]} {value.year}"
 
 
-def algorithm_name(id: str, language: str) -> str:
-    """The name of an algorithm as a reader knows it: translated, else the registry's, else its id."""
-    if str(id).endswith("-tuned"):
-        return translate("report.tuned", language, algorithm=algorithm_name(str(id).removesuffix("-tuned"), language))
-    key = f"report.algorithm.{id}"
-    if key in table():
-        return translate(key, language)
-    return REGISTRY[id].name if id in REGISTRY else str(id)
-
-
 def listing(items: Iterable[object], language: str, most: int = 6) -> str:
     """`a, b and c`; beyond `most` items, `a, b and 7 others`."""
     names = [str(item) for item in items]
     if len(names) > most:
         others = translate("report.others", language, count=number(len(names) - most + 1, language, 0))
-        names = names[:most - 1] + [others]
+        names = names[: most - 1] + [others]
     joint = translate("report.and", language)
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} {joint} {names[-1]}" if names else ""

@@ -15,9 +15,10 @@ from fastapi.testclient import TestClient
 
 from vur.serving.views import accounts
 from vur.settings import settings
-from vur.store import database, users
+from vur.store import database
+from vur.store.accounts import users
+from vur.store.accounts.users import add_user
 from vur.store.catalog import User
-from vur.store.users import add_user
 
 PASSWORD = "correct horse 9"
 
@@ -39,10 +40,25 @@ def postgresql() -> Iterator[str]:
         shutil.chown(folder, "postgres")
     port = _free_port()
     options = f"-c port={port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={folder} -c fsync=off -c max_connections=200"
-    subprocess.run([*user, binary("initdb"), "-D", folder / "data", "-U", "vur", "-A", "trust"], check=True, capture_output=True, cwd="/")
-    subprocess.run([*user, binary("pg_ctl"), "-D", folder / "data", "-o", options, "-l", folder / "log", "-w", "start"], check=True, capture_output=True, cwd="/")
+    subprocess.run(
+        [*user, binary("initdb"), "-D", folder / "data", "-U", "vur", "-A", "trust"],
+        check=True,
+        capture_output=True,
+        cwd="/",
+    )
+    subprocess.run(
+        [*user, binary("pg_ctl"), "-D", folder / "data", "-o", options, "-l", folder / "log", "-w", "start"],
+        check=True,
+        capture_output=True,
+        cwd="/",
+    )
     yield f"postgresql://vur@127.0.0.1:{port}"
-    subprocess.run([*user, binary("pg_ctl"), "-D", folder / "data", "-m", "immediate", "stop"], check=False, capture_output=True, cwd="/")
+    subprocess.run(
+        [*user, binary("pg_ctl"), "-D", folder / "data", "-m", "immediate", "stop"],
+        check=False,
+        capture_output=True,
+        cwd="/",
+    )
     shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -97,12 +113,17 @@ def kind(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def catalog(kind: str, request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def catalog(
+    kind: str, request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Path]:
     """A data home of its own with an empty, migrated catalog; returns the home."""
     monkeypatch.setenv("VUR_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("VUR_REPORTS", str(tmp_path / "reports"))
     if kind == "postgresql":
-        monkeypatch.setenv("VUR_DATABASE_URL", _new_database(request.getfixturevalue("postgresql"), request.getfixturevalue("empty_postgresql")))
+        monkeypatch.setenv(
+            "VUR_DATABASE_URL",
+            _new_database(request.getfixturevalue("postgresql"), request.getfixturevalue("empty_postgresql")),
+        )
     else:
         monkeypatch.delenv("VUR_DATABASE_URL", raising=False)
         (tmp_path / "home").mkdir(mode=0o700)
@@ -136,15 +157,19 @@ class Person:
     """A user with a client that sends their token."""
 
     def __init__(self, role: str, name: str):
-        from vur.serving.edge.guard import Guard
-        from vur.serving.edge.tokens import access_token
+        from vur.serving.middleware.guard import Guard
+        from vur.serving.middleware.tokens import access_token
 
         with database.writing() as session:
             self.user: User = add_user(session, f"{name}@x.br", PASSWORD, role=role)
         self.id = self.user.id
         self.token = access_token(self.user)[0]
-        self.http = TestClient(Guard(rest_api()), base_url="http://localhost/api/v1", headers={"Authorization": f"Bearer {self.token}"},
-                               raise_server_exceptions=False)
+        self.http = TestClient(
+            Guard(rest_api()),
+            base_url="http://localhost/api/v1",
+            headers={"Authorization": f"Bearer {self.token}"},
+            raise_server_exceptions=False,
+        )
 
     def __getattr__(self, name: str):
         return getattr(self.http, name)
@@ -177,6 +202,6 @@ def root(catalog: Path) -> Person:
 @pytest.fixture
 def stranger(catalog: Path) -> TestClient:
     """A client without a token."""
-    from vur.serving.edge.guard import Guard
+    from vur.serving.middleware.guard import Guard
 
     return TestClient(Guard(rest_api()), base_url="http://localhost/api/v1", raise_server_exceptions=False)

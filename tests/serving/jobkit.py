@@ -29,7 +29,9 @@ class WorkerProcess:
             environment["PYTHONPATH"] = os.pathsep.join([str(HERE / "kinds"), environment.get("PYTHONPATH", "")])
         self.output = home.parent / f"worker-{new_id()[:8]}.log"
         with self.output.open("wb") as file:
-            self.process = subprocess.Popen([sys.executable, "-m", "vur.cli", "worker"], env=environment, stdout=file, stderr=subprocess.STDOUT)
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "vur.cli", "worker"], env=environment, stdout=file, stderr=subprocess.STDOUT
+            )
 
     def kill(self) -> None:
         """As a power cut would."""
@@ -78,30 +80,46 @@ def job_of(id: str) -> Job:
 
 def ended(*ids: str, seconds: float = 90) -> list[Job]:
     """The rows of these jobs once all are over."""
+
     def over() -> list[Job] | None:
         with database.reading() as session:
             rows = {job.id: job for job in session.scalars(select(Job).where(Job.id.in_(ids)))}
-        return [rows[id] for id in ids] if all(job.state not in ("queued", "running") for job in rows.values()) else None
+        return (
+            [rows[id] for id in ids] if all(job.state not in ("queued", "running") for job in rows.values()) else None
+        )
+
     return until(over, seconds)
 
 
 def dataset_of(owner_id: str, path: Path) -> str:
     """Id of a dataset made of the file at `path`, as an upload would."""
-    from vur.runs.identity import file_fingerprint
-    from vur.stages.upload import UploadOptions
-    from vur.store import datasets, sources
+    from vur.stages.upload.files import UploadOptions
+    from vur.store.data import datasets, sources
+    from vur.store.runs import file_fingerprint
 
     digest = file_fingerprint(path)
     target = sources.read(path, digest, UploadOptions(), path.name)
     found = replace(sources.read_head(target)[0], fingerprint=digest)
     sources.keep(path, digest, found)
     with database.writing() as session:
-        return datasets.add(session, owner_id, found, folder_name=target.name, filename=path.name, name=path.stem, description="",
-                            size=path.stat().st_size, options=UploadOptions()).id
+        return datasets.add(
+            session,
+            owner_id,
+            found,
+            folder_name=target.name,
+            filename=path.name,
+            name=path.stem,
+            description="",
+            size=path.stat().st_size,
+            options=UploadOptions(),
+        ).id
 
 
 def model_of(owner_id: str, dataset_id: str | None, **sections: Any) -> str:
-    """Id of a configured model that takes seconds to train; `sections` go over its configuration. Without a dataset it gets one without files."""
+    """Id of a configured model that takes seconds to train; `sections` go over its configuration.
+
+    Without a dataset it gets one without files.
+    """
     from vur.runs.config import default_config, replace_sections
 
     quick = {"algorithms": ["naive", "seasonal_naive"], "ensemble": False}
@@ -110,10 +128,27 @@ def model_of(owner_id: str, dataset_id: str | None, **sections: Any) -> str:
     with database.writing() as session:
         if dataset_id is None:
             dataset_id = new_id()
-            session.add(Dataset(id=dataset_id, owner_id=owner_id, name="nothing", filename="nothing.csv", size_bytes=0, fingerprint="0" * 64,
-                                rows=0, head={}))
+            session.add(
+                Dataset(
+                    id=dataset_id,
+                    owner_id=owner_id,
+                    name="nothing",
+                    filename="nothing.csv",
+                    size_bytes=0,
+                    fingerprint="0" * 64,
+                    rows=0,
+                    head={},
+                )
+            )
             session.flush()
-        model = Model(id=new_id(), owner_id=owner_id, name="Partidas", algorithm="auto", dataset_id=dataset_id, family=new_id(),
-                      config=config.to_dict())
+        model = Model(
+            id=new_id(),
+            owner_id=owner_id,
+            name="Partidas",
+            algorithm="auto",
+            dataset_id=dataset_id,
+            family=new_id(),
+            config=config.to_dict(),
+        )
         session.add(model)
     return model.id

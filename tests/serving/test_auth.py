@@ -8,13 +8,13 @@ import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import func, select, update
 
-from vur.serving.edge.guard import KNOWN
+from vur.serving.middleware.guard import KNOWN
 from vur.serving.views import accounts
 from vur.settings import settings
+from vur.store.accounts.sessions import REPEAT
 from vur.store.catalog import Alert, ApiKey, Counter, User, now
 from vur.store.catalog import Session as Login
 from vur.store.database import reading, writing
-from vur.store.sessions import REPEAT
 
 PASSWORD = "correct horse 9"
 ANA = {"email": "Ana@X.br", "password": PASSWORD, "full_name": "Ana"}
@@ -67,10 +67,19 @@ def test_nobody_chooses_their_role(stranger):
     assert answer.status_code == 201 and answer.json()["role"] == "analyst"
 
 
-@pytest.mark.parametrize("change, code", [
-    ({"email": "nowhere"}, "users.email"), ({"password": "short"}, "api.password"), ({"password": "aaaaaaaaaaaaaaa"}, "api.password"),
-    ({"password": "ana.souza@x.br", "email": "ana.souza@x.br"}, "api.password"), ({"username": "bob@x.br"}, "users.username"),
-    ({"username": "a b"}, "users.username"), ({"password": "x" * 1000}, "api.invalid"), ({"language": "de"}, "api.invalid")])
+@pytest.mark.parametrize(
+    "change, code",
+    [
+        ({"email": "nowhere"}, "users.email"),
+        ({"password": "short"}, "api.password"),
+        ({"password": "aaaaaaaaaaaaaaa"}, "api.password"),
+        ({"password": "ana.souza@x.br", "email": "ana.souza@x.br"}, "api.password"),
+        ({"username": "bob@x.br"}, "users.username"),
+        ({"username": "a b"}, "users.username"),
+        ({"password": "x" * 1000}, "api.invalid"),
+        ({"language": "de"}, "api.invalid"),
+    ],
+)
 def test_a_bad_registration_says_what_is_wrong(stranger, change, code):
     answer = stranger.post("/auth/register", json=ANA | change)
     assert (answer.status_code, answer.json()["code"]) == (422, code)
@@ -80,7 +89,10 @@ def test_a_bad_registration_says_what_is_wrong(stranger, change, code):
 def test_names_and_addresses_are_taken_whatever_their_case(home):
     assert home.post("/auth/register", json=ANA | {"email": "ANA@x.BR"}).json()["code"] == "api.taken"
     home.post("/auth/register", json={"email": "bia@x.br", "password": PASSWORD, "username": "Bia"})
-    assert home.post("/auth/register", json={"email": "b2@x.br", "password": PASSWORD, "username": "bia"}).status_code == 409
+    assert (
+        home.post("/auth/register", json={"email": "b2@x.br", "password": PASSWORD, "username": "bia"}).status_code
+        == 409
+    )
 
 
 @both
@@ -120,7 +132,10 @@ def test_wrong_password_and_unknown_user_get_the_same_answer_after_the_same_time
 
 @both
 def test_guessing_is_slowed_down_for_the_account_and_ends_by_itself(home):
-    wrong = [home.post("/auth/login", json={"email": "ana@x.br", "password": f"wrong {n}"}) for n in range(accounts.PER_ACCOUNT + 2)]
+    wrong = [
+        home.post("/auth/login", json={"email": "ana@x.br", "password": f"wrong {n}"})
+        for n in range(accounts.PER_ACCOUNT + 2)
+    ]
     assert [answer.status_code for answer in wrong] == [401] * accounts.PER_ACCOUNT + [429] * 2
     assert 0 < int(wrong[-1].headers["Retry-After"]) <= accounts.WINDOW.total_seconds()
     assert home.post("/auth/login", json={"email": "ana@x.br", "password": PASSWORD}).status_code == 429
@@ -133,13 +148,20 @@ def test_guessing_is_slowed_down_for_the_account_and_ends_by_itself(home):
 @both
 def test_guesses_at_the_same_moment_are_counted_before_they_are_tried(home):
     with ThreadPoolExecutor(8) as pool:
-        answers = list(pool.map(lambda n: home.post("/auth/login", json={"email": "ana@x.br", "password": f"wrong {n}"}).status_code, range(24)))
+        answers = list(
+            pool.map(
+                lambda n: home.post("/auth/login", json={"email": "ana@x.br", "password": f"wrong {n}"}).status_code,
+                range(24),
+            )
+        )
     assert answers.count(401) == accounts.PER_ACCOUNT and answers.count(429) == 24 - accounts.PER_ACCOUNT
 
 
 def test_one_address_cannot_try_many_accounts(home, monkeypatch):
     monkeypatch.setattr(accounts, "PER_ADDRESS", 3)
-    answers = [home.post("/auth/login", json={"email": f"u{n}@x.br", "password": "wrong horse"}).status_code for n in range(5)]
+    answers = [
+        home.post("/auth/login", json={"email": f"u{n}@x.br", "password": "wrong horse"}).status_code for n in range(5)
+    ]
     assert answers == [401, 401, 401, 429, 429]
 
 
@@ -182,7 +204,9 @@ def test_two_tabs_that_refresh_at_once_both_stay_logged_in(home):
     assert len({answer.json()["refresh_token"] for answer in answers}) == 1 and status(home, answers[0].json()) == 200
     with writing() as session:
         session.execute(update(Login).values(refreshed_at=now() - REPEAT))
-    assert home.post("/auth/refresh", json={"refresh_token": token}).status_code == 401, "later it is a token that was used before"
+    assert home.post("/auth/refresh", json={"refresh_token": token}).status_code == 401, (
+        "later it is a token that was used before"
+    )
     assert home.post("/auth/refresh", json={"refresh_token": answers[0].json()["refresh_token"]}).status_code == 401
 
 
@@ -253,7 +277,7 @@ def test_a_revoked_token_is_refused_within_two_seconds_in_other_processes(home):
 
 
 def test_a_known_token_costs_microseconds(home):
-    from vur.serving.edge.guard import authenticate
+    from vur.serving.middleware.guard import authenticate
 
     header = bearer(log_in(home))["Authorization"]
     authenticate(header)
@@ -274,7 +298,9 @@ def test_forged_tokens_are_refused(home, how):
         "other secret": lambda: jwt.encode(content, "x" * 43, "HS256"),
         "refresh": lambda: jwt.encode(content | {"typ": "refresh"}, secret("tokens"), "HS256"),
         "expired": lambda: jwt.encode(content | {"exp": 1}, secret("tokens"), "HS256"),
-        "no epoch": lambda: jwt.encode({key: value for key, value in content.items() if key != "epoch"}, secret("tokens"), "HS256"),
+        "no epoch": lambda: jwt.encode(
+            {key: value for key, value in content.items() if key != "epoch"}, secret("tokens"), "HS256"
+        ),
     }[how]()
     assert status(home, tokens) == 200
     assert status(home, forged) == 401
@@ -285,8 +311,17 @@ def test_the_profile_changes_and_the_address_needs_the_password(home):
     changed = home.put("/auth/profile", json={"full_name": "Ana Souza", "language": "pt-BR"}, headers=bearer(tokens))
     assert changed.json()["full_name"] == "Ana Souza"
     refused = home.put("/auth/profile", json={"email": "new@x.br"}, headers=bearer(tokens))
-    assert refused.status_code == 422 and refused.json()["field"] == "current_password" and "senha atual" in refused.json()["detail"]
-    assert home.put("/auth/profile", json={"email": "new@x.br", "current_password": PASSWORD}, headers=bearer(tokens)).json()["username"] == "new@x.br"
+    assert (
+        refused.status_code == 422
+        and refused.json()["field"] == "current_password"
+        and "senha atual" in refused.json()["detail"]
+    )
+    assert (
+        home.put(
+            "/auth/profile", json={"email": "new@x.br", "current_password": PASSWORD}, headers=bearer(tokens)
+        ).json()["username"]
+        == "new@x.br"
+    )
     assert home.post("/auth/login", json={"email": "ana@x.br", "password": PASSWORD}).status_code == 401
 
 
@@ -299,9 +334,13 @@ def test_a_profile_cannot_take_the_name_of_another(home, bia):
 
 def test_a_new_password_ends_other_logins_and_old_tokens(home):
     here, there = log_in(home), log_in(home)
-    wrong = home.put("/auth/profile", json={"password": "another horse 7", "current_password": "wrong"}, headers=bearer(here))
+    wrong = home.put(
+        "/auth/profile", json={"password": "another horse 7", "current_password": "wrong"}, headers=bearer(here)
+    )
     assert wrong.json()["code"] == "users.current"
-    answer = home.put("/auth/profile", json={"password": "another horse 7", "current_password": PASSWORD}, headers=bearer(here)).json()
+    answer = home.put(
+        "/auth/profile", json={"password": "another horse 7", "current_password": PASSWORD}, headers=bearer(here)
+    ).json()
     assert status(home, answer["access_token"]) == 200
     assert status(home, here) == status(home, there) == 401
     assert home.post("/auth/refresh", json={"refresh_token": there["refresh_token"]}).status_code == 401
@@ -312,8 +351,14 @@ def test_a_new_password_ends_other_logins_and_old_tokens(home):
 def test_the_current_password_cannot_be_guessed_with_a_stolen_token(home):
     tokens = log_in(home)
     for n in range(accounts.PER_ACCOUNT):
-        home.put("/auth/profile", json={"password": "another horse 7", "current_password": f"guess {n}"}, headers=bearer(tokens))
-    answer = home.put("/auth/profile", json={"password": "another horse 7", "current_password": PASSWORD}, headers=bearer(tokens))
+        home.put(
+            "/auth/profile",
+            json={"password": "another horse 7", "current_password": f"guess {n}"},
+            headers=bearer(tokens),
+        )
+    answer = home.put(
+        "/auth/profile", json={"password": "another horse 7", "current_password": PASSWORD}, headers=bearer(tokens)
+    )
     assert answer.status_code == 429
 
 
@@ -332,7 +377,12 @@ def test_a_personal_key_works_in_both_headers_and_is_shown_once(ana, stranger):
 
 def test_a_key_has_at_most_its_role_and_its_time(ana, stranger):
     made = ana.post("/auth/api-keys", json={"name": "reader", "role": "viewer", "days": 1}).json()
-    assert stranger.put(f"/shares/dataset/{ana.id}", json={"email": "bia@x.br"}, headers=bearer(made["key"])).json()["code"] == "api.forbidden"
+    assert (
+        stranger.put(f"/shares/dataset/{ana.id}", json={"email": "bia@x.br"}, headers=bearer(made["key"])).json()[
+            "code"
+        ]
+        == "api.forbidden"
+    )
     assert ana.post("/auth/api-keys", json={"name": "root", "role": "admin"}).status_code == 403
     with writing() as session:
         session.execute(update(ApiKey).values(expires_at=ApiKey.created_at))
@@ -342,14 +392,26 @@ def test_a_key_has_at_most_its_role_and_its_time(ana, stranger):
 def test_a_key_falls_with_the_role_of_its_owner(ana, root, stranger):
     key = ana.post("/auth/api-keys", json={"name": "n", "role": "analyst"}).json()["key"]
     assert root.put(f"/users/{ana.id}", json={"role": "viewer"}).status_code == 200
-    assert stranger.put(f"/shares/dataset/{ana.id}", json={"email": "bia@x.br"}, headers=bearer(key)).json()["values"]["have"] == "viewer"
+    assert (
+        stranger.put(f"/shares/dataset/{ana.id}", json={"email": "bia@x.br"}, headers=bearer(key)).json()["values"][
+            "have"
+        ]
+        == "viewer"
+    )
     root.delete(f"/users/{ana.id}")
     assert status(stranger, key) == 401
 
 
-@pytest.mark.parametrize("method, path, body", [
-    ("post", "/auth/api-keys", {"name": "more"}), ("put", "/auth/profile", {"full_name": "x"}), ("post", "/auth/logout", {"all": True}),
-    ("delete", "/auth/sessions/x", None), ("delete", "/auth/api-keys/x", None)])
+@pytest.mark.parametrize(
+    "method, path, body",
+    [
+        ("post", "/auth/api-keys", {"name": "more"}),
+        ("put", "/auth/profile", {"full_name": "x"}),
+        ("post", "/auth/logout", {"all": True}),
+        ("delete", "/auth/sessions/x", None),
+        ("delete", "/auth/api-keys/x", None),
+    ],
+)
 def test_a_key_makes_no_keys_and_changes_no_account(ana, stranger, method, path, body):
     key = ana.post("/auth/api-keys", json={"name": "n"}).json()["key"]
     answer = stranger.request(method, path, json=body, headers=bearer(key))

@@ -16,9 +16,8 @@ from sqlalchemy import func, select, text
 from vur.cli import main
 from vur.errors import VurError
 from vur.settings import settings
-from vur.store import backup as module
-from vur.store import database, snapshot
-from vur.store.backup import backup, restore, verify
+from vur.store import database
+from vur.store.accounts.users import add_user, verify_password
 from vur.store.catalog import (
     Activity,
     Counter,
@@ -34,8 +33,10 @@ from vur.store.catalog import (
     now,
 )
 from vur.store.database import reading, writing
+from vur.store.operations import backup as module
+from vur.store.operations import snapshot
+from vur.store.operations.backup import backup, restore, verify
 from vur.store.secret import cipher, secret
-from vur.store.users import add_user, verify_password
 
 PASSWORD = "correct horse 9"
 
@@ -61,22 +62,58 @@ def fill(root: Path) -> str:
     with writing() as session:
         ana = add_user(session, "ana@x.br", PASSWORD, full_name="Ana São João", role="admin")
         session.flush()
-        session.add_all([
-            Pipeline(name="Vendas", owner_id=ana.id, config={"text": "ção", "n": [1, None, 2.5]}),
-            Model(name="loja", owner_id=ana.id, algorithm="naive", family="f", tag="loja:1", metrics={"mase": 0.5}),
-            DatabaseConnection(name="db", owner_id=ana.id, kind="sqlite", secret=cipher().encrypt(b"sqlite:///x").decode(), table="t"),
-            Upload(id="u1", owner_id=ana.id, filename="a.csv"), Upload(id="u2", owner_id=ana.id, filename="b.csv", state="done"),
-            Counter(key="login:1.2.3.4", window_start=now(), count=3),
-            *(Job(id=f"job-{state}", owner_id=ana.id, kind="train", state=state, attempt=1, lease_owner="w", pid=7) for state in ("queued", "running", "succeeded")),
-            Job(id="job-leaving", owner_id=ana.id, kind="train", state="running", cancel_requested=True),
-            forecast := Forecast(owner_id=ana.id, kind="request", tag="loja:1", horizon=2, n_series=1, freq="D")])
+        session.add_all(
+            [
+                Pipeline(name="Vendas", owner_id=ana.id, config={"text": "ção", "n": [1, None, 2.5]}),
+                Model(name="loja", owner_id=ana.id, algorithm="naive", family="f", tag="loja:1", metrics={"mase": 0.5}),
+                DatabaseConnection(
+                    name="db",
+                    owner_id=ana.id,
+                    kind="sqlite",
+                    secret=cipher().encrypt(b"sqlite:///x").decode(),
+                    table="t",
+                ),
+                Upload(id="u1", owner_id=ana.id, filename="a.csv"),
+                Upload(id="u2", owner_id=ana.id, filename="b.csv", state="done"),
+                Counter(key="login:1.2.3.4", window_start=now(), count=3),
+                *(
+                    Job(
+                        id=f"job-{state}", owner_id=ana.id, kind="train", state=state, attempt=1, lease_owner="w", pid=7
+                    )
+                    for state in ("queued", "running", "succeeded")
+                ),
+                Job(id="job-leaving", owner_id=ana.id, kind="train", state="running", cancel_requested=True),
+                forecast := Forecast(owner_id=ana.id, kind="request", tag="loja:1", horizon=2, n_series=1, freq="D"),
+            ]
+        )
         session.flush()
-        session.add_all([ForecastPoint(forecast_id=forecast.id, owner_id=ana.id, tag="loja:1", unique_id="a", target_at=now(), horizon=step, forecast=step / 3,
-                                       quantiles={"lo-80": 0.1}) for step in (1, 2)])
+        session.add_all(
+            [
+                ForecastPoint(
+                    forecast_id=forecast.id,
+                    owner_id=ana.id,
+                    tag="loja:1",
+                    unique_id="a",
+                    target_at=now(),
+                    horizon=step,
+                    forecast=step / 3,
+                    quantiles={"lo-80": 0.1},
+                )
+                for step in (1, 2)
+            ]
+        )
         session.add(JobLog(job_id="job-queued", attempt=1, text="Olá"))
-    for name, content in {"datasets/abc-1/data.parquet": os.urandom(3 * 2**20), "datasets/file-abc/original.csv": b"ds,y\n", "bentoml/models/loja/1/model.json": b"{}",
-                          "bentoml/models/loja/latest": b"1", "results/job-succeeded/1/run/report.html": b"<html>", "cache/x/y": b"cache",
-                          "datasets/.draft-1/half": b"half", "logs/service.jsonl": b"{}\n", "uploads/u1/part": b"part"}.items():
+    for name, content in {
+        "datasets/abc-1/data.parquet": os.urandom(3 * 2**20),
+        "datasets/file-abc/original.csv": b"ds,y\n",
+        "bentoml/models/loja/1/model.json": b"{}",
+        "bentoml/models/loja/latest": b"1",
+        "results/job-succeeded/1/run/report.html": b"<html>",
+        "cache/x/y": b"cache",
+        "datasets/.draft-1/half": b"half",
+        "logs/service.jsonl": b"{}\n",
+        "uploads/u1/part": b"part",
+    }.items():
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_bytes(content)
     secret("tokens")
@@ -94,11 +131,18 @@ def switch(monkeypatch: pytest.MonkeyPatch, root: Path, url: str | None = None) 
 def contents() -> dict[str, Any]:
     """What a restore must bring back."""
     with reading() as session:
-        pipeline, point = session.scalars(select(Pipeline)).one(), session.scalars(select(ForecastPoint).order_by(ForecastPoint.id)).first()
+        pipeline, point = (
+            session.scalars(select(Pipeline)).one(),
+            session.scalars(select(ForecastPoint).order_by(ForecastPoint.id)).first(),
+        )
         user = session.scalars(select(User)).one()
-        return {"users": (user.id, user.email, user.full_name, user.created_at, user.version), "pipeline": (pipeline.name, pipeline.config, pipeline.updated_at),
-                "points": session.scalar(select(func.count()).select_from(ForecastPoint)), "point": (point.id, point.forecast, point.quantiles, point.target_at),
-                "log": session.scalar(select(JobLog.text))}
+        return {
+            "users": (user.id, user.email, user.full_name, user.created_at, user.version),
+            "pipeline": (pipeline.name, pipeline.config, pipeline.updated_at),
+            "points": session.scalar(select(func.count()).select_from(ForecastPoint)),
+            "point": (point.id, point.forecast, point.quantiles, point.target_at),
+            "log": session.scalar(select(JobLog.text)),
+        }
 
 
 @both
@@ -112,13 +156,23 @@ def test_everything_comes_back_in_either_database(filled, kind, target, tmp_path
     done = restore(tmp_path / "b.tar")
     assert contents() == before and done.aside is None and done.schema is None and done.secrets
     root = tmp_path / "new"
-    for name in ("datasets/abc-1/data.parquet", "datasets/file-abc/original.csv", "bentoml/models/loja/1/model.json", "results/job-succeeded/1/run/report.html"):
+    for name in (
+        "datasets/abc-1/data.parquet",
+        "datasets/file-abc/original.csv",
+        "bentoml/models/loja/1/model.json",
+        "results/job-succeeded/1/run/report.html",
+    ):
         assert (root / name).read_bytes() == (filled / name).read_bytes() and (root / name).stat().st_mode & 0o077 == 0
     for name in ("cache", "uploads", "logs", "datasets/.draft-1", "manifest.json"):
         assert not (root / name).exists()
     with reading() as session:
         states = dict(session.execute(select(Job.id, Job.state)).tuples().all())
-        assert states == {"job-queued": "queued", "job-running": "queued", "job-succeeded": "succeeded", "job-leaving": "cancelled"}
+        assert states == {
+            "job-queued": "queued",
+            "job-running": "queued",
+            "job-succeeded": "succeeded",
+            "job-leaving": "cancelled",
+        }
         assert session.get(Job, "job-running").lease_owner is None
         assert session.scalars(select(Upload.id)).all() == ["u2"] and session.scalars(select(Counter)).all() == []
         assert cipher().decrypt(session.scalars(select(DatabaseConnection)).one().secret.encode()) == b"sqlite:///x"
@@ -238,28 +292,46 @@ def changed(path: Path, target: Path, change: Any) -> Path:
 
 def damage(name: str, content: bytes) -> Any:
     """One bit of the data turned over."""
-    return name, content[:1000] + bytes([content[1000] ^ 1]) + content[1001:] if name.endswith("data.parquet") else content
+    return name, content[:1000] + bytes([content[1000] ^ 1]) + content[1001:] if name.endswith(
+        "data.parquet"
+    ) else content
 
 
 def named(new: str) -> Any:
     """The report under another name, in the manifest too."""
+
     def change(name: str, content: bytes) -> Any:
         if name.endswith("report.html"):
             return new, content
         if name == "manifest.json":
             return name, content.replace(b"results/job-succeeded/1/run/report.html", json.dumps(new)[1:-1].encode())
         return name, content
+
     return change
 
 
-@pytest.mark.parametrize("change, code", [
-    (damage, "backup.damaged"),
-    (lambda name, content: None if name.endswith("original.csv") else (name, content), "backup.damaged"),
-    (lambda name, content: None if name == "manifest.json" else (name, content), "backup.damaged"),
-    (lambda name, content: (name, content + b"x") if name == "catalog.sqlite" else (name, content), "backup.damaged"),
-    (lambda name, content: (name, b'{"format": 99, "vur": "9"}') if name == "manifest.json" else (name, content), "backup.newer"),
-    (named("../evil"), "backup.unsafe"), (named("/tmp/evil"), "backup.unsafe"), (named("results/../../evil"), "backup.unsafe"),
-    (named("results//x"), "backup.unsafe"), (named(".ssh/authorized_keys"), "backup.unsafe"), (named("locks/x"), "backup.unsafe")])
+@pytest.mark.parametrize(
+    "change, code",
+    [
+        (damage, "backup.damaged"),
+        (lambda name, content: None if name.endswith("original.csv") else (name, content), "backup.damaged"),
+        (lambda name, content: None if name == "manifest.json" else (name, content), "backup.damaged"),
+        (
+            lambda name, content: (name, content + b"x") if name == "catalog.sqlite" else (name, content),
+            "backup.damaged",
+        ),
+        (
+            lambda name, content: (name, b'{"format": 99, "vur": "9"}') if name == "manifest.json" else (name, content),
+            "backup.newer",
+        ),
+        (named("../evil"), "backup.unsafe"),
+        (named("/tmp/evil"), "backup.unsafe"),
+        (named("results/../../evil"), "backup.unsafe"),
+        (named("results//x"), "backup.unsafe"),
+        (named(".ssh/authorized_keys"), "backup.unsafe"),
+        (named("locks/x"), "backup.unsafe"),
+    ],
+)
 def test_a_backup_is_not_trusted(filled, tmp_path, monkeypatch, change, code):
     backup(tmp_path / "b.tar")
     bad = changed(tmp_path / "b.tar", tmp_path / "bad.tar", change)
@@ -275,14 +347,16 @@ def test_a_backup_is_not_trusted(filled, tmp_path, monkeypatch, change, code):
 @pytest.mark.parametrize("share", [0.0, 0.3, 0.9, 0.999])
 def test_a_backup_that_was_cut_short_is_refused(filled, tmp_path, monkeypatch, share):
     whole = backup(tmp_path / "b.tar") and (tmp_path / "b.tar").read_bytes()
-    (tmp_path / "cut.tar").write_bytes(whole[:int(len(whole.rstrip(b"\0")) * share)])
+    (tmp_path / "cut.tar").write_bytes(whole[: int(len(whole.rstrip(b"\0")) * share)])
     switch(monkeypatch, tmp_path / "new")
     with pytest.raises(VurError) as refused:
         restore(tmp_path / "cut.tar")
     assert refused.value.code == "backup.damaged"
 
 
-@pytest.mark.parametrize("kind_of", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.FIFOTYPE, tarfile.CHRTYPE, tarfile.DIRTYPE])
+@pytest.mark.parametrize(
+    "kind_of", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.FIFOTYPE, tarfile.CHRTYPE, tarfile.DIRTYPE]
+)
 def test_only_plain_files_are_unpacked(filled, tmp_path, kind_of):
     with tarfile.open(tmp_path / "bad.tar", "w") as tar:
         entry = tarfile.TarInfo("datasets/x")
@@ -328,7 +402,13 @@ def test_a_restore_that_fails_half_way_puts_everything_back(filled, tmp_path, mo
     assert failed.value.code == "backup.swap"
     monkeypatch.undo()
     switch(monkeypatch, filled)
-    left = sorted(path for path in filled.rglob("*") if "locks" not in path.parts and not path.name.startswith("before-") and not path.name.endswith(("-wal", "-shm")))
+    left = sorted(
+        path
+        for path in filled.rglob("*")
+        if "locks" not in path.parts
+        and not path.name.startswith("before-")
+        and not path.name.endswith(("-wal", "-shm"))
+    )
     assert contents() == before and left == [path for path in tree if not path.name.endswith(("-wal", "-shm"))]
 
 

@@ -9,9 +9,9 @@ from sqlalchemy import select, text, update
 
 from vur.errors import VurError
 from vur.store import database
-from vur.store.access import Principal, fetch, visible
+from vur.store.accounts.access import Principal, fetch, visible
+from vur.store.accounts.users import add_user
 from vur.store.catalog import Base, Counter, Pipeline, Share, User, now
-from vur.store.users import add_user
 
 
 def test_migrations_make_exactly_the_tables_that_the_code_uses(catalog):

@@ -6,10 +6,11 @@ import pytest
 from sqlalchemy import select
 
 from vur.errors import VurError
-from vur.store import champions, database
-from vur.store.access import Principal
+from vur.store import database
+from vur.store.accounts.access import Principal
+from vur.store.accounts.users import add_user
 from vur.store.catalog import Activity, Alias, Model, Promotion, Share, User
-from vur.store.users import add_user
+from vur.store.models import champions
 
 FAMILY = "vendas"
 
@@ -23,8 +24,17 @@ def people(catalog) -> dict[str, User]:
 
 def add_models(owner: User, *tags: str | None, family: str = FAMILY) -> list[Model]:
     with database.writing() as session:
-        made = [Model(owner_id=owner.id, name="Vendas", algorithm="ets", status="trained" if tag else "configured", family=family, tag=tag)
-                for tag in tags]
+        made = [
+            Model(
+                owner_id=owner.id,
+                name="Vendas",
+                algorithm="ets",
+                status="trained" if tag else "configured",
+                family=family,
+                tag=tag,
+            )
+            for tag in tags
+        ]
         session.add_all(made)
     return made
 
@@ -58,8 +68,10 @@ def test_a_promotion_moves_the_champion_and_is_told(people):
     promote(second)
     assert answering(ana) == answering(ana, f"{FAMILY}@champion") == "vendas:2"
     with database.reading() as session:
-        assert [(move.model_id, move.previous_id) for move in session.scalars(select(Promotion).order_by(Promotion.created_at))] == [
-            (first.id, None), (second.id, first.id)]
+        assert [
+            (move.model_id, move.previous_id)
+            for move in session.scalars(select(Promotion).order_by(Promotion.created_at))
+        ] == [(first.id, None), (second.id, first.id)]
         assert len(session.scalars(select(Activity).where(Activity.kind == "model_promoted")).all()) == 2
 
 
@@ -85,7 +97,7 @@ def test_a_rollback_passes_over_a_deleted_model(people):
 
 
 def test_only_a_trained_model_is_promoted(people):
-    model, = add_models(people["ana"], None)
+    (model,) = add_models(people["ana"], None)
     assert refused(lambda: promote(model)) == "models.not_trained"
     assert refused(lambda: rollback(people["ana"])) == "champions.none"
 
@@ -128,7 +140,7 @@ def test_promotions_at_the_same_moment_leave_one_alias_and_all_moves(people):
     for thread in threads:
         thread.join(60)
     with database.reading() as session:
-        alias, = session.scalars(select(Alias))
+        (alias,) = session.scalars(select(Alias))
         moves = session.scalars(select(Promotion).order_by(Promotion.created_at)).all()
         assert len(moves) == 8 and sum(move.previous_id is None for move in moves) == 1
         assert {move.model_id for move in moves} - {move.previous_id for move in moves} == {alias.model_id}

@@ -12,14 +12,21 @@ import pytest
 
 from vur.errors import VurError
 from vur.settings import settings
-from vur.store import database, feed_kinds
+from vur.store import database
 from vur.store.catalog import DatabaseConnection, Share
-from vur.store.connections import address
-from vur.store.feed_kinds import parsed_url
-from vur.store.feeds import opened
+from vur.store.feeds import reader
+from vur.store.feeds.connections import address
+from vur.store.feeds.kinds import opened
+from vur.store.feeds.postgresql import parsed_url
 
-ROWS = pd.DataFrame({"day": pd.date_range("2024-01-01", periods=40, freq="D").strftime("%Y-%m-%d"), "store": ["A", "B"] * 20,
-                     "sold": [float(number) for number in range(40)], "price": [1.5] * 40})
+ROWS = pd.DataFrame(
+    {
+        "day": pd.date_range("2024-01-01", periods=40, freq="D").strftime("%Y-%m-%d"),
+        "store": ["A", "B"] * 20,
+        "sold": [float(number) for number in range(40)],
+        "price": [1.5] * 40,
+    }
+)
 COLUMNS = {"date": "day", "target": "sold", "series": ["store"]}
 PASSWORD = "hunter2-secret"
 
@@ -36,12 +43,18 @@ def sources(catalog) -> Path:
     folder.mkdir(parents=True)
     with sqlite3.connect(folder / "shop.sqlite") as connection:
         ROWS.to_sql("sales", connection, index=False)
-        connection.execute("CREATE VIEW endless AS WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT x AS day, x AS sold FROM n")
+        connection.execute(
+            "CREATE VIEW endless AS WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT x AS day, x AS sold FROM n"
+        )
     with duckdb.connect(str(folder / "shop.duckdb")) as connection:
         connection.execute("CREATE TABLE sales AS SELECT CAST(day AS DATE) AS day, store, sold, price FROM ROWS")
         connection.execute("CREATE SCHEMA other")
-        connection.execute("CREATE TABLE other.moments AS SELECT CAST(day AS TIMESTAMPTZ) AS day, sold::DECIMAL(10, 2) AS sold FROM sales")
-        connection.execute("CREATE VIEW leak AS SELECT column0 AS day, column0 AS sold FROM read_csv('/etc/passwd', header = false, sep = '\\0')")
+        connection.execute(
+            "CREATE TABLE other.moments AS SELECT CAST(day AS TIMESTAMPTZ) AS day, sold::DECIMAL(10, 2) AS sold FROM sales"
+        )
+        connection.execute(
+            "CREATE VIEW leak AS SELECT column0 AS day, column0 AS sold FROM read_csv('/etc/passwd', header = false, sep = '\\0')"
+        )
     (folder / "parts").mkdir()
     dated = ROWS.assign(day=pd.to_datetime(ROWS["day"]))
     dated.iloc[:30].to_parquet(folder / "parts" / "a.parquet", index=False)
@@ -59,10 +72,19 @@ def shop(postgresql) -> str:
         connection.execute(f"CREATE ROLE reader LOGIN PASSWORD '{PASSWORD}'")
     with psycopg.connect(f"{postgresql}/shop", autocommit=True) as connection:
         connection.execute('CREATE TABLE sales (day date, store text, sold numeric, "100% odd ""name""" text)')
-        connection.cursor().executemany("INSERT INTO sales VALUES (%s, %s, %s, 'x')", ROWS[["day", "store", "sold"]].to_numpy().tolist())
+        connection.cursor().executemany(
+            "INSERT INTO sales VALUES (%s, %s, %s, 'x')", ROWS[["day", "store", "sold"]].to_numpy().tolist()
+        )
         connection.execute("CREATE VIEW slow AS SELECT day, sold, pg_sleep(60)::text AS sleep FROM sales")
-        for number, body in enumerate(("DELETE FROM sales; SELECT 'x'::text", "SELECT set_config('transaction_read_only', 'off', true); DELETE FROM sales; SELECT 'x'::text")):
-            connection.execute(f"CREATE FUNCTION wipe{number}() RETURNS text LANGUAGE sql SECURITY DEFINER AS $$ {body} $$")
+        for number, body in enumerate(
+            (
+                "DELETE FROM sales; SELECT 'x'::text",
+                "SELECT set_config('transaction_read_only', 'off', true); DELETE FROM sales; SELECT 'x'::text",
+            )
+        ):
+            connection.execute(
+                f"CREATE FUNCTION wipe{number}() RETURNS text LANGUAGE sql SECURITY DEFINER AS $$ {body} $$"
+            )
             connection.execute(f"CREATE VIEW trap{number} AS SELECT day, sold, wipe{number}() AS wiped FROM sales")  # noqa: S608 - a number of ours
             connection.execute(f"GRANT SELECT ON trap{number} TO reader")
         connection.execute("CREATE TABLE hidden (day date, sold numeric)")
@@ -81,21 +103,41 @@ def add(person, *arguments, **columns) -> dict:
     return answer.json()
 
 
-@pytest.mark.parametrize(("kind_of", "file", "table"), [("sqlite", "shop.sqlite", "sales"), ("duckdb", "shop.duckdb", "sales"), ("parquet", "parts", ""), ("parquet", "parts/a.parquet", "")])
+@pytest.mark.parametrize(
+    ("kind_of", "file", "table"),
+    [
+        ("sqlite", "shop.sqlite", "sales"),
+        ("duckdb", "shop.duckdb", "sales"),
+        ("parquet", "parts", ""),
+        ("parquet", "parts/a.parquet", ""),
+    ],
+)
 def test_a_file_is_registered_tested_looked_at_changed_and_removed(sources, ana, kind_of, file, table):
     made = add(ana, kind_of, file, table, covariates=["price"])
     assert made["status"] == "connected" and made["configuration"]["columns"]["covariates"] == ["price"]
     id = made["id"]
     assert ana.get("/monitoring/databases").json()["items"][0]["id"] == id
     tested = ana.post(f"/monitoring/databases/{id}/test").json()
-    assert tested["ok"] and {"day", "sold"} <= tested["columns"].keys() and str(tested["newest"]).startswith("2024-01-30" if file.endswith("a.parquet") else "2024-02-09")
+    assert (
+        tested["ok"]
+        and {"day", "sold"} <= tested["columns"].keys()
+        and str(tested["newest"]).startswith("2024-01-30" if file.endswith("a.parquet") else "2024-02-09")
+    )
     seen = ana.get(f"/monitoring/databases/{id}/preview?limit=3").json()
     assert [row["sold"] for row in seen["rows"]] == ([27, 28, 29] if file.endswith("a.parquet") else [37, 38, 39])
-    assert {column["name"]: column["role"] for column in seen["columns"]} == {"day": "date", "store": "series", "sold": "target", "price": "covariate"}
+    assert {column["name"]: column["role"] for column in seen["columns"]} == {
+        "day": "date",
+        "store": "series",
+        "sold": "target",
+        "price": "covariate",
+    }
     changed = ana.put(f"/monitoring/databases/{id}", json={"name": "Loja"}, headers={"If-Match": '"1"'})
     assert changed.json()["name"] == "Loja" and changed.headers["ETag"] == '"2"'
     assert ana.put(f"/monitoring/databases/{id}", json={"name": "X"}, headers={"If-Match": '"1"'}).status_code == 412
-    assert ana.put(f"/monitoring/databases/{id}", json={"columns": {"date": "day", "target": "nothing"}}).json()["code"] == "connections.column"
+    assert (
+        ana.put(f"/monitoring/databases/{id}", json={"columns": {"date": "day", "target": "nothing"}}).json()["code"]
+        == "connections.column"
+    )
     assert ana.delete(f"/monitoring/databases/{id}").status_code == 204
     assert ana.get(f"/monitoring/databases/{id}").status_code == 404
 
@@ -120,13 +162,28 @@ def test_a_source_that_breaks_later_says_so_and_recovers(sources, ana):
     assert ana.get(f"/monitoring/databases/{id}/preview").status_code == 422
     (sources / "away").rename(sources / "shop.sqlite")
     assert ana.post(f"/monitoring/databases/{id}/test").json()["ok"]
-    assert ana.get(f"/monitoring/databases/{id}").json() | {"checked_at": 0} == ana.get(f"/monitoring/databases/{id}").json() | {"checked_at": 0, "status": "connected", "error": None}
+    assert ana.get(f"/monitoring/databases/{id}").json() | {"checked_at": 0} == ana.get(
+        f"/monitoring/databases/{id}"
+    ).json() | {"checked_at": 0, "status": "connected", "error": None}
     (sources / "shop.sqlite").write_bytes(b"not a database" * 100)
     assert ana.post(f"/monitoring/databases/{id}/test").json()["code"] == "connections.unreachable"
 
 
-OUTSIDE = ["/etc/passwd", "../catalog.sqlite", "../secrets.json", "link.sqlite", "folder/../../secrets.json", "..", ".", "~/x", "no.sqlite", "file:/etc/passwd?mode=rw",
-           "shop.sqlite?mode=rwc", "pipe", "%2e%2e/secrets.json"]
+OUTSIDE = [
+    "/etc/passwd",
+    "../catalog.sqlite",
+    "../secrets.json",
+    "link.sqlite",
+    "folder/../../secrets.json",
+    "..",
+    ".",
+    "~/x",
+    "no.sqlite",
+    "file:/etc/passwd?mode=rw",
+    "shop.sqlite?mode=rwc",
+    "pipe",
+    "%2e%2e/secrets.json",
+]
 
 
 def test_nothing_outside_of_the_allowed_folders_is_opened(sources, ana):
@@ -137,7 +194,11 @@ def test_nothing_outside_of_the_allowed_folders_is_opened(sources, ana):
     before = sorted(sources.iterdir())
     for kind, path in itertools.product(("sqlite", "duckdb", "parquet"), OUTSIDE):
         answer = ana.post("/monitoring/databases", json=body(kind, path, date="d" if path == "." else "day"))
-        allowed = ("connections.folder", "connections.no_file", "connections.column") if path == "." else ("connections.folder", "connections.no_file")
+        allowed = (
+            ("connections.folder", "connections.no_file", "connections.column")
+            if path == "."
+            else ("connections.folder", "connections.no_file")
+        )
         assert answer.status_code == 422 and answer.json()["code"] in allowed, answer.text
     assert sorted(sources.iterdir()) == before
 
@@ -145,7 +206,10 @@ def test_nothing_outside_of_the_allowed_folders_is_opened(sources, ana):
 def test_the_data_home_stays_closed_where_an_administrator_allows_all_around_it(sources, ana, monkeypatch, tmp_path):
     monkeypatch.setenv("VUR_DATA_FOLDERS", f"{tmp_path}, /nowhere")
     settings.cache_clear()
-    assert ana.post("/monitoring/databases", json=body("sqlite", str(sources.parent / "catalog.sqlite"))).json()["code"] == "connections.folder"
+    assert (
+        ana.post("/monitoring/databases", json=body("sqlite", str(sources.parent / "catalog.sqlite"))).json()["code"]
+        == "connections.folder"
+    )
     (sources / "shop.sqlite").rename(tmp_path / "elsewhere.sqlite")
     assert add(ana, "sqlite", str(tmp_path / "elsewhere.sqlite"))["status"] == "connected"
     assert "connections.folder" == ana.post("/monitoring/databases", json=body("sqlite", "/etc/passwd")).json()["code"]
@@ -158,19 +222,34 @@ def test_a_link_inside_of_a_folder_of_parquet_files_leads_nowhere(sources, ana, 
     assert ana.post("/monitoring/databases", json=body("parquet", "parts", "")).json()["code"] == "connections.folder"
 
 
-EVIL = ['sales"; DROP TABLE sales; --', "sales; DELETE FROM sales", "sqlite_schema", "(SELECT 1)", 'sales" WHERE 1=1 --', "sales UNION SELECT * FROM x", "pg_authid",
-        "information_schema.tables", "read_csv('/etc/passwd')", "sales AS x"]
+EVIL = [
+    'sales"; DROP TABLE sales; --',
+    "sales; DELETE FROM sales",
+    "sqlite_schema",
+    "(SELECT 1)",
+    'sales" WHERE 1=1 --',
+    "sales UNION SELECT * FROM x",
+    "pg_authid",
+    "information_schema.tables",
+    "read_csv('/etc/passwd')",
+    "sales AS x",
+]
 
 
 @pytest.mark.parametrize("kind_of", ["sqlite", "duckdb", "postgresql"])
 def test_names_that_are_sql_are_refused_and_change_nothing(sources, root, shop, kind_of):
     source = {"sqlite": "shop.sqlite", "duckdb": "shop.duckdb", "postgresql": shop}[kind_of]
     for evil in EVIL:
-        assert root.post("/monitoring/databases", json=body(kind_of, source, evil)).json()["code"] == "connections.table"
+        assert (
+            root.post("/monitoring/databases", json=body(kind_of, source, evil)).json()["code"] == "connections.table"
+        )
         for role in ("date", "target"):
             answer = root.post("/monitoring/databases", json=body(kind_of, source, **{role: evil}))
             assert answer.json()["code"] == "connections.column", answer.text
-        assert root.post("/monitoring/databases", json=body(kind_of, source, series=[evil])).json()["code"] == "connections.column"
+        assert (
+            root.post("/monitoring/databases", json=body(kind_of, source, series=[evil])).json()["code"]
+            == "connections.column"
+        )
     with opened(kind_of, source) as reader:
         assert len(reader.read("sales", ["sold"], "day")) == 40
 
@@ -183,16 +262,30 @@ def test_odd_names_that_are_there_are_read_as_they_are(sources, root, shop):
     made = add(root, "sqlite", "odd.sqlite", 'a b"; --', date=odd, target="100%", series=[])
     assert root.get(f"/monitoring/databases/{made['id']}/preview").json()["rows"] == [{odd: "2024-01-01", "100%": 5.0}]
     made = add(root, "postgresql", shop, target='100% odd "name"')
-    assert root.get(f"/monitoring/databases/{made['id']}/preview?limit=1").json()["rows"] == [{"day": "2024-02-09", "store": "B", '100% odd "name"': "x"}]
+    assert root.get(f"/monitoring/databases/{made['id']}/preview?limit=1").json()["rows"] == [
+        {"day": "2024-02-09", "store": "B", '100% odd "name"': "x"}
+    ]
 
 
 def test_new_rows_only_are_asked_for_where_dates_can_be_compared(sources, shop):
     from datetime import date
 
-    for kind_of, source, table in (("sqlite", "shop.sqlite", "sales"), ("duckdb", "shop.duckdb", "sales"), ("duckdb", "shop.duckdb", "other.moments"),
-                                   ("parquet", "parts", ""), ("postgresql", shop, "sales"), ("postgresql", shop, "public.sales")):
+    for kind_of, source, table in (
+        ("sqlite", "shop.sqlite", "sales"),
+        ("duckdb", "shop.duckdb", "sales"),
+        ("duckdb", "shop.duckdb", "other.moments"),
+        ("parquet", "parts", ""),
+        ("postgresql", shop, "sales"),
+        ("postgresql", shop, "public.sales"),
+    ):
         with opened(kind_of, source) as reader:
-            assert reader.read(table, ["sold"], "day", since=date(2024, 2, 5))["sold"].astype(float).tolist() == [35, 36, 37, 38, 39], (kind_of, table)
+            assert reader.read(table, ["sold"], "day", since=date(2024, 2, 5))["sold"].astype(float).tolist() == [
+                35,
+                36,
+                37,
+                38,
+                39,
+            ], (kind_of, table)
             assert len(reader.read(table, ["sold"], "day")) == 40
 
 
@@ -218,8 +311,11 @@ def test_a_duckdb_view_does_not_lead_to_other_files(sources, ana):
 
 
 def test_a_query_without_end_is_stopped(sources, root, shop, monkeypatch):
-    monkeypatch.setattr(feed_kinds, "SECONDS", 1)
-    for made in (add(root, "sqlite", "shop.sqlite", "endless", series=[]), add(root, "postgresql", shop, "slow", series=[], target="sleep")):
+    monkeypatch.setattr(reader, "SECONDS", 1)
+    for made in (
+        add(root, "sqlite", "shop.sqlite", "endless", series=[]),
+        add(root, "postgresql", shop, "slow", series=[], target="sleep"),
+    ):
         started = time.monotonic()
         answer = root.get(f"/monitoring/databases/{made['id']}/preview")
         assert answer.json()["code"] == "connections.unreachable" and time.monotonic() - started < 10
@@ -228,23 +324,32 @@ def test_a_query_without_end_is_stopped(sources, root, shop, monkeypatch):
 def test_the_secret_is_encrypted_and_never_seen_again(sources, root, shop):
     made = add(root, "postgresql", shop)
     assert "reader:***@" in made["configuration"]["source"]
-    answers = [root.get("/monitoring/databases"), root.get(f"/monitoring/databases/{made['id']}"), root.post(f"/monitoring/databases/{made['id']}/test"),
-               root.get(f"/monitoring/databases/{made['id']}/preview"), root.put(f"/monitoring/databases/{made['id']}", json={"name": "B"}),
-               root.post("/monitoring/databases", json=body("postgresql", shop.replace("/shop", "/nothing"))),
-               root.post("/monitoring/databases", json=body("postgresql", shop, "nothing"))]
+    answers = [
+        root.get("/monitoring/databases"),
+        root.get(f"/monitoring/databases/{made['id']}"),
+        root.post(f"/monitoring/databases/{made['id']}/test"),
+        root.get(f"/monitoring/databases/{made['id']}/preview"),
+        root.put(f"/monitoring/databases/{made['id']}", json={"name": "B"}),
+        root.post("/monitoring/databases", json=body("postgresql", shop.replace("/shop", "/nothing"))),
+        root.post("/monitoring/databases", json=body("postgresql", shop, "nothing")),
+    ]
     assert not any(PASSWORD in answer.text for answer in answers)
     with database.reading() as session:
         row = session.get(DatabaseConnection, made["id"])
         assert PASSWORD not in row.secret + row.shown and address(row) == shop
 
 
-def test_only_administrators_reach_postgresql_unless_the_setting_says_otherwise(sources, ana, vera, root, shop, monkeypatch):
+def test_only_administrators_reach_postgresql_unless_the_setting_says_otherwise(
+    sources, ana, vera, root, shop, monkeypatch
+):
     refused = ana.post("/monitoring/databases", json=body("postgresql", shop))
     assert (refused.status_code, refused.json()["code"]) == (403, "api.forbidden")
     made = add(root, "postgresql", shop)
     with database.writing() as session:
         session.add(Share(kind="connection", object_id=made["id"], user_id=ana.id, right="edit"))
-    assert ana.put(f"/monitoring/databases/{made['id']}", json={"table": "hidden"}).status_code == 403, "nor what an administrator registered"
+    assert ana.put(f"/monitoring/databases/{made['id']}", json={"table": "hidden"}).status_code == 403, (
+        "nor what an administrator registered"
+    )
     assert ana.put(f"/monitoring/databases/{made['id']}", json={"name": "Ours"}).status_code == 200
     monkeypatch.setenv("VUR_CONNECTIONS", "analyst")
     settings.cache_clear()
@@ -252,14 +357,34 @@ def test_only_administrators_reach_postgresql_unless_the_setting_says_otherwise(
     assert vera.post("/monitoring/databases", json=body("sqlite", "shop.sqlite")).status_code == 403
 
 
-@pytest.mark.parametrize("part", ["d?options=-c%20default_transaction_read_only%3Doff", "d?passfile=/etc/shadow", "d?service=x", "d?sslkey=/etc/ssl/private/key"])
+@pytest.mark.parametrize(
+    "part",
+    [
+        "d?options=-c%20default_transaction_read_only%3Doff",
+        "d?passfile=/etc/shadow",
+        "d?service=x",
+        "d?sslkey=/etc/ssl/private/key",
+    ],
+)
 def test_addresses_that_ask_for_more_than_a_database_are_refused(part):
     with pytest.raises(VurError) as refused:
         parsed_url(f"postgresql://u@h/{part}")
     assert refused.value.code == "connections.option"
 
 
-@pytest.mark.parametrize("url", ["postgresql:///d", "host=h", "postgresql:///", "mysql://u@h/d", "postgresql://h/d", "postgresql://u@/d", "postgresql://u@a,b/d", "nonsense = = "])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql:///d",
+        "host=h",
+        "postgresql:///",
+        "mysql://u@h/d",
+        "postgresql://h/d",
+        "postgresql://u@/d",
+        "postgresql://u@a,b/d",
+        "nonsense = = ",
+    ],
+)
 def test_addresses_that_are_not_complete_are_refused(url):
     with pytest.raises(VurError) as refused:
         parsed_url(url)
@@ -268,13 +393,25 @@ def test_addresses_that_are_not_complete_are_refused(url):
 
 def test_another_users_source_is_not_there(sources, ana, bia, vera):
     id = add(ana, "sqlite", "shop.sqlite")["id"]
-    for answer in (bia.get(f"/monitoring/databases/{id}"), bia.put(f"/monitoring/databases/{id}", json={"name": "x"}), bia.delete(f"/monitoring/databases/{id}"),
-                   bia.post(f"/monitoring/databases/{id}/test"), bia.get(f"/monitoring/databases/{id}/preview"), vera.get(f"/monitoring/databases/{id}")):
+    for answer in (
+        bia.get(f"/monitoring/databases/{id}"),
+        bia.put(f"/monitoring/databases/{id}", json={"name": "x"}),
+        bia.delete(f"/monitoring/databases/{id}"),
+        bia.post(f"/monitoring/databases/{id}/test"),
+        bia.get(f"/monitoring/databases/{id}/preview"),
+        vera.get(f"/monitoring/databases/{id}"),
+    ):
         assert answer.status_code == 404
     assert bia.get("/monitoring/databases").json()["items"] == []
 
 
 def test_a_wrong_request_is_told_where_it_is_wrong(sources, ana):
-    for wrong, field in (({"kind": "oracle"}, "kind"), ({"table": ""}, "table"), ({"name": "\u0000"}, "name"), ({"columns": {"target": "sold"}}, "columns.date"), ({"secret": 1}, "secret")):
+    for wrong, field in (
+        ({"kind": "oracle"}, "kind"),
+        ({"table": ""}, "table"),
+        ({"name": "\u0000"}, "name"),
+        ({"columns": {"target": "sold"}}, "columns.date"),
+        ({"secret": 1}, "secret"),
+    ):
         answer = ana.post("/monitoring/databases", json=body("sqlite", "shop.sqlite") | wrong)
         assert answer.status_code == 422 and (field in answer.json()["field"] or field in answer.text), answer.text

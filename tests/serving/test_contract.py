@@ -39,22 +39,33 @@ def named_tests() -> list[tuple[str, str, str]]:
         if path.name == Path(__file__).name:
             continue
         text = path.read_text(encoding="utf-8")
-        found += [(path.name, node.name, ast.get_source_segment(text, node) or "") for node in ast.walk(ast.parse(text))
-                  if isinstance(node, ast.FunctionDef) and node.name.startswith("test_")]
+        found += [
+            (path.name, node.name, ast.get_source_segment(text, node) or "")
+            for node in ast.walk(ast.parse(text))
+            if isinstance(node, ast.FunctionDef) and node.name.startswith("test_")
+        ]
     return found
 
 
 def caller(method: str, path: str) -> tuple[str, str] | None:
     """The first test that calls an endpoint: file and name."""
     pattern = re.sub(r"\\\{\w+\\\}", r"(?!algorithms)[^/\"'?]+", re.escape(path))
-    call = re.compile(rf"\.{method.lower()}\(\s*f?[\"'](?:/api/v1)?{pattern}[\"'?]|request\(\s*[\"']{method}[\"'],\s*f?[\"'](?:/api/v1)?{pattern}[\"'?]")
+    call = re.compile(
+        rf"\.{method.lower()}\(\s*f?[\"'](?:/api/v1)?{pattern}[\"'?]|request\(\s*[\"']{method}[\"'],\s*f?[\"'](?:/api/v1)?{pattern}[\"'?]"
+    )
     return next(((file, name) for file, name, source in named_tests() if call.search(source)), None)
 
 
 def table() -> str:
     """The Markdown table of endpoints and tests."""
-    lines = ["# Documented endpoints and the tests that call them", "", "Paths are under `/api/v1`; tests are in this folder.", "",
-             "| method | path | file | test |", "|---|---|---|---|"]
+    lines = [
+        "# Documented endpoints and the tests that call them",
+        "",
+        "Paths are under `/api/v1`; tests are in this folder.",
+        "",
+        "| method | path | file | test |",
+        "|---|---|---|---|",
+    ]
     for method, path in ENDPOINTS:
         file, name = caller(method, path) or ("", "")
         lines.append(f"| {method} | `{path}` | {file} | {name.removeprefix('test_').replace('_', ' ')} |")
@@ -82,14 +93,25 @@ def has_example(schema: dict, schemas: dict) -> bool:
     if "anyOf" in schema:
         return any(has_example(part, schemas) for part in schema["anyOf"])
     found = schemas[schema["$ref"].rpartition("/")[2]] if "$ref" in schema else schema
-    return bool({"example", "examples"} & found.keys()) or any("examples" in field for field in found.get("properties", {}).values())
+    return bool({"example", "examples"} & found.keys()) or any(
+        "examples" in field for field in found.get("properties", {}).values()
+    )
 
 
 def test_every_json_body_has_an_example(openapi):
-    bodies = {f"{method.upper()} {path}": operation["requestBody"]["content"].get("application/json")
-              for path, methods in openapi["paths"].items() for method, operation in methods.items() if "requestBody" in operation}
-    missing = [name for name, body in bodies.items()
-               if body and not {"example", "examples"} & body.keys() and not has_example(body["schema"], openapi["components"]["schemas"])]
+    bodies = {
+        f"{method.upper()} {path}": operation["requestBody"]["content"].get("application/json")
+        for path, methods in openapi["paths"].items()
+        for method, operation in methods.items()
+        if "requestBody" in operation
+    }
+    missing = [
+        name
+        for name, body in bodies.items()
+        if body
+        and not {"example", "examples"} & body.keys()
+        and not has_example(body["schema"], openapi["components"]["schemas"])
+    ]
     assert len(bodies) > 20 and missing == []
 
 

@@ -5,13 +5,14 @@ import io
 from pathlib import Path
 
 import pytest
+from samples import DATA
 from sqlalchemy import select, update
 
-from vur.store import database, datasets
+from vur.store import database
 from vur.store.catalog import Activity, Dataset, Job, Model, Share
+from vur.store.data import datasets
 from vur.store.home import folder
 
-DATA = Path(__file__).parents[2] / "data"
 PT = {"Accept-Language": "pt-BR"}
 both = pytest.mark.parametrize("kind", ["sqlite", "postgresql"], indirect=True)
 
@@ -26,7 +27,9 @@ def send(person, content: bytes | Path, filename: str = "vendas.csv", headers: d
     """Upload bytes or a sample file."""
     if isinstance(content, Path):
         filename, content = content.name, content.read_bytes()
-    return person.post("/datasets/upload", files={"file": (filename, content, "text/csv")}, data=fields, headers=headers or {})
+    return person.post(
+        "/datasets/upload", files={"file": (filename, content, "text/csv")}, data=fields, headers=headers or {}
+    )
 
 
 def sent(person, content: bytes | Path, filename: str = "vendas.csv", **fields) -> dict:
@@ -55,9 +58,14 @@ def test_an_upload_is_answered_as_the_documents_have_it(ana):
     assert answer.status_code == 201 and answer.headers["ETag"] == '"1"'
     assert body["filename"] == "flights_daily.csv" and body["size"] == (DATA / "flights_daily.csv").stat().st_size
     assert body["columns"][:3] == ["date", "origin", "departures"] and body["rows_count"] == 1095
-    assert body["detected_types"] | {"date": "datetime", "origin": "categorical", "departures": "numeric"} == body["detected_types"]
+    assert (
+        body["detected_types"] | {"date": "datetime", "origin": "categorical", "departures": "numeric"}
+        == body["detected_types"]
+    )
     assert body["suggestions"]["date_column"] == "date" and body["suggestions"]["target_column"] == "departures"
-    assert "departures" in body["suggestions"]["numeric_columns"] and body["suggestions"]["series_columns"] == ["origin"]
+    assert "departures" in body["suggestions"]["numeric_columns"] and body["suggestions"]["series_columns"] == [
+        "origin"
+    ]
     assert ana.get(answer.headers["Location"].removeprefix("/api/v1")).json()["dataset_id"] == body["dataset_id"]
 
 
@@ -66,7 +74,16 @@ def test_a_brazilian_file_is_read_and_explained_in_portuguese(ana):
     assert body["file"]["delimiter"] == ";" and body["file"]["decimal"] == ","
     assert body["suggestions"]["reasons"]["Data"] == "É a única coluna de datas."
     rows = ana.get(f"/datasets/{body['dataset_id']}/preview", params={"limit": 1}).json()["items"]
-    assert rows == [{"Data": "2013-01-01T00:00:00", "Aeroporto": "EWR", "Partidas": 304, "Cancelados": 1, "Temperatura média (°C)": 2.68, "Precipitação (mm)": 0.0}]
+    assert rows == [
+        {
+            "Data": "2013-01-01T00:00:00",
+            "Aeroporto": "EWR",
+            "Partidas": 304,
+            "Cancelados": 1,
+            "Temperatura média (°C)": 2.68,
+            "Precipitação (mm)": 0.0,
+        }
+    ]
 
 
 @both
@@ -75,14 +92,23 @@ def test_rows_that_cannot_be_read_are_listed_with_cause_in_the_language_of_each_
     body = sent(ana, content)
     assert body["rejected_rows"] == 1 and body["rows_count"] == 79 and body["warnings"]
     url = f"/datasets/{body['dataset_id']}/rejects"
-    assert ana.get(url).json()["items"] == [{"line": 6, "cause": "column sales: 'muito' is not a number", "text": "2024-01-05,muito,Norte,6.5"}]
+    assert ana.get(url).json()["items"] == [
+        {"line": 6, "cause": "column sales: 'muito' is not a number", "text": "2024-01-05,muito,Norte,6.5"}
+    ]
     assert ana.get(url, headers=PT).json()["items"][0]["cause"] == "coluna sales: 'muito' não é um número"
     assert ana.get(url, params={"page": 2}).json()["items"] == []
 
 
-@pytest.mark.parametrize(("content", "code"), [
-    (b"", "upload.empty"), (b"date,sales\n", "upload.header_only"), (b"%PDF-1.4 nothing", "upload.not_data"), (b"date,sales\n2024-01-01,1\x00\n", "upload.nul"),
-    (b"date,sales,sales\n2024-01-01,1,2\n", "upload.duplicate_header")])
+@pytest.mark.parametrize(
+    ("content", "code"),
+    [
+        (b"", "upload.empty"),
+        (b"date,sales\n", "upload.header_only"),
+        (b"%PDF-1.4 nothing", "upload.not_data"),
+        (b"date,sales\n2024-01-01,1\x00\n", "upload.nul"),
+        (b"date,sales,sales\n2024-01-01,1,2\n", "upload.duplicate_header"),
+    ],
+)
 def test_a_file_that_cannot_be_read_is_refused_by_its_own_name_and_leaves_nothing(ana, catalog, content, code):
     answer = send(ana, content, "relatório.csv", headers=PT)
     assert answer.status_code == 400 and answer.json()["code"] == code and "relatório.csv" in answer.json()["detail"]
@@ -103,9 +129,16 @@ def test_a_list_tells_what_is_stored_and_finds_by_name(ana):
     first = sent(ana, table(), name="Loja A", description="física")
     sent(ana, table(70), "outra.csv")
     body = ana.get("/datasets", params={"search": "loja"}).json()
-    assert [row["dataset_id"] for row in body["items"]] == [first["dataset_id"]] and body["items"][0]["description"] == "física"
+    assert [row["dataset_id"] for row in body["items"]] == [first["dataset_id"]] and body["items"][0][
+        "description"
+    ] == "física"
     usage = body["usage"]
-    assert usage["datasets"] == 2 and usage["rows"] == 130 and usage["total_bytes"] > first["size"] and usage["uploads_in_progress"] == 0
+    assert (
+        usage["datasets"] == 2
+        and usage["rows"] == 130
+        and usage["total_bytes"] > first["size"]
+        and usage["uploads_in_progress"] == 0
+    )
     assert ana.get("/datasets", params={"sort": "rows"}).json()["items"][0]["rows_count"] == 60
 
 
@@ -121,7 +154,12 @@ def test_renaming_needs_the_version_that_was_read(ana):
 def test_preview_gives_pages_and_columns(ana):
     id = sent(ana, DATA / "flights_daily.csv")["dataset_id"]
     body = ana.get(f"/datasets/{id}/preview", params={"page": 11, "limit": 100, "columns": "departures,date"}).json()
-    assert body["columns"] == ["departures", "date"] and body["pages"] == 11 and body["total"] == 1095 and len(body["items"]) == 95
+    assert (
+        body["columns"] == ["departures", "date"]
+        and body["pages"] == 11
+        and body["total"] == 1095
+        and len(body["items"]) == 95
+    )
     with (DATA / "flights_daily.csv").open() as stream:
         rows = list(csv.DictReader(stream))[1000:]
     assert [row["departures"] for row in body["items"]] == [int(row["departures"]) for row in rows]
@@ -134,17 +172,35 @@ def test_statistics_are_those_of_the_file_and_are_computed_once(ana, monkeypatch
     id = sent(ana, table(60, gap=10))["dataset_id"]
     body = ana.get(f"/datasets/{id}/statistics").json()
     sales = next(row for row in body["columns"] if row["column"] == "sales")
-    assert sales["missing"] == 1 and sales["min"] == 100 and sales["max"] == 106 and sales["type"] == "numeric" and sales["unique"] == 7
+    assert (
+        sales["missing"] == 1
+        and sales["min"] == 100
+        and sales["max"] == 106
+        and sales["type"] == "numeric"
+        and sales["unique"] == 7
+    )
     assert body["series"]["series"] == 1 and body["series"]["freq"] == "D" and body["series"]["items"][0]["rows"] == 60
-    monkeypatch.setattr("vur.store.tables.describe_columns", lambda path: 1 / 0)
+    monkeypatch.setattr("vur.stages.preview.describe_columns", lambda path: 1 / 0)
     assert ana.get(f"/datasets/{id}/statistics").json() == body
 
 
 @both
 def test_columns_are_chosen_and_wrong_names_are_answered_with_the_right_ones(ana):
     id = sent(ana, table())["dataset_id"]
-    answer = ana.put(f"/datasets/{id}/config", json={"date_column": "date", "target_column": "sales", "feature_columns": ["price"], "exclude_columns": ["region"]})
-    assert answer.status_code == 200 and answer.json()["config"]["feature_columns"] == ["price"] and answer.json()["remarks"] == []
+    answer = ana.put(
+        f"/datasets/{id}/config",
+        json={
+            "date_column": "date",
+            "target_column": "sales",
+            "feature_columns": ["price"],
+            "exclude_columns": ["region"],
+        },
+    )
+    assert (
+        answer.status_code == 200
+        and answer.json()["config"]["feature_columns"] == ["price"]
+        and answer.json()["remarks"] == []
+    )
     wrong = ana.put(f"/datasets/{id}/config", json={"target_column": "vendas"}).json()
     assert wrong["field"] == "target_column" and "sales, region, price" in wrong["detail"]
     twice = ana.put(f"/datasets/{id}/config", json={"feature_columns": ["price"], "exclude_columns": ["price"]})
@@ -180,7 +236,12 @@ def test_validation_says_what_is_wrong_and_whether_it_can_be_forecast(ana):
     body = ana.post(f"/datasets/{twice['dataset_id']}/validate", headers=PT).json()
     assert not body["can_forecast"] and not body["valid"] and body["reason"]["code"] == "panel.duplicates"
     finding = body["findings"][0]
-    assert finding["severity"] == "error" and finding["code"] == "duplicate_stamps" and "duplicates='sum'" in finding["repair"] and "linha" in finding["message"]
+    assert (
+        finding["severity"] == "error"
+        and finding["code"] == "duplicate_stamps"
+        and "duplicates='sum'" in finding["repair"]
+        and "linha" in finding["message"]
+    )
     short = ana.post(f"/datasets/{sent(ana, table(2))['dataset_id']}/validate").json()
     assert not short["can_forecast"] and short["reason"]
     words = sent(ana, b"a,b\nx,y\nz,w\nx,w", "words.csv")["dataset_id"]
@@ -197,15 +258,24 @@ def test_findings_never_name_paths_of_the_server(ana, catalog):
 @both
 def test_a_split_is_made_by_time_and_kept(ana):
     id = sent(ana, table(100))["dataset_id"]
-    body = ana.post(f"/datasets/{id}/split", json={"train_size": 0.7, "validation_size": 0.15, "test_size": 0.15, "method": "time_series", "shuffle": False}).json()
+    body = ana.post(
+        f"/datasets/{id}/split",
+        json={"train_size": 0.7, "validation_size": 0.15, "test_size": 0.15, "method": "time_series", "shuffle": False},
+    ).json()
     assert body["train"] == {"start": "2024-01-01T00:00:00", "end": "2024-03-10T00:00:00", "rows": 70}
-    assert body["validation"]["rows"] == 15 and body["test"] == {"start": "2024-03-26T00:00:00", "end": "2024-04-09T00:00:00", "rows": 15}
+    assert body["validation"]["rows"] == 15 and body["test"] == {
+        "start": "2024-03-26T00:00:00",
+        "end": "2024-04-09T00:00:00",
+        "rows": 15,
+    }
     assert body["folds"][0]["cutoff"] == body["train"]["end"] and body["horizon"] == 15
     assert ana.get(f"/datasets/{id}").json()["split"] == {"train_size": 0.7, "validation_size": 0.15, "test_size": 0.15}
     shuffled = ana.post(f"/datasets/{id}/split", json={"train_size": 0.7, "shuffle": True}, headers=PT)
     assert shuffled.status_code == 422 and "futuro" in shuffled.json()["detail"]
     assert ana.post(f"/datasets/{id}/split", json={"horizon": 5000, "folds": 3}).json()["code"] == "split.too_short"
-    assert ana.post(f"/datasets/{id}/split", json={"train_size": 0.9, "test_size": 0.9}).json()["code"] == "split.shares"
+    assert (
+        ana.post(f"/datasets/{id}/split", json={"train_size": 0.9, "test_size": 0.9}).json()["code"] == "split.shares"
+    )
     ana.put(f"/datasets/{id}/config", json={"target_column": "price"})
     assert ana.get(f"/datasets/{id}").json()["split"] == {}
 
@@ -222,37 +292,65 @@ def test_a_later_file_becomes_the_next_version_and_choices_stay(ana, bia):
     assert newer(bia, id, table(90)).status_code == 404
     answer = newer(ana, id, table(90))
     body = answer.json()
-    assert answer.status_code == 201 and body["data_version"] == 2 and body["rows_count"] == 90 and body["name"] == "Vendas" and body["filename"] == "março.csv"
+    assert (
+        answer.status_code == 201
+        and body["data_version"] == 2
+        and body["rows_count"] == 90
+        and body["name"] == "Vendas"
+        and body["filename"] == "março.csv"
+    )
     assert body["config"]["target_column"] == "price" and body["config"]["exclude_columns"] == ["region"]
     with database.reading() as session:
         row = session.get(Dataset, id)
-        assert datasets.source_path(session, row).read_bytes() == table(90) and datasets.data_spec(session, row)["target"] == "price"
+        assert (
+            datasets.source_path(session, row).read_bytes() == table(90)
+            and datasets.data_spec(session, row)["target"] == "price"
+        )
     lacking = newer(ana, id, b"date,sales\n2024-01-01,1\n2024-01-02,2\n")
-    assert lacking.status_code == 422 and "price" in lacking.json()["detail"] and ana.get(f"/datasets/{id}/versions").json()["total"] == 2
+    assert (
+        lacking.status_code == 422
+        and "price" in lacking.json()["detail"]
+        and ana.get(f"/datasets/{id}/versions").json()["total"] == 2
+    )
     assert len(list(folder("datasets").glob("file-*"))) == 2 and list(folder("uploads").glob("*")) == []
     original = ana.get(f"/datasets/{id}/download", params={"format": "original", "version": 1})
     assert original.content == table(60) and "vendas.csv" in original.headers["Content-Disposition"]
 
 
 def test_a_file_that_was_read_in_a_certain_way_is_read_so_again(ana):
-    id = sent(ana, b"date,sales\n2024-01-01,1.234\n2024-01-02,2.345\n2024-01-03,3.456\n", decimal=",", delimiter=",")["dataset_id"]
+    id = sent(ana, b"date,sales\n2024-01-01,1.234\n2024-01-02,2.345\n2024-01-03,3.456\n", decimal=",", delimiter=",")[
+        "dataset_id"
+    ]
     newer(ana, id, b"date,sales\n2024-01-01,1.234\n2024-01-02,2.345\n2024-01-03,3.457\n").raise_for_status()
     assert ana.get(f"/datasets/{id}/preview").json()["items"][2]["sales"] == 3457
 
 
 DOCUMENT = {
-    "missing_values": {"method": "forward_fill", "columns": ["sales"]}, "outliers": {"method": "iqr", "threshold": 1.5, "columns": ["sales"]},
+    "missing_values": {"method": "forward_fill", "columns": ["sales"]},
+    "outliers": {"method": "iqr", "threshold": 1.5, "columns": ["sales"]},
     "normalization": {"method": "minmax", "columns": ["sales"]},
-    "feature_engineering": {"lag_features": {"enabled": True, "lags": [1, 7, 30]}, "rolling_features": {"enabled": True, "windows": [7, 30], "functions": ["mean", "std"]},
-                            "seasonal_features": {"enabled": True, "extract": ["month", "quarter", "day_of_week"]}}}
+    "feature_engineering": {
+        "lag_features": {"enabled": True, "lags": [1, 7, 30]},
+        "rolling_features": {"enabled": True, "windows": [7, 30], "functions": ["mean", "std"]},
+        "seasonal_features": {"enabled": True, "extract": ["month", "quarter", "day_of_week"]},
+    },
+}
 
 
 def test_what_concerns_the_target_belongs_to_the_pipeline_and_changes_no_row(ana):
     id = sent(ana, table(90, gap=10).replace(b"2024-02-01,103", b"2024-02-01,900"))["dataset_id"]
     body = ana.post(f"/datasets/{id}/preprocess", json=DOCUMENT).json()
-    assert body["version"] == 1 and not body["new_version"] and {step["where"] for step in body["steps"]} == {"pipeline"}
-    assert body["counts"]["filled"] >= 1 and body["counts"]["outliers"] == 1 and "training part alone" in body["explanation"]
-    assert body["config"]["preprocess"]["missing"] == "forward" and body["config"]["preprocess"]["transforms"] == ["min_max"]
+    assert (
+        body["version"] == 1 and not body["new_version"] and {step["where"] for step in body["steps"]} == {"pipeline"}
+    )
+    assert (
+        body["counts"]["filled"] >= 1
+        and body["counts"]["outliers"] == 1
+        and "training part alone" in body["explanation"]
+    )
+    assert body["config"]["preprocess"]["missing"] == "forward" and body["config"]["preprocess"]["transforms"] == [
+        "min_max"
+    ]
     assert body["config"]["features"]["lags"] == [1, 7, 30] and ["std", 1, 30] in body["config"]["features"]["rolling"]
     assert {"lag30", "rolling_mean_lag1_window_size7", "dayofweek", "quarter"} <= set(body["features"]["columns"])
     assert body["preview"]["before"] and all(0 <= row["sales"] <= 1 for row in body["preview"]["after"])
@@ -262,18 +360,41 @@ def test_what_concerns_the_target_belongs_to_the_pipeline_and_changes_no_row(ana
 @both
 def test_what_changes_rows_makes_a_new_version_and_the_old_one_stays(ana):
     id = sent(ana, table(90, gap=10))["dataset_id"]
-    body = ana.post(f"/datasets/{id}/preprocess", json={"missing_values": {"method": "forward_fill", "columns": ["price"]}, "date_range": {"end": "2024-03-20"},
-                                                        "drop_columns": ["region"]}, headers=PT).json()
-    assert body["new_version"] and body["version"] == 2 and body["counts"]["rows_after"] == 80 and body["counts"]["rows_before"] == 90
-    assert [step["where"] for step in body["steps"][:3]] == ["data"] * 3 and body["steps"][0]["text"] == "Valores ausentes foram preenchidos com o valor anterior: price (1)."
+    body = ana.post(
+        f"/datasets/{id}/preprocess",
+        json={
+            "missing_values": {"method": "forward_fill", "columns": ["price"]},
+            "date_range": {"end": "2024-03-20"},
+            "drop_columns": ["region"],
+        },
+        headers=PT,
+    ).json()
+    assert (
+        body["new_version"]
+        and body["version"] == 2
+        and body["counts"]["rows_after"] == 80
+        and body["counts"]["rows_before"] == 90
+    )
+    assert [step["where"] for step in body["steps"][:3]] == ["data"] * 3 and body["steps"][0][
+        "text"
+    ] == "Valores ausentes foram preenchidos com o valor anterior: price (1)."
     rows = ana.get(f"/datasets/{id}/preview").json()
-    assert rows["columns"] == ["date", "sales", "price"] and rows["total"] == 80 and rows["items"][10]["price"] == rows["items"][9]["price"] is not None
+    assert (
+        rows["columns"] == ["date", "sales", "price"]
+        and rows["total"] == 80
+        and rows["items"][10]["price"] == rows["items"][9]["price"] is not None
+    )
     assert ana.get(f"/datasets/{id}/preview", params={"version": 1}).json()["items"][10]["price"] is None
     found = ana.get(f"/datasets/{id}/versions").json()["items"]
-    assert [(row["number"], row["kind"], row["current"]) for row in found] == [(2, "preprocess", True), (1, "upload", False)]
+    assert [(row["number"], row["kind"], row["current"]) for row in found] == [
+        (2, "preprocess", True),
+        (1, "upload", False),
+    ]
     with database.reading() as session:
         row = session.get(Dataset, id)
-        assert datasets.source_path(session, row).suffix == ".parquet" and datasets.source_path(session, row, 1).read_bytes() == table(90, gap=10)
+        assert datasets.source_path(session, row).suffix == ".parquet" and datasets.source_path(
+            session, row, 1
+        ).read_bytes() == table(90, gap=10)
     back = ana.post(f"/datasets/{id}/versions/1/use").json()
     assert back["data_version"] == 1 and back["rows_count"] == 90 and "region" in back["columns"]
     assert ana.post(f"/datasets/{id}/versions/7/use").status_code == 404
@@ -302,9 +423,16 @@ def test_the_original_comes_back_byte_for_byte_and_the_table_in_both_ways_of_wri
     assert original.content == content and "partidas_diarias.csv" in original.headers["Content-Disposition"]
     brazilian = ana.get(f"/datasets/{id}/download", headers=PT).content.decode("utf-8-sig")
     assert brazilian.splitlines()[1] == "2013-01-01;EWR;304;1;2,68;0,0"
-    assert ana.get(f"/datasets/{id}/download", params={"dialect": "en"}, headers=PT).text.splitlines()[1] == "2013-01-01,EWR,304,1,2.68,0.0"
+    assert (
+        ana.get(f"/datasets/{id}/download", params={"dialect": "en"}, headers=PT).text.splitlines()[1]
+        == "2013-01-01,EWR,304,1,2.68,0.0"
+    )
     import pandas as pd
-    assert len(pd.read_parquet(io.BytesIO(ana.get(f"/datasets/{id}/download", params={"format": "parquet"}).content))) == 1095
+
+    assert (
+        len(pd.read_parquet(io.BytesIO(ana.get(f"/datasets/{id}/download", params={"format": "parquet"}).content)))
+        == 1095
+    )
 
 
 @both
@@ -323,7 +451,16 @@ def test_a_dataset_in_use_stays_and_a_trained_model_outlives_its_dataset(ana):
     body = sent(ana, table())
     id = body["dataset_id"]
     with database.writing() as session:
-        model = Model(owner_id=ana.id, name="m", algorithm="naive", status="trained", family="f", tag="m:1", dataset_id=id, dataset_number=1)
+        model = Model(
+            owner_id=ana.id,
+            name="m",
+            algorithm="naive",
+            status="trained",
+            family="f",
+            tag="m:1",
+            dataset_id=id,
+            dataset_number=1,
+        )
         session.add_all([model, Job(id="job-1", owner_id=ana.id, kind="train", state="running", dataset_id=id)])
     refused = ana.delete(f"/datasets/{id}")
     assert refused.status_code == 409 and "job-1" in refused.json()["detail"]
@@ -340,8 +477,22 @@ def test_a_dataset_in_use_stays_and_a_trained_model_outlives_its_dataset(ana):
     assert datasets.collect([body["fingerprint"]]) == 1 and list(folder("datasets").glob("*")) == []
 
 
-ENDPOINTS = [("GET", ""), ("PUT", ""), ("DELETE", ""), ("GET", "/preview"), ("GET", "/statistics"), ("GET", "/rejects"), ("GET", "/download"), ("PUT", "/config"),
-             ("POST", "/validate"), ("POST", "/split"), ("POST", "/preprocess"), ("GET", "/versions"), ("POST", "/versions"), ("POST", "/versions/1/use")]
+ENDPOINTS = [
+    ("GET", ""),
+    ("PUT", ""),
+    ("DELETE", ""),
+    ("GET", "/preview"),
+    ("GET", "/statistics"),
+    ("GET", "/rejects"),
+    ("GET", "/download"),
+    ("PUT", "/config"),
+    ("POST", "/validate"),
+    ("POST", "/split"),
+    ("POST", "/preprocess"),
+    ("GET", "/versions"),
+    ("POST", "/versions"),
+    ("POST", "/versions/1/use"),
+]
 
 
 @both
@@ -353,17 +504,29 @@ def test_nobody_sees_or_touches_the_datasets_of_another(ana, bia, vera):
         answer = bia.request(method, f"/datasets/{id}{path}", **body)
         assert answer.status_code == 404 and "vendas" not in answer.text, (method, path, answer.text)
     with database.writing() as session:
-        session.add_all([Share(kind="dataset", object_id=id, user_id=person.id, right="view") for person in (bia, vera)])
+        session.add_all(
+            [Share(kind="dataset", object_id=id, user_id=person.id, right="view") for person in (bia, vera)]
+        )
     for person in (bia, vera):
         for method, path in ENDPOINTS:
             body = {"json": {}} if method in ("PUT", "POST") else {}
-            changes = method in ("PUT", "DELETE") or path in ("/split", "/preprocess", "/versions/1/use") or (method, path) == ("POST", "/versions")
+            changes = (
+                method in ("PUT", "DELETE")
+                or path in ("/split", "/preprocess", "/versions/1/use")
+                or (method, path) == ("POST", "/versions")
+            )
             answer = person.request(method, f"/datasets/{id}{path}", **body)
             assert answer.status_code == (403 if changes else 200), (person.user.email, method, path, answer.text)
-    assert send(vera, table()).status_code == 403 and vera.post("/datasets/uploads", json={"filename": "a.csv", "size": 3}).status_code == 403
+    assert (
+        send(vera, table()).status_code == 403
+        and vera.post("/datasets/uploads", json={"filename": "a.csv", "size": 3}).status_code == 403
+    )
     with database.writing() as session:
         session.execute(update(Share).values(right="edit"))
-    assert bia.put(f"/datasets/{id}", json={"name": "Nosso"}).status_code == 200 and bia.delete(f"/datasets/{id}").status_code == 403
+    assert (
+        bia.put(f"/datasets/{id}", json={"name": "Nosso"}).status_code == 200
+        and bia.delete(f"/datasets/{id}").status_code == 403
+    )
     assert vera.put(f"/datasets/{id}", json={"name": "x"}).status_code == 403
     assert ana.get(f"/datasets/{id}").json()["name"] == "Nosso"
 

@@ -14,20 +14,13 @@ from sqlalchemy import select, text, update
 
 from vur.cli import main
 from vur.settings import settings
-from vur.store import database, doctor, health, workers
-from vur.store.catalog import (
-    DatabaseConnection,
-    Dataset,
-    DatasetVersion,
-    Job,
-    Model,
-    Run,
-    User,
-)
+from vur.store import database
+from vur.store.accounts.users import add_user, verify_password
+from vur.store.catalog import DatabaseConnection, Dataset, DatasetVersion, Job, Model, Run, User
 from vur.store.database import reading, writing
-from vur.store.models import CHECKSUMS, checksums
+from vur.store.models.models import CHECKSUMS, checksums
+from vur.store.operations import doctor, health, workers
 from vur.store.secret import cipher, forget, secret
-from vur.store.users import add_user, verify_password
 from vur.text import LANGUAGES
 
 PASSWORD = "correct horse 9"
@@ -60,13 +53,26 @@ def well(port: int, catalog: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     with writing() as session:
         ana = add_user(session, "ana@x.br", PASSWORD, role="admin")
         session.flush()
-        session.add(DatabaseConnection(name="db", owner_id=ana.id, kind="sqlite", secret=cipher().encrypt(b"x").decode(), table="t"))
+        session.add(
+            DatabaseConnection(
+                name="db", owner_id=ana.id, kind="sqlite", secret=cipher().encrypt(b"x").decode(), table="t"
+            )
+        )
         data = Dataset(name="d", owner_id=ana.id, filename="d.csv", size_bytes=1, fingerprint="f", rows=1, head={})
         session.add(data)
         session.flush()
-        session.add(DatasetVersion(dataset_id=data.id, number=1, kind="upload", fingerprint="f", folder="f-1", rows=1, size_bytes=1))
-        session.add_all([Model(name="m", owner_id=ana.id, algorithm="naive", family="f", tag="m:1"), Run(run_id="r", owner_id=ana.id, status="succeeded", folder="results/j/1/r"),
-                         Job(id="j", owner_id=ana.id, kind="train", state="succeeded")])
+        session.add(
+            DatasetVersion(
+                dataset_id=data.id, number=1, kind="upload", fingerprint="f", folder="f-1", rows=1, size_bytes=1
+            )
+        )
+        session.add_all(
+            [
+                Model(name="m", owner_id=ana.id, algorithm="naive", family="f", tag="m:1"),
+                Run(run_id="r", owner_id=ana.id, status="succeeded", folder="results/j/1/r"),
+                Job(id="j", owner_id=ana.id, kind="train", state="succeeded"),
+            ]
+        )
     for name in ("datasets/f-1/data.parquet", "results/j/1/r/report.html", "bentoml/models/m/1/model.json"):
         (catalog / name).parent.mkdir(parents=True)
         (catalog / name).write_bytes(b"x")
@@ -99,39 +105,47 @@ def lose(path: str) -> Any:
 
 def write(path: str, content: bytes = b"x", mode: int = 0o600) -> Any:
     """Write a file of the home."""
+
     def change(root: Path) -> None:
         (root / path).parent.mkdir(parents=True, exist_ok=True)
         (root / path).write_bytes(content)
         (root / path).chmod(mode)
+
     return change
 
 
 def run(statement: Any) -> Any:
     """Change the catalog."""
+
     def change(root: Path) -> None:
         with writing() as session:
             session.execute(statement)
+
     return change
 
 
-@pytest.mark.parametrize("trouble, name, expected", [
-    (lambda root: root.chmod(0o755), "home", ("warning", "open")),
-    (lose("secrets.json"), "secrets", ("warning", "none")),
-    (lambda root: (root / "secrets.json").chmod(0o644), "secrets", ("problem", "open")),
-    (lose("secrets.json"), "connections", ("problem", "locked")),
-    (write("secrets.json", b"{"), "secrets", ("problem", "unreadable")),
-    (write("secrets.json", b"[]"), "secrets", ("problem", "unreadable")),
-    (run(text("UPDATE alembic_version SET version_num = '0000'")), "database", ("problem", "schema")),
-    (run(update(User).values(active=False)), "users", ("warning", "no_admin")),
-    (run(update(DatabaseConnection).values(secret="gAAAA")), "connections", ("problem", "locked")),
-    (lose("datasets/f-1"), "datasets", ("problem", "lost")),
-    (lose("results/j"), "datasets", ("warning", "runs")),
-    (write("uploads/u9/part"), "leftovers", ("warning", "some")),
-    (write("results/j9/1/report.html"), "leftovers", ("warning", "some")),
-    (lambda root: workers.gone("w"), "worker", ("warning", "none")),
-    (lose("bentoml/models/m"), "models", ("problem", "lost")),
-    (write("bentoml/models/m/1/model.json", b"tampered"), "models", ("problem", "changed")),
-    (write("bentoml/models/m/1/more.pkl"), "models", ("problem", "changed"))])
+@pytest.mark.parametrize(
+    "trouble, name, expected",
+    [
+        (lambda root: root.chmod(0o755), "home", ("warning", "open")),
+        (lose("secrets.json"), "secrets", ("warning", "none")),
+        (lambda root: (root / "secrets.json").chmod(0o644), "secrets", ("problem", "open")),
+        (lose("secrets.json"), "connections", ("problem", "locked")),
+        (write("secrets.json", b"{"), "secrets", ("problem", "unreadable")),
+        (write("secrets.json", b"[]"), "secrets", ("problem", "unreadable")),
+        (run(text("UPDATE alembic_version SET version_num = '0000'")), "database", ("problem", "schema")),
+        (run(update(User).values(active=False)), "users", ("warning", "no_admin")),
+        (run(update(DatabaseConnection).values(secret="gAAAA")), "connections", ("problem", "locked")),
+        (lose("datasets/f-1"), "datasets", ("problem", "lost")),
+        (lose("results/j"), "datasets", ("warning", "runs")),
+        (write("uploads/u9/part"), "leftovers", ("warning", "some")),
+        (write("results/j9/1/report.html"), "leftovers", ("warning", "some")),
+        (lambda root: workers.gone("w"), "worker", ("warning", "none")),
+        (lose("bentoml/models/m"), "models", ("problem", "lost")),
+        (write("bentoml/models/m/1/model.json", b"tampered"), "models", ("problem", "changed")),
+        (write("bentoml/models/m/1/more.pkl"), "models", ("problem", "changed")),
+    ],
+)
 def test_a_trouble_is_found_and_named(well, capsys, trouble, name, expected):
     trouble(well)
     forget()
@@ -267,6 +281,14 @@ def test_a_generated_password_is_printed_once_and_works(catalog, capsys):
     assert verify_password(hashed, second) and not verify_password(hashed, first)
 
 
-@pytest.mark.parametrize("arguments", [["set-role", "nobody@x.br", "admin"], ["deactivate", "nobody@x.br"], ["add", "nowhere", "--generate"], ["reset-password", "nobody@x.br", "--generate"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["set-role", "nobody@x.br", "admin"],
+        ["deactivate", "nobody@x.br"],
+        ["add", "nowhere", "--generate"],
+        ["reset-password", "nobody@x.br", "--generate"],
+    ],
+)
 def test_a_wrong_name_is_told(catalog, capsys, arguments):
     assert main(["users", *arguments]) == 1 and capsys.readouterr().err

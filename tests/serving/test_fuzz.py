@@ -5,8 +5,8 @@ import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
 
 from vur.serving.app import create_app
-from vur.serving.edge.guard import Guard
-from vur.serving.edge.tokens import access_token
+from vur.serving.middleware.guard import Guard
+from vur.serving.middleware.tokens import access_token
 from vur.store.catalog import User
 from vur.store.database import reading
 
@@ -36,11 +36,17 @@ def problem(case, bearer: str) -> str | None:
     if response.status_code < 400 or case.method.upper() == "HEAD":
         return None
     body = response.json() if response.text and "json" in str(response.headers.get("content-type", "")) else {}
-    return None if body.get("detail") and body.get("code") else f"{response.status_code} without detail and code: {response.text[:200]}"
+    return (
+        None
+        if body.get("detail") and body.get("code")
+        else f"{response.status_code} without detail and code: {response.text[:200]}"
+    )
 
 
 def test_no_request_is_answered_with_a_server_error(root):
-    api = schemathesis.openapi.from_asgi("/api/v1/openapi.json", Guard(create_app()), headers={"Authorization": f"Bearer {root.token}"})
+    api = schemathesis.openapi.from_asgi(
+        "/api/v1/openapi.json", Guard(create_app()), headers={"Authorization": f"Bearer {root.token}"}
+    )
     found, labels = {}, []
     for result in api.get_all_operations():
         labels.append(result.ok().label)
@@ -51,8 +57,16 @@ def test_no_request_is_answered_with_a_server_error(root):
 
 def fuzz(operation, user_id: str, found: dict[str, str]) -> None:
     """Send generated requests to one operation; the first wrong answer goes into `found`."""
+
     @given(case=operation.as_strategy())
-    @settings(max_examples=EXAMPLES, derandomize=True, deadline=None, phases=[Phase.explicit, Phase.generate], database=None, suppress_health_check=list(HealthCheck))
+    @settings(
+        max_examples=EXAMPLES,
+        derandomize=True,
+        deadline=None,
+        phases=[Phase.explicit, Phase.generate],
+        database=None,
+        suppress_health_check=list(HealthCheck),
+    )
     def send(case):
         if wrong := problem(case, token(user_id)):
             found.setdefault(operation.label, wrong)

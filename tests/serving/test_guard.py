@@ -10,13 +10,26 @@ from fastapi.testclient import TestClient
 from starlette.websockets import WebSocketDisconnect
 
 from vur.serving.app import create_app
-from vur.serving.edge.guard import DOCS, OPEN, PROBES, Guard
+from vur.serving.middleware.guard import DOCS, OPEN, PROBES, Guard
 from vur.settings import settings
 
 API = "/api/v1"
-DOCUMENTED = {"/livez", "/readyz", "/healthz", "/health", "/health/live", "/health/ready", "/api/v1/monitoring/health", "/api/v1/openapi.json",
-              "/api/v1/docs", "/api/v1/docs/swagger-ui-bundle.js", "/api/v1/docs/swagger-ui.css",
-              "/api/v1/auth/login", "/api/v1/auth/register", "/api/v1/auth/refresh"}
+DOCUMENTED = {
+    "/livez",
+    "/readyz",
+    "/healthz",
+    "/health",
+    "/health/live",
+    "/health/ready",
+    "/api/v1/monitoring/health",
+    "/api/v1/openapi.json",
+    "/api/v1/docs",
+    "/api/v1/docs/swagger-ui-bundle.js",
+    "/api/v1/docs/swagger-ui.css",
+    "/api/v1/auth/login",
+    "/api/v1/auth/register",
+    "/api/v1/auth/refresh",
+}
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 CHROMIUM = Path("/usr/bin/chromium")
 ORIGIN = {"Origin": "http://localhost:5173"}
@@ -79,13 +92,43 @@ def test_open_routes_give_nothing_away_to_other_methods(stranger):
             assert answer.status_code in (200, 404, 405, 422, 503), f"{method} {path} answers {answer.status_code}"
 
 
-@pytest.mark.parametrize("path", ["/api/v1/auth/login/", "//api/v1/auth/me", "/api/v1/auth/login/../me", "/api/v1/auth/login%2f..%2fme", "/api/v1/auth/LOGIN",
-                                  "/health/../metrics", "/health/live/x", "/predict", "/", "/schema.json", "/docs.json", "/metrics", "/static_content/index.css"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/api/v1/auth/login/",
+        "//api/v1/auth/me",
+        "/api/v1/auth/login/../me",
+        "/api/v1/auth/login%2f..%2fme",
+        "/api/v1/auth/LOGIN",
+        "/health/../metrics",
+        "/health/live/x",
+        "/predict",
+        "/",
+        "/schema.json",
+        "/docs.json",
+        "/metrics",
+        "/static_content/index.css",
+    ],
+)
 def test_no_spelling_of_a_path_gets_around_the_guard(stranger, path):
     assert TestClient(stranger.app, base_url="http://localhost").request("GET", path).status_code == 401
 
 
-@pytest.mark.parametrize("authorization", ["", "Bearer", "Bearer ", "Basic YTpi", "bearer x.y.z", "Bearer vur_", "Bearer vur_" + "x" * 43, "Bearer \x00", "Bearer " + "a" * 5000, "é"])
+@pytest.mark.parametrize(
+    "authorization",
+    [
+        "",
+        "Bearer",
+        "Bearer ",
+        "Basic YTpi",
+        "bearer x.y.z",
+        "Bearer vur_",
+        "Bearer vur_" + "x" * 43,
+        "Bearer \x00",
+        "Bearer " + "a" * 5000,
+        "é",
+    ],
+)
 def test_no_half_token_passes(stranger, authorization):
     headers = {"Authorization": authorization.encode("latin-1")}
     assert stranger.get("/auth/me", headers=headers).status_code == 401
@@ -104,9 +147,17 @@ def test_websockets_need_a_token_too(stranger):
 
 
 def test_every_answer_carries_the_security_headers(ana, stranger):
-    for answer in (ana.get("/auth/me"), stranger.get("/auth/me"), ana.get("/nothing"), stranger.post("/auth/login", content=b"{")):
+    for answer in (
+        ana.get("/auth/me"),
+        stranger.get("/auth/me"),
+        ana.get("/nothing"),
+        stranger.post("/auth/login", content=b"{"),
+    ):
         assert answer.headers["X-Content-Type-Options"] == "nosniff"
-        assert "frame-ancestors 'none'" in answer.headers["Content-Security-Policy"] and "script-src" not in answer.headers["Content-Security-Policy"]
+        assert (
+            "frame-ancestors 'none'" in answer.headers["Content-Security-Policy"]
+            and "script-src" not in answer.headers["Content-Security-Policy"]
+        )
         assert answer.headers["Referrer-Policy"] == "no-referrer" and answer.headers["Cache-Control"] == "no-store"
         assert "Strict-Transport-Security" not in answer.headers
 
@@ -115,11 +166,16 @@ def test_browsers_may_read_even_refusals_of_allowed_origins(stranger):
     answer = stranger.get("/auth/me", headers=ORIGIN)
     assert answer.status_code == 401 and answer.headers["Access-Control-Allow-Origin"] == ORIGIN["Origin"]
     assert "X-Request-ID" in answer.headers["Access-Control-Expose-Headers"]
-    assert "Access-Control-Allow-Origin" not in stranger.get("/auth/me", headers={"Origin": "http://evil.example"}).headers
+    assert (
+        "Access-Control-Allow-Origin" not in stranger.get("/auth/me", headers={"Origin": "http://evil.example"}).headers
+    )
 
 
 def test_preflight_needs_no_token(stranger):
-    asked = ORIGIN | {"Access-Control-Request-Method": "PUT", "Access-Control-Request-Headers": "authorization, content-type, if-match, idempotency-key"}
+    asked = ORIGIN | {
+        "Access-Control-Request-Method": "PUT",
+        "Access-Control-Request-Headers": "authorization, content-type, if-match, idempotency-key",
+    }
     answer = stranger.options("/datasets/1/config", headers=asked)
     assert answer.status_code == 200 and "PUT" in answer.headers["Access-Control-Allow-Methods"]
     assert stranger.options("/datasets/1/config", headers=asked | {"Origin": "http://evil.example"}).status_code == 400
@@ -177,7 +233,7 @@ def test_a_busy_database_is_told_as_such(ana):
 def test_a_lost_database_is_told_where_tokens_are_looked_up_too(ana, monkeypatch):
     from sqlalchemy.exc import TimeoutError as NoConnection
 
-    from vur.serving.edge import guard
+    from vur.serving.middleware import guard
 
     def lost(token: str) -> None:
         raise NoConnection("QueuePool limit")
@@ -185,7 +241,9 @@ def test_a_lost_database_is_told_where_tokens_are_looked_up_too(ana, monkeypatch
     monkeypatch.setattr(guard, "look_up", lost)
     guard.KNOWN.found.clear()
     answer = ana.get("/auth/me", headers=ORIGIN)
-    assert (answer.status_code, answer.json()["code"]) == (503, "api.database") and answer.headers["Access-Control-Allow-Origin"]
+    assert (answer.status_code, answer.json()["code"]) == (503, "api.database") and answer.headers[
+        "Access-Control-Allow-Origin"
+    ]
 
 
 def test_only_answers_that_say_when_have_a_retry_after(ana):
@@ -203,7 +261,11 @@ def test_a_failure_before_the_application_is_an_answer_too(ana, monkeypatch):
 def test_the_page_of_the_api_runs_only_its_own_scripts(stranger):
     page = stranger.get("/docs")
     policy = page.headers["Content-Security-Policy"]
-    assert page.status_code == 200 and "script-src 'self' 'sha256-" in policy and "unsafe-inline" not in policy.split("style-src")[0]
+    assert (
+        page.status_code == 200
+        and "script-src 'self' 'sha256-" in policy
+        and "unsafe-inline" not in policy.split("style-src")[0]
+    )
     for address in re.findall(r'(?:src|href)="(/[^"]+)"', page.text):
         assert TestClient(stranger.app).get(address).status_code == 200, address
     assert "https://" not in page.text
@@ -261,4 +323,8 @@ def test_an_unknown_path_has_the_one_form_also_where_another_application_answers
 
     outer = TestClient(Guard(Starlette()), headers={"Authorization": f"Bearer {ana.token}", "Accept-Language": "pt-BR"})
     answer = outer.get("/nothing")
-    assert answer.status_code == 404 and answer.json()["code"] == "api.no_route" and answer.json()["detail"].startswith("Não há nada em /nothing")
+    assert (
+        answer.status_code == 404
+        and answer.json()["code"] == "api.no_route"
+        and answer.json()["detail"].startswith("Não há nada em /nothing")
+    )

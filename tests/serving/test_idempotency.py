@@ -13,8 +13,8 @@ from starlette.responses import StreamingResponse
 
 from vur.errors import VurError
 from vur.serving.app import create_app
-from vur.serving.edge.guard import Guard
-from vur.serving.edge.idempotency import ABANDONED, KEPT, Fingerprint
+from vur.serving.middleware.guard import Guard
+from vur.serving.middleware.idempotency import ABANDONED, KEPT, Fingerprint
 from vur.store.catalog import Idempotency, now
 from vur.store.database import reading, writing
 
@@ -46,7 +46,12 @@ class Shop:
         self.wait.set()
         self.app = create_app()
         self._add(self.app)
-        self.client = TestClient(Guard(self.app), base_url="http://localhost/api/v1", headers=person.http.headers, raise_server_exceptions=False)
+        self.client = TestClient(
+            Guard(self.app),
+            base_url="http://localhost/api/v1",
+            headers=person.http.headers,
+            raise_server_exceptions=False,
+        )
 
     def _add(self, app: FastAPI) -> None:
         @app.post("/api/v1/orders", status_code=201)
@@ -103,8 +108,16 @@ def test_without_a_key_everything_happens_each_time(shop):
 
 def test_another_body_or_path_or_query_under_the_key_is_refused(shop):
     shop.order()
-    for answer in (shop.order("b"), shop.client.post("/orders?x=1", json={"name": "a"}, headers=KEY), shop.client.post("/bodiless", headers=KEY)):
-        assert (answer.status_code, answer.json()["code"], answer.json()["field"]) == (422, "api.idempotency", "Idempotency-Key")
+    for answer in (
+        shop.order("b"),
+        shop.client.post("/orders?x=1", json={"name": "a"}, headers=KEY),
+        shop.client.post("/bodiless", headers=KEY),
+    ):
+        assert (answer.status_code, answer.json()["code"], answer.json()["field"]) == (
+            422,
+            "api.idempotency",
+            "Idempotency-Key",
+        )
     assert shop.done == ["a"]
 
 
@@ -140,7 +153,9 @@ def test_many_at_once_happen_once(shop):
     assert shop.done == ["a"] and set(answers) <= {201, 409} and len(answers) == 8
 
 
-@pytest.mark.parametrize("error, status", [(VurError("api.not_found", kind="x", id="1"), 404), (RuntimeError("x"), 500)])
+@pytest.mark.parametrize(
+    "error, status", [(VurError("api.not_found", kind="x", id="1"), 404), (RuntimeError("x"), 500)]
+)
 def test_what_failed_can_be_tried_again(shop, error, status):
     shop.fail = error
     assert shop.order().status_code == status
@@ -165,9 +180,16 @@ def test_a_file_sent_again_has_another_boundary_and_is_the_same(shop):
 def test_a_fingerprint_does_not_depend_on_how_the_body_arrives(size):
     def fingerprint(boundary: bytes, size: int) -> str:
         body = b"--" + boundary + b"\r\n\r\nds,y\n1,2\n\r\n--" + boundary + b"--\r\n"
-        found = Fingerprint({"type": "http", "method": "POST", "path": "/x", "headers": [(b"content-type", b"multipart/form-data; boundary=" + boundary)]})
+        found = Fingerprint(
+            {
+                "type": "http",
+                "method": "POST",
+                "path": "/x",
+                "headers": [(b"content-type", b"multipart/form-data; boundary=" + boundary)],
+            }
+        )
         for start in range(0, len(body), size):
-            found.add(body[start:start + size])
+            found.add(body[start : start + size])
         return found.end()
 
     assert fingerprint(b"abcdef0123456789", size) == fingerprint(b"9876543210fedcbaXX", 10_000)

@@ -36,7 +36,11 @@ def ends(*jobs: str) -> Counter[str]:
     """How often each job was told to have ended."""
     with database.reading() as session:
         events = session.scalars(select(Event).where(Event.type.in_(("job_update", "training_update"))))
-        return Counter(event.data["job_id"] for event in events if event.data["status"] in ("succeeded", "trained", "failed", "cancelled"))
+        return Counter(
+            event.data["job_id"]
+            for event in events
+            if event.data["status"] in ("succeeded", "trained", "failed", "cancelled")
+        )
 
 
 def test_a_training_whose_worker_is_killed_is_finished_by_the_next(ana, catalog, kind):
@@ -72,7 +76,10 @@ def test_jobs_under_fire_all_end_and_none_twice(ana, catalog, tmp_path):
             holder = until(lambda: in_hand(jobs), 90)
             time.sleep(chance.uniform(0, 1.5))
             # One that was started a moment ago goes by the name of the one before it, but has not said so yet.
-            victim = until(lambda name=holder: [number for number, one in enumerate(workers) if f"worker {name} takes" in one.log], 60)[0]
+            victim = until(
+                lambda name=holder: [number for number, one in enumerate(workers) if f"worker {name} takes" in one.log],
+                60,
+            )[0]
             workers[victim].kill()
             workers[victim] = WorkerProcess(catalog, kinds=True, lease_seconds=6)
         found = ended(*jobs, seconds=180)
@@ -90,7 +97,11 @@ def test_jobs_under_fire_all_end_and_none_twice(ana, catalog, tmp_path):
 def in_hand(jobs: list[str]) -> str | None:
     """The worker that has one of these jobs in hand."""
     with database.reading() as session:
-        return session.scalar(select(Job.lease_owner).where(Job.id.in_(jobs), Job.state == "running", Job.progress > 0, Job.progress < 0.8).limit(1))
+        return session.scalar(
+            select(Job.lease_owner)
+            .where(Job.id.in_(jobs), Job.state == "running", Job.progress > 0, Job.progress < 0.8)
+            .limit(1)
+        )
 
 
 @contextmanager
@@ -134,7 +145,9 @@ def test_a_worker_that_is_asked_to_stop_gives_its_job_back(ana, catalog, kind):
     assert (found.state, found.lease_owner) == ("queued", None)
     with worker(catalog, kinds=True):
         found = ended(job)[0]
-    assert (found.state, found.attempt, found.losses, found.crashes) == ("succeeded", 2, 0, 0), "an orderly stop counts against nobody"
+    assert (found.state, found.attempt, found.losses, found.crashes) == ("succeeded", 2, 0, 0), (
+        "an orderly stop counts against nobody"
+    )
 
 
 def test_a_job_in_hand_of_a_worker_that_never_comes_back_is_taken_over(ana, catalog, kind):

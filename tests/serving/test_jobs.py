@@ -78,12 +78,16 @@ def test_only_the_attempt_that_holds_a_job_reports_on_it_and_ends_it(ana):
     assert report(first, "worker-0", {"progress": 0.5}) == "on"
     second = claim(job, "worker-1")
     assert (second.attempt, job_of(job).losses) == (2, 1), "the first worker was taken for dead"
-    assert report(first, "worker-0", {"progress": 0.9}) == "lost" and not end(first, "worker-0", "failed", error={"code": "jobs.lost", "data": {}})
+    assert report(first, "worker-0", {"progress": 0.9}) == "lost" and not end(
+        first, "worker-0", "failed", error={"code": "jobs.lost", "data": {}}
+    )
     assert report(second, "worker-0") == "lost", "nor does another worker speak for the second"
     assert job_of(job).progress == 0.5
     queue.request_cancel(job)
     assert report(second, "worker-1") == "cancel"
-    assert end(second, "worker-1", "succeeded", result={"x": 1}) and not end(second, "worker-1", "failed", error={"code": "jobs.lost", "data": {}})
+    assert end(second, "worker-1", "succeeded", result={"x": 1}) and not end(
+        second, "worker-1", "failed", error={"code": "jobs.lost", "data": {}}
+    )
     assert (job_of(job).state, job_of(job).result) == ("succeeded", {"x": 1})
 
 
@@ -166,8 +170,13 @@ def test_lines_are_said_in_the_readers_language_and_never_break():
     values = {"epoch": 3, "epochs": 9, "loss": 0.5}
     for language, words in (("pt-BR", "Época 3 de 9"), ("en", "Epoch 3 of 9")):
         assert say("networks.progress.epoch_only", values, language).startswith(words)
-    assert say("plain {text}", {}, "en") == "plain {text}" and "loss" in say("networks.progress.epoch_only", {"loss": None}, "en")
-    assert told({"code": "no.such", "stage": "x", "data": {}, "cause": "as it was told"}, "en")["detail"] == "as it was told"
+    assert say("plain {text}", {}, "en") == "plain {text}" and "loss" in say(
+        "networks.progress.epoch_only", {"loss": None}, "en"
+    )
+    assert (
+        told({"code": "no.such", "stage": "x", "data": {}, "cause": "as it was told"}, "en")["detail"]
+        == "as it was told"
+    )
     assert told({"code": "jobs.memory", "stage": "", "data": {}}, "en")["code"] == "jobs.memory"
 
 
@@ -187,13 +196,17 @@ def test_a_job_is_done_and_everything_it_tells_is_kept(ana, catalog):
         until(lambda: job_of(job).epochs, 60)
         found = ended(job)[0]
         assert found.state == "succeeded", process.log
-    assert found.result == {"ticks": 20, "nothing": None} and found.epochs["epochs"] == 20 and found.best["value"] == 1.0
+    assert (
+        found.result == {"ticks": 20, "nothing": None} and found.epochs["epochs"] == 20 and found.best["value"] == 1.0
+    )
     assert (found.progress, found.attempt, found.lease_owner, found.pid) == (1.0, 1, None, None)
     lines = ana.get(f"/jobs/{job}/logs", headers={"Accept-Language": "pt-BR"}).json()
     assert lines["items"][0]["text"].startswith("Época 1 de 20") and len(lines["items"]) == 20
     assert ana.get(f"/jobs/{job}/logs", params={"after": lines["next"]}).json()["items"] == []
     with database.reading() as session:
-        events = [event.data for event in session.scalars(select(Event).where(Event.type == "job_update").order_by(Event.id))]
+        events = [
+            event.data for event in session.scalars(select(Event).where(Event.type == "job_update").order_by(Event.id))
+        ]
     assert events[-1]["status"] == "succeeded" and 4 < len(events) < 20, "some three a second"
     assert not list(marked(job))
 
@@ -209,7 +222,12 @@ def test_two_workers_share_the_jobs_and_run_none_twice(ana, catalog, tmp_path, k
     assert [job.state for job in found] == ["succeeded"] * 8, one.log + two.log
     begun = [line.split()[1] for line in log.read_text().splitlines() if line.startswith("begin")]
     assert sorted(begun) == sorted(jobs)
-    owners = {line.split("worker ")[1].split()[0] for text in (one.log, two.log) for line in text.splitlines() if "takes up to" in line}
+    owners = {
+        line.split("worker ")[1].split()[0]
+        for text in (one.log, two.log)
+        for line in text.splitlines()
+        if "takes up to" in line
+    }
     assert len(owners) == 2, "two names"
 
 
@@ -234,8 +252,12 @@ def test_a_job_that_ends_badly_tells_why(ana, catalog, kind):
     jobs = [submit(ana, ticks=1, die=1), submit(ana, ticks=1, refuse="ação proibida"), submit(ana, ticks=1, print=3000)]
     with worker(catalog, kinds=True, job_concurrency=3):
         died, refused, loud = ended(*jobs)
-    assert (died.state, died.attempt, died.error["data"]) == ("failed", 3, {"signal": "SIGSEGV"}), "it was tried three times"
-    assert (refused.state, refused.attempt) == ("failed", 1) and "ação proibida" in told(refused.error, "pt-BR")["detail"]
+    assert (died.state, died.attempt, died.error["data"]) == ("failed", 3, {"signal": "SIGSEGV"}), (
+        "it was tried three times"
+    )
+    assert (refused.state, refused.attempt) == ("failed", 1) and "ação proibida" in told(refused.error, "pt-BR")[
+        "detail"
+    ]
     assert loud.state == "succeeded"
     kept = sum(path.stat().st_size for path in (catalog / "jobs" / loud.id / "1").glob("output*"))
     assert 2**19 < kept <= 2**20 + 2**16, "three megabytes were printed"
@@ -250,13 +272,20 @@ def test_too_little_memory_is_said_to_be_the_reason(ana, catalog, kind, eaten):
     job = submit(ana, ticks=1, eat=eaten)
     with worker(catalog, kinds=True, job_memory_mb=500):
         found = ended(job)[0]
-    assert (found.state, found.attempt, found.error["code"]) == ("failed", 1, "jobs.memory"), "trying again would not help"
+    assert (found.state, found.attempt, found.error["code"]) == ("failed", 1, "jobs.memory"), (
+        "trying again would not help"
+    )
     assert "500 MiB" in told(found.error, "en")["detail"] and "500 MiB" in told(found.error, "pt-BR")["detail"]
 
 
-@pytest.mark.parametrize("query", ["state=%00", "model_id=%00", "search=%00", "state=running&kind=train", "limit=0", "sort=params"])
+@pytest.mark.parametrize(
+    "query", ["state=%00", "model_id=%00", "search=%00", "state=running&kind=train", "limit=0", "sort=params"]
+)
 def test_lists_answer_whatever_is_asked(ana, query):
-    assert ana.get(f"/jobs?{query}").status_code in (200, 422) and ana.get(f"/schedules?{query}").status_code in (200, 422)
+    assert ana.get(f"/jobs?{query}").status_code in (200, 422) and ana.get(f"/schedules?{query}").status_code in (
+        200,
+        422,
+    )
 
 
 def test_nobody_else_sees_a_job(ana, bia, root):

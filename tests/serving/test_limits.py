@@ -13,9 +13,9 @@ from fastapi import FastAPI, Request
 from fastapi.testclient import TestClient
 
 from vur.serving.app import create_app
-from vur.serving.edge import limits
-from vur.serving.edge.guard import Guard
-from vur.serving.edge.limits import Buckets, body_limit
+from vur.serving.middleware import limits
+from vur.serving.middleware.guard import Guard
+from vur.serving.middleware.limits import Buckets, body_limit
 from vur.settings import settings
 
 
@@ -58,7 +58,9 @@ def server(small: None, ana: Any) -> Iterator[tuple[httpx.Client, FastAPI]]:
     while not running.started:
         time.sleep(0.02)
     port = running.servers[0].sockets[0].getsockname()[1]
-    with httpx.Client(base_url=f"http://127.0.0.1:{port}", headers={"Authorization": f"Bearer {ana.token}"}, timeout=20) as client:
+    with httpx.Client(
+        base_url=f"http://127.0.0.1:{port}", headers={"Authorization": f"Bearer {ana.token}"}, timeout=20
+    ) as client:
         yield client, app
     running.should_exit = True
     thread.join(10)
@@ -73,7 +75,11 @@ def chunks(count: int, size: int = 50_000) -> Iterator[bytes]:
 def test_an_announced_body_over_the_limit_is_refused_unread(server):
     client, app = server
     answer = client.post("/api/v1/echo", content=b"x" * 100_001)
-    assert (answer.status_code, answer.json()["code"], answer.json()["values"]["limit"]) == (413, "api.too_large", 100_000)
+    assert (answer.status_code, answer.json()["code"], answer.json()["values"]["limit"]) == (
+        413,
+        "api.too_large",
+        100_000,
+    )
     assert app.state.seen == 0
     assert client.post("/api/v1/echo", content=b"x" * 100_000).json() == {"seen": 100_000}
 
@@ -91,7 +97,9 @@ def test_a_length_that_lies_does_not_help(server):
     client, app = server
     with socket.create_connection((client.base_url.host, client.base_url.port), timeout=10) as raw:
         token = client.headers["Authorization"]
-        raw.sendall(f"POST /api/v1/echo HTTP/1.1\r\nHost: x\r\nAuthorization: {token}\r\nTransfer-Encoding: chunked\r\n\r\n".encode())
+        raw.sendall(
+            f"POST /api/v1/echo HTTP/1.1\r\nHost: x\r\nAuthorization: {token}\r\nTransfer-Encoding: chunked\r\n\r\n".encode()
+        )
         for _ in range(3):
             raw.sendall(b"C350\r\n" + b"x" * 50_000 + b"\r\n")
         assert b" 413 " in raw.recv(100)
@@ -120,8 +128,17 @@ def test_strangers_may_send_little(stranger):
     assert stranger.post("/datasets/upload", content=b"x" * 200_000).status_code == 401, "nobody's body is read"
 
 
-@pytest.mark.parametrize("path, upload", [("/api/v1/datasets/upload", True), ("/api/v1/datasets/uploads/1", True), ("/api/v1/datasets/upload/validate", True),
-                                          ("/api/v1/predictions/batch/upload", True), ("/api/v1/predictions/batch", False), ("/api/v1/models", False)])
+@pytest.mark.parametrize(
+    "path, upload",
+    [
+        ("/api/v1/datasets/upload", True),
+        ("/api/v1/datasets/uploads/1", True),
+        ("/api/v1/datasets/upload/validate", True),
+        ("/api/v1/predictions/batch/upload", True),
+        ("/api/v1/predictions/batch", False),
+        ("/api/v1/models", False),
+    ],
+)
 def test_which_paths_are_uploads(catalog, path, upload):
     assert body_limit(path) == (settings().max_upload_bytes + 2**20 if upload else settings().max_body_bytes)
 

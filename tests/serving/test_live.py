@@ -21,10 +21,10 @@ from websockets.sync.client import ClientConnection, connect
 from vur.serving.live import LARGEST_FRAME, QUEUE
 from vur.serving.messages import Tail, encode
 from vur.settings import settings
-from vur.store import database, journal
+from vur.store import database, events
+from vur.store.accounts.sessions import add_key
 from vur.store.catalog import Event, User, now
 from vur.store.secret import secret
-from vur.store.sessions import add_key
 
 on_sqlite = pytest.mark.parametrize("kind", ["sqlite"], indirect=True)
 WITHOUT_METRICS = "types=training_update,prediction,alert"
@@ -38,7 +38,7 @@ class Address(str):
 def server(catalog) -> Iterator[Address]:
     """Address of a real server of the guarded application."""
     from vur.serving.app import create_app
-    from vur.serving.edge.guard import Guard
+    from vur.serving.middleware.guard import Guard
 
     app = create_app()
 
@@ -87,18 +87,31 @@ def closed(client: ClientConnection, timeout: float = 10) -> int:
 def publish(owner: str | None, *numbers: int, type: str = "training_update", **data) -> None:
     for number in numbers:
         with database.writing() as session:
-            journal.publish(session, type, {"number": number, **data}, owner)
+            events.publish(session, type, {"number": number, **data}, owner)
 
 
 def token_for(user: User, seconds: float) -> str:
-    content = {"sub": user.id, "role": user.role, "lang": "en", "sid": None, "epoch": user.epoch, "typ": "access", "iat": now(),
-               "exp": now() + timedelta(seconds=seconds)}
+    content = {
+        "sub": user.id,
+        "role": user.role,
+        "lang": "en",
+        "sid": None,
+        "epoch": user.epoch,
+        "typ": "access",
+        "iat": now(),
+        "exp": now() + timedelta(seconds=seconds),
+    }
     return jwt.encode(content, secret("tokens"), "HS256")
 
 
 @pytest.mark.slow
 def test_messages_of_any_process_arrive_in_order_and_only_where_they_may(server, ana, bia, root):
-    with enter(server, ana) as one, enter(server, ana) as other, enter(server, bia) as stranger, enter(server, root) as admin:
+    with (
+        enter(server, ana) as one,
+        enter(server, ana) as other,
+        enter(server, bia) as stranger,
+        enter(server, root) as admin,
+    ):
         publish(ana.id, *range(20), model_id="m")
         code = f"""if True:
             from vur.store import database, journal
@@ -110,7 +123,9 @@ def test_messages_of_any_process_arrive_in_order_and_only_where_they_may(server,
         for client in (one, other, admin):
             got = [said(client) for _ in range(31)]
             assert [message["data"]["number"] for message in got] == list(range(31))
-            assert [message["type"] for message in got] == ["training_update"] * 20 + ["prediction"] * 10 + ["training_update"]
+            assert [message["type"] for message in got] == ["training_update"] * 20 + ["prediction"] * 10 + [
+                "training_update"
+            ]
             assert [message["id"] for message in got] == sorted({message["id"] for message in got})
             assert all(message["at"].endswith("Z") for message in got)
         assert said(stranger)["data"] == {"number": 30}, "only what is for all"
@@ -119,8 +134,12 @@ def test_messages_of_any_process_arrive_in_order_and_only_where_they_may(server,
 
 @on_sqlite
 def test_every_way_to_say_who_one_is(server, ana):
-    clients = [connect(server, additional_headers={"Authorization": f"Bearer {ana.token}"}), connect(f"{server}?token={ana.token}"),
-               connect(server, subprotocols=["bearer", ana.token]), connect(server)]
+    clients = [
+        connect(server, additional_headers={"Authorization": f"Bearer {ana.token}"}),
+        connect(f"{server}?token={ana.token}"),
+        connect(server, subprotocols=["bearer", ana.token]),
+        connect(server),
+    ]
     clients[-1].send(json.dumps({"type": "auth", "token": ana.token}))
     assert clients[2].subprotocol == "bearer"
     with database.writing() as session:
@@ -165,7 +184,10 @@ def test_tokens_stay_out_of_the_logs_of_the_server(server, ana, caplog):
 
 @on_sqlite
 def test_an_expired_token_is_warned_about_and_then_closed_unless_a_new_one_comes(server, ana, bia):
-    with connect(f"{server}?{WITHOUT_METRICS}&token={token_for(ana.user, 2)}") as short, connect(f"{server}?{WITHOUT_METRICS}&token={token_for(ana.user, 2)}") as longer:
+    with (
+        connect(f"{server}?{WITHOUT_METRICS}&token={token_for(ana.user, 2)}") as short,
+        connect(f"{server}?{WITHOUT_METRICS}&token={token_for(ana.user, 2)}") as longer,
+    ):
         for client in (short, longer):
             assert said(client)["type"] == "ready"
             warning = said(client)
@@ -265,7 +287,9 @@ def test_one_chooses_kinds_and_model(server, ana):
         assert said(client)["data"]["number"] == 3
         client.send(json.dumps({"type": "subscribe", "types": ["everything"]}))
         wrong = said(client)
-        assert wrong["type"] == "error" and wrong["data"]["code"] == "live.message" and "types" in wrong["data"]["detail"]
+        assert (
+            wrong["type"] == "error" and wrong["data"]["code"] == "live.message" and "types" in wrong["data"]["detail"]
+        )
         client.send(json.dumps({"type": "ping"}))
         assert said(client)["type"] == "pong"
 
@@ -275,9 +299,15 @@ def test_an_alert_is_told_in_the_language_of_who_reads_it(server, ana):
     with connect(f"{server}?types=alert&token={ana.token}", additional_headers={"Accept-Language": "pt-BR"}) as client:
         assert said(client)["type"] == "ready"
         with database.writing() as session:
-            assert journal.warn(session, ana.id, "monitor_failed", about=("monitor", "x"), name="Vendas", reason="banco fora do ar")
+            assert events.warn(
+                session, ana.id, "monitor_failed", about=("monitor", "x"), name="Vendas", reason="banco fora do ar"
+            )
         alert = said(client)
-        assert alert["type"] == "alert" and alert["data"]["kind"] == "monitor_failed" and "Vendas" in alert["data"]["message"]
+        assert (
+            alert["type"] == "alert"
+            and alert["data"]["kind"] == "monitor_failed"
+            and "Vendas" in alert["data"]["message"]
+        )
 
 
 @on_sqlite
@@ -396,7 +426,9 @@ def test_ids_that_become_visible_late_are_not_lost(catalog, kind, ana):
     tail.start()
     assert tail.read() == []
     with database.engine().connect() as early, database.engine().connect() as rolled_back:
-        insert = text("INSERT INTO events (at, type, owner_id, data) VALUES (now(), 'prediction', :owner, '{\"number\": 1}')")
+        insert = text(
+            "INSERT INTO events (at, type, owner_id, data) VALUES (now(), 'prediction', :owner, '{\"number\": 1}')"
+        )
         early.execute(insert, {"owner": ana.id})
         rolled_back.execute(insert, {"owner": ana.id})
         rolled_back.rollback()
@@ -417,4 +449,6 @@ def test_ids_that_become_visible_late_are_not_lost(catalog, kind, ana):
 
 
 def test_a_number_that_is_none_does_not_break_a_message():
-    assert json.loads(encode({"data": {"value": float("nan"), "list": [float("inf"), 1.5]}})) == {"data": {"value": None, "list": [None, 1.5]}}
+    assert json.loads(encode({"data": {"value": float("nan"), "list": [float("inf"), 1.5]}})) == {
+        "data": {"value": None, "list": [None, 1.5]}
+    }

@@ -14,14 +14,15 @@ import pytest
 from fastapi.testclient import TestClient
 
 from vur.serving.app import create_app
-from vur.serving.edge import logs, metrics
-from vur.serving.edge.guard import Guard
-from vur.serving.edge.logs import recent
+from vur.serving.middleware import logs, metrics
+from vur.serving.middleware.guard import Guard
+from vur.serving.middleware.logs import recent
 from vur.serving.routes import health as route
 from vur.settings import settings
-from vur.store import database, health, workers
+from vur.store import database
 from vur.store.catalog import Job, User
 from vur.store.database import writing
+from vur.store.operations import health, workers
 
 
 @pytest.fixture
@@ -50,12 +51,19 @@ def of(id: str) -> list[dict[str, Any]]:
 def test_a_request_leaves_one_line_with_its_template(ana):
     ana.get("/users/0b9c2d3e", params={"token": "geheim"}, headers={"X-Request-ID": "r1"})
     (record,) = of("r1")
-    assert (record["event"], record["route"], record["status"], record["user_id"]) == ("request", "/api/v1/users/{user_id}", 403, ana.id)
+    assert (record["event"], record["route"], record["status"], record["user_id"]) == (
+        "request",
+        "/api/v1/users/{user_id}",
+        403,
+        ana.id,
+    )
     assert record["ms"] > 0 and "geheim" not in json.dumps(record) and "0b9c2d3e" not in json.dumps(record)
 
 
 def test_a_failure_leaves_its_traceback_without_secrets(ana, unwell):
-    TestClient(Guard(unwell), headers=ana.http.headers, raise_server_exceptions=False).get("/api/v1/unwell/x", headers={"X-Request-ID": "r2"})
+    TestClient(Guard(unwell), headers=ana.http.headers, raise_server_exceptions=False).get(
+        "/api/v1/unwell/x", headers={"X-Request-ID": "r2"}
+    )
     request, failure = of("r2")
     assert failure["event"] == "failed" and "RuntimeError" in failure["exception"] and failure["level"] == "error"
     assert request["status"] == 500 and request["level"] == "error"
@@ -73,9 +81,19 @@ def test_no_secret_of_a_login_is_logged(ana, stranger, catalog):
         assert secret not in text
 
 
-@pytest.mark.parametrize("text", [
-    "Bearer abc.def-ghi", "vur_" + "a" * 43, "postgresql://ana:geheim@host/db", "password=geheim", "'api_key': 'geheim'", '{"token": "geheim"}',
-    "eyJhbGciOi.eyJzdWIiOiJ.c2lnbmF0dXJlc2lnbmF0dXJl", "[SQL: INSERT] [parameters: ('geheim', 3)]"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Bearer abc.def-ghi",
+        "vur_" + "a" * 43,
+        "postgresql://ana:geheim@host/db",
+        "password=geheim",
+        "'api_key': 'geheim'",
+        '{"token": "geheim"}',
+        "eyJhbGciOi.eyJzdWIiOiJ.c2lnbmF0dXJlc2lnbmF0dXJl",
+        "[SQL: INSERT] [parameters: ('geheim', 3)]",
+    ],
+)
 def test_secrets_are_blotted_out_wherever_they_stand(catalog, text):
     logs.configure()
     logging.getLogger("vur.test").warning("it was %s", text)
@@ -117,7 +135,10 @@ def test_processes_share_one_file_that_is_turned_over(catalog):
         assert writer.exitcode == 0
     files = sorted((catalog / "logs").glob("service.jsonl*"))
     assert len(files) == logs.FILES and all(path.stat().st_size < 130_000 for path in files)
-    assert all((path.stat().st_mode & 0o777) == 0o600 for path in files) and ((catalog / "logs").stat().st_mode & 0o777) == 0o700
+    assert (
+        all((path.stat().st_mode & 0o777) == 0o600 for path in files)
+        and ((catalog / "logs").stat().st_mode & 0o777) == 0o700
+    )
     for path in files:
         for line in path.read_text().splitlines():
             json.loads(line)
@@ -138,16 +159,30 @@ def test_a_full_disk_stops_nothing(ana, monkeypatch):
 
 @pytest.mark.parametrize("form", ["text", "json"])
 def test_lines_on_standard_error(tmp_path, form):
-    code = "from vur.serving.edge.logs import configure, log\nconfigure()\nlog.info('hello', n=1)\ntry:\n    1/0\nexcept ZeroDivisionError:\n    log.exception('oh')"
-    ran = subprocess.run([sys.executable, "-c", code], env=os.environ | {"VUR_HOME": str(tmp_path), "VUR_LOG_FORMAT": form}, capture_output=True, text=True, check=True)
+    code = "from vur.serving.middleware.logs import configure, log\nconfigure()\nlog.info('hello', n=1)\ntry:\n    1/0\nexcept ZeroDivisionError:\n    log.exception('oh')"
+    ran = subprocess.run(
+        [sys.executable, "-c", code],
+        env=os.environ | {"VUR_HOME": str(tmp_path), "VUR_LOG_FORMAT": form},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     first = ran.stderr.splitlines()[0]
-    assert (json.loads(first)["n"] == 1) if form == "json" else ("hello n=1" in first and "ZeroDivisionError" in ran.stderr)
+    assert (
+        (json.loads(first)["n"] == 1)
+        if form == "json"
+        else ("hello n=1" in first and "ZeroDivisionError" in ran.stderr)
+    )
 
 
 def numbers(person: Any) -> dict[str, float]:
     """What Prometheus reads."""
     text = TestClient(person.http.app, headers=person.http.headers).get("/metrics").text
-    return {line.rpartition(" ")[0]: float(line.rpartition(" ")[2]) for line in text.splitlines() if not line.startswith("#")}
+    return {
+        line.rpartition(" ")[0]: float(line.rpartition(" ")[2])
+        for line in text.splitlines()
+        if not line.startswith("#")
+    }
 
 
 def test_numbers_count_by_template_and_need_a_token(ana, stranger):
@@ -169,28 +204,47 @@ def test_a_client_makes_no_labels(ana, stranger):
         stranger.request(f"METHOD{n}", f"/else/{n}")
         ana.get("/auth/me", headers={"X-Request-ID": f"id{n}"})
     new = {key for key in set(numbers(ana)) - before if "route=" in key}
-    assert all('route="unknown"' in key or 'route="/api/v1/auth/me"' in key or 'route="/metrics"' in key for key in new) and len(new) < 60
+    assert (
+        all('route="unknown"' in key or 'route="/api/v1/auth/me"' in key or 'route="/metrics"' in key for key in new)
+        and len(new) < 60
+    )
 
 
 def test_pages_without_a_template_go_by_their_path():
     mount = type("Mount", (), {"path": metrics.MOUNTED})()
-    assert metrics.route_of({"path": "/api/v1/openapi.json", "endpoint": print, "route": mount}, 200) == "/api/v1/openapi.json"
+    assert (
+        metrics.route_of({"path": "/api/v1/openapi.json", "endpoint": print, "route": mount}, 200)
+        == "/api/v1/openapi.json"
+    )
 
 
 def test_native_routes_get_a_bounded_number_of_labels():
     for n in range(100):
         metrics.route_of({"path": f"/native/{n}", "endpoint": print}, 200)
     assert len(metrics._native) <= metrics.NATIVE
-    assert metrics.route_of({"path": "/more", "endpoint": print}, 200) == metrics.route_of({"path": "/native/3", "endpoint": print}, 404) == metrics.UNKNOWN
+    assert (
+        metrics.route_of({"path": "/more", "endpoint": print}, 200)
+        == metrics.route_of({"path": "/native/3", "endpoint": print}, 404)
+        == metrics.UNKNOWN
+    )
 
 
 def test_jobs_forecasts_and_clients_are_counted(ana):
     with writing() as session:
-        session.add_all([Job(id=f"j{n}", owner_id=ana.id, kind="train", state=state) for n, state in enumerate(("queued", "queued", "failed"))])
+        session.add_all(
+            [
+                Job(id=f"j{n}", owner_id=ana.id, kind="train", state=state)
+                for n, state in enumerate(("queued", "queued", "failed"))
+            ]
+        )
     before = numbers(ana).get('vur_predicted_points_total{kind="request"}', 0)
     metrics.predicted("request", 24)
     found = numbers(ana)
-    assert (found['vur_jobs{state="queued"}'], found['vur_jobs{state="failed"}'], found['vur_jobs{state="running"}']) == (2, 1, 0)
+    assert (
+        found['vur_jobs{state="queued"}'],
+        found['vur_jobs{state="failed"}'],
+        found['vur_jobs{state="running"}'],
+    ) == (2, 1, 0)
     assert found['vur_predicted_points_total{kind="request"}'] == before + 24
     with TestClient(ana.http.app, headers=ana.http.headers).websocket_connect("/ws"):
         for _ in range(50):
@@ -203,7 +257,7 @@ def test_jobs_forecasts_and_clients_are_counted(ana):
 MANY = """
 import os, sys
 from prometheus_client import generate_latest
-from vur.serving.edge import metrics
+from vur.serving.middleware import metrics
 metrics.predicted("request", 5)
 metrics.in_progress.inc()
 if sys.argv[1] == "read":
@@ -274,7 +328,11 @@ def test_health_gives_nothing_away(probe, monkeypatch):
     monkeypatch.setitem(health.CHECKS, "database", lost)
     route.READINESS.running = None
     answer = probe.get("/health/ready")
-    assert answer.json()["components"]["database"] == "unavailable" and "geheim" not in answer.text and "/" not in answer.text
+    assert (
+        answer.json()["components"]["database"] == "unavailable"
+        and "geheim" not in answer.text
+        and "/" not in answer.text
+    )
 
 
 def test_many_who_ask_cost_one_look_and_a_hanging_database_does_not_hang_the_answer(probe, monkeypatch):
@@ -306,10 +364,10 @@ from fastapi.testclient import TestClient
 from vur.store import database
 database.migrate()
 from vur.serving.app import create_app
-from vur.serving.edge.guard import Guard
-from vur.serving.edge.observe import _tracer
+from vur.serving.middleware.guard import Guard
+from vur.serving.middleware.observe import _tracer
 app = create_app()
-from vur.serving.edge import guard
+from vur.serving.middleware import guard
 guard.OPEN |= {"/api/v1/echo/77"}
 app.add_api_route("/api/v1/echo/{name}", lambda name, word: word)
 answer = TestClient(Guard(app)).get("/api/v1/echo/77?word=geheim", headers={"Authorization": "Bearer geheim"})
@@ -318,7 +376,9 @@ TestClient(Guard(create_app())).get("/health/live")
 _tracer().force_flush()
 print(len(bodies), b"GET /api/v1/echo/{name}" in b"".join(bodies), b"geheim" in b"".join(bodies), b"/health" in b"".join(bodies))
 """
-    ran = subprocess.run([sys.executable, "-c", code], env=os.environ | {"VUR_HOME": str(tmp_path)}, capture_output=True, text=True)
+    ran = subprocess.run(
+        [sys.executable, "-c", code], env=os.environ | {"VUR_HOME": str(tmp_path)}, capture_output=True, text=True
+    )
     assert ran.stdout.split() == ["1", "True", "False", "False"], ran.stdout + ran.stderr
 
 
@@ -329,7 +389,7 @@ import os
 os.environ["SENTRY_DSN"] = "http://key@127.0.0.1:1/1"
 import sentry_sdk
 sent = []
-from vur.serving.edge import observe
+from vur.serving.middleware import observe
 observe.start_sentry()
 sentry_sdk.get_client().transport.capture_envelope = lambda envelope: sent.append(envelope)
 import logging
@@ -342,7 +402,9 @@ sentry_sdk.flush()
 event = next(item.payload.json for envelope in sent for item in envelope.items if item.type == "event")
 print(event["exception"]["values"][0]["type"], "geheim" in str(event), "vars" in str(event["exception"]))
 """
-    ran = subprocess.run([sys.executable, "-c", code], env=os.environ | {"VUR_HOME": str(tmp_path)}, capture_output=True, text=True)
+    ran = subprocess.run(
+        [sys.executable, "-c", code], env=os.environ | {"VUR_HOME": str(tmp_path)}, capture_output=True, text=True
+    )
     assert ran.stdout.split() == ["RuntimeError", "False", "False"], ran.stdout + ran.stderr
 
 

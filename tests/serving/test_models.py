@@ -10,12 +10,29 @@ from vur.store import database
 from vur.store.catalog import Job, Model, Run
 
 # The network of the API document, section 4.3.
-NETWORK = {"architecture": {"layers": [{"type": "lstm", "units": 50, "return_sequences": True, "dropout": 0.2}, {"type": "dense", "units": 25, "activation": "relu"},
-                                       {"type": "dense", "units": 1, "activation": "linear"}]},
-           "compilation": {"optimizer": "adam", "loss": "mse", "metrics": ["mae", "mape"]},
-           "training": {"epochs": 100, "batch_size": 32, "validation_split": 0.2, "early_stopping": {"enabled": True, "patience": 10, "monitor": "val_loss"}}}
-ARIMA = {"algorithm": "arima", "hyperparameters": {"p": 1, "d": 1, "q": 1}, "validation": {"method": "time_series_split", "n_splits": 5},
-         "optimization": {"enabled": False, "method": "bayesian", "iterations": 50, "metric": "rmse"}, "metrics": ["rmse", "mae", "mape", "r2"]}
+NETWORK = {
+    "architecture": {
+        "layers": [
+            {"type": "lstm", "units": 50, "return_sequences": True, "dropout": 0.2},
+            {"type": "dense", "units": 25, "activation": "relu"},
+            {"type": "dense", "units": 1, "activation": "linear"},
+        ]
+    },
+    "compilation": {"optimizer": "adam", "loss": "mse", "metrics": ["mae", "mape"]},
+    "training": {
+        "epochs": 100,
+        "batch_size": 32,
+        "validation_split": 0.2,
+        "early_stopping": {"enabled": True, "patience": 10, "monitor": "val_loss"},
+    },
+}
+ARIMA = {
+    "algorithm": "arima",
+    "hyperparameters": {"p": 1, "d": 1, "q": 1},
+    "validation": {"method": "time_series_split", "n_splits": 5},
+    "optimization": {"enabled": False, "method": "bayesian", "iterations": 50, "metric": "rmse"},
+    "metrics": ["rmse", "mae", "mape", "r2"],
+}
 
 
 @pytest.fixture
@@ -46,21 +63,27 @@ def test_the_documents_configuration_is_kept_as_a_run_understands_it(ana, datase
     assert answer.status_code == 201, answer.text
     model = answer.json()
     assert (model["status"], model["algorithm"], model["tag"]) == ("configured", "arima", None)
-    assert model["config"]["model"]["parameters"] == {"arima": {"order": [1, 1, 1]}} and model["config"]["model"]["metric"] == "rmse"
+    assert (
+        model["config"]["model"]["parameters"] == {"arima": {"order": [1, 1, 1]}}
+        and model["config"]["model"]["metric"] == "rmse"
+    )
     assert model["config"]["split"]["folds"] == 5 and model["config"]["model"]["optimize"]["iterations"] == 0
     assert answer.headers["ETag"] == '"1"' and ana.get(f"/models/{model['model_id']}").json() == model
 
 
-@pytest.mark.parametrize(("change", "code", "named"), [
-    ({"algorithm": "arima2"}, "forecasters.unknown", "arima2"),
-    ({"hyperparameters": {"p": 99}}, "forecasters.parameter_value", "order"),
-    ({"hyperparameters": {"leaves": 3}}, "tuning.space_unknown", "leaves"),
-    ({"algorithm": "auto", "hyperparameters": {"p": 1}}, "models.auto_parameters", "p"),
-    ({"validation": {"method": "shuffle"}}, "models.validation", "shuffle"),
-    ({"metrics": ["accuracy"]}, None, "accuracy"),
-    ({"dataset_id": "nothing"}, "api.not_found", "nothing"),
-    ({"horizon": 0}, "api.invalid", "horizon"),
-])
+@pytest.mark.parametrize(
+    ("change", "code", "named"),
+    [
+        ({"algorithm": "arima2"}, "forecasters.unknown", "arima2"),
+        ({"hyperparameters": {"p": 99}}, "forecasters.parameter_value", "order"),
+        ({"hyperparameters": {"leaves": 3}}, "tuning.space_unknown", "leaves"),
+        ({"algorithm": "auto", "hyperparameters": {"p": 1}}, "models.auto_parameters", "p"),
+        ({"validation": {"method": "shuffle"}}, "models.validation", "shuffle"),
+        ({"metrics": ["accuracy"]}, None, "accuracy"),
+        ({"dataset_id": "nothing"}, "api.not_found", "nothing"),
+        ({"horizon": 0}, "api.invalid", "horizon"),
+    ],
+)
 def test_what_could_not_be_trained_is_refused_by_name(ana, dataset, change, code, named):
     answer = ana.post("/models/configure", json={"dataset_id": dataset, **ARIMA, **change})
     assert answer.status_code in (404, 422) and named in answer.text
@@ -71,25 +94,55 @@ def test_what_could_not_be_trained_is_refused_by_name(ana, dataset, change, code
 def test_the_documents_network_is_taken_and_an_impossible_one_names_its_layer(ana, dataset):
     taken = ana.post("/models/custom", json={"dataset_id": dataset, **NETWORK})
     assert taken.status_code == 201 and taken.json()["algorithm"] == "network"
-    broken = {**NETWORK, "architecture": {"layers": [{"type": "lstm", "units": 5}, {"type": "gru", "units": 5}, {"type": "dense", "units": 1}]}}
+    broken = {
+        **NETWORK,
+        "architecture": {
+            "layers": [{"type": "lstm", "units": 5}, {"type": "gru", "units": 5}, {"type": "dense", "units": 1}]
+        },
+    }
     refused = ana.post("/models/custom", json={"dataset_id": dataset, **broken}, headers={"Accept-Language": "pt-BR"})
-    assert refused.status_code == 422 and "camada 2" in refused.json()["detail"].lower() or "return_sequences" in refused.json()["detail"]
-    giant = {**NETWORK, "architecture": {"layers": [{"type": "lstm", "units": 2048, "return_sequences": True}, {"type": "lstm", "units": 2048}, {"type": "dense", "units": 1}]}}
+    assert (
+        refused.status_code == 422
+        and "camada 2" in refused.json()["detail"].lower()
+        or "return_sequences" in refused.json()["detail"]
+    )
+    giant = {
+        **NETWORK,
+        "architecture": {
+            "layers": [
+                {"type": "lstm", "units": 2048, "return_sequences": True},
+                {"type": "lstm", "units": 2048},
+                {"type": "dense", "units": 1},
+            ]
+        },
+    }
     assert ana.post("/models/custom", json={"dataset_id": dataset, **giant}).json()["code"] == "networks.too_large"
 
 
 def test_a_search_is_queued_with_the_documents_space(ana, dataset):
     model = ana.post("/models/configure", json={"dataset_id": dataset, "algorithm": "lightgbm"}).json()["model_id"]
-    wanted = {"method": "bayesian", "iterations": 5, "search_space": {"learning_rate": {"type": "float", "min": 0.01, "max": 0.1}}, "objective": "minimize", "metric": "val_rmse"}
+    wanted = {
+        "method": "bayesian",
+        "iterations": 5,
+        "search_space": {"learning_rate": {"type": "float", "min": 0.01, "max": 0.1}},
+        "objective": "minimize",
+        "metric": "val_rmse",
+    }
     answer = ana.post(f"/models/{model}/optimize", json=wanted)
     assert answer.status_code == 202 and answer.json()["status"] == "queued"
     with database.reading() as session:
         assert session.get(Job, answer.json()["job_id"]).model_id == model
         optimize = session.get(Model, model).config["model"]["optimize"]
-    assert (optimize["iterations"], optimize["metric"], optimize["search_space"]) == (5, "rmse", {"lightgbm": wanted["search_space"]})
+    assert (optimize["iterations"], optimize["metric"], optimize["search_space"]) == (
+        5,
+        "rmse",
+        {"lightgbm": wanted["search_space"]},
+    )
     assert ana.post(f"/models/{model}/optimize", json=wanted).status_code == 409
     other = ana.post("/models/configure", json={"dataset_id": dataset, "algorithm": "lightgbm"}).json()["model_id"]
-    wrong = ana.post(f"/models/{other}/optimize", json={**wanted, "search_space": {"depthness": {"type": "int", "min": 1, "max": 2}}})
+    wrong = ana.post(
+        f"/models/{other}/optimize", json={**wanted, "search_space": {"depthness": {"type": "int", "min": 1, "max": 2}}}
+    )
     assert wrong.status_code == 422 and "depthness" in wrong.json()["detail"]
 
 
@@ -108,7 +161,10 @@ def test_lists_are_paged_filtered_sorted_and_searched(ana, dataset):
     found = ana.get("/models?limit=2&page=2&sort=name").json()
     assert ([one["name"] for one in found["items"]], found["total"], found["pages"]) == (["vermelho"], 3, 2)
     assert [one["name"] for one in ana.get("/models?search=VER&sort=-name").json()["items"]] == ["vermelho", "verde"]
-    assert ana.get("/models?status=trained").json()["total"] == 0 and ana.get(f"/models?dataset_id={dataset}").json()["total"] == 3
+    assert (
+        ana.get("/models?status=trained").json()["total"] == 0
+        and ana.get(f"/models?dataset_id={dataset}").json()["total"] == 3
+    )
     refused = ana.get("/models?sort=password")
     assert refused.status_code == 422 and "created_at" in refused.json()["detail"]
 
@@ -127,7 +183,16 @@ def keep_run(model: Model, run, home: Path) -> None:
 
     shutil.copytree(run.folder, home / "results" / run.id)
     with database.writing() as session:
-        session.add(Run(owner_id=model.owner_id, run_id=run.id, model_id=model.id, status="finished", folder=f"results/{run.id}", record=run.record))
+        session.add(
+            Run(
+                owner_id=model.owner_id,
+                run_id=run.id,
+                model_id=model.id,
+                status="finished",
+                folder=f"results/{run.id}",
+                record=run.record,
+            )
+        )
 
 
 def test_metrics_are_those_of_the_run(ana, catalog, runs):  # noqa: F811
@@ -138,7 +203,9 @@ def test_metrics_are_those_of_the_run(ana, catalog, runs):  # noqa: F811
     assert [row["algorithm"] for row in found["leaderboard"]] == list(run.leaderboard["algorithm"])
     assert found["leaderboard"][0]["mae"] == pytest.approx(run.leaderboard.iloc[0]["mae"])
     assert [row["step"] for row in found["by_horizon"]] == sorted({int(step) for step in run.by_step["step"]})
-    assert found["test"]["mae"] == pytest.approx(run.test_scores.set_index("algorithm").loc[run.record["winner"], "mae"])
+    assert found["test"]["mae"] == pytest.approx(
+        run.test_scores.set_index("algorithm").loc[run.record["winner"], "mae"]
+    )
 
 
 def test_metrics_of_what_was_never_trained_say_what_to_do(ana, dataset):
@@ -175,15 +242,26 @@ def test_a_model_is_deleted_with_its_files_but_not_while_it_answers_for_others(a
     assert refused.status_code == 409 and other.id in refused.json()["detail"]
     assert ana.delete(f"/models/{other.id}").status_code == 204
     assert not list((catalog / "bentoml" / "models" / "stores").glob("*/model.yaml")), "the files are gone"
-    assert ana.delete(f"/models/{champion.id}").status_code == 204 and ana.get(f"/models/{champion.id}").status_code == 404
+    assert (
+        ana.delete(f"/models/{champion.id}").status_code == 204 and ana.get(f"/models/{champion.id}").status_code == 404
+    )
 
 
 def test_nobody_sees_or_changes_the_models_of_another(ana, bia, vera, dataset):
     model = ana.post("/models/configure", json={"dataset_id": dataset, "algorithm": "naive"}).json()["model_id"]
     for person in (bia, vera):
         assert person.get("/models").json()["total"] == 0
-        assert person.get(f"/models/{model}").status_code == 404 and person.get(f"/models/{model}/metrics").status_code == 404
-    assert bia.put(f"/models/{model}", json={"name": "x"}).status_code == 404 and bia.delete(f"/models/{model}").status_code == 404
-    assert bia.post(f"/models/{model}/save").status_code == 404 and bia.post(f"/models/{model}/optimize", json={}).status_code == 404
+        assert (
+            person.get(f"/models/{model}").status_code == 404
+            and person.get(f"/models/{model}/metrics").status_code == 404
+        )
+    assert (
+        bia.put(f"/models/{model}", json={"name": "x"}).status_code == 404
+        and bia.delete(f"/models/{model}").status_code == 404
+    )
+    assert (
+        bia.post(f"/models/{model}/save").status_code == 404
+        and bia.post(f"/models/{model}/optimize", json={}).status_code == 404
+    )
     assert bia.post("/models/configure", json={"dataset_id": dataset, "algorithm": "naive"}).status_code == 404
     assert vera.post("/models/configure", json={"dataset_id": dataset, "algorithm": "naive"}).status_code == 403

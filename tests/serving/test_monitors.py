@@ -18,7 +18,7 @@ from sqlalchemy import select, update
 from vur.jobs import monitors as rounds
 from vur.jobs.monitors import run_due_monitors
 from vur.settings import settings
-from vur.store import champions, connections, database, feeds, monitors
+from vur.store import database
 from vur.store.catalog import (
     Activity,
     Alert,
@@ -32,7 +32,9 @@ from vur.store.catalog import (
     User,
     now,
 )
-from vur.store.trained import adopt
+from vur.store.feeds import connections, monitors, reader
+from vur.store.models import champions
+from vur.store.models.registry import adopt
 
 pytestmark = pytest.mark.slow
 on_sqlite = pytest.mark.parametrize("kind", ["sqlite"], indirect=True)
@@ -58,7 +60,18 @@ def trained(tmp_path_factory) -> Iterator[tuple[Path, str]]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("VUR_HOME", str(home / "home"))
         settings.cache_clear()
-        run = vur.run(sales(), date="day", target="sold", series="shop", algorithms="seasonal_naive", horizon=7, folds=3, name="Lojas", notebook=False, out=home / "out")
+        run = vur.run(
+            sales(),
+            date="day",
+            target="sold",
+            series="shop",
+            algorithms="seasonal_naive",
+            horizon=7,
+            folds=3,
+            name="Lojas",
+            notebook=False,
+            out=home / "out",
+        )
         yield home / "home", run.record["model"]
     settings.cache_clear()
 
@@ -66,7 +79,9 @@ def trained(tmp_path_factory) -> Iterator[tuple[Path, str]]:
 @pytest.fixture
 def model(catalog, trained, ana) -> str:
     """Id of Ana's trained model."""
-    shutil.copytree(trained[0], catalog, dirs_exist_ok=True, ignore=shutil.ignore_patterns("catalog.sqlite*", "secrets.json"))
+    shutil.copytree(
+        trained[0], catalog, dirs_exist_ok=True, ignore=shutil.ignore_patterns("catalog.sqlite*", "secrets.json")
+    )
     with database.writing() as session:
         return adopt(session, trained[1], ana.id).id
 
@@ -79,8 +94,16 @@ class Source:
         self.path = folder / f"{name}.sqlite"
         self.run("CREATE TABLE sales (day TEXT, shop TEXT, sold)")
         self.add(sales())
-        answer = person.post("/monitoring/databases", json={"name": name, "kind": "sqlite", "source": self.path.name, "table": "sales",
-                                                            "columns": {"date": "day", "target": "sold", "series": ["shop"]}})
+        answer = person.post(
+            "/monitoring/databases",
+            json={
+                "name": name,
+                "kind": "sqlite",
+                "source": self.path.name,
+                "table": "sales",
+                "columns": {"date": "day", "target": "sold", "series": ["shop"]},
+            },
+        )
         assert answer.status_code == 201, answer.text
         self.id = answer.json()["id"]
 
@@ -107,7 +130,10 @@ def own_rounds(monkeypatch) -> None:
 
 
 def start(person, model: str, source: Source, interval: float = 2) -> str:
-    answer = person.post("/monitoring/predictions/start", json={"model_id": model, "database_id": source.id, "interval_seconds": interval})
+    answer = person.post(
+        "/monitoring/predictions/start",
+        json={"model_id": model, "database_id": source.id, "interval_seconds": interval},
+    )
     assert answer.status_code == 201, answer.text
     return answer.json()["monitor_id"]
 
@@ -142,15 +168,25 @@ def test_new_rows_are_scored_forecast_kept_and_told(model, source, ana):
     source.add(sales(2, DAYS))
     round_of(id)
     second = monitor(ana, id)
-    assert (second["predictions"], second["last"]["origin"], second["last"]["observed"], second["last"]["outside"]) == (2, "2024-03-26", 4, 0)
+    assert (second["predictions"], second["last"]["origin"], second["last"]["observed"], second["last"]["outside"]) == (
+        2,
+        "2024-03-26",
+        4,
+        0,
+    )
     scored = rows(select(ForecastPoint).where(ForecastPoint.actual.is_not(None)))
     assert sorted((point.unique_id, point.horizon, point.actual) for point in scored) == sorted(
-        (row.shop, (pd.Timestamp(row.day) - pd.Timestamp("2024-03-24")).days, row.sold) for row in sales(2, DAYS).itertuples())
+        (row.shop, (pd.Timestamp(row.day) - pd.Timestamp("2024-03-24")).days, row.sold)
+        for row in sales(2, DAYS).itertuples()
+    )
     heads = rows(select(Forecast).order_by(Forecast.created_at))
     assert [(head.kind, head.model_id, head.n_series) for head in heads] == [("monitor", model, 2)] * 2
     event = rows(select(Event).where(Event.type == "prediction").order_by(Event.id))[-1]
     assert event.owner_id == ana.id and event.data["monitor_id"] == id and event.data["forecast_id"] == heads[-1].id
-    assert event.data["forecasts"]["A"]["timestamps"][0] == "2024-03-27" and len(event.data["forecasts"]["A"]["forecast"]) == 7
+    assert (
+        event.data["forecasts"]["A"]["timestamps"][0] == "2024-03-27"
+        and len(event.data["forecasts"]["A"]["forecast"]) == 7
+    )
 
     late = sales(1, DAYS + 2)
     source.add(late[late["shop"] == "B"].assign(sold=900.0))
@@ -159,7 +195,12 @@ def test_new_rows_are_scored_forecast_kept_and_told(model, source, ana):
     assert third["last"]["outside"] == 1 and third["last"]["origin"] == "2024-03-27"
     assert rows(select(Forecast).order_by(Forecast.created_at))[-1].n_series == 1, "only the series with a new value"
     alert = rows(select(Alert))[0]
-    assert (alert.kind, alert.values["series"], alert.values["value"], alert.values["stamp"]) == ("interval_left", "B", 900.0, "2024-03-27")
+    assert (alert.kind, alert.values["series"], alert.values["value"], alert.values["stamp"]) == (
+        "interval_left",
+        "B",
+        900.0,
+        "2024-03-27",
+    )
     assert alert.values["low"] < alert.values["forecast"] < alert.values["high"] < 900
     assert [row.data["kind"] for row in rows(select(Event).where(Event.type == "alert"))] == ["interval_left"]
 
@@ -171,7 +212,9 @@ def test_a_forecast_moves_with_the_rows_of_the_source(model, source, ana):
     source.add(new)
     round_of(id)
     points = rows(select(ForecastPoint).where(ForecastPoint.unique_id == "A").order_by(ForecastPoint.horizon))
-    assert [point.forecast for point in points] == pytest.approx(new[new["shop"] == "A"]["sold"].tolist()[-7:]), "the last week of the source, not of the training"
+    assert [point.forecast for point in points] == pytest.approx(new[new["shop"] == "A"]["sold"].tolist()[-7:]), (
+        "the last week of the source, not of the training"
+    )
     assert points[0].target_at.date().isoformat() == "2024-04-04"
 
 
@@ -181,7 +224,9 @@ def test_a_promotion_holds_from_the_next_round_on(model, trained, source, ana):
 
     with database.writing() as session:
         champions.promote(session, session.get_one(Model, model), ana.id)
-    exact = ana.post("/monitoring/predictions/start", json={"model_id": model, "database_id": source.id, "follow": False}).json()
+    exact = ana.post(
+        "/monitoring/predictions/start", json={"model_id": model, "database_id": source.id, "follow": False}
+    ).json()
     assert exact["follow"] is False
     ana.post("/monitoring/predictions/stop", json={"monitor_id": exact["monitor_id"]})
     id = start(ana, model, source)
@@ -213,11 +258,22 @@ def test_a_monitor_on_postgresql(model, ana, root, postgresql):
     with psycopg.connect(url) as connection:
         connection.execute("CREATE TABLE sales (day timestamptz, shop text, sold numeric(10, 3))")
     add(sales())
-    made = root.post("/monitoring/databases", json={"name": "Shop", "kind": "postgresql", "source": url, "table": "sales",
-                                                    "columns": {"date": "day", "target": "sold", "series": ["shop"]}})
+    made = root.post(
+        "/monitoring/databases",
+        json={
+            "name": "Shop",
+            "kind": "postgresql",
+            "source": url,
+            "table": "sales",
+            "columns": {"date": "day", "target": "sold", "series": ["shop"]},
+        },
+    )
     with database.writing() as session:
         session.add(Share(kind="connection", object_id=made.json()["id"], user_id=ana.id, right="view"))
-    id = ana.post("/monitoring/predictions/start", json={"model_id": model, "database_id": made.json()["id"], "interval_seconds": 2}).json()["monitor_id"]
+    id = ana.post(
+        "/monitoring/predictions/start",
+        json={"model_id": model, "database_id": made.json()["id"], "interval_seconds": 2},
+    ).json()["monitor_id"]
     round_of(id)
     add(sales(1, DAYS))
     round_of(id)
@@ -238,12 +294,18 @@ def test_a_source_that_goes_away_and_comes_back(model, source, catalog, ana):
             row = session.get(Monitor, id)
             rests.append((row.due_at - row.last_run_at).total_seconds())
     failing = monitor(ana, id)
-    assert failing["status"] == "failing" and failing["error"]["code"] == "connections.no_file" and failing["error"]["failures"] == 4
+    assert (
+        failing["status"] == "failing"
+        and failing["error"]["code"] == "connections.no_file"
+        and failing["error"]["failures"] == 4
+    )
     assert rests == pytest.approx([4, 8, 16, 32], abs=0.5)
     assert [alert.kind for alert in rows(select(Alert))] == ["monitor_failed"], "one alert, however often it fails"
     assert monitor(ana, healthy)["status"] == "running"
     assert ana.get(f"/monitoring/databases/{source.id}").json()["status"] == "error"
-    in_portuguese = ana.get(f"/monitoring/predictions/{id}", headers={"Accept-Language": "pt-BR"}).json()["error"]["detail"]
+    in_portuguese = ana.get(f"/monitoring/predictions/{id}", headers={"Accept-Language": "pt-BR"}).json()["error"][
+        "detail"
+    ]
     assert in_portuguese.startswith("Não há um arquivo shop.sqlite.")
 
     away.rename(source.path)
@@ -257,8 +319,15 @@ def test_a_source_that_goes_away_and_comes_back(model, source, catalog, ana):
 
 
 @on_sqlite
-@pytest.mark.parametrize(("command", "code"), [("ALTER TABLE sales RENAME COLUMN sold TO amount", "connections.column"), ("DROP TABLE sales", "connections.table"),
-                                               ("UPDATE sales SET day = 'yesterday'", "panel."), ("UPDATE sales SET sold = 'many'", "panel.")])
+@pytest.mark.parametrize(
+    ("command", "code"),
+    [
+        ("ALTER TABLE sales RENAME COLUMN sold TO amount", "connections.column"),
+        ("DROP TABLE sales", "connections.table"),
+        ("UPDATE sales SET day = 'yesterday'", "panel."),
+        ("UPDATE sales SET sold = 'many'", "panel."),
+    ],
+)
 def test_a_table_that_changed_is_told(model, source, ana, command, code):
     id = start(ana, model, source)
     round_of(id)
@@ -274,10 +343,18 @@ def test_a_bad_value_stops_its_series_only_and_until_it_is_corrected(model, sour
     id = start(ana, model, source)
     round_of(id)
     source.add(sales(1, DAYS))
-    source.run("UPDATE sales SET sold = 'broken' WHERE day = '2024-03-25' AND shop = 'B'", "INSERT INTO sales VALUES ('2024-03-25', 'unknown shop', 5)")
+    source.run(
+        "UPDATE sales SET sold = 'broken' WHERE day = '2024-03-25' AND shop = 'B'",
+        "INSERT INTO sales VALUES ('2024-03-25', 'unknown shop', 5)",
+    )
     round_of(id)
     half = monitor(ana, id)
-    assert (half["status"], half["last"]["observed"], half["last"]["skipped"], half["error"]["count"]) == ("running", 1, 1, 1)
+    assert (half["status"], half["last"]["observed"], half["last"]["skipped"], half["error"]["count"]) == (
+        "running",
+        1,
+        1,
+        1,
+    )
     assert list(half["error"]["series"]) == ["B"] and "broken" in half["error"]["series"]["B"]
     source.run("UPDATE sales SET sold = 290 WHERE day = '2024-03-25' AND shop = 'B'")
     round_of(id)
@@ -290,7 +367,14 @@ def test_a_monitor_is_taken_by_one_worker_and_again_when_that_one_is_gone(model,
     for number in range(5):
         with database.writing() as session:
             row = session.get(Monitor, ids[0])
-            copy = Monitor(owner_id=ana.id, model_id=f"{number}", connection_id=source.id, interval_seconds=1, due_at=row.due_at, position={})
+            copy = Monitor(
+                owner_id=ana.id,
+                model_id=f"{number}",
+                connection_id=source.id,
+                interval_seconds=1,
+                due_at=row.due_at,
+                position={},
+            )
             session.add(copy)
             session.flush()
             ids.append(copy.id)
@@ -350,15 +434,29 @@ def test_a_worker_that_dies_between_forecast_and_position_does_not_forecast_twic
     assert monitor(ana, id)["error"]["code"] == "monitors.unexpected" and len(rows(select(Forecast))) == 1
     round_of(id)
     found = monitor(ana, id)
-    assert (found["status"], len(rows(select(Forecast))), found["last"]["forecast_id"]) == ("running", 1, rows(select(Forecast))[0].id)
+    assert (found["status"], len(rows(select(Forecast))), found["last"]["forecast_id"]) == (
+        "running",
+        1,
+        rows(select(Forecast))[0].id,
+    )
 
 
 @on_sqlite
 def test_sources_that_hang_leave_room_for_the_others(model, source, catalog, ana, monkeypatch):
     go, plain = threading.Event(), rounds.read_rows
     with database.writing() as session:
-        hanging = [Monitor(owner_id=ana.id, model_id=model, connection_id=source.id, interval_seconds=1, due_at=now() - timedelta(hours=1), state="failing", position={})
-                   for _ in range(12)]
+        hanging = [
+            Monitor(
+                owner_id=ana.id,
+                model_id=model,
+                connection_id=source.id,
+                interval_seconds=1,
+                due_at=now() - timedelta(hours=1),
+                state="failing",
+                position={},
+            )
+            for _ in range(12)
+        ]
         session.add_all(hanging)
     slow = {row.id for row in hanging}
 
@@ -388,7 +486,9 @@ def test_sources_that_hang_leave_room_for_the_others(model, source, catalog, ana
 
 
 @on_sqlite
-def test_a_real_worker_follows_a_source_and_another_takes_over_when_it_is_killed(model, source, ana, catalog, monkeypatch):
+def test_a_real_worker_follows_a_source_and_another_takes_over_when_it_is_killed(
+    model, source, ana, catalog, monkeypatch
+):
     id = start(ana, model, source, interval=1)
 
     with worker(catalog) as first:
@@ -401,7 +501,9 @@ def test_a_real_worker_follows_a_source_and_another_takes_over_when_it_is_killed
     source.add(sales(1, DAYS + 1))
     with worker(catalog):
         until(lambda: monitor(ana, id)["predictions"] == 3)
-    assert len(rows(select(ForecastPoint).where(ForecastPoint.actual.is_not(None)))) == 2 + 4, "of the first forecast, then of the first two"
+    assert len(rows(select(ForecastPoint).where(ForecastPoint.actual.is_not(None)))) == 2 + 4, (
+        "of the first forecast, then of the first two"
+    )
     assert monitor(ana, id)["status"] == "running" and rows(select(Alert)) == []
 
 
@@ -427,11 +529,19 @@ def test_rights_end_with_the_account_and_with_the_share(model, source, ana, bia)
 @on_sqlite
 def test_what_cannot_be_started(model, source, ana, bia, vera):
     def ask(person, **changes) -> tuple[int, str]:
-        answer = person.post("/monitoring/predictions/start", json={"model_id": model, "database_id": source.id, "interval_seconds": 2} | changes)
+        answer = person.post(
+            "/monitoring/predictions/start",
+            json={"model_id": model, "database_id": source.id, "interval_seconds": 2} | changes,
+        )
         return answer.status_code, answer.json()["code"]
 
     assert ask(bia) == (404, "api.not_found") and ask(vera) == (403, "api.forbidden")
-    assert ask(ana, model_id="none") == ask(ana, database_id="none") == ask(ana, pipeline_id="none") == (404, "api.not_found")
+    assert (
+        ask(ana, model_id="none")
+        == ask(ana, database_id="none")
+        == ask(ana, pipeline_id="none")
+        == (404, "api.not_found")
+    )
     for wrong in (0, 0.5, -1, 1e9, "soon", None):
         assert ask(ana, interval_seconds=wrong) == (422, "api.invalid")
     with database.writing() as session:
@@ -442,7 +552,10 @@ def test_what_cannot_be_started(model, source, ana, bia, vera):
     assert ask(ana) == (409, "monitors.exists")
     assert ana.delete(f"/monitoring/databases/{source.id}").json()["code"] == "connections.in_use"
     assert bia.post("/monitoring/predictions/stop", json={"monitor_id": id}).status_code == 404
-    assert bia.get(f"/monitoring/predictions/{id}").status_code == 404 and bia.get("/monitoring/predictions").json()["items"] == []
+    assert (
+        bia.get(f"/monitoring/predictions/{id}").status_code == 404
+        and bia.get("/monitoring/predictions").json()["items"] == []
+    )
     assert ana.get("/monitoring/predictions").json()["items"][0]["monitor_id"] == id
     assert ana.post("/monitoring/predictions/stop", json={"monitor_id": id}).status_code == 200
     source.path.unlink()
@@ -462,7 +575,7 @@ def test_a_source_whose_series_do_not_fit_the_model_is_told(model, source, ana):
 @on_sqlite
 def test_only_rows_since_the_position_are_read(model, source, ana, monkeypatch):
     read: list[int] = []
-    plain = feeds.Sql.read
+    plain = reader.Sql.read
 
     def counted(self, *arguments, **options):
         frame = plain(self, *arguments, **options)
@@ -473,7 +586,7 @@ def test_only_rows_since_the_position_are_read(model, source, ana, monkeypatch):
     round_of(id)
     source.add(sales(30, DAYS))
     round_of(id)
-    monkeypatch.setattr(feeds.Sql, "read", counted)
+    monkeypatch.setattr(reader.Sql, "read", counted)
     round_of(id)
     assert read == [4], "of 228 rows the last two days of both shops"
     with database.reading() as session:
@@ -482,6 +595,6 @@ def test_only_rows_since_the_position_are_read(model, source, ana, monkeypatch):
 
 
 def _who(person):
-    from vur.store.access import Principal
+    from vur.store.accounts.access import Principal
 
     return Principal(person.id, "analyst")

@@ -38,7 +38,13 @@ def post(url: str, content: dict, token: str | None = TOKEN) -> tuple[int, objec
 
 
 def vur(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-m", "vur.cli", *arguments], capture_output=True, text=True, env=os.environ | {"VUR_HOME": str(home)}, timeout=300)
+    return subprocess.run(
+        [sys.executable, "-m", "vur.cli", *arguments],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"VUR_HOME": str(home)},
+        timeout=300,
+    )
 
 
 @pytest.fixture(scope="module")
@@ -50,16 +56,38 @@ def runs() -> dict:
 def served(runs: dict, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
     """Address and source folder of a Bento of two models, imported and served with a home of its own."""
     folder = tmp_path_factory.mktemp("package")
-    done = vur(trained_once()[0], "package", "equipment", runs["shop"].model_tag, "--name", "two", "--out", str(folder / "two.bento"))
+    done = vur(
+        trained_once()[0],
+        "package",
+        "equipment",
+        runs["shop"].model_tag,
+        "--name",
+        "two",
+        "--out",
+        str(folder / "two.bento"),
+    )
     assert done.returncode == 0, done.stderr
     env = {key: value for key, value in os.environ.items() if not key.startswith("VUR_")} | {
-        "BENTOML_HOME": str(folder / "bentoml"), "HOME": str(folder), "VUR_TOKEN": TOKEN, "VUR_HOME": str(folder / "home"), "BENTOML_DO_NOT_TRACK": "True",
-        "COLUMNS": "999"}  # or a long path comes back in two lines
+        "BENTOML_HOME": str(folder / "bentoml"),
+        "HOME": str(folder),
+        "VUR_TOKEN": TOKEN,
+        "VUR_HOME": str(folder / "home"),
+        "BENTOML_DO_NOT_TRACK": "True",
+        "COLUMNS": "999",
+    }  # or a long path comes back in two lines
     bentoml = [sys.executable, "-m", "bentoml"]
     subprocess.run([*bentoml, "import", str(folder / "two.bento")], env=env, check=True, capture_output=True)
-    path = subprocess.run([*bentoml, "get", "two:latest", "--output", "path"], env=env, check=True, capture_output=True, text=True).stdout.strip()
+    path = subprocess.run(
+        [*bentoml, "get", "two:latest", "--output", "path"], env=env, check=True, capture_output=True, text=True
+    ).stdout.strip()
     port, log = free_port(), (folder / "log").open("w")
-    server = subprocess.Popen([*bentoml, "serve", "two:latest", "--host", "127.0.0.1", "--port", str(port)], cwd=folder, stdout=log, stderr=log, env=env)
+    server = subprocess.Popen(
+        [*bentoml, "serve", "two:latest", "--host", "127.0.0.1", "--port", str(port)],
+        cwd=folder,
+        stdout=log,
+        stderr=log,
+        env=env,
+    )
     url = f"http://127.0.0.1:{port}"
     try:
         for _ in range(450):
@@ -83,7 +111,11 @@ def test_its_forecasts_are_those_of_the_run(served, runs):
 
 
 def test_it_takes_coming_values_and_levels(served, runs):
-    future = [{"dia": f"2024-05-{day:02d}", "loja": shop, "preco": 5.0} for shop in ("norte", "sul", "leste") for day in range(1, 8)]
+    future = [
+        {"dia": f"2024-05-{day:02d}", "loja": shop, "preco": 5.0}
+        for shop in ("norte", "sul", "leste")
+        for day in range(1, 8)
+    ]
     cheap = post(f"{served[0]}/predict", {"model": "shop", "horizon": 3, "levels": [50], "future": future})[1]
     usual = post(f"{served[0]}/predict", {"model": "shop", "horizon": 3, "levels": [50]})[1]
     assert set(cheap["forecasts"][0]) == {"unique_id", "ds", "forecast", "lo-50", "hi-50"}
@@ -92,7 +124,9 @@ def test_it_takes_coming_values_and_levels(served, runs):
 
 def test_it_tells_what_it_holds_and_refuses_the_rest(served, runs):
     known = post(f"{served[0]}/models", {})[1]
-    assert [one["model"] for one in known] == [runs["equipment"].model_tag, runs["shop"].model_tag] and known[0]["run"] == runs["equipment"].id
+    assert [one["model"] for one in known] == [runs["equipment"].model_tag, runs["shop"].model_tag] and known[0][
+        "run"
+    ] == runs["equipment"].id
     for body in ({"model": "nothing"}, {}):
         status, text = post(f"{served[0]}/predict", body)
         assert status == 400 and "equipment" in text
@@ -105,9 +139,16 @@ def test_nothing_answers_without_the_token(served, path):
 
 
 def test_it_brings_its_own_instructions_and_only_the_libraries_that_forecasts_take(served):
-    readme, requirements = (served[1] / "README.md").read_text(), (served[1] / "env" / "python" / "requirements.txt").read_text()
-    assert "bentoml serve two:latest" in readme and json.loads((served[1] / "src" / "example.json").read_text())["model"].startswith("equipment:")
-    assert "statsforecast==" in requirements and not {"tensorflow==", "jupyterlab==", "prophet=="} & {line.split("==")[0].lower() + "==" for line in requirements.splitlines()}
+    readme, requirements = (
+        (served[1] / "README.md").read_text(),
+        (served[1] / "env" / "python" / "requirements.txt").read_text(),
+    )
+    assert "bentoml serve two:latest" in readme and json.loads((served[1] / "src" / "example.json").read_text())[
+        "model"
+    ].startswith("equipment:")
+    assert "statsforecast==" in requirements and not {"tensorflow==", "jupyterlab==", "prophet=="} & {
+        line.split("==")[0].lower() + "==" for line in requirements.splitlines()
+    }
     assert not list((served[1] / "src").rglob("secrets.json")) and not list((served[1] / "src").rglob("catalog.sqlite"))
 
 

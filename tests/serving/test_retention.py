@@ -7,8 +7,9 @@ import pytest
 from sqlalchemy import select
 
 from vur.settings import settings
-from vur.store import database, retention
+from vur.store import database
 from vur.store.catalog import Forecast, ForecastPoint, Job, Model, Run, now
+from vur.store.operations import retention
 
 
 @pytest.fixture
@@ -21,15 +22,51 @@ def aged(catalog: Path, ana) -> Path:
         for age in (40, 0):
             moment = now() - timedelta(days=age)
             for number in range(retention.AT_ONCE + 5 if age else 2):
-                head = Forecast(owner_id=ana.id, kind="request", tag="loja:1", horizon=1, n_series=1, freq="D", created_at=moment)
+                head = Forecast(
+                    owner_id=ana.id, kind="request", tag="loja:1", horizon=1, n_series=1, freq="D", created_at=moment
+                )
                 session.add(head)
                 session.flush()
-                session.add(ForecastPoint(forecast_id=head.id, owner_id=ana.id, tag="loja:1", unique_id="a", target_at=moment, horizon=1, forecast=float(number), quantiles={}))
-            for name, kind, state in (("batch", "batch", "succeeded"), ("kept", "train", "succeeded"), ("orphan", "train", "succeeded"), ("busy", "batch", "running")):
+                session.add(
+                    ForecastPoint(
+                        forecast_id=head.id,
+                        owner_id=ana.id,
+                        tag="loja:1",
+                        unique_id="a",
+                        target_at=moment,
+                        horizon=1,
+                        forecast=float(number),
+                        quantiles={},
+                    )
+                )
+            for name, kind, state in (
+                ("batch", "batch", "succeeded"),
+                ("kept", "train", "succeeded"),
+                ("orphan", "train", "succeeded"),
+                ("busy", "batch", "running"),
+            ):
                 id = f"{name}-{age}"
-                session.add(Job(id=id, owner_id=ana.id, kind=kind, state=state, ended_at=None if state == "running" else moment, artifact=f"results/{id}/1/r"))
+                session.add(
+                    Job(
+                        id=id,
+                        owner_id=ana.id,
+                        kind=kind,
+                        state=state,
+                        ended_at=None if state == "running" else moment,
+                        artifact=f"results/{id}/1/r",
+                    )
+                )
                 if kind == "train":
-                    session.add(Run(run_id="r", owner_id=ana.id, status="finished", job_id=id, folder=f"results/{id}/1/r", model_id=model.id if name == "kept" else None))
+                    session.add(
+                        Run(
+                            run_id="r",
+                            owner_id=ana.id,
+                            status="finished",
+                            job_id=id,
+                            folder=f"results/{id}/1/r",
+                            model_id=model.id if name == "kept" else None,
+                        )
+                    )
                 (catalog / "results" / id).mkdir(parents=True)
                 (catalog / "results" / id / "forecast.csv").write_text("x")
     return catalog

@@ -12,14 +12,43 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from vur.errors import VurError
-from vur.stages.suggest import ColumnInfo
-from vur.stages.upload import UploadOptions
-from vur.store import sources, tables
+from vur.stages.upload.files import UploadOptions
+from vur.stages.upload.suggestions import ColumnInfo
+from vur.store.data import sources, tables
 
-FEW = settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], derandomize=True)
-WORDS = st.text(st.characters(codec="utf-8", exclude_characters="\x00", exclude_categories=("Cs", "Cc")), max_size=20) | st.sampled_from(
-    ["=1+1", "a;b", 'say "no"', "1,5", "-", "NA", "001", "sim", " x ", "a\nb", "2024-01-01", "@x", "+5", "1e5", "'", "\ufeff"])
-NUMBERS = st.floats(allow_nan=False, allow_infinity=False) | st.integers(-10**12, 10**12).map(float) | st.decimals(-1000, 1000, places=2).map(float)
+FEW = settings(
+    max_examples=30,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+    derandomize=True,
+)
+WORDS = st.text(
+    st.characters(codec="utf-8", exclude_characters="\x00", exclude_categories=("Cs", "Cc")), max_size=20
+) | st.sampled_from(
+    [
+        "=1+1",
+        "a;b",
+        'say "no"',
+        "1,5",
+        "-",
+        "NA",
+        "001",
+        "sim",
+        " x ",
+        "a\nb",
+        "2024-01-01",
+        "@x",
+        "+5",
+        "1e5",
+        "'",
+        "\ufeff",
+    ]
+)
+NUMBERS = (
+    st.floats(allow_nan=False, allow_infinity=False)
+    | st.integers(-(10**12), 10**12).map(float)
+    | st.decimals(-1000, 1000, places=2).map(float)
+)
 
 
 @st.composite
@@ -30,8 +59,13 @@ def files(draw: st.DrawFn) -> bytes:
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(["date", "y", "count", "word", draw(st.sampled_from(["note", "a;b", 'the "x"', "preço (R$)"]))])
     for day in range(rows):
-        cells = [draw(NUMBERS), draw(st.integers(-10**9, 10**9)), draw(WORDS), draw(WORDS)]
-        writer.writerow([datetime.date(2024, 1, 1) + datetime.timedelta(day), *("" if draw(st.integers(0, 5)) == 0 else cell for cell in cells)])
+        cells = [draw(NUMBERS), draw(st.integers(-(10**9), 10**9)), draw(WORDS), draw(WORDS)]
+        writer.writerow(
+            [
+                datetime.date(2024, 1, 1) + datetime.timedelta(day),
+                *("" if draw(st.integers(0, 5)) == 0 else cell for cell in cells),
+            ]
+        )
     return stream.getvalue().encode()
 
 

@@ -21,23 +21,40 @@ def at(text: str) -> datetime:
     return datetime.fromisoformat(text).replace(tzinfo=UTC)
 
 
-@pytest.mark.parametrize(("cron", "zone", "after", "expected"), [
-    ("0 3 * * 1", "America/Sao_Paulo", "2026-03-01 12:00", "2026-03-02 06:00"),
-    ("0 3 * * *", "UTC", "2026-03-01 03:00", "2026-03-02 03:00"),
-    ("30 2 * * *", "America/New_York", "2026-03-07 12:00", "2026-03-08 07:30"),  # the night without half past two: half an hour after the jump
-    ("30 1 * * *", "America/New_York", "2026-11-01 06:00", "2026-11-02 06:30"),  # the night with it twice: once
-    ("0 0 29 2 *", "UTC", "2026-01-01 00:00", "2028-02-29 00:00"),
-    ("*/15 * * * *", "Asia/Kolkata", "2026-01-01 00:01", "2026-01-01 00:15"),
-])
+@pytest.mark.parametrize(
+    ("cron", "zone", "after", "expected"),
+    [
+        ("0 3 * * 1", "America/Sao_Paulo", "2026-03-01 12:00", "2026-03-02 06:00"),
+        ("0 3 * * *", "UTC", "2026-03-01 03:00", "2026-03-02 03:00"),
+        (
+            "30 2 * * *",
+            "America/New_York",
+            "2026-03-07 12:00",
+            "2026-03-08 07:30",
+        ),  # the night without half past two: half an hour after the jump
+        ("30 1 * * *", "America/New_York", "2026-11-01 06:00", "2026-11-02 06:30"),  # the night with it twice: once
+        ("0 0 29 2 *", "UTC", "2026-01-01 00:00", "2028-02-29 00:00"),
+        ("*/15 * * * *", "Asia/Kolkata", "2026-01-01 00:01", "2026-01-01 00:15"),
+    ],
+)
 def test_the_next_time_is_that_of_the_clocks_on_the_spot(cron, zone, after, expected):
     assert next_time(cron, zone, at(after)) == at(expected)
 
 
-@pytest.mark.parametrize(("cron", "zone", "code"), [
-    ("0 3 * * 9", "UTC", "schedules.cron"), ("0 0 30 2 *", "UTC", "schedules.cron"), ("* * * * * *", "UTC", "schedules.cron"),
-    ("@daily", "UTC", "schedules.cron"), ("", "UTC", "schedules.cron"), ("0 3 * * *", "Marte/Olympus", "schedules.timezone"),
-    ("0 3 * * *", "../../etc/passwd", "schedules.timezone"),
-    ("* * * * *", "UTC", "schedules.often"), ("0,2 3 * * *", "UTC", "schedules.often")])
+@pytest.mark.parametrize(
+    ("cron", "zone", "code"),
+    [
+        ("0 3 * * 9", "UTC", "schedules.cron"),
+        ("0 0 30 2 *", "UTC", "schedules.cron"),
+        ("* * * * * *", "UTC", "schedules.cron"),
+        ("@daily", "UTC", "schedules.cron"),
+        ("", "UTC", "schedules.cron"),
+        ("0 3 * * *", "Marte/Olympus", "schedules.timezone"),
+        ("0 3 * * *", "../../etc/passwd", "schedules.timezone"),
+        ("* * * * *", "UTC", "schedules.often"),
+        ("0,2 3 * * *", "UTC", "schedules.often"),
+    ],
+)
 def test_what_can_never_come_true_is_refused(cron, zone, code):
     with pytest.raises(VurError) as refused:
         first_time(cron, zone)
@@ -88,7 +105,11 @@ def test_a_schedule_fires_once_with_two_workers_and_once_for_all_that_it_missed(
         thread.start()
     for thread in threads:
         thread.join(60)
-    assert len(fired) == 1 and [job.id for job in jobs()] == fired and jobs()[0].params == {"schedule_id": schedule, "promote": False}
+    assert (
+        len(fired) == 1
+        and [job.id for job in jobs()] == fired
+        and jobs()[0].params == {"schedule_id": schedule, "promote": False}
+    )
     with database.reading() as session:
         row = session.get(Schedule, schedule)
         assert row.last_job_id == fired[0] and now() < row.next_at <= now() + timedelta(days=1)
@@ -116,7 +137,9 @@ def test_a_disabled_schedule_and_one_of_a_user_who_has_gone_do_not_fire(ana, bia
         assert not session.get(Schedule, theirs).enabled
 
 
-@pytest.mark.parametrize(("promote", "error", "champion"), [(True, 0.7, "new"), (True, 0.9, "old"), (False, 0.7, "old")])
+@pytest.mark.parametrize(
+    ("promote", "error", "champion"), [(True, 0.7, "new"), (True, 0.9, "old"), (False, 0.7, "old")]
+)
 def test_a_retrained_model_takes_over_only_where_it_should_and_is_no_worse(ana, promote, error, champion):
     model = model_of(ana.id, None)
     ids = {"old": model}
@@ -129,9 +152,24 @@ def test_a_retrained_model_takes_over_only_where_it_should_and_is_no_worse(ana, 
         with database.writing() as session:
             job = session.get(Job, job_id)
             ids[name], job.state = job.model_id, "succeeded"
-            on_ended(session, job, {"tag": f"partidas:{name}", "model_checksum": "0", "run_id": name, "folder": f"results/{name}", "checksum": "0",
-                                    "record": {}, "metrics": {"mase": score}, "facts": {"winner": "naive"}, "dataset_number": 1})
+            on_ended(
+                session,
+                job,
+                {
+                    "tag": f"partidas:{name}",
+                    "model_checksum": "0",
+                    "run_id": name,
+                    "folder": f"results/{name}",
+                    "checksum": "0",
+                    "record": {},
+                    "metrics": {"mase": score},
+                    "facts": {"winner": "naive"},
+                    "dataset_number": 1,
+                },
+            )
     with database.reading() as session:
         assert session.scalars(select(Alias.model_id)).all() == [ids[champion]]
         old, new = session.get(Model, ids["old"]), session.get(Model, ids["new"])
-        assert (old.tag, new.tag, new.family) == ("partidas:old", "partidas:new", old.family), "what was trained stays under its own id"
+        assert (old.tag, new.tag, new.family) == ("partidas:old", "partidas:new", old.family), (
+            "what was trained stays under its own id"
+        )

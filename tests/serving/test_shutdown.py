@@ -53,7 +53,12 @@ def service(ana, catalog: Path, request: pytest.FixtureRequest):
     """A running `vur serve` without worker, and its port; the parameter is the number of processes that answer."""
     port, processes = free_port(), str(getattr(request, "param", 1))
     with (catalog.parent / "serve.log").open("w") as log:
-        process = subprocess.Popen([sys.executable, "-m", "vur.cli", "serve", "--port", str(port), "--no-worker", "--workers", processes], stdout=log, stderr=log, env=os.environ)
+        process = subprocess.Popen(
+            [sys.executable, "-m", "vur.cli", "serve", "--port", str(port), "--no-worker", "--workers", processes],
+            stdout=log,
+            stderr=log,
+            env=os.environ,
+        )
     try:
         until(lambda: ask(port, "/health/live") == 200, 90)
         yield process, port
@@ -69,7 +74,11 @@ def test_what_was_begun_before_sigterm_is_finished(service, ana):
     end = b"\r\n--x--\r\n"
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     connection.putrequest("POST", "/api/v1/datasets/upload")
-    for name, value in {"Authorization": f"Bearer {ana.token}", "Content-Type": "multipart/form-data; boundary=x", "Content-Length": str(len(start + rows + end))}.items():
+    for name, value in {
+        "Authorization": f"Bearer {ana.token}",
+        "Content-Type": "multipart/form-data; boundary=x",
+        "Content-Length": str(len(start + rows + end)),
+    }.items():
         connection.putheader(name, value)
     connection.endheaders(start)
     time.sleep(1)
@@ -128,7 +137,14 @@ def test_sigterm_under_load_drops_no_request(service, ana):
 @pytest.mark.parametrize("service", [2], indirect=True)
 def test_the_numbers_of_several_processes_are_added_up(service, ana):
     process, port = service
-    until(lambda: len([one for one in psutil.Process(process.pid).children() if "vur.serving.process.server" in one.cmdline()]) == 2)
+    until(
+        lambda: (
+            len(
+                [one for one in psutil.Process(process.pid).children() if "vur.serving.process.server" in one.cmdline()]
+            )
+            == 2
+        )
+    )
     for _ in range(40):
         assert ask(port, "/api/v1/auth/me", ana.token) == 200
     told = set()
@@ -137,7 +153,13 @@ def test_the_numbers_of_several_processes_are_added_up(service, ana):
         connection.request("GET", "/metrics", headers={"Authorization": f"Bearer {ana.token}"})
         lines = connection.getresponse().read().decode().splitlines()
         connection.close()
-        told.add(next(line.split()[-1] for line in lines if line.startswith("vur_requests_total") and '"/api/v1/auth/me"' in line))
+        told.add(
+            next(
+                line.split()[-1]
+                for line in lines
+                if line.startswith("vur_requests_total") and '"/api/v1/auth/me"' in line
+            )
+        )
     assert told == {"40.0"}, "whichever process answers"
 
 
@@ -153,13 +175,17 @@ def test_kill_9_of_the_supervisor_leaves_nothing_on_the_port(service):
 
 def test_a_port_that_is_taken_is_named(service):
     _, port = service
-    done = subprocess.run([sys.executable, "-m", "vur.cli", "serve", "--port", str(port)], capture_output=True, text=True, timeout=60)
+    done = subprocess.run(
+        [sys.executable, "-m", "vur.cli", "serve", "--port", str(port)], capture_output=True, text=True, timeout=60
+    )
     assert done.returncode == 1 and str(port) in done.stderr and "Traceback" not in done.stderr
 
 
 def test_a_service_that_dies_is_started_again(service):
     process, port = service
-    server = next(child for child in psutil.Process(process.pid).children() if "vur.serving.process.server" in child.cmdline())
+    server = next(
+        child for child in psutil.Process(process.pid).children() if "vur.serving.process.server" in child.cmdline()
+    )
     server.kill()
     server.wait(10)
     assert ask(port, "/health/live", patience=90) == 200, "who connects meanwhile waits for the next process"

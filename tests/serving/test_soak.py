@@ -41,7 +41,12 @@ def serving(home: Path) -> Iterator[tuple[psutil.Process, int]]:
         port = found.getsockname()[1]
     settings = {"VUR_LEASE_SECONDS": "6", "VUR_JOB_CONCURRENCY": "2"}
     with (home.parent / "serve.log").open("w") as log:
-        process = subprocess.Popen([sys.executable, "-m", "vur.cli", "serve", "--port", str(port)], stdout=log, stderr=log, env=os.environ | settings)
+        process = subprocess.Popen(
+            [sys.executable, "-m", "vur.cli", "serve", "--port", str(port)],
+            stdout=log,
+            stderr=log,
+            env=os.environ | settings,
+        )
     try:
         yield psutil.Process(process.pid), port
     finally:
@@ -54,8 +59,11 @@ def serving(home: Path) -> Iterator[tuple[psutil.Process, int]]:
 
 def call(port: int, method: str, path: str, token: str, key: str = "") -> dict:
     """An answer of the service, asked for again while there is none: the key makes that safe."""
-    request = urllib.request.Request(f"http://127.0.0.1:{port}/api/v1{path}", method=method,
-                                     headers={"Authorization": f"Bearer {token}"} | ({"Idempotency-Key": key} if key else {}))
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{port}/api/v1{path}",
+        method=method,
+        headers={"Authorization": f"Bearer {token}"} | ({"Idempotency-Key": key} if key else {}),
+    )
     for _ in range(60):
         try:
             with urllib.request.urlopen(request, timeout=60) as answer:
@@ -85,12 +93,15 @@ def test_trainings_under_fire_all_end_and_none_twice(ana, catalog):
     models = [model_of(ana.id, dataset, split={"horizon": 6, "folds": 2}) for _ in range(TRAININGS)]
     shots: Counter[str] = Counter()
     with serving(catalog) as (server, port):
-        jobs = [call(port, "POST", f"/models/{model}/train", ana.token, key=f"train-{model}")["job_id"] for model in models[:4]]
+        jobs = [
+            call(port, "POST", f"/models/{model}/train", ana.token, key=f"train-{model}")["job_id"]
+            for model in models[:4]
+        ]
         for number in range(SHOTS):
             time.sleep(chance.uniform(2, 6))
             shots[shoot(server, chance)] += 1
             begin = 4 + number * (TRAININGS - 4) // SHOTS
-            for model in models[begin:4 + (number + 1) * (TRAININGS - 4) // SHOTS]:
+            for model in models[begin : 4 + (number + 1) * (TRAININGS - 4) // SHOTS]:
                 jobs.append(call(port, "POST", f"/models/{model}/train", ana.token, key=f"train-{model}")["job_id"])
         until(lambda: all_over(jobs), 900, every=1.0)
         states = Counter(call(port, "GET", f"/models/{model}", ana.token)["status"] for model in models)
@@ -101,18 +112,32 @@ def test_trainings_under_fire_all_end_and_none_twice(ana, catalog):
         assert rows.keys() == set(jobs), "no training was begun that nobody asked for"
         for job in rows.values():
             assert job.state == "succeeded" or job.state == "failed" and job.error, log[-3000:]
-        assert Counter(job.state for job in rows.values())["succeeded"] >= TRAININGS - 2, [job.error for job in rows.values() if job.error]
-        ended = Counter(event.data["job_id"] for event in session.scalars(select(Event).where(Event.type == "training_update"))
-                        if event.data["status"] in ("trained", "failed", "cancelled"))
+        assert Counter(job.state for job in rows.values())["succeeded"] >= TRAININGS - 2, [
+            job.error for job in rows.values() if job.error
+        ]
+        ended = Counter(
+            event.data["job_id"]
+            for event in session.scalars(select(Event).where(Event.type == "training_update"))
+            if event.data["status"] in ("trained", "failed", "cancelled")
+        )
         assert ended == dict.fromkeys(jobs, 1), "each end is told once"
         trained = sum(job.state == "succeeded" for job in rows.values())
         assert session.scalar(select(func.count()).select_from(Run).where(Run.status == "finished")) == trained
-        assert session.scalar(select(func.count()).select_from(Activity).where(Activity.kind == "model_trained")) == trained
-        assert session.scalar(select(func.count()).select_from(Model).where(Model.status == "trained")) == trained == states["trained"]
+        assert (
+            session.scalar(select(func.count()).select_from(Activity).where(Activity.kind == "model_trained"))
+            == trained
+        )
+        assert (
+            session.scalar(select(func.count()).select_from(Model).where(Model.status == "trained"))
+            == trained
+            == states["trained"]
+        )
     assert sum(job.losses for job in rows.values()) > 0, "the shots hit something"
 
 
 def all_over(jobs: list[str]) -> bool:
     """Whether no job is left."""
     with database.reading() as session:
-        return session.scalar(select(func.count()).select_from(Job).where(Job.id.in_(jobs), Job.state.in_(ENDS))) == len(jobs)
+        return session.scalar(
+            select(func.count()).select_from(Job).where(Job.id.in_(jobs), Job.state.in_(ENDS))
+        ) == len(jobs)

@@ -19,7 +19,10 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-pytestmark = [pytest.mark.slow, pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl (Debian's package 'curl')")]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl (Debian's package 'curl')"),
+]
 PASSWORD = "praia de Boa Viagem 7"
 
 
@@ -34,7 +37,11 @@ class Story:
 
     def __init__(self, folder: Path):
         self.folder, self.port, self.lines = folder, free_port(), []
-        self.env = os.environ | {"VUR_HOME": str(folder / "home"), "VUR_REPORTS": str(folder / "reports"), "VUR_LANGUAGE": "en"}
+        self.env = os.environ | {
+            "VUR_HOME": str(folder / "home"),
+            "VUR_REPORTS": str(folder / "reports"),
+            "VUR_LANGUAGE": "en",
+        }
         self.env.pop("VUR_DATABASE_URL", None)
         self.token, self.values = "", {}
 
@@ -48,23 +55,64 @@ class Story:
 
     def shell(self, command: str, show: str | None = None) -> str:
         """Run a `vur` command."""
-        done = subprocess.run(f"{sys.executable} -m vur.cli {command}", shell=True, capture_output=True, text=True, env=self.env, cwd=self.folder, timeout=300)
+        done = subprocess.run(
+            f"{sys.executable} -m vur.cli {command}",
+            shell=True,
+            capture_output=True,
+            text=True,
+            env=self.env,
+            cwd=self.folder,
+            timeout=300,
+        )
         assert done.returncode == 0, done.stdout + done.stderr
-        self.lines += ["```sh", f"$ vur {show or command}", *map(self.hide, done.stdout.strip().splitlines()[-4:]), "```"]
+        self.lines += [
+            "```sh",
+            f"$ vur {show or command}",
+            *map(self.hide, done.stdout.strip().splitlines()[-4:]),
+            "```",
+        ]
         return done.stdout
 
-    def curl(self, method: str, path: str, *options: str, body: dict | None = None, expect: int = 200, keep: int = 500, show: str | None = None,
-             base: str = "$API") -> dict:
+    def curl(
+        self,
+        method: str,
+        path: str,
+        *options: str,
+        body: dict | None = None,
+        expect: int = 200,
+        keep: int = 500,
+        show: str | None = None,
+        base: str = "$API",
+    ) -> dict:
         """Call an endpoint with curl and return its JSON."""
-        data = ["-H", "Content-Type: application/json", "-d", json.dumps(body, ensure_ascii=False)] if body is not None else []
+        data = (
+            ["-H", "Content-Type: application/json", "-d", json.dumps(body, ensure_ascii=False)]
+            if body is not None
+            else []
+        )
         bearer = ["-H", "Authorization: Bearer $TOKEN"] if self.token else []
         told = ["-X", method, f"{base}{path}", *bearer, *options, *data]
-        real = [part.replace("$API", self.api).replace("$SERVICE", f"http://127.0.0.1:{self.port}").replace("$TOKEN", self.token) for part in told]
-        done = subprocess.run(["curl", "-sS", "-w", "\n%{http_code}", *real], capture_output=True, text=True, timeout=120, cwd=self.folder)
+        real = [
+            part.replace("$API", self.api)
+            .replace("$SERVICE", f"http://127.0.0.1:{self.port}")
+            .replace("$TOKEN", self.token)
+            for part in told
+        ]
+        done = subprocess.run(
+            ["curl", "-sS", "-w", "\n%{http_code}", *real], capture_output=True, text=True, timeout=120, cwd=self.folder
+        )
         text, _, status = done.stdout.rpartition("\n")
         assert int(status) == expect, f"{method} {path}: {status} {text} {done.stderr}"
-        shown = show or "curl " + " ".join(part if re.fullmatch(r"[\w$./:-]+", part) else '"' + part + '"' if "$" in part else shlex.quote(part) for part in told)
-        self.lines += ["```sh", f"$ {self.hide(shown)}", self.hide(text[:keep] + (" …" if len(text) > keep else "")), "```"]
+        shown = show or "curl " + " ".join(
+            part if re.fullmatch(r"[\w$./:-]+", part) else '"' + part + '"' if "$" in part else shlex.quote(part)
+            for part in told
+        )
+        self.lines += [
+            "```sh",
+            f"$ {self.hide(shown)}",
+            self.hide(text[:keep] + (" …" if len(text) > keep else "")),
+            "```",
+        ]
         return json.loads(text) if text.startswith(("{", "[")) else {"text": text}
 
     def hide(self, text: str) -> str:
@@ -72,7 +120,11 @@ class Story:
         for name, value in self.values.items():
             text = text.replace(value, name)
         text = re.sub(r"eyJ[\w-]+\.[\w-]+\.[\w-]+", "TOKEN", text)
-        return re.sub(r"(\"refresh_token\":\")[^\"]+", r"\1REFRESH", text).replace(str(self.folder), "~").replace(str(ROOT), ".")
+        return (
+            re.sub(r"(\"refresh_token\":\")[^\"]+", r"\1REFRESH", text)
+            .replace(str(self.folder), "~")
+            .replace(str(ROOT), ".")
+        )
 
 
 class Listener(threading.Thread):
@@ -104,7 +156,11 @@ def wait_for(question, seconds: float, what: str):
 
 
 def ready(port: int, path: str = "/health/ready") -> bool:
-    done = subprocess.run(["curl", "-s", "-o", "/dev/null", "-w", "%{http_code}", f"http://127.0.0.1:{port}{path}"], capture_output=True, text=True)
+    done = subprocess.run(
+        ["curl", "-s", "-o", "/dev/null", "-w", "%{http_code}", f"http://127.0.0.1:{port}{path}"],
+        capture_output=True,
+        text=True,
+    )
     return done.stdout == "200"
 
 
@@ -112,11 +168,23 @@ def tell(story: Story) -> None:
     """The story from beginning to end."""
     story.say("## An administrator prepares a data home and starts the service")
     story.shell("init")
-    subprocess.run([sys.executable, "-m", "vur.cli", "users", "add", "ana@x.br", "--role", "admin", "--password-stdin"], input=PASSWORD + "\n", text=True, check=True,
-                   capture_output=True, env=story.env)
+    subprocess.run(
+        [sys.executable, "-m", "vur.cli", "users", "add", "ana@x.br", "--role", "admin", "--password-stdin"],
+        input=PASSWORD + "\n",
+        text=True,
+        check=True,
+        capture_output=True,
+        env=story.env,
+    )
     story.lines += ["```sh", "$ vur users add ana@x.br --role admin", f"$ vur serve --port {story.port} &", "```"]
     log = (story.folder / "serve.log").open("w")
-    server = subprocess.Popen([sys.executable, "-m", "vur.cli", "serve", "--port", str(story.port)], env=story.env, cwd=story.folder, stdout=log, stderr=log)
+    server = subprocess.Popen(
+        [sys.executable, "-m", "vur.cli", "serve", "--port", str(story.port)],
+        env=story.env,
+        cwd=story.folder,
+        stdout=log,
+        stderr=log,
+    )
     try:
         wait_for(lambda: ready(story.port), 90, "the service is ready")
         chapters(story)
@@ -141,14 +209,30 @@ def chapters(story: Story) -> None:
 def native(story: Story) -> None:
     """BentoML's own routes are behind the guard too."""
     for path in ("/", "/predict", "/docs.json", "/schema.json", "/metrics", "/api/v1/models", "/nothing"):
-        done = subprocess.run(["curl", "-s", "-w", "\n%{http_code}", "-X", "POST" if path == "/predict" else "GET", f"http://127.0.0.1:{story.port}{path}"],
-                              capture_output=True, text=True)
+        done = subprocess.run(
+            [
+                "curl",
+                "-s",
+                "-w",
+                "\n%{http_code}",
+                "-X",
+                "POST" if path == "/predict" else "GET",
+                f"http://127.0.0.1:{story.port}{path}",
+            ],
+            capture_output=True,
+            text=True,
+        )
         assert done.stdout.endswith("401"), path
 
 
 def account(story: Story) -> None:
     story.say("## An account")
-    story.curl("POST", "/auth/register", body={"email": "bia@x.br", "username": "bia", "password": PASSWORD, "full_name": "Bia Souza"}, expect=201)
+    story.curl(
+        "POST",
+        "/auth/register",
+        body={"email": "bia@x.br", "username": "bia", "password": PASSWORD, "full_name": "Bia Souza"},
+        expect=201,
+    )
     answer = story.curl("POST", "/auth/login", body={"username": "bia", "password": PASSWORD})
     story.token = answer["access_token"]
     assert story.curl("GET", "/auth/me")["email"] == "bia@x.br"
@@ -156,7 +240,15 @@ def account(story: Story) -> None:
 
 def upload(story: Story) -> str:
     story.say("## A Brazilian file: semicolons, decimal commas, dd/mm/yyyy, latin-1")
-    found = story.curl("POST", "/datasets/upload", "-F", f"file=@{ROOT / 'data/partidas_diarias.csv'}", "-F", "name=Partidas", expect=201)
+    found = story.curl(
+        "POST",
+        "/datasets/upload",
+        "-F",
+        f"file=@{ROOT / 'data/partidas_diarias.csv'}",
+        "-F",
+        "name=Partidas",
+        expect=201,
+    )
     story.values["DATASET"] = id = found["dataset_id"]
     assert found["suggestions"]["date_column"] and found["suggestions"]["target_column"]
     story.curl("GET", f"/datasets/{id}/preview?limit=2")
@@ -167,9 +259,22 @@ def upload(story: Story) -> str:
 
 def train(story: Story, dataset: str) -> str:
     story.say("## A model, trained in the background, watched over a WebSocket")
-    model = story.curl("POST", "/models/configure", body={
-        "dataset_id": dataset, "name": "partidas", "algorithm": "auto", "preset": "fast", "horizon": 14, "country": "US",
-        "validation": {"method": "time_series_split", "n_splits": 2}, "metrics": ["mase", "mae"]}, expect=201, keep=300)
+    model = story.curl(
+        "POST",
+        "/models/configure",
+        body={
+            "dataset_id": dataset,
+            "name": "partidas",
+            "algorithm": "auto",
+            "preset": "fast",
+            "horizon": 14,
+            "country": "US",
+            "validation": {"method": "time_series_split", "n_splits": 2},
+            "metrics": ["mase", "mae"],
+        },
+        expect=201,
+        keep=300,
+    )
     story.values["MODEL"] = id = model["model_id"]
     listener = Listener(f"ws://127.0.0.1:{story.port}/ws", story.token)
     listener.start()
@@ -177,7 +282,11 @@ def train(story: Story, dataset: str) -> str:
     story.values["JOB"] = job["job_id"]
 
     def over() -> str:
-        answer = subprocess.run(["curl", "-s", f"{story.api}/models/{id}/training/status", "-H", f"Authorization: Bearer {story.token}"], capture_output=True, text=True).stdout
+        answer = subprocess.run(
+            ["curl", "-s", f"{story.api}/models/{id}/training/status", "-H", f"Authorization: Bearer {story.token}"],
+            capture_output=True,
+            text=True,
+        ).stdout
         state = json.loads(answer)["status"]
         assert state not in ("failed", "cancelled"), answer
         return state if state == "trained" else ""
@@ -185,10 +294,19 @@ def train(story: Story, dataset: str) -> str:
     wait_for(over, 240, "the training ends")
     time.sleep(1)
     listener.over.set()
-    updates = [message for message in listener.heard if message["type"] == "training_update" and message["data"]["model_id"] == id]
+    updates = [
+        message
+        for message in listener.heard
+        if message["type"] == "training_update" and message["data"]["model_id"] == id
+    ]
     assert updates and updates[-1]["data"]["progress"] == 100.0
-    shown = [updates[0], *updates[len(updates) // 2::max(1, len(updates) // 4)][:2], updates[-1]]
-    story.lines += ["Heard on `ws://…/ws` meanwhile:", "```json", *(story.hide(json.dumps(one, ensure_ascii=False)[:300]) for one in shown), "```"]
+    shown = [updates[0], *updates[len(updates) // 2 :: max(1, len(updates) // 4)][:2], updates[-1]]
+    story.lines += [
+        "Heard on `ws://…/ws` meanwhile:",
+        "```json",
+        *(story.hide(json.dumps(one, ensure_ascii=False)[:300]) for one in shown),
+        "```",
+    ]
     story.curl("GET", f"/models/{id}/training/status", keep=400)
     results = story.curl("GET", f"/models/{id}/results", keep=600)
     assert results["leaderboard"]
@@ -198,16 +316,26 @@ def train(story: Story, dataset: str) -> str:
 def forecast(story: Story, model: str, dataset: str) -> None:
     story.say("## Forecasts: the champion answers; every answer is in the ledger")
     story.curl("POST", f"/models/{model}/promote", body={"reason": "first of its kind"})
-    answer = story.curl("POST", "/predictions/predict", body={"model_id": model, "horizon": 3, "levels": [80]}, keep=700)
+    answer = story.curl(
+        "POST", "/predictions/predict", body={"model_id": model, "horizon": 3, "levels": [80]}, keep=700
+    )
     assert answer["forecasts"] and not answer["errors"]
     story.curl("GET", "/predictions/history?limit=1", keep=400)
-    story.say("BentoML's own typed endpoint gives the same forecast, behind the same login and into the same ledger; its errors have the one form too.")
-    native = story.curl("POST", "/predict", body={"model": model, "horizon": 3, "levels": [80]}, keep=200, base="$SERVICE")
+    story.say(
+        "BentoML's own typed endpoint gives the same forecast, behind the same login and into the same ledger; its errors have the one form too."
+    )
+    native = story.curl(
+        "POST", "/predict", body={"model": model, "horizon": 3, "levels": [80]}, keep=200, base="$SERVICE"
+    )
     assert native["forecasts"] == answer["forecasts"] and native["forecast_id"] != answer["forecast_id"]
-    wrong = story.curl("POST", "/predict", "-H", "Accept-Language: pt-BR", body={"model": "nada"}, expect=404, base="$SERVICE")
+    wrong = story.curl(
+        "POST", "/predict", "-H", "Accept-Language: pt-BR", body={"model": "nada"}, expect=404, base="$SERVICE"
+    )
     assert wrong["code"] == "api.not_found" and wrong["values"]["id"] == "nada"
     story.say("A batch over a whole dataset is a job; its file is downloaded when it has ended.")
-    batch = story.curl("POST", "/predictions/batch", body={"model_id": model, "horizon": 14, "output": "csv"}, expect=202)
+    batch = story.curl(
+        "POST", "/predictions/batch", body={"model_id": model, "horizon": 14, "output": "csv"}, expect=202
+    )
     story.values["BATCH"] = batch["job_id"]
     wait_for(lambda: _state(story, f"/jobs/{batch['job_id']}") == "succeeded", 120, "the batch ends")
     table = story.curl("GET", f"/predictions/batch/{batch['job_id']}/download", keep=250)["text"]
@@ -215,7 +343,9 @@ def forecast(story: Story, model: str, dataset: str) -> None:
 
 
 def _state(story: Story, path: str) -> str:
-    answer = subprocess.run(["curl", "-s", story.api + path, "-H", f"Authorization: Bearer {story.token}"], capture_output=True, text=True).stdout
+    answer = subprocess.run(
+        ["curl", "-s", story.api + path, "-H", f"Authorization: Bearer {story.token}"], capture_output=True, text=True
+    ).stdout
     found = json.loads(answer)
     state = found.get("state") or found.get("status")
     assert state not in ("failed", "cancelled"), answer
@@ -234,29 +364,72 @@ def pipeline(story: Story, dataset: str) -> None:
 def package(story: Story) -> None:
     story.say("## A Bento of the model, served without repository and catalog")
     tag = story.curl("GET", f"/models/{story.values['MODEL']}", keep=200)["tag"]
-    story.shell(f"package {tag} --name partidas --out {story.folder / 'partidas.bento'}", show=f"package {tag} --name partidas --out partidas.bento")
+    story.shell(
+        f"package {tag} --name partidas --out {story.folder / 'partidas.bento'}",
+        show=f"package {tag} --name partidas --out partidas.bento",
+    )
     elsewhere, port = story.folder / "elsewhere", free_port()
     env = {key: value for key, value in os.environ.items() if not key.startswith("VUR_")} | {
-        "HOME": str(elsewhere), "BENTOML_HOME": str(elsewhere / "bentoml"), "VUR_HOME": str(elsewhere / "vur"), "VUR_TOKEN": "a-long-secret", "BENTOML_DO_NOT_TRACK": "True"}
+        "HOME": str(elsewhere),
+        "BENTOML_HOME": str(elsewhere / "bentoml"),
+        "VUR_HOME": str(elsewhere / "vur"),
+        "VUR_TOKEN": "a-long-secret",
+        "BENTOML_DO_NOT_TRACK": "True",
+    }
     elsewhere.mkdir()
     bentoml = [sys.executable, "-m", "bentoml"]
-    subprocess.run([*bentoml, "import", str(story.folder / "partidas.bento")], env=env, check=True, capture_output=True, cwd=elsewhere)
-    server = subprocess.Popen([*bentoml, "serve", "partidas:latest", "--host", "127.0.0.1", "--port", str(port)], env=env, cwd=elsewhere,
-                              stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+    subprocess.run(
+        [*bentoml, "import", str(story.folder / "partidas.bento")],
+        env=env,
+        check=True,
+        capture_output=True,
+        cwd=elsewhere,
+    )
+    server = subprocess.Popen(
+        [*bentoml, "serve", "partidas:latest", "--host", "127.0.0.1", "--port", str(port)],
+        env=env,
+        cwd=elsewhere,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
     try:
         wait_for(lambda: ready(port, "/readyz"), 90, "the Bento is ready")
-        refused = subprocess.run(["curl", "-s", "-o", "/dev/null", "-w", "%{http_code}", "-X", "POST", f"http://127.0.0.1:{port}/predict"], capture_output=True, text=True)
+        refused = subprocess.run(
+            ["curl", "-s", "-o", "/dev/null", "-w", "%{http_code}", "-X", "POST", f"http://127.0.0.1:{port}/predict"],
+            capture_output=True,
+            text=True,
+        )
         assert refused.stdout == "401"
-        done = subprocess.run(["curl", "-sS", f"http://127.0.0.1:{port}/predict", "-H", "Authorization: Bearer a-long-secret", "-H", "Content-Type: application/json",
-                               "-d", json.dumps({"horizon": 3})], capture_output=True, text=True)
-        story.lines += ["```sh", "$ bentoml import partidas.bento && VUR_TOKEN=a-long-secret bentoml serve partidas:latest --host 127.0.0.1 &",
-                        "$ curl http://127.0.0.1:3000/predict -H \"Authorization: Bearer $VUR_TOKEN\" -H \"Content-Type: application/json\" -d '{\"horizon\": 3}'",
-                        done.stdout[:400] + " …", "```"]
+        done = subprocess.run(
+            [
+                "curl",
+                "-sS",
+                f"http://127.0.0.1:{port}/predict",
+                "-H",
+                "Authorization: Bearer a-long-secret",
+                "-H",
+                "Content-Type: application/json",
+                "-d",
+                json.dumps({"horizon": 3}),
+            ],
+            capture_output=True,
+            text=True,
+        )
+        story.lines += [
+            "```sh",
+            "$ bentoml import partidas.bento && VUR_TOKEN=a-long-secret bentoml serve partidas:latest --host 127.0.0.1 &",
+            '$ curl http://127.0.0.1:3000/predict -H "Authorization: Bearer $VUR_TOKEN" -H "Content-Type: application/json" -d \'{"horizon": 3}\'',
+            done.stdout[:400] + " …",
+            "```",
+        ]
         packaged = json.loads(done.stdout)["forecasts"]
     finally:
         os.killpg(server.pid, signal.SIGTERM)
         server.wait(30)
-    served = story.curl("POST", "/predictions/predict", body={"model_id": story.values["MODEL"], "horizon": 3}, keep=300)
+    served = story.curl(
+        "POST", "/predictions/predict", body={"model_id": story.values["MODEL"], "horizon": 3}, keep=300
+    )
     assert [row["forecast"] for row in packaged] == flat(served), "the Bento forecasts what the service does"
 
 
@@ -274,7 +447,13 @@ if __name__ == "__main__":
 
     with tempfile.TemporaryDirectory() as scratch:
         story = Story(Path(scratch))
-        story.lines = ["# The service, from an account to a Bento", "", "Written by `python tests/serving/test_story.py`, which ran every command against `vur serve`. "
-                       "`$API` is `http://127.0.0.1:8000/api/v1`, `$TOKEN` the access token; ids are replaced by names."]
+        story.lines = [
+            "# The service, from an account to a Bento",
+            "",
+            "Written by `python tests/serving/test_story.py`, which ran every command against `vur serve`. "
+            "`$API` is `http://127.0.0.1:8000/api/v1`, `$TOKEN` the access token; ids are replaced by names.",
+        ]
         tell(story)
-        (ROOT / "reports" / "service.md").write_text("\n".join(story.lines).replace(str(story.port), "8000") + "\n", encoding="utf-8")
+        (ROOT / "reports" / "service.md").write_text(
+            "\n".join(story.lines).replace(str(story.port), "8000") + "\n", encoding="utf-8"
+        )

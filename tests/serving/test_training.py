@@ -35,28 +35,47 @@ def test_a_training_is_watched_and_leaves_a_model_with_its_files(ana, catalog, p
     assert ana.post(f"/models/{model}/train").json()["code"] == "api.running"
     seen = []
     with worker(catalog):
+
         def look() -> bool:
             seen.append(ana.get(f"/models/{model}/training/status").json())
             return seen[-1]["status"] not in ("queued", "training")
+
         until(look, 90, 0.2)
     last = seen[-1]
     assert last["status"] == "trained", last
-    assert last["progress"] == 100 and last["metrics"].keys() >= {"rmse", "mae", "mape", "r2"} and last["logs"] and last["attempt"] == 1
+    assert (
+        last["progress"] == 100
+        and last["metrics"].keys() >= {"rmse", "mae", "mape", "r2"}
+        and last["logs"]
+        and last["attempt"] == 1
+    )
     assert last["current_epoch"] is None and last["total_epochs"] is None
     progress = [one["progress"] for one in seen]
-    assert progress == sorted(progress) and len({one["stage"] for one in seen}) > 2, "it was watched, not only found done"
+    assert progress == sorted(progress) and len({one["stage"] for one in seen}) > 2, (
+        "it was watched, not only found done"
+    )
 
     found = ana.get(f"/models/{model}/results").json()
     with database.reading() as session:
         row, run = session.get(Model, model), session.scalars(select(Run)).one()
         types = [event.type for event in session.scalars(select(Event))]
-        assert session.scalars(select(Activity.kind).order_by(Activity.created_at)).all()[-2:] == ["model_trained", "model_promoted"]
+        assert session.scalars(select(Activity.kind).order_by(Activity.created_at)).all()[-2:] == [
+            "model_trained",
+            "model_promoted",
+        ]
         assert session.scalars(select(Alias.model_id)).all() == [model], "the first of its family is its champion"
         assert not session.scalars(select(Alert)).all()
     folder = catalog / run.folder
-    assert run.folder.startswith(f"results/{last['job_id']}/1/") and run.run_id == row.run_id == found["run_id"] == folder.name
+    assert (
+        run.folder.startswith(f"results/{last['job_id']}/1/")
+        and run.run_id == row.run_id == found["run_id"] == folder.name
+    )
     record = json.loads((folder / "run.json").read_text())
-    assert row.tag == record["model"] and row.status == "trained" and row.facts["winner"] == record["winner"] == found["algorithm"]
+    assert (
+        row.tag == record["model"]
+        and row.status == "trained"
+        and row.facts["winner"] == record["winner"] == found["algorithm"]
+    )
     hashes = b"".join(hashlib.sha256((folder / name).read_bytes()).digest() for name in ("run.json", "train.ipynb"))
     assert run.checksum == hashlib.sha256(hashes).hexdigest()
     lines = (folder / "forecast.csv").read_text().splitlines()
@@ -83,9 +102,11 @@ def test_a_cancelled_training_ends_its_kernel_within_seconds(ana, catalog, parti
     model = model_of(ana.id, partidas, model={"algorithms": ["auto_arima", "lightgbm", "naive"]}, split={"folds": 10})
     job = ana.post(f"/models/{model}/train").json()["job_id"]
     with worker(catalog) as process:
+
         def family() -> list[psutil.Process]:
             found = psutil.Process(process.process.pid).children(recursive=True)
             return found if any("ipykernel" in " ".join(one.cmdline()) for one in found) else []
+
         began = until(family, 60)
         assert ana.post(f"/models/{model}/training/cancel").json()["cancel_requested"]
         _, alive = psutil.wait_procs(began, timeout=5)
@@ -153,14 +174,23 @@ def test_what_cannot_be_trained_is_refused_before_it_is_queued(ana, catalog):
 
 
 def test_a_model_is_configured_and_trained_in_one_request(ana, catalog, partidas):
-    body = {"dataset_id": partidas, "algorithm": "naive", "horizon": 5, "config": {"split": {"folds": 3}, "training": {"seed": 7}}}
+    body = {
+        "dataset_id": partidas,
+        "algorithm": "naive",
+        "horizon": 5,
+        "config": {"split": {"folds": 3}, "training": {"seed": 7}},
+    }
     answer = ana.post("/models/train", json=body)
     assert answer.status_code == 202, answer.text
     with database.reading() as session:
         config = session.get(Model, answer.json()["model_id"]).config
     assert config["split"]["folds"] == 3 and config["split"]["horizon"] == 5 and config["training"]["seed"] == 7
     stolen = {"config": {"data": {"path": "/etc/passwd"}}}
-    for wrong, code in ((stolen, "api.invalid"), ({"config": {"modell": {}}}, "config.unknown"), ({"algorithm": "oracle"}, None)):
+    for wrong, code in (
+        (stolen, "api.invalid"),
+        ({"config": {"modell": {}}}, "config.unknown"),
+        ({"algorithm": "oracle"}, None),
+    ):
         refused = ana.post("/models/train", json=body | wrong)
         assert refused.status_code == 422 and code in (None, refused.json()["code"]), refused.text
     assert ana.get("/jobs").json()["total"] == 1, "what was refused left nothing behind"

@@ -17,14 +17,16 @@ from test_datasets import DATA, PT, both, kind, send, sent, table  # noqa: F401
 
 from vur.errors import VurError
 from vur.settings import settings
-from vur.store import apart, database, receiving, uploads
+from vur.store import child_process, database
 from vur.store.catalog import Dataset, Upload, User, now
+from vur.store.data import upload_stream, uploads
 from vur.store.home import folder
 
 
 @pytest.fixture
 def limits(monkeypatch: pytest.MonkeyPatch):
     """Set limits of the settings: `limits(max_upload_bytes=100)`."""
+
     def change(**values: int) -> None:
         for name, value in values.items():
             monkeypatch.setenv(f"VUR_{name.upper()}", str(value))
@@ -36,8 +38,12 @@ def limits(monkeypatch: pytest.MonkeyPatch):
 
 def nothing_left(person) -> bool:
     """No bytes, no row, no dataset."""
-    return (list(folder("uploads").glob("*")), list(folder("datasets").glob("*")), person.get("/datasets").json()["total"],
-            person.get("/datasets/uploads").json()["total"]) == ([], [], 0, 0)
+    return (
+        list(folder("uploads").glob("*")),
+        list(folder("datasets").glob("*")),
+        person.get("/datasets").json()["total"],
+        person.get("/datasets/uploads").json()["total"],
+    ) == ([], [], 0, 0)
 
 
 def begun(person, content: bytes, name: str = "vendas.csv", **more) -> str:
@@ -50,7 +56,11 @@ def begun(person, content: bytes, name: str = "vendas.csv", **more) -> str:
 
 def piece(person, url: str, content: bytes, offset: int, **headers):
     """Send a piece."""
-    return person.patch(url, content=content, headers={"Upload-Offset": str(offset), "Content-Type": "application/octet-stream", **headers})
+    return person.patch(
+        url,
+        content=content,
+        headers={"Upload-Offset": str(offset), "Content-Type": "application/octet-stream", **headers},
+    )
 
 
 def ended(person, url: str) -> dict:
@@ -65,17 +75,21 @@ def ended(person, url: str) -> dict:
 
 # --- in pieces ---
 
+
 @both
 def test_a_file_sent_in_pieces_becomes_the_same_dataset_as_one_sent_whole(ana):
     content = (DATA / "flights_daily.csv").read_bytes()
     url = begun(ana, content, "flights_daily.csv")
     for start in range(0, len(content), 10_000):
-        body = piece(ana, url, content[start:start + 10_000], start).json()
+        body = piece(ana, url, content[start : start + 10_000], start).json()
         assert body["offset"] == min(start + 10_000, len(content))
     done = ended(ana, url)
     assert done["state"] == "done" and done["progress"] == 1
     whole, parts = sent(ana, content, "flights_daily.csv"), ana.get(f"/datasets/{done['dataset_id']}").json()
-    assert all(whole[name] == parts[name] for name in ("fingerprint", "columns", "rows_count", "detected_types", "suggestions", "name", "size"))
+    assert all(
+        whole[name] == parts[name]
+        for name in ("fingerprint", "columns", "rows_count", "detected_types", "suggestions", "name", "size")
+    )
     assert list(folder("uploads").glob("*")) == []
 
 
@@ -84,9 +98,17 @@ def test_an_interrupted_upload_goes_on_where_it_stopped(ana):
     url = begun(ana, content)
     piece(ana, url, content[:300], 0)
     wrong = piece(ana, url, content[200:], 200, **PT)
-    assert wrong.status_code == 409 and wrong.json()["values"]["offset"] == 300 and "Upload-Offset: 300" in wrong.json()["detail"]
+    assert (
+        wrong.status_code == 409
+        and wrong.json()["values"]["offset"] == 300
+        and "Upload-Offset: 300" in wrong.json()["detail"]
+    )
     head = ana.head(url)
-    assert head.headers["Upload-Offset"] == "300" and head.headers["Upload-Length"] == str(len(content)) and head.content == b""
+    assert (
+        head.headers["Upload-Offset"] == "300"
+        and head.headers["Upload-Length"] == str(len(content))
+        and head.content == b""
+    )
     assert ana.get(url).json()["progress"] == pytest.approx(300 / len(content))
     assert piece(ana, url, content[300:], 300).status_code == 200
     assert ended(ana, url)["state"] == "done"
@@ -106,7 +128,11 @@ def test_what_is_wrong_with_a_file_is_told_in_the_language_of_the_reader_and_its
     url = begun(ana, b"date,sales\n", "só título.csv")
     piece(ana, url, b"date,sales\n", 0)
     failed = ended(ana, url)
-    assert failed["state"] == "failed" and failed["error"]["code"] == "upload.header_only" and "só título.csv has a header" in failed["error"]["detail"]
+    assert (
+        failed["state"] == "failed"
+        and failed["error"]["code"] == "upload.header_only"
+        and "só título.csv has a header" in failed["error"]["detail"]
+    )
     assert "só título.csv tem cabeçalho" in ana.get(url, headers=PT).json()["error"]["detail"]
     assert list(folder("uploads").glob("*")) == []
     assert ana.delete(url).status_code == 204 and ana.get(url).status_code == 404
@@ -124,7 +150,12 @@ def test_nobody_sees_or_feeds_the_upload_of_another(ana, bia, vera):
     content = table()
     url = begun(ana, content)
     assert bia.get("/datasets/uploads").json()["total"] == 0
-    assert [piece(bia, url, content, 0).status_code, bia.get(url).status_code, bia.delete(url).status_code, bia.head(url).status_code] == [404] * 4
+    assert [
+        piece(bia, url, content, 0).status_code,
+        bia.get(url).status_code,
+        bia.delete(url).status_code,
+        bia.head(url).status_code,
+    ] == [404] * 4
     assert piece(vera, url, content, 0).status_code == 403
     assert ana.get(url).json()["offset"] == 0
 
@@ -132,7 +163,7 @@ def test_nobody_sees_or_feeds_the_upload_of_another(ana, bia, vera):
 def test_two_requests_cannot_write_one_upload_at_once(ana):
     content = table()
     url = begun(ana, content)
-    first = receiving.Receiver(url.rsplit("/", 1)[1], 0)
+    first = upload_stream.Receiver(url.rsplit("/", 1)[1], 0)
     assert piece(ana, url, content, 0).json()["code"] == "uploads.busy"
     first.close()
     assert piece(ana, url, content, 0).status_code == 200
@@ -142,7 +173,7 @@ def test_a_conversion_whose_process_died_is_taken_up(ana):
     content = table()
     url = begun(ana, content)
     id = url.rsplit("/", 1)[1]
-    receiver = receiving.Receiver(id, 0)
+    receiver = upload_stream.Receiver(id, 0)
     receiver.write(content)
     receiver.close()
     with database.writing() as session:
@@ -169,20 +200,23 @@ def test_an_upload_aborted_while_it_is_converted_leaves_nothing(ana, monkeypatch
     url = begun(ana, content)
     piece(ana, url, content, 0)
     assert reached.wait(10) and ana.get(url).json()["state"] == "converting"
-    kept = receiving.file_of(url.rsplit("/", 1)[1]).read_bytes()
+    kept = upload_stream.file_of(url.rsplit("/", 1)[1]).read_bytes()
     assert ana.delete(url).status_code == 204
-    path = receiving.file_of(url.rsplit("/", 1)[1])
+    path = upload_stream.file_of(url.rsplit("/", 1)[1])
     path.parent.mkdir(parents=True)
     path.write_bytes(kept)  # the reader had it open
     go.set()
     deadline = time.monotonic() + 10
-    while list(folder("datasets").glob("*")) or any(thread.name == "upload-convert" for thread in threading.enumerate()):
+    while list(folder("datasets").glob("*")) or any(
+        thread.name == "upload-convert" for thread in threading.enumerate()
+    ):
         assert time.monotonic() < deadline
         time.sleep(0.05)
     assert ana.get("/datasets").json()["total"] == 0
 
 
 # --- limits ---
+
 
 def test_a_file_over_the_limit_is_refused_while_it_streams(ana, limits):
     limits(max_upload_bytes=1000)
@@ -197,7 +231,10 @@ def test_the_quota_of_a_user_holds_for_every_way_to_send(ana):
     size = len(table())
     with database.writing() as session:
         session.execute(update(User).values(quota_bytes=2 * size))
-    for answer in (send(ana, table(500)), ana.post("/datasets/uploads", json={"filename": "a.csv", "size": 2 * size + 1})):
+    for answer in (
+        send(ana, table(500)),
+        ana.post("/datasets/uploads", json={"filename": "a.csv", "size": 2 * size + 1}),
+    ):
         assert answer.status_code == 413 and answer.json()["code"] == "api.quota", answer.text
     assert nothing_left(ana)
     with database.writing() as session:
@@ -215,7 +252,9 @@ def test_two_uploads_at_once_cannot_both_take_the_last_room(ana):
     with database.writing() as session:
         session.execute(update(User).values(quota_bytes=int(used * 2.5)))
     answers = []
-    threads = [threading.Thread(target=lambda n=n: answers.append(send(ana, table(60 + n)).status_code)) for n in range(3)]
+    threads = [
+        threading.Thread(target=lambda n=n: answers.append(send(ana, table(60 + n)).status_code)) for n in range(3)
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -243,27 +282,55 @@ def test_a_packed_bomb_is_refused(ana, limits):
     assert body["code"] == "upload.bomb" and nothing_left(ana)
 
 
-@pytest.mark.parametrize(("headers", "content", "status"), [
-    ({"Content-Type": "text/csv"}, b"a,b", 415),
-    ({"Content-Type": "multipart/form-data"}, b"a,b", 415),
-    ({"Content-Type": "multipart/form-data; boundary=x"}, b"nothing of the kind", 400),
-    ({"Content-Type": "multipart/form-data; boundary=x"}, b'--x\r\nContent-Disposition: form-data; name="file"; filename="a.csv"\r\n\r\nd,y\n2024-01-01,1', 400),
-    ({"Content-Type": "multipart/form-data; boundary=x"}, b'--x\r\nContent-Disposition: form-data; name="name"\r\n\r\nV\r\n--x--\r\n', 400),
-    ({"Content-Type": "multipart/form-data; boundary=x"}, b'--x\r\nContent-Disposition: form-data; name="name"\r\n\r\n' + b"V" * 70_000 + b"\r\n--x--\r\n", 400),
-    ({"Content-Type": "multipart/form-data; boundary=x"},
-     b'--x\r\nContent-Disposition: form-data; name="file"; filename="a.csv"\r\n\r\nd,y\n2024-01-01,1\r\n' * 2 + b"--x--\r\n", 400)])
+@pytest.mark.parametrize(
+    ("headers", "content", "status"),
+    [
+        ({"Content-Type": "text/csv"}, b"a,b", 415),
+        ({"Content-Type": "multipart/form-data"}, b"a,b", 415),
+        ({"Content-Type": "multipart/form-data; boundary=x"}, b"nothing of the kind", 400),
+        (
+            {"Content-Type": "multipart/form-data; boundary=x"},
+            b'--x\r\nContent-Disposition: form-data; name="file"; filename="a.csv"\r\n\r\nd,y\n2024-01-01,1',
+            400,
+        ),
+        (
+            {"Content-Type": "multipart/form-data; boundary=x"},
+            b'--x\r\nContent-Disposition: form-data; name="name"\r\n\r\nV\r\n--x--\r\n',
+            400,
+        ),
+        (
+            {"Content-Type": "multipart/form-data; boundary=x"},
+            b'--x\r\nContent-Disposition: form-data; name="name"\r\n\r\n' + b"V" * 70_000 + b"\r\n--x--\r\n",
+            400,
+        ),
+        (
+            {"Content-Type": "multipart/form-data; boundary=x"},
+            b'--x\r\nContent-Disposition: form-data; name="file"; filename="a.csv"\r\n\r\nd,y\n2024-01-01,1\r\n' * 2
+            + b"--x--\r\n",
+            400,
+        ),
+    ],
+)
 def test_broken_forms_are_refused_and_leave_nothing(ana, headers, content, status):
     answer = ana.post("/datasets/upload", content=content, headers=headers)
     assert answer.status_code == status, answer.text
     assert nothing_left(ana)
 
 
-@pytest.mark.parametrize("name", ["../../etc/passwd", "..\\..\\boot.ini", "a\x1b[31mb.csv", "x" * 3000 + ".csv", "ação 📈.csv", ".csv", "con"])
+@pytest.mark.parametrize(
+    "name",
+    ["../../etc/passwd", "..\\..\\boot.ini", "a\x1b[31mb.csv", "x" * 3000 + ".csv", "ação 📈.csv", ".csv", "con"],
+)
 def test_hostile_file_names_stay_names(ana, catalog, name):
     answer = send(ana, table(), name)
     assert answer.status_code == 201
     body = answer.json()
-    assert "/" not in body["filename"] and "\\" not in body["filename"] and "\x1b" not in body["filename"] and 0 < len(body["filename"]) <= 255
+    assert (
+        "/" not in body["filename"]
+        and "\\" not in body["filename"]
+        and "\x1b" not in body["filename"]
+        and 0 < len(body["filename"]) <= 255
+    )
     assert body["name"] and {path.name.split("-")[0] for path in folder("datasets").iterdir()} >= {"file"}
     ana.get(f"/datasets/{body['dataset_id']}/download").raise_for_status()
     ana.get(f"/datasets/{body['dataset_id']}/download", params={"format": "original"}).raise_for_status()
@@ -277,6 +344,7 @@ def test_the_same_request_with_the_same_key_makes_one_dataset(ana):
 
 # --- in a process of its own ---
 
+
 @pytest.mark.slow
 def test_a_large_file_is_read_apart_and_answered_alike(ana, monkeypatch):
     monkeypatch.setattr(uploads, "SMALL", 0)
@@ -288,41 +356,44 @@ def test_a_large_file_is_read_apart_and_answered_alike(ana, monkeypatch):
 
 @pytest.mark.slow
 def test_work_that_dies_takes_nothing_with_it(catalog, monkeypatch):
-    assert apart.call("os:getpid", {}, apart=True) != os.getpid()
+    assert child_process.call("os:getpid", {}, apart=True) != os.getpid()
     with pytest.raises(RuntimeError, match="ended with 3"):
-        apart.call("os:_exit", {"status": 3}, apart=True)
+        child_process.call("os:_exit", {"status": 3}, apart=True)
     with pytest.raises(RuntimeError, match="nothing"):
-        apart.call("operator:nothing", {}, apart=True)
+        child_process.call("operator:nothing", {}, apart=True)
     monkeypatch.setenv("VUR_JOB_MEMORY_MB", "1500")
     with pytest.raises(VurError) as refused:
-        apart.call("numpy:ones", {"shape": 2**29}, apart=True)
+        child_process.call("numpy:ones", {"shape": 2**29}, apart=True)
     assert refused.value.code == "datasets.memory"
 
 
 def test_only_so_many_requests_wait_for_heavy_work():
     with ExitStack() as waiting:
         for _ in range(8):
-            waiting.enter_context(apart.turn(True))
-        with pytest.raises(VurError, match="too much"), apart.turn(True):
+            waiting.enter_context(child_process.turn(True))
+        with pytest.raises(VurError, match="too much"), child_process.turn(True):
             pass
-        with apart.turn(False):
+        with child_process.turn(False):
             pass
-    with apart.turn(True):
+    with child_process.turn(True):
         pass
 
 
 # --- a real server: broken connections, memory ---
 
+
 @pytest.fixture
 def server(catalog: Path):
     """The composed application on a real port."""
     from vur.serving.app import create_app
-    from vur.serving.edge.guard import Guard
+    from vur.serving.middleware.guard import Guard
 
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    running = uvicorn.Server(uvicorn.Config(Guard(create_app()), port=port, log_level="warning", ws="none", lifespan="off"))
+    running = uvicorn.Server(
+        uvicorn.Config(Guard(create_app()), port=port, log_level="warning", ws="none", lifespan="off")
+    )
     thread = threading.Thread(target=lambda: asyncio.run(running.serve()), daemon=True)
     thread.start()
     while not running.started:
@@ -335,8 +406,10 @@ def server(catalog: Path):
 def form_head(token: str, length: int) -> bytes:
     """A request whose file is `length` bytes long, up to its first byte."""
     start = b'--x\r\nContent-Disposition: form-data; name="file"; filename="v.csv"\r\n\r\n'
-    head = (f"POST /api/v1/datasets/upload HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer {token}\r\nContent-Type: multipart/form-data; boundary=x\r\n"
-            f"Content-Length: {len(start) + length + len(END)}\r\n\r\n")
+    head = (
+        f"POST /api/v1/datasets/upload HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer {token}\r\nContent-Type: multipart/form-data; boundary=x\r\n"
+        f"Content-Length: {len(start) + length + len(END)}\r\n\r\n"
+    )
     return head.encode() + start
 
 
@@ -359,7 +432,9 @@ def test_a_connection_that_breaks_leaves_nothing_behind(ana, server):
 def test_a_piece_whose_connection_breaks_keeps_what_arrived(ana, server):
     content = b"date,sales\n" + b"2024-01-01,1\n" * 300_000
     url = begun(ana, content)
-    head = (f"PATCH /api/v1{url} HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer {ana.token}\r\nUpload-Offset: 0\r\nContent-Length: {len(content)}\r\n\r\n").encode()
+    head = (
+        f"PATCH /api/v1{url} HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer {ana.token}\r\nUpload-Offset: 0\r\nContent-Length: {len(content)}\r\n\r\n"
+    ).encode()
     with socket.create_connection(("127.0.0.1", server)) as wire:
         wire.sendall(head + content[:2_500_000])
         deadline = time.monotonic() + 10
@@ -401,7 +476,7 @@ def test_too_much_that_is_announced_is_refused_before_it_is_sent(ana, server, li
 
 
 def test_a_sender_that_stalls_is_let_go(ana, server, monkeypatch):
-    monkeypatch.setattr("vur.serving.forms.IDLE_SECONDS", 0.3)
+    monkeypatch.setattr("vur.serving.multipart.IDLE_SECONDS", 0.3)
     with socket.create_connection(("127.0.0.1", server)) as wire:
         wire.sendall(form_head(ana.token, 10_000) + b"date,sales\n")
         wire.settimeout(10)
@@ -414,7 +489,7 @@ def test_memory_stays_flat_while_a_large_file_streams_in(ana, server, monkeypatc
     import psutil
 
     monkeypatch.setattr(uploads, "convert", lambda id: (_ for _ in ()).throw(KeyError("read elsewhere")))
-    block, blocks = (b"2024-01-01,1234.5\n" * 60_000)[:2**20], 400
+    block, blocks = (b"2024-01-01,1234.5\n" * 60_000)[: 2**20], 400
     with socket.create_connection(("127.0.0.1", server)) as wire:
         wire.sendall(form_head(ana.token, blocks * len(block)))
         before = highest = psutil.Process().memory_info().rss
@@ -427,6 +502,7 @@ def test_memory_stays_flat_while_a_large_file_streams_in(ana, server, monkeypatc
 
 
 # --- what was left behind ---
+
 
 @both
 def test_a_sweep_forgets_what_dead_processes_left_and_nothing_else(ana):
@@ -441,7 +517,7 @@ def test_a_sweep_forgets_what_dead_processes_left_and_nothing_else(ana):
         (folder("uploads") / id).mkdir(parents=True)
         (folder("uploads") / id / "data").write_bytes(b"half")
     os.utime(folder("uploads") / "lost", (0, 0))
-    busy = receiving.Receiver("at-it", 4)
+    busy = upload_stream.Receiver("at-it", 4)
     try:
         uploads.sweep()
     finally:

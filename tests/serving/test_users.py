@@ -6,10 +6,10 @@ import pytest
 from sqlalchemy import select, update
 
 from vur.errors import VurError
-from vur.serving.edge.guard import KNOWN
+from vur.serving.middleware.guard import KNOWN
+from vur.store.accounts.users import add_user, change_user
 from vur.store.catalog import Activity, Pipeline, User
 from vur.store.database import reading, writing
-from vur.store.users import add_user, change_user
 from vur.text import translate
 
 PASSWORD = "correct horse 9"
@@ -24,10 +24,16 @@ def kind(request: pytest.FixtureRequest) -> str:
 both = pytest.mark.parametrize("kind", ["sqlite", "postgresql"], indirect=True)
 
 
-@pytest.mark.parametrize("method, path", [("get", ""), ("post", ""), ("get", "/x"), ("put", "/x"), ("delete", "/x"), ("post", "/x/logout")])
+@pytest.mark.parametrize(
+    "method, path", [("get", ""), ("post", ""), ("get", "/x"), ("put", "/x"), ("delete", "/x"), ("post", "/x/logout")]
+)
 def test_only_administrators_administer(ana, vera, method, path):
     for person in (ana, vera):
-        answer = person.request(method, f"/users{path}", json={"email": "a@b.cd", "password": PASSWORD} if method in ("post", "put") else None)
+        answer = person.request(
+            method,
+            f"/users{path}",
+            json={"email": "a@b.cd", "password": PASSWORD} if method in ("post", "put") else None,
+        )
         assert (answer.status_code, answer.json()["code"]) == (403, "api.forbidden")
 
 
@@ -96,7 +102,11 @@ def test_an_administrator_sets_a_password_and_ends_logins(root, ana, stranger):
 
 @both
 def test_the_last_administrator_stays(root):
-    for answer in (root.delete(f"/users/{root.id}"), root.put(f"/users/{root.id}", json={"role": "analyst"}), root.put(f"/users/{root.id}", json={"active": False})):
+    for answer in (
+        root.delete(f"/users/{root.id}"),
+        root.put(f"/users/{root.id}", json={"role": "analyst"}),
+        root.put(f"/users/{root.id}", json={"active": False}),
+    ):
         assert (answer.status_code, answer.json()["code"]) == (409, "users.last_admin")
     assert root.put(f"/users/{root.id}", json={"full_name": "Root"}).status_code == 200
     root.post("/users", json={"email": "caio@x.br", "password": PASSWORD, "role": "admin"})
@@ -140,14 +150,19 @@ def test_an_object_is_shared_changed_and_taken_back(ana, bia, vera, pipeline):
     assert bia.get(path).status_code == 404
     shared = ana.put(path, json={"email": "BIA@x.br"}).json()["items"]
     assert [(row["email"], row["right"]) for row in shared] == [("bia@x.br", "view")]
-    assert bia.get(path).status_code == 403 and bia.put(path, json={"email": "vera@x.br"}).json()["code"] == "api.not_yours"
+    assert (
+        bia.get(path).status_code == 403
+        and bia.put(path, json={"email": "vera@x.br"}).json()["code"] == "api.not_yours"
+    )
     assert ana.put(path, json={"email": "bia@x.br", "right": "edit"}).json()["items"][0]["right"] == "edit"
     assert bia.put(path, json={"email": "vera@x.br"}).status_code == 403, "who may edit may not share"
     assert ana.delete(f"{path}/{bia.id}").status_code == 204
     assert ana.get(path).json()["items"] == [] and bia.get(path).status_code == 404
     assert ana.delete(f"{path}/{bia.id}").status_code == 404
     with reading() as session:
-        told = session.scalars(select(Activity).where(Activity.owner_id == bia.id, Activity.kind == "shared_pipeline")).first()
+        told = session.scalars(
+            select(Activity).where(Activity.owner_id == bia.id, Activity.kind == "shared_pipeline")
+        ).first()
     assert translate(f"activity.{told.kind}", "pt-BR", **told.values) == "ana@x.br compartilhou um pipeline com você"
 
 

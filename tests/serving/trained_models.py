@@ -11,28 +11,33 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from samples import DATA
 
 import vur
-from vur.predictions import loaded
+from vur.models.update import update_model
+from vur.predictions import open_models
 from vur.runs.config import default_config, replace_sections
-from vur.runs.update import update_model
 from vur.settings import settings
 from vur.store import database
 from vur.store.catalog import Model
-from vur.store.champions import promote
-from vur.store.models import CHECKSUMS, find_model
-
-DATA = Path(__file__).parents[2] / "data"
+from vur.store.models.champions import promote
+from vur.store.models.models import CHECKSUMS, find_model
 
 
 def shop(days: int = 120, coming: int = 14) -> pd.DataFrame:
     """Three shops of different lengths with a price that is known ahead, daily."""
     random, parts = np.random.default_rng(7), []
     for number, name in enumerate(("norte", "sul", "leste")):
-        dates = pd.date_range("2024-01-01", periods=days + coming, freq="D")[20 * number:]
+        dates = pd.date_range("2024-01-01", periods=days + coming, freq="D")[20 * number :]
         price = 10 + random.normal(0, 1, len(dates)).round(2)
-        sales = 100 + 20 * number + 5 * np.sin(np.arange(len(dates)) / 7 * 2 * np.pi) - 4 * price + random.normal(0, 0.5, len(dates))
-        sales[len(sales) - coming:] = np.nan
+        sales = (
+            100
+            + 20 * number
+            + 5 * np.sin(np.arange(len(dates)) / 7 * 2 * np.pi)
+            - 4 * price
+            + random.normal(0, 0.5, len(dates))
+        )
+        sales[len(sales) - coming :] = np.nan
         parts.append(pd.DataFrame({"dia": dates, "loja": name, "vendas": sales.round(3), "preco": price}))
     return pd.concat(parts, ignore_index=True)
 
@@ -46,21 +51,43 @@ def hours() -> pd.DataFrame:
     """Three weeks by the hour, local time of a place three hours behind UTC."""
     times = pd.date_range("2024-01-01", periods=24 * 21, freq="h")
     noise = np.random.default_rng(3).normal(0, 1, len(times))
-    return pd.DataFrame({"hora": times, "carga": (100 + 10 * np.sin(np.arange(len(times)) / 24 * 2 * np.pi) + noise).round(3)})
+    return pd.DataFrame(
+        {"hora": times, "carga": (100 + 10 * np.sin(np.arange(len(times)) / 24 * 2 * np.pi) + noise).round(3)}
+    )
 
 
 def train(out: Path) -> dict[str, vur.RunResult]:
     """One run for each model that tests use."""
+
     def only(*names: str) -> vur.runs.config.Config:
         return default_config(model={"algorithms": list(names), "ensemble": False}, split={"folds": 2})
 
     columns = {"date": "dia", "target": "vendas", "series": "loja", "horizon": 7}
     return {
-        "equipment": vur.run(DATA / "electrical_equipment.csv", config=only("naive", "ets"), name="equipment", notebook=False, out=out),
+        "equipment": vur.run(
+            DATA / "electrical_equipment.csv", config=only("naive", "ets"), name="equipment", notebook=False, out=out
+        ),
         "stores": vur.run(stores(), config=only("naive", "drift"), name="stores", notebook=False, out=out, **columns),
-        "hours": vur.run(hours(), config=replace_sections(only("drift"), data={"tz": "America/Sao_Paulo"}), name="hours", notebook=False, out=out,
-                         date="hora", target="carga", horizon=4),
-        "shop": vur.run(shop(), config=only("ridge"), name="shop", notebook=False, out=out, roles={"preco": "known_future"}, **columns)}
+        "hours": vur.run(
+            hours(),
+            config=replace_sections(only("drift"), data={"tz": "America/Sao_Paulo"}),
+            name="hours",
+            notebook=False,
+            out=out,
+            date="hora",
+            target="carga",
+            horizon=4,
+        ),
+        "shop": vur.run(
+            shop(),
+            config=only("ridge"),
+            name="shop",
+            notebook=False,
+            out=out,
+            roles={"preco": "known_future"},
+            **columns,
+        ),
+    }
 
 
 @cache
@@ -81,7 +108,7 @@ def trained_once() -> tuple[Path, dict[str, vur.RunResult]]:
 def runs(catalog: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, vur.RunResult]:
     """The trained models in the home of the test; none of them is open yet."""
     source, runs = trained_once()
-    monkeypatch.setattr(loaded, "_models", loaded.Kept(loaded.MODELS))
+    monkeypatch.setattr(open_models, "_models", open_models.Kept(open_models.MODELS))
     for name in ("bentoml", "datasets"):
         shutil.copytree(source / name, catalog / name, dirs_exist_ok=True)
     return runs
@@ -95,17 +122,32 @@ def checksum(tag: str) -> str:
 def later_version(run: vur.RunResult) -> str:
     """Tag of the model of `run` moved on by one month, which forecasts something else."""
     data = pd.read_csv(DATA / "electrical_equipment.csv")
-    return update_model(run.model_tag, pd.concat([data, pd.DataFrame({"month": ["2016-06-01"], "turnover": [140.0]})])).tag
+    return update_model(
+        run.model_tag, pd.concat([data, pd.DataFrame({"month": ["2016-06-01"], "turnover": [140.0]})])
+    ).tag
 
 
-def register(owner_id: str, run: vur.RunResult, family: str | None = None, champion: bool = True, tag: str | None = None) -> Model:
+def register(
+    owner_id: str, run: vur.RunResult, family: str | None = None, champion: bool = True, tag: str | None = None
+) -> Model:
     """The row of a trained model, champion of its family unless told otherwise; `tag` is that of a later version."""
     board = run.leaderboard.iloc[0]
     with database.writing() as session:
         tag = tag or run.model_tag
-        model = Model(owner_id=owner_id, name=run.config.name, algorithm=run.record["winner"], status="trained", family=family or run.config.name,
-                      tag=tag, checksum=checksum(tag), run_id=run.id, config=run.config.to_dict(), dataset_number=None,
-                      metrics={"mae": float(board["mae"]), "smape": float(board["smape"])}, facts={"freq": run.config.data.freq})
+        model = Model(
+            owner_id=owner_id,
+            name=run.config.name,
+            algorithm=run.record["winner"],
+            status="trained",
+            family=family or run.config.name,
+            tag=tag,
+            checksum=checksum(tag),
+            run_id=run.id,
+            config=run.config.to_dict(),
+            dataset_number=None,
+            metrics={"mae": float(board["mae"]), "smape": float(board["smape"])},
+            facts={"freq": run.config.data.freq},
+        )
         session.add(model)
         session.flush()
         if champion:

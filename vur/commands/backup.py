@@ -11,17 +11,30 @@ PARTS = ("data", "models", "runs")
 def add_backup(command: argparse.ArgumentParser) -> None:
     """Options of `vur backup`."""
     command.add_argument("file", help="tar file to write; it must not exist")
-    command.add_argument("--without", action="append", choices=PARTS, default=[], help="leave a part out (may be repeated)")
-    command.add_argument("--secrets", action="store_true", help="include the secrets, so that registered databases can be read elsewhere")
+    command.add_argument(
+        "--without", action="append", choices=PARTS, default=[], help="leave a part out (may be repeated)"
+    )
+    command.add_argument(
+        "--secrets", action="store_true", help="include the secrets, so that registered databases can be read elsewhere"
+    )
     command.add_argument("--language", choices=LANGUAGES)
 
 
 def backup_command(options: argparse.Namespace, language: str) -> int:
     """`vur backup`: also while the service runs."""
-    from vur.store.backup import backup
+    from vur.store.operations.backup import backup
 
     made = backup(Path(options.file).absolute(), tuple(options.without), options.secrets)
-    print(translate("cli.backup.written", language, path=options.file, files=len(made.files), size=f"{made.size / 2**20:.1f}", revision=made.revision))
+    print(
+        translate(
+            "cli.backup.written",
+            language,
+            path=options.file,
+            files=len(made.files),
+            size=f"{made.size / 2**20:.1f}",
+            revision=made.revision,
+        )
+    )
     print(translate("cli.backup.with_secrets" if options.secrets else "cli.backup.without_secrets", language))
     return 0
 
@@ -36,15 +49,31 @@ def add_restore(command: argparse.ArgumentParser) -> None:
 
 def restore_command(options: argparse.Namespace, language: str) -> int:
     """`vur restore`: verify everything, then put it in place; the service must be stopped."""
-    from vur.store.backup import restore, verify
+    from vur.store.operations.backup import restore, verify
 
     path = Path(options.file).absolute()
     if options.check:
         found = verify(path)
-        print(translate("cli.restore.checked", language, path=options.file, files=len(found.files), size=f"{found.size / 2**20:.1f}", vur=found.vur, made=found.made_at))
+        print(
+            translate(
+                "cli.restore.checked",
+                language,
+                path=options.file,
+                files=len(found.files),
+                size=f"{found.size / 2**20:.1f}",
+                vur=found.vur,
+                made=found.made_at,
+            )
+        )
         return 0
     done = restore(path, options.force)
-    print(translate("cli.restore.done", language, **{key: done.rows[key] for key in ("users", "datasets", "models", "forecasts")}))
+    print(
+        translate(
+            "cli.restore.done",
+            language,
+            **{key: done.rows[key] for key in ("users", "datasets", "models", "forecasts")},
+        )
+    )
     if done.aside is not None:
         print(translate("cli.restore.aside", language, path=done.aside))
     if done.schema is not None:

@@ -9,7 +9,7 @@ from vur.errors import VurError
 from vur.text import DEFAULT_LANGUAGE, LANGUAGES, translate
 
 if TYPE_CHECKING:
-    from vur.store.doctor import Finding
+    from vur.store.operations.doctor import Finding
 
 
 def add_doctor(command: argparse.ArgumentParser) -> None:
@@ -27,7 +27,16 @@ def doctor_command(options: argparse.Namespace, language: str) -> int:
         if not options.json:
             _print(finding, language)
     if options.json:
-        print(json.dumps([{"name": one.name, "status": one.status, "text": one.say(language), "remedy": one.remedy(language)} for one in found], ensure_ascii=False, indent=1))
+        print(
+            json.dumps(
+                [
+                    {"name": one.name, "status": one.status, "text": one.say(language), "remedy": one.remedy(language)}
+                    for one in found
+                ],
+                ensure_ascii=False,
+                indent=1,
+            )
+        )
     problems, warnings = (sum(one.status == status for one in found) for status in ("problem", "warning"))
     if not options.json:
         print(translate("cli.doctor.sum", language, problems=problems, warnings=warnings))
@@ -35,7 +44,7 @@ def doctor_command(options: argparse.Namespace, language: str) -> int:
 
 
 def _findings(deep: bool, language: str) -> "Iterator[Finding]":
-    from vur.store.doctor import examine, problem
+    from vur.store.operations.doctor import examine, problem
 
     try:
         yield from examine(deep)

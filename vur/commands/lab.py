@@ -25,6 +25,14 @@ def lab_command(options: argparse.Namespace, language: str) -> int:
     port = options.port or chosen.lab_port
     print(translate("cli.lab.open", language, folder=folder, host=chosen.host, port=port), flush=True)
     start = ["--LabApp.default_url=/lab/tree/nbs"] if folder == root else []
-    command = [sys.executable, "-m", "jupyterlab", f"--ServerApp.ip={chosen.host}", f"--ServerApp.port={port}",
-               f"--ServerApp.root_dir={folder}", *start, *(["--no-browser"] if options.no_browser else [])]
+    command = [
+        sys.executable,
+        "-m",
+        "jupyterlab",
+        f"--ServerApp.ip={chosen.host}",
+        f"--ServerApp.port={port}",
+        f"--ServerApp.root_dir={folder}",
+        *start,
+        *(["--no-browser"] if options.no_browser else []),
+    ]
     return subprocess.call(command + (["--allow-root"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []))

@@ -14,7 +14,7 @@ def add_models(command: argparse.ArgumentParser) -> None:
 
 def models_command(options: argparse.Namespace, language: str) -> int:
     """`vur models` and `vur models show TAG`."""
-    from vur.store.models import list_models, model_folder
+    from vur.store.models.models import list_models, model_folder
 
     if options.action == "show":
         if not options.tag:

@@ -8,7 +8,9 @@ from vur.text import translate
 
 def add_package(command: argparse.ArgumentParser) -> None:
     """Options of `vur package`."""
-    command.add_argument("tags", nargs="+", metavar="TAG", help="name or name:version of a trained model (`vur models` lists them)")
+    command.add_argument(
+        "tags", nargs="+", metavar="TAG", help="name or name:version of a trained model (`vur models` lists them)"
+    )
     command.add_argument("--name", help="name of the Bento (default: the first model's name and -forecasts)")
     command.add_argument("--out", default=".", help="file.bento, or a folder (default: here)")
 

@@ -16,7 +16,9 @@ def reproduce_command(options: argparse.Namespace, language: str) -> int:
     from vur.runs.api import reproduce
     from vur.runs.progress import ConsoleProgress
 
-    answer = reproduce(options.run, out=options.out, watcher=ConsoleProgress(lambda line: print(line, flush=True), language))
+    answer = reproduce(
+        options.run, out=options.out, watcher=ConsoleProgress(lambda line: print(line, flush=True), language)
+    )
     if answer["equal"]:
         print(translate("cli.reproduce.equal", language, run=answer["run"], rows=answer["rows"]))
         return 0

@@ -16,7 +16,9 @@ def add_serve(command: argparse.ArgumentParser) -> None:
     command.add_argument("--host", help="address to listen on (default: settings, 127.0.0.1)")
     command.add_argument("--port", type=int, help="port to listen on (default: settings, 8000)")
     command.add_argument("--workers", type=int, default=1, help="processes that answer requests (default: 1)")
-    command.add_argument("--no-worker", action="store_true", help="start no training worker: `vur worker` runs elsewhere")
+    command.add_argument(
+        "--no-worker", action="store_true", help="start no training worker: `vur worker` runs elsewhere"
+    )
 
 
 def serve_command(options: argparse.Namespace, language: str) -> int:
@@ -37,10 +39,18 @@ def serve_command(options: argparse.Namespace, language: str) -> int:
     told = listener.fileno()
     share_numbers(options.workers, port)
     names = ["service"] if options.workers == 1 else [f"service {number}" for number in range(1, options.workers + 1)]
-    children = [Child(name, [sys.executable, "-m", "vur.serving.process.server", str(told)], inherits=(told,)) for name in names]
+    children = [
+        Child(name, [sys.executable, "-m", "vur.serving.process.server", str(told)], inherits=(told,)) for name in names
+    ]
     if not options.no_worker:
         children.append(Child("worker", [sys.executable, "-m", "vur.cli", "worker"]))
-    return supervise(children, lambda name, code, rest: print(translate("serve.died", language, name=name, code=code, seconds=rest), file=sys.stderr, flush=True), listener)
+    return supervise(
+        children,
+        lambda name, code, rest: print(
+            translate("serve.died", language, name=name, code=code, seconds=rest), file=sys.stderr, flush=True
+        ),
+        listener,
+    )
 
 
 def share_numbers(processes: int, port: int) -> None:

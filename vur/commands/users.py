@@ -47,8 +47,13 @@ def add_users(command: argparse.ArgumentParser) -> None:
     role = actions.add_parser("set-role", help="give an account another role")
     role.add_argument("email")
     role.add_argument("role", choices=ROLES)
-    others = [actions.add_parser(name, help=purpose) for name, purpose in (
-        ("deactivate", "close an account: nobody can log in with it, its data stays"), ("activate", "open a closed account again"))]
+    others = [
+        actions.add_parser(name, help=purpose)
+        for name, purpose in (
+            ("deactivate", "close an account: nobody can log in with it, its data stays"),
+            ("activate", "open a closed account again"),
+        )
+    ]
     reset = actions.add_parser("reset-password", help="set a new password and end all logins")
     _add_password(reset)
     for one in (*others, reset):
@@ -74,7 +79,11 @@ def users_command(options: argparse.Namespace, language: str) -> int:
         return _add(options, language)
     if options.action == "reset-password":
         return _reset(options, language)
-    changes = {"set-role": lambda: {"role": options.role}, "deactivate": lambda: {"active": False}, "activate": lambda: {"active": True}}
+    changes = {
+        "set-role": lambda: {"role": options.role},
+        "deactivate": lambda: {"active": False},
+        "activate": lambda: {"active": True},
+    }
     return _change(options.email, changes[options.action](), language)
 
 
@@ -91,7 +100,15 @@ def _list(language: str) -> int:
         return 0
     never = translate("cli.users.never", language)
     rows = [translate("cli.users.columns", language).split("|")]
-    rows += [[user.email, user.role, _state(user.active, language), user.last_login_at.isoformat(timespec="minutes") if user.last_login_at else never] for user in users]
+    rows += [
+        [
+            user.email,
+            user.role,
+            _state(user.active, language),
+            user.last_login_at.isoformat(timespec="minutes") if user.last_login_at else never,
+        ]
+        for user in users
+    ]
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     for row in rows:
         print("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip())
@@ -103,8 +120,8 @@ def _state(active: bool, language: str) -> str:
 
 
 def _add(options: argparse.Namespace, language: str) -> int:
+    from vur.store.accounts.users import add_user, clean_email, find_user
     from vur.store.database import writing
-    from vur.store.users import add_user, clean_email, find_user
 
     email = clean_email(options.email)
     with writing() as session:
@@ -132,9 +149,9 @@ def _password(options: argparse.Namespace, language: str) -> str:
 
 
 def _reset(options: argparse.Namespace, language: str) -> int:
+    from vur.store.accounts.sessions import end_logins
+    from vur.store.accounts.users import change_user, hash_password, known_user
     from vur.store.database import reading, writing
-    from vur.store.sessions import end_logins
-    from vur.store.users import change_user, hash_password, known_user
 
     with reading() as session:
         known_user(session, options.email)
@@ -143,17 +160,21 @@ def _reset(options: argparse.Namespace, language: str) -> int:
         user = known_user(session, options.email)
         change_user(session, user, {"password_hash": hash_password(password, user.email, user.username)})
         end_logins(session, user.id)
-    print(translate("cli.users.changed", language, email=user.email, role=user.role, state=_state(user.active, language)))
+    print(
+        translate("cli.users.changed", language, email=user.email, role=user.role, state=_state(user.active, language))
+    )
     if options.generate:
         print(translate("cli.users.generated", language, email=user.email, password=password))
     return 0
 
 
 def _change(email: str, changes: dict[str, object], language: str) -> int:
+    from vur.store.accounts.users import change_user, known_user
     from vur.store.database import writing
-    from vur.store.users import change_user, known_user
 
     with writing() as session:
         user = change_user(session, known_user(session, email), changes)
-    print(translate("cli.users.changed", language, email=user.email, role=user.role, state=_state(user.active, language)))
+    print(
+        translate("cli.users.changed", language, email=user.email, role=user.role, state=_state(user.active, language))
+    )
     return 0

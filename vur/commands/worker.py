@@ -14,7 +14,7 @@ def add_worker(command: argparse.ArgumentParser) -> None:
 def worker_command(options: argparse.Namespace, language: str) -> int:
     """`vur worker`: until SIGTERM or Ctrl-C; jobs that are running then are given back and resumed by the next worker."""
     from vur.jobs.worker import run_worker
-    from vur.serving.edge.logs import configure
+    from vur.serving.middleware.logs import configure
     from vur.store.database import migrate
 
     configure()

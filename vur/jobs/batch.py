@@ -12,18 +12,18 @@ from sqlalchemy.orm import Session
 
 from vur.errors import VurError
 from vur.jobs.queue import JobSpec
-from vur.predictions.opened import open_served
-from vur.runs.answers import Forecasts, check_request, forecasts, points_of
-from vur.runs.moving import Saved
-from vur.runs.stamps import stamp_texts, zone
-from vur.store.access import Principal
+from vur.models.forecast import Forecasts, check_request, forecasts, points_of
+from vur.models.saved import Saved
+from vur.predictions.open_models import open_served
+from vur.store.accounts.access import Principal
 from vur.store.catalog import Dataset, Job, User
-from vur.store.champions import Served, find_served
 from vur.store.database import reading
+from vur.store.events import tell as note
+from vur.store.events import warn
+from vur.store.forecasts.ledger import Entry, Head, record_large, told_errors
 from vur.store.home import folder
-from vur.store.journal import tell as note
-from vur.store.journal import warn
-from vur.store.ledger import Entry, Head, record_large, told_errors
+from vur.store.models.champions import Served, find_served
+from vur.timezones import stamp_texts, zone
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,8 +35,8 @@ ERRORS, REJECTS, INPUT = "errors.csv", "rejects.csv", "input"
 def work(job: JobSpec, tell: Callable[..., None]) -> dict[str, Any]:
     """Forecast what the job asks for and leave the files in its folder of results; `VurError` where nothing could be forecast.
 
-    `params`: `horizon, levels, output` and where the observations come from: `input` (a file among the results of a job, `input_kind` json
-    or file with `options` to read it), else the job's dataset, else none.
+    `params`: `horizon, levels, output` and where the observations come from: `input` (a file among the results of a
+    job, `input_kind` json or file with `options` to read it), else the job's dataset, else none.
     """
     started, params = perf_counter(), job.params
     tell(0.02, "model")
@@ -56,9 +56,18 @@ def work(job: JobSpec, tell: Callable[..., None]) -> dict[str, Any]:
     content = write_forecasts(job, saved, found.frame, params.get("output") or OUTPUTS[0])
     if found.errors:
         write_errors(job, found.errors)
-    return content | {"forecast_id": head.id, "model_id": served.id, "model_version": served.tag, "run_id": served.run_id,
-                      "data_version": head.data_version, "series": head.n_series, "failed": len(found.errors), "rejected": rejected,
-                      "horizon": horizon, "levels": list(levels)}
+    return content | {
+        "forecast_id": head.id,
+        "model_id": served.id,
+        "model_version": served.tag,
+        "run_id": served.run_id,
+        "data_version": head.data_version,
+        "series": head.n_series,
+        "failed": len(found.errors),
+        "rejected": rejected,
+        "horizon": horizon,
+        "levels": list(levels),
+    }
 
 
 def serving_model(job: JobSpec) -> Served:
@@ -77,6 +86,7 @@ def results_folder(job_id: str) -> Path:
 
 # --- what comes in ---
 
+
 def observations(job: JobSpec, saved: Saved) -> "tuple[pd.DataFrame | None, int]":
     """The rows whose series are to be forecast from their ends, and how many could not be read; None for all series as trained.
 
@@ -88,7 +98,7 @@ def observations(job: JobSpec, saved: Saved) -> "tuple[pd.DataFrame | None, int]
         return _read_input(job)
     if job.dataset_id is None:
         return None, 0
-    from vur.store.datasets import parquet_path, version_of
+    from vur.store.data.datasets import parquet_path, version_of
 
     with reading() as session:
         dataset = session.get(Dataset, job.dataset_id)
@@ -110,7 +120,7 @@ def _read_input(job: JobSpec) -> "tuple[pd.DataFrame, int]":
     if path.suffix == ".json":
         return pd.DataFrame.from_records(json.loads(path.read_text(encoding="utf-8"))), 0
     from vur.stages.upload import upload
-    from vur.store.receiving import options_of
+    from vur.store.data.upload_stream import options_of
 
     scratch = job.folder / "upload"
     scratch.mkdir(parents=True, exist_ok=True)
@@ -122,12 +132,25 @@ def _read_input(job: JobSpec) -> "tuple[pd.DataFrame, int]":
 
 # --- what goes out ---
 
+
 def head_of(job: JobSpec, served: Served, saved: Saved, found: Forecasts, horizon: int, seconds: float) -> Head:
     """The row of the ledger for all forecasts of the job."""
     freq, timezone = zone(saved.pipeline.head.freq, saved.head["tz"])
-    return Head(owner_id=job.owner_id, kind="batch", tag=served.tag, model_id=served.id, run_id=served.run_id, job_id=job.id, freq=freq,
-                timezone=timezone, data_version=served.data_version(saved.metadata), horizon=horizon, n_series=len(found.ends),
-                seconds=round(seconds, 6), errors=told_errors(found.errors))
+    return Head(
+        owner_id=job.owner_id,
+        kind="batch",
+        tag=served.tag,
+        model_id=served.id,
+        run_id=served.run_id,
+        job_id=job.id,
+        freq=freq,
+        timezone=timezone,
+        data_version=served.data_version(saved.metadata),
+        horizon=horizon,
+        n_series=len(found.ends),
+        seconds=round(seconds, 6),
+        errors=told_errors(found.errors),
+    )
 
 
 def write_forecasts(job: JobSpec, saved: Saved, frame: "pd.DataFrame", output: str) -> dict[str, Any]:
@@ -140,11 +163,18 @@ def write_forecasts(job: JobSpec, saved: Saved, frame: "pd.DataFrame", output: s
     draft = job.folder / name
     if output == "csv":
         told = stamp_texts(frame["ds"].to_numpy(), *zone(saved.pipeline.head.freq, saved.head["tz"]))
-        pa.csv.write_csv(pa.Table.from_pandas(frame.assign(ds=told), preserve_index=False), draft, pa.csv.WriteOptions(quoting_style="needed"))
+        pa.csv.write_csv(
+            pa.Table.from_pandas(frame.assign(ds=told), preserve_index=False),
+            draft,
+            pa.csv.WriteOptions(quoting_style="needed"),
+        )
     else:
-        from vur.runs.stamps import to_zone
+        from vur.timezones import to_zone
 
-        pa.parquet.write_table(pa.Table.from_pandas(to_zone(frame, saved.head["tz"], saved.pipeline.head.freq), preserve_index=False), draft)
+        pa.parquet.write_table(
+            pa.Table.from_pandas(to_zone(frame, saved.head["tz"], saved.pipeline.head.freq), preserve_index=False),
+            draft,
+        )
     with draft.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     size = draft.stat().st_size
@@ -167,13 +197,21 @@ def write_errors(job: JobSpec, errors: dict[str, VurError]) -> None:
 
 # --- in the transaction that ends the job ---
 
+
 def on_ended(session: Session, job: Job, result: dict[str, Any] | None) -> None:
     """Tell the owner; what came in is no longer needed after a success."""
     about = ("job", job.id)
     if job.state == "succeeded" and result is not None:
         job.artifact, job.checksum = f"results/{job.id}/{result['file']}", result["sha256"]
-        note(session, job.owner_id, "batch_finished", status="warning" if result["failed"] else "success", about=about, series=result["series"],
-             failed=result["failed"])
+        note(
+            session,
+            job.owner_id,
+            "batch_finished",
+            status="warning" if result["failed"] else "success",
+            about=about,
+            series=result["series"],
+            failed=result["failed"],
+        )
         if job.params.get("input"):
             (folder("results", job.params["input"]) / job.params["input_name"]).unlink(missing_ok=True)
     elif job.state == "failed":

@@ -1,6 +1,7 @@
 """The process in which one attempt of a job is done: `python -m vur.jobs.child JOB ATTEMPT`.
 
-It reports by lines in `progress.jsonl` of its folder and leaves `done.json` or `error.json` there as the very last thing it does.
+It reports by lines in `progress.jsonl` of its folder and leaves `done.json` or `error.json` there as the very last
+thing it does.
 """
 
 import ctypes
@@ -36,7 +37,13 @@ class Tell:
         fraction, elapsed = min(max(float(fraction), 0.0), 1.0), moment - self.started
         eta = data.pop("eta", elapsed * (1 - fraction) / fraction if fraction > ETA_FROM else None)
         with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(plain({"fraction": fraction, "stage": stage, "text": text, "eta": eta, "data": data}), ensure_ascii=False) + "\n")
+            file.write(
+                json.dumps(
+                    plain({"fraction": fraction, "stage": stage, "text": text, "eta": eta, "data": data}),
+                    ensure_ascii=False,
+                )
+                + "\n"
+            )
 
 
 def plain(value: Any) -> Any:
@@ -60,10 +67,18 @@ def error_of(error: BaseException) -> dict[str, Any]:
 
     failure = getattr(error, "failure", None)
     if failure is not None:
-        return plain({key: failure[key] for key in ("code", "stage", "cause", "remedy")} | {"data": failure.get("data", {})})
+        return plain(
+            {key: failure[key] for key in ("code", "stage", "cause", "remedy")} | {"data": failure.get("data", {})}
+        )
     if isinstance(error, VurError):
         return plain({"code": error.code, "stage": error.stage, "data": error.data})
-    return plain({"code": "jobs.error", "stage": "", "data": {"kind": type(error).__name__, "reason": " ".join(str(error).split())[-500:] or "-"}})
+    return plain(
+        {
+            "code": "jobs.error",
+            "stage": "",
+            "data": {"kind": type(error).__name__, "reason": " ".join(str(error).split())[-500:] or "-"},
+        }
+    )
 
 
 def die_with_worker() -> None:
@@ -80,8 +95,9 @@ def die_with_worker() -> None:
 def limit_memory() -> None:
     """Hold this process, and each one that it starts, to an address space that the job's memory could never fill.
 
-    What it holds in memory is watched by the worker. Address space is no measure of it: a training that fills 500 MB reserves 2 GB, and
-    OpenBLAS asks for ever when it gets none. The limit ends single requests for more than the machine should ever give.
+    What it holds in memory is watched by the worker. Address space is no measure of it: a training that fills 500 MB
+    reserves 2 GB, and OpenBLAS asks for ever when it gets none. The limit ends single requests for more than the
+    machine should ever give.
     """
     from vur.settings import settings
 

@@ -1,6 +1,7 @@
 """How a job moves through the catalog: claimed by a worker, reported on, given back, ended by exactly one attempt.
 
-Every move asks for the attempt and the lease that it believes to hold: a worker that was taken for dead, and wakes up, changes nothing.
+Every move asks for the attempt and the lease that it believes to hold: a worker that was taken for dead, and wakes up,
+changes nothing.
 """
 
 import shutil
@@ -56,7 +57,12 @@ def _lost_again(session: Session, job: Job) -> bool:
     job.losses += 1
     session.add(line(job.id, job.attempt, "jobs.log.worker_lost", {"attempt": job.attempt}, "warning"))
     if job.losses >= MOST_LOSSES:
-        close(session, job, "failed", error={"code": "jobs.worker_lost", "stage": job.stage, "data": {"times": job.losses}})
+        close(
+            session,
+            job,
+            "failed",
+            error={"code": "jobs.worker_lost", "stage": job.stage, "data": {"times": job.losses}},
+        )
     return job.state == "failed"
 
 
@@ -67,10 +73,18 @@ def ended(place: Path) -> bool:
 
 def _held(spec: JobSpec, owner: str) -> Update:
     """An update of the row as long as this attempt and this worker hold it."""
-    return update(Job).where(Job.id == spec.id, Job.attempt == spec.attempt, Job.state == "running", Job.lease_owner == owner)
+    return update(Job).where(
+        Job.id == spec.id, Job.attempt == spec.attempt, Job.state == "running", Job.lease_owner == owner
+    )
 
 
-def report(spec: JobSpec, owner: str, changes: dict[str, Any] | None = None, lines: list[JobLog] | None = None, language: str = "en") -> str:
+def report(
+    spec: JobSpec,
+    owner: str,
+    changes: dict[str, Any] | None = None,
+    lines: list[JobLog] | None = None,
+    language: str = "en",
+) -> str:
     """Write what is new and prolong the lease; `lost` when another holds the job by now, `cancel` when its end is asked for, else `on`.
 
     Live clients are told in `language`, that of the job's owner.
@@ -89,12 +103,17 @@ def report(spec: JobSpec, owner: str, changes: dict[str, Any] | None = None, lin
 def asked(spec: JobSpec, owner: str) -> str:
     """As `report`, without writing."""
     with reading() as session:
-        row = session.execute(select(Job.cancel_requested).where(
-            Job.id == spec.id, Job.attempt == spec.attempt, Job.state == "running", Job.lease_owner == owner)).one_or_none()
+        row = session.execute(
+            select(Job.cancel_requested).where(
+                Job.id == spec.id, Job.attempt == spec.attempt, Job.state == "running", Job.lease_owner == owner
+            )
+        ).one_or_none()
         return "lost" if row is None else "cancel" if row[0] else "on"
 
 
-def end(spec: JobSpec, owner: str, state: str, *, result: dict[str, Any] | None = None, error: dict[str, Any] | None = None) -> bool:
+def end(
+    spec: JobSpec, owner: str, state: str, *, result: dict[str, Any] | None = None, error: dict[str, Any] | None = None
+) -> bool:
     """The one end of a job; False when another attempt or worker holds it."""
     with writing(durable=True) as session:
         if session.execute(_held(spec, owner).values(heartbeat_at=now())).rowcount != 1:
@@ -124,8 +143,10 @@ def forget(before: datetime) -> None:
 def give_back(spec: JobSpec, owner: str) -> bool:
     """Let another worker go on with a job, because this one has to stop."""
     with writing(durable=True) as session:
-        job = session.scalar(_held(spec, owner).values(state="queued", lease_owner=None, pid=None, process_group=None).returning(Job),
-                             execution_options={"populate_existing": True})
+        job = session.scalar(
+            _held(spec, owner).values(state="queued", lease_owner=None, pid=None, process_group=None).returning(Job),
+            execution_options={"populate_existing": True},
+        )
         if job is None:
             return False
         session.add(line(spec.id, spec.attempt, "jobs.log.interrupted", {"attempt": spec.attempt}, "warning"))
@@ -137,7 +158,10 @@ def give_back(spec: JobSpec, owner: str) -> bool:
 def crashed(spec: JobSpec, owner: str, error: dict[str, Any]) -> bool:
     """Note that the attempt ended without a word; True when it may be tried again, else the job has failed with `error`."""
     with writing(durable=True) as session:
-        job = session.scalar(_held(spec, owner).values(crashes=Job.crashes + 1).returning(Job), execution_options={"populate_existing": True})
+        job = session.scalar(
+            _held(spec, owner).values(crashes=Job.crashes + 1).returning(Job),
+            execution_options={"populate_existing": True},
+        )
         if job is None:
             return False
         session.add(line(spec.id, spec.attempt, f"error.{error['code']}.cause", error["data"], "error"))
@@ -150,7 +174,14 @@ def crashed(spec: JobSpec, owner: str, error: dict[str, Any]) -> bool:
 
 def line(job_id: str, attempt: int, key: str, values: dict[str, Any], level: str = "info") -> JobLog:
     """A line of a job's log: `key` of the translations filled from `values`, or plain text."""
-    return JobLog(job_id=job_id, attempt=attempt, level=level, text=say(key, values, "en")[:2000], key=key if key in table() else None, values=values)
+    return JobLog(
+        job_id=job_id,
+        attempt=attempt,
+        level=level,
+        text=say(key, values, "en")[:2000],
+        key=key if key in table() else None,
+        values=values,
+    )
 
 
 def say(key: str, values: dict[str, Any], language: str) -> str:
@@ -165,7 +196,7 @@ def say(key: str, values: dict[str, Any], language: str) -> str:
 
 
 def _name(algorithm: Any, language: str) -> str:
-    from vur.wording import algorithm_name
+    from vur.forecasters.registry import algorithm_name
 
     return algorithm_name(algorithm, language)
 
@@ -180,5 +211,10 @@ def told(error: dict[str, Any] | None, language: str) -> dict[str, Any] | None:
     except (KeyError, IndexError, ValueError, TypeError):
         cause, remedy = "", ""
     stage = f"stage.{error.get('stage')}"
-    return {"detail": cause or error.get("cause") or error["code"], "remedy": remedy or error.get("remedy") or "", "code": error["code"],
-            "stage": error.get("stage") or "", "stage_name": translate(stage, language) if stage in table() else error.get("stage") or ""}
+    return {
+        "detail": cause or error.get("cause") or error["code"],
+        "remedy": remedy or error.get("remedy") or "",
+        "code": error["code"],
+        "stage": error.get("stage") or "",
+        "stage_name": translate(stage, language) if stage in table() else error.get("stage") or "",
+    }

@@ -11,20 +11,26 @@ from sqlalchemy import select
 
 from vur.errors import VurError
 from vur.jobs.new_rows import after_marks, earliest, expected, marks, outside_of, read_rows, rows_for
-from vur.store import connections, journal, monitors
-from vur.store.access import Principal, fetch
+from vur.store import events
+from vur.store.accounts.access import Principal, fetch
 from vur.store.catalog import DatabaseConnection, Forecast, Monitor, now
 from vur.store.database import reading, writing
+from vur.store.feeds import connections, monitors
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from vur.runs.moving import Saved
-    from vur.store.champions import Served
+    from vur.models.saved import Saved
+    from vur.store.models.champions import Served
 
 SLOTS, RENEW_SECONDS = 8, 5.0
 KIND = "monitor"
-SHOWN_SERIES, SHOWN_STEPS, SHOWN_OUTSIDE, SHOWN_PROBLEMS = 5, 24, 20, 20  # of a live message, and of a monitor's problems
+SHOWN_SERIES, SHOWN_STEPS, SHOWN_OUTSIDE, SHOWN_PROBLEMS = (
+    5,
+    24,
+    20,
+    20,
+)  # of a live message, and of a monitor's problems
 CHECKED = 5_000  # new values of a round that are held against their intervals
 log = logging.getLogger("vur.monitors")
 
@@ -49,9 +55,14 @@ class Rounds:
                 if self.running and time.monotonic() - self.renewed > RENEW_SECONDS:
                     monitors.renew(session, [token for token, _ in self.running.values()])
                     self.renewed = time.monotonic()
-                taken = monitors.take_due(session, owner, free, self.running.keys(), failing=max(free - SLOTS // 2, 0)) if free else []
+                taken = (
+                    monitors.take_due(session, owner, free, self.running.keys(), failing=max(free - SLOTS // 2, 0))
+                    if free
+                    else []
+                )
             for id, token in taken:
-                # A daemon: a worker that ends does not wait for a source that hangs. The lease ends, and another one takes over.
+                # A daemon: a worker that ends does not wait for a source that hangs. The lease ends, and another one
+                # takes over.
                 thread = threading.Thread(target=run_round, args=(id, token), daemon=True, name=f"monitor {id[:8]}")
                 self.running[id] = (token, thread)
                 thread.start()
@@ -139,8 +150,8 @@ class Turn:
 
     def run(self) -> None:
         """Read what is new, score it, forecast from it, and move on."""
-        from vur.predictions.loaded import loaded
-        from vur.store.champions import champion_of, find_served
+        from vur.predictions.open_models import loaded
+        from vur.store.models.champions import champion_of, find_served
 
         with reading() as session:
             who = monitors.principal_of(session, self.monitor)
@@ -159,7 +170,7 @@ class Turn:
 
     def _news(self, source: DatabaseConnection, saved: "Saved") -> tuple["pd.DataFrame | None", "pd.DataFrame | None"]:
         """The rows read, with the model's names, and those that are new as `unique_id, ds, y`; None where there are none."""
-        from vur.runs.moving import read_observations
+        from vur.models.moving import read_observations
 
         try:
             table = read_rows(source, saved, self.position["ends"])
@@ -172,7 +183,9 @@ class Turn:
         panel, errors = read_observations(saved, table)
         unknown = {id for id, error in errors.items() if error.code == "predictions.unknown_series"}
         self.skipped = len(unknown)
-        self.problems = {id: error for id, error in errors.items() if id not in unknown and error.code != "panel.target_empty"}
+        self.problems = {
+            id: error for id, error in errors.items() if id not in unknown and error.code != "panel.target_empty"
+        }
         if panel is None:
             if errors and self.problems:
                 raise next(iter(self.problems.values()))
@@ -181,21 +194,33 @@ class Turn:
             return table, None
         return table, after_marks(panel.frame, self.position["ends"])
 
-    def _score(self, who: Principal, served: "Served", saved: "Saved", new: "pd.DataFrame | None") -> list[dict[str, Any]]:
+    def _score(
+        self, who: Principal, served: "Served", saved: "Saved", new: "pd.DataFrame | None"
+    ) -> list[dict[str, Any]]:
         """Hold new values against the forecasts made for them; those outside of their widest interval."""
-        from vur.store.scoring import score
+        from vur.store.forecasts.scoring import score
 
         if new is None:
             return []
         freq = saved.pipeline.head.freq.alias
         score({served.id: served.tag}, new, freq, owner_id=who.user_id)
-        return outside_of(expected(who.user_id, served.tag, new.tail(CHECKED), freq)) if "forecast_id" in self.position else []
+        return (
+            outside_of(expected(who.user_id, served.tag, new.tail(CHECKED), freq))
+            if "forecast_id" in self.position
+            else []
+        )
 
     def _forecast(
-        self, who: Principal, served: "Served", saved: "Saved", source: DatabaseConnection, table: "pd.DataFrame | None", new: "pd.DataFrame | None"
+        self,
+        who: Principal,
+        served: "Served",
+        saved: "Saved",
+        source: DatabaseConnection,
+        table: "pd.DataFrame | None",
+        new: "pd.DataFrame | None",
     ) -> dict[str, Any] | None:
         """Forecast from the rows since the training data; None where this very forecast is in the ledger already, from a round that was cut off."""
-        from vur.predictions.predicting import Asked, predict
+        from vur.predictions.predict import Asked, predict
 
         rows = None
         if new is not None:
@@ -205,7 +230,9 @@ class Turn:
         request = self._request(served, new)
         with reading() as session:
             done = session.scalar(
-                select(Forecast.id).where(Forecast.owner_id == who.user_id, Forecast.model_id == served.id, Forecast.request_id == request)
+                select(Forecast.id).where(
+                    Forecast.owner_id == who.user_id, Forecast.model_id == served.id, Forecast.request_id == request
+                )
             )
         if done is not None:
             self.position |= {"forecast_id": done}
@@ -228,12 +255,20 @@ class Turn:
     def _rest(self, source: DatabaseConnection) -> None:
         """Nothing is new."""
         with writing() as session:
-            kept = monitors.move_on(session, self.monitor.id, self.token, self.monitor.interval_seconds, self._clean(), 0, self._problem())
+            kept = monitors.move_on(
+                session, self.monitor.id, self.token, self.monitor.interval_seconds, self._clean(), 0, self._problem()
+            )
             if kept:
                 self._recovered(session)
         self._source_is_fine(source)
 
-    def _moved(self, source: DatabaseConnection, new: "pd.DataFrame | None", outside: list[dict[str, Any]], answer: dict[str, Any] | None) -> None:
+    def _moved(
+        self,
+        source: DatabaseConnection,
+        new: "pd.DataFrame | None",
+        outside: list[dict[str, Any]],
+        answer: dict[str, Any] | None,
+    ) -> None:
         """Keep the new position, and tell clients; nothing of it when the monitor was stopped meanwhile."""
         if new is not None:
             self.position["ends"] = self.position["ends"] | marks(new.groupby("unique_id", sort=False)["ds"].max())
@@ -242,14 +277,20 @@ class Turn:
             self.position |= {key: answer[key] for key in ("forecast_id", "origin")}
         with writing(durable=True) as session:
             kept = monitors.move_on(
-                session, self.monitor.id, self.token, self.monitor.interval_seconds, self._clean(), int(answer is not None), self._problem()
+                session,
+                self.monitor.id,
+                self.token,
+                self.monitor.interval_seconds,
+                self._clean(),
+                int(answer is not None),
+                self._problem(),
             )
             if not kept:
                 return
             self._recovered(session)
-            journal.publish(session, "prediction", self._event(outside, answer), self.monitor.owner_id)
+            events.publish(session, "prediction", self._event(outside, answer), self.monitor.owner_id)
             for one in outside[:1]:
-                journal.warn(
+                events.warn(
                     session,
                     self.monitor.owner_id,
                     "interval_left",
@@ -286,8 +327,10 @@ class Turn:
         """Keep the reason, rest longer, raise an alert."""
         try:
             with writing() as session:
-                if monitors.fail(session, self.monitor.id, self.token, self.monitor.interval_seconds, self.before, problem_of(error)):
-                    journal.warn(
+                if monitors.fail(
+                    session, self.monitor.id, self.token, self.monitor.interval_seconds, self.before, problem_of(error)
+                ):
+                    events.warn(
                         session,
                         self.monitor.owner_id,
                         monitors.FAILED,
@@ -301,7 +344,9 @@ class Turn:
 
     def _recovered(self, session: Any) -> None:
         if self.monitor.state == "failing" and monitors.resolve(session, self.monitor.id):
-            journal.tell(session, self.monitor.owner_id, "monitor_recovered", about=("monitor", self.monitor.id), name=self.name)
+            events.tell(
+                session, self.monitor.owner_id, "monitor_recovered", about=("monitor", self.monitor.id), name=self.name
+            )
 
     def _source_is_fine(self, source: DatabaseConnection) -> None:
         if source.status != "connected":
@@ -322,7 +367,10 @@ class Turn:
 
 def _head(forecast: dict[str, Any]) -> dict[str, Any]:
     """The first steps of a series' forecast: live messages are small, the ledger has it all."""
-    bands = {level: {end: values[:SHOWN_STEPS] for end, values in band.items()} for level, band in forecast["intervals"].items()}
+    bands = {
+        level: {end: values[:SHOWN_STEPS] for end, values in band.items()}
+        for level, band in forecast["intervals"].items()
+    }
     return {
         "origin": forecast["origin"],
         "timestamps": forecast["timestamps"][:SHOWN_STEPS],
@@ -333,5 +381,8 @@ def _head(forecast: dict[str, Any]) -> dict[str, Any]:
 
 def problem_of(error: VurError) -> dict[str, Any]:
     """An error as the catalog keeps it: its sentence is made when it is read."""
-    plain = {key: value if isinstance(value, (str, int, float, bool, type(None))) else str(value)[:500] for key, value in error.data.items()}
+    plain = {
+        key: value if isinstance(value, (str, int, float, bool, type(None))) else str(value)[:500]
+        for key, value in error.data.items()
+    }
     return {"code": error.code, "stage": error.stage, "data": plain, "detail": str(error)}

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import select
 
 from vur.errors import VurError
-from vur.store import connections
 from vur.store.catalog import DatabaseConnection, ForecastPoint
-from vur.store.connections import Columns
 from vur.store.database import reading
+from vur.store.feeds import connections
+from vur.store.feeds.connections import Columns
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from vur.runs.moving import Saved
+    from vur.models.saved import Saved
 
 SERIES_AT_ONCE = 500
 DAY, MONTH = timedelta(days=1), timedelta(days=31)
@@ -66,9 +66,11 @@ def after_marks(frame: "pd.DataFrame", ends: Mapping[str, Any]) -> "pd.DataFrame
     return frame.loc[late, ["unique_id", "ds", "y"]].reset_index(drop=True) if late.any() else None
 
 
-def rows_for(saved: "Saved", table: "pd.DataFrame", new: "pd.DataFrame", ends: Mapping[str, Any]) -> list[dict[str, Any]]:
+def rows_for(
+    saved: "Saved", table: "pd.DataFrame", new: "pd.DataFrame", ends: Mapping[str, Any]
+) -> list[dict[str, Any]]:
     """The rows that the forecasts begin after: those of series that have new ones; a hierarchy needs all."""
-    from vur.runs.moving import series_of
+    from vur.models.moving import series_of
 
     if saved.pipeline.reconciler is None:
         table = table[[id in set(new["unique_id"]) for id in series_of(saved, table)]]
@@ -79,30 +81,46 @@ def expected(owner_id: str, tag: str, new: "pd.DataFrame", freq: str) -> "pd.Dat
     """`new` with what was forecast for each value the shortest time before: `forecast, quantiles` and `unique_id, ds, y`."""
     import pandas as pd
 
-    from vur.store.scoring import cells
+    from vur.store.forecasts.scoring import cells
 
     dated, point = new["ds"].dtype.kind == "M", ForecastPoint
     target = point.target_at if dated else point.target_step
     low, high = new["ds"].min(), new["ds"].max()
     low, high = (
-        ((stamp + way).to_pydatetime().replace(tzinfo=UTC) for stamp, way in ((low, -MONTH), (high, MONTH))) if dated else (int(low), int(high))
+        ((stamp + way).to_pydatetime().replace(tzinfo=UTC) for stamp, way in ((low, -MONTH), (high, MONTH)))
+        if dated
+        else (int(low), int(high))
     )
-    columns, rows, ids = (point.unique_id, target, point.horizon, point.forecast, point.quantiles), [], new["unique_id"].astype(str).unique().tolist()
+    columns, rows, ids = (
+        (point.unique_id, target, point.horizon, point.forecast, point.quantiles),
+        [],
+        new["unique_id"].astype(str).unique().tolist(),
+    )
     with reading() as session:
         for start in range(0, len(ids), SERIES_AT_ONCE):
             some = point.unique_id.in_(ids[start : start + SERIES_AT_ONCE])
             rows += session.execute(
-                select(*columns).where(point.owner_id == owner_id, point.tag == tag, some, target.between(low, high)).order_by(point.id.desc())
+                select(*columns)
+                .where(point.owner_id == owner_id, point.tag == tag, some, target.between(low, high))
+                .order_by(point.id.desc())
             ).all()
     found = pd.DataFrame(rows, columns=["unique_id", "target", "horizon", "forecast", "quantiles"])
-    stamps = pd.to_datetime(found["target"], utc=True).dt.tz_localize(None) if dated else found["target"].astype("int64")
-    found = found.assign(cell=cells(stamps.to_numpy(), freq)).sort_values("horizon", kind="stable").drop_duplicates(["unique_id", "cell"])
-    return new.assign(unique_id=new["unique_id"].astype(str), cell=cells(new["ds"].to_numpy(), freq)).merge(found, on=["unique_id", "cell"])
+    stamps = (
+        pd.to_datetime(found["target"], utc=True).dt.tz_localize(None) if dated else found["target"].astype("int64")
+    )
+    found = (
+        found.assign(cell=cells(stamps.to_numpy(), freq))
+        .sort_values("horizon", kind="stable")
+        .drop_duplicates(["unique_id", "cell"])
+    )
+    return new.assign(unique_id=new["unique_id"].astype(str), cell=cells(new["ds"].to_numpy(), freq)).merge(
+        found, on=["unique_id", "cell"]
+    )
 
 
 def outside_of(rows: "pd.DataFrame") -> list[dict[str, Any]]:
     """Those of `expected` whose value left its widest interval."""
-    from vur.runs.future import stamp_text
+    from vur.models.future import stamp_text
 
     found = []
     for row in rows.itertuples():
@@ -111,6 +129,10 @@ def outside_of(rows: "pd.DataFrame") -> list[dict[str, Any]]:
         if low is not None and high is not None and not low <= row.y <= high:
             numbers = {"value": row.y, "forecast": row.forecast, "low": low, "high": high, "level": level}
             found.append(
-                {"series": str(row.unique_id), "stamp": stamp_text(row.ds), **{name: float(f"{float(value):.6g}") for name, value in numbers.items()}}
+                {
+                    "series": str(row.unique_id),
+                    "stamp": stamp_text(row.ds),
+                    **{name: float(f"{float(value):.6g}") for name, value in numbers.items()},
+                }
             )
     return found

@@ -34,9 +34,17 @@ class Child:
         self.scratch = Path(tempfile.mkdtemp(prefix="vur-job-"))
         (spec.folder / SCRATCH).write_text(str(self.scratch), encoding="utf-8")
         self.process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "vur.jobs.child", spec.id, str(spec.attempt)], cwd=spec.folder, env=_environment(spec, self.scratch),
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True)
-        self.pump = threading.Thread(target=_pump, args=(self.process.stdout, spec.folder / OUTPUT), daemon=True, name=f"output-{spec.id[:8]}")
+            [sys.executable, "-P", "-m", "vur.jobs.child", spec.id, str(spec.attempt)],
+            cwd=spec.folder,
+            env=_environment(spec, self.scratch),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        self.pump = threading.Thread(
+            target=_pump, args=(self.process.stdout, spec.folder / OUTPUT), daemon=True, name=f"output-{spec.id[:8]}"
+        )
         self.pump.start()
 
     @property
@@ -69,7 +77,13 @@ def _environment(spec: JobSpec, scratch: Path) -> dict[str, str]:
     from vur.settings import find_settings_file
 
     settings_file = find_settings_file()
-    own = {MARK: f"{spec.id}/{spec.attempt}", PARENT: str(os.getpid()), "TMPDIR": str(scratch), "VUR_HOME": str(home()), "PYTHONUNBUFFERED": "1"}
+    own = {
+        MARK: f"{spec.id}/{spec.attempt}",
+        PARENT: str(os.getpid()),
+        "TMPDIR": str(scratch),
+        "VUR_HOME": str(home()),
+        "PYTHONUNBUFFERED": "1",
+    }
     return os.environ | own | ({"VUR_SETTINGS": str(settings_file.absolute())} if settings_file else {})
 
 
@@ -95,8 +109,12 @@ def marked(job_id: str, attempt: int | None = None) -> Iterator["psutil.Process"
     mine, wanted = os.getuid() if hasattr(os, "getuid") else None, f"{job_id}/{attempt or ''}"
     for process in psutil.process_iter():
         try:
-            if process.pid != os.getpid() and (mine is None or process.uids().real == mine) and _is_of(process.environ().get(MARK, ""), wanted) \
-                    and process.status() != psutil.STATUS_ZOMBIE:
+            if (
+                process.pid != os.getpid()
+                and (mine is None or process.uids().real == mine)
+                and _is_of(process.environ().get(MARK, ""), wanted)
+                and process.status() != psutil.STATUS_ZOMBIE
+            ):
                 yield process
         except (psutil.Error, OSError):  # it ended meanwhile, or is not ours to look at
             continue

@@ -1,13 +1,13 @@
 """Background jobs: a row in the catalog, and a durable workflow of the same id that a worker runs.
 
-The catalog says what is to be done and what became of it; DBOS only sees to it that a worker takes each job up, also after a crash.
-Its tables lie beside the catalog: in `jobs.sqlite` of the data home, or in the schema `dbos` of the same PostgreSQL database. This
-module is what the service needs; `vur.jobs.workflows` is what a worker runs.
+The catalog says what is to be done and what became of it; DBOS only sees to it that a worker takes each job up, also
+after a crash. Its tables lie beside the catalog: in `jobs.sqlite` of the data home, or in the schema `dbos` of the same
+PostgreSQL database. This module is what the service needs; `vur.jobs.workflows` is what a worker runs.
 
-A kind of job is a module with a function `work(job, tell) -> dict`, run in a process of its own. `tell(fraction, stage, text, **data)`
-reports: `text` is a key of the translations that `data` fills, or plain text. Functions `on_queued(session, job)`,
-`on_started(session, job)` and `on_ended(session, job, result)` of the module, where there are any, take part in the transactions
-that move the job.
+A kind of job is a module with a function `work(job, tell) -> dict`, run in a process of its own. `tell(fraction, stage,
+text, **data)` reports: `text` is a key of the translations that `data` fills, or plain text. Functions
+`on_queued(session, job)`, `on_started(session, job)` and `on_ended(session, job, result)` of the module, where there
+are any, take part in the transactions that move the job.
 """
 
 import logging
@@ -26,8 +26,8 @@ from sqlalchemy.orm import Session
 from vur.errors import VurError
 from vur.store import database
 from vur.store.catalog import Job, new_id, now
+from vur.store.events import publish
 from vur.store.home import folder, home, lock
-from vur.store.journal import publish
 
 if TYPE_CHECKING:
     from dbos import DBOSClient
@@ -36,7 +36,13 @@ HANDLERS = {"train": "vur.jobs.training:work", "batch": "vur.jobs.batch:work"}
 ACTIVE, ENDED = ("queued", "running"), ("succeeded", "failed", "cancelled")
 QUEUE, WORKFLOW, APPLICATION, VERSION, SCHEMA = "jobs", "job", "vur", "1", "dbos"
 # What the documents call the state of a training.
-STATUS = {"queued": "queued", "running": "training", "succeeded": "trained", "failed": "failed", "cancelled": "cancelled"}
+STATUS = {
+    "queued": "queued",
+    "running": "training",
+    "succeeded": "trained",
+    "failed": "failed",
+    "cancelled": "cancelled",
+}
 log = logging.getLogger("vur.jobs")
 
 
@@ -56,7 +62,16 @@ class JobSpec:
 
 def spec_of(job: Job) -> JobSpec:
     """The specification of the present attempt of `job`."""
-    return JobSpec(job.id, job.kind, job.attempt, job.owner_id, work_folder(job.id, job.attempt), job.model_id, job.dataset_id, dict(job.params))
+    return JobSpec(
+        job.id,
+        job.kind,
+        job.attempt,
+        job.owner_id,
+        work_folder(job.id, job.attempt),
+        job.model_id,
+        job.dataset_id,
+        dict(job.params),
+    )
 
 
 def work_folder(job_id: str, attempt: int) -> Path:
@@ -79,8 +94,16 @@ def call_hook(moment: str, session: Session, job: Job, *arguments: Any) -> None:
 
 # --- what the service asks for ---
 
-def submit(kind: str, owner_id: str, params: dict[str, Any], *, model_id: str | None = None, dataset_id: str | None = None,
-           id: str | None = None) -> Job:
+
+def submit(
+    kind: str,
+    owner_id: str,
+    params: dict[str, Any],
+    *,
+    model_id: str | None = None,
+    dataset_id: str | None = None,
+    id: str | None = None,
+) -> Job:
     """A new job, or the one that has this `id` already. Commits on its own: call it outside of transactions."""
     with database.writing(durable=True) as session:
         job = add(session, kind, owner_id, params, model_id=model_id, dataset_id=dataset_id, id=id)
@@ -89,22 +112,47 @@ def submit(kind: str, owner_id: str, params: dict[str, Any], *, model_id: str | 
 
 
 def hand_over(*job_ids: str) -> None:
-    """Enqueue jobs whose rows are committed. Whatever keeps the queue from taking them, workers enqueue rows without a workflow."""
+    """Enqueue jobs whose rows are committed.
+
+    Whatever keeps the queue from taking them, workers enqueue rows without a workflow.
+    """
     try:
         enqueue(job_ids)
     except Exception:
         log.exception("jobs %s wait for a worker to enqueue them", ", ".join(job_ids))
 
 
-def add(session: Session, kind: str, owner_id: str, params: dict[str, Any], *, model_id: str | None = None, dataset_id: str | None = None,
-        id: str | None = None) -> Job:
+def add(
+    session: Session,
+    kind: str,
+    owner_id: str,
+    params: dict[str, Any],
+    *,
+    model_id: str | None = None,
+    dataset_id: str | None = None,
+    id: str | None = None,
+) -> Job:
     """Insert the row of a new job into the caller's transaction, to `hand_over` after it; an existing `id` is returned as it is."""
     if kind not in HANDLERS:
         raise KeyError(kind)
     if id is not None and (known := session.get(Job, id)) is not None:
         return known
-    job = Job(id=id or new_id(), kind=kind, owner_id=owner_id, model_id=model_id, dataset_id=dataset_id, params=params, created_at=now(),
-              state="queued", attempt=0, crashes=0, losses=0, progress=0.0, stage="", cancel_requested=False)
+    job = Job(
+        id=id or new_id(),
+        kind=kind,
+        owner_id=owner_id,
+        model_id=model_id,
+        dataset_id=dataset_id,
+        params=params,
+        created_at=now(),
+        state="queued",
+        attempt=0,
+        crashes=0,
+        losses=0,
+        progress=0.0,
+        stage="",
+        cancel_requested=False,
+    )
     call_hook("on_queued", session, job)
     session.add(job)
     session.flush()
@@ -135,10 +183,19 @@ def retry(job_id: str) -> Job:
         if old.state not in ("failed", "cancelled"):
             raise VurError("jobs.no_retry", id=job_id, state=old.state)
     params = {**old.params, "retry_of": old.id}
-    return submit(old.kind, old.owner_id, params, model_id=old.model_id, dataset_id=old.dataset_id, id=str(uuid.uuid5(uuid.UUID(old.id), "retry")))
+    return submit(
+        old.kind,
+        old.owner_id,
+        params,
+        model_id=old.model_id,
+        dataset_id=old.dataset_id,
+        id=str(uuid.uuid5(uuid.UUID(old.id), "retry")),
+    )
 
 
-def close(session: Session, job: Job, state: str, *, result: dict[str, Any] | None = None, error: dict[str, Any] | None = None) -> None:
+def close(
+    session: Session, job: Job, state: str, *, result: dict[str, Any] | None = None, error: dict[str, Any] | None = None
+) -> None:
     """Move a row that the caller holds to its end, with all that belongs to it."""
     job.state, job.ended_at, job.eta_seconds, job.result, job.error = state, now(), None, result, error
     job.progress = 1.0 if state == "succeeded" else job.progress
@@ -151,14 +208,30 @@ def close(session: Session, job: Job, state: str, *, result: dict[str, Any] | No
 def tell_clients(session: Session, job: Job, **more: Any) -> None:
     """A live message on where the job stands: `training_update`, or `job_update` for other kinds."""
     epochs = job.epochs or {}
-    publish(session, "training_update" if job.kind == "train" else "job_update", {
-        "job_id": job.id, "kind": job.kind, "model_id": job.model_id, "status": STATUS[job.state] if job.kind == "train" else job.state,
-        "progress": round(100 * job.progress, 1), "stage": job.stage,
-        "eta_seconds": job.eta_seconds, "best": job.best, "current_epoch": epochs.get("epoch"), "total_epochs": epochs.get("epochs"),
-        "loss": epochs.get("loss"), "attempt": job.attempt, **more}, job.owner_id)
+    publish(
+        session,
+        "training_update" if job.kind == "train" else "job_update",
+        {
+            "job_id": job.id,
+            "kind": job.kind,
+            "model_id": job.model_id,
+            "status": STATUS[job.state] if job.kind == "train" else job.state,
+            "progress": round(100 * job.progress, 1),
+            "stage": job.stage,
+            "eta_seconds": job.eta_seconds,
+            "best": job.best,
+            "current_epoch": epochs.get("epoch"),
+            "total_epochs": epochs.get("epochs"),
+            "loss": epochs.get("loss"),
+            "attempt": job.attempt,
+            **more,
+        },
+        job.owner_id,
+    )
 
 
 # --- the durable queue behind it ---
+
 
 def enqueue(job_ids: Collection[str]) -> None:
     """Give each job its workflow; one that has its own already keeps it."""
@@ -169,16 +242,23 @@ def enqueue(job_ids: Collection[str]) -> None:
 def reconcile(dead: Collection[str] = ()) -> list[str]:
     """Bring rows and workflows together, as every worker does now and then; returns the jobs that were taken from `dead` workers.
 
-    A row without a workflow gets one. A workflow in the hands of a dead worker goes back to the queue: only the one who can take the
-    row's lease may do that, so that two living workers never both do.
+    A row without a workflow gets one. A workflow in the hands of a dead worker goes back to the queue: only the one who
+    can take the row's lease may do that, so that two living workers never both do.
     """
     with database.reading() as session:
         jobs = {job.id: job for job in session.scalars(select(Job).where(Job.state.in_(ACTIVE)))}
     if not jobs:
         return []
-    found = {flow.workflow_id: flow for flow in client().list_workflows(workflow_ids=list(jobs), load_input=False, load_output=False)}
+    found = {
+        flow.workflow_id: flow
+        for flow in client().list_workflows(workflow_ids=list(jobs), load_input=False, load_output=False)
+    }
     enqueue(jobs.keys() - found.keys())
-    taken = [flow.workflow_id for flow in found.values() if flow.status == "PENDING" and flow.executor_id in dead and _take(jobs[flow.workflow_id])]
+    taken = [
+        flow.workflow_id
+        for flow in found.values()
+        if flow.status == "PENDING" and flow.executor_id in dead and _take(jobs[flow.workflow_id])
+    ]
     for job_id in taken:
         client().resume_workflow(job_id, queue_name=QUEUE)
     for flow in found.values():
@@ -189,7 +269,12 @@ def reconcile(dead: Collection[str] = ()) -> list[str]:
 
 def _take(job: Job) -> bool:
     """Whether the lease of a dead worker's job, unchanged since `job` was read, could be taken."""
-    same = (Job.id == job.id, Job.attempt == job.attempt, Job.state.in_(ACTIVE), Job.heartbeat_at.is_not_distinct_from(job.heartbeat_at))
+    same = (
+        Job.id == job.id,
+        Job.attempt == job.attempt,
+        Job.state.in_(ACTIVE),
+        Job.heartbeat_at.is_not_distinct_from(job.heartbeat_at),
+    )
     with database.writing() as session:
         return session.execute(update(Job).where(*same).values(heartbeat_at=now(), lease_owner=None)).rowcount == 1
 
@@ -204,7 +289,10 @@ def _lost(job_id: str, status: str) -> None:
 
 
 def client() -> "DBOSClient":
-    """What enqueues and resumes workflows from any process; one a process and database. Makes the queue's tables where there are none."""
+    """What enqueues and resumes workflows from any process; one a process and database.
+
+    Makes the queue's tables where there are none.
+    """
     return _client(database.database_url())
 
 
@@ -213,14 +301,25 @@ def _client(url: str) -> "DBOSClient":
     create_schema()
     from dbos import DBOSClient
 
-    return DBOSClient(system_database_engine=queue_engine(), dbos_system_schema=SCHEMA, serializer=serializer(), application_name=APPLICATION,
-                      use_listen_notify=False, retry_connection_errors=False)
+    return DBOSClient(
+        system_database_engine=queue_engine(),
+        dbos_system_schema=SCHEMA,
+        serializer=serializer(),
+        application_name=APPLICATION,
+        use_listen_notify=False,
+        retry_connection_errors=False,
+    )
 
 
 def forget(before: datetime) -> None:
     """Drop the workflows of jobs that ended before that moment; their rows stay."""
-    over = client().list_workflows(status=["SUCCESS", "ERROR", "CANCELLED"], completed_before=before.isoformat(), limit=1000,
-                                   load_input=False, load_output=False)
+    over = client().list_workflows(
+        status=["SUCCESS", "ERROR", "CANCELLED"],
+        completed_before=before.isoformat(),
+        limit=1000,
+        load_input=False,
+        load_output=False,
+    )
     client().delete_workflows([flow.workflow_id for flow in over])
 
 
@@ -240,15 +339,25 @@ def queue_engine() -> Engine:
 @cache
 def _sqlite(path: str) -> Engine:
     """As DBOS opens SQLite itself (it begins its transactions on its own), but through the safe release and in WAL mode."""
-    engine = create_engine(f"sqlite:///{path}", module=database.sqlite_module(), pool_size=10, max_overflow=20,
-                           connect_args={"timeout": database.BUSY_SECONDS, "check_same_thread": False})
+    engine = create_engine(
+        f"sqlite:///{path}",
+        module=database.sqlite_module(),
+        pool_size=10,
+        max_overflow=20,
+        connect_args={"timeout": database.BUSY_SECONDS, "check_same_thread": False},
+    )
     event.listen(engine, "connect", _open_sqlite)
     return engine
 
 
 def _open_sqlite(connection: Any, record: Any) -> None:
     connection.isolation_level = "IMMEDIATE"
-    for pragma in (f"busy_timeout={1000 * database.BUSY_SECONDS}", "journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON"):
+    for pragma in (
+        f"busy_timeout={1000 * database.BUSY_SECONDS}",
+        "journal_mode=WAL",
+        "synchronous=NORMAL",
+        "foreign_keys=ON",
+    ):
         connection.execute(f"PRAGMA {pragma}")
     Path(next(row[2] for row in connection.execute("PRAGMA database_list") if row[1] == "main")).chmod(0o600)
 
@@ -261,6 +370,13 @@ def create_schema() -> None:
     dbos_logger.setLevel(logging.WARNING)
     engine = queue_engine()
     with lock("jobs"):
-        tables = SystemDatabase.create(system_database_url=f"{engine.dialect.name}://", engine_kwargs={}, engine=engine, schema=SCHEMA,
-                                       serializer=serializer(), executor_id=None, use_listen_notify=False)
+        tables = SystemDatabase.create(
+            system_database_url=f"{engine.dialect.name}://",
+            engine_kwargs={},
+            engine=engine,
+            schema=SCHEMA,
+            serializer=serializer(),
+            executor_id=None,
+            use_listen_notify=False,
+        )
         tables.run_migrations()

@@ -10,9 +10,10 @@ from sqlalchemy.orm import Session
 
 from vur.errors import VurError
 from vur.jobs.queue import add, hand_over
-from vur.store import database, trained
+from vur.store import database
 from vur.store.catalog import Model, Schedule, User, new_id, now
-from vur.store.journal import tell
+from vur.store.events import tell
+from vur.store.models import registry
 
 AT_ONCE = 100
 log = logging.getLogger("vur.jobs")
@@ -43,13 +44,23 @@ def next_time(cron: str, timezone: str, after: datetime) -> datetime:
 def run_due() -> list[str]:
     """Start a training for each schedule whose time has come and return their jobs.
 
-    The next time is moved in the transaction that makes the job, and the job's id follows from schedule and time: two workers cannot
-    both fire. However many times were missed, the schedule fires once. A model that is in training already is left out this time.
+    The next time is moved in the transaction that makes the job, and the job's id follows from schedule and time: two
+    workers cannot both fire. However many times were missed, the schedule fires once. A model that is in training
+    already is left out this time.
     """
     moment = now()
     with database.writing(durable=True) as session:
-        due = select(Schedule).where(Schedule.enabled, Schedule.next_at <= moment).order_by(Schedule.next_at).limit(AT_ONCE)
-        fired = [job_id for schedule in session.scalars(due.with_for_update(skip_locked=True)).all() if (job_id := _fire(session, schedule, moment))]
+        due = (
+            select(Schedule)
+            .where(Schedule.enabled, Schedule.next_at <= moment)
+            .order_by(Schedule.next_at)
+            .limit(AT_ONCE)
+        )
+        fired = [
+            job_id
+            for schedule in session.scalars(due.with_for_update(skip_locked=True)).all()
+            if (job_id := _fire(session, schedule, moment))
+        ]
     hand_over(*fired)
     return fired
 
@@ -61,12 +72,21 @@ def _fire(session: Session, schedule: Schedule, moment: datetime) -> str | None:
         schedule.enabled = False
         return None
     schedule.next_at = next_time(schedule.cron, schedule.timezone, max(moment, schedule.next_at))
-    if trained.active_job(session, model.id) is not None:
-        tell(session, schedule.owner_id, "training_skipped", status="warning", about=("model", model.id), name=model.name)
+    if registry.active_job(session, model.id) is not None:
+        tell(
+            session, schedule.owner_id, "training_skipped", status="warning", about=("model", model.id), name=model.name
+        )
         return None
     target = fresh(session, model, schedule.owner_id)
-    job = add(session, "train", schedule.owner_id, {"schedule_id": schedule.id, "promote": schedule.promote}, model_id=target.id,
-              dataset_id=target.dataset_id, id=job_id)
+    job = add(
+        session,
+        "train",
+        schedule.owner_id,
+        {"schedule_id": schedule.id, "promote": schedule.promote},
+        model_id=target.id,
+        dataset_id=target.dataset_id,
+        id=job_id,
+    )
     schedule.last_job_id = job.id
     log.info("schedule %s: job %s trains model %s", schedule.id, job.id, target.id)
     return job.id
@@ -80,7 +100,11 @@ def fresh(session: Session, model: Model, user_id: str) -> Model:
     if not model.tag:
         return model
     same = ("owner_id", "name", "description", "algorithm", "dataset_id", "pipeline_id", "family", "config")
-    made = Model(id=new_id(), options=model.options | {"previous": model.id, "by": user_id}, **{key: getattr(model, key) for key in same})
+    made = Model(
+        id=new_id(),
+        options=model.options | {"previous": model.id, "by": user_id},
+        **{key: getattr(model, key) for key in same},
+    )
     session.add(made)
     session.flush()
     return made

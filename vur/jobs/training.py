@@ -11,11 +11,11 @@ from sqlalchemy.orm import Session
 
 from vur.errors import VurError
 from vur.jobs.queue import JobSpec
-from vur.store import champions, trained
 from vur.store.catalog import Alert, Alias, Dataset, Job, Model, Run, User, now
 from vur.store.database import reading
+from vur.store.events import tell, warn
 from vur.store.home import folder, home, write_text
-from vur.store.journal import tell, warn
+from vur.store.models import champions, registry
 from vur.text import DEFAULT_LANGUAGE, LANGUAGES
 
 if TYPE_CHECKING:
@@ -26,10 +26,11 @@ if TYPE_CHECKING:
 
 RUN, DIAGNOSTICS = "run.txt", "diagnostics.json"
 # What a model shows of its errors over the folds; the coverage of each level comes with them.
-METRICS = (*trained.METRICS, "rmsse", "bias")
+METRICS = (*registry.METRICS, "rmsse", "bias")
 
 
 # --- in the job's own process ---
+
 
 def work(job: JobSpec, report: Callable[..., None]) -> dict[str, Any]:
     """Run the training notebook for the job's model and describe what it left; `VurError` with the failing stage's reason."""
@@ -51,7 +52,7 @@ def work(job: JobSpec, report: Callable[..., None]) -> dict[str, Any]:
 def configuration(job: JobSpec) -> tuple["Config", int]:
     """The model's configuration with the source it is to be trained on, and the number of that version of the dataset."""
     from vur.runs.config import Config
-    from vur.store import datasets
+    from vur.store.data import datasets
 
     with reading() as session:
         model = session.get(Model, job.model_id)
@@ -59,17 +60,28 @@ def configuration(job: JobSpec) -> tuple["Config", int]:
         if dataset is None:
             raise VurError("jobs.no_dataset", stage="upload")
         number = job.params.get("dataset_number") or dataset.number
-        path, found, content = datasets.source_path(session, dataset, number), datasets.data_spec(session, dataset, number), dict(model.config)
+        path, found, content = (
+            datasets.source_path(session, dataset, number),
+            datasets.data_spec(session, dataset, number),
+            dict(model.config),
+        )
         name = content.get("name") or model.name
     usual = Config().to_dict()["data"]
-    chosen = {key: value for key, value in content.get("data", {}).items() if value != usual.get(key) and key not in ("path", "fingerprint")}
+    chosen = {
+        key: value
+        for key, value in content.get("data", {}).items()
+        if value != usual.get(key) and key not in ("path", "fingerprint")
+    }
     return Config.from_dict(content | {"name": name, "data": found | chosen | {"path": str(path)}}), number
 
 
 def prepare(job: JobSpec, config: "Config") -> Path:
-    """The folder of this attempt's run with its configuration. All attempts of a job share one run id, and so one tag in the model store."""
-    from vur.runs.identity import file_fingerprint, next_attempt, run_hash
-    from vur.runs.pipeline import CONFIG
+    """The folder of this attempt's run with its configuration.
+
+    All attempts of a job share one run id, and so one tag in the model store.
+    """
+    from vur.runs.run import CONFIG
+    from vur.store.runs import file_fingerprint, next_attempt, run_hash
 
     note = folder("jobs", job.id) / RUN
     if not note.is_file():
@@ -83,28 +95,42 @@ def prepare(job: JobSpec, config: "Config") -> Path:
 
 def describe(found: "RunResult") -> dict[str, Any]:
     """What the catalog keeps of a finished run: where it lies, what it hashes to, and how good its model is."""
-    from vur.runs.pipeline import NOTEBOOK, RECORD
-    from vur.store.models import model_folder
+    from vur.runs.run import NOTEBOOK, RECORD
+    from vur.store.models.models import model_folder
 
     record, best = found.record, found.leaderboard.iloc[0].to_dict()
     scores = {key: value for key, value in best.items() if key in METRICS or str(key).startswith("coverage-")}
-    facts = {key: value for key, value in trained.stored_metadata(record["model"]).items() if key in trained.FACTS}
-    facts |= {key: record[key] for key in ("winner", "folds", "rows", "rejected", "seconds", "fingerprint", "config_hash", "status") if key in record}
+    facts = {key: value for key, value in registry.stored_metadata(record["model"]).items() if key in registry.FACTS}
+    facts |= {
+        key: record[key]
+        for key in ("winner", "folds", "rows", "rejected", "seconds", "fingerprint", "config_hash", "status")
+        if key in record
+    }
     facts["series"] = record["n_series"]
-    return {"run_id": found.id, "folder": found.folder.relative_to(home()).as_posix(), "tag": record["model"], "status": record["status"],
-            "checksum": checksum(found.folder / RECORD, found.folder / NOTEBOOK), "model_checksum": trained.checksum(model_folder(record["model"])),
-            "metrics": scores, "facts": facts, "record": record}
+    return {
+        "run_id": found.id,
+        "folder": found.folder.relative_to(home()).as_posix(),
+        "tag": record["model"],
+        "status": record["status"],
+        "checksum": checksum(found.folder / RECORD, found.folder / NOTEBOOK),
+        "model_checksum": registry.checksum(model_folder(record["model"])),
+        "metrics": scores,
+        "facts": facts,
+        "record": record,
+    }
 
 
 def checksum(*files: Path) -> str:
     """SHA-256 of the SHA-256 of each file, in this order."""
-    return hashlib.sha256(b"".join(hashlib.sha256(path.read_bytes()).digest() for path in files if path.is_file())).hexdigest()
+    return hashlib.sha256(
+        b"".join(hashlib.sha256(path.read_bytes()).digest() for path in files if path.is_file())
+    ).hexdigest()
 
 
 def diagnostics(found: "RunResult") -> dict[str, Any]:
     """What the errors of the winner over the folds still hold, in numbers and in words of every language; empty where nothing is kept."""
+    from vur.explain.residuals import residual_checks, residual_sentences
     from vur.frequency import frequency
-    from vur.insight.explanation import residual_checks, residual_sentences
 
     errors = _winners_forecasts(found)
     if errors is None or errors.empty:
@@ -113,8 +139,15 @@ def diagnostics(found: "RunResult") -> dict[str, Any]:
 
     checks = residual_checks(errors, frequency(found.config.data.freq).season)
     sentences = {language: residual_sentences(checks, language) for language in LANGUAGES}
-    return plain({"n": checks["n"], "checks": [check | {"text": {language: sentences[language][place][1] for language in LANGUAGES}}
-                                               for place, check in enumerate(checks["checks"])]})
+    return plain(
+        {
+            "n": checks["n"],
+            "checks": [
+                check | {"text": {language: sentences[language][place][1] for language in LANGUAGES}}
+                for place, check in enumerate(checks["checks"])
+            ],
+        }
+    )
 
 
 def _winners_forecasts(found: "RunResult") -> "pd.DataFrame | None":
@@ -130,12 +163,13 @@ def _winners_forecasts(found: "RunResult") -> "pd.DataFrame | None":
 
 # --- in the transactions that move the job ---
 
+
 def on_queued(session: Session, job: Job) -> None:
     """A model is trained by one job at a time; `VurError` api.running names the one there is."""
     model = session.get(Model, job.model_id, with_for_update=True) if job.model_id else None
     if model is None:
         raise VurError("api.not_found", kind="model", id=job.model_id)
-    if (busy := trained.active_job(session, model.id)) is not None:
+    if (busy := registry.active_job(session, model.id)) is not None:
         raise VurError("api.running", kind="model", id=model.id, job=busy.id)
     model.status, job.dataset_id = "queued", job.dataset_id or model.dataset_id
 
@@ -169,10 +203,27 @@ def on_ended(session: Session, job: Job, result: dict[str, Any] | None) -> None:
     model.status = "trained" if model.tag else job.state
     about = ("model", model.id)
     if job.state == "cancelled":
-        tell(session, model.owner_id, "training_cancelled", status="warning", user_id=job.owner_id, about=about, name=model.name)
+        tell(
+            session,
+            model.owner_id,
+            "training_cancelled",
+            status="warning",
+            user_id=job.owner_id,
+            about=about,
+            name=model.name,
+        )
         return
     reason = failure(job, session.scalar(select(User.language).where(User.id == model.owner_id)) or DEFAULT_LANGUAGE)
-    tell(session, model.owner_id, "training_failed", status="error", user_id=job.owner_id, about=about, name=model.name, reason=reason)
+    tell(
+        session,
+        model.owner_id,
+        "training_failed",
+        status="error",
+        user_id=job.owner_id,
+        about=about,
+        name=model.name,
+        reason=reason,
+    )
     warn(session, model.owner_id, "training_failed", severity="error", about=about, name=model.name, reason=reason)
 
 
@@ -187,13 +238,31 @@ def _trained(session: Session, job: Job, model: Model, result: dict[str, Any]) -
     model.tag, model.checksum, model.run_id = result["tag"], result["model_checksum"], result["run_id"]
     model.metrics, model.facts, model.dataset_number = result["metrics"], result["facts"], result["dataset_number"]
     model.status, model.trained_at = "trained", now()
-    tell(session, model.owner_id, "model_trained", user_id=job.owner_id, about=("model", model.id), name=model.name,
-         algorithm=result["facts"]["winner"])
-    session.execute(update(Alert).where(Alert.owner_id == model.owner_id, Alert.kind == "training_failed", Alert.object_id == model.id,
-                                        Alert.resolved_at.is_(None)).values(resolved_at=now()))
+    tell(
+        session,
+        model.owner_id,
+        "model_trained",
+        user_id=job.owner_id,
+        about=("model", model.id),
+        name=model.name,
+        algorithm=result["facts"]["winner"],
+    )
+    session.execute(
+        update(Alert)
+        .where(
+            Alert.owner_id == model.owner_id,
+            Alert.kind == "training_failed",
+            Alert.object_id == model.id,
+            Alert.resolved_at.is_(None),
+        )
+        .values(resolved_at=now())
+    )
     session.flush()
-    present = session.scalar(select(Model).join(Alias, Alias.model_id == Model.id).where(
-        Alias.owner_id == model.owner_id, Alias.family == model.family, Alias.name == champions.CHAMPION))
+    present = session.scalar(
+        select(Model)
+        .join(Alias, Alias.model_id == Model.id)
+        .where(Alias.owner_id == model.owner_id, Alias.family == model.family, Alias.name == champions.CHAMPION)
+    )
     if present is None or job.params.get("promote") and not _worse(model, present):
         champions.promote(session, model, job.owner_id)
 
@@ -204,9 +273,21 @@ def _worse(model: Model, present: Model) -> bool:
     return new is None or old is not None and new > old
 
 
-def _keep_run(session: Session, job: Job, status: str, path: str, run_id: str, hashed: str | None, record: dict[str, Any]) -> None:
-    session.add(Run(run_id=run_id, model_id=job.model_id, job_id=job.id, owner_id=job.owner_id, status=status, folder=path, checksum=hashed,
-                    record=record))
+def _keep_run(
+    session: Session, job: Job, status: str, path: str, run_id: str, hashed: str | None, record: dict[str, Any]
+) -> None:
+    session.add(
+        Run(
+            run_id=run_id,
+            model_id=job.model_id,
+            job_id=job.id,
+            owner_id=job.owner_id,
+            status=status,
+            folder=path,
+            checksum=hashed,
+            record=record,
+        )
+    )
 
 
 def _keep_failed_run(session: Session, job: Job) -> None:

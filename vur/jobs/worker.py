@@ -17,9 +17,12 @@ from sqlalchemy.exc import OperationalError
 from vur.jobs import lifecycle, queue, schedules
 from vur.jobs.workflows import Runner, first_line
 from vur.settings import settings
-from vur.store import database, journal, retention, sessions, uploads, workers
+from vur.store import database, events
+from vur.store.accounts import sessions
 from vur.store.catalog import Counter, Job, now
+from vur.store.data import uploads
 from vur.store.home import folder, write_text
+from vur.store.operations import retention, workers
 
 PARKING_SECONDS, STOP_SECONDS, SAID_AGAIN_SECONDS = 6.0, 9.0, 30.0
 KEPT_WORKFLOWS, KEPT_FOLDERS = timedelta(days=7), timedelta(days=30)
@@ -30,7 +33,8 @@ log = logging.getLogger("vur.jobs")
 def slot() -> Iterator[str]:
     """The first free place for a worker in this data home, held until the block ends: its name, the same after a restart.
 
-    Two processes that went by one name would run a job twice, so the name says host, data home and place, and a lock holds it.
+    Two processes that went by one name would run a job twice, so the name says host, data home and place, and a lock
+    holds it.
     """
     import fcntl
 
@@ -72,9 +76,16 @@ class Pulse:
     def dead(self) -> set[str]:
         """Workers that were once heard of, or that hold a job, and have been silent for longer than a lease."""
         with database.reading() as session:
-            beats = {key.removeprefix(workers.PREFIX): count for key, count in session.execute(
-                select(Counter.key, Counter.count).where(Counter.key.startswith(workers.PREFIX, autoescape=True)))}
-        holders = {flow.executor_id for flow in queue.client().list_workflows(status="PENDING", load_input=False, load_output=False)}
+            beats = {
+                key.removeprefix(workers.PREFIX): count
+                for key, count in session.execute(
+                    select(Counter.key, Counter.count).where(Counter.key.startswith(workers.PREFIX, autoescape=True))
+                )
+            }
+        holders = {
+            flow.executor_id
+            for flow in queue.client().list_workflows(status="PENDING", load_input=False, load_output=False)
+        }
         moment, found = time.monotonic(), {}
         for owner in (beats.keys() | holders) - {self.owner, None}:
             before = self.seen.get(owner)
@@ -90,7 +101,11 @@ class Worker:
         self.owner, self.runner, self.pulse = owner, Runner(owner), Pulse(owner)
         self.stop, self.away = threading.Event(), -math.inf
         self.duties: list[tuple[float, Callable[[], object]]] = [
-            (workers.EVERY, lambda: workers.beat(owner)), (1.0, schedules.run_due), (3.0, self._reconcile), (600.0, self._tidy_up)]
+            (workers.EVERY, lambda: workers.beat(owner)),
+            (1.0, schedules.run_due),
+            (3.0, self._reconcile),
+            (600.0, self._tidy_up),
+        ]
 
     def run(self, once: bool = False) -> None:
         """Work; returns after `stop` was set and running jobs were given back."""
@@ -128,7 +143,7 @@ class Worker:
 
     def _tidy_up(self) -> None:
         with database.writing() as session:
-            journal.prune(session)
+            events.prune(session)
             sessions.prune(session)
         uploads.sweep()
         queue.forget(now() - KEPT_WORKFLOWS)
@@ -180,7 +195,9 @@ def run_worker(once: bool = False) -> None:
 
         def ask_to_stop(number: int, frame: object) -> None:
             worker.stop.set()
-            timer = threading.Timer(STOP_SECONDS, os._exit, (1,))  # whatever hangs: running jobs die with this process and are resumed
+            timer = threading.Timer(
+                STOP_SECONDS, os._exit, (1,)
+            )  # whatever hangs: running jobs die with this process and are resumed
             timer.daemon = True
             timer.start()
 

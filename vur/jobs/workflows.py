@@ -1,7 +1,7 @@
 """The durable workflow of a job, as a worker runs it: take the job up, let a child do it, watch, end it once.
 
-DBOS hands each workflow to one worker and hands it out again when that worker died. What has been done is in the catalog and in the
-folder of the attempt, so the workflow may begin anew at any moment.
+DBOS hands each workflow to one worker and hands it out again when that worker died. What has been done is in the
+catalog and in the folder of the attempt, so the workflow may begin anew at any moment.
 """
 
 import logging
@@ -28,10 +28,16 @@ from vur.store.home import folder
 from vur.text import DEFAULT_LANGUAGE
 
 POLL_SECONDS, BEAT_SECONDS, MEASURE_SECONDS = 0.3, 2.0, 0.9
-FULL_MB, STUCK_SECONDS = 80, 30.0  # a process that has so little address space left for so long waits for memory in vain
+FULL_MB, STUCK_SECONDS = (
+    80,
+    30.0,
+)  # a process that has so little address space left for so long waits for memory in vain
 DATABASE_PATIENCE = 300.0  # seconds without the catalog before a running job is given up
-OUT_OF_MEMORY = re.compile(r"MemoryError|bad_alloc|cannot allocate memory|failed to map segment|unable to allocate|can't start new thread"
-                           r"|pthread_create failed|ResourceExhausted|OOM when allocating|out of memory", re.IGNORECASE)
+OUT_OF_MEMORY = re.compile(
+    r"MemoryError|bad_alloc|cannot allocate memory|failed to map segment|unable to allocate|can't start new thread"
+    r"|pthread_create failed|ResourceExhausted|OOM when allocating|out of memory",
+    re.IGNORECASE,
+)
 KERNEL = ("runs.kernel", "runs.crashed")
 log = logging.getLogger("vur.jobs")
 
@@ -57,17 +63,31 @@ class Runner:
         """Start DBOS in this process: from now on jobs come in, and those that this worker left behind come back first."""
         from dbos import DBOS
 
-        DBOS(config={
-            "name": APPLICATION, "system_database_engine": queue_engine(), "dbos_system_schema": SCHEMA, "serializer": serializer(),
-            "executor_id": self.owner, "application_version": VERSION, "enable_otlp": False, "log_level": "ERROR",
-            "use_listen_notify": False, "run_migrations": False, "max_executor_threads": 4 * concurrency + 16})
+        DBOS(
+            config={
+                "name": APPLICATION,
+                "system_database_engine": queue_engine(),
+                "dbos_system_schema": SCHEMA,
+                "serializer": serializer(),
+                "executor_id": self.owner,
+                "application_version": VERSION,
+                "enable_otlp": False,
+                "log_level": "ERROR",
+                "use_listen_notify": False,
+                "run_migrations": False,
+                "max_executor_threads": 4 * concurrency + 16,
+            }
+        )
         DBOS.workflow(name=WORKFLOW, max_recovery_attempts=1_000_000)(self._workflow())
         DBOS.launch()
-        DBOS.register_queue(QUEUE, worker_concurrency=concurrency, polling_interval_sec=0.5, on_conflict="always_update")
+        DBOS.register_queue(
+            QUEUE, worker_concurrency=concurrency, polling_interval_sec=0.5, on_conflict="always_update"
+        )
 
     def _workflow(self) -> Callable[[str], str]:
         def job(job_id: str) -> str:
             return self.perform(job_id)
+
         return job
 
     def perform(self, job_id: str) -> str:
@@ -87,7 +107,9 @@ class Runner:
                 elif outcome.state == "crashed" and _patiently(lifecycle.crashed, spec, self.owner, outcome.error):
                     continue
                 elif outcome.state not in ("crashed", "lost"):
-                    _patiently(lifecycle.end, spec, self.owner, outcome.state, result=outcome.result, error=outcome.error)
+                    _patiently(
+                        lifecycle.end, spec, self.owner, outcome.state, result=outcome.result, error=outcome.error
+                    )
                     lifecycle.clear_attempts(spec)
                 if outcome.state != "interrupted":
                     return outcome.state
@@ -184,7 +206,11 @@ class Watch:
             data = event["data"]
             changes |= {"progress": event["fraction"], "stage": event["stage"][:32], "eta_seconds": event["eta"]}
             changes |= {"best": data["best"]} if data.get("best") else {}
-            changes |= {"epochs": {key: data.get(key) for key in ("algorithm", "epoch", "epochs", "loss", "val_loss")}} if data.get("epochs") else {}
+            changes |= (
+                {"epochs": {key: data.get(key) for key in ("algorithm", "epoch", "epochs", "loss", "val_loss")}}
+                if data.get("epochs")
+                else {}
+            )
             entry = self._line(event)
             lines += [entry] if entry is not None else []
         return changes, lines
@@ -193,7 +219,11 @@ class Watch:
         """A line for each new stage and each text that is new; epochs are told by their numbers."""
         numbers = {key: value for key, value in event["data"].items() if key not in ("best", "loss", "val_loss")}
         said = (event["stage"], event["text"] and f"{event['text']} {numbers}")
-        if said == self.said or not (event["text"] or event["stage"] != self.said[0]) or self.lines >= lifecycle.MOST_LINES:
+        if (
+            said == self.said
+            or not (event["text"] or event["stage"] != self.said[0])
+            or self.lines >= lifecycle.MOST_LINES
+        ):
             return None
         self.said, self.lines = said, self.lines + 1
         return line(self.spec.id, self.spec.attempt, event["text"] or f"stage.{event['stage']}", event["data"])
@@ -208,8 +238,12 @@ def judge(spec: JobSpec, child: Child) -> Outcome:
         outcome = _ending(spec)
     else:
         reason = tail[-1][-300:] if tail else "-"
-        outcome = Outcome("crashed", error={"code": "jobs.killed", "stage": "", "data": {"signal": _signal(-code)}} if code < 0 else
-                          {"code": "jobs.ended", "stage": "", "data": {"status": code, "reason": reason}})
+        outcome = Outcome(
+            "crashed",
+            error={"code": "jobs.killed", "stage": "", "data": {"signal": _signal(-code)}}
+            if code < 0
+            else {"code": "jobs.ended", "stage": "", "data": {"status": code, "reason": reason}},
+        )
     return _for_memory(outcome, tail)
 
 
@@ -228,7 +262,9 @@ def _for_memory(outcome: Outcome, tail: list[str]) -> Outcome:
 def _no_memory(stage: str = "") -> Outcome:
     """The failure of a job that needed more memory than it may use, or than there is."""
     limit = settings().job_memory_mb
-    return Outcome("failed", error={"code": "jobs.memory" if limit else "jobs.no_memory", "stage": stage, "data": {"limit": limit}})
+    return Outcome(
+        "failed", error={"code": "jobs.memory" if limit else "jobs.no_memory", "stage": stage, "data": {"limit": limit}}
+    )
 
 
 def _plainly(outcome: Outcome) -> Outcome:

@@ -8,33 +8,44 @@ import pandas as pd
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from vur.predictions.opened import open_served
-from vur.runs.anomalies import observed_rows
-from vur.runs.moving import Saved
-from vur.store.access import Principal
+from vur.models.check import observed_rows
+from vur.models.saved import Saved
+from vur.predictions.open_models import open_served
+from vur.store.accounts.access import Principal
 from vur.store.catalog import Dataset, DatasetVersion, Model, now
-from vur.store.champions import find_served
 from vur.store.database import reading, writing
-from vur.store.journal import warn
-from vur.store.scoring import Scored, accuracy, drift, score, scored_points
+from vur.store.events import warn
+from vur.store.forecasts.scoring import Scored, accuracy, drift, score, scored_points
+from vur.store.models.champions import find_served
 
 JUDGED = timedelta(days=30)
 PREPARED = "preprocess"  # versions of this kind hold changed values, not what happened
 
 
-def score_table(saved: Saved, models: Iterable[Model], table: pd.DataFrame, *, owner_id: str | None = None, again: bool = False) -> Scored:
+def score_table(
+    saved: Saved, models: Iterable[Model], table: pd.DataFrame, *, owner_id: str | None = None, again: bool = False
+) -> Scored:
     """Score the rows of `table`, read with the column names of the training data, for all of `models`.
 
     `VurError` names a column that is missing or a value that cannot be read.
     """
     rows = observed_rows(saved.pipeline, saved.head, table)
-    return score({model.id: model.tag for model in models}, rows[["unique_id", "ds", "y"]], saved.pipeline.head.freq.alias, owner_id=owner_id,
-                 again=again)
+    return score(
+        {model.id: model.tag for model in models},
+        rows[["unique_id", "ds", "y"]],
+        saved.pipeline.head.freq.alias,
+        owner_id=owner_id,
+        again=again,
+    )
 
 
 def family_of(session: Session, model: Model) -> list[Model]:
     """The trained models that stand for each other with `model`, itself included: what is true for one is for all."""
-    return list(session.scalars(select(Model).where(Model.owner_id == model.owner_id, Model.family == model.family, Model.tag.is_not(None))))
+    return list(
+        session.scalars(
+            select(Model).where(Model.owner_id == model.owner_id, Model.family == model.family, Model.tag.is_not(None))
+        )
+    )
 
 
 def score_dataset(dataset_id: str) -> Scored:
@@ -42,7 +53,11 @@ def score_dataset(dataset_id: str) -> Scored:
     with reading() as session:
         dataset = session.get(Dataset, dataset_id)
         path = None if dataset is None else observed_path(session, dataset)
-        trained = select(Model).where(Model.dataset_id == dataset_id, Model.tag.is_not(None)).order_by(Model.trained_at.desc())
+        trained = (
+            select(Model)
+            .where(Model.dataset_id == dataset_id, Model.tag.is_not(None))
+            .order_by(Model.trained_at.desc())
+        )
         models = [] if path is None else list(session.scalars(trained))
     points, matched, unmatched, done = 0, 0, 0, set()
     table = pd.read_parquet(path) if models else None
@@ -60,9 +75,11 @@ def score_dataset(dataset_id: str) -> Scored:
 
 def observed_path(session: Session, dataset: Dataset) -> Path:
     """The table of the newest version that holds values as they were observed; `VurError` datasets.gone where its file is missing."""
-    from vur.store.datasets import parquet_path
+    from vur.store.data.datasets import parquet_path
 
-    observed = select(DatasetVersion.number).where(DatasetVersion.dataset_id == dataset.id, DatasetVersion.kind != PREPARED)
+    observed = select(DatasetVersion.number).where(
+        DatasetVersion.dataset_id == dataset.id, DatasetVersion.kind != PREPARED
+    )
     numbers = observed.order_by(DatasetVersion.number.desc())
     return parquet_path(session, dataset, session.scalar(numbers.limit(1)))
 
@@ -82,6 +99,13 @@ def check_drift(model_ids: list[str]) -> list[str]:
         if found["drifting"]:
             drifting.append(id)
             with writing() as session:
-                warn(session, model.owner_id, "model_drift", about=("model", id), name=model.name, ratio=found["ratio"],
-                     reasons=", ".join(found["reasons"]))
+                warn(
+                    session,
+                    model.owner_id,
+                    "model_drift",
+                    about=("model", id),
+                    name=model.name,
+                    ratio=found["ratio"],
+                    reasons=", ".join(found["reasons"]),
+                )
     return drifting

@@ -7,52 +7,88 @@ from typing import Any
 import pandas as pd
 
 from vur.errors import VurError
-from vur.forecasters.base import algorithms as algorithms_known
+from vur.forecasters.registry import algorithms as algorithms_known
+from vur.hierarchy import HierarchySpec, hierarchy_choice
 from vur.runs.config import Config, default_config, replace_sections
 from vur.runs.dataset import keep_frame
 from vur.runs.execute import execute_in_process, execute_notebook
-from vur.runs.identity import file_fingerprint, find_run, next_attempt, run_hash
-from vur.runs.pipeline import CONFIG
 from vur.runs.result import RunResult
-from vur.runs.sums import hierarchy_choice
+from vur.runs.run import CONFIG
 from vur.settings import settings
-from vur.stages.hierarchy import HierarchySpec
 from vur.store.home import write_text
+from vur.store.runs import file_fingerprint, find_run, next_attempt, run_hash
 
 PANEL_COLUMNS = {"unique_id", "ds", "y"}
 
 
 def run(
-    source: pd.DataFrame | str | Path | None = None, *, date: str | None = None, target: str | None = None,
-    series: str | Sequence[str] | None = None, horizon: int | None = None, freq: str | None = None,
-    algorithms: str | Sequence[str] | None = None, time_budget: float | None = None, country: str | None = None,
-    state: str | None = None, folds: int | None = None, levels: Sequence[int] | None = None, seed: int | None = None,
-    preset: str | None = None, optimize: int | None = None, optimize_method: str | None = None,
-    networks: dict[str, dict[str, Any]] | None = None, roles: dict[str, str] | None = None, duplicates: str | None = None,
-    hierarchy: str | Sequence[Any] | dict[str, Any] | HierarchySpec | None = None, name: str | None = None, language: str | None = None,
-    config: Config | str | Path | None = None, out: str | Path | None = None, notebook: bool = True, fresh: bool = False,
+    source: pd.DataFrame | str | Path | None = None,
+    *,
+    date: str | None = None,
+    target: str | None = None,
+    series: str | Sequence[str] | None = None,
+    horizon: int | None = None,
+    freq: str | None = None,
+    algorithms: str | Sequence[str] | None = None,
+    time_budget: float | None = None,
+    country: str | None = None,
+    state: str | None = None,
+    folds: int | None = None,
+    levels: Sequence[int] | None = None,
+    seed: int | None = None,
+    preset: str | None = None,
+    optimize: int | None = None,
+    optimize_method: str | None = None,
+    networks: dict[str, dict[str, Any]] | None = None,
+    roles: dict[str, str] | None = None,
+    duplicates: str | None = None,
+    hierarchy: str | Sequence[Any] | dict[str, Any] | HierarchySpec | None = None,
+    name: str | None = None,
+    language: str | None = None,
+    config: Config | str | Path | None = None,
+    out: str | Path | None = None,
+    notebook: bool = True,
+    fresh: bool = False,
     watcher: Callable[[dict], None] | None = None,
 ) -> RunResult:
     """Audit the data, compare forecasters on the same folds, keep the best, write notebook, report and forecast.
 
-    `source` is a file (CSV, TSV, gzip, zip, Parquet, Excel) or a data frame; everything not given is inferred. `preset` says how far
-    `algorithms="auto"` goes (`fast, balanced, best`), `optimize` how many combinations of parameters are tried, and `networks` are
-    neural networks of one's own by name, in JSON form. `hierarchy` asks for totals that their parts add up to: `all`, `auto`, columns
-    from the top down such as `"region,store"`, or what `HierarchySpec` takes. `config`
-    (a `Config` or a pipeline.yaml) is the base that the other arguments override. `notebook=False` runs in this process,
-    without papermill. `fresh=True` ignores stage outputs of earlier runs. `watcher` receives progress events. Raises
-    `VurError` with cause and remedy.
+    `source` is a file (CSV, TSV, gzip, zip, Parquet, Excel) or a data frame; everything not given is inferred. `preset`
+    says how far `algorithms="auto"` goes (`fast, balanced, best`), `optimize` how many combinations of parameters are
+    tried, and `networks` are neural networks of one's own by name, in JSON form. `hierarchy` asks for totals that their
+    parts add up to: `all`, `auto`, columns from the top down such as `"region,store"`, or what `HierarchySpec` takes.
+    `config` (a `Config` or a pipeline.yaml) is the base that the other arguments override. `notebook=False` runs in
+    this process, without papermill. `fresh=True` ignores stage outputs of earlier runs. `watcher` receives progress
+    events. Raises `VurError` with cause and remedy.
     """
     base = default_config() if config is None else config if isinstance(config, Config) else _config_file(Path(config))
     if isinstance(source, pd.DataFrame) and PANEL_COLUMNS <= set(source.columns):
         date, target, series = date or "ds", target or "y", series or "unique_id"
     path = _source_path(source)
     chosen = replace_sections(
-        base, name=name, language=language, hierarchy=hierarchy_choice(hierarchy),
-        data={"path": path, "date": date, "target": target, "series": _many(series), "freq": freq, "roles": roles, "duplicates": duplicates},
-        split={"horizon": horizon, "folds": folds}, features={"country": country, "state": state},
-        model={"algorithms": _algorithms(algorithms), "preset": preset, "networks": networks, "optimize": _optimize(base, optimize, optimize_method)},
-        training={"time_budget": time_budget, "levels": levels, "seed": seed})
+        base,
+        name=name,
+        language=language,
+        hierarchy=hierarchy_choice(hierarchy),
+        data={
+            "path": path,
+            "date": date,
+            "target": target,
+            "series": _many(series),
+            "freq": freq,
+            "roles": roles,
+            "duplicates": duplicates,
+        },
+        split={"horizon": horizon, "folds": folds},
+        features={"country": country, "state": state},
+        model={
+            "algorithms": _algorithms(algorithms),
+            "preset": preset,
+            "networks": networks,
+            "optimize": _optimize(base, optimize, optimize_method),
+        },
+        training={"time_budget": time_budget, "levels": levels, "seed": seed},
+    )
     if path is not None:
         chosen = replace_sections(chosen, data=chosen.to_dict()["data"] | {"fingerprint": None})
         chosen = Config.from_dict(chosen.to_dict() | {"data": chosen.to_dict()["data"] | {"fingerprint": None}})
@@ -109,8 +145,13 @@ def prepare(config: Config, reports: Path) -> Path:
     return folder
 
 
-def resume(run_id: str | Path, *, out: str | Path | None = None, watcher: Callable[[dict], None] | None = None,
-           notebook: bool = True) -> RunResult:
+def resume(
+    run_id: str | Path,
+    *,
+    out: str | Path | None = None,
+    watcher: Callable[[dict], None] | None = None,
+    notebook: bool = True,
+) -> RunResult:
     """Go on with a run that failed or was interrupted: a new attempt that takes every finished stage from the cache."""
     old = find_run(run_id, Path(out) if out else settings().reports)
     folder = prepare(Config.from_yaml(old / CONFIG), old.parent)
@@ -118,7 +159,9 @@ def resume(run_id: str | Path, *, out: str | Path | None = None, watcher: Callab
     return RunResult(folder)
 
 
-def reproduce(run_id: str | Path, *, out: str | Path | None = None, watcher: Callable[[dict], None] | None = None) -> dict[str, Any]:
+def reproduce(
+    run_id: str | Path, *, out: str | Path | None = None, watcher: Callable[[dict], None] | None = None
+) -> dict[str, Any]:
     """Run again from the stored data without any cache, and compare the forecasts digit by digit.
 
     The algorithms are those that the run completed, and the time budget is lifted, so that a slower machine compares
@@ -129,7 +172,9 @@ def reproduce(run_id: str | Path, *, out: str | Path | None = None, watcher: Cal
     old = RunResult(find_run(run_id, Path(out) if out else settings().reports))
     if old.record.get("status") not in ("finished", "stopped"):
         raise VurError("runs.unfinished", run=old.id, status=old.record.get("status"), what="forecast.csv")
-    config = replace_sections(old.config, model={"algorithms": [name for name in old.record["completed"] if name in algorithms_known()]})
+    config = replace_sections(
+        old.config, model={"algorithms": [name for name in old.record["completed"] if name in algorithms_known()]}
+    )
     content = config.to_dict()
     content["training"]["time_budget"] = None
     content["data"]["fingerprint"] = old.record["fingerprint"]
@@ -139,7 +184,9 @@ def reproduce(run_id: str | Path, *, out: str | Path | None = None, watcher: Cal
         comparison = compare_tables(old.folder / "forecast.csv", folder / "forecast.csv")
         new = RunResult(folder).record["versions"]
     then = old.record["versions"]
-    versions = {name: [then.get(name), new.get(name)] for name in sorted(then.keys() | new) if then.get(name) != new.get(name)}
+    versions = {
+        name: [then.get(name), new.get(name)] for name in sorted(then.keys() | new) if then.get(name) != new.get(name)
+    }
     return comparison | {"versions": versions, "run": old.id}
 
 
@@ -148,17 +195,25 @@ def compare_tables(old: Path, new: Path) -> dict[str, Any]:
     before, after = (pd.read_csv(path, dtype=str, keep_default_na=False) for path in (old, new))
     if before.shape != after.shape or list(before.columns) != list(after.columns):
         return {"equal": False, "rows": len(after), "first": {"rows": [len(before), len(after)]}}
-    different = (before.to_numpy() != after.to_numpy())
+    different = before.to_numpy() != after.to_numpy()
     if not different.any():
         return {"equal": True, "rows": len(after), "first": None}
     row, column = (int(place) for place in zip(*different.nonzero(), strict=True).__next__())
-    return {"equal": False, "rows": len(after), "first": {
-        "row": row + 1, "column": before.columns[column], "old": before.iat[row, column], "new": after.iat[row, column]}}
+    return {
+        "equal": False,
+        "rows": len(after),
+        "first": {
+            "row": row + 1,
+            "column": before.columns[column],
+            "old": before.iat[row, column],
+            "new": after.iat[row, column],
+        },
+    }
 
 
 def render_again(run_id: str | Path, language: str, *, out: str | Path | None = None) -> Path:
     """Write the report of a finished run again in `language`, from stage outputs in the cache."""
-    from vur.runs.pipeline import Run
+    from vur.runs.run import Run
 
     folder = find_run(run_id, Path(out) if out else settings().reports)
     config = Config.from_yaml(folder / CONFIG)

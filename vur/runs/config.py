@@ -9,13 +9,13 @@ import yaml
 from pydantic import TypeAdapter, ValidationError
 
 from vur.errors import VurError
+from vur.hierarchy import HierarchySpec
 from vur.settings import settings
-from vur.stages.candidates import ModelSpec
 from vur.stages.features import FeatureSpec
-from vur.stages.hierarchy import HierarchySpec
-from vur.stages.preprocess import PreprocessSpec
-from vur.stages.split import SplitSpec
-from vur.stages.upload import UploadOptions
+from vur.stages.model import ModelSpec
+from vur.stages.preprocess.preprocessor import PreprocessSpec
+from vur.stages.split.folds import SplitSpec
+from vur.stages.upload.files import UploadOptions
 from vur.store.cache import digest
 
 DUPLICATES = ("refuse", "sum", "mean", "first", "last")
@@ -41,7 +41,9 @@ class DataSpec:
 
     def __post_init__(self) -> None:
         if self.duplicates not in DUPLICATES:
-            raise VurError("config.value", key="data.duplicates", value=self.duplicates, expected=" | ".join(DUPLICATES))
+            raise VurError(
+                "config.value", key="data.duplicates", value=self.duplicates, expected=" | ".join(DUPLICATES)
+            )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,7 +56,9 @@ class TrainingSpec:
 
     def __post_init__(self) -> None:
         if self.time_budget is not None and self.time_budget <= 0:
-            raise VurError("config.value", key="training.time_budget", value=self.time_budget, expected="seconds above 0")
+            raise VurError(
+                "config.value", key="training.time_budget", value=self.time_budget, expected="seconds above 0"
+            )
         if not self.levels or not all(0 < level < 100 for level in self.levels):
             raise VurError("config.value", key="training.levels", value=self.levels, expected="percentages in 1..99")
 
@@ -118,7 +122,9 @@ def _problem(error: ValidationError) -> VurError:
     told = first.get("ctx", {}).get("error")
     if isinstance(told, VurError):
         return told
-    return VurError("config.value", key=".".join(str(part) for part in first["loc"]), value=first["input"], expected=first["msg"])
+    return VurError(
+        "config.value", key=".".join(str(part) for part in first["loc"]), value=first["input"], expected=first["msg"]
+    )
 
 
 def _plain(value: Any) -> Any:
@@ -136,7 +142,9 @@ def _check_keys(kind: type, content: Any, prefix: str) -> None:
     for key, value in content.items():
         if key not in hints:
             near = difflib.get_close_matches(str(key), hints, n=1)
-            raise VurError("config.unknown", key=f"{prefix}{key}", known=", ".join(hints), near=near[0] if near else "-")
+            raise VurError(
+                "config.unknown", key=f"{prefix}{key}", known=", ".join(hints), near=near[0] if near else "-"
+            )
         if dataclasses.is_dataclass(hints[key]):
             _check_keys(hints[key], value, f"{prefix}{key}.")
 

@@ -8,15 +8,17 @@ from typing import Any
 import pandas as pd
 
 from vur.errors import VurError
-from vur.insight.audit import Finding, audit_frame
 from vur.panel import Panel, make_panel
 from vur.runs.config import DataSpec
-from vur.runs.identity import file_fingerprint, frame_fingerprint
 from vur.settings import settings
-from vur.stages.upload import Upload, UploadOptions, upload, upload_frame
+from vur.stages.preview.audit import audit_frame
+from vur.stages.preview.findings import Finding
+from vur.stages.upload import Upload, upload, upload_frame
+from vur.stages.upload.files import UploadOptions
 from vur.store.cache import StageCache
+from vur.store.data.sources import HEAD, address, original, read_head, write_head
 from vur.store.home import folder, new_folder
-from vur.store.sources import HEAD, address, original, read_head, write_head
+from vur.store.runs import file_fingerprint, frame_fingerprint
 
 FRAME = "frame.parquet"
 # Types of uploaded columns that can be covariates; texts and ids cannot.
@@ -51,8 +53,13 @@ class Dataset:
         chosen = self.chosen(spec)
         named = [chosen["date"], chosen["target"], *chosen["series"]]
         kinds = {column.name: column.type for column in self.upload.columns}
-        covariates = [name for name, kind in kinds.items() if name not in named and spec.roles.get(name) != "exclude"
-                      and (kind in COVARIATE_TYPES or name in spec.roles)]
+        covariates = [
+            name
+            for name, kind in kinds.items()
+            if name not in named
+            and spec.roles.get(name) != "exclude"
+            and (kind in COVARIATE_TYPES or name in spec.roles)
+        ]
         return pd.read_parquet(self.upload.parquet, columns=named + covariates)
 
     def raw_findings(self, spec: DataSpec, country: str | None, language: str) -> list[Finding]:
@@ -64,14 +71,18 @@ class Dataset:
         """The panel of these rows; `VurError` on what cannot be a panel, such as duplicate stamps."""
         chosen = self.chosen(spec)
         roles = {name: role for name, role in spec.roles.items() if role != "exclude"}
-        return make_panel(self.frame(spec), **chosen, freq=spec.freq, roles=roles or None, tz=spec.tz, duplicates=spec.duplicates)
+        return make_panel(
+            self.frame(spec), **chosen, freq=spec.freq, roles=roles or None, tz=spec.tz, duplicates=spec.duplicates
+        )
 
 
-def dataset_of(spec: DataSpec, cache: StageCache, language: str = "en", progress: Callable[..., None] | None = None) -> tuple[Dataset, bool]:
+def dataset_of(
+    spec: DataSpec, cache: StageCache, language: str = "en", progress: Callable[..., None] | None = None
+) -> tuple[Dataset, bool]:
     """The dataset of `spec`, and whether it was stored before.
 
-    Reads `spec.path`; where the file has gone or changed, what is stored of `spec.fingerprint` serves. The rejects file of a new
-    upload is written in `language`.
+    Reads `spec.path`; where the file has gone or changed, what is stored of `spec.fingerprint` serves. The rejects file
+    of a new upload is written in `language`.
     """
     path = Path(spec.path) if spec.path else None
     if path is None and spec.fingerprint is None:
@@ -104,7 +115,9 @@ def _fingerprint(path: Path) -> str:
 
 def _store(path: Path, target: Path, options: UploadOptions, progress: Callable[..., None] | None) -> None:
     with new_folder(target) as draft:
-        result = upload_frame(pd.read_parquet(path), draft) if path.name == FRAME else upload(path, draft, options, progress)
+        result = (
+            upload_frame(pd.read_parquet(path), draft) if path.name == FRAME else upload(path, draft, options, progress)
+        )
         write_head(draft, result, "data frame" if path.name == FRAME else path.name)
 
 

@@ -11,13 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from vur.errors import VurError
-from vur.runs.kernel import PARENT
-from vur.runs.pipeline import NOTEBOOK, RECORD, Run
 from vur.runs.progress import Follower
+from vur.runs.run import NOTEBOOK, PARENT, RECORD, Run
 from vur.store.home import folder
 
 POLL_SECONDS = 0.2
-PRELOAD = "import vur.runs.pipeline; del vur"
+PRELOAD = "import vur.runs.run; del vur"
 
 
 def training_notebook() -> Path:
@@ -75,13 +74,22 @@ class _PapermillJob(threading.Thread):
         draft = self.target / f".{NOTEBOOK}"
         try:
             # The kernel starts, and imports what the notebook will, while this process imports papermill.
-            asyncio.run(self.manager.start_kernel(cwd=str(self.target), extra_arguments=[f"--IPKernelApp.exec_lines={PRELOAD}"]))
+            asyncio.run(
+                self.manager.start_kernel(cwd=str(self.target), extra_arguments=[f"--IPKernelApp.exec_lines={PRELOAD}"])
+            )
             import papermill
 
             logging.getLogger("papermill").setLevel(logging.ERROR)
             papermill.execute_notebook(
-                str(training_notebook()), str(draft), {"config": "pipeline.yaml", "fresh": self.fresh}, kernel_name="python3",
-                cwd=str(self.target), progress_bar=False, log_output=False, km=self.manager)
+                str(training_notebook()),
+                str(draft),
+                {"config": "pipeline.yaml", "fresh": self.fresh},
+                kernel_name="python3",
+                cwd=str(self.target),
+                progress_bar=False,
+                log_output=False,
+                km=self.manager,
+            )
         finally:
             shutil.rmtree(sockets, ignore_errors=True)
             if draft.is_file():
@@ -109,7 +117,17 @@ def _watch(job: _PapermillJob, follower: Follower, watcher: Callable[[dict], Non
                 job.ended.wait(10)
                 raise
             stop.touch()
-            tell({"stage": "training", "fraction": 0.0, "percent": 0.0, "elapsed": 0.0, "eta": None, "message": "cli.stopping", "data": {}})
+            tell(
+                {
+                    "stage": "training",
+                    "fraction": 0.0,
+                    "percent": 0.0,
+                    "elapsed": 0.0,
+                    "eta": None,
+                    "message": "cli.stopping",
+                    "data": {},
+                }
+            )
     for event in follower.new_events():
         tell(event)
 
@@ -125,8 +143,19 @@ def outcome(target: Path, error: BaseException | None) -> dict[str, Any]:
     failure = record.get("failure")
     if failure is None:
         stages = list(record.get("stages", {}))
-        code, data = ("runs.kernel", {"run": target.name}) if "died" in str(error).lower() else (
-            "runs.crashed", {"kind": type(error).__name__, "reason": " ".join(str(error).split())[-300:], "notebook": NOTEBOOK, "run": target.name})
+        code, data = (
+            ("runs.kernel", {"run": target.name})
+            if "died" in str(error).lower()
+            else (
+                "runs.crashed",
+                {
+                    "kind": type(error).__name__,
+                    "reason": " ".join(str(error).split())[-300:],
+                    "notebook": NOTEBOOK,
+                    "run": target.name,
+                },
+            )
+        )
         raise VurError(code, stage=stages[-1] if stages else "upload", **data) from error
     raise RunFailed(failure) from error
 
@@ -146,5 +175,3 @@ class RunFailed(VurError):
 
     def __reduce__(self):
         return RunFailed, (self.failure,)
-
-

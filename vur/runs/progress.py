@@ -9,8 +9,20 @@ from typing import Any
 from vur.text import translate
 
 # Share of a run's time that each stage takes, roughly; training is scaled by its own fraction.
-WEIGHTS = {"upload": 3, "panel": 2, "audit": 2, "preview": 1, "split": 1, "preprocess": 1, "features": 1, "model": 1,
-           "training": 78, "forecast": 4, "save": 2, "report": 4}
+WEIGHTS = {
+    "upload": 3,
+    "panel": 2,
+    "audit": 2,
+    "preview": 1,
+    "split": 1,
+    "preprocess": 1,
+    "features": 1,
+    "model": 1,
+    "training": 78,
+    "forecast": 4,
+    "save": 2,
+    "report": 4,
+}
 STAGES = tuple(WEIGHTS)
 # Share of the run from which the pace says something about the rest.
 KNOWN_FROM = 0.15
@@ -18,7 +30,7 @@ KNOWN_FROM = 0.15
 
 def overall(stage: str, fraction: float) -> float:
     """Fraction of the whole run that is done when `stage` is at `fraction`."""
-    before = sum(WEIGHTS[name] for name in STAGES[:STAGES.index(stage)])
+    before = sum(WEIGHTS[name] for name in STAGES[: STAGES.index(stage)])
     return (before + WEIGHTS[stage] * min(max(fraction, 0.0), 1.0)) / sum(WEIGHTS.values())
 
 
@@ -32,9 +44,15 @@ class ProgressLog:
         """Record that `stage` is at `fraction` in [0, 1]; `message` is a translation key filled from `data`."""
         done = overall(stage, fraction)
         elapsed = time.monotonic() - self.started
-        event = {"stage": stage, "fraction": round(fraction, 4), "percent": round(100 * done, 1), "elapsed": round(elapsed, 2),
-                 "eta": round(elapsed * (1 - done) / done, 1) if done > KNOWN_FROM else None,
-                 "message": message, "data": data}
+        event = {
+            "stage": stage,
+            "fraction": round(fraction, 4),
+            "percent": round(100 * done, 1),
+            "elapsed": round(elapsed, 2),
+            "eta": round(elapsed * (1 - done) / done, 1) if done > KNOWN_FROM else None,
+            "message": message,
+            "data": data,
+        }
         with self.path.open("a", encoding="utf-8") as handle:
             handle.write(json.dumps(event, default=str) + "\n")
         if self.watcher:
@@ -54,7 +72,7 @@ class Follower:
         with self.path.open("rb") as handle:
             handle.seek(self.offset)
             text = handle.read()
-        whole = text[:text.rfind(b"\n") + 1]
+        whole = text[: text.rfind(b"\n") + 1]
         self.offset += len(whole)
         return [json.loads(line) for line in whole.splitlines()]
 

@@ -10,13 +10,17 @@ import pandas as pd
 
 from vur.errors import VurError
 from vur.runs.config import Config
-from vur.runs.pipeline import CONFIG, NOTEBOOK, RECORD
+from vur.runs.run import CONFIG, NOTEBOOK, RECORD
+from vur.settings import settings
+from vur.store.models.models import find_model
+from vur.store.runs import find_run
+from vur.timezones import to_zone
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
     from vur.panel import Panel
-    from vur.stages.model import Pipeline
+    from vur.stages.model.pipeline import Pipeline
 
 
 @dataclass(frozen=True)
@@ -76,8 +80,8 @@ class RunResult:
     def anomalies(self) -> pd.DataFrame:
         """Values of the training data that a forecast which did not know them held impossible, the oddest first.
 
-        `unique_id, ds, step, y, forecast, lo, hi, score, p_value, direction, event`, as of `vur.insight.anomalies.anomalies`, by the
-        widest interval. Only values inside a fold can be judged.
+        `unique_id, ds, step, y, forecast, lo, hi, score, p_value, direction, event`, as of
+        `vur.explain.anomalies.anomalies`, by the widest interval. Only values inside a fold can be judged.
         """
         frame = self._table("anomalies.csv")
         return frame if pd.api.types.is_integer_dtype(frame["ds"]) else frame.assign(ds=pd.to_datetime(frame["ds"]))
@@ -100,17 +104,17 @@ class RunResult:
     @cached_property
     def model(self) -> "Pipeline":
         """The fitted winner, loaded from the model store: `r.model.predict(horizon, levels=(80, 95))`."""
-        from vur.stages.model import load_pipeline
-        from vur.store.models import model_folder
+        from vur.stages.model.pipeline import load_pipeline
+        from vur.store.models.models import model_folder
 
         return load_pipeline(model_folder(self.model_tag))
 
     @cached_property
     def panel(self) -> "Panel":
         """The panel that was trained on, sums included, from the stored dataset."""
+        from vur.hierarchy import with_sums
         from vur.panel import complete
         from vur.runs.dataset import dataset_of
-        from vur.runs.sums import with_sums
         from vur.store.cache import StageCache
 
         data = self.config.data
@@ -118,10 +122,27 @@ class RunResult:
 
     def plot(self, series: str | None = None) -> "Figure":
         """History and forecast with intervals, as an interactive figure; `series` picks one."""
-        from vur.runs.plots import forecast_figure
+        from vur.report.plots import forecast_figure
 
-        return forecast_figure(self.panel.frame[["unique_id", "ds", "y"]], self.forecast, self.config.language, series=series)
+        return forecast_figure(
+            self.panel.frame[["unique_id", "ds", "y"]], self.forecast, self.config.language, series=series
+        )
 
     def __repr__(self) -> str:
         record = self.record
-        return f"RunResult({self.id}, {record.get('status')}, winner={record.get('winner')}, folder={str(self.folder)!r})"
+        return (
+            f"RunResult({self.id}, {record.get('status')}, winner={record.get('winner')}, folder={str(self.folder)!r})"
+        )
+
+
+def model_history(tag: str) -> pd.DataFrame | None:
+    """`unique_id, ds, y` that a saved model was trained on, on the user's clock; None where its run's folder has gone."""
+    run = find_model(tag).info.metadata["run"]
+    try:
+        folder: Path = find_run(run, settings().reports)
+    except VurError as error:
+        if error.code != "runs.no_run":
+            raise
+        return None
+    panel = RunResult(folder).panel
+    return to_zone(panel.frame[["unique_id", "ds", "y"]], panel.tz, panel.freq)

@@ -3,8 +3,8 @@
 from fastapi import APIRouter, FastAPI
 
 from vur import __version__
-from vur.serving.edge.guard import API
 from vur.serving.errors import add_handlers
+from vur.serving.middleware.guard import API
 from vur.serving.openapi import describe
 from vur.serving.process.startup import lifespan
 from vur.serving.routes import (
@@ -22,13 +22,31 @@ from vur.serving.routes import (
 )
 
 # Routes are tried in this order: the busiest first.
-ROUTERS = (predictions.router, predictions.model_router, auth.router, users.router, dashboard.router, datasets.router, pipelines.router, models.router,
-           predictions.champion_router, training.router, monitoring.router)
+ROUTERS = (
+    predictions.router,
+    predictions.model_router,
+    auth.router,
+    users.router,
+    dashboard.router,
+    datasets.router,
+    pipelines.router,
+    models.router,
+    predictions.champion_router,
+    training.router,
+    monitoring.router,
+)
 
 
 def create_app() -> FastAPI:
-    """A new application; authentication is around it (`vur.serving.edge.guard`), not in it."""
-    app = FastAPI(title="VUR", version=__version__, openapi_url=f"{API}/openapi.json", docs_url=None, redoc_url=None, lifespan=lifespan)
+    """A new application; authentication is around it (`vur.serving.middleware.guard`), not in it."""
+    app = FastAPI(
+        title="VUR",
+        version=__version__,
+        openapi_url=f"{API}/openapi.json",
+        docs_url=None,
+        redoc_url=None,
+        lifespan=lifespan,
+    )
     add_handlers(app)
     api = APIRouter(prefix=API)
     for router in ROUTERS:

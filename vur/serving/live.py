@@ -11,19 +11,29 @@ from typing import Any
 from vur.errors import VurError
 from vur.serving.messages import Message, Tail, encode, stamp
 from vur.settings import settings
-from vur.store.access import Principal
+from vur.store.accounts.access import Principal
 from vur.store.catalog import now
 
 FASTEST, SLOWEST, BROKEN = 0.1, 0.5, 5.0  # seconds between two looks into the catalog, and after one that failed
 QUEUE = 256
-SEND_SECONDS, WARN_SECONDS, CHECK_SECONDS, METRICS_SECONDS, START_SECONDS, SEEN_SECONDS = 30.0, 60.0, 30.0, 2.0, 10.0, 90.0
+SEND_SECONDS, WARN_SECONDS, CHECK_SECONDS, METRICS_SECONDS, START_SECONDS, SEEN_SECONDS = (
+    30.0,
+    60.0,
+    30.0,
+    2.0,
+    10.0,
+    90.0,
+)
 EXPIRED, SLOW, MANY, UNAVAILABLE = 4401, 4408, 4429, 1013
 LARGEST_FRAME = 64 * 1024
 log = logging.getLogger("vur.live")
 
 
 class Client:
-    """One connection: who listens to what, and the texts that wait to be sent. `ended` is set with a close code when it is over."""
+    """One connection: who listens to what, and the texts that wait to be sent.
+
+    `ended` is set with a close code when it is over.
+    """
 
     def __init__(self, who: Principal, token: str, expires: datetime | None = None, language: str = "en"):
         self.who, self.token, self.expires, self.language = who, token, expires, language
@@ -42,8 +52,12 @@ class Client:
 
     def wants(self, message: Message) -> bool:
         """Whether they may see it, asked for its kind and model, and did not have it."""
-        return (self.may_see(message) and (self.types is None or message.type in self.types) and message.id not in self.seen
-                and (self.model_id is None or message.model_id in (None, self.model_id)))
+        return (
+            self.may_see(message)
+            and (self.types is None or message.type in self.types)
+            and message.id not in self.seen
+            and (self.model_id is None or message.model_id in (None, self.model_id))
+        )
 
     def has_seen(self, ids: frozenset[int]) -> None:
         """Do not send these ids, which this process may not have read yet."""
@@ -81,10 +95,15 @@ class Client:
         if expires is None:
             return
         loop, left = asyncio.get_running_loop(), (expires - now()).total_seconds()
-        self.timers = [loop.call_later(max(left - WARN_SECONDS, 0), self._warn), loop.call_later(max(left, 0), self.expire)]
+        self.timers = [
+            loop.call_later(max(left - WARN_SECONDS, 0), self._warn),
+            loop.call_later(max(left, 0), self.expire),
+        ]
 
     def _warn(self) -> None:
-        self.tell("expiring", seconds=max(round((self.expires - now()).total_seconds()), 0), expires_at=stamp(self.expires))
+        self.tell(
+            "expiring", seconds=max(round((self.expires - now()).total_seconds()), 0), expires_at=stamp(self.expires)
+        )
 
     def expire(self) -> None:
         """Say that the token is good no more, and end."""
@@ -144,7 +163,9 @@ class Hub:
         self.clients.add(client)
         if not self.tasks:
             apart = Context()  # they outlive the request that comes first, and log nothing under its id
-            self.tasks = [asyncio.create_task(work(), context=apart.copy()) for work in (self._read, self._measure, self._check)]
+            self.tasks = [
+                asyncio.create_task(work(), context=apart.copy()) for work in (self._read, self._measure, self._check)
+            ]
         async with asyncio.timeout(START_SECONDS):
             await self.ready.wait()
         client.queue.clear()
@@ -220,8 +241,8 @@ def identify(token: str) -> tuple[Principal, datetime | None]:
     """Who an access token or personal key names, and when it ends; `VurError` api.unauthenticated where it is not good."""
     import jwt
 
-    from vur.serving.edge.guard import authenticate
-    from vur.store.sessions import KEY_PREFIX
+    from vur.serving.middleware.guard import authenticate
+    from vur.store.accounts.sessions import KEY_PREFIX
 
     who = authenticate(f"Bearer {token}")
     if token.startswith(KEY_PREFIX):

@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlalchemy import Select, func, or_, select
 
-from vur.store.access import Principal
+from vur.store.accounts.access import Principal
 from vur.store.catalog import Event
 from vur.store.database import reading
 from vur.text import translate
@@ -36,7 +36,9 @@ class Message:
     @cached_property
     def model_id(self) -> str | None:
         """The model that it is about, where it is about one."""
-        return self.data.get("model_id") or (self.data.get("object_id") if self.data.get("object_kind") == "model" else None)
+        return self.data.get("model_id") or (
+            self.data.get("object_id") if self.data.get("object_kind") == "model" else None
+        )
 
     def text(self, language: str) -> str:
         """`{"id", "type", "data", "at"}` as JSON, made once a language; only alerts hold sentences."""
@@ -78,6 +80,7 @@ def _finite(value: Any) -> Any:
 
 # --- reading the catalog ---
 
+
 def _messages() -> Select[Any]:
     return select(Event.id, Event.type, Event.owner_id, Event.data, Event.at).order_by(Event.id)
 
@@ -85,8 +88,9 @@ def _messages() -> Select[Any]:
 class Tail:
     """Reads stored messages in the order of their ids, each once.
 
-    PostgreSQL gives ids before transactions end, so that a higher one may be seen before a lower one. Messages behind a missing id
-    wait `HOLD` seconds for it; after `LATE` seconds it is given up, as an id of a transaction that was rolled back.
+    PostgreSQL gives ids before transactions end, so that a higher one may be seen before a lower one. Messages behind a
+    missing id wait `HOLD` seconds for it; after `LATE` seconds it is given up, as an id of a transaction that was
+    rolled back.
     """
 
     def __init__(self) -> None:

@@ -4,20 +4,34 @@ from typing import Any
 
 from fastapi import FastAPI
 
-from vur.serving.edge.guard import API, OPEN
+from vur.serving.middleware.guard import API, OPEN
 
 ERROR = {
-    "title": "Error", "type": "object", "required": ["detail", "code", "field"],
+    "title": "Error",
+    "type": "object",
+    "required": ["detail", "code", "field"],
     "description": "Every error: a sentence in the reader's language, a code for programs, and the field that is to blame where there is one.",
     "properties": {
-        "detail": {"type": "string"}, "code": {"type": "string", "examples": ["api.not_found"]}, "field": {"type": ["string", "null"]},
+        "detail": {"type": "string"},
+        "code": {"type": "string", "examples": ["api.not_found"]},
+        "field": {"type": ["string", "null"]},
         "values": {"type": "object", "description": "What the sentence is made of"},
-        "problems": {"type": "array", "items": {"type": "object", "properties": {"field": {"type": "string"}, "detail": {"type": "string"}}}},
+        "problems": {
+            "type": "array",
+            "items": {"type": "object", "properties": {"field": {"type": "string"}, "detail": {"type": "string"}}},
+        },
     },
 }
 SCHEMES = {
-    "login": {"type": "oauth2", "flows": {"password": {"tokenUrl": f"{API}/auth/login", "refreshUrl": f"{API}/auth/refresh", "scopes": {}}}},
-    "bearer": {"type": "http", "scheme": "bearer", "description": "An access token, or a personal key that begins with `vur_`"},
+    "login": {
+        "type": "oauth2",
+        "flows": {"password": {"tokenUrl": f"{API}/auth/login", "refreshUrl": f"{API}/auth/refresh", "scopes": {}}},
+    },
+    "bearer": {
+        "type": "http",
+        "scheme": "bearer",
+        "description": "An access token, or a personal key that begins with `vur_`",
+    },
     "key": {"type": "apiKey", "in": "header", "name": "X-API-Key", "description": "A personal key"},
 }
 ABOUT = """

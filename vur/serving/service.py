@@ -1,4 +1,7 @@
-"""The BentoML service: the REST API, the WebSocket and typed prediction endpoints as one application. `bentofile.yaml` names it."""
+"""The BentoML service: the REST API, the WebSocket and typed prediction endpoints as one application.
+
+`bentofile.yaml` names it.
+"""
 
 import json
 import logging
@@ -12,31 +15,44 @@ from bentoml.exceptions import BentoMLException, InvalidArgument, NotFound  # no
 from pydantic import Field  # noqa: E402
 
 from vur.errors import VurError  # noqa: E402
-from vur.predictions.predicting import Asked, predict_soon  # noqa: E402
+from vur.predictions.predict import Asked, predict_soon  # noqa: E402
 from vur.serving.app import create_app  # noqa: E402
-from vur.serving.edge.guard import Guard  # noqa: E402
-from vur.serving.edge.metrics import predicted  # noqa: E402
 from vur.serving.errors import language_of, status_of  # noqa: E402
+from vur.serving.middleware.guard import Guard  # noqa: E402
+from vur.serving.middleware.metrics import predicted  # noqa: E402
 
 DAY = 86_400
 app = create_app()
 
 
-# The timeout counts to the first byte of an answer, so that a slow upload would get 504: requests have limits of their own.
-@bentoml.service(name="vur", workers=int(os.environ.get("VUR_API_WORKERS", "1")), traffic={"timeout": DAY}, metrics={"enabled": False},
-                 logging={"access": {"enabled": False}})
+# The timeout counts to the first byte of an answer, so that a slow upload would get 504: requests have limits of their
+# own.
+@bentoml.service(
+    name="vur",
+    workers=int(os.environ.get("VUR_API_WORKERS", "1")),
+    traffic={"timeout": DAY},
+    metrics={"enabled": False},
+    logging={"access": {"enabled": False}},
+)
 @bentoml.asgi_app(app, path="/")
 class Vur:
     """Forecasts from trained models; everything else is the REST API under /api/v1."""
 
     @bentoml.api
     async def predict(
-        self, ctx: bentoml.Context,
+        self,
+        ctx: bentoml.Context,
         model: Annotated[str, Field(description="Model id, tag, family, or family@champion")],
-        horizon: Annotated[int | None, Field(ge=1, le=10_000, description="Steps; what the model was trained for when left out")] = None,
+        horizon: Annotated[
+            int | None, Field(ge=1, le=10_000, description="Steps; what the model was trained for when left out")
+        ] = None,
         levels: Annotated[list[float] | None, Field(description="Interval levels in percent")] = None,
-        series: Annotated[list[str] | list[dict[str, Any]] | None, Field(description="Names of series, or rows of new observations")] = None,
-        future: Annotated[list[dict[str, Any]] | None, Field(description="Rows with coming values of columns known in advance")] = None,
+        series: Annotated[
+            list[str] | list[dict[str, Any]] | None, Field(description="Names of series, or rows of new observations")
+        ] = None,
+        future: Annotated[
+            list[dict[str, Any]] | None, Field(description="Rows with coming values of columns known in advance")
+        ] = None,
     ) -> dict[str, Any]:
         """Forecasts with intervals, by series; every answer is in the ledger before it is sent."""
         scope = ctx.request.scope

@@ -14,8 +14,32 @@ import pandas as pd
 from vur.store.home import folder, new_folder
 
 T = TypeVar("T")
-LIBRARIES = ("numpy", "pandas", "pyarrow", "duckdb", "statsmodels", "scikit-learn", "scipy", "statsforecast", "mlforecast",
-             "utilsforecast", "coreforecast", "lightgbm", "xgboost-cpu", "xgboost", "prophet", "tensorflow", "keras", "hierarchicalforecast", "optuna", "holidays", "numba", "bentoml", "papermill", "plotly")
+LIBRARIES = (
+    "numpy",
+    "pandas",
+    "pyarrow",
+    "duckdb",
+    "statsmodels",
+    "scikit-learn",
+    "scipy",
+    "statsforecast",
+    "mlforecast",
+    "utilsforecast",
+    "coreforecast",
+    "lightgbm",
+    "xgboost-cpu",
+    "xgboost",
+    "prophet",
+    "tensorflow",
+    "keras",
+    "hierarchicalforecast",
+    "optuna",
+    "holidays",
+    "numba",
+    "bentoml",
+    "papermill",
+    "plotly",
+)
 # Parts of VUR that carry numbers about without making any.
 NUMBERLESS = ("commands", "jobs", "predictions", "serving", "store", "cli.py", "settings.py")
 
@@ -29,7 +53,7 @@ def digest(*parts: object) -> str:
 @cache
 def library_versions() -> dict[str, str]:
     """Installed versions of the libraries that can change a number."""
-    from vur.forecasters.state import installed_versions
+    from vur.state import installed_versions
 
     return installed_versions(LIBRARIES)
 
@@ -38,8 +62,11 @@ def library_versions() -> dict[str, str]:
 def code_version() -> str:
     """Digest of VUR's own source, as far as it can change a number, and of the libraries' versions."""
     root = Path(__file__).parents[1]
-    sources = {str(path.relative_to(root)): hashlib.sha256(path.read_bytes()).hexdigest()
-               for path in sorted(root.rglob("*.py")) if path.relative_to(root).parts[0] not in NUMBERLESS}
+    sources = {
+        str(path.relative_to(root)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(root.rglob("*.py"))
+        if path.relative_to(root).parts[0] not in NUMBERLESS
+    }
     return digest(sources, library_versions())
 
 
@@ -49,8 +76,14 @@ class StageCache:
 
     enabled: bool = True
 
-    def stage(self, name: str, inputs: object, compute: Callable[[Path], T], read: Callable[[Path], T],
-              keep: Callable[[T], bool] = lambda value: True) -> tuple[T, str, bool]:
+    def stage(
+        self,
+        name: str,
+        inputs: object,
+        compute: Callable[[Path], T],
+        read: Callable[[Path], T],
+        keep: Callable[[T], bool] = lambda value: True,
+    ) -> tuple[T, str, bool]:
         """What `compute(folder)` makes, or `read(folder)` when it was made before: the value, its key and whether it was cached.
 
         A value that `keep` refuses (a training that was cut short) is not there the next time.

@@ -1,7 +1,7 @@
 """The tables of the catalog: who there is, what they uploaded and trained, what was forecast, and what runs in the background.
 
-Ids are random UUIDs as text, stamps are UTC. Objects that users edit have a `version`, which an update must match. Nothing here
-holds data rows or model files: those lie in the data home under the ids and tags that the catalog names.
+Ids are random UUIDs as text, stamps are UTC. Objects that users edit have a `version`, which an update must match.
+Nothing here holds data rows or model files: those lie in the data home under the ids and tags that the catalog names.
 """
 
 import uuid
@@ -28,8 +28,13 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, declared_attr, mapped_column
 
 ROLES = ("viewer", "analyst", "admin")
 SHARED = ("dataset", "pipeline", "model", "connection", "monitor")
-NAMES = {"ix": "ix_%(column_0_label)s", "uq": "uq_%(table_name)s_%(column_0_N_name)s", "fk": "fk_%(table_name)s_%(column_0_name)s",
-         "pk": "pk_%(table_name)s", "ck": "ck_%(table_name)s_%(constraint_name)s"}
+NAMES = {
+    "ix": "ix_%(column_0_label)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_name)s",
+    "pk": "pk_%(table_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+}
 Json = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
 Serial = BigInteger().with_variant(Integer, "sqlite")  # SQLite numbers rows itself only in an INTEGER key
 
@@ -68,7 +73,15 @@ class Base(DeclarativeBase):
     """Base of all tables."""
 
     metadata = MetaData(naming_convention=NAMES)
-    type_annotation_map = {datetime: Utc, dict[str, Any]: Json, list[Any]: Json, str: Text, float: Float, bool: Boolean, int: Integer}
+    type_annotation_map = {
+        datetime: Utc,
+        dict[str, Any]: Json,
+        list[Any]: Json,
+        str: Text,
+        float: Float,
+        bool: Boolean,
+        int: Integer,
+    }
 
 
 class Made:
@@ -91,7 +104,10 @@ class Edited(Made):
 
 
 class User(Edited, Base):
-    """A person: `role` is one of `ROLES`, `email` is in lower case. `epoch` goes up when all their tokens end at once."""
+    """A person: `role` is one of `ROLES`, `email` is in lower case.
+
+    `epoch` goes up when all their tokens end at once.
+    """
 
     __tablename__ = "users"
     email: Mapped[str] = mapped_column(String(254), unique=True)
@@ -193,8 +209,8 @@ class DatasetVersion(Made, Base):
 class Upload(Owned, Made, Base):
     """An upload that may still be going on: bytes up to `received` lie in the data home under its id.
 
-    `size_bytes` is None where all comes in one request. `state` is `receiving, converting, done` or `failed`; whoever converts moves
-    `updated_at` every few seconds. `options` say how to read the file.
+    `size_bytes` is None where all comes in one request. `state` is `receiving, converting, done` or `failed`; whoever
+    converts moves `updated_at` every few seconds. `options` say how to read the file.
     """
 
     __tablename__ = "uploads"
@@ -290,8 +306,9 @@ class Promotion(Made, Base):
 class Job(Owned, Base):
     """Work in the background. Its id is also that of its durable workflow.
 
-    `attempt` counts the times it was started, `crashes` those that ended without a word, `losses` those whose worker died. `state` goes
-    `queued, running` and ends in `succeeded, failed` or `cancelled`. Only the attempt that holds the row may end it.
+    `attempt` counts the times it was started, `crashes` those that ended without a word, `losses` those whose worker
+    died. `state` goes `queued, running` and ends in `succeeded, failed` or `cancelled`. Only the attempt that holds the
+    row may end it.
     """
 
     __tablename__ = "jobs"
@@ -374,7 +391,10 @@ class Forecast(Owned, Made, Base):
 
 
 class ForecastPoint(Base):
-    """One forecast value: the ledger. `target_at` is UTC, or `target_step` where stamps are whole numbers; actuals come later."""
+    """One forecast value: the ledger.
+
+    `target_at` is UTC, or `target_step` where stamps are whole numbers; actuals come later.
+    """
 
     __tablename__ = "forecast_points"
     __table_args__ = (Index("ix_points_due", "tag", "unique_id", "target_at"),)

@@ -15,8 +15,15 @@ def bump(session: Session, key: str, window: timedelta) -> tuple[int, datetime]:
     """Count one more under `key`; the count and the start of its window, which begins anew once it is over."""
     moment = now()
     over = Counter.window_start < moment - window
-    changed = {"count": case((over, 1), else_=Counter.count + 1), "window_start": case((over, moment), else_=Counter.window_start)}
-    return session.execute(_upsert(session, key, moment, changed).returning(Counter.count, Counter.window_start)).one()._tuple()
+    changed = {
+        "count": case((over, 1), else_=Counter.count + 1),
+        "window_start": case((over, moment), else_=Counter.window_start),
+    }
+    return (
+        session.execute(_upsert(session, key, moment, changed).returning(Counter.count, Counter.window_start))
+        .one()
+        ._tuple()
+    )
 
 
 def touch(session: Session, key: str) -> None:
@@ -30,7 +37,11 @@ def _upsert(session: Session, key: str, moment: datetime, changed: dict[str, Any
         from sqlalchemy.dialects.sqlite import insert
     else:
         from sqlalchemy.dialects.postgresql import insert
-    return insert(Counter).values(key=key, window_start=moment, count=1).on_conflict_do_update(index_elements=["key"], set_=changed)
+    return (
+        insert(Counter)
+        .values(key=key, window_start=moment, count=1)
+        .on_conflict_do_update(index_elements=["key"], set_=changed)
+    )
 
 
 def give_back(session: Session, key: str) -> None:

@@ -8,9 +8,9 @@ from typing import Any
 from sqlalchemy import Select, func, or_, select
 from sqlalchemy.orm import Session
 
-from vur.store.access import Principal, visible
+from vur.store.accounts.access import Principal, visible
 from vur.store.catalog import Activity, Alert, Alias, Dataset, ForecastPoint, Job, Model, Pipeline, Promotion, now
-from vur.store.datasets import MANY_REJECTS
+from vur.store.data.datasets import MANY_REJECTS
 from vur.store.pipelines import STEPS, done
 
 MONTH, WEEK, DAY = timedelta(days=30), timedelta(days=7), timedelta(days=1)
@@ -21,6 +21,7 @@ PRIORITY = {"high": 0, "medium": 1, "low": 2}
 
 # --- numbers ---
 
+
 def stats(session: Session, who: Principal) -> dict[str, Any]:
     """The numbers of the dashboard and the change of each against the period before; None where there is nothing to compute from."""
     moment = now()
@@ -29,15 +30,34 @@ def stats(session: Session, who: Principal) -> dict[str, Any]:
     raised = visible(select(Alert.created_at), Alert, who)
     present, before = accuracy_of(champions_at(session, who)), accuracy_of(champions_at(session, who, moment - MONTH))
     midnight = moment.replace(hour=0, minute=0, second=0, microsecond=0)
-    periods = {"models": _periods(session, models, Model.trained_at, moment, MONTH), "datasets": _periods(session, made, Dataset.created_at, moment, WEEK),
-               "alerts": {"current": _count(session, raised, Alert.created_at, midnight, None), "previous": _count(session, raised, Alert.created_at, midnight - DAY, midnight)},
-               "accuracy": {"current": present, "previous": before}}
-    open_alerts = visible(select(Alert.id).where(Alert.resolved_at.is_(None), Alert.acknowledged_at.is_(None)), Alert, who)
+    periods = {
+        "models": _periods(session, models, Model.trained_at, moment, MONTH),
+        "datasets": _periods(session, made, Dataset.created_at, moment, WEEK),
+        "alerts": {
+            "current": _count(session, raised, Alert.created_at, midnight, None),
+            "previous": _count(session, raised, Alert.created_at, midnight - DAY, midnight),
+        },
+        "accuracy": {"current": present, "previous": before},
+    }
+    open_alerts = visible(
+        select(Alert.id).where(Alert.resolved_at.is_(None), Alert.acknowledged_at.is_(None)), Alert, who
+    )
     found = champions_at(session, who)
-    return {"active_models": _total(session, models), "average_accuracy": present, "total_datasets": _total(session, made), "active_alerts": _total(session, open_alerts),
-            "trends": {"models_this_month": _signed(periods["models"]), "accuracy_vs_last_month": _signed(periods["accuracy"], "%", 1),
-                       "datasets_this_week": _signed(periods["datasets"]), "new_alerts_today": str(periods["alerts"]["current"])},
-            "champions": len(found), "median_mase": _median([metrics.get("mase") for metrics in found], 3), "periods": periods}
+    return {
+        "active_models": _total(session, models),
+        "average_accuracy": present,
+        "total_datasets": _total(session, made),
+        "active_alerts": _total(session, open_alerts),
+        "trends": {
+            "models_this_month": _signed(periods["models"]),
+            "accuracy_vs_last_month": _signed(periods["accuracy"], "%", 1),
+            "datasets_this_week": _signed(periods["datasets"]),
+            "new_alerts_today": str(periods["alerts"]["current"]),
+        },
+        "champions": len(found),
+        "median_mase": _median([metrics.get("mase") for metrics in found], 3),
+        "periods": periods,
+    }
 
 
 def _total(session: Session, query: Select[Any]) -> int:
@@ -49,7 +69,10 @@ def _count(session: Session, query: Select[Any], column: Any, start: datetime, e
 
 
 def _periods(session: Session, query: Select[Any], column: Any, moment: datetime, length: timedelta) -> dict[str, int]:
-    return {"current": _count(session, query, column, moment - length, None), "previous": _count(session, query, column, moment - 2 * length, moment - length)}
+    return {
+        "current": _count(session, query, column, moment - length, None),
+        "previous": _count(session, query, column, moment - 2 * length, moment - length),
+    }
 
 
 def _signed(period: dict[str, float | None], unit: str = "", digits: int = 0) -> str | None:
@@ -63,11 +86,24 @@ def _signed(period: dict[str, float | None], unit: str = "", digits: int = 0) ->
 def champions_at(session: Session, who: Principal, moment: datetime | None = None) -> list[dict[str, Any]]:
     """Metrics of the models that answer for their families, now or as it was at `moment`."""
     if moment is None:
-        query = select(Model.metrics).join(Alias, Alias.model_id == Model.id).where(Alias.name == CHAMPION, Model.tag.is_not(None))
+        query = (
+            select(Model.metrics)
+            .join(Alias, Alias.model_id == Model.id)
+            .where(Alias.name == CHAMPION, Model.tag.is_not(None))
+        )
         return list(session.scalars(visible(query, Model, who)))
-    latest = select(Promotion.alias_id, func.max(Promotion.created_at).label("at")).where(Promotion.created_at <= moment).group_by(Promotion.alias_id).subquery()
-    moves = select(Model.metrics).join(Promotion, Promotion.model_id == Model.id).join(
-        latest, (latest.c.alias_id == Promotion.alias_id) & (latest.c.at == Promotion.created_at)).join(Alias, Alias.id == Promotion.alias_id)
+    latest = (
+        select(Promotion.alias_id, func.max(Promotion.created_at).label("at"))
+        .where(Promotion.created_at <= moment)
+        .group_by(Promotion.alias_id)
+        .subquery()
+    )
+    moves = (
+        select(Model.metrics)
+        .join(Promotion, Promotion.model_id == Model.id)
+        .join(latest, (latest.c.alias_id == Promotion.alias_id) & (latest.c.at == Promotion.created_at))
+        .join(Alias, Alias.id == Promotion.alias_id)
+    )
     return list(session.scalars(visible(moves.where(Alias.name == CHAMPION, Model.tag.is_not(None)), Model, who)))
 
 
@@ -85,6 +121,7 @@ def _median(values: Iterable[float | None], digits: int) -> float | None:
 
 # --- what happened ---
 
+
 def activities(who: Principal, **filters: Any) -> Select[Any]:
     """Activities on the user's objects and those that they did themselves; `filters` are values of columns."""
     query = select(Activity)
@@ -98,9 +135,17 @@ def activities(who: Principal, **filters: Any) -> Select[Any]:
 
 # --- what to do next ---
 
+
 def tasks(session: Session, who: Principal) -> list[dict[str, Any]]:
     """Recommendations for what the user may change, the most urgent first: `type, priority, object_kind, object_id, values, since`."""
-    found = [*_failed(session, who), *_drifted(session, who), *_outdated(session, who), *_rejected(session, who), *_unfinished(session, who), *_untrained(session, who)]
+    found = [
+        *_failed(session, who),
+        *_drifted(session, who),
+        *_outdated(session, who),
+        *_rejected(session, who),
+        *_unfinished(session, who),
+        *_untrained(session, who),
+    ]
     return sorted(found, key=lambda task: (PRIORITY[task["priority"]], -task["since"].timestamp()))
 
 
@@ -116,10 +161,26 @@ def task(type: str, priority: str, kind: str, id: str, since: datetime, **values
 
 def _failed(session: Session, who: Principal) -> list[dict[str, Any]]:
     """Models whose newest job failed in the last two weeks."""
-    newest = select(Job.model_id, func.max(Job.created_at).label("at")).where(Job.model_id.is_not(None)).group_by(Job.model_id).subquery()
-    query = select(Model, Job).join(Job, Job.model_id == Model.id).join(newest, (newest.c.model_id == Job.model_id) & (newest.c.at == Job.created_at))
-    query = mine(query.where(Job.state == "failed", Job.created_at >= now() - FAILED_FOR), Model, who).order_by(Job.created_at.desc()).limit(MOST_EACH)
-    return [task("failed_run", "high", "model", model.id, job.ended_at or job.created_at, name=model.name, error=job.error) for model, job in session.execute(query)]
+    newest = (
+        select(Job.model_id, func.max(Job.created_at).label("at"))
+        .where(Job.model_id.is_not(None))
+        .group_by(Job.model_id)
+        .subquery()
+    )
+    query = (
+        select(Model, Job)
+        .join(Job, Job.model_id == Model.id)
+        .join(newest, (newest.c.model_id == Job.model_id) & (newest.c.at == Job.created_at))
+    )
+    query = (
+        mine(query.where(Job.state == "failed", Job.created_at >= now() - FAILED_FOR), Model, who)
+        .order_by(Job.created_at.desc())
+        .limit(MOST_EACH)
+    )
+    return [
+        task("failed_run", "high", "model", model.id, job.ended_at or job.created_at, name=model.name, error=job.error)
+        for model, job in session.execute(query)
+    ]
 
 
 def _drifted(session: Session, who: Principal) -> list[dict[str, Any]]:
@@ -129,7 +190,9 @@ def _drifted(session: Session, who: Principal) -> list[dict[str, Any]]:
     for model in session.scalars(mine(query, Model, who).order_by(Model.trained_at.desc()).limit(JUDGED_MODELS)):
         judged = _judge(session, model)
         if judged is not None:
-            found.append(task(judged.pop("type"), "high", "model", model.id, judged.pop("since"), name=model.name, **judged))
+            found.append(
+                task(judged.pop("type"), "high", "model", model.id, judged.pop("since"), name=model.name, **judged)
+            )
     return found
 
 
@@ -137,13 +200,17 @@ def _judge(session: Session, model: Model) -> dict[str, Any] | None:
     """What is wrong with the newest scored points of a model since it was trained, if anything."""
     point = ForecastPoint
     columns = (point.forecast_id, point.unique_id, point.forecast, point.actual, point.quantiles, point.scored_at)
-    rows = session.execute(select(*columns).where(point.tag == model.tag, point.owner_id == model.owner_id, point.actual.is_not(None))
-                           .order_by(point.id.desc()).limit(JUDGED_POINTS)).all()
+    rows = session.execute(
+        select(*columns)
+        .where(point.tag == model.tag, point.owner_id == model.owner_id, point.actual.is_not(None))
+        .order_by(point.id.desc())
+        .limit(JUDGED_POINTS)
+    ).all()
     if not rows:
         return None
     import pandas as pd
 
-    from vur.store.scoring import accuracy, drift
+    from vur.store.forecasts.scoring import accuracy, drift
 
     live = accuracy(pd.DataFrame(rows, columns=[column.key for column in columns]))
     judged = drift(live, model.metrics)
@@ -159,12 +226,41 @@ def _judge(session: Session, model: Model) -> dict[str, Any] | None:
 
 def _outdated(session: Session, who: Principal) -> list[dict[str, Any]]:
     """The newest trained model of a family whose dataset has a later version."""
-    newest = select(Model.family, Model.owner_id, func.max(Model.trained_at).label("at")).where(Model.tag.is_not(None)).group_by(Model.family, Model.owner_id).subquery()
-    query = select(Model, Dataset).join(Dataset, Dataset.id == Model.dataset_id).join(
-        newest, (newest.c.family == Model.family) & (newest.c.owner_id == Model.owner_id) & (newest.c.at == Model.trained_at))
-    query = mine(query.where(Model.dataset_number < Dataset.number), Model, who).order_by(Dataset.updated_at.desc()).limit(MOST_EACH)
-    return [task("retrain", "medium", "model", model.id, dataset.updated_at, name=model.name, dataset=dataset.name, trained=model.dataset_number, present=dataset.number)
-            for model, dataset in session.execute(query)]
+    newest = (
+        select(Model.family, Model.owner_id, func.max(Model.trained_at).label("at"))
+        .where(Model.tag.is_not(None))
+        .group_by(Model.family, Model.owner_id)
+        .subquery()
+    )
+    query = (
+        select(Model, Dataset)
+        .join(Dataset, Dataset.id == Model.dataset_id)
+        .join(
+            newest,
+            (newest.c.family == Model.family)
+            & (newest.c.owner_id == Model.owner_id)
+            & (newest.c.at == Model.trained_at),
+        )
+    )
+    query = (
+        mine(query.where(Model.dataset_number < Dataset.number), Model, who)
+        .order_by(Dataset.updated_at.desc())
+        .limit(MOST_EACH)
+    )
+    return [
+        task(
+            "retrain",
+            "medium",
+            "model",
+            model.id,
+            dataset.updated_at,
+            name=model.name,
+            dataset=dataset.name,
+            trained=model.dataset_number,
+            present=dataset.number,
+        )
+        for model, dataset in session.execute(query)
+    ]
 
 
 def _rejected(session: Session, who: Principal) -> list[dict[str, Any]]:
@@ -172,13 +268,29 @@ def _rejected(session: Session, who: Principal) -> list[dict[str, Any]]:
     rejected = Dataset.head["rejected"].as_integer()
     query = select(Dataset).where(rejected > MANY_REJECTS * (Dataset.rows + rejected))
     rows = session.scalars(mine(query, Dataset, who).order_by(Dataset.created_at.desc()).limit(MOST_EACH))
-    return [task("many_rejects", "medium", "dataset", row.id, row.created_at, name=row.name, rejected=row.head["rejected"], rows=row.rows) for row in rows]
+    return [
+        task(
+            "many_rejects",
+            "medium",
+            "dataset",
+            row.id,
+            row.created_at,
+            name=row.name,
+            rejected=row.head["rejected"],
+            rows=row.rows,
+        )
+        for row in rows
+    ]
 
 
 def _unfinished(session: Session, who: Principal) -> list[dict[str, Any]]:
     """Pipelines that have no model yet: to be trained where all steps are complete, else to be gone on with."""
     used = select(Model.pipeline_id).where(Model.pipeline_id.is_not(None))
-    rows = session.scalars(mine(select(Pipeline).where(Pipeline.id.not_in(used)), Pipeline, who).order_by(Pipeline.updated_at.desc()).limit(MOST_EACH))
+    rows = session.scalars(
+        mine(select(Pipeline).where(Pipeline.id.not_in(used)), Pipeline, who)
+        .order_by(Pipeline.updated_at.desc())
+        .limit(MOST_EACH)
+    )
     found = []
     for row in rows:
         coming = next((step for step in STEPS if step not in done(row)), None)
@@ -189,6 +301,14 @@ def _unfinished(session: Session, who: Principal) -> list[dict[str, Any]]:
 
 def _untrained(session: Session, who: Principal) -> list[dict[str, Any]]:
     """Datasets that neither a model nor a pipeline uses."""
-    used = select(Model.dataset_id).where(Model.dataset_id.is_not(None)).union(select(Pipeline.dataset_id).where(Pipeline.dataset_id.is_not(None)))
-    rows = session.scalars(mine(select(Dataset).where(Dataset.id.not_in(used)), Dataset, who).order_by(Dataset.created_at.desc()).limit(MOST_EACH))
+    used = (
+        select(Model.dataset_id)
+        .where(Model.dataset_id.is_not(None))
+        .union(select(Pipeline.dataset_id).where(Pipeline.dataset_id.is_not(None)))
+    )
+    rows = session.scalars(
+        mine(select(Dataset).where(Dataset.id.not_in(used)), Dataset, who)
+        .order_by(Dataset.created_at.desc())
+        .limit(MOST_EACH)
+    )
     return [task("train_model", "low", "dataset", row.id, row.created_at, name=row.name, rows=row.rows) for row in rows]

@@ -1,7 +1,7 @@
 """The catalog's database: SQLite inside the data home, or PostgreSQL by URL, behind two kinds of transaction.
 
-SQLite is opened through `pysqlite3`, which carries a release without the WAL-reset corruption of 3.7.0 to 3.51.2, in WAL mode and
-with BEGIN IMMEDIATE for writers: without it two processes that read and then write lose updates.
+SQLite is opened through `pysqlite3`, which carries a release without the WAL-reset corruption of 3.7.0 to 3.51.2, in
+WAL mode and with BEGIN IMMEDIATE for writers: without it two processes that read and then write lose updates.
 """
 
 import os
@@ -42,13 +42,22 @@ def engine() -> Engine:
 
 @cache
 def _engine(url: str) -> Engine:
-    return _sqlite(url) if url.startswith("sqlite") else create_engine(url, pool_size=10, max_overflow=20, pool_pre_ping=True)
+    return (
+        _sqlite(url)
+        if url.startswith("sqlite")
+        else create_engine(url, pool_size=10, max_overflow=20, pool_pre_ping=True)
+    )
 
 
 def _sqlite(url: str) -> Engine:
     module = sqlite_module()
-    found = create_engine(url, module=module, pool_size=10, max_overflow=20,
-                          connect_args={"timeout": BUSY_SECONDS, "isolation_level": None, "check_same_thread": False})
+    found = create_engine(
+        url,
+        module=module,
+        pool_size=10,
+        max_overflow=20,
+        connect_args={"timeout": BUSY_SECONDS, "isolation_level": None, "check_same_thread": False},
+    )
     event.listen(found, "connect", _open_sqlite)
     event.listen(found, "begin", _begin_sqlite)
     return found
@@ -70,7 +79,8 @@ def sqlite_module() -> Any:
 def _own_symbols() -> Iterator[None]:
     """Extension modules loaded in this block use the functions they carry, not equally named ones of a library loaded before.
 
-    TensorFlow makes the functions of its own, older SQLite visible to the whole process, and `pysqlite3` would call those.
+    TensorFlow makes the functions of its own, older SQLite visible to the whole process, and `pysqlite3` would call
+    those.
     """
     before = sys.getdlopenflags() if hasattr(sys, "getdlopenflags") else None
     if before is not None and hasattr(os, "RTLD_DEEPBIND"):
@@ -102,8 +112,8 @@ def _begin_sqlite(connection: Connection) -> None:
 def writing(durable: bool = False) -> Iterator[Session]:
     """A transaction that may write: committed at the end of the block, rolled back by an exception.
 
-    Other writers wait, so no update is lost. `durable` makes SQLite flush to disk before the block ends: for what must survive a
-    power cut, such as the state of a job or an answered forecast. PostgreSQL always does.
+    Other writers wait, so no update is lost. `durable` makes SQLite flush to disk before the block ends: for what must
+    survive a power cut, such as the state of a job or an answered forecast. PostgreSQL always does.
     """
     with Session(engine().execution_options(durable=durable), expire_on_commit=False) as session, session.begin():
         yield session

@@ -6,16 +6,30 @@ from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from vur.errors import VurError
-from vur.store import datasets
-from vur.store.access import Principal, visible
+from vur.store.accounts.access import Principal, visible
 from vur.store.catalog import Alert, Dataset, DatasetVersion, Job, Model, Pipeline, Share
-from vur.store.journal import tell
+from vur.store.data import datasets
+from vur.store.events import tell
 
 STEPS = ("upload", "preview", "split", "preprocessing", "features", "model", "training")
-SECTIONS = {"preview": "data", "split": "split", "preprocessing": "preprocess", "features": "features", "model": "model", "training": "training"}
+SECTIONS = {
+    "preview": "data",
+    "split": "split",
+    "preprocessing": "preprocess",
+    "features": "features",
+    "model": "model",
+    "training": "training",
+}
 # What must be confirmed again when what a step chose has changed.
-UNDOES = {"upload": STEPS[1:], "preview": ("split", "preprocessing", "features", "training"), "split": ("training",), "preprocessing": ("training",),
-          "features": ("training",), "model": ("training",), "training": ()}
+UNDOES = {
+    "upload": STEPS[1:],
+    "preview": ("split", "preprocessing", "features", "training"),
+    "split": ("training",),
+    "preprocessing": ("training",),
+    "features": ("training",),
+    "model": ("training",),
+    "training": (),
+}
 STATUSES = {"queued": "training", "training": "training", "trained": "trained", "failed": "failed"}
 
 
@@ -33,7 +47,7 @@ def done(pipeline: Pipeline) -> list[str]:
 
 def missing(pipeline: Pipeline, step: str) -> list[str]:
     """The steps before `step` that are not complete; without any it can be reached."""
-    return [name for name in STEPS[:STEPS.index(step)] if name not in done(pipeline)]
+    return [name for name in STEPS[: STEPS.index(step)] if name not in done(pipeline)]
 
 
 def complete(pipeline: Pipeline, step: str, changed: bool) -> list[str]:
@@ -61,28 +75,51 @@ def set_section(pipeline: Pipeline, step: str, values: dict[str, Any]) -> bool:
 
 
 def take_dataset(session: Session, pipeline: Pipeline, dataset: Dataset) -> bool:
-    """Build on `dataset`; whether that is a change. Choices for another dataset stay where its columns allow, others begin with its own."""
+    """Build on `dataset`; whether that is a change.
+
+    Choices for another dataset stay where its columns allow, others begin with its own.
+    """
     if pipeline.dataset_id == dataset.id:
         return False
     pipeline.dataset_id = dataset.id
     own = datasets.sections(dataset)
-    spec = {key: value for key, value in datasets.data_spec(session, dataset).items() if key not in ("fingerprint", "upload")}
+    spec = {
+        key: value
+        for key, value in datasets.data_spec(session, dataset).items()
+        if key not in ("fingerprint", "upload")
+    }
     kept = dict(pipeline.config.get("data") or {})
-    named = [name for name in (kept.get("date"), kept.get("target"), *(kept.get("series") or ()), *(kept.get("roles") or {})) if name]
+    named = [
+        name
+        for name in (kept.get("date"), kept.get("target"), *(kept.get("series") or ()), *(kept.get("roles") or {}))
+        if name
+    ]
     fits = bool(named) and set(named) <= set(datasets.column_names(dataset))
-    pipeline.config = {**{name: values for name, values in own.items() if values}, **pipeline.config, "data": kept if fits else spec}
+    pipeline.config = {
+        **{name: values for name, values in own.items() if values},
+        **pipeline.config,
+        "data": kept if fits else spec,
+    }
     return True
 
 
 def models_of(session: Session, pipeline: Pipeline) -> list[Model]:
     """Models of a pipeline, the newest first."""
-    return list(session.scalars(select(Model).where(Model.pipeline_id == pipeline.id).order_by(Model.created_at.desc()).limit(100)))
+    return list(
+        session.scalars(
+            select(Model).where(Model.pipeline_id == pipeline.id).order_by(Model.created_at.desc()).limit(100)
+        )
+    )
 
 
 def statuses(session: Session, rows: list[Pipeline]) -> dict[str, str]:
     """By id: `draft`, `ready`, or what became of the newest model: `training, trained, failed`."""
     found = {row.id: "ready" if len(done(row)) == len(STEPS) else "draft" for row in rows}
-    query = select(Model.pipeline_id, Model.status).where(Model.pipeline_id.in_(found), Model.status.in_(STATUSES)).order_by(Model.created_at)
+    query = (
+        select(Model.pipeline_id, Model.status)
+        .where(Model.pipeline_id.in_(found), Model.status.in_(STATUSES))
+        .order_by(Model.created_at)
+    )
     return found | {id: STATUSES[status] for id, status in session.execute(query)}
 
 
@@ -90,7 +127,11 @@ def find_dataset(session: Session, who: Principal, fingerprint: str | None) -> t
     """A dataset that `who` may see with a version of this fingerprint, the newest first, and the version's number."""
     if not fingerprint:
         return None, None
-    query = select(Dataset, DatasetVersion.number).join(DatasetVersion, DatasetVersion.dataset_id == Dataset.id).where(DatasetVersion.fingerprint == fingerprint)
+    query = (
+        select(Dataset, DatasetVersion.number)
+        .join(DatasetVersion, DatasetVersion.dataset_id == Dataset.id)
+        .where(DatasetVersion.fingerprint == fingerprint)
+    )
     row = session.execute(visible(query, Dataset, who).order_by(Dataset.created_at.desc()).limit(1)).first()
     return (row[0], row[1]) if row else (None, None)
 
@@ -103,5 +144,12 @@ def remove(session: Session, pipeline: Pipeline, who: Principal) -> None:
         raise VurError("pipelines.in_use", id=pipeline.id, job=job)
     session.execute(delete(Share).where(Share.kind == "pipeline", Share.object_id == pipeline.id))
     session.execute(delete(Alert).where(Alert.object_kind == "pipeline", Alert.object_id == pipeline.id))
-    tell(session, pipeline.owner_id, "pipeline_deleted", user_id=who.user_id, about=("pipeline", pipeline.id), name=pipeline.name)
+    tell(
+        session,
+        pipeline.owner_id,
+        "pipeline_deleted",
+        user_id=who.user_id,
+        about=("pipeline", pipeline.id),
+        name=pipeline.name,
+    )
     session.delete(pipeline)

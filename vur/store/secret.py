@@ -20,7 +20,8 @@ FILE = "secrets.json"
 def secret(name: str) -> str:
     """The secret `name` (`tokens` signs access tokens, `connections` encrypts database URLs), 256 random bits.
 
-    `VurError` store.secrets when the file is damaged: nothing is made anew in its place, because connections would be lost.
+    `VurError` store.secrets when the file is damaged: nothing is made anew in its place, because connections would be
+    lost.
     """
     return _secrets(home() / FILE)[name]
 
@@ -30,7 +31,13 @@ def _secrets(path: Path) -> dict[str, str]:
     if not path.is_file():
         with lock("secrets"):
             if not path.is_file():
-                _write(path, {"tokens": secrets.token_urlsafe(32), "connections": urlsafe_b64encode(secrets.token_bytes(32)).decode()})
+                _write(
+                    path,
+                    {
+                        "tokens": secrets.token_urlsafe(32),
+                        "connections": urlsafe_b64encode(secrets.token_bytes(32)).decode(),
+                    },
+                )
     try:
         found = json.loads(path.read_text(encoding="ascii"))
     except (OSError, ValueError):

@@ -18,8 +18,16 @@ def work(job, tell):
         subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], start_new_session=True)
     ticks = asked.get("ticks", 3)
     for tick in range(ticks):
-        tell(tick / ticks, "training", "networks.progress.epoch_only", epoch=tick + 1, epochs=ticks, loss=1 / (tick + 1), algorithm="lstm",
-             best={"algorithm": "naive", "metric": "MASE", "value": 1.0})
+        tell(
+            tick / ticks,
+            "training",
+            "networks.progress.epoch_only",
+            epoch=tick + 1,
+            epochs=ticks,
+            loss=1 / (tick + 1),
+            algorithm="lstm",
+            best={"algorithm": "naive", "metric": "MASE", "value": 1.0},
+        )
         time.sleep(0.1)
     if asked.get("die"):
         os.kill(os.getpid(), signal.SIGSEGV)

@@ -13,7 +13,7 @@ from pathlib import Path
 from vur import __version__
 from vur.errors import VurError
 from vur.store.home import folder
-from vur.store.models import find_model, model_folder, model_name
+from vur.store.models.models import find_model, model_folder, model_name
 
 TEMPLATES = Path(__file__).parents[1] / "templates"
 SOURCE = Path(__file__).parents[2]
@@ -34,7 +34,8 @@ LEFT_OUT = {"vur", "setuptools", "pip", "wheel"}
 def package(tags: Sequence[str], out: Path, name: str | None = None) -> Path:
     """Build the Bento of `tags` and write it to `out` (a `.bento` file or a folder); returns the file.
 
-    Every model is verified, loaded and asked for a forecast in a process of its own first: what cannot answer is not packaged.
+    Every model is verified, loaded and asked for a forecast in a process of its own first: what cannot answer is not
+    packaged.
     """
     exact = [str(find_model(tag).tag) for tag in tags]
     paths = {tag: str(model_folder(tag)) for tag in exact}
@@ -59,14 +60,30 @@ def write_context(context: Path, name: str, tags: Sequence[str], probe: dict) ->
     """The folder that BentoML builds from: service, VUR's source, requirements, README and an example request."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-    pages = Environment(loader=FileSystemLoader(TEMPLATES), undefined=StrictUndefined, keep_trailing_newline=True, autoescape=False)
+    pages = Environment(
+        loader=FileSystemLoader(TEMPLATES), undefined=StrictUndefined, keep_trailing_newline=True, autoescape=False
+    )
     example = {"model": tags[0]}
-    values = {"name": name, "tags": list(tags), "example": json.dumps(example), "version": __version__, "answer": json.dumps(probe["answers"][tags[0]][0]),
-              "requirements": [f"{key}=={value}" for key, value in probe["versions"].items() if key.lower() not in LEFT_OUT]}
-    for page, target in (("service.py.j2", "service.py"), ("bentofile.yaml.j2", "bentofile.yaml"), ("package.md.j2", "README.md")):
+    values = {
+        "name": name,
+        "tags": list(tags),
+        "example": json.dumps(example),
+        "version": __version__,
+        "answer": json.dumps(probe["answers"][tags[0]][0]),
+        "requirements": [f"{key}=={value}" for key, value in probe["versions"].items() if key.lower() not in LEFT_OUT],
+    }
+    for page, target in (
+        ("service.py.j2", "service.py"),
+        ("bentofile.yaml.j2", "bentofile.yaml"),
+        ("package.md.j2", "README.md"),
+    ):
         (context / target).write_text(pages.get_template(page).render(values), encoding="utf-8")
     (context / "example.json").write_text(json.dumps(example) + "\n", encoding="utf-8")
-    shutil.copytree(SOURCE, context / "vur", ignore=shutil.ignore_patterns("__pycache__", "commands", "routes", "migrations", "jobs"))
+    shutil.copytree(
+        SOURCE,
+        context / "vur",
+        ignore=shutil.ignore_patterns("__pycache__", "commands", "routes", "migrations", "jobs"),
+    )
 
 
 def build(context: Path, name: str, tags: Sequence[str]) -> str:
@@ -89,7 +106,14 @@ def export(bento: str, out: Path) -> Path:
 
 def _bentoml(*arguments: str, cwd: Path | None = None, check: bool = True) -> str:
     settings = os.environ | {"BENTOML_HOME": str(folder("bentoml")), "BENTOML_DO_NOT_TRACK": "True"}
-    done = subprocess.run([sys.executable, "-m", "bentoml", *arguments], capture_output=True, text=True, env=settings, cwd=cwd, check=False)
+    done = subprocess.run(
+        [sys.executable, "-m", "bentoml", *arguments],
+        capture_output=True,
+        text=True,
+        env=settings,
+        cwd=cwd,
+        check=False,
+    )
     if done.returncode and check:
         raise VurError("package.build", step=arguments[0], reason=" ".join((done.stderr or done.stdout).split())[-400:])
     return done.stdout

@@ -1,4 +1,7 @@
-"""What a packaged Bento does: forecasts from the models that it holds, nothing else. `vur package` writes a service around it."""
+"""What a packaged Bento does: forecasts from the models that it holds, nothing else.
+
+`vur package` writes a service around it.
+"""
 
 import threading
 from collections.abc import Mapping
@@ -29,19 +32,28 @@ class Models:
         """Pipeline, panel head and metadata of a model, after its checksums were compared."""
         with self.lock:
             if tag not in self.opened:
-                from vur.runs.predict import open_folder
+                from vur.models.saved import open_folder
 
                 self.opened[tag] = open_folder(self.folders[tag], tag)
             return self.opened[tag]
 
     def describe(self) -> list[dict[str, Any]]:
         """What each model is: tag, algorithm, horizon, frequency, series, error on the folds, the run that made it."""
-        from vur.store.models import folder_metadata
+        from vur.store.models.models import folder_metadata
 
         keys = ("algorithm", "horizon", "freq", "series", "levels", "mase", "run", "fingerprint")
-        return [{"model": tag} | {key: value for key, value in folder_metadata(path).items() if key in keys} for tag, path in self.folders.items()]
+        return [
+            {"model": tag} | {key: value for key, value in folder_metadata(path).items() if key in keys}
+            for tag, path in self.folders.items()
+        ]
 
-    def predict(self, model: str | None = None, horizon: int | None = None, levels: list[int] | None = None, future: list[dict] | None = None) -> dict[str, Any]:
+    def predict(
+        self,
+        model: str | None = None,
+        horizon: int | None = None,
+        levels: list[int] | None = None,
+        future: list[dict] | None = None,
+    ) -> dict[str, Any]:
         """Forecast rows `unique_id, ds, forecast, lo-L, hi-L` and the model that made them; a wrong request is answered with 400."""
         try:
             tag = self.tag(model)
@@ -51,13 +63,20 @@ class Models:
         return {"model": tag, "forecasts": rows}
 
 
-def forecast_rows(opened: tuple[Any, dict[str, Any], dict[str, Any]], horizon: int | None, levels: list[int] | None, future: list[dict] | None) -> list[dict]:
+def forecast_rows(
+    opened: tuple[Any, dict[str, Any], dict[str, Any]],
+    horizon: int | None,
+    levels: list[int] | None,
+    future: list[dict] | None,
+) -> list[dict]:
     """The forecast of an opened model as plain rows."""
     import pandas as pd
 
-    from vur.runs.predict import coming_rows, predict_coming
+    from vur.models.saved import coming_rows, predict_coming
 
     pipeline, head, metadata = opened
-    coming = coming_rows(pipeline, head, int(horizon or metadata["horizon"]), None if future is None else pd.DataFrame(future))
+    coming = coming_rows(
+        pipeline, head, int(horizon or metadata["horizon"]), None if future is None else pd.DataFrame(future)
+    )
     rows = predict_coming(pipeline, coming, tuple(levels or metadata["levels"]))
     return rows.assign(ds=rows["ds"].astype(str)).to_dict("records")

@@ -1,7 +1,8 @@
 """One serving process of `vur serve`: the whole BentoML service under uvicorn, on a listening socket that the supervisor holds.
 
-BentoML's own process manager keeps the socket open while its worker has already stopped accepting, so that connections wait and are
-reset when it ends. Here a process that is asked to end takes what waits in the queue, answers it, and says `Connection: close`.
+BentoML's own process manager keeps the socket open while its worker has already stopped accepting, so that connections
+wait and are reset when it ends. Here a process that is asked to end takes what waits in the queue, answers it, and says
+`Connection: close`.
 """
 
 import asyncio
@@ -47,7 +48,9 @@ class DrainingServer(uvicorn.Server):
             await loop.connect_accepted_socket(self._protocol, connection)
 
     def _protocol(self) -> asyncio.Protocol:
-        return self.config.http_protocol_class(config=self.config, server_state=self.server_state, app_state=self.lifespan.state)
+        return self.config.http_protocol_class(
+            config=self.config, server_state=self.server_state, app_state=self.lifespan.state
+        )
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -70,8 +73,15 @@ def serve(listener: socket.socket) -> None:
     from vur.serving.service import Vur
 
     server_context.service_name, server_context.service_type = Vur.name, "entry_service"
-    config = uvicorn.Config(Vur.to_asgi(), log_config=None, access_log=False, backlog=BACKLOG, server_header=False, ws_max_size=LARGEST_FRAME,
-                            timeout_graceful_shutdown=GRACE)
+    config = uvicorn.Config(
+        Vur.to_asgi(),
+        log_config=None,
+        access_log=False,
+        backlog=BACKLOG,
+        server_header=False,
+        ws_max_size=LARGEST_FRAME,
+        timeout_graceful_shutdown=GRACE,
+    )
     DrainingServer(config).run(sockets=[listener])
 
 

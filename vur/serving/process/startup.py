@@ -12,14 +12,14 @@ from sqlalchemy import func, select
 from starlette.concurrency import run_in_threadpool
 
 from vur.errors import VurError
-from vur.store.access import Principal
+from vur.store.accounts.access import Principal
 from vur.store.catalog import Alias, User
-from vur.store.champions import Served, find_served
 from vur.store.database import engine, migrate, reading, writing
+from vur.store.models.champions import Served, find_served
 from vur.store.secret import secret
 
 WARM = 8  # champions that are opened before they are asked for
-LIBRARIES = ("vur.stages.model", "vur.forecasters.statistical", "statsforecast.models")
+LIBRARIES = ("vur.stages.model.pipeline", "vur.forecasters.statistical", "statsforecast.models")
 COLLECT = (10_000, 20, 50)  # thresholds of the garbage collector: a full collection after ten million objects
 log = logging.getLogger("vur.service")
 
@@ -39,7 +39,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
 def prepare() -> int:
     """Bring catalog, secrets and job tables up to date, adopt models that `vur run` left; returns the number of users."""
     from vur.jobs.queue import create_schema
-    from vur.store.trained import adopt, unadopted
+    from vur.store.models.registry import adopt, unadopted
 
     secret("tokens")
     migrate()
@@ -55,10 +55,10 @@ def prepare() -> int:
 def warm() -> None:
     """Import what most forecasts take, and forecast once with the champions that moved last; one that cannot be opened is logged.
 
-    What is in memory then stays there, and the garbage collector need not look at it again: it would hold all requests for a quarter
-    of a second, many times a minute.
+    What is in memory then stays there, and the garbage collector need not look at it again: it would hold all requests
+    for a quarter of a second, many times a minute.
     """
-    from vur.predictions.predicting import rehearse
+    from vur.predictions.predict import rehearse
 
     for name in LIBRARIES:
         import_module(name)
@@ -78,7 +78,12 @@ def moved_last() -> list[Served]:
     """The champions that moved last, of all owners."""
     try:
         with reading() as session:
-            rows = session.execute(select(Alias.model_id, Alias.owner_id, User.role).join(User, User.id == Alias.owner_id).order_by(Alias.updated_at.desc()).limit(WARM))
+            rows = session.execute(
+                select(Alias.model_id, Alias.owner_id, User.role)
+                .join(User, User.id == Alias.owner_id)
+                .order_by(Alias.updated_at.desc())
+                .limit(WARM)
+            )
             return [find_served(session, Principal(owner, role), model_id) for model_id, owner, role in rows]
     except VurError:
         log.exception("no champion was opened")

@@ -36,7 +36,9 @@ class Child:
 
     def start(self) -> None:
         """Start it, in a group of its own so that Ctrl-C reaches it through the supervisor only."""
-        self.process = subprocess.Popen(self.command, start_new_session=True, preexec_fn=end_with_parent, pass_fds=self.inherits)
+        self.process = subprocess.Popen(
+            self.command, start_new_session=True, preexec_fn=end_with_parent, pass_fds=self.inherits
+        )
         self.started = time.monotonic()
 
     def check(self, tell: Callable[[str, int, int], None]) -> None:
@@ -50,11 +52,13 @@ class Child:
             self.start()
 
 
-def supervise(children: list[Child], tell: Callable[[str, int, int], None], listener: socket.socket | None = None) -> int:
+def supervise(
+    children: list[Child], tell: Callable[[str, int, int], None], listener: socket.socket | None = None
+) -> int:
     """Keep `children` alive until SIGTERM or Ctrl-C; then ask them to end, in order, and wait. Returns the exit code.
 
-    `listener` is the socket that they share. While it is open here, connections wait for a child that is started again; it is closed
-    before children are asked to end, so that the last of them can empty its queue.
+    `listener` is the socket that they share. While it is open here, connections wait for a child that is started again;
+    it is closed before children are asked to end, so that the last of them can empty its queue.
     """
     asked: list[int] = []
 

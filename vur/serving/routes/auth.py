@@ -8,9 +8,9 @@ from pydantic import ValidationError
 from sqlalchemy import select
 
 from vur.errors import VurError
-from vur.serving.deps import Who
-from vur.serving.edge.guard import KNOWN
+from vur.serving.dependencies import Who
 from vur.serving.errors import language_of
+from vur.serving.middleware.guard import KNOWN
 from vur.serving.schemas.auth import (
     Credentials,
     KeyList,
@@ -28,20 +28,33 @@ from vur.serving.schemas.auth import (
 from vur.serving.views import accounts
 from vur.serving.views.accounts import hashing
 from vur.settings import settings
-from vur.store import sessions
-from vur.store.access import Principal
+from vur.store.accounts import sessions
+from vur.store.accounts.access import Principal
 from vur.store.catalog import ApiKey, User, now
 from vur.store.database import reading, writing
-from vur.store.journal import tell
+from vur.store.events import tell
 
 router = APIRouter(prefix="/auth", tags=["auth"])
 FORM = "application/x-www-form-urlencoded"
-THROTTLED: dict[int | str, dict[str, Any]] = {429: {"description": "Too many attempts; `Retry-After` says when to try again"}}
-FORM_SCHEMA = {"type": "object", "required": ["username", "password"], "properties": {
-    "username": {"type": "string", "description": "Address or user name"}, "password": {"type": "string", "format": "password"},
-    "grant_type": {"type": "string"}, "scope": {"type": "string"}}}
-BOTH = {"requestBody": {"required": True, "content": {
-    "application/json": {"schema": Credentials.model_json_schema()}, FORM: {"schema": FORM_SCHEMA}}}}
+THROTTLED: dict[int | str, dict[str, Any]] = {
+    429: {"description": "Too many attempts; `Retry-After` says when to try again"}
+}
+FORM_SCHEMA = {
+    "type": "object",
+    "required": ["username", "password"],
+    "properties": {
+        "username": {"type": "string", "description": "Address or user name"},
+        "password": {"type": "string", "format": "password"},
+        "grant_type": {"type": "string"},
+        "scope": {"type": "string"},
+    },
+}
+BOTH = {
+    "requestBody": {
+        "required": True,
+        "content": {"application/json": {"schema": Credentials.model_json_schema()}, FORM: {"schema": FORM_SCHEMA}},
+    }
+}
 
 
 async def credentials(request: Request) -> Credentials:
@@ -52,7 +65,9 @@ async def credentials(request: Request) -> Credentials:
             return Credentials.model_validate({key: form.get(key) for key in ("username", "password") if form.get(key)})
         return Credentials.model_validate_json(await request.body())
     except ValidationError as error:
-        raise RequestValidationError(error.errors(include_input=False, include_url=False, include_context=False)) from None
+        raise RequestValidationError(
+            error.errors(include_input=False, include_url=False, include_context=False)
+        ) from None
 
 
 def with_login(who: Who) -> Principal:
@@ -65,24 +80,54 @@ def with_login(who: Who) -> Principal:
 LoggedIn = Annotated[Principal, Depends(with_login)]
 
 
-@router.post("/register", status_code=201, response_model=UserOut, summary="Make an account",
-             responses=THROTTLED | {403: {"description": "Registration is closed"}, 409: {"description": "Address or name is taken"}})
+@router.post(
+    "/register",
+    status_code=201,
+    response_model=UserOut,
+    summary="Make an account",
+    responses=THROTTLED
+    | {403: {"description": "Registration is closed"}, 409: {"description": "Address or name is taken"}},
+)
 async def register(body: Registration, request: Request) -> User:
     """Make an account with the role analyst; log in with it afterwards."""
     if settings().registration != "open":
         raise VurError("api.closed")
     language = body.language or language_of(request.headers, settings().language)
-    return await hashing(accounts.register, accounts.address_of(request.scope), body.email, body.password, username=body.username,
-                         full_name=body.full_name, language=language)
+    return await hashing(
+        accounts.register,
+        accounts.address_of(request.scope),
+        body.email,
+        body.password,
+        username=body.username,
+        full_name=body.full_name,
+        language=language,
+    )
 
 
-@router.post("/login", response_model=Tokens, summary="Log in", openapi_extra=BOTH, responses=THROTTLED | {401: {"description": "Wrong address, name or password"}})
+@router.post(
+    "/login",
+    response_model=Tokens,
+    summary="Log in",
+    openapi_extra=BOTH,
+    responses=THROTTLED | {401: {"description": "Wrong address, name or password"}},
+)
 async def log_in(request: Request, given: Annotated[Credentials, Depends(credentials)]) -> dict[str, Any]:
     """Exchange address or user name and password for tokens. Takes JSON, or the form of OAuth2's password flow."""
-    return await hashing(accounts.log_in, given.login, given.password, accounts.address_of(request.scope), request.headers.get("user-agent", ""))
+    return await hashing(
+        accounts.log_in,
+        given.login,
+        given.password,
+        accounts.address_of(request.scope),
+        request.headers.get("user-agent", ""),
+    )
 
 
-@router.post("/refresh", response_model=Tokens, summary="Renew the tokens", responses={401: {"description": "The login has ended"}})
+@router.post(
+    "/refresh",
+    response_model=Tokens,
+    summary="Renew the tokens",
+    responses={401: {"description": "The login has ended"}},
+)
 def refresh(body: Refresh) -> dict[str, Any]:
     """Exchange a refresh token for a new pair. Each is good once: a second use ends the login."""
     with writing() as session:
@@ -113,8 +158,13 @@ def me(who: Who) -> User:
         return session.get_one(User, who.user_id)
 
 
-@router.put("/profile", response_model=Profile, response_model_exclude_none=False, summary="Change your profile",
-            responses=THROTTLED | {409: {"description": "Address or name is taken"}})
+@router.put(
+    "/profile",
+    response_model=Profile,
+    response_model_exclude_none=False,
+    summary="Change your profile",
+    responses=THROTTLED | {409: {"description": "Address or name is taken"}},
+)
 async def change_profile(body: ProfileChange, who: LoggedIn) -> dict[str, Any]:
     """Change name, language, address or password. A new password ends your other logins and older access tokens."""
     return await hashing(accounts.change_profile, who, body.model_dump(exclude_none=True))
@@ -125,11 +175,20 @@ def list_logins(who: Who) -> dict[str, Any]:
     """Where you are logged in."""
     with reading() as session:
         keys = ("id", "agent", "created_at", "refreshed_at", "expires_at")
-        return {"items": [{key: getattr(login, key) for key in keys} | {"current": login.id == who.session_id}
-                          for login in sessions.open_logins(session, who.user_id)]}
+        return {
+            "items": [
+                {key: getattr(login, key) for key in keys} | {"current": login.id == who.session_id}
+                for login in sessions.open_logins(session, who.user_id)
+            ]
+        }
 
 
-@router.delete("/sessions/{session_id}", status_code=204, summary="End one login", responses={404: {"description": "You have no such login"}})
+@router.delete(
+    "/sessions/{session_id}",
+    status_code=204,
+    summary="End one login",
+    responses={404: {"description": "You have no such login"}},
+)
 def end_login(session_id: str, who: LoggedIn) -> None:
     """End one of your logins."""
     with writing() as session:
@@ -138,29 +197,50 @@ def end_login(session_id: str, who: LoggedIn) -> None:
     KNOWN.forget(who.user_id)
 
 
-@router.post("/api-keys", status_code=201, response_model=KeyMade, summary="Make a personal key",
-             responses={403: {"description": "Asked with a personal key, or for a role above your own"}, 409: {"description": "You have too many"}})
+@router.post(
+    "/api-keys",
+    status_code=201,
+    response_model=KeyMade,
+    summary="Make a personal key",
+    responses={
+        403: {"description": "Asked with a personal key, or for a role above your own"},
+        409: {"description": "You have too many"},
+    },
+)
 def add_key(body: NewKey, who: LoggedIn) -> dict[str, Any]:
     """Make a key for a program, sent as `X-API-Key` or as a bearer token. It is shown this once."""
     with writing() as session:
         key, text = sessions.add_key(session, session.get_one(User, who.user_id), body.name, body.role, body.days)
         tell(session, who.user_id, "key_added", about=("api_key", key.id), name=key.name)
-        return KeyMade.model_validate({name: getattr(key, name) for name in KeyMade.model_fields if name != "key"} | {"key": text}).model_dump()
+        return KeyMade.model_validate(
+            {name: getattr(key, name) for name in KeyMade.model_fields if name != "key"} | {"key": text}
+        ).model_dump()
 
 
 @router.get("/api-keys", response_model=KeyList, summary="Your personal keys")
 def list_keys(who: Who) -> dict[str, Any]:
     """Keys that can still be used; only the beginning of each is known."""
-    query = select(ApiKey).where(ApiKey.user_id == who.user_id, ApiKey.revoked_at.is_(None)).order_by(ApiKey.created_at.desc(), ApiKey.id)
+    query = (
+        select(ApiKey)
+        .where(ApiKey.user_id == who.user_id, ApiKey.revoked_at.is_(None))
+        .order_by(ApiKey.created_at.desc(), ApiKey.id)
+    )
     with reading() as session:
         return {"items": session.scalars(query).all()}
 
 
-@router.delete("/api-keys/{key_id}", status_code=204, summary="Delete a personal key", responses={404: {"description": "You have no such key"}})
+@router.delete(
+    "/api-keys/{key_id}",
+    status_code=204,
+    summary="Delete a personal key",
+    responses={404: {"description": "You have no such key"}},
+)
 def delete_key(key_id: str, who: LoggedIn) -> None:
     """Refuse a key from now on."""
     with writing() as session:
-        key = session.scalar(select(ApiKey).where(ApiKey.id == key_id, ApiKey.user_id == who.user_id, ApiKey.revoked_at.is_(None)))
+        key = session.scalar(
+            select(ApiKey).where(ApiKey.id == key_id, ApiKey.user_id == who.user_id, ApiKey.revoked_at.is_(None))
+        )
         if key is None:
             raise VurError("api.not_found", kind="key", id=key_id)
         key.revoked_at = now()

@@ -8,19 +8,23 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from vur.errors import VurError
-from vur.serving.deps import Analyst, Language, Listed, Listing, Who, list_rows
+from vur.serving.dependencies import Analyst, Language, Listed, Listing, Who, list_rows
 from vur.serving.schemas import dashboard as bodies
 from vur.serving.schemas.texts import ObjectId
 from vur.serving.views import dashboard as views
 from vur.store import dashboard
-from vur.store.access import Principal, fetch, visible
+from vur.store.accounts.access import Principal, fetch, visible
 from vur.store.catalog import Activity, Alert, now
 from vur.store.database import reading, writing
 
 router = APIRouter(prefix="/dashboard", tags=["dashboard"])
 Kind = Annotated[str | None, Query(max_length=32, pattern="^[a-z_]+$")]
-OPEN = {"open": (Alert.resolved_at.is_(None), Alert.acknowledged_at.is_(None)), "acknowledged": (Alert.resolved_at.is_(None), Alert.acknowledged_at.is_not(None)),
-        "resolved": (Alert.resolved_at.is_not(None),), "all": ()}
+OPEN = {
+    "open": (Alert.resolved_at.is_(None), Alert.acknowledged_at.is_(None)),
+    "acknowledged": (Alert.resolved_at.is_(None), Alert.acknowledged_at.is_not(None)),
+    "resolved": (Alert.resolved_at.is_not(None),),
+    "all": (),
+}
 
 
 @router.get("/stats", response_model=bodies.Stats, summary="Numbers of the dashboard")
@@ -31,14 +35,23 @@ def get_stats(who: Who) -> dict[str, Any]:
 
 
 @router.get("/activity", response_model=bodies.Activities, summary="Recent activity")
-def get_activity(who: Who, language: Language, page: Annotated[int, Query(ge=1, le=1_000_000)] = 1, limit: Annotated[int, Query(ge=1, le=1000)] = 50,
-                 type: Kind = None, status: Kind = None, object_kind: Kind = None,
-                 object_id: Annotated[str | None, Query(max_length=64, pattern="^[A-Za-z0-9_-]+$")] = None,
-                 since: Annotated[datetime | None, Query(description="Only what happened from then on; with a time zone")] = None) -> dict[str, Any]:
+def get_activity(
+    who: Who,
+    language: Language,
+    page: Annotated[int, Query(ge=1, le=1_000_000)] = 1,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 50,
+    type: Kind = None,
+    status: Kind = None,
+    object_kind: Kind = None,
+    object_id: Annotated[str | None, Query(max_length=64, pattern="^[A-Za-z0-9_-]+$")] = None,
+    since: Annotated[datetime | None, Query(description="Only what happened from then on; with a time zone")] = None,
+) -> dict[str, Any]:
     """What happened to your objects, and what you did, the newest first."""
     if since is not None and since.tzinfo is None:
         raise VurError("api.invalid", field="since", reason="a time zone is missing, such as 2024-01-20T14:30:00Z")
-    query = dashboard.activities(who, kind=type, status=status, object_kind=object_kind, object_id=object_id, since=since)
+    query = dashboard.activities(
+        who, kind=type, status=status, object_kind=object_kind, object_id=object_id, since=since
+    )
     with reading() as session:
         rows, found = list_rows(session, query, Listing(page, limit), sortable={"created_at": Activity.created_at})
         return {"activities": [views.activity_shown(row, language) for row in rows]} | found
@@ -54,18 +67,31 @@ def get_tasks(who: Who, language: Language) -> dict[str, Any]:
 
 
 @router.get("/alerts", response_model=bodies.AlertList, summary="Alerts")
-def list_alerts(who: Who, asked: Listed, language: Language, state: Literal["open", "acknowledged", "resolved", "all"] = "open",
-                severity: Literal["info", "warning", "error"] | None = None) -> dict[str, Any]:
+def list_alerts(
+    who: Who,
+    asked: Listed,
+    language: Language,
+    state: Literal["open", "acknowledged", "resolved", "all"] = "open",
+    severity: Literal["info", "warning", "error"] | None = None,
+) -> dict[str, Any]:
     """What wants attention, the newest first."""
     query = visible(select(Alert).where(*OPEN[state]), Alert, who)
     with reading() as session:
-        rows, page = list_rows(session, query.where(Alert.severity == severity) if severity else query, asked,
-                               sortable={"created_at": Alert.created_at, "severity": Alert.severity, "type": Alert.kind})
+        rows, page = list_rows(
+            session,
+            query.where(Alert.severity == severity) if severity else query,
+            asked,
+            sortable={"created_at": Alert.created_at, "severity": Alert.severity, "type": Alert.kind},
+        )
         return {"items": [views.alert_shown(row, language) for row in rows]} | page
 
 
-@router.post("/alerts/{alert_id}/acknowledge", response_model=bodies.AlertOut, summary="Acknowledge an alert",
-             responses={404: {"description": "No such alert, or not yours"}})
+@router.post(
+    "/alerts/{alert_id}/acknowledge",
+    response_model=bodies.AlertOut,
+    summary="Acknowledge an alert",
+    responses={404: {"description": "No such alert, or not yours"}},
+)
 def acknowledge(alert_id: ObjectId, who: Analyst, language: Language) -> dict[str, Any]:
     """Say that you know: it counts as open no longer, and is raised again when it happens again."""
     with writing() as session:

@@ -5,14 +5,14 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Response
 from sqlalchemy import select
 
-from vur.serving.deps import Analyst, Language, Listed, Version, Who, list_rows, set_etag
+from vur.serving.dependencies import Analyst, Language, Listed, Version, Who, list_rows, set_etag
 from vur.serving.schemas import databases as bodies
 from vur.serving.schemas.texts import ObjectId
-from vur.store import connections
-from vur.store.access import check_version, visible
+from vur.store.accounts.access import check_version, visible
 from vur.store.catalog import DatabaseConnection
-from vur.store.connections import Columns, Wanted
 from vur.store.database import reading
+from vur.store.feeds import connections
+from vur.store.feeds.connections import Columns, Wanted
 
 router = APIRouter(prefix="/databases", tags=["monitoring"])
 SORTABLE = {name: getattr(DatabaseConnection, name) for name in ("created_at", "updated_at", "name", "kind", "status")}
@@ -36,7 +36,11 @@ def list_databases(who: Who, asked: Listed) -> dict[str, Any]:
     """Your sources and those shared with you, each with its status and configuration."""
     with reading() as session:
         rows, page = list_rows(
-            session, visible(select(DatabaseConnection), DatabaseConnection, who), asked, sortable=SORTABLE, searchable=(DatabaseConnection.name,)
+            session,
+            visible(select(DatabaseConnection), DatabaseConnection, who),
+            asked,
+            sortable=SORTABLE,
+            searchable=(DatabaseConnection.name,),
         )
         return {"items": [connections.configuration(row) for row in rows]} | page
 
@@ -58,17 +62,32 @@ def get_database(database_id: ObjectId, who: Who, response: Response) -> dict[st
     return connections.configuration(row)
 
 
-@router.put("/{database_id}", response_model=bodies.DatabaseOut, summary="Change a source", responses=CHANGING | UNREADABLE)
-def change_database(database_id: ObjectId, body: bodies.DatabaseChange, who: Analyst, expected: Version, response: Response) -> dict[str, Any]:
+@router.put(
+    "/{database_id}", response_model=bodies.DatabaseOut, summary="Change a source", responses=CHANGING | UNREADABLE
+)
+def change_database(
+    database_id: ObjectId, body: bodies.DatabaseChange, who: Analyst, expected: Version, response: Response
+) -> dict[str, Any]:
     """Change its name, address, table or columns; it must be readable then."""
     row = connections.change(
-        who, database_id, expected, name=body.name, source=body.source, table=body.table, columns=body.columns and _columns(body.columns)
+        who,
+        database_id,
+        expected,
+        name=body.name,
+        source=body.source,
+        table=body.table,
+        columns=body.columns and _columns(body.columns),
     )
     set_etag(response, row)
     return connections.configuration(row)
 
 
-@router.delete("/{database_id}", status_code=204, summary="Remove a source", responses=CHANGING | {409: {"description": "A monitor reads it"}})
+@router.delete(
+    "/{database_id}",
+    status_code=204,
+    summary="Remove a source",
+    responses=CHANGING | {409: {"description": "A monitor reads it"}},
+)
 def delete_database(database_id: ObjectId, who: Analyst, expected: Version) -> None:
     """Forget it; the data themselves stay where they are."""
     with reading() as session:
@@ -82,7 +101,11 @@ def test_database(database_id: ObjectId, who: Analyst, language: Language) -> di
     with reading() as session:
         row = connections.find(session, who, database_id)
     found = connections.probe(row)
-    told = {"ok": found.ok, "status": "connected" if found.ok else "error", "milliseconds": round(found.milliseconds, 1)}
+    told = {
+        "ok": found.ok,
+        "status": "connected" if found.ok else "error",
+        "milliseconds": round(found.milliseconds, 1),
+    }
     if found.error:
         return told | {"detail": found.error.text(language), "code": found.error.code}
     return told | {"tables": found.tables, "columns": found.columns, "newest": found.newest}
@@ -95,7 +118,9 @@ def test_database(database_id: ObjectId, who: Analyst, language: Language) -> di
     responses=MISSING | {422: {"description": "It cannot be read"}},
 )
 def preview_database(
-    database_id: ObjectId, who: Who, limit: Annotated[int, Query(ge=1, le=connections.MOST_SHOWN)] = connections.SHOWN_ROWS
+    database_id: ObjectId,
+    who: Who,
+    limit: Annotated[int, Query(ge=1, le=connections.MOST_SHOWN)] = connections.SHOWN_ROWS,
 ) -> dict[str, Any]:
     """The rows with the largest dates, oldest first, and what each column means."""
     with reading() as session:

@@ -7,41 +7,56 @@ from fastapi import APIRouter, Query, Response
 from fastapi.responses import FileResponse, StreamingResponse
 from sqlalchemy import select
 
-from vur.errors import VurError
-from vur.runs import prepared
-from vur.serving.deps import Analyst, Language, Listed, Version, Who, list_rows, set_etag
-from vur.serving.errors import error_body
+from vur.errors import VurError, error_body
+from vur.serving.dependencies import Analyst, Language, Listed, Version, Who, list_rows, set_etag
 from vur.serving.routes import uploads
 from vur.serving.schemas import datasets as bodies
 from vur.serving.schemas import inspection, preparation
 from vur.serving.schemas.texts import Number, ObjectId
 from vur.serving.views.datasets import CHOSEN, one, shown
-from vur.stages.folds import SplitSpec
-from vur.stages.suggest import EXACT_ROWS
-from vur.store import datasets, sources, tables
-from vur.store.access import check_version, fetch, visible
+from vur.stages.split.folds import SplitSpec
+from vur.stages.upload.suggestions import EXACT_ROWS
+from vur.store.accounts.access import check_version, fetch, visible
 from vur.store.catalog import Dataset, DatasetVersion
+from vur.store.data import datasets, sources, tables
 from vur.store.database import reading, writing
+from vur.store.events import tell
 from vur.store.home import folder
-from vur.store.journal import tell
 from vur.text import translate
+from vur.wizard import preparation as prepared
 
 router = APIRouter(prefix="/datasets", tags=["datasets"])
 router.include_router(uploads.router)
-SORTABLE = {name: getattr(Dataset, name) for name in ("created_at", "updated_at", "name", "filename", "size_bytes", "rows")}
+SORTABLE = {
+    name: getattr(Dataset, name) for name in ("created_at", "updated_at", "name", "filename", "size_bytes", "rows")
+}
 MISSING: dict[int | str, dict[str, Any]] = {404: {"description": "No such dataset, or none that you may see"}}
-CHANGING = MISSING | {403: {"description": "You may see it, not change it"}, 412: {"description": "Somebody changed it since the version in If-Match"}}
+CHANGING = MISSING | {
+    403: {"description": "You may see it, not change it"},
+    412: {"description": "Somebody changed it since the version in If-Match"},
+}
 
 
 @router.get("", response_model=bodies.DatasetList, summary="List datasets")
 def list_datasets(who: Who, asked: Listed) -> dict[str, Any]:
     """Your datasets and those shared with you, and how much you store; `search` looks into names, descriptions and file names."""
     with reading() as session:
-        rows, page = list_rows(session, visible(select(Dataset), Dataset, who), asked, sortable=SORTABLE,
-                               searchable=(Dataset.name, Dataset.description, Dataset.filename))
+        rows, page = list_rows(
+            session,
+            visible(select(Dataset), Dataset, who),
+            asked,
+            sortable=SORTABLE,
+            searchable=(Dataset.name, Dataset.description, Dataset.filename),
+        )
         used = datasets.usage(session, who.user_id)
-        stored = {"remaining_bytes": used.left, "uploads_in_progress": used.uploads,
-                  **{name: getattr(used, name) for name in ("datasets", "rows", "total_bytes", "quota_bytes", "updates_this_week", "last_upload_at")}}
+        stored = {
+            "remaining_bytes": used.left,
+            "uploads_in_progress": used.uploads,
+            **{
+                name: getattr(used, name)
+                for name in ("datasets", "rows", "total_bytes", "quota_bytes", "updates_this_week", "last_upload_at")
+            },
+        }
         return {"items": [shown(row) for row in rows], "usage": stored} | page
 
 
@@ -53,7 +68,14 @@ def get_dataset(dataset_id: ObjectId, who: Who, language: Language, response: Re
 
 
 @router.put("/{dataset_id}", response_model=bodies.DatasetDetail, summary="Rename a dataset", responses=CHANGING)
-def change_dataset(dataset_id: ObjectId, body: bodies.DatasetChange, who: Analyst, language: Language, expected: Version, response: Response) -> dict[str, Any]:
+def change_dataset(
+    dataset_id: ObjectId,
+    body: bodies.DatasetChange,
+    who: Analyst,
+    language: Language,
+    expected: Version,
+    response: Response,
+) -> dict[str, Any]:
     """Change its name or description."""
     with writing() as session:
         dataset = fetch(session, Dataset, dataset_id, who, "edit")
@@ -63,7 +85,12 @@ def change_dataset(dataset_id: ObjectId, body: bodies.DatasetChange, who: Analys
         return one(session, dataset, response, language)
 
 
-@router.delete("/{dataset_id}", status_code=204, summary="Delete a dataset", responses=CHANGING | {409: {"description": "A job needs it"}})
+@router.delete(
+    "/{dataset_id}",
+    status_code=204,
+    summary="Delete a dataset",
+    responses=CHANGING | {409: {"description": "A job needs it"}},
+)
 def delete_dataset(dataset_id: ObjectId, who: Analyst, expected: Version) -> None:
     """Delete it with its versions. Trained models keep working; their link to it becomes null."""
     with writing(durable=True) as session:
@@ -75,6 +102,7 @@ def delete_dataset(dataset_id: ObjectId, who: Analyst, expected: Version) -> Non
 
 # --- looking at the data ---
 
+
 def _place(dataset_id: str, who: Any, number: int | None = None) -> tuple[Dataset, prepared.Place]:
     with reading() as session:
         dataset = fetch(session, Dataset, dataset_id, who)
@@ -82,36 +110,80 @@ def _place(dataset_id: str, who: Any, number: int | None = None) -> tuple[Datase
 
 
 @router.get("/{dataset_id}/preview", response_model=inspection.Preview, summary="Rows of a dataset", responses=MISSING)
-def preview(dataset_id: ObjectId, who: Who, page: Annotated[int, Query(ge=1, le=10_000_000)] = 1, limit: Annotated[int, Query(ge=1, le=1000)] = 100,
-            columns: Annotated[list[str] | None, Query(description="Repeat it, or separate names by commas; default: all")] = None,
-            version: Annotated[int | None, Query(ge=1, le=2**31 - 1, description="Number of the data's version; default: the present one")] = None) -> dict[str, Any]:
+def preview(
+    dataset_id: ObjectId,
+    who: Who,
+    page: Annotated[int, Query(ge=1, le=10_000_000)] = 1,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+    columns: Annotated[
+        list[str] | None, Query(description="Repeat it, or separate names by commas; default: all")
+    ] = None,
+    version: Annotated[
+        int | None, Query(ge=1, le=2**31 - 1, description="Number of the data's version; default: the present one")
+    ] = None,
+) -> dict[str, Any]:
     """A page of rows in the order of the file. Only the part of the table that holds the page is read."""
     dataset, place = _place(dataset_id, who, version)
     head = dataset.head if place.number == dataset.number else tables.head(place.folder)
     types = {column["name"]: column["type"] for column in head["columns"]}
     names = _named(columns, types) or list(types)
     items, total = tables.rows(folder("datasets", place.folder) / sources.TABLE, page, limit, names)
-    return {"dataset_id": dataset.id, "data_version": place.number, "columns": names, "types": {name: types[name] for name in names}, "items": items,
-            "total": total, "page": page, "limit": limit, "pages": -(-total // limit)}
+    return {
+        "dataset_id": dataset.id,
+        "data_version": place.number,
+        "columns": names,
+        "types": {name: types[name] for name in names},
+        "items": items,
+        "total": total,
+        "page": page,
+        "limit": limit,
+        "pages": -(-total // limit),
+    }
 
 
 def _named(columns: list[str] | None, known: dict[str, str]) -> list[str]:
     """The columns asked for: names, or lists of names with commas between; `VurError` names those there are."""
-    names = [name for entry in columns or () for name in ([entry] if entry in known else [part.strip() for part in entry.split(",")]) if name]
+    names = [
+        name
+        for entry in columns or ()
+        for name in ([entry] if entry in known else [part.strip() for part in entry.split(",")])
+        if name
+    ]
     for name in names:
         if name not in known:
             raise VurError("datasets.column", field="columns", column=name[:200], known=", ".join(known))
     return list(dict.fromkeys(names))
 
 
-@router.get("/{dataset_id}/statistics", response_model=inspection.Statistics, summary="Descriptive statistics", responses=MISSING)
-def statistics(dataset_id: ObjectId, who: Who, language: Language,
-               series: Annotated[Literal["auto", "yes", "no"], Query(description="`auto`: up to two million rows, for more may take minutes the first time")] = "auto") -> dict[str, Any]:
-    """Each column in numbers, and the series once date and target are known. Computed once for each version of the data."""
+@router.get(
+    "/{dataset_id}/statistics",
+    response_model=inspection.Statistics,
+    summary="Descriptive statistics",
+    responses=MISSING,
+)
+def statistics(
+    dataset_id: ObjectId,
+    who: Who,
+    language: Language,
+    series: Annotated[
+        Literal["auto", "yes", "no"],
+        Query(description="`auto`: up to two million rows, for more may take minutes the first time"),
+    ] = "auto",
+) -> dict[str, Any]:
+    """Each column in numbers, and the series once date and target are known.
+
+    Computed once for each version of the data.
+    """
     dataset, place = _place(dataset_id, who)
     known = {column["name"]: column for column in dataset.head["columns"]}
-    columns = [row | {"type": known[row["column"]]["type"], "unique": min(known[row["column"]]["unique"], row["rows"] - row["missing"])}
-               for row in prepared.statistics(place)]
+    columns = [
+        row
+        | {
+            "type": known[row["column"]]["type"],
+            "unique": min(known[row["column"]]["unique"], row["rows"] - row["missing"]),
+        }
+        for row in prepared.statistics(place)
+    ]
     found = error = None
     wanted = series == "yes" or series == "auto" and place.rows <= EXACT_ROWS
     if wanted and place.date is not None and place.target is not None:
@@ -121,24 +193,60 @@ def statistics(dataset_id: ObjectId, who: Who, language: Language,
             if problem.code == "api.busy":
                 raise
             error = error_body(problem, language)
-    return {"dataset_id": dataset.id, "data_version": place.number, "rows_count": place.rows, "columns": columns, "series": found, "series_error": error}
+    return {
+        "dataset_id": dataset.id,
+        "data_version": place.number,
+        "rows_count": place.rows,
+        "columns": columns,
+        "series": found,
+        "series_error": error,
+    }
 
 
-@router.get("/{dataset_id}/rejects", response_model=bodies.RejectList, summary="Rows that could not be read", responses=MISSING)
-def rejects(dataset_id: ObjectId, who: Who, language: Language, page: Annotated[int, Query(ge=1, le=10_000_000)] = 1,
-            limit: Annotated[int, Query(ge=1, le=1000)] = 100, version: Annotated[int | None, Query(ge=1, le=2**31 - 1)] = None) -> dict[str, Any]:
+@router.get(
+    "/{dataset_id}/rejects", response_model=bodies.RejectList, summary="Rows that could not be read", responses=MISSING
+)
+def rejects(
+    dataset_id: ObjectId,
+    who: Who,
+    language: Language,
+    page: Annotated[int, Query(ge=1, le=10_000_000)] = 1,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+    version: Annotated[int | None, Query(ge=1, le=2**31 - 1)] = None,
+) -> dict[str, Any]:
     """The lines of the file that are no row of the dataset, each with the cause."""
     _, place = _place(dataset_id, who, version)
     items, total = tables.reject_rows(place.folder, language, (page - 1) * limit, limit)
     return {"items": items, "total": total, "page": page, "limit": limit, "pages": -(-total // limit)}
 
 
-@router.get("/{dataset_id}/download", response_class=StreamingResponse, summary="Download a dataset",
-            responses=MISSING | {200: {"content": {"text/csv": {}, "application/vnd.apache.parquet": {}, "application/octet-stream": {}}, "description": "The file"}})
-def download(dataset_id: ObjectId, who: Who, language: Language, format: Literal["csv", "parquet", "original"] = "csv",
-             dialect: Annotated[Literal["auto", "en", "pt-BR"], Query(description="`pt-BR`: `;` and decimal comma; `auto`: as the reader's language has it")] = "auto",
-             version: Annotated[int | None, Query(ge=1, le=2**31 - 1)] = None) -> Response:
-    """The typed rows as CSV or Parquet, or the file as it was sent. Uploading what was downloaded gives the same rows."""
+@router.get(
+    "/{dataset_id}/download",
+    response_class=StreamingResponse,
+    summary="Download a dataset",
+    responses=MISSING
+    | {
+        200: {
+            "content": {"text/csv": {}, "application/vnd.apache.parquet": {}, "application/octet-stream": {}},
+            "description": "The file",
+        }
+    },
+)
+def download(
+    dataset_id: ObjectId,
+    who: Who,
+    language: Language,
+    format: Literal["csv", "parquet", "original"] = "csv",
+    dialect: Annotated[
+        Literal["auto", "en", "pt-BR"],
+        Query(description="`pt-BR`: `;` and decimal comma; `auto`: as the reader's language has it"),
+    ] = "auto",
+    version: Annotated[int | None, Query(ge=1, le=2**31 - 1)] = None,
+) -> Response:
+    """The typed rows as CSV or Parquet, or the file as it was sent.
+
+    Uploading what was downloaded gives the same rows.
+    """
     dataset, place = _place(dataset_id, who, version)
     path = folder("datasets", place.folder) / sources.TABLE
     if format == "parquet":
@@ -146,10 +254,16 @@ def download(dataset_id: ObjectId, who: Who, language: Language, format: Literal
     if format == "original":
         with reading() as session:
             kept = datasets.source_path(session, fetch(session, Dataset, dataset_id, who), place.number)
-        return FileResponse(kept, media_type="application/octet-stream", filename=place.filename or f"{dataset.name}.parquet")
+        return FileResponse(
+            kept, media_type="application/octet-stream", filename=place.filename or f"{dataset.name}.parquet"
+        )
     found, _ = sources.read_head(folder("datasets", place.folder))
     pieces = tables.csv_pieces(path, found.columns, tables.FORMS[language if dialect == "auto" else dialect])
-    return StreamingResponse(pieces, media_type="text/csv; charset=utf-8", headers={"Content-Disposition": _attachment(f"{dataset.name}.csv")})
+    return StreamingResponse(
+        pieces,
+        media_type="text/csv; charset=utf-8",
+        headers={"Content-Disposition": _attachment(f"{dataset.name}.csv")},
+    )
 
 
 def _attachment(name: str) -> str:
@@ -158,30 +272,78 @@ def _attachment(name: str) -> str:
 
 # --- choosing, checking, cutting, preparing ---
 
-@router.put("/{dataset_id}/config", response_model=bodies.Configured, summary="Choose date, target and features", responses=CHANGING)
-def configure(dataset_id: ObjectId, body: bodies.Configure, who: Analyst, language: Language, expected: Version, response: Response) -> dict[str, Any]:
-    """Say which columns mean what. A name that does not exist is answered with those that do. A split that was chosen is forgotten."""
+
+@router.put(
+    "/{dataset_id}/config",
+    response_model=bodies.Configured,
+    summary="Choose date, target and features",
+    responses=CHANGING,
+)
+def configure(
+    dataset_id: ObjectId,
+    body: bodies.Configure,
+    who: Analyst,
+    language: Language,
+    expected: Version,
+    response: Response,
+) -> dict[str, Any]:
+    """Say which columns mean what. A name that does not exist is answered with those that do.
+
+    A split that was chosen is forgotten.
+    """
     content = body.model_dump()
     with writing() as session:
         dataset = fetch(session, Dataset, dataset_id, who, "edit")
         check_version(dataset, expected)
         remarks = prepared.choose(dataset, {key: content[name] for key, name in CHOSEN.items()})
-        tell(session, dataset.owner_id, "dataset_configured", user_id=who.user_id, about=("dataset", dataset.id), name=dataset.name)
-        return one(session, dataset, response, language) | {"remarks": [translate(remark.pop("code"), language, **remark) for remark in remarks]}
+        tell(
+            session,
+            dataset.owner_id,
+            "dataset_configured",
+            user_id=who.user_id,
+            about=("dataset", dataset.id),
+            name=dataset.name,
+        )
+        return one(session, dataset, response, language) | {
+            "remarks": [translate(remark.pop("code"), language, **remark) for remark in remarks]
+        }
 
 
-@router.post("/{dataset_id}/validate", response_model=inspection.Validated, summary="Check a dataset", responses=MISSING)
-def validate(dataset_id: ObjectId, who: Who, language: Language,
-             country: Annotated[str | None, Query(pattern="^[A-Z]{2}$", description="Where clocks change, such as BR")] = None) -> dict[str, Any]:
+@router.post(
+    "/{dataset_id}/validate", response_model=inspection.Validated, summary="Check a dataset", responses=MISSING
+)
+def validate(
+    dataset_id: ObjectId,
+    who: Who,
+    language: Language,
+    country: Annotated[str | None, Query(pattern="^[A-Z]{2}$", description="Where clocks change, such as BR")] = None,
+) -> dict[str, Any]:
     """What is wrong or odd about the data, the gravest first, each with the code that repairs it, and whether they can be forecast."""
     dataset, place = _place(dataset_id, who)
     return {"dataset_id": dataset.id, "data_version": place.number} | prepared.validate(place, language, country)
 
 
-@router.post("/{dataset_id}/split", response_model=inspection.SplitOut, summary="Cut into training, validation and test", responses=CHANGING)
-def split(dataset_id: ObjectId, body: inspection.Split, who: Analyst, language: Language, expected: Version, response: Response) -> dict[str, Any]:
-    """Show where the data would be cut, by time, and keep it for the models of this dataset. Shuffling is refused: it lets models see the future."""
-    wishes = body.model_dump(exclude_none=True, exclude={"method"}) | ({"window": "sliding"} if body.method == "sliding" else {})
+@router.post(
+    "/{dataset_id}/split",
+    response_model=inspection.SplitOut,
+    summary="Cut into training, validation and test",
+    responses=CHANGING,
+)
+def split(
+    dataset_id: ObjectId,
+    body: inspection.Split,
+    who: Analyst,
+    language: Language,
+    expected: Version,
+    response: Response,
+) -> dict[str, Any]:
+    """Show where the data would be cut, by time, and keep it for the models of this dataset.
+
+    Shuffling is refused: it lets models see the future.
+    """
+    wishes = body.model_dump(exclude_none=True, exclude={"method"}) | (
+        {"window": "sliding"} if body.method == "sliding" else {}
+    )
     SplitSpec(**wishes)
     wishes.pop("shuffle")
     with reading() as session:
@@ -193,23 +355,43 @@ def split(dataset_id: ObjectId, body: inspection.Split, who: Analyst, language: 
         dataset = fetch(session, Dataset, dataset_id, who, "edit")
         check_version(dataset, stamp)
         dataset.split = wishes
-        tell(session, dataset.owner_id, "dataset_split", user_id=who.user_id, about=("dataset", dataset.id), name=dataset.name)
+        tell(
+            session,
+            dataset.owner_id,
+            "dataset_split",
+            user_id=who.user_id,
+            about=("dataset", dataset.id),
+            name=dataset.name,
+        )
         session.flush()
         set_etag(response, dataset)
-        return plan | {"dataset_id": dataset.id, "data_version": place.number, "method": body.method, "config": wishes, "version": dataset.version}
+        return plan | {
+            "dataset_id": dataset.id,
+            "data_version": place.number,
+            "method": body.method,
+            "config": wishes,
+            "version": dataset.version,
+        }
 
 
-@router.post("/{dataset_id}/preprocess", response_model=preparation.Preprocessed, summary="Prepare the data", responses=CHANGING)
-def preprocess(dataset_id: ObjectId, body: preparation.Preprocess, who: Analyst, language: Language, expected: Version) -> dict[str, Any]:
+@router.post(
+    "/{dataset_id}/preprocess", response_model=preparation.Preprocessed, summary="Prepare the data", responses=CHANGING
+)
+def preprocess(
+    dataset_id: ObjectId, body: preparation.Preprocess, who: Analyst, language: Language, expected: Version
+) -> dict[str, Any]:
     """Fill gaps, treat outliers, scale, make features.
 
-    What concerns the target becomes part of the pipeline and is learnt in each fold from its training part alone, so that no score
-    sees the future. What changes rows or other columns makes a new version of the data; the old one stays.
+    What concerns the target becomes part of the pipeline and is learnt in each fold from its training part alone, so
+    that no score sees the future. What changes rows or other columns makes a new version of the data; the old one
+    stays.
     """
     return prepared.prepare(who, dataset_id, body.model_dump(exclude_none=True), language, expected)
 
 
-@router.get("/{dataset_id}/versions", response_model=bodies.VersionList, summary="Versions of the data", responses=MISSING)
+@router.get(
+    "/{dataset_id}/versions", response_model=bodies.VersionList, summary="Versions of the data", responses=MISSING
+)
 def list_versions(dataset_id: ObjectId, who: Who) -> dict[str, Any]:
     """All versions, the newest first, with what made them."""
     with reading() as session:
@@ -219,17 +401,37 @@ def list_versions(dataset_id: ObjectId, who: Who) -> dict[str, Any]:
 
 
 def _version(dataset: Dataset, version: DatasetVersion) -> dict[str, Any]:
-    return {"current": version.number == dataset.number, "rows_count": version.rows, "size": version.size_bytes, "steps": version.recipe.get("steps", []),
-            **{name: getattr(version, name) for name in ("number", "kind", "fingerprint", "created_at")}}
+    return {
+        "current": version.number == dataset.number,
+        "rows_count": version.rows,
+        "size": version.size_bytes,
+        "steps": version.recipe.get("steps", []),
+        **{name: getattr(version, name) for name in ("number", "kind", "fingerprint", "created_at")},
+    }
 
 
-@router.post("/{dataset_id}/versions/{number}/use", response_model=bodies.DatasetDetail, summary="Go back to a version", responses=CHANGING)
-def use_version(dataset_id: ObjectId, number: Number, who: Analyst, language: Language, expected: Version, response: Response) -> dict[str, Any]:
+@router.post(
+    "/{dataset_id}/versions/{number}/use",
+    response_model=bodies.DatasetDetail,
+    summary="Go back to a version",
+    responses=CHANGING,
+)
+def use_version(
+    dataset_id: ObjectId, number: Number, who: Analyst, language: Language, expected: Version, response: Response
+) -> dict[str, Any]:
     """Make a version of the data the present one. None is lost."""
     with writing() as session:
         dataset = fetch(session, Dataset, dataset_id, who, "edit")
         check_version(dataset, expected)
         version = datasets.version_of(session, dataset, number)
         datasets.use(dataset, version, tables.head(version.folder))
-        tell(session, dataset.owner_id, "dataset_version_used", user_id=who.user_id, about=("dataset", dataset.id), name=dataset.name, version=number)
+        tell(
+            session,
+            dataset.owner_id,
+            "dataset_version_used",
+            user_id=who.user_id,
+            about=("dataset", dataset.id),
+            name=dataset.name,
+            version=number,
+        )
         return one(session, dataset, response, language)

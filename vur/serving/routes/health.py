@@ -14,12 +14,12 @@ from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.responses import FileResponse, HTMLResponse, JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST
 
-from vur.serving.deps import Who
-from vur.serving.edge import metrics
-from vur.serving.edge.guard import API
-from vur.serving.edge.observe import page_policy
+from vur.serving.dependencies import Who
+from vur.serving.middleware import metrics
+from vur.serving.middleware.guard import API
+from vur.serving.middleware.observe import page_policy
 from vur.serving.schemas.health import Live, Ready
-from vur.store import health
+from vur.store.operations import health
 
 router = APIRouter(tags=["health"])
 FRESH_SECONDS, PATIENCE = 1.0, 5.0
@@ -75,7 +75,12 @@ async def ready() -> JSONResponse:
     return JSONResponse({"status": "ok" if good else "unavailable", "components": components}, 200 if good else 503)
 
 
-@router.get("/metrics", response_class=Response, summary="Numbers for Prometheus", responses={200: {"content": {"text/plain": {}}, "description": "Prometheus' text format"}})
+@router.get(
+    "/metrics",
+    response_class=Response,
+    summary="Numbers for Prometheus",
+    responses={200: {"content": {"text/plain": {}}, "description": "Prometheus' text format"}},
+)
 def get_metrics(who: Who) -> Response:
     """Requests, latencies, jobs, forecasts and clients. Needs a token of any role."""
     return Response(metrics.render(), headers={"Content-Type": CONTENT_TYPE_LATEST})
@@ -91,8 +96,14 @@ def _swagger_folder() -> Path | None:
 @router.get(f"{API}/docs", include_in_schema=False)
 def docs(request: Request) -> HTMLResponse:
     """The documentation of the API as a page."""
-    named = {} if _swagger_folder() is None else {"swagger_js_url": f"{API}/docs/swagger-ui-bundle.js", "swagger_css_url": f"{API}/docs/swagger-ui.css"}
-    page = get_swagger_ui_html(openapi_url=f"{API}/openapi.json", title="VUR", oauth2_redirect_url=None, swagger_favicon_url="data:,", **named)
+    named = (
+        {}
+        if _swagger_folder() is None
+        else {"swagger_js_url": f"{API}/docs/swagger-ui-bundle.js", "swagger_css_url": f"{API}/docs/swagger-ui.css"}
+    )
+    page = get_swagger_ui_html(
+        openapi_url=f"{API}/openapi.json", title="VUR", oauth2_redirect_url=None, swagger_favicon_url="data:,", **named
+    )
     script = re.search(r"<script>(.*?)</script>", bytes(page.body).decode(), re.DOTALL)
     policy = page_policy(script[1] if script else "")
     if not named:

@@ -1,11 +1,12 @@
 """Live messages over a WebSocket: training progress, forecasts, alerts and measurements of the machine, as they come.
 
-Who connects says who they are by `Authorization: Bearer TOKEN`, `X-API-Key`, `?token=`, the subprotocols `bearer, TOKEN`, or a first
-message `{"type": "auth", "token": ...}`. Every message is `{"id", "type", "data", "at"}`: `training_update, job_update, upload_update,
-prediction, alert` have ids; `system_metrics` and those of the protocol have none: `ready, subscribed, pong, error`, `expiring` a minute
-before a token ends (a new `auth` prolongs the connection) and `expired`. `?last_event_id=ID`, or the same in `auth`, repeats what
-came after it; `reset` says that too much was missed: read everything anew. A message may come twice, never out of order by more than
-a second. Close codes: 4401 no good token, 4408 too slow, 4429 too many connections or messages, 1009 too large, 1013 try again later.
+Who connects says who they are by `Authorization: Bearer TOKEN`, `X-API-Key`, `?token=`, the subprotocols `bearer,
+TOKEN`, or a first message `{"type": "auth", "token": ...}`. Every message is `{"id", "type", "data", "at"}`:
+`training_update, job_update, upload_update, prediction, alert` have ids; `system_metrics` and those of the protocol
+have none: `ready, subscribed, pong, error`, `expiring` a minute before a token ends (a new `auth` prolongs the
+connection) and `expired`. `?last_event_id=ID`, or the same in `auth`, repeats what came after it; `reset` says that too
+much was missed: read everything anew. A message may come twice, never out of order by more than a second. Close codes:
+4401 no good token, 4408 too slow, 4429 too many connections or messages, 1009 too large, 1013 try again later.
 """
 
 import asyncio
@@ -19,20 +20,12 @@ from fastapi import APIRouter
 from pydantic import TypeAdapter, ValidationError
 from starlette.websockets import WebSocket
 
-from vur.errors import VurError
-from vur.serving.errors import error_body, language_of
-from vur.serving.live import (
-    MANY,
-    UNAVAILABLE,
-    Client,
-    HideTokens,
-    Hub,
-    identify,
-    limit_frames,
-)
+from vur.errors import VurError, error_body
+from vur.serving.errors import language_of
+from vur.serving.live import MANY, UNAVAILABLE, Client, HideTokens, Hub, identify, limit_frames
 from vur.serving.messages import missed, stamp
 from vur.serving.schemas.live import AnySaid, LiveType, SaidAuth, SaidPing, SaidSubscribe
-from vur.store.access import Principal
+from vur.store.accounts.access import Principal
 
 router = APIRouter(tags=["live"])
 UNKNOWN, NOT_TEXT, TOO_LARGE = 4401, 1003, 1009
@@ -78,11 +71,17 @@ async def live(socket: WebSocket) -> None:
         hub.give_back(who.user_id)
 
 
-async def _enter(socket: WebSocket, hub: Hub, protocols: list[str]) -> tuple[Principal, str, datetime | None, int | None]:
+async def _enter(
+    socket: WebSocket, hub: Hub, protocols: list[str]
+) -> tuple[Principal, str, datetime | None, int | None]:
     """Who the client is, by header, query, subprotocol or first message; a place among the connections of that user is taken."""
     query = socket.query_params
-    token = (_bearer(socket.headers.get("authorization", "")) or socket.headers.get("x-api-key") or query.get("token")
-             or next((one for one in protocols if one != "bearer" and "bearer" in protocols), None))
+    token = (
+        _bearer(socket.headers.get("authorization", ""))
+        or socket.headers.get("x-api-key")
+        or query.get("token")
+        or next((one for one in protocols if one != "bearer" and "bearer" in protocols), None)
+    )
     after = _number(query.get("last_event_id"))
     if not token:
         said = await _first(socket, hub)
@@ -135,7 +134,9 @@ def parse(text: str) -> SaidAuth | SaidSubscribe | SaidPing:
         return SAID.validate_python(json.loads(text))
     except ValidationError as error:
         first = error.errors()[0]
-        raise VurError("live.message", reason=f"{'.'.join(map(str, first['loc']))}: {first['msg']}".removeprefix(": ")) from None
+        raise VurError(
+            "live.message", reason=f"{'.'.join(map(str, first['loc']))}: {first['msg']}".removeprefix(": ")
+        ) from None
     except (ValueError, RecursionError):
         raise VurError("live.message", reason="not JSON") from None
 
@@ -192,8 +193,12 @@ async def _welcome(socket: WebSocket, client: Client, after: int | None, until: 
 
 
 def _ready(client: Client, last: int | None = None) -> str:
-    data = {"user_id": client.who.user_id, "expires_at": client.expires and stamp(client.expires), "model_id": client.model_id,
-            "types": sorted(client.types) if client.types is not None else list(get_args(LiveType))}
+    data = {
+        "user_id": client.who.user_id,
+        "expires_at": client.expires and stamp(client.expires),
+        "model_id": client.model_id,
+        "types": sorted(client.types) if client.types is not None else list(get_args(LiveType)),
+    }
     return json.dumps({"id": None, "type": "ready", "data": data | ({} if last is None else {"last_event_id": last})})
 
 
@@ -226,7 +231,9 @@ async def _answer(client: Client, text: str) -> None:
             client.tell("pong")
         elif isinstance(said, SaidSubscribe):
             client.types, client.model_id = frozenset(said.types) if said.types is not None else None, said.model_id
-            client.tell("subscribed", types=sorted(client.types) if client.types is not None else None, model_id=client.model_id)
+            client.tell(
+                "subscribed", types=sorted(client.types) if client.types is not None else None, model_id=client.model_id
+            )
         else:
             await _again(client, said.token)
     except VurError as error:

@@ -9,7 +9,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from vur.errors import VurError
-from vur.serving.deps import Analyst, Language, Listed, Version, Who, list_rows, set_etag
+from vur.serving.dependencies import Analyst, Language, Listed, Version, Who, list_rows, set_etag
 from vur.serving.schemas.models import (
     Algorithms,
     Configure,
@@ -25,32 +25,61 @@ from vur.serving.schemas.models import (
     Started,
 )
 from vur.serving.views.configure import AUTO, NETWORK, auto_search, catalogue, configured, search, successor
-from vur.store import trained
-from vur.store.access import check_version, fetch, visible
+from vur.store.accounts.access import check_version, fetch, visible
 from vur.store.catalog import Model
 from vur.store.database import reading, writing
-from vur.store.journal import tell
+from vur.store.events import tell
+from vur.store.models import registry
 
 router = APIRouter(prefix="/models", tags=["models"])
-SORTABLE = {"created_at": Model.created_at, "updated_at": Model.updated_at, "trained_at": Model.trained_at, "name": Model.name,
-            "algorithm": Model.algorithm, "status": Model.status}
+SORTABLE = {
+    "created_at": Model.created_at,
+    "updated_at": Model.updated_at,
+    "trained_at": Model.trained_at,
+    "name": Model.name,
+    "algorithm": Model.algorithm,
+    "status": Model.status,
+}
 MISSING: dict[int | str, dict[str, Any]] = {404: {"description": "No such model, or none that you may see"}}
 
 
 def shown(model: Model, champion: bool) -> dict[str, Any]:
     """A row as the API shows it."""
-    keys = ("name", "description", "algorithm", "status", "dataset_id", "pipeline_id", "family", "tag", "run_id", "metrics", "facts", "saved", "owner_id",
-            "version", "created_at", "updated_at", "trained_at", "config")
+    keys = (
+        "name",
+        "description",
+        "algorithm",
+        "status",
+        "dataset_id",
+        "pipeline_id",
+        "family",
+        "tag",
+        "run_id",
+        "metrics",
+        "facts",
+        "saved",
+        "owner_id",
+        "version",
+        "created_at",
+        "updated_at",
+        "trained_at",
+        "config",
+    )
     return {"model_id": model.id, "champion": champion} | {key: getattr(model, key) for key in keys}
 
 
 def _one(session: Session, model: Model, response: Response) -> dict[str, Any]:
     session.flush()
     set_etag(response, model)
-    return shown(model, trained.is_champion(session, model))
+    return shown(model, registry.is_champion(session, model))
 
 
-@router.get("/algorithms", response_model=Algorithms, response_model_exclude_none=True, summary="Algorithms and their parameters")
+@router.get(
+    "/algorithms",
+    response_model=Algorithms,
+    response_model_exclude_none=True,
+    summary="Algorithms and their parameters",
+)
 def get_algorithms(who: Who, language: Language) -> dict[str, Any]:
     """Every algorithm by family, with its parameters, their ranges and defaults, and the covariates that it can use."""
     return catalogue(language)
@@ -61,10 +90,24 @@ def configure(body: Configure, who: Analyst, response: Response) -> dict[str, An
     """Check every choice against the data and keep it as a model that can be trained."""
     with writing() as session:
         model = configured(
-            session, who, algorithm=body.algorithm, hyperparameters=body.hyperparameters, metrics=body.metrics, preset=body.preset,
+            session,
+            who,
+            algorithm=body.algorithm,
+            hyperparameters=body.hyperparameters,
+            metrics=body.metrics,
+            preset=body.preset,
             validation=body.validation.model_dump(exclude_none=True) if body.validation else None,
-            optimization=body.optimization.model_dump(exclude_none=True) if body.optimization else None, **_common(body))
-        tell(session, who.user_id, "model_configured", about=("model", model.id), name=model.name, algorithm=model.algorithm)
+            optimization=body.optimization.model_dump(exclude_none=True) if body.optimization else None,
+            **_common(body),
+        )
+        tell(
+            session,
+            who.user_id,
+            "model_configured",
+            about=("model", model.id),
+            name=model.name,
+            algorithm=model.algorithm,
+        )
         return _one(session, model, response)
 
 
@@ -80,15 +123,25 @@ def custom(body: Custom, who: Analyst, response: Response) -> dict[str, Any]:
 
 
 def _common(body: Configure | Custom) -> dict[str, Any]:
-    return body.model_dump(include={"dataset_id", "pipeline_id", "name", "horizon", "country", "levels", "time_budget", "seed"})
+    return body.model_dump(
+        include={"dataset_id", "pipeline_id", "name", "horizon", "country", "levels", "time_budget", "seed"}
+    )
 
 
-@router.post("/load", response_model=ModelDetail, responses=MISSING | {409: {"description": "Not trained, or its files were changed"}}, summary="Load a saved model")
+@router.post(
+    "/load",
+    response_model=ModelDetail,
+    responses=MISSING | {409: {"description": "Not trained, or its files were changed"}},
+    summary="Load a saved model",
+)
 def load(body: Load, who: Who, response: Response) -> dict[str, Any]:
-    """Verify the files of a trained model and hold it ready for predictions. Admins may also load a tag that `vur run` left."""
-    from vur.predictions.loaded import loaded
-    from vur.store.champions import find_served
-    from vur.store.models import model_folder
+    """Verify the files of a trained model and hold it ready for predictions.
+
+    Admins may also load a tag that `vur run` left.
+    """
+    from vur.predictions.open_models import loaded
+    from vur.store.models.champions import find_served
+    from vur.store.models.models import model_folder
 
     if not body.model_id and not body.tag:
         raise VurError("models.which", field="model_id")
@@ -100,7 +153,7 @@ def load(body: Load, who: Who, response: Response) -> dict[str, Any]:
             if model is None:
                 if not who.is_admin:
                     raise VurError("api.not_found", kind="model", id=body.tag)
-                model = trained.adopt(session, body.tag, who.user_id)
+                model = registry.adopt(session, body.tag, who.user_id)
                 tell(session, who.user_id, "model_adopted", about=("model", model.id), name=model.name)
         answer = _one(session, model, response)
     if not answer["tag"]:
@@ -113,18 +166,32 @@ def load(body: Load, who: Who, response: Response) -> dict[str, Any]:
 
 
 @router.get("", response_model=ModelList, summary="List models")
-def list_models(who: Who, asked: Listed, status: str | None = None, algorithm: str | None = None, dataset_id: str | None = None,
-                pipeline_id: str | None = None, family: str | None = None,
-                saved: Annotated[bool | None, Query(description="Only those that were saved, or were not")] = None) -> dict[str, Any]:
+def list_models(
+    who: Who,
+    asked: Listed,
+    status: str | None = None,
+    algorithm: str | None = None,
+    dataset_id: str | None = None,
+    pipeline_id: str | None = None,
+    family: str | None = None,
+    saved: Annotated[bool | None, Query(description="Only those that were saved, or were not")] = None,
+) -> dict[str, Any]:
     """Models that you may see; `search` looks into names and tags."""
     statement = visible(select(Model), Model, who)
-    wanted = {Model.status: status, Model.algorithm: algorithm, Model.dataset_id: dataset_id, Model.pipeline_id: pipeline_id, Model.family: family, Model.saved: saved}
+    wanted = {
+        Model.status: status,
+        Model.algorithm: algorithm,
+        Model.dataset_id: dataset_id,
+        Model.pipeline_id: pipeline_id,
+        Model.family: family,
+        Model.saved: saved,
+    }
     for column, value in wanted.items():
         if value is not None:
             statement = statement.where(column == value)
     with reading() as session:
         rows, page = list_rows(session, statement, asked, sortable=SORTABLE, searchable=(Model.name, Model.tag))
-        champions = trained.champions(session, [row.id for row in rows])
+        champions = registry.champions(session, [row.id for row in rows])
         return {"items": [shown(row, row.id in champions) for row in rows]} | page
 
 
@@ -135,7 +202,12 @@ def get_model(model_id: str, who: Who, response: Response) -> dict[str, Any]:
         return _one(session, fetch(session, Model, model_id, who), response)
 
 
-@router.put("/{model_id}", response_model=ModelOut, responses=MISSING | {412: {"description": "Changed by somebody else since `If-Match`"}}, summary="Rename or describe a model")
+@router.put(
+    "/{model_id}",
+    response_model=ModelOut,
+    responses=MISSING | {412: {"description": "Changed by somebody else since `If-Match`"}},
+    summary="Rename or describe a model",
+)
 def change(model_id: str, body: ModelChange, who: Analyst, version: Version, response: Response) -> dict[str, Any]:
     """Change name or description."""
     with writing() as session:
@@ -146,16 +218,21 @@ def change(model_id: str, body: ModelChange, who: Analyst, version: Version, res
         return _one(session, model, response)
 
 
-@router.delete("/{model_id}", status_code=204, responses=MISSING | {409: {"description": "In training, or champion of its family"}}, summary="Delete a model")
+@router.delete(
+    "/{model_id}",
+    status_code=204,
+    responses=MISSING | {409: {"description": "In training, or champion of its family"}},
+    summary="Delete a model",
+)
 def delete_model(model_id: str, who: Analyst) -> None:
     """Delete a model and its files; forecasts that it answered stay in the ledger."""
-    from vur.store.datasets import collect
-    from vur.store.models import delete_model as delete_files
+    from vur.store.data.datasets import collect
+    from vur.store.models.models import delete_model as delete_files
 
     with writing(durable=True) as session:
         model = fetch(session, Model, model_id, who, "own")
         tell(session, model.owner_id, "model_deleted", user_id=who.user_id, about=("model", model.id), name=model.name)
-        tag = trained.remove(session, model, who)
+        tag = registry.remove(session, model, who)
         fingerprint = model.facts.get("fingerprint")
     if tag:
         delete_files(tag)
@@ -163,7 +240,12 @@ def delete_model(model_id: str, who: Analyst) -> None:
         collect([fingerprint])
 
 
-@router.post("/{model_id}/save", response_model=ModelOut, responses=MISSING | {409: {"description": "Not trained"}}, summary="Save a trained model")
+@router.post(
+    "/{model_id}/save",
+    response_model=ModelOut,
+    responses=MISSING | {409: {"description": "Not trained"}},
+    summary="Save a trained model",
+)
 def save(model_id: str, who: Analyst, response: Response, body: Save | None = None) -> dict[str, Any]:
     """Keep a trained model for good, under a name if given."""
     with writing() as session:
@@ -177,8 +259,13 @@ def save(model_id: str, who: Analyst, response: Response, body: Save | None = No
         return _one(session, model, response)
 
 
-@router.post("/{model_id}/optimize", status_code=202, response_model=Started, responses=MISSING | {409: {"description": "In training already"}},
-             summary="Search for better hyperparameters")
+@router.post(
+    "/{model_id}/optimize",
+    status_code=202,
+    response_model=Started,
+    responses=MISSING | {409: {"description": "In training already"}},
+    summary="Search for better hyperparameters",
+)
 def optimize(model_id: str, body: Optimization, who: Analyst) -> dict[str, Any]:
     """Start a training that searches hyperparameters on the folds; watch it like any other training.
 
@@ -188,7 +275,7 @@ def optimize(model_id: str, body: Optimization, who: Analyst) -> dict[str, Any]:
 
     with writing() as session:
         model = fetch(session, Model, model_id, who, "edit")
-        if (busy := trained.active_job(session, model.id)) is not None:
+        if (busy := registry.active_job(session, model.id)) is not None:
             raise VurError("api.running", kind="model", id=model.id, job=busy.id)
         wanted = search_section(model, body.model_dump(exclude_none=True))
         if model.tag:
@@ -210,14 +297,19 @@ def search_section(model: Model, wanted: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
-@router.get("/{model_id}/metrics", response_model=Metrics, responses=MISSING | {409: {"description": "Not trained"}}, summary="How well a model did")
+@router.get(
+    "/{model_id}/metrics",
+    response_model=Metrics,
+    responses=MISSING | {409: {"description": "Not trained"}},
+    summary="How well a model did",
+)
 def metrics(model_id: str, who: Who) -> dict[str, Any]:
     """Errors over the folds, on the held-out end and by step of the horizon, as its run left them."""
     with reading() as session:
         model = fetch(session, Model, model_id, who)
         if not model.tag:
             raise VurError("models.not_trained", id=model.id, status=model.status)
-        folder = trained.run_folder(session, model)
+        folder = registry.run_folder(session, model)
         answer = {"model_id": model.id, "algorithm": model.algorithm, "metrics": model.metrics, "run_id": model.run_id}
     board = read_table(folder / "leaderboard.csv")
     winner = board[0]["algorithm"] if board else None

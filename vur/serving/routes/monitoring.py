@@ -7,17 +7,19 @@ from fastapi.responses import JSONResponse
 from sqlalchemy import select
 
 from vur.errors import VurError
-from vur.serving.deps import Admin, Analyst, Language, Listed, Who, list_rows, set_etag
+from vur.serving.dependencies import Admin, Analyst, Language, Listed, Who, list_rows, set_etag
 from vur.serving.routes import databases
 from vur.serving.schemas import monitoring as bodies
 from vur.serving.schemas.health import Ready
 from vur.serving.schemas.texts import ObjectId
-from vur.store import health, monitors, observed
-from vur.store.access import fetch, visible
+from vur.store.accounts.access import fetch, visible
 from vur.store.catalog import Model, Monitor, Pipeline
-from vur.store.connections import Columns, open_source
-from vur.store.connections import find as find_source
 from vur.store.database import reading, writing
+from vur.store.feeds import monitors
+from vur.store.feeds.connections import Columns, open_source
+from vur.store.feeds.connections import find as find_source
+from vur.store.models import standing
+from vur.store.operations import health
 
 router = APIRouter(prefix="/monitoring", tags=["monitoring"])
 router.include_router(databases.router)
@@ -37,9 +39,13 @@ def get_pipelines(who: Who, asked: Listed) -> dict[str, Any]:
     """Your pipelines and those shared with you: step, models, trainings and monitors."""
     with reading() as session:
         rows, page = list_rows(
-            session, visible(select(Pipeline), Pipeline, who), asked, sortable=PIPELINES, searchable=(Pipeline.name, Pipeline.description)
+            session,
+            visible(select(Pipeline), Pipeline, who),
+            asked,
+            sortable=PIPELINES,
+            searchable=(Pipeline.name, Pipeline.description),
         )
-        return {"items": observed.pipeline_rows(session, rows)} | page
+        return {"items": standing.pipeline_rows(session, rows)} | page
 
 
 @router.get("/models", response_model=bodies.ModelStatusList, summary="Trained models and how they do")
@@ -48,9 +54,14 @@ def get_models(who: Who, asked: Listed) -> dict[str, Any]:
     with reading() as session:
         trained = visible(select(Model), Model, who).where(Model.tag.is_not(None))
         rows, page = list_rows(
-            session, trained, asked, sortable=MODELS, searchable=(Model.name, Model.algorithm, Model.family), default="-trained_at"
+            session,
+            trained,
+            asked,
+            sortable=MODELS,
+            searchable=(Model.name, Model.algorithm, Model.family),
+            default="-trained_at",
         )
-        return {"items": observed.model_rows(session, who, rows)} | page
+        return {"items": standing.model_rows(session, who, rows)} | page
 
 
 # --- continuous predictions ---
@@ -83,7 +94,9 @@ def _one(session: Any, monitor: Monitor, language: str) -> dict[str, Any]:
     summary="Start continuous predictions",
     responses=CHANGING | MISFIT,
 )
-def start_predictions(body: bodies.MonitorStart, who: Analyst, language: Language, response: Response) -> dict[str, Any]:
+def start_predictions(
+    body: bodies.MonitorStart, who: Analyst, language: Language, response: Response
+) -> dict[str, Any]:
     """Read new rows of a source every `interval_seconds`, hold them against earlier forecasts, forecast anew, and tell live clients."""
     with reading() as session:
         source = find_source(session, who, body.database_id)
@@ -91,12 +104,16 @@ def start_predictions(body: bodies.MonitorStart, who: Analyst, language: Languag
     with open_source(source) as reader:
         reader.check(source.table, Columns.of(source).names)
     with writing() as session:
-        monitor = monitors.start(session, who, body.model_id, body.database_id, body.interval_seconds, body.pipeline_id, body.follow)
+        monitor = monitors.start(
+            session, who, body.model_id, body.database_id, body.interval_seconds, body.pipeline_id, body.follow
+        )
         set_etag(response, monitor)
         return _one(session, monitor, language)
 
 
-@router.post("/predictions/stop", response_model=bodies.MonitorOut, summary="Stop continuous predictions", responses=CHANGING)
+@router.post(
+    "/predictions/stop", response_model=bodies.MonitorOut, summary="Stop continuous predictions", responses=CHANGING
+)
 def stop_predictions(body: bodies.MonitorStop, who: Analyst, language: Language) -> dict[str, Any]:
     """Stop a monitor; started again for the same model and source, it goes on where it stood."""
     with writing() as session:
@@ -108,7 +125,9 @@ def list_predictions(who: Who, asked: Listed, language: Language) -> dict[str, A
     """Your monitors and those shared with you: status, position, what the last round brought, and what is wrong."""
     with reading() as session:
         rows, page = list_rows(session, visible(select(Monitor), Monitor, who), asked, sortable=MONITORS)
-        return {"items": [one | {"error": _told(one["error"], language)} for one in monitors.shown(session, rows)]} | page
+        return {
+            "items": [one | {"error": _told(one["error"], language)} for one in monitors.shown(session, rows)]
+        } | page
 
 
 @router.get("/predictions/{monitor_id}", response_model=bodies.MonitorOut, summary="One monitor", responses=MISSING)
@@ -153,14 +172,23 @@ async def get_health() -> JSONResponse:
     return JSONResponse({"status": "ok" if good else "unavailable", "components": components}, 200 if good else 503)
 
 
-@router.get("/logs", response_model=bodies.Logs, summary="The latest log records", responses={403: {"description": "For administrators only"}})
+@router.get(
+    "/logs",
+    response_model=bodies.Logs,
+    summary="The latest log records",
+    responses={403: {"description": "For administrators only"}},
+)
 def get_logs(
     who: Admin,
-    level: Annotated[Literal["debug", "info", "warning", "error", "critical"] | None, Query(description="The least that is wanted")] = None,
+    level: Annotated[
+        Literal["debug", "info", "warning", "error", "critical"] | None, Query(description="The least that is wanted")
+    ] = None,
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
-    request_id: Annotated[str | None, Query(max_length=64, description="Only those of one request, by its X-Request-ID")] = None,
+    request_id: Annotated[
+        str | None, Query(max_length=64, description="Only those of one request, by its X-Request-ID")
+    ] = None,
 ) -> dict[str, Any]:
     """What the service's processes logged, newest first; secrets are blotted out. For administrators."""
-    from vur.serving.edge.logs import recent
+    from vur.serving.middleware.logs import recent
 
     return {"logs": recent(level, limit, request_id)}

@@ -7,35 +7,61 @@ from sqlalchemy import select
 from starlette.concurrency import run_in_threadpool
 
 from vur.errors import VurError
-from vur.runs import steps
-from vur.serving.deps import Analyst, Language, Listed, Version, Who, list_rows, set_etag
+from vur.serving.dependencies import Analyst, Language, Listed, Version, Who, list_rows, set_etag
 from vur.serving.schemas import pipelines as bodies
 from vur.serving.schemas.texts import ObjectId
 from vur.serving.views import pipelines as views
 from vur.store import pipelines
-from vur.store.access import check_version, fetch, visible
+from vur.store.accounts.access import check_version, fetch, visible
 from vur.store.catalog import Dataset, Pipeline, new_id
 from vur.store.database import reading, writing
-from vur.store.journal import tell
+from vur.store.events import tell
+from vur.wizard import steps
 
 router = APIRouter(prefix="/pipelines", tags=["pipelines"])
 SORTABLE = {name: getattr(Pipeline, name) for name in ("created_at", "updated_at", "name", "status")}
 MISSING: dict[int | str, dict[str, Any]] = {404: {"description": "No such pipeline, or none that you may see"}}
-CHANGING = MISSING | {403: {"description": "You may see it, not change it"}, 412: {"description": "Somebody changed it since the version in If-Match"}}
+CHANGING = MISSING | {
+    403: {"description": "You may see it, not change it"},
+    412: {"description": "Somebody changed it since the version in If-Match"},
+}
 UNREACHABLE = CHANGING | {409: {"description": "Earlier steps are not complete: they are named"}}
-DOCUMENT = {"requestBody": {"required": True, "content": {
-    "application/json": {"schema": {"$ref": "#/components/schemas/Exported"}, "examples": {"some choices": {"value": {
-        "name": "Vendas", "config": {"split": {"horizon": 28}, "model": {"algorithms": ["arima", "prophet"]}}, "completed": []}}}},
-    "application/yaml": {"schema": {"type": "string", "description": "A pipeline.yaml"}}}}}
+DOCUMENT = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "application/json": {
+                "schema": {"$ref": "#/components/schemas/Exported"},
+                "examples": {
+                    "some choices": {
+                        "value": {
+                            "name": "Vendas",
+                            "config": {"split": {"horizon": 28}, "model": {"algorithms": ["arima", "prophet"]}},
+                            "completed": [],
+                        }
+                    }
+                },
+            },
+            "application/yaml": {"schema": {"type": "string", "description": "A pipeline.yaml"}},
+        },
+    }
+}
 
 
 @router.get("", response_model=bodies.PipelineList, summary="List pipelines")
-def list_pipelines(who: Who, asked: Listed, dataset_id: Annotated[str | None, Query(max_length=64, pattern="^[A-Za-z0-9_-]+$")] = None) -> dict[str, Any]:
+def list_pipelines(
+    who: Who, asked: Listed, dataset_id: Annotated[str | None, Query(max_length=64, pattern="^[A-Za-z0-9_-]+$")] = None
+) -> dict[str, Any]:
     """Your pipelines and those shared with you; `search` looks into names and descriptions."""
     query = visible(select(Pipeline), Pipeline, who)
     with reading() as session:
-        rows, page = list_rows(session, query.where(Pipeline.dataset_id == dataset_id) if dataset_id else query, asked, sortable=SORTABLE,
-                               searchable=(Pipeline.name, Pipeline.description))
+        rows, page = list_rows(
+            session,
+            query.where(Pipeline.dataset_id == dataset_id) if dataset_id else query,
+            asked,
+            sortable=SORTABLE,
+            searchable=(Pipeline.name, Pipeline.description),
+        )
         return {"items": views.listed(session, rows)} | page
 
 
@@ -43,7 +69,16 @@ def list_pipelines(who: Who, asked: Listed, dataset_id: Annotated[str | None, Qu
 def add_pipeline(body: bodies.PipelineNew, who: Analyst, response: Response) -> dict[str, Any]:
     """A new pipeline; with a dataset its first step is complete."""
     with writing() as session:
-        pipeline = Pipeline(id=new_id(), owner_id=who.user_id, name=body.name, description=body.description, config={}, completed=[], status="draft", step="upload")
+        pipeline = Pipeline(
+            id=new_id(),
+            owner_id=who.user_id,
+            name=body.name,
+            description=body.description,
+            config={},
+            completed=[],
+            status="draft",
+            step="upload",
+        )
         if body.dataset_id:
             pipelines.take_dataset(session, pipeline, fetch(session, Dataset, body.dataset_id, who))
             pipelines.complete(pipeline, "upload", True)
@@ -56,9 +91,14 @@ def add_pipeline(body: bodies.PipelineNew, who: Analyst, response: Response) -> 
         return views.detail(session, pipeline, who)
 
 
-@router.post("/import", status_code=201, response_model=bodies.Imported, summary="Import a pipeline", openapi_extra=DOCUMENT)
+@router.post(
+    "/import", status_code=201, response_model=bodies.Imported, summary="Import a pipeline", openapi_extra=DOCUMENT
+)
 async def import_pipeline(request: Request, who: Analyst, language: Language) -> dict[str, Any]:
-    """A new pipeline from an exported one, or from a `pipeline.yaml`. What does not fit here is reported, and left for its step to choose anew."""
+    """A new pipeline from an exported one, or from a `pipeline.yaml`.
+
+    What does not fit here is reported, and left for its step to choose anew.
+    """
     content = await request.body()
     try:
         text = content.decode("utf-8-sig")
@@ -77,7 +117,9 @@ def get_pipeline(pipeline_id: ObjectId, who: Who, response: Response) -> dict[st
 
 
 @router.put("/{pipeline_id}", response_model=bodies.PipelineDetail, summary="Rename a pipeline", responses=CHANGING)
-def change_pipeline(pipeline_id: ObjectId, body: bodies.PipelineChange, who: Analyst, expected: Version, response: Response) -> dict[str, Any]:
+def change_pipeline(
+    pipeline_id: ObjectId, body: bodies.PipelineChange, who: Analyst, expected: Version, response: Response
+) -> dict[str, Any]:
     """Change its name or description."""
     with writing() as session:
         pipeline = fetch(session, Pipeline, pipeline_id, who, "edit")
@@ -89,7 +131,12 @@ def change_pipeline(pipeline_id: ObjectId, body: bodies.PipelineChange, who: Ana
         return views.detail(session, pipeline, who)
 
 
-@router.delete("/{pipeline_id}", status_code=204, summary="Delete a pipeline", responses=CHANGING | {409: {"description": "One of its models is being trained"}})
+@router.delete(
+    "/{pipeline_id}",
+    status_code=204,
+    summary="Delete a pipeline",
+    responses=CHANGING | {409: {"description": "One of its models is being trained"}},
+)
 def delete_pipeline(pipeline_id: ObjectId, who: Analyst, expected: Version) -> None:
     """Delete it; its models and its dataset stay."""
     with writing() as session:
@@ -107,16 +154,36 @@ def get_state(pipeline_id: ObjectId, who: Who, language: Language, response: Res
         return views.state(session, pipeline, who, language)
 
 
-@router.put("/{pipeline_id}/steps/{step}", response_model=bodies.StepSaved, summary="Complete a step", responses=UNREACHABLE)
-def put_step(pipeline_id: ObjectId, step: str, body: bodies.StepData, who: Analyst, language: Language, expected: Version, response: Response) -> dict[str, Any]:
-    """Check what a step chooses against the data and keep it. Later steps that lean on what changed must be confirmed again."""
+@router.put(
+    "/{pipeline_id}/steps/{step}", response_model=bodies.StepSaved, summary="Complete a step", responses=UNREACHABLE
+)
+def put_step(
+    pipeline_id: ObjectId,
+    step: str,
+    body: bodies.StepData,
+    who: Analyst,
+    language: Language,
+    expected: Version,
+    response: Response,
+) -> dict[str, Any]:
+    """Check what a step chooses against the data and keep it.
+
+    Later steps that lean on what changed must be confirmed again.
+    """
     answer = views.save_step(who, pipeline_id, step, body.data, expected, language)
     response.headers["ETag"] = f'"{answer["version"]}"'
     return answer
 
 
 @router.post("/{pipeline_id}/navigate", response_model=bodies.State, summary="Go to a step", responses=UNREACHABLE)
-def navigate(pipeline_id: ObjectId, body: bodies.Navigate, who: Analyst, language: Language, expected: Version, response: Response) -> dict[str, Any]:
+def navigate(
+    pipeline_id: ObjectId,
+    body: bodies.Navigate,
+    who: Analyst,
+    language: Language,
+    expected: Version,
+    response: Response,
+) -> dict[str, Any]:
     """Make a step the current one; what must be complete before it is named where it cannot be reached."""
     step = pipelines.check_step(body.to)
     with writing() as session:
@@ -129,24 +196,49 @@ def navigate(pipeline_id: ObjectId, body: bodies.Navigate, who: Analyst, languag
         return views.state(session, pipeline, who, language)
 
 
-@router.get("/{pipeline_id}/export", summary="Export a pipeline",
-            responses=MISSING | {200: {"model": bodies.Exported, "content": {"application/yaml": {"schema": {"type": "string"}}}}})
+@router.get(
+    "/{pipeline_id}/export",
+    summary="Export a pipeline",
+    responses=MISSING
+    | {200: {"model": bodies.Exported, "content": {"application/yaml": {"schema": {"type": "string"}}}}},
+)
 def export(pipeline_id: ObjectId, who: Who, format: Literal["json", "yaml"] = "json") -> Response:
     """Everything that was chosen, with the fingerprint of the data: JSON to import elsewhere, or a `pipeline.yaml` that `vur run` takes."""
     with reading() as session:
         document, config = views.export(session, fetch(session, Pipeline, pipeline_id, who), who)
     if format == "json":
-        return Response(bodies.Exported(**document).model_dump_json(indent=1), media_type="application/json",
-                        headers={"Content-Disposition": 'attachment; filename="pipeline.json"'})
+        return Response(
+            bodies.Exported(**document).model_dump_json(indent=1),
+            media_type="application/json",
+            headers={"Content-Disposition": 'attachment; filename="pipeline.json"'},
+        )
     about = document["dataset"]
-    notes = [f"VUR {document['vur']}: {document['name']}"] + ([f"data: {about['filename']}, SHA-256 {about['fingerprint']}"] if about else [])
-    return Response(steps.to_yaml(config, notes), media_type="application/yaml", headers={"Content-Disposition": 'attachment; filename="pipeline.yaml"'})
+    notes = [f"VUR {document['vur']}: {document['name']}"] + (
+        [f"data: {about['filename']}, SHA-256 {about['fingerprint']}"] if about else []
+    )
+    return Response(
+        steps.to_yaml(config, notes),
+        media_type="application/yaml",
+        headers={"Content-Disposition": 'attachment; filename="pipeline.yaml"'},
+    )
 
 
-@router.post("/{pipeline_id}/models", status_code=201, response_model=bodies.ModelMade, summary="Make the model of a pipeline", responses=UNREACHABLE)
+@router.post(
+    "/{pipeline_id}/models",
+    status_code=201,
+    response_model=bodies.ModelMade,
+    summary="Make the model of a pipeline",
+    responses=UNREACHABLE,
+)
 def make_model(pipeline_id: ObjectId, body: bodies.MakeModel, who: Analyst) -> dict[str, Any]:
     """A configured model of exactly what the steps chose, ready to be trained."""
     with writing() as session:
         model = views.make_model(session, who, fetch(session, Pipeline, pipeline_id, who, "edit"), body.name)
         session.flush()
-        return {"model_id": model.id, **{name: getattr(model, name) for name in ("name", "algorithm", "status", "pipeline_id", "dataset_id", "config")}}
+        return {
+            "model_id": model.id,
+            **{
+                name: getattr(model, name)
+                for name in ("name", "algorithm", "status", "pipeline_id", "dataset_id", "config")
+            },
+        }

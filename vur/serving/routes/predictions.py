@@ -9,18 +9,18 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from vur.errors import VurError
-from vur.predictions.predicting import REAL_TIME, Asked, NothingForecast, actuals, predict_soon
-from vur.predictions.rendering import describe
-from vur.serving.deps import Analyst, Language, Listed, Who, language, list_rows, principal
-from vur.serving.edge.metrics import predicted
+from vur.predictions.answer import describe
+from vur.predictions.predict import REAL_TIME, Asked, NothingForecast, actuals, predict_soon
+from vur.serving.dependencies import Analyst, Language, Listed, Who, language, list_rows, principal
 from vur.serving.errors import status_of
+from vur.serving.middleware.metrics import predicted
 from vur.serving.schemas import predictions as bodies
 from vur.serving.views import batches, ledger
-from vur.store import champions
-from vur.store.access import fetch
+from vur.store.accounts.access import fetch
 from vur.store.catalog import Alias, Forecast, Model, Promotion
 from vur.store.database import reading, writing
 from vur.store.home import folder
+from vur.store.models import champions
 
 router = APIRouter(prefix="/predictions", tags=["predictions"])
 model_router = APIRouter(prefix="/models", tags=["predictions"])
@@ -30,21 +30,51 @@ MISSING: dict[int | str, dict[str, Any]] = {404: {"description": "No such object
 ERRORS = MISSING | {
     409: {"description": "The model is not trained, its family has no champion, or its files were changed"},
     422: {"description": "No series could be forecast: the reason of the first, and of each one under `errors`"},
-    507: {"description": "The ledger could not be written"}}
-SORTABLE = {"created_at": Forecast.created_at, "horizon": Forecast.horizon, "n_series": Forecast.n_series, "kind": Forecast.kind,
-            "seconds": Forecast.seconds}
+    507: {"description": "The ledger could not be written"},
+}
+SORTABLE = {
+    "created_at": Forecast.created_at,
+    "horizon": Forecast.horizon,
+    "n_series": Forecast.n_series,
+    "kind": Forecast.kind,
+    "seconds": Forecast.seconds,
+}
 MEDIA = {"csv": "text/csv; charset=utf-8", "parquet": "application/vnd.apache.parquet"}
-FORM = {"requestBody": {"required": True, "content": {"multipart/form-data": {"schema": {
-    "type": "object", "required": ["file", "model"], "properties": {
-        "file": {"type": "string", "format": "binary",
-                 "description": "Observations since the end of the training data, in any format that datasets may have"},
-        "model": {"type": "string", "description": "A model's id, its exact tag, a family, or `family@champion`"},
-        "horizon": {"type": "integer", "minimum": 1, "maximum": 10_000}, "levels": {"type": "string", "examples": ["80,95"]},
-        "output": {"type": "string", "enum": ["csv", "parquet"], "default": "csv"},
-        "decimal": {"type": "string"}, "delimiter": {"type": "string"}, "date_order": {"type": "string"}, "encoding": {"type": "string"}}}}}}}
+FORM = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "multipart/form-data": {
+                "schema": {
+                    "type": "object",
+                    "required": ["file", "model"],
+                    "properties": {
+                        "file": {
+                            "type": "string",
+                            "format": "binary",
+                            "description": "Observations since the end of the training data, in any format that datasets may have",
+                        },
+                        "model": {
+                            "type": "string",
+                            "description": "A model's id, its exact tag, a family, or `family@champion`",
+                        },
+                        "horizon": {"type": "integer", "minimum": 1, "maximum": 10_000},
+                        "levels": {"type": "string", "examples": ["80,95"]},
+                        "output": {"type": "string", "enum": ["csv", "parquet"], "default": "csv"},
+                        "decimal": {"type": "string"},
+                        "delimiter": {"type": "string"},
+                        "date_order": {"type": "string"},
+                        "encoding": {"type": "string"},
+                    },
+                }
+            }
+        },
+    }
+}
 
 
 # --- at once ---
+
 
 async def answered(request: Request, model: str, body: bodies.Forecasting, kind: str) -> Response:
     """Forecast, keep and answer. The JSON is written by hand: to check it again would take longer than to make it."""
@@ -71,13 +101,17 @@ async def post_predict(body: bodies.Prediction, request: Request) -> Response:
     return await answered(request, body.model, body, "predict")
 
 
-@router.post("/real-time", response_model=bodies.Answered, responses=ERRORS, summary="Forecast now, and tell live clients")
+@router.post(
+    "/real-time", response_model=bodies.Answered, responses=ERRORS, summary="Forecast now, and tell live clients"
+)
 async def post_real_time(body: bodies.Prediction, request: Request) -> Response:
     """The same, told to live clients as a message `prediction`."""
     return await answered(request, body.model, body, REAL_TIME)
 
 
-@model_router.post("/{model_id}/predict", response_model=bodies.Answered, responses=ERRORS, summary="Forecast with this model")
+@model_router.post(
+    "/{model_id}/predict", response_model=bodies.Answered, responses=ERRORS, summary="Forecast with this model"
+)
 async def post_model_predict(model_id: str, body: bodies.Forecasting, request: Request) -> Response:
     """Forecast with one model, by its id."""
     return await answered(request, model_id, body, "predict")
@@ -85,7 +119,10 @@ async def post_model_predict(model_id: str, body: bodies.Forecasting, request: R
 
 # --- in batches ---
 
-@router.post("/batch", status_code=202, response_model=bodies.BatchStarted, responses=ERRORS, summary="Forecast in bulk")
+
+@router.post(
+    "/batch", status_code=202, response_model=bodies.BatchStarted, responses=ERRORS, summary="Forecast in bulk"
+)
 def post_batch(body: bodies.Batch, who: Analyst, reader: Language, response: Response) -> dict[str, Any]:
     """Queue a forecast of many series: as trained, or from the ends of the observations in a dataset or in the body."""
     if body.dataset_id and body.series:
@@ -96,8 +133,14 @@ def post_batch(body: bodies.Batch, who: Analyst, reader: Language, response: Res
     return started(response, *batches.submit(who, body.model, params, dataset_id=body.dataset_id))
 
 
-@router.post("/batch/upload", status_code=202, response_model=bodies.BatchStarted, openapi_extra=FORM, summary="Forecast in bulk from a file",
-             responses=ERRORS | {413: {"description": "Larger than you may store"}})
+@router.post(
+    "/batch/upload",
+    status_code=202,
+    response_model=bodies.BatchStarted,
+    openapi_extra=FORM,
+    summary="Forecast in bulk from a file",
+    responses=ERRORS | {413: {"description": "Larger than you may store"}},
+)
 async def post_batch_upload(request: Request, who: Analyst, reader: Language, response: Response) -> dict[str, Any]:
     """The same for a file of observations, which is read as strictly as the file of a dataset."""
     return started(response, *await batches.submit_form(request, who, reader))
@@ -121,9 +164,16 @@ def get_batch(job_id: str, who: Who, reader: Language) -> dict[str, Any]:
     return batches.batch_shown(job, tag, reader)
 
 
-@router.get("/batch/{job_id}/download", response_class=FileResponse, summary="Download the result of a batch",
-            responses=MISSING | {200: {"content": dict.fromkeys(MEDIA.values(), {})},
-                                 409: {"description": "The batch has not succeeded, or left no such file"}})
+@router.get(
+    "/batch/{job_id}/download",
+    response_class=FileResponse,
+    summary="Download the result of a batch",
+    responses=MISSING
+    | {
+        200: {"content": dict.fromkeys(MEDIA.values(), {})},
+        409: {"description": "The batch has not succeeded, or left no such file"},
+    },
+)
 def download_batch(job_id: str, who: Who, file: File = None) -> FileResponse:
     """The file of forecasts, of errors or of rows that could not be read."""
     with reading() as session:
@@ -132,7 +182,9 @@ def download_batch(job_id: str, who: Who, file: File = None) -> FileResponse:
     name = file or next(iter(files), "")
     if name not in files:
         raise VurError("predictions.not_ready", job=job_id, status=job.state)
-    return FileResponse(folder("results", job_id) / name, media_type=MEDIA[name.rpartition(".")[2]], filename=f"{job_id[:8]}-{name}")
+    return FileResponse(
+        folder("results", job_id) / name, media_type=MEDIA[name.rpartition(".")[2]], filename=f"{job_id[:8]}-{name}"
+    )
 
 
 # --- the ledger ---
@@ -145,8 +197,15 @@ Series = Annotated[str | None, Query(max_length=500, description="Only forecasts
 
 
 @router.get("", response_model=bodies.ForecastList, summary="List answered forecasts")
-def list_forecasts(who: Who, asked: Listed, model: Model_ = None, kind: Kind = None, since: Since = None, until: Until = None,
-                   series: Series = None) -> dict[str, Any]:
+def list_forecasts(
+    who: Who,
+    asked: Listed,
+    model: Model_ = None,
+    kind: Kind = None,
+    since: Since = None,
+    until: Until = None,
+    series: Series = None,
+) -> dict[str, Any]:
     """Forecasts that you asked for; `search` looks into tags."""
     chosen = ledger.chosen(who, model=model, kind=kind, since=utc(since), until=utc(until), series=series)
     with reading() as session:
@@ -158,14 +217,24 @@ router.get("/history", response_model=bodies.ForecastList, summary="List answere
 
 
 @router.get("/stats", response_model=bodies.Statistics, summary="How good forecasts were")
-def get_stats(who: Who, model: Model_ = None, kind: Kind = None, since: Since = None, until: Until = None, series: Series = None,
-              period: Annotated[Literal["day", "week", "month"], Query(description="By which time of the targets")] = "month") -> dict[str, Any]:
+def get_stats(
+    who: Who,
+    model: Model_ = None,
+    kind: Kind = None,
+    since: Since = None,
+    until: Until = None,
+    series: Series = None,
+    period: Annotated[Literal["day", "week", "month"], Query(description="By which time of the targets")] = "month",
+) -> dict[str, Any]:
     """Counts, and errors and coverage by model, step and period where actual values are known; of the last 30 days by default.
 
-    Accuracy is counted over your forecasts and all that your own models answered, at most the newest 50,000 values with an actual one.
+    Accuracy is counted over your forecasts and all that your own models answered, at most the newest 50,000 values with
+    an actual one.
     """
     with reading() as session:
-        return ledger.statistics(session, who, model=model, since=utc(since), until=utc(until), series=series, kind=kind, period=period)
+        return ledger.statistics(
+            session, who, model=model, since=utc(since), until=utc(until), series=series, kind=kind, period=period
+        )
 
 
 @router.post("/actuals", response_model=bodies.ScoredOut, responses=MISSING, summary="Tell what happened")
@@ -180,8 +249,13 @@ def post_actuals(body: bodies.Actuals, who: Analyst) -> dict[str, Any]:
 
 
 @router.get("/{forecast_id}", response_model=bodies.ForecastDetail, responses=MISSING, summary="One answered forecast")
-def get_forecast(forecast_id: str, who: Who, series: Series = None, page: Annotated[int, Query(ge=1, le=1_000_000)] = 1,
-                 limit: Annotated[int, Query(ge=1, le=1000, description="Series a page")] = 100) -> dict[str, Any]:
+def get_forecast(
+    forecast_id: str,
+    who: Who,
+    series: Series = None,
+    page: Annotated[int, Query(ge=1, le=1_000_000)] = 1,
+    limit: Annotated[int, Query(ge=1, le=1000, description="Series a page")] = 100,
+) -> dict[str, Any]:
     """A forecast with its points, beside what happened."""
     with reading() as session:
         return ledger.forecast_shown(session, fetch(session, Forecast, forecast_id, who), series, page, limit)
@@ -196,11 +270,17 @@ def utc(moment: datetime | None) -> datetime | None:
 
 # --- champions ---
 
-Why = Annotated[bodies.Promote | None, Body(openapi_examples={"why": {"value": {"reason": "lower error on the last quarter"}}})]
+Why = Annotated[
+    bodies.Promote | None, Body(openapi_examples={"why": {"value": {"reason": "lower error on the last quarter"}}})
+]
 
 
-@champion_router.post("/{model_id}/promote", response_model=bodies.ChampionOut, responses=MISSING | {409: {"description": "Not trained"}},
-                      summary="Make a model the champion")
+@champion_router.post(
+    "/{model_id}/promote",
+    response_model=bodies.ChampionOut,
+    responses=MISSING | {409: {"description": "Not trained"}},
+    summary="Make a model the champion",
+)
 def post_promote(model_id: str, who: Analyst, body: Why = None) -> dict[str, Any]:
     """Let the model answer for its family, from the next request on and without a restart."""
     with writing(durable=True) as session:
@@ -211,8 +291,12 @@ def post_promote(model_id: str, who: Analyst, body: Why = None) -> dict[str, Any
         return moved(model, before)
 
 
-@champion_router.post("/{model_id}/rollback", response_model=bodies.ChampionOut, summary="Take a promotion back",
-                      responses=MISSING | {409: {"description": "The family has no champion, or had none before"}})
+@champion_router.post(
+    "/{model_id}/rollback",
+    response_model=bodies.ChampionOut,
+    summary="Take a promotion back",
+    responses=MISSING | {409: {"description": "The family has no champion, or had none before"}},
+)
 def post_rollback(model_id: str, who: Analyst) -> dict[str, Any]:
     """Let the champion before the present one answer for the model's family again."""
     with writing(durable=True) as session:
@@ -222,13 +306,19 @@ def post_rollback(model_id: str, who: Analyst) -> dict[str, Any]:
         return moved(champions.rollback(session, model.owner_id, model.family, who.user_id), before)
 
 
-@champion_router.get("/{model_id}/promotions", response_model=bodies.Moves, responses=MISSING, summary="Who answered when")
+@champion_router.get(
+    "/{model_id}/promotions", response_model=bodies.Moves, responses=MISSING, summary="Who answered when"
+)
 def get_promotions(model_id: str, who: Who) -> dict[str, Any]:
     """The moves of the champion of the model's family, the newest first."""
     with reading() as session:
         model = fetch(session, Model, model_id, who)
         alias = alias_of(session, model)
-        newest = select(Promotion).where(Promotion.alias_id == alias.id).order_by(Promotion.created_at.desc()).limit(200) if alias else None
+        newest = (
+            select(Promotion).where(Promotion.alias_id == alias.id).order_by(Promotion.created_at.desc()).limit(200)
+            if alias
+            else None
+        )
         moves = [] if newest is None else session.scalars(newest).all()
         keys = ("model_id", "previous_id", "user_id", "reason", "rollback", "created_at")
         items = [{key: getattr(move, key) for key in keys} for move in moves]
@@ -243,5 +333,10 @@ def alias_of(session: Session, model: Model) -> Alias | None:
 
 def moved(model: Model, before: str | None) -> dict[str, Any]:
     """The champion after a move, and the one before."""
-    return {"family": model.family, "model_id": model.id, "model_name": model.name, "model_version": model.tag,
-            "previous_id": before if before != model.id else None}
+    return {
+        "family": model.family,
+        "model_id": model.id,
+        "model_name": model.name,
+        "model_version": model.tag,
+        "previous_id": before if before != model.id else None,
+    }

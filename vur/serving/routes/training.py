@@ -8,9 +8,9 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from vur.errors import VurError
-from vur.jobs import queue, shown
+from vur.jobs import queue
 from vur.jobs.schedules import first_time, fresh, next_time
-from vur.serving.deps import Analyst, Language, Listed, Version, Who, list_rows, set_etag
+from vur.serving.dependencies import Analyst, Language, Listed, Version, Who, list_rows, set_etag
 from vur.serving.schemas.texts import ObjectId
 from vur.serving.schemas.training import (
     JobLines,
@@ -27,13 +27,20 @@ from vur.serving.schemas.training import (
     TrainingStatus,
     TrainNow,
 )
-from vur.store.access import Principal, check_version, fetch, visible
+from vur.serving.views import jobs
+from vur.store.accounts.access import Principal, check_version, fetch, visible
 from vur.store.catalog import Dataset, Job, JobLog, Model, Schedule, new_id, now
 from vur.store.database import reading, writing
-from vur.store.journal import tell
+from vur.store.events import tell
 
 router = APIRouter(tags=["training"])
-JOBS = {"created_at": Job.created_at, "started_at": Job.started_at, "ended_at": Job.ended_at, "state": Job.state, "kind": Job.kind}
+JOBS = {
+    "created_at": Job.created_at,
+    "started_at": Job.started_at,
+    "ended_at": Job.ended_at,
+    "state": Job.state,
+    "kind": Job.kind,
+}
 SCHEDULES = {"created_at": Schedule.created_at, "next_at": Schedule.next_at}
 MISSING: dict[int | str, dict[str, Any]] = {404: {"description": "No such object, or none that you may see"}}
 BUSY: dict[int | str, dict[str, Any]] = {409: {"description": "A training of this model is queued or running"}}
@@ -43,22 +50,40 @@ UNTRAINED: dict[int | str, dict[str, Any]] = {409: {"description": "Not trained"
 CHANGED: dict[int | str, dict[str, Any]] = {412: {"description": "Changed by somebody else since `If-Match`"}}
 HTML: dict[int | str, dict[str, Any]] = {200: {"content": {"text/html": {}}}}
 NOTEBOOK: dict[int | str, dict[str, Any]] = {200: {"content": {"application/x-ipynb+json": {}}}}
-TRAIN = {"present": {"summary": "On the present version of the dataset", "value": {}}, "earlier": {"value": {"dataset_number": 1}}}
+TRAIN = {
+    "present": {"summary": "On the present version of the dataset", "value": {}},
+    "earlier": {"value": {"dataset_number": 1}},
+}
 # The report is a page with scripts of its own: it runs without the service's origin, and without the network.
-PAGE = {"Content-Security-Policy": "sandbox allow-scripts allow-popups allow-downloads; default-src 'none'; script-src 'unsafe-inline'; "
-                                   "style-src 'unsafe-inline'; img-src data: blob:; font-src data:",
-        "X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer", "Cache-Control": "private, no-store"}
+PAGE = {
+    "Content-Security-Policy": "sandbox allow-scripts allow-popups allow-downloads; default-src 'none'; script-src 'unsafe-inline'; "
+    "style-src 'unsafe-inline'; img-src data: blob:; font-src data:",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "private, no-store",
+}
 
 
 # --- trainings ---
 
-@router.post("/models/train", status_code=202, response_model=Started, responses=MISSING, summary="Configure and train a model at once")
+
+@router.post(
+    "/models/train",
+    status_code=202,
+    response_model=Started,
+    responses=MISSING,
+    summary="Configure and train a model at once",
+)
 def train_now(body: TrainNow, who: Analyst) -> dict[str, Any]:
     """Make a model of a dataset and an algorithm, or a whole configuration, and queue its training."""
     from vur.serving.views.configure import configured
 
     asked = body.model_dump(exclude_none=True, exclude={"config", "validation", "optimization"})
-    asked |= {name: part.model_dump(exclude_none=True) for name in ("validation", "optimization") if (part := getattr(body, name)) is not None}
+    asked |= {
+        name: part.model_dump(exclude_none=True)
+        for name in ("validation", "optimization")
+        if (part := getattr(body, name)) is not None
+    }
     with writing(durable=True) as session:
         model = configured(session, who, **asked)
         if body.config:
@@ -66,7 +91,7 @@ def train_now(body: TrainNow, who: Analyst) -> dict[str, Any]:
         session.flush()
         job = _queue(session, model, who, {})
     queue.hand_over(job.id)
-    return shown.started(job)
+    return jobs.started(job)
 
 
 def over(config: dict[str, Any], sections: dict[str, Any]) -> dict[str, Any]:
@@ -79,19 +104,37 @@ def over(config: dict[str, Any], sections: dict[str, Any]) -> dict[str, Any]:
     if isinstance(data := sections.get("data"), dict) and {"path", "fingerprint"} & data.keys():
         raise VurError("api.invalid", field="config.data", reason="path and fingerprint come from the dataset")
     both = {name: isinstance(values, dict) and isinstance(config.get(name), dict) for name, values in sections.items()}
-    return Config.from_dict(config | {name: config[name] | values if both[name] else values for name, values in sections.items()}).to_dict()
+    return Config.from_dict(
+        config | {name: config[name] | values if both[name] else values for name, values in sections.items()}
+    ).to_dict()
 
 
 def _queue(session: Session, model: Model, who: Principal, params: dict[str, Any]) -> Job:
     job = queue.add(session, "train", who.user_id, params, model_id=model.id, dataset_id=model.dataset_id)
-    tell(session, model.owner_id, "training_started", status="info", user_id=who.user_id, about=("model", model.id), name=model.name)
+    tell(
+        session,
+        model.owner_id,
+        "training_started",
+        status="info",
+        user_id=who.user_id,
+        about=("model", model.id),
+        name=model.name,
+    )
     return job
 
 
-@router.post("/models/{model_id}/train", status_code=202, response_model=Started, responses=MISSING | BUSY, summary="Train a model")
-def train(model_id: ObjectId, who: Analyst, body: Annotated[Train | None, Body(openapi_examples=TRAIN)] = None) -> dict[str, Any]:
+@router.post(
+    "/models/{model_id}/train",
+    status_code=202,
+    response_model=Started,
+    responses=MISSING | BUSY,
+    summary="Train a model",
+)
+def train(
+    model_id: ObjectId, who: Analyst, body: Annotated[Train | None, Body(openapi_examples=TRAIN)] = None
+) -> dict[str, Any]:
     """Queue a training. A model that was trained before stays as it is: a new one of its family is trained, which the answer names."""
-    from vur.store.datasets import version_of
+    from vur.store.data.datasets import version_of
 
     with writing(durable=True) as session:
         model = fetch(session, Model, model_id, who, "edit")
@@ -99,20 +142,32 @@ def train(model_id: ObjectId, who: Analyst, body: Annotated[Train | None, Body(o
             raise VurError("jobs.no_dataset")
         if (number := body.dataset_number if body else None) is not None:
             version_of(session, session.get(Dataset, model.dataset_id), number)
-        job = _queue(session, fresh(session, model, who.user_id), who, {"dataset_number": number} if number is not None else {})
+        job = _queue(
+            session, fresh(session, model, who.user_id), who, {"dataset_number": number} if number is not None else {}
+        )
     queue.hand_over(job.id)
-    return shown.started(job)
+    return jobs.started(job)
 
 
-@router.get("/models/{model_id}/training/status", response_model=TrainingStatus, responses=MISSING, summary="How a training stands")
+@router.get(
+    "/models/{model_id}/training/status",
+    response_model=TrainingStatus,
+    responses=MISSING,
+    summary="How a training stands",
+)
 def training_status(model_id: ObjectId, who: Who, language: Language) -> dict[str, Any]:
     """Status, progress, latest lines and the best errors so far; the reason where it failed."""
     with reading() as session:
-        return shown.training_shown(session, fetch(session, Model, model_id, who), language)
+        return jobs.training_shown(session, fetch(session, Model, model_id, who), language)
 
 
-@router.post("/models/{model_id}/training/cancel", status_code=202, response_model=TrainingStatus, responses=MISSING | OVER,
-             summary="Cancel a training")
+@router.post(
+    "/models/{model_id}/training/cancel",
+    status_code=202,
+    response_model=TrainingStatus,
+    responses=MISSING | OVER,
+    summary="Cancel a training",
+)
 def cancel_training(model_id: ObjectId, who: Analyst, language: Language) -> dict[str, Any]:
     """End a training: at once where it waits, within seconds where it runs."""
     with reading() as session:
@@ -123,7 +178,7 @@ def cancel_training(model_id: ObjectId, who: Analyst, language: Language) -> dic
 
 
 def _last(session: Session, model_id: str) -> Job:
-    job = shown.last_training(session, model_id)
+    job = jobs.last_training(session, model_id)
     if job is None:
         raise VurError("jobs.nothing", id=model_id)
     return job
@@ -135,100 +190,159 @@ def _cancel(job: Job) -> None:
     queue.request_cancel(job.id)
 
 
-@router.post("/models/{model_id}/training/retry", status_code=202, response_model=Started, responses=MISSING | FAILED_NOT,
-             summary="Retry a training")
+@router.post(
+    "/models/{model_id}/training/retry",
+    status_code=202,
+    response_model=Started,
+    responses=MISSING | FAILED_NOT,
+    summary="Retry a training",
+)
 def retry_training(model_id: ObjectId, who: Analyst) -> dict[str, Any]:
     """Queue a failed or cancelled training again; what it had finished is not repeated."""
     with reading() as session:
         fetch(session, Model, model_id, who, "edit")
         job = _last(session, model_id)
-    return shown.started(queue.retry(job.id))
+    return jobs.started(queue.retry(job.id))
 
 
 # --- results ---
 
-@router.get("/models/{model_id}/results", response_model=Results, responses=MISSING | UNTRAINED, summary="What a training found")
-def results(model_id: ObjectId, who: Who, language: Language,
-            series: Annotated[str | None, Query(max_length=500, description="Forecast rows of this series only")] = None,
-            limit: Annotated[int, Query(ge=0, le=shown.MOST_ROWS, description="Most rows of the forecast")] = 1000) -> dict[str, Any]:
+
+@router.get(
+    "/models/{model_id}/results", response_model=Results, responses=MISSING | UNTRAINED, summary="What a training found"
+)
+def results(
+    model_id: ObjectId,
+    who: Who,
+    language: Language,
+    series: Annotated[str | None, Query(max_length=500, description="Forecast rows of this series only")] = None,
+    limit: Annotated[int, Query(ge=0, le=jobs.MOST_ROWS, description="Most rows of the forecast")] = 1000,
+) -> dict[str, Any]:
     """Leaderboard, errors, test, forecast, coverage and checks of the run that made the model, as its notebook left them."""
     with reading() as session:
-        found = shown.results(session, fetch(session, Model, model_id, who), language, series, limit)
+        found = jobs.results(session, fetch(session, Model, model_id, who), language, series, limit)
     at = f"/api/v1/models/{model_id}"
-    links = {"report": f"{at}/report", "notebook": f"{at}/notebook", "metrics": f"{at}/metrics", "training": f"{at}/training/status"}
+    links = {
+        "report": f"{at}/report",
+        "notebook": f"{at}/notebook",
+        "metrics": f"{at}/metrics",
+        "training": f"{at}/training/status",
+    }
     return found | {"links": links}
 
 
-@router.get("/models/{model_id}/report", response_class=FileResponse, responses=MISSING | HTML, summary="The report of a model")
+@router.get(
+    "/models/{model_id}/report", response_class=FileResponse, responses=MISSING | HTML, summary="The report of a model"
+)
 def report(model_id: ObjectId, who: Who) -> FileResponse:
     """The page for people who open no notebook, complete in one file."""
     with reading() as session:
-        path = shown.latest_file(session, fetch(session, Model, model_id, who), "report.html")
+        path = jobs.latest_file(session, fetch(session, Model, model_id, who), "report.html")
     return FileResponse(path, media_type="text/html; charset=utf-8", headers=PAGE)
 
 
-@router.get("/models/{model_id}/notebook", response_class=FileResponse, responses=MISSING | NOTEBOOK,
-            summary="The notebook that made a model")
+@router.get(
+    "/models/{model_id}/notebook",
+    response_class=FileResponse,
+    responses=MISSING | NOTEBOOK,
+    summary="The notebook that made a model",
+)
 def notebook(model_id: ObjectId, who: Who) -> FileResponse:
     """The executed notebook; of a failed training up to the cell that failed."""
     with reading() as session:
         model = fetch(session, Model, model_id, who)
-        path = shown.latest_file(session, model, "train.ipynb", finished=model.run_id is not None)
-    return FileResponse(path, media_type="application/x-ipynb+json", filename=f"{path.parent.name}.ipynb",
-                        headers={"X-Content-Type-Options": "nosniff"})
+        path = jobs.latest_file(session, model, "train.ipynb", finished=model.run_id is not None)
+    return FileResponse(
+        path,
+        media_type="application/x-ipynb+json",
+        filename=f"{path.parent.name}.ipynb",
+        headers={"X-Content-Type-Options": "nosniff"},
+    )
 
 
 # --- jobs ---
 
+
 @router.get("/jobs", response_model=JobList, summary="List jobs")
-def list_jobs(who: Who, asked: Listed, language: Language, state: str | None = None, kind: str | None = None,
-              model_id: str | None = None) -> dict[str, Any]:
+def list_jobs(
+    who: Who,
+    asked: Listed,
+    language: Language,
+    state: str | None = None,
+    kind: str | None = None,
+    model_id: str | None = None,
+) -> dict[str, Any]:
     """Jobs in the background that you may see, the newest first."""
-    statement = shown.seen(select(Job), who)
+    statement = jobs.seen(select(Job), who)
     for column, value in ((Job.state, state), (Job.kind, kind), (Job.model_id, model_id)):
         if value is not None:
             statement = statement.where(column == value)
     with reading() as session:
         rows, page = list_rows(session, statement, asked, sortable=JOBS, searchable=(Job.id, Job.stage))
-        return {"items": [shown.job_shown(row, language) for row in rows]} | page
+        return {"items": [jobs.job_shown(row, language) for row in rows]} | page
 
 
 @router.get("/jobs/{job_id}", response_model=JobOut, responses=MISSING, summary="One job")
 def get_job(job_id: ObjectId, who: Who, language: Language) -> dict[str, Any]:
     """Where a job stands, and what became of it."""
     with reading() as session:
-        return shown.job_shown(shown.find_job(session, job_id, who), language)
+        return jobs.job_shown(jobs.find_job(session, job_id, who), language)
 
 
 @router.get("/jobs/{job_id}/logs", response_model=JobLines, responses=MISSING, summary="The log of a job")
-def job_logs(job_id: ObjectId, who: Who, language: Language, after: Annotated[int, Query(ge=0, description="Lines after this id")] = 0,
-             limit: Annotated[int, Query(ge=1, le=1000)] = 200) -> dict[str, Any]:
+def job_logs(
+    job_id: ObjectId,
+    who: Who,
+    language: Language,
+    after: Annotated[int, Query(ge=0, description="Lines after this id")] = 0,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 200,
+) -> dict[str, Any]:
     """Lines of a job's log, oldest first."""
     with reading() as session:
-        job = shown.find_job(session, job_id, who)
-        rows = session.scalars(select(JobLog).where(JobLog.job_id == job.id, JobLog.id > after).order_by(JobLog.id).limit(limit)).all()
-        items = [{"id": row.id, "at": row.at, "attempt": row.attempt, "level": row.level, "text": shown.line_shown(row, language)} for row in rows]
+        job = jobs.find_job(session, job_id, who)
+        rows = session.scalars(
+            select(JobLog).where(JobLog.job_id == job.id, JobLog.id > after).order_by(JobLog.id).limit(limit)
+        ).all()
+        items = [
+            {
+                "id": row.id,
+                "at": row.at,
+                "attempt": row.attempt,
+                "level": row.level,
+                "text": jobs.line_shown(row, language),
+            }
+            for row in rows
+        ]
         return {"items": items, "next": items[-1]["id"] if items else after}
 
 
-@router.post("/jobs/{job_id}/cancel", status_code=202, response_model=JobOut, responses=MISSING | OVER, summary="Cancel a job")
+@router.post(
+    "/jobs/{job_id}/cancel", status_code=202, response_model=JobOut, responses=MISSING | OVER, summary="Cancel a job"
+)
 def cancel_job(job_id: ObjectId, who: Analyst, language: Language) -> dict[str, Any]:
     """End a job: at once where it waits, within seconds where it runs."""
     with reading() as session:
-        job = shown.find_job(session, job_id, who, "edit")
+        job = jobs.find_job(session, job_id, who, "edit")
     _cancel(job)
     return get_job(job_id, who, language)
 
 
-@router.post("/jobs/{job_id}/retry", status_code=202, response_model=JobOut, responses=MISSING | FAILED_NOT, summary="Retry a job")
+@router.post(
+    "/jobs/{job_id}/retry",
+    status_code=202,
+    response_model=JobOut,
+    responses=MISSING | FAILED_NOT,
+    summary="Retry a job",
+)
 def retry_job(job_id: ObjectId, who: Analyst, language: Language) -> dict[str, Any]:
     """Queue a failed or cancelled job again, as a new one; asked twice, the same new one."""
     with reading() as session:
-        shown.find_job(session, job_id, who, "edit")
-    return shown.job_shown(queue.retry(job_id), language)
+        jobs.find_job(session, job_id, who, "edit")
+    return jobs.job_shown(queue.retry(job_id), language)
 
 
 # --- schedules ---
+
 
 @router.get("/schedules", response_model=ScheduleList, summary="List schedules")
 def list_schedules(who: Who, asked: Listed, model_id: str | None = None) -> dict[str, Any]:
@@ -246,15 +360,25 @@ def add_schedule(body: ScheduleIn, who: Analyst, response: Response) -> dict[str
     """Train a model anew by the clock; each time a new model of its family is trained."""
     with writing() as session:
         model = fetch(session, Model, body.model_id, who, "edit")
-        row = Schedule(id=new_id(), owner_id=who.user_id, model_id=model.id, cron=" ".join(body.cron.split()), timezone=body.timezone,
-                       enabled=body.enabled, promote=body.promote, next_at=first_time(body.cron, body.timezone))
+        row = Schedule(
+            id=new_id(),
+            owner_id=who.user_id,
+            model_id=model.id,
+            cron=" ".join(body.cron.split()),
+            timezone=body.timezone,
+            enabled=body.enabled,
+            promote=body.promote,
+            next_at=first_time(body.cron, body.timezone),
+        )
         session.add(row)
         session.flush()
         set_etag(response, row)
         return _schedule(row)
 
 
-@router.get("/models/{model_id}/schedules", response_model=ScheduleList, responses=MISSING, summary="Schedules of a model")
+@router.get(
+    "/models/{model_id}/schedules", response_model=ScheduleList, responses=MISSING, summary="Schedules of a model"
+)
 def model_schedules(model_id: ObjectId, who: Who, asked: Listed) -> dict[str, Any]:
     """When a model is to be trained anew."""
     with reading() as session:
@@ -262,7 +386,13 @@ def model_schedules(model_id: ObjectId, who: Who, asked: Listed) -> dict[str, An
     return list_schedules(who, asked, model_id)
 
 
-@router.post("/models/{model_id}/schedules", status_code=201, response_model=ScheduleOut, responses=MISSING, summary="Schedule trainings of a model")
+@router.post(
+    "/models/{model_id}/schedules",
+    status_code=201,
+    response_model=ScheduleOut,
+    responses=MISSING,
+    summary="Schedule trainings of a model",
+)
 def add_model_schedule(model_id: ObjectId, body: ModelScheduleIn, who: Analyst, response: Response) -> dict[str, Any]:
     """Train this model anew by the clock."""
     return add_schedule(ScheduleIn(model_id=model_id, **body.model_dump()), who, response)
@@ -277,9 +407,12 @@ def get_schedule(schedule_id: ObjectId, who: Who, response: Response) -> dict[st
         return _schedule(row)
 
 
-@router.put("/schedules/{schedule_id}", response_model=ScheduleOut, responses=MISSING | CHANGED,
-            summary="Change a schedule")
-def change_schedule(schedule_id: ObjectId, body: ScheduleChange, who: Analyst, version: Version, response: Response) -> dict[str, Any]:
+@router.put(
+    "/schedules/{schedule_id}", response_model=ScheduleOut, responses=MISSING | CHANGED, summary="Change a schedule"
+)
+def change_schedule(
+    schedule_id: ObjectId, body: ScheduleChange, who: Analyst, version: Version, response: Response
+) -> dict[str, Any]:
     """Change when it fires, or switch it on and off; the next time is counted from now."""
     with writing() as session:
         row = fetch(session, Schedule, schedule_id, who, "edit")

@@ -5,24 +5,30 @@ from typing import Any
 from fastapi import APIRouter, Response
 from sqlalchemy import select
 
-from vur.serving.deps import Admin, Analyst, Listed, Version, Who, list_rows, set_etag
-from vur.serving.edge.guard import KNOWN
-from vur.serving.edge.logs import log
+from vur.serving.dependencies import Admin, Analyst, Listed, Version, Who, list_rows, set_etag
+from vur.serving.middleware.guard import KNOWN
+from vur.serving.middleware.logs import log
 from vur.serving.schemas.auth import UserOut
 from vur.serving.schemas.users import Ended, NewUser, ShareIn, ShareList, UserChange, UserList
 from vur.serving.views.accounts import hashing
-from vur.store import sessions, users
-from vur.store.access import Principal, check_version
+from vur.store.accounts import sessions, users
+from vur.store.accounts.access import Principal, check_version
 from vur.store.catalog import User
 from vur.store.database import reading, writing
-from vur.store.journal import tell
+from vur.store.events import tell
 
 accounts = APIRouter(prefix="/users", tags=["users"])
 sharing = APIRouter(prefix="/shares", tags=["shares"])
 router = APIRouter()
-SORTABLE = {name: getattr(User, name) for name in ("created_at", "email", "username", "full_name", "role", "active", "last_login_at")}
+SORTABLE = {
+    name: getattr(User, name)
+    for name in ("created_at", "email", "username", "full_name", "role", "active", "last_login_at")
+}
 MISSING: dict[int | str, dict[str, Any]] = {404: {"description": "No such user"}}
-HIDDEN: dict[int | str, dict[str, Any]] = {403: {"description": "Not yours"}, 404: {"description": "No such object, or none that you may see"}}
+HIDDEN: dict[int | str, dict[str, Any]] = {
+    403: {"description": "Not yours"},
+    404: {"description": "No such object, or none that you may see"},
+}
 
 
 @accounts.get("", response_model=UserList, summary="List users")
@@ -34,11 +40,19 @@ def list_users(who: Admin, asked: Listed, role: str | None = None, active: bool 
     if active is not None:
         query = query.where(User.active.is_(active))
     with reading() as session:
-        rows, page = list_rows(session, query, asked, sortable=SORTABLE, searchable=(User.email, User.username, User.full_name))
+        rows, page = list_rows(
+            session, query, asked, sortable=SORTABLE, searchable=(User.email, User.username, User.full_name)
+        )
         return {"items": rows} | page
 
 
-@accounts.post("", status_code=201, response_model=UserOut, summary="Make an account for somebody", responses={409: {"description": "Address or name is taken"}})
+@accounts.post(
+    "",
+    status_code=201,
+    response_model=UserOut,
+    summary="Make an account for somebody",
+    responses={409: {"description": "Address or name is taken"}},
+)
 async def add_user(body: NewUser, who: Admin, response: Response) -> User:
     """Make an account with a role and a first password."""
     user = await hashing(_add, who, body)
@@ -49,7 +63,15 @@ async def add_user(body: NewUser, who: Admin, response: Response) -> User:
 def _add(who: Principal, body: NewUser) -> User:
     hashed = users.hash_password(body.password, body.email, body.username or "")
     with writing() as session:
-        user = users.keep_user(session, body.email, hashed, username=body.username, full_name=body.full_name, role=body.role, language=body.language)
+        user = users.keep_user(
+            session,
+            body.email,
+            hashed,
+            username=body.username,
+            full_name=body.full_name,
+            role=body.role,
+            language=body.language,
+        )
         user.quota_bytes = body.quota_bytes
         session.flush()
         tell(session, user.id, "user_registered", user_id=who.user_id, about=("user", user.id), email=user.email)
@@ -66,8 +88,16 @@ def get_user(user_id: str, who: Admin, response: Response) -> User:
     return user
 
 
-@accounts.put("/{user_id}", response_model=UserOut, summary="Change a user",
-              responses=MISSING | {409: {"description": "The last active administrator"}, 412: {"description": "Changed by somebody else since `If-Match`"}})
+@accounts.put(
+    "/{user_id}",
+    response_model=UserOut,
+    summary="Change a user",
+    responses=MISSING
+    | {
+        409: {"description": "The last active administrator"},
+        412: {"description": "Changed by somebody else since `If-Match`"},
+    },
+)
 async def change_user(user_id: str, body: UserChange, who: Admin, version: Version, response: Response) -> User:
     """Change role, activity, quota, name or password. Tokens that the change concerns end at once."""
     user = await hashing(_change, who, user_id, body, version)
@@ -86,14 +116,25 @@ def _change(who: Principal, user_id: str, body: UserChange, version: int | None)
         users.change_user(session, user, wanted | hashed)
         if password:
             sessions.end_logins(session, user.id)
-        tell(session, user.id, "user_deactivated" if wanted.get("active") is False else "user_changed", user_id=who.user_id,
-             about=("user", user.id), email=user.email)
+        tell(
+            session,
+            user.id,
+            "user_deactivated" if wanted.get("active") is False else "user_changed",
+            user_id=who.user_id,
+            about=("user", user.id),
+            email=user.email,
+        )
     KNOWN.forget(user.id)
     log.info("user changed", user_id=who.user_id, about=user.id, changed=sorted(wanted.keys() | hashed.keys()))
     return user
 
 
-@accounts.delete("/{user_id}", status_code=204, summary="Deactivate a user", responses=MISSING | {409: {"description": "The last active administrator"}})
+@accounts.delete(
+    "/{user_id}",
+    status_code=204,
+    summary="Deactivate a user",
+    responses=MISSING | {409: {"description": "The last active administrator"}},
+)
 def deactivate(user_id: str, who: Admin) -> None:
     """End an account: nobody can log in with it, and what it holds as tokens is refused. Its data stays."""
     _change(who, user_id, UserChange(active=False), None)
@@ -123,7 +164,15 @@ def share(kind: str, object_id: str, body: ShareIn, who: Analyst) -> dict[str, A
     with writing() as session:
         found, user = users.share(session, who, kind, object_id, body.email, body.right)
         by = session.get_one(User, who.user_id)
-        tell(session, user.id, f"shared_{kind}", user_id=who.user_id, about=(kind, object_id), by=by.full_name or by.email, right=found.right)
+        tell(
+            session,
+            user.id,
+            f"shared_{kind}",
+            user_id=who.user_id,
+            about=(kind, object_id),
+            by=by.full_name or by.email,
+            right=found.right,
+        )
         return {"items": [_shown(*row) for row in users.shares(session, who, kind, object_id)]}
 
 
@@ -135,7 +184,13 @@ def unshare(kind: str, object_id: str, user_id: str, who: Who) -> None:
 
 
 def _shown(share: Any, user: User) -> dict[str, Any]:
-    return {"user_id": user.id, "email": user.email, "full_name": user.full_name, "right": share.right, "created_at": share.created_at}
+    return {
+        "user_id": user.id,
+        "email": user.email,
+        "full_name": user.full_name,
+        "right": share.right,
+        "created_at": share.created_at,
+    }
 
 
 router.include_router(accounts)

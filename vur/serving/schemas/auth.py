@@ -22,7 +22,9 @@ class UserOut(BaseModel):
     role: Role
     active: bool
     language: str
-    quota_bytes: int | None = Field(description="Bytes of data that the user may keep; null is the setting `quota_bytes`")
+    quota_bytes: int | None = Field(
+        description="Bytes of data that the user may keep; null is the setting `quota_bytes`"
+    )
     created_at: datetime
     last_login_at: datetime | None
     version: int
@@ -31,7 +33,11 @@ class UserOut(BaseModel):
 class Registration(BaseModel):
     """A new account. Its role is analyst."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"email": "ana@example.com", "password": "nine correct horses", "full_name": "Ana Souza"}]})
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"email": "ana@example.com", "password": "nine correct horses", "full_name": "Ana Souza"}]
+        }
+    )
 
     email: str = Email
     password: str = Password
@@ -43,7 +49,9 @@ class Registration(BaseModel):
 class Credentials(BaseModel):
     """Who logs in, by address or user name."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"email": "ana@example.com", "password": "nine correct horses"}]})
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"email": "ana@example.com", "password": "nine correct horses"}]}
+    )
 
     email: str | None = Field(None, max_length=254)
     username: str | None = Field(None, max_length=254)
@@ -86,8 +94,14 @@ class Logout(BaseModel):
 class ProfileChange(BaseModel):
     """What is to change; what is left out stays. Address and password need the current password."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"full_name": "Ana Souza", "language": "pt-BR"},
-                                                              {"password": "ten correct horses", "current_password": "nine correct horses"}]})
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {"full_name": "Ana Souza", "language": "pt-BR"},
+                {"password": "ten correct horses", "current_password": "nine correct horses"},
+            ]
+        }
+    )
 
     full_name: str | None = Field(None, max_length=200)
     language: Literal["en", "pt-BR"] | None = None

@@ -9,9 +9,15 @@ from pydantic import BaseModel, Field
 class Trends(BaseModel):
     """Each number against the period before, as text; null where one of the two is not known."""
 
-    models_this_month: str = Field(description="Models trained in the last 30 days, less those of the 30 days before: `+2`")
-    accuracy_vs_last_month: str | None = Field(description="`average_accuracy` now, less that of the champions of 30 days ago, in percentage points: `+1.2%`")
-    datasets_this_week: str = Field(description="Datasets uploaded in the last 7 days, less those of the 7 days before: `+5`")
+    models_this_month: str = Field(
+        description="Models trained in the last 30 days, less those of the 30 days before: `+2`"
+    )
+    accuracy_vs_last_month: str | None = Field(
+        description="`average_accuracy` now, less that of the champions of 30 days ago, in percentage points: `+1.2%`"
+    )
+    datasets_this_week: str = Field(
+        description="Datasets uploaded in the last 7 days, less those of the 7 days before: `+5`"
+    )
     new_alerts_today: str = Field(description="Alerts raised since midnight (UTC): `2`")
 
 
@@ -28,12 +34,15 @@ class Stats(BaseModel):
     active_models: int = Field(description="Trained models")
     average_accuracy: float | None = Field(
         description="100 less the median percentage error (sMAPE over the folds, WAPE where there is none) of the champions, not below 0. "
-                    "null without a champion that has such an error: nothing is made up")
+        "null without a champion that has such an error: nothing is made up"
+    )
     total_datasets: int
     active_alerts: int = Field(description="Alerts that are neither acknowledged nor resolved")
     trends: Trends
     champions: int = Field(description="Models that answer for their families")
-    median_mase: float | None = Field(description="Median error of the champions against the seasonal naive forecast: below 1 is better than it")
+    median_mase: float | None = Field(
+        description="Median error of the champions against the seasonal naive forecast: below 1 is better than it"
+    )
     periods: dict[str, Period] = Field(description="The two numbers behind each trend")
 
 
@@ -65,7 +74,9 @@ class TaskOut(BaseModel):
     """Something that the state of the catalog recommends to do."""
 
     id: str
-    type: str = Field(description="`failed_run, drift, coverage, retrain, many_rejects, future_values, train_pipeline, continue_pipeline, train_model`")
+    type: str = Field(
+        description="`failed_run, drift, coverage, retrain, many_rejects, future_values, train_pipeline, continue_pipeline, train_model`"
+    )
     title: str
     reason: str
     priority: Literal["high", "medium", "low"]
@@ -112,5 +123,3 @@ class Acknowledged(BaseModel):
     """How many alerts were acknowledged."""
 
     acknowledged: int
-
-

@@ -18,8 +18,12 @@ class SourceColumns(BaseModel):
     model_config = ConfigDict(extra="forbid")
     date: Name = Field(description="Date, moment or whole number of a row")
     target: Name = Field(description="The value that is forecast; rows where it is empty are coming ones")
-    series: list[Name] = Field([], max_length=8, description="Columns that name a row's series together, in the order of the training data")
-    covariates: list[Name] = Field([], max_length=200, description="Further columns of the training data, under the same names")
+    series: list[Name] = Field(
+        [], max_length=8, description="Columns that name a row's series together, in the order of the training data"
+    )
+    covariates: list[Name] = Field(
+        [], max_length=200, description="Further columns of the training data, under the same names"
+    )
 
 
 class DatabaseNew(BaseModel):
@@ -44,7 +48,9 @@ class DatabaseNew(BaseModel):
     source: Source = Field(
         description="A file (for `parquet` also a folder) inside the allowed folders, or postgresql://USER:PASSWORD@HOST:PORT/DATABASE"
     )
-    table: Annotated[Words, Field(max_length=200)] = Field("", description="Table or view, with its schema where there are several; Parquet has none")
+    table: Annotated[Words, Field(max_length=200)] = Field(
+        "", description="Table or view, with its schema where there are several; Parquet has none"
+    )
     columns: SourceColumns
 
     @model_validator(mode="after")

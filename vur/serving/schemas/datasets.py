@@ -27,6 +27,7 @@ def example(*contents: dict[str, Any]) -> ConfigDict:
 
 # --- what a dataset looks like ---
 
+
 class Suggestions(BaseModel):
     """What the columns seem to be, and why."""
 
@@ -92,7 +93,9 @@ class DatasetDetail(DatasetOut):
     warnings: list[str] = Field(description="What wants a look before the data are used")
     details: list[ColumnOut]
     fingerprint: str = Field(description="SHA-256 of the file of the present version")
-    file: dict[str, Any] = Field(description="How the file is written: kind, compression, encoding, delimiter, decimal sign")
+    file: dict[str, Any] = Field(
+        description="How the file is written: kind, compression, encoding, delimiter, decimal sign"
+    )
     split: dict[str, Any]
     preprocess: dict[str, Any]
     features: dict[str, Any]
@@ -131,18 +134,36 @@ class DatasetChange(Strict):
 
 
 class Configure(Strict):
-    """Which columns mean what. What is left out goes back to the suggestion; every column that is not named may be a feature."""
+    """Which columns mean what.
 
-    model_config = example({"date_column": "date", "target_column": "sales", "feature_columns": ["region", "category"], "exclude_columns": ["id"]})
+    What is left out goes back to the suggestion; every column that is not named may be a feature.
+    """
+
+    model_config = example(
+        {
+            "date_column": "date",
+            "target_column": "sales",
+            "feature_columns": ["region", "category"],
+            "exclude_columns": ["id"],
+        }
+    )
     date_column: Column | None = None
     target_column: Column | None = None
     feature_columns: Columns | None = Field(None, description="Only these are features; null: all that can be")
     exclude_columns: Columns = []
-    series_columns: Columns | None = Field(None, max_length=10, description="Columns that name the series; [] for a single one, null for the suggestion")
-    freq: Annotated[Words, Field(max_length=32)] | None = Field(None, description="`D`, `W-SAT`, `MS`, `h`, `monthly`, …; null: from the dates")
-    timezone: Annotated[Words, Field(max_length=64)] | None = Field(None, description="IANA name, such as `America/Sao_Paulo`")
+    series_columns: Columns | None = Field(
+        None, max_length=10, description="Columns that name the series; [] for a single one, null for the suggestion"
+    )
+    freq: Annotated[Words, Field(max_length=32)] | None = Field(
+        None, description="`D`, `W-SAT`, `MS`, `h`, `monthly`, …; null: from the dates"
+    )
+    timezone: Annotated[Words, Field(max_length=64)] | None = Field(
+        None, description="IANA name, such as `America/Sao_Paulo`"
+    )
     roles: dict[Column, Role] = {}
-    duplicates: Literal["refuse", "sum", "mean", "first", "last"] = Field("refuse", description="What becomes of several rows of one series and date")
+    duplicates: Literal["refuse", "sum", "mean", "first", "last"] = Field(
+        "refuse", description="What becomes of several rows of one series and date"
+    )
 
 
 class Configured(DatasetDetail):
@@ -152,6 +173,7 @@ class Configured(DatasetDetail):
 
 
 # --- uploads ---
+
 
 class Uploaded(DatasetDetail):
     """A new dataset."""
@@ -165,8 +187,12 @@ class UploadStart(Strict):
     size: int = Field(ge=1, description="Bytes of the whole file")
     name: Name | None = None
     description: Annotated[Words, Field(max_length=5000)] = ""
-    dataset_id: Annotated[Words, Field(max_length=64)] | None = Field(None, description="Make the file the next version of this dataset")
-    options: Free = Field({}, description="`encoding, delimiter, quote, decimal, date_order, header, sheet, member, na_values`")
+    dataset_id: Annotated[Words, Field(max_length=64)] | None = Field(
+        None, description="Make the file the next version of this dataset"
+    )
+    options: Free = Field(
+        {}, description="`encoding, delimiter, quote, decimal, date_order, header, sheet, member, na_values`"
+    )
 
 
 class UploadOut(BaseModel):
@@ -192,6 +218,7 @@ class UploadList(BaseModel):
     page: int
     limit: int
     pages: int
+
 
 class VersionOut(BaseModel):
     """A version of the data; none is ever changed."""

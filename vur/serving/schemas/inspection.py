@@ -64,7 +64,9 @@ class Statistics(BaseModel):
     data_version: int
     rows_count: int
     columns: list[ColumnStatistics]
-    series: SeriesStatistics | None = Field(description="null without a date and a target, where no series can be made, and for large tables unless asked for")
+    series: SeriesStatistics | None = Field(
+        description="null without a date and a target, where no series can be made, and for large tables unless asked for"
+    )
     series_error: dict[str, Any] | None = None
 
 
@@ -105,14 +107,19 @@ class Validated(BaseModel):
     start: Any
     end: Any
     horizon: int | None
-    known_steps: int | None = Field(description="Steps ahead for which all columns known in the future have values; null without such columns")
+    known_steps: int | None = Field(
+        description="Steps ahead for which all columns known in the future have values; null without such columns"
+    )
     roles: dict[str, str] = {}
 
 
 class Split(Strict):
     """Where to cut the data, always by time. Sizes are shares (0.15) or steps (30)."""
 
-    model_config = example({"train_size": 0.7, "validation_size": 0.15, "test_size": 0.15, "method": "time_series", "shuffle": False}, {"horizon": 28, "folds": 5})
+    model_config = example(
+        {"train_size": 0.7, "validation_size": 0.15, "test_size": 0.15, "method": "time_series", "shuffle": False},
+        {"horizon": 28, "folds": 5},
+    )
     train_size: int | float | None = None
     validation_size: int | float | None = None
     test_size: int | float | None = None
@@ -160,7 +167,9 @@ class SplitOut(BaseModel):
     horizon: int
     gap: int
     window: str
-    alignment: str = Field(description="`calendar`: one cutoff date for all series; `per_series`: the same number of steps before each one's end")
+    alignment: str = Field(
+        description="`calendar`: one cutoff date for all series; `per_series`: the same number of steps before each one's end"
+    )
     folds: list[FoldOut]
     test_fold: FoldOut | None
     notes: list[str]

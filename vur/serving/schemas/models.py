@@ -50,8 +50,19 @@ class Validation(BaseModel):
 class Optimization(BaseModel):
     """Search for better hyperparameters on the folds."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{
-        "method": "bayesian", "iterations": 50, "search_space": {"learning_rate": {"type": "float", "min": 0.01, "max": 0.1}}, "objective": "minimize", "metric": "val_rmse"}]})
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "method": "bayesian",
+                    "iterations": 50,
+                    "search_space": {"learning_rate": {"type": "float", "min": 0.01, "max": 0.1}},
+                    "objective": "minimize",
+                    "metric": "val_rmse",
+                }
+            ]
+        }
+    )
 
     enabled: bool = True
     method: Literal["bayesian", "random", "grid"] = "bayesian"
@@ -73,7 +84,9 @@ class Common(BaseModel):
     name: Names | None = None
     horizon: int | None = Field(None, ge=1, le=10_000, description="Steps to forecast")
     country: str | None = Field(None, max_length=2, description="Country of the holidays, such as BR")
-    levels: list[Annotated[int, Field(gt=0, lt=100)]] | None = Field(None, min_length=1, max_length=10, description="Interval levels in percent")
+    levels: list[Annotated[int, Field(gt=0, lt=100)]] | None = Field(
+        None, min_length=1, max_length=10, description="Interval levels in percent"
+    )
     time_budget: float | None = Field(None, gt=0, description="Seconds that a training may take")
     seed: int | None = Field(None, ge=0)
 
@@ -81,12 +94,27 @@ class Common(BaseModel):
 class Configure(Common):
     """A model to be trained."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{
-        "dataset_id": DATASET, "algorithm": "arima", "hyperparameters": {"p": 1, "d": 1, "q": 1}, "validation": {"method": "time_series_split", "n_splits": 5},
-        "optimization": {"enabled": False}, "metrics": ["rmse", "mae", "mape", "r2"]}]})
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "dataset_id": DATASET,
+                    "algorithm": "arima",
+                    "hyperparameters": {"p": 1, "d": 1, "q": 1},
+                    "validation": {"method": "time_series_split", "n_splits": 5},
+                    "optimization": {"enabled": False},
+                    "metrics": ["rmse", "mae", "mape", "r2"],
+                }
+            ]
+        }
+    )
 
-    algorithm: str | None = Field(None, max_length=64, description="An id of GET /models/algorithms, or `auto`: compare those that suit the data, keep the best. "
-                                                                  "Left out: what the pipeline chose, else `auto`")
+    algorithm: str | None = Field(
+        None,
+        max_length=64,
+        description="An id of GET /models/algorithms, or `auto`: compare those that suit the data, keep the best. "
+        "Left out: what the pipeline chose, else `auto`",
+    )
     preset: Literal["fast", "balanced", "best"] | None = Field(None, description="How far `auto` goes")
     hyperparameters: dict[str, Any] = Field(default_factory=dict)
     validation: Validation | None = None
@@ -97,12 +125,29 @@ class Configure(Common):
 class Custom(Common):
     """A neural network of one's own, layer by layer."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{
-        "dataset_id": DATASET,
-        "architecture": {"layers": [{"type": "lstm", "units": 50, "return_sequences": True, "dropout": 0.2}, {"type": "dense", "units": 25, "activation": "relu"},
-                                    {"type": "dense", "units": 1, "activation": "linear"}]},
-        "compilation": {"optimizer": "adam", "loss": "mse", "metrics": ["mae"]},
-        "training": {"epochs": 100, "batch_size": 32, "validation_split": 0.2, "early_stopping": {"enabled": True, "patience": 10, "monitor": "val_loss"}}}]})
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "dataset_id": DATASET,
+                    "architecture": {
+                        "layers": [
+                            {"type": "lstm", "units": 50, "return_sequences": True, "dropout": 0.2},
+                            {"type": "dense", "units": 25, "activation": "relu"},
+                            {"type": "dense", "units": 1, "activation": "linear"},
+                        ]
+                    },
+                    "compilation": {"optimizer": "adam", "loss": "mse", "metrics": ["mae"]},
+                    "training": {
+                        "epochs": 100,
+                        "batch_size": 32,
+                        "validation_split": 0.2,
+                        "early_stopping": {"enabled": True, "patience": 10, "monitor": "val_loss"},
+                    },
+                }
+            ]
+        }
+    )
 
     architecture: dict[str, Any]
     compilation: dict[str, Any] = Field(default_factory=dict)
@@ -143,7 +188,9 @@ class ModelOut(BaseModel):
     status: str = Field(description="configured, queued, training, trained, failed or cancelled")
     dataset_id: str | None
     pipeline_id: str | None
-    family: str = Field(description="Models of one family can stand for each other; an alias such as `champion` points to one of them")
+    family: str = Field(
+        description="Models of one family can stand for each other; an alias such as `champion` points to one of them"
+    )
     champion: bool
     tag: str | None = Field(description="Name and version in the model store")
     run_id: str | None = Field(description="The run whose notebook made it")
@@ -180,7 +227,9 @@ class Metrics(BaseModel):
     model_id: str
     algorithm: str
     metrics: dict[str, Any]
-    test: dict[str, Any] | None = Field(description="On the held-out end, which chose nothing; null where the data leave none")
+    test: dict[str, Any] | None = Field(
+        description="On the held-out end, which chose nothing; null where the data leave none"
+    )
     by_horizon: list[dict[str, Any]]
     leaderboard: list[dict[str, Any]]
     run_id: str | None

@@ -106,14 +106,21 @@ class MonitorStart(BaseModel):
     pipeline_id: Id | None = Field(None, description="The model's own pipeline where it is left out")
     model_id: Id
     database_id: Id
-    follow: bool | None = Field(None, description="Predict with the champion of the model's family, whichever that is; left out: where the model is the champion now")
-    interval_seconds: float = Field(60, ge=1, le=86_400, allow_inf_nan=False, description="Seconds between two looks at the source")
+    follow: bool | None = Field(
+        None,
+        description="Predict with the champion of the model's family, whichever that is; left out: where the model is the champion now",
+    )
+    interval_seconds: float = Field(
+        60, ge=1, le=86_400, allow_inf_nan=False, description="Seconds between two looks at the source"
+    )
 
 
 class MonitorStop(BaseModel):
     """Which monitor to stop."""
 
-    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"monitor_id": "1a1f6f2c-8e1b-4a0b-9a43-6d8e2f3c4b5a"}]})
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"monitor_id": "1a1f6f2c-8e1b-4a0b-9a43-6d8e2f3c4b5a"}]}
+    )
     monitor_id: Id
 
 
@@ -143,11 +150,15 @@ class MonitorOut(BaseModel):
 
     model_config = ConfigDict(protected_namespaces=())
     monitor_id: str
-    status: Literal["running", "failing", "stopped"] = Field(description="`failing` is tried again by itself, ever more seldom")
+    status: Literal["running", "failing", "stopped"] = Field(
+        description="`failing` is tried again by itself, ever more seldom"
+    )
     pipeline_id: str | None
     model_id: str
     model_name: str | None
-    follow: bool = Field(description="Whether the champion of the model's family predicts; `last.model_version` tells which one did")
+    follow: bool = Field(
+        description="Whether the champion of the model's family predicts; `last.model_version` tells which one did"
+    )
     database_id: str
     database_name: str | None
     interval_seconds: float

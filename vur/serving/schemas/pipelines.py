@@ -14,7 +14,13 @@ StepName = Literal["upload", "preview", "split", "preprocessing", "features", "m
 class PipelineNew(Strict):
     """A new pipeline, with its dataset where that is known already."""
 
-    model_config = example({"name": "Previsão de vendas", "description": "Loja física", "dataset_id": "5d1f6f2c-8e1b-4a0b-9a43-6d8e2f3c4b5a"})
+    model_config = example(
+        {
+            "name": "Previsão de vendas",
+            "description": "Loja física",
+            "dataset_id": "5d1f6f2c-8e1b-4a0b-9a43-6d8e2f3c4b5a",
+        }
+    )
     name: Name
     description: Annotated[Words, Field(max_length=5000)] = ""
     dataset_id: Annotated[Words, Field(max_length=64)] | None = None
@@ -55,7 +61,9 @@ class PipelineOut(BaseModel):
     pipeline_id: str
     name: str
     description: str
-    status: str = Field(description="`draft`, `ready` (all steps complete), or what became of its newest model: `training, trained, failed`")
+    status: str = Field(
+        description="`draft`, `ready` (all steps complete), or what became of its newest model: `training, trained, failed`"
+    )
     dataset_id: str | None
     current_step: StepName
     completed_steps: list[StepName]
@@ -109,9 +117,11 @@ class State(PipelineOut):
 class StepData(Strict):
     """What a step chooses: a section of `pipeline.yaml`, or the documents' JSON of the matching dataset or model endpoint."""
 
-    model_config = example({"data": {"train_size": 0.7, "validation_size": 0.15, "test_size": 0.15}},
-                           {"data": {"dataset_id": "5d1f6f2c-8e1b-4a0b-9a43-6d8e2f3c4b5a"}},
-                           {"data": {"algorithms": ["arima", "prophet"], "metric": "mase"}})
+    model_config = example(
+        {"data": {"train_size": 0.7, "validation_size": 0.15, "test_size": 0.15}},
+        {"data": {"dataset_id": "5d1f6f2c-8e1b-4a0b-9a43-6d8e2f3c4b5a"}},
+        {"data": {"algorithms": ["arima", "prophet"], "metric": "mase"}},
+    )
     data: Free = {}
 
 
@@ -119,7 +129,9 @@ class StepSaved(State):
     """The state after a step."""
 
     undone: list[StepName] = Field(description="Later steps that must be confirmed again")
-    facts: dict[str, Any] = Field(description="What the choice means for the data: frequency and series, cut dates, features, …")
+    facts: dict[str, Any] = Field(
+        description="What the choice means for the data: frequency and series, cut dates, features, …"
+    )
 
 
 class Navigate(Strict):

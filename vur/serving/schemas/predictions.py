@@ -29,29 +29,66 @@ Series = dict[str, Observed] | Names | list[Row]
 class Forecasting(BaseModel):
     """What to forecast, with the model that the path names."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [
-        {"horizon": 12, "levels": [80, 95]},
-        {"horizon": 7, "series": {"store-1": {"timestamps": ["2024-01-01", "2024-01-02"], "values": [120.0, 118.5]}}},
-        {"series": ["store-1", "store-2"], "future": [{"date": "2024-01-03", "store": "store-1", "price": 9.9}]}]})
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {"horizon": 12, "levels": [80, 95]},
+                {
+                    "horizon": 7,
+                    "series": {"store-1": {"timestamps": ["2024-01-01", "2024-01-02"], "values": [120.0, 118.5]}},
+                },
+                {
+                    "series": ["store-1", "store-2"],
+                    "future": [{"date": "2024-01-03", "store": "store-1", "price": 9.9}],
+                },
+            ]
+        }
+    )
 
     horizon: int | None = Field(None, ge=1, le=10_000, description="Steps ahead; as trained by default")
-    levels: list[Level] | None = Field(None, max_length=20, description="Prediction intervals in percent; as trained by default, `[]` for none")
-    series: Series | None = Field(None, description="Names of series, or all observations since the end of the training data: rows with the "
-                                                    "column names of those data, or lists by series. All series by default")
-    future: list[Row] | None = Field(None, description="Coming values of known-future columns: one row a series and step, with the column names "
-                                                       "of the training data")
+    levels: list[Level] | None = Field(
+        None, max_length=20, description="Prediction intervals in percent; as trained by default, `[]` for none"
+    )
+    series: Series | None = Field(
+        None,
+        description="Names of series, or all observations since the end of the training data: rows with the "
+        "column names of those data, or lists by series. All series by default",
+    )
+    future: list[Row] | None = Field(
+        None,
+        description="Coming values of known-future columns: one row a series and step, with the column names "
+        "of the training data",
+    )
 
 
 class Prediction(Forecasting):
     """What to forecast, and with which model."""
 
-    model_config = ConfigDict(protected_namespaces=(), json_schema_extra={"examples": [
-        {"model": "sales@champion", "horizon": 12, "levels": [80, 95]},
-        {"model": MODEL, "horizon": 7, "series": {"store-1": {"timestamps": ["2024-01-01", "2024-01-02"], "values": [120.0, 118.5]}}},
-        {"model": "sales:2c2c23614db7-1", "series": ["store-1"], "future": [{"date": "2024-01-03", "store": "store-1", "price": 9.9}]}]})
+    model_config = ConfigDict(
+        protected_namespaces=(),
+        json_schema_extra={
+            "examples": [
+                {"model": "sales@champion", "horizon": 12, "levels": [80, 95]},
+                {
+                    "model": MODEL,
+                    "horizon": 7,
+                    "series": {"store-1": {"timestamps": ["2024-01-01", "2024-01-02"], "values": [120.0, 118.5]}},
+                },
+                {
+                    "model": "sales:2c2c23614db7-1",
+                    "series": ["store-1"],
+                    "future": [{"date": "2024-01-03", "store": "store-1", "price": 9.9}],
+                },
+            ]
+        },
+    )
 
-    model: str = Field(min_length=1, max_length=200, validation_alias=AliasChoices("model", "model_id"),
-                       description="A model's id, its exact tag, a family, or `family@champion`")
+    model: str = Field(
+        min_length=1,
+        max_length=200,
+        validation_alias=AliasChoices("model", "model_id"),
+        description="A model's id, its exact tag, a family, or `family@champion`",
+    )
 
 
 class Interval(BaseModel):
@@ -91,7 +128,9 @@ class Answered(BaseModel):
     model_version: str = Field(description="The exact tag of the model that answered")
     family: str
     run_id: str | None = Field(description="The run whose executed notebook made the model")
-    data_version: str | None = Field(description="Fingerprint of the training data, and the number of the dataset's version")
+    data_version: str | None = Field(
+        description="Fingerprint of the training data, and the number of the dataset's version"
+    )
     freq: str
     horizon: int
     levels: list[float]
@@ -102,6 +141,7 @@ class Answered(BaseModel):
 
 
 # --- the ledger ---
+
 
 class ForecastOut(BaseModel):
     """The head of an answered forecast."""
@@ -155,10 +195,16 @@ class ForecastDetail(ForecastOut):
 class Actuals(BaseModel):
     """What happened: rows with the column names of the training data, lists by series, or a dataset that holds them."""
 
-    model_config = ConfigDict(protected_namespaces=(), json_schema_extra={"examples": [
-        {"model": "sales", "series": {"store-1": {"timestamps": ["2024-01-03"], "values": [119.0]}}},
-        {"model": "sales", "series": [{"date": "2024-01-03", "store": "store-1", "sales": 119.0}]},
-        {"model": "sales", "dataset_id": MODEL}]})
+    model_config = ConfigDict(
+        protected_namespaces=(),
+        json_schema_extra={
+            "examples": [
+                {"model": "sales", "series": {"store-1": {"timestamps": ["2024-01-03"], "values": [119.0]}}},
+                {"model": "sales", "series": [{"date": "2024-01-03", "store": "store-1", "sales": 119.0}]},
+                {"model": "sales", "dataset_id": MODEL},
+            ]
+        },
+    )
 
     model: str = Field(min_length=1, max_length=200, validation_alias=AliasChoices("model", "model_id"))
     series: dict[str, Observed] | list[Row] | None = None
@@ -183,7 +229,9 @@ class Accuracy(BaseModel):
     rmse: float | None
     smape: float | None = Field(description="Percent, 0 to 200")
     bias: float | None = Field(description="Mean of forecast minus actual")
-    coverage: dict[str, float | None] = Field(description="Percent of the actual values inside the interval, by its level")
+    coverage: dict[str, float | None] = Field(
+        description="Percent of the actual values inside the interval, by its level"
+    )
 
 
 class HorizonAccuracy(Accuracy):
@@ -236,16 +284,25 @@ class Statistics(BaseModel):
 
 # --- batches ---
 
+
 class Batch(BaseModel):
     """A forecast in bulk: of all series as trained, or from the ends of the observations in a dataset or in `series`."""
 
-    model_config = ConfigDict(protected_namespaces=(), json_schema_extra={"examples": [
-        {"model": "sales@champion", "horizon": 28, "output": "parquet"},
-        {"model": "sales@champion", "dataset_id": MODEL, "horizon": 28, "levels": [80, 95], "output": "csv"}]})
+    model_config = ConfigDict(
+        protected_namespaces=(),
+        json_schema_extra={
+            "examples": [
+                {"model": "sales@champion", "horizon": 28, "output": "parquet"},
+                {"model": "sales@champion", "dataset_id": MODEL, "horizon": 28, "levels": [80, 95], "output": "csv"},
+            ]
+        },
+    )
 
     model: str = Field(min_length=1, max_length=200, validation_alias=AliasChoices("model", "model_id"))
     dataset_id: str | None = Field(None, max_length=36)
-    series: dict[str, Observed] | list[Row] | None = Field(None, validation_alias=AliasChoices("series", "rows", "data"))
+    series: dict[str, Observed] | list[Row] | None = Field(
+        None, validation_alias=AliasChoices("series", "rows", "data")
+    )
     horizon: int | None = Field(None, ge=1, le=10_000)
     levels: list[Level] | None = Field(None, max_length=20)
     output: Literal["csv", "parquet"] = "csv"
@@ -277,6 +334,7 @@ class BatchOut(BatchStarted):
 
 
 # --- champions ---
+
 
 class Promote(BaseModel):
     """Why."""

@@ -11,7 +11,9 @@ from vur.serving.schemas.texts import Words
 class MissingValues(Strict):
     """How gaps are filled."""
 
-    method: Words = Field("auto", description="`auto, forward_fill, backward_fill, interpolate, seasonal, mean, median, zero, drop, mode`")
+    method: Words = Field(
+        "auto", description="`auto, forward_fill, backward_fill, interpolate, seasonal, mean, median, zero, drop, mode`"
+    )
     columns: Columns | None = Field(None, description="null: the target")
 
 
@@ -20,7 +22,9 @@ class Outliers(Strict):
 
     method: Words = Field("iqr", description="`iqr, zscore, hampel, none`")
     threshold: float | None = Field(None, gt=0)
-    treatment: Words | None = Field(None, description="`clip` (default), `replace` (as if missing) or `flag` (count only)")
+    treatment: Words | None = Field(
+        None, description="`clip` (default), `replace` (as if missing) or `flag` (count only)"
+    )
     columns: Columns | None = None
 
 
@@ -43,14 +47,18 @@ class RollingFeatures(Strict):
 
     enabled: bool = True
     windows: Annotated[list[Annotated[int, Field(ge=1, le=100_000)]], Field(max_length=50)] | None = None
-    functions: Annotated[list[Words], Field(max_length=10)] | None = Field(None, description="`mean, std, min, max, median`")
+    functions: Annotated[list[Words], Field(max_length=10)] | None = Field(
+        None, description="`mean, std, min, max, median`"
+    )
 
 
 class SeasonalFeatures(Strict):
     """Parts of the date."""
 
     enabled: bool = True
-    extract: Annotated[list[Words], Field(max_length=20)] | None = Field(None, description="`month, quarter, day_of_week, day, week_of_year, hour, …`")
+    extract: Annotated[list[Words], Field(max_length=20)] | None = Field(
+        None, description="`month, quarter, day_of_week, day, week_of_year, hour, …`"
+    )
 
 
 class Holidays(Strict):
@@ -86,12 +94,18 @@ class DateRange(Strict):
 class Preprocess(Strict):
     """What to do. What is not mentioned stays as it was."""
 
-    model_config = example({
-        "missing_values": {"method": "forward_fill", "columns": ["sales"]}, "outliers": {"method": "iqr", "threshold": 1.5, "columns": ["sales"]},
-        "normalization": {"method": "minmax", "columns": ["sales"]},
-        "feature_engineering": {"lag_features": {"enabled": True, "lags": [1, 7, 30]},
-                                "rolling_features": {"enabled": True, "windows": [7, 30], "functions": ["mean", "std"]},
-                                "seasonal_features": {"enabled": True, "extract": ["month", "quarter", "day_of_week"]}}})
+    model_config = example(
+        {
+            "missing_values": {"method": "forward_fill", "columns": ["sales"]},
+            "outliers": {"method": "iqr", "threshold": 1.5, "columns": ["sales"]},
+            "normalization": {"method": "minmax", "columns": ["sales"]},
+            "feature_engineering": {
+                "lag_features": {"enabled": True, "lags": [1, 7, 30]},
+                "rolling_features": {"enabled": True, "windows": [7, 30], "functions": ["mean", "std"]},
+                "seasonal_features": {"enabled": True, "extract": ["month", "quarter", "day_of_week"]},
+            },
+        }
+    )
     missing_values: MissingValues | None = None
     outliers: Outliers | None = None
     normalization: Normalization | None = None
@@ -126,6 +140,10 @@ class Preprocessed(BaseModel):
     warnings: list[str]
     preview: BeforeAfter
     target_preview: BeforeAfter = Field(description="The target as models will see it")
-    features: dict[str, Any] | None = Field(description="The features that models will get: `columns`, `rows` (the last five of one series) and `spec`")
-    config: dict[str, Any] = Field(description="The `preprocess` and `features` sections that models of this dataset will be trained with")
+    features: dict[str, Any] | None = Field(
+        description="The features that models will get: `columns`, `rows` (the last five of one series) and `spec`"
+    )
+    config: dict[str, Any] = Field(
+        description="The `preprocess` and `features` sections that models of this dataset will be trained with"
+    )
     explanation: str

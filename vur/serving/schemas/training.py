@@ -8,7 +8,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from vur.serving.schemas.models import Configure
 from vur.serving.schemas.texts import Free, Words
 
-Cron = Annotated[Words, Field(min_length=9, max_length=100, description="Minute, hour, day, month and weekday, as in crontab")]
+Cron = Annotated[
+    Words, Field(min_length=9, max_length=100, description="Minute, hour, day, month and weekday, as in crontab")
+]
 Zone = Annotated[Words, Field(min_length=1, max_length=64, description="Name of the time zone that the hours are of")]
 
 
@@ -23,9 +25,17 @@ class Train(BaseModel):
 class TrainNow(Configure):
     """A model to be configured and trained at once: an algorithm and its choices, or a whole `config`."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [
-        {"dataset_id": "5d1f6f2c-8e1b-4a0b-9a43-6d8e2f3c4b5a", "algorithm": "auto", "horizon": 14},
-        {"dataset_id": "5d1f6f2c-8e1b-4a0b-9a43-6d8e2f3c4b5a", "config": {"model": {"algorithms": ["ets", "lightgbm"]}, "split": {"horizon": 28}}}]})
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {"dataset_id": "5d1f6f2c-8e1b-4a0b-9a43-6d8e2f3c4b5a", "algorithm": "auto", "horizon": 14},
+                {
+                    "dataset_id": "5d1f6f2c-8e1b-4a0b-9a43-6d8e2f3c4b5a",
+                    "config": {"model": {"algorithms": ["ets", "lightgbm"]}, "split": {"horizon": 28}},
+                },
+            ]
+        }
+    )
 
     config: Free | None = Field(None, description="Sections of a pipeline.yaml, over what is inferred")
 
@@ -71,7 +81,9 @@ class TrainingStatus(BaseModel):
     total_epochs: int | None
     loss: float | None
     logs: list[str] = Field(description="The latest lines, oldest first")
-    metrics: dict[str, float | None] = Field(description="Of the best candidate so far, of the model when it is trained")
+    metrics: dict[str, float | None] = Field(
+        description="Of the best candidate so far, of the model when it is trained"
+    )
     stage: str
     stage_name: str
     eta_seconds: float | None
@@ -163,9 +175,13 @@ class Results(BaseModel):
     status: str
     algorithm: str = Field(description="The winner")
     metrics: dict[str, float | None] = Field(description="Of the winner, over the folds")
-    test: dict[str, Any] | None = Field(description="Of the winner on the held-out end, which chose nothing; null where the data leave none")
+    test: dict[str, Any] | None = Field(
+        description="Of the winner on the held-out end, which chose nothing; null where the data leave none"
+    )
     test_scores: list[dict[str, Any]]
-    coverage: dict[str, float | None] = Field(description="Share of actuals inside the intervals over the folds, in percent, by level")
+    coverage: dict[str, float | None] = Field(
+        description="Share of actuals inside the intervals over the folds, in percent, by level"
+    )
     leaderboard: list[dict[str, Any]]
     forecast: list[dict[str, Any]]
     forecast_rows: int = Field(description="Rows there are; `series` and `limit` choose among them")
@@ -179,14 +195,27 @@ class Results(BaseModel):
 class ScheduleIn(BaseModel):
     """When a model is to be trained anew."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{
-        "model_id": "0d4f6f2c-8e1b-4a0b-9a43-6d8e2f3c4b5a", "cron": "0 3 * * 1", "timezone": "America/Sao_Paulo", "promote": True}]})
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "model_id": "0d4f6f2c-8e1b-4a0b-9a43-6d8e2f3c4b5a",
+                    "cron": "0 3 * * 1",
+                    "timezone": "America/Sao_Paulo",
+                    "promote": True,
+                }
+            ]
+        }
+    )
 
     model_id: Annotated[Words, Field(max_length=64)]
     cron: Cron
     timezone: Zone = "UTC"
     enabled: bool = True
-    promote: bool = Field(False, description="Let the retrained model take over when its error on the folds is no higher than the champion's")
+    promote: bool = Field(
+        False,
+        description="Let the retrained model take over when its error on the folds is no higher than the champion's",
+    )
 
 
 class ModelScheduleIn(BaseModel):
@@ -234,5 +263,3 @@ class ScheduleList(BaseModel):
     page: int
     limit: int
     pages: int
-
-

@@ -23,7 +23,11 @@ class UserList(BaseModel):
 class NewUser(BaseModel):
     """An account that an administrator makes."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"email": "bia@example.com", "password": "nine correct horses", "role": "viewer"}]})
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"email": "bia@example.com", "password": "nine correct horses", "role": "viewer"}]
+        }
+    )
 
     email: str = Email
     password: str = Password
@@ -37,13 +41,17 @@ class NewUser(BaseModel):
 class UserChange(BaseModel):
     """What is to change; what is left out stays."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"role": "viewer"}, {"active": False}, {"quota_bytes": 10737418240}]})
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"role": "viewer"}, {"active": False}, {"quota_bytes": 10737418240}]}
+    )
 
     role: Role | None = None
     active: bool | None = None
     quota_bytes: int | None = Field(None, ge=0, le=2**62, description="null is the setting `quota_bytes`, 0 no limit")
     full_name: str | None = Field(None, max_length=200)
-    password: str | None = Field(None, min_length=1, max_length=256, description="Sets a new password and ends all logins")
+    password: str | None = Field(
+        None, min_length=1, max_length=256, description="Sets a new password and ends all logins"
+    )
 
 
 class Ended(BaseModel):

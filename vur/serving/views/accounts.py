@@ -13,16 +13,17 @@ import anyio
 from sqlalchemy.orm import Session
 
 from vur.errors import VurError
-from vur.serving.edge.guard import KNOWN
-from vur.serving.edge.logs import log
-from vur.serving.edge.tokens import access_token
+from vur.serving.middleware.guard import KNOWN
+from vur.serving.middleware.logs import log
+from vur.serving.middleware.tokens import access_token
 from vur.serving.schemas.auth import UserOut
-from vur.store import counters, sessions
-from vur.store.access import Principal
+from vur.store import counters
+from vur.store.accounts import sessions
+from vur.store.accounts.access import Principal
+from vur.store.accounts.users import change_user, find_user, hash_password, hasher, keep_user, verify_password
 from vur.store.catalog import User, now
 from vur.store.database import writing
-from vur.store.journal import tell
-from vur.store.users import change_user, find_user, hash_password, hasher, keep_user, verify_password
+from vur.store.events import tell
 
 WINDOW = timedelta(minutes=5)
 PER_ACCOUNT, PER_ADDRESS = 10, 100  # attempts a window
@@ -90,7 +91,9 @@ def log_in(login: str, password: str, address: str, agent: str) -> dict[str, Any
         if user is None or not user.active or user.password_hash != hashed:
             log.warning("login failed", user_id=user_id, address=address)
             raise VurError("api.credentials")
-        counters.give_back(session, by_address)  # in the order of `attempt`: two logins at once must not wait for each other
+        counters.give_back(
+            session, by_address
+        )  # in the order of `attempt`: two logins at once must not wait for each other
         counters.clear(session, by_account)
         if better:
             sessions.set_quietly(session, user.id, password_hash=better)
@@ -105,7 +108,13 @@ def log_in(login: str, password: str, address: str, agent: str) -> dict[str, Any
 def tokens(user: User, login_id: str, refresh_token: str) -> dict[str, Any]:
     """The answer to a login or a refresh."""
     access, seconds = access_token(user, login_id)
-    return {"access_token": access, "refresh_token": refresh_token, "token_type": "bearer", "expires_in": seconds, "user": user}
+    return {
+        "access_token": access,
+        "refresh_token": refresh_token,
+        "token_type": "bearer",
+        "expires_in": seconds,
+        "user": user,
+    }
 
 
 def change_profile(who: Principal, wanted: dict[str, Any]) -> dict[str, Any]:
@@ -117,7 +126,9 @@ def change_profile(who: Principal, wanted: dict[str, Any]) -> dict[str, Any]:
         user = change_user(session, session.get_one(User, who.user_id), wanted)
         if password is not None:
             sessions.end_logins(session, user.id, but=who.session_id)
-        tell(session, user.id, "password_changed" if password is not None else "profile_changed", about=("user", user.id))
+        tell(
+            session, user.id, "password_changed" if password is not None else "profile_changed", about=("user", user.id)
+        )
     KNOWN.forget(user.id)
     answer = UserOut.model_validate(user).model_dump()
     if password is None:
@@ -138,4 +149,8 @@ def _proved(who: Principal, current: str | None, password: str | None, wanted: d
         counters.clear(session, f"login:{who.user_id}")
     if password is None:
         return {}
-    return {"password_hash": hash_password(password, user.email, user.username, wanted.get("email", ""), wanted.get("username", ""))}
+    return {
+        "password_hash": hash_password(
+            password, user.email, user.username, wanted.get("email", ""), wanted.get("username", "")
+        )
+    }

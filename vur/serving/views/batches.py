@@ -12,18 +12,21 @@ from vur.errors import VurError
 from vur.jobs import queue
 from vur.jobs.batch import ERRORS, INPUT, OUTPUTS, REJECTS, results_folder
 from vur.jobs.lifecycle import told
-from vur.serving.forms import read_form
-from vur.store import database, datasets
-from vur.store.access import Principal, fetch
+from vur.serving.multipart import read_form
+from vur.store import database
+from vur.store.accounts.access import Principal, fetch
 from vur.store.catalog import Dataset, Job, new_id
-from vur.store.champions import Served, find_served
+from vur.store.data import datasets
+from vur.store.data.upload_stream import CHOICES, clean_filename, options_of
 from vur.store.home import folder
-from vur.store.receiving import CHOICES, clean_filename, options_of
+from vur.store.models.champions import Served, find_served
 
 FIELDS = ("model", "horizon", "levels", "output")
 
 
-def submit(who: Principal, model: str, params: dict[str, Any], *, dataset_id: str | None = None, job_id: str | None = None) -> tuple[Job, Served]:
+def submit(
+    who: Principal, model: str, params: dict[str, Any], *, dataset_id: str | None = None, job_id: str | None = None
+) -> tuple[Job, Served]:
     """Queue a batch for the model that `model` stands for now."""
     with database.reading() as session:
         served = find_served(session, who, model)
@@ -51,7 +54,11 @@ def rows_of(series: dict[str, Any] | list[dict[str, Any]]) -> list[dict[str, Any
     rows = []
     for id, block in series.items():
         if len({len(values) for values in block.values()}) > 1:
-            raise VurError("predictions.lengths", series=id, lengths=", ".join(f"{name}: {len(values)}" for name, values in block.items()))
+            raise VurError(
+                "predictions.lengths",
+                series=id,
+                lengths=", ".join(f"{name}: {len(values)}" for name, values in block.items()),
+            )
         names = [{"timestamps": "ds", "values": "y"}.get(name, name) for name in block]
         rows += [{"unique_id": id} | dict(zip(names, row, strict=True)) for row in zip(*block.values(), strict=True)]
     return rows
@@ -65,7 +72,11 @@ class FormBatch:
 
     def open(self, filename: str) -> Callable[[bytes], None]:
         """Begin when the form comes to its file; its name only decides how it is read."""
-        suffixes = "".join(part for part in ("." + part for part in clean_filename(filename).lower().split(".")[1:]) if part[1:].isalnum())[-20:]
+        suffixes = "".join(
+            part
+            for part in ("." + part for part in clean_filename(filename).lower().split(".")[1:])
+            if part[1:].isalnum()
+        )[-20:]
         self.name = f"{INPUT}{suffixes or '.csv'}"
         if self.name.endswith(".json"):
             raise VurError("api.media_type")
@@ -86,9 +97,14 @@ class FormBatch:
     def finish(self, fields: dict[str, str]) -> tuple[Job, Served]:
         """Queue the batch; `VurError` names a field that is wrong."""
         self.file.close()
-        if (self.file.name and not (results_folder(self.job_id) / self.name).stat().st_size):
+        if self.file.name and not (results_folder(self.job_id) / self.name).stat().st_size:
             raise VurError("upload.empty", file=self.name)
-        params = {"input": self.job_id, "input_name": self.name, "language": self.language, **read_fields(fields, self.language)}
+        params = {
+            "input": self.job_id,
+            "input_name": self.name,
+            "language": self.language,
+            **read_fields(fields, self.language),
+        }
         return submit(self.who, fields["model"], params, job_id=self.job_id)
 
     def abandon(self) -> None:
@@ -112,8 +128,14 @@ def read_fields(fields: dict[str, str], language: str) -> dict[str, Any]:
     if "na_values" in options:
         options["na_values"] = [word.strip() for word in options["na_values"].split(",") if word.strip()]
     options_of(options, language)
-    return {"horizon": _number("horizon", fields.get("horizon"), int, 1, 10_000), "output": output, "options": options,
-            "levels": None if not fields.get("levels") else [_number("levels", part, float, 0.001, 99.999) for part in fields["levels"].split(",")]}
+    return {
+        "horizon": _number("horizon", fields.get("horizon"), int, 1, 10_000),
+        "output": output,
+        "options": options,
+        "levels": None
+        if not fields.get("levels")
+        else [_number("levels", part, float, 0.001, 99.999) for part in fields["levels"].split(",")],
+    }
 
 
 def _number(name: str, text: str | None, kind: Callable[[str], Any], least: float, most: float) -> Any:
@@ -151,6 +173,7 @@ def discard(job_id: str) -> None:
 
 # --- what became of it ---
 
+
 def find_batch(session: Session, id: str, who: Principal) -> Job:
     """A batch of `who`; `VurError` api.not_found for anything else."""
     job = fetch(session, Job, id, who)
@@ -162,8 +185,15 @@ def find_batch(session: Session, id: str, who: Principal) -> Job:
 def batch_shown(job: Job, tag: str | None, language: str) -> dict[str, Any]:
     """A batch as the API shows it."""
     keys = ("stage", "eta_seconds", "result", "created_at", "started_at", "ended_at")
-    shown = {"job_id": job.id, "status": job.state, "model_id": job.model_id, "model_version": (job.result or {}).get("model_version") or tag or "",
-             "progress": round(100 * job.progress, 1), "error": told(job.error, language), "files": files_of(job)}
+    shown = {
+        "job_id": job.id,
+        "status": job.state,
+        "model_id": job.model_id,
+        "model_version": (job.result or {}).get("model_version") or tag or "",
+        "progress": round(100 * job.progress, 1),
+        "error": told(job.error, language),
+        "files": files_of(job),
+    }
     return shown | {key: getattr(job, key) for key in keys}
 
 

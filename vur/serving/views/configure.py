@@ -5,13 +5,12 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from vur.errors import VurError
-from vur.forecasters.base import Algorithm, Parameter, algorithm, algorithms
+from vur.forecasters.registry import Algorithm, Parameter, algorithm, algorithms
 from vur.runs.config import Config, default_config, replace_sections
-from vur.stages.optimize import optimize_request, plain_metric
-from vur.stages.space import parameter_name
-from vur.store import datasets
-from vur.store.access import Principal, fetch
+from vur.stages.model.search_space import optimize_request, parameter_name, plain_metric
+from vur.store.accounts.access import Principal, fetch
 from vur.store.catalog import Dataset, Model, Pipeline, new_id
+from vur.store.data import datasets
 from vur.text import table, translate
 
 AUTO = "auto"
@@ -35,9 +34,20 @@ def describe(entry: Algorithm, language: str) -> dict[str, Any]:
     """One algorithm as the API shows it."""
     parameters = {}
     for name, parameter in entry.parameters.items():
-        parameters |= _split_order(name, parameter, language) if name in ORDERS and parameter.length == 3 else {name: _parameter(parameter, language)}
-    return {"id": entry.id, "name": entry.name, "description": _about(entry, language), "scope": entry.scope,
-            "covariates": list(entry.covariates), "tunable": sorted(entry.tunable), "parameters": parameters}
+        parameters |= (
+            _split_order(name, parameter, language)
+            if name in ORDERS and parameter.length == 3
+            else {name: _parameter(parameter, language)}
+        )
+    return {
+        "id": entry.id,
+        "name": entry.name,
+        "description": _about(entry, language),
+        "scope": entry.scope,
+        "covariates": list(entry.covariates),
+        "tunable": sorted(entry.tunable),
+        "parameters": parameters,
+    }
 
 
 def _about(entry: Algorithm, language: str) -> str:
@@ -47,8 +57,16 @@ def _about(entry: Algorithm, language: str) -> str:
 
 def _parameter(parameter: Parameter, language: str) -> dict[str, Any]:
     key = parameter.meaning if parameter.meaning in table() else f"{parameter.meaning}.name"
-    shown = {"type": parameter.type, "default": parameter.default, "min": parameter.min, "max": parameter.max, "choices": list(parameter.choices) or None}
-    return {name: value for name, value in shown.items() if value is not None or name == "default"} | {"description": translate(key, language) if key in table() else ""}
+    shown = {
+        "type": parameter.type,
+        "default": parameter.default,
+        "min": parameter.min,
+        "max": parameter.max,
+        "choices": list(parameter.choices) or None,
+    }
+    return {name: value for name, value in shown.items() if value is not None or name == "default"} | {
+        "description": translate(key, language) if key in table() else ""
+    }
 
 
 def _split_order(name: str, parameter: Parameter, language: str) -> dict[str, Any]:
@@ -69,7 +87,13 @@ def read_hyperparameters(id: str, given: dict[str, Any]) -> dict[str, Any]:
     return {parameter_name(id, name): value for name, value in values.items()}
 
 
-def model_section(id: str, hyperparameters: dict[str, Any], optimization: dict[str, Any] | None, metrics: list[str], preset: str | None) -> dict[str, Any]:
+def model_section(
+    id: str,
+    hyperparameters: dict[str, Any],
+    optimization: dict[str, Any] | None,
+    metrics: list[str],
+    preset: str | None,
+) -> dict[str, Any]:
     """The `model` section of a `Config` for one algorithm, or for `auto`."""
     metrics = [plain_metric(metric) for metric in metrics]
     wanted = optimization if optimization and optimization.get("enabled", True) else None
@@ -108,7 +132,11 @@ def split_section(validation: dict[str, Any] | None, horizon: int | None) -> dic
         method = validation.get("method", VALIDATION[0])
         if method not in VALIDATION:
             raise VurError("models.validation", field="validation.method", value=method, known=", ".join(VALIDATION))
-        section |= {"folds": validation.get("n_splits"), "gap": validation.get("gap"), "window": "sliding" if method == "sliding" else None}
+        section |= {
+            "folds": validation.get("n_splits"),
+            "gap": validation.get("gap"),
+            "window": "sliding" if method == "sliding" else None,
+        }
     return {key: value for key, value in section.items() if value is not None}
 
 
@@ -122,15 +150,30 @@ def base_config(session: Session, who: Principal, dataset: Dataset, pipeline: Pi
     return replace_sections(chosen, language=who.language, **({} if pipeline else datasets.sections(dataset)))
 
 
-def configured(session: Session, who: Principal, *, dataset_id: str, algorithm: str | None = None, hyperparameters: dict[str, Any] | None = None,
-               validation: dict[str, Any] | None = None, optimization: dict[str, Any] | None = None, metrics: list[str] | None = None,
-               name: str | None = None, pipeline_id: str | None = None, horizon: int | None = None, preset: str | None = None,
-               country: str | None = None, levels: list[int] | None = None, time_budget: float | None = None,
-               network: dict[str, Any] | None = None, seed: int | None = None) -> Model:
+def configured(
+    session: Session,
+    who: Principal,
+    *,
+    dataset_id: str,
+    algorithm: str | None = None,
+    hyperparameters: dict[str, Any] | None = None,
+    validation: dict[str, Any] | None = None,
+    optimization: dict[str, Any] | None = None,
+    metrics: list[str] | None = None,
+    name: str | None = None,
+    pipeline_id: str | None = None,
+    horizon: int | None = None,
+    preset: str | None = None,
+    country: str | None = None,
+    levels: list[int] | None = None,
+    time_budget: float | None = None,
+    network: dict[str, Any] | None = None,
+    seed: int | None = None,
+) -> Model:
     """A new row in the state `configured`; nothing is trained. `VurError` for everything that could not be.
 
-    `network` is the documents' JSON of a network of one's own. The model joins the family of its pipeline, or begins one; without
-    `algorithm` the pipeline's own choice holds, else `auto`.
+    `network` is the documents' JSON of a network of one's own. The model joins the family of its pipeline, or begins
+    one; without `algorithm` the pipeline's own choice holds, else `auto`.
     """
     who.require("analyst")
     dataset = fetch(session, Dataset, dataset_id, who)
@@ -147,17 +190,31 @@ def configured(session: Session, who: Principal, *, dataset_id: str, algorithm: 
         algorithm = named[0] if len(named) == 1 and not base.model.auto else AUTO
     name = (name or f"{dataset.name}-{algorithm}").strip()
     config = replace_sections(
-        base, name=name, model=section, split=split_section(validation, horizon),
-        features={"country": country}, training={"levels": levels, "time_budget": time_budget, "seed": seed})
-    model = Model(id=new_id(), owner_id=who.user_id, name=name, algorithm=algorithm, dataset_id=dataset.id, pipeline_id=pipeline_id,
-                  family=pipeline_id or new_id(), config=config.to_dict(), options={"metrics": metrics or []})
+        base,
+        name=name,
+        model=section,
+        split=split_section(validation, horizon),
+        features={"country": country},
+        training={"levels": levels, "time_budget": time_budget, "seed": seed},
+    )
+    model = Model(
+        id=new_id(),
+        owner_id=who.user_id,
+        name=name,
+        algorithm=algorithm,
+        dataset_id=dataset.id,
+        pipeline_id=pipeline_id,
+        family=pipeline_id or new_id(),
+        config=config.to_dict(),
+        options={"metrics": metrics or []},
+    )
     session.add(model)
     return model
 
 
 def _network_section(document: dict[str, Any]) -> dict[str, Any]:
     """The `model` section for one network, checked layer by layer, beside the reference that measures it."""
-    from vur.stages.candidates import own_network
+    from vur.stages.model import own_network
 
     own_network(document)
     return {"algorithms": ["seasonal_naive"], "networks": {"custom": document}, "ensemble": False}
@@ -165,5 +222,15 @@ def _network_section(document: dict[str, Any]) -> dict[str, Any]:
 
 def successor(model: Model, who: Principal) -> Model:
     """A new row for training `model` anew: same choices, same family, so that it can take its place."""
-    return Model(id=new_id(), owner_id=model.owner_id, name=model.name, description=model.description, algorithm=model.algorithm, dataset_id=model.dataset_id,
-                 pipeline_id=model.pipeline_id, family=model.family, config=model.config, options=model.options | {"previous": model.id, "by": who.user_id})
+    return Model(
+        id=new_id(),
+        owner_id=model.owner_id,
+        name=model.name,
+        description=model.description,
+        algorithm=model.algorithm,
+        dataset_id=model.dataset_id,
+        pipeline_id=model.pipeline_id,
+        family=model.family,
+        config=model.config,
+        options=model.options | {"previous": model.id, "by": who.user_id},
+    )

@@ -6,18 +6,32 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from vur.errors import VurError
-from vur.insight.findings import show
-from vur.runs import prepared
-from vur.serving.edge.logs import log
-from vur.store import dashboard, datasets, tables
-from vur.store.access import Principal
+from vur.serving.middleware.logs import log
+from vur.stages.preview.findings import show
+from vur.store import dashboard
+from vur.store.accounts.access import Principal
 from vur.store.catalog import Activity, Alert, Dataset
+from vur.store.data import datasets, tables
 from vur.text import LANGUAGES, translate
+from vur.wizard import preparation
 
-PLACES = {"dataset": "/datasets/{id}", "pipeline": "/pipelines/{id}/state", "model": "/models/{id}", "monitor": "/monitoring/predictions/{id}", "job": "/jobs/{id}",
-          "connection": "/monitoring/databases/{id}"}
-DOINGS = {"many_rejects": "/datasets/{id}/rejects", "retrain": "/models/{id}/train", "failed_run": "/models/{id}/training/status", "drift": "/models/{id}/train",
-          "coverage": "/models/{id}/train", "future_values": "/datasets/{id}/validate", "train_pipeline": "/pipelines/{id}/models"}
+PLACES = {
+    "dataset": "/datasets/{id}",
+    "pipeline": "/pipelines/{id}/state",
+    "model": "/models/{id}",
+    "monitor": "/monitoring/predictions/{id}",
+    "job": "/jobs/{id}",
+    "connection": "/monitoring/databases/{id}",
+}
+DOINGS = {
+    "many_rejects": "/datasets/{id}/rejects",
+    "retrain": "/models/{id}/train",
+    "failed_run": "/models/{id}/training/status",
+    "drift": "/models/{id}/train",
+    "coverage": "/models/{id}/train",
+    "future_values": "/datasets/{id}/validate",
+    "train_pipeline": "/pipelines/{id}/models",
+}
 
 
 def sentence(key: str, values: dict[str, Any], language: str) -> str:
@@ -36,25 +50,47 @@ def link(kind: str | None, id: str | None) -> str | None:
 
 def activity_shown(row: Activity, language: str) -> dict[str, Any]:
     """An activity as the documents have it."""
-    return {"id": row.id, "type": row.kind, "message": sentence(f"activity.{row.kind}", row.values, language), "timestamp": row.created_at, "status": row.status,
-            "object_kind": row.object_kind, "object_id": row.object_id, "user_id": row.user_id, "link": link(row.object_kind, row.object_id)}
+    return {
+        "id": row.id,
+        "type": row.kind,
+        "message": sentence(f"activity.{row.kind}", row.values, language),
+        "timestamp": row.created_at,
+        "status": row.status,
+        "object_kind": row.object_kind,
+        "object_id": row.object_id,
+        "user_id": row.user_id,
+        "link": link(row.object_kind, row.object_id),
+    }
 
 
 def alert_shown(row: Alert, language: str) -> dict[str, Any]:
     """An alert as the API shows it."""
     state = "resolved" if row.resolved_at else "acknowledged" if row.acknowledged_at else "open"
-    return {"id": row.id, "type": row.kind, "severity": row.severity, "message": sentence(f"alert.{row.kind}", row.values, language), "state": state,
-            "link": link(row.object_kind, row.object_id),
-            **{name: getattr(row, name) for name in ("object_kind", "object_id", "created_at", "acknowledged_at", "resolved_at")}}
+    return {
+        "id": row.id,
+        "type": row.kind,
+        "severity": row.severity,
+        "message": sentence(f"alert.{row.kind}", row.values, language),
+        "state": state,
+        "link": link(row.object_kind, row.object_id),
+        **{
+            name: getattr(row, name)
+            for name in ("object_kind", "object_id", "created_at", "acknowledged_at", "resolved_at")
+        },
+    }
 
 
 def task_shown(task: dict[str, Any], language: str) -> dict[str, Any]:
     """A recommendation in words."""
     type, id = task["type"], task["object_id"]
     values = {name: _said(name, value, language) for name, value in task["values"].items()}
-    return {"id": f"{type}:{id}", "title": sentence(f"task.{type}.title", values, language), "reason": sentence(f"task.{type}.reason", values, language),
-            "link": (DOINGS.get(type) or PLACES[task["object_kind"]]).format(id=id),
-            **{name: task[name] for name in ("type", "priority", "object_kind", "object_id", "since")}}
+    return {
+        "id": f"{type}:{id}",
+        "title": sentence(f"task.{type}.title", values, language),
+        "reason": sentence(f"task.{type}.reason", values, language),
+        "link": (DOINGS.get(type) or PLACES[task["object_kind"]]).format(id=id),
+        **{name: task[name] for name in ("type", "priority", "object_kind", "object_id", "since")},
+    }
 
 
 def _said(name: str, value: Any, language: str) -> Any:
@@ -74,14 +110,27 @@ def _error(error: dict[str, Any] | None, language: str) -> str:
 def future_tasks(session: Session, who: Principal) -> list[dict[str, Any]]:
     """Datasets with columns known in the future that lack values for the coming steps, as far as they were looked at already."""
     found = []
-    for dataset in session.scalars(dashboard.mine(select(Dataset), Dataset, who).order_by(Dataset.updated_at.desc()).limit(5 * dashboard.MOST_EACH)):
+    for dataset in session.scalars(
+        dashboard.mine(select(Dataset), Dataset, who).order_by(Dataset.updated_at.desc()).limit(5 * dashboard.MOST_EACH)
+    ):
         facts = _known_facts(session, dataset)
         names = [name for name, role in (facts or {}).get("roles", {}).items() if role == "known_future"]
         horizon = dataset.split.get("horizon") or (facts or {}).get("horizon")
         if names and horizon and (facts["known_steps"] or 0) < horizon:
-            found.append(dashboard.task("future_values", "medium", "dataset", dataset.id, dataset.updated_at, name=dataset.name, columns=", ".join(names[:5]),
-                                        known=facts["known_steps"] or 0, horizon=horizon))
-    return found[:dashboard.MOST_EACH]
+            found.append(
+                dashboard.task(
+                    "future_values",
+                    "medium",
+                    "dataset",
+                    dataset.id,
+                    dataset.updated_at,
+                    name=dataset.name,
+                    columns=", ".join(names[:5]),
+                    known=facts["known_steps"] or 0,
+                    horizon=horizon,
+                )
+            )
+    return found[: dashboard.MOST_EACH]
 
 
 def _known_facts(session: Session, dataset: Dataset) -> dict[str, Any] | None:
@@ -92,7 +141,7 @@ def _known_facts(session: Session, dataset: Dataset) -> dict[str, Any] | None:
         return None
     data = datasets.data_spec(session, dataset)
     for language in LANGUAGES:
-        found = tables.recall(version.folder, "series", prepared.inputs_of(version.folder, data, language=language))
+        found = tables.recall(version.folder, "series", preparation.inputs_of(version.folder, data, language=language))
         if found is not None:
             return found
     return None

@@ -5,26 +5,43 @@ from typing import Any
 from fastapi import Response
 from sqlalchemy.orm import Session
 
-from vur.errors import VurError
-from vur.serving.deps import set_etag
-from vur.serving.errors import error_body
-from vur.stages.dialect import note_text
-from vur.store import datasets
+from vur.errors import VurError, error_body
+from vur.serving.dependencies import set_etag
+from vur.stages.upload.files import note_text
 from vur.store.catalog import Dataset, Upload
-from vur.store.receiving import received
+from vur.store.data import datasets
+from vur.store.data.upload_stream import received
 from vur.text import translate
 
 CAUTIONS = ("rejected", "decimal_assumed", "date_order_assumed", "two_digit_years", "no_header")
-CHOSEN = {"date": "date_column", "target": "target_column", "series": "series_columns", "features": "feature_columns", "exclude": "exclude_columns",
-          "freq": "freq", "tz": "timezone", "roles": "roles", "duplicates": "duplicates"}
+CHOSEN = {
+    "date": "date_column",
+    "target": "target_column",
+    "series": "series_columns",
+    "features": "feature_columns",
+    "exclude": "exclude_columns",
+    "freq": "freq",
+    "tz": "timezone",
+    "roles": "roles",
+    "duplicates": "duplicates",
+}
 
 
 def shown(dataset: Dataset) -> dict[str, Any]:
     """A dataset in a list."""
     chosen = dataset.config.get("columns", {})
-    return {"dataset_id": dataset.id, "size": dataset.size_bytes, "rows_count": dataset.rows, "columns": datasets.column_names(dataset), "data_version": dataset.number,
-            "config": {name: chosen[key] for key, name in CHOSEN.items() if chosen.get(key) is not None},
-            **{name: getattr(dataset, name) for name in ("name", "description", "filename", "owner_id", "version", "created_at", "updated_at")}}
+    return {
+        "dataset_id": dataset.id,
+        "size": dataset.size_bytes,
+        "rows_count": dataset.rows,
+        "columns": datasets.column_names(dataset),
+        "data_version": dataset.number,
+        "config": {name: chosen[key] for key, name in CHOSEN.items() if chosen.get(key) is not None},
+        **{
+            name: getattr(dataset, name)
+            for name in ("name", "description", "filename", "owner_id", "version", "created_at", "updated_at")
+        },
+    }
 
 
 def detail(dataset: Dataset, language: str) -> dict[str, Any]:
@@ -33,14 +50,28 @@ def detail(dataset: Dataset, language: str) -> dict[str, Any]:
     notes = [note_text(note, language) for note in head["notes"]]
     cautions = [note_text(note, language) for note in head["notes"] if note["key"].rpartition(".")[2] in CAUTIONS]
     cautions += [translate(f"datasets.no_{role}", language) for role in ("date", "target") if suggested[role] is None]
-    columns = [column | {"reason": note_text(column["reason"], language) if column["reason"] else ""} for column in head["columns"]]
+    columns = [
+        column | {"reason": note_text(column["reason"], language) if column["reason"] else ""}
+        for column in head["columns"]
+    ]
     return shown(dataset) | {
         "detected_types": {column["name"]: column["type"] for column in head["columns"]},
-        "suggestions": {"date_column": suggested["date"], "target_column": suggested["target"], "series_columns": suggested["series"],
-                        "feature_columns": suggested["features"], "numeric_columns": [c["name"] for c in head["columns"] if c["type"] == "numeric"],
-                        "reasons": {name: note_text(note, language) for name, note in suggested["reasons"].items()}},
-        "rejected_rows": head["rejected"], "notes": notes, "warnings": cautions, "details": columns, "fingerprint": dataset.fingerprint,
-        "file": {name: value for name, value in head["dialect"].items() if name not in ("notes", "columns")}, **datasets.sections(dataset)}
+        "suggestions": {
+            "date_column": suggested["date"],
+            "target_column": suggested["target"],
+            "series_columns": suggested["series"],
+            "feature_columns": suggested["features"],
+            "numeric_columns": [c["name"] for c in head["columns"] if c["type"] == "numeric"],
+            "reasons": {name: note_text(note, language) for name, note in suggested["reasons"].items()},
+        },
+        "rejected_rows": head["rejected"],
+        "notes": notes,
+        "warnings": cautions,
+        "details": columns,
+        "fingerprint": dataset.fingerprint,
+        "file": {name: value for name, value in head["dialect"].items() if name not in ("notes", "columns")},
+        **datasets.sections(dataset),
+    }
 
 
 def one(session: Session, dataset: Dataset, response: Response, language: str) -> dict[str, Any]:
@@ -54,8 +85,14 @@ def upload_shown(row: Upload, language: str) -> dict[str, Any]:
     offset = received(row)
     share = offset / row.size_bytes if row.state == "receiving" and row.size_bytes else row.progress
     error = _told(row.error, language) if row.error else None
-    return {"upload_id": row.id, "size": row.size_bytes, "offset": offset, "progress": share, "error": error,
-            **{name: getattr(row, name) for name in ("filename", "state", "dataset_id", "created_at", "updated_at")}}
+    return {
+        "upload_id": row.id,
+        "size": row.size_bytes,
+        "offset": offset,
+        "progress": share,
+        "error": error,
+        **{name: getattr(row, name) for name in ("filename", "state", "dataset_id", "created_at", "updated_at")},
+    }
 
 
 def _told(error: dict[str, Any], language: str) -> dict[str, Any]:

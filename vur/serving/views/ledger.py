@@ -8,27 +8,52 @@ import numpy as np
 from sqlalchemy import Select, func, or_, select
 from sqlalchemy.orm import Session
 
-from vur.runs.stamps import stamp_texts
-from vur.store import scoring, trained
-from vur.store.access import Principal, visible
+from vur.store.accounts.access import Principal, visible
 from vur.store.catalog import Forecast, ForecastPoint, Model, now
+from vur.store.forecasts import scoring
+from vur.store.models import registry
+from vur.timezones import stamp_texts
 
-HEAD = ("kind", "model_id", "run_id", "data_version", "job_id", "request_id", "owner_id", "freq", "horizon", "n_series", "seconds", "created_at")
+HEAD = (
+    "kind",
+    "model_id",
+    "run_id",
+    "data_version",
+    "job_id",
+    "request_id",
+    "owner_id",
+    "freq",
+    "horizon",
+    "n_series",
+    "seconds",
+    "created_at",
+)
 RECENT = timedelta(days=30)
 
 
 def head_shown(row: Forecast) -> dict[str, Any]:
     """The head of a forecast."""
-    return {"forecast_id": row.id, "model_version": row.tag, "n_errors": len(row.errors or {})} | {key: getattr(row, key) for key in HEAD}
+    return {"forecast_id": row.id, "model_version": row.tag, "n_errors": len(row.errors or {})} | {
+        key: getattr(row, key) for key in HEAD
+    }
 
 
-def chosen(who: Principal, *, model: str | None = None, kind: str | None = None, since: datetime | None = None, until: datetime | None = None,
-           series: str | None = None) -> Select[Any]:
+def chosen(
+    who: Principal,
+    *,
+    model: str | None = None,
+    kind: str | None = None,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    series: str | None = None,
+) -> Select[Any]:
     """The forecasts that `who` asked for, filtered; `model` is an id, a tag or a family."""
     statement = visible(select(Forecast), Forecast, who)
     if model is not None:
         family = visible(select(Model.id).where(Model.family == model.removesuffix("@champion")), Model, who)
-        statement = statement.where(or_(Forecast.model_id == model, Forecast.tag == model, Forecast.model_id.in_(family)))
+        statement = statement.where(
+            or_(Forecast.model_id == model, Forecast.tag == model, Forecast.model_id.in_(family))
+        )
     if kind is not None:
         statement = statement.where(Forecast.kind == kind)
     if since is not None:
@@ -36,7 +61,9 @@ def chosen(who: Principal, *, model: str | None = None, kind: str | None = None,
     if until is not None:
         statement = statement.where(Forecast.created_at < until)
     if series is not None:
-        of_series = select(ForecastPoint.id).where(ForecastPoint.forecast_id == Forecast.id, ForecastPoint.unique_id == series)
+        of_series = select(ForecastPoint.id).where(
+            ForecastPoint.forecast_id == Forecast.id, ForecastPoint.unique_id == series
+        )
         statement = statement.where(of_series.exists())
     return statement
 
@@ -48,49 +75,94 @@ def forecast_shown(session: Session, row: Forecast, series: str | None, page: in
         names = names.where(ForecastPoint.unique_id == series)
     total = session.scalar(select(func.count()).select_from(names.subquery()))
     ids = list(session.scalars(names.order_by(func.min(ForecastPoint.id)).limit(limit).offset((page - 1) * limit)))
-    points = select(ForecastPoint).where(ForecastPoint.forecast_id == row.id, ForecastPoint.unique_id.in_(ids)).order_by(ForecastPoint.id)
+    points = (
+        select(ForecastPoint)
+        .where(ForecastPoint.forecast_id == row.id, ForecastPoint.unique_id.in_(ids))
+        .order_by(ForecastPoint.id)
+    )
     found: dict[str, list[ForecastPoint]] = {id: [] for id in ids}
     for point in session.scalars(points):
         found[point.unique_id].append(point)
-    return head_shown(row) | {"forecasts": {id: series_shown(row, one) for id, one in found.items()}, "errors": row.errors or {},
-                              "total_series": total, "page": page, "limit": limit}
+    return head_shown(row) | {
+        "forecasts": {id: series_shown(row, one) for id, one in found.items()},
+        "errors": row.errors or {},
+        "total_series": total,
+        "page": page,
+        "limit": limit,
+    }
 
 
 def series_shown(row: Forecast, points: Sequence[ForecastPoint]) -> dict[str, Any]:
     """The points of one series as lists."""
     first = points[0]
     levels = list(first.quantiles)
-    return {"origin": _texts(row, [first.origin_at])[0] if first.origin_at else None,
-            "timestamps": [point.target_step for point in points] if first.target_at is None else _texts(row, [point.target_at for point in points]),
-            "forecast": [point.forecast for point in points], "actual": [point.actual for point in points],
-            "intervals": {level: {end: [point.quantiles[level][place] for point in points] for place, end in enumerate(("lo", "hi"))}
-                          for level in levels}}
+    return {
+        "origin": _texts(row, [first.origin_at])[0] if first.origin_at else None,
+        "timestamps": [point.target_step for point in points]
+        if first.target_at is None
+        else _texts(row, [point.target_at for point in points]),
+        "forecast": [point.forecast for point in points],
+        "actual": [point.actual for point in points],
+        "intervals": {
+            level: {end: [point.quantiles[level][place] for point in points] for place, end in enumerate(("lo", "hi"))}
+            for level in levels
+        },
+    }
 
 
 def _texts(row: Forecast, moments: Sequence[datetime]) -> list[Any]:
     return stamp_texts(np.array([moment.replace(tzinfo=None) for moment in moments], "M8[ns]"), row.freq, row.timezone)
 
 
-def statistics(session: Session, who: Principal, *, model: str | None, since: datetime | None, until: datetime | None, series: str | None,
-               kind: str | None, period: str) -> dict[str, Any]:
+def statistics(
+    session: Session,
+    who: Principal,
+    *,
+    model: str | None,
+    since: datetime | None,
+    until: datetime | None,
+    series: str | None,
+    kind: str | None,
+    period: str,
+) -> dict[str, Any]:
     """Counts of what `who` asked for, and accuracy by model of those forecasts and of all that their own models answered."""
     since = since or now() - RECENT
     asked = chosen(who, model=model, kind=kind, since=since, until=until, series=series).subquery()
     kinds = dict(session.execute(select(asked.c.kind, func.count()).group_by(asked.c.kind)).tuples().all())
-    counts = select(func.count(), func.count(ForecastPoint.actual)).where(ForecastPoint.forecast_id.in_(select(asked.c.id)))
+    counts = select(func.count(), func.count(ForecastPoint.actual)).where(
+        ForecastPoint.forecast_id.in_(select(asked.c.id))
+    )
     points, scored = session.execute(counts).one()
     wanted = None
     if model is not None:
         named = or_(Model.id == model, Model.tag == model, Model.family == model.removesuffix("@champion"))
         wanted = list(session.scalars(visible(select(Model.id).where(named), Model, who)))
     found = scoring.scored_points(session, who, model_ids=wanted, since=since, until=until, series=series, kind=kind)
-    return {"since": since, "until": until, "forecasts": sum(kinds.values()), "by_kind": kinds, "points": points, "scored": scored,
-            "models": [_model(session, id, part, period) for id, part in found.groupby("model_id", sort=True)]}
+    return {
+        "since": since,
+        "until": until,
+        "forecasts": sum(kinds.values()),
+        "by_kind": kinds,
+        "points": points,
+        "scored": scored,
+        "models": [_model(session, id, part, period) for id, part in found.groupby("model_id", sort=True)],
+    }
 
 
 def _model(session: Session, id: str, points: Any, period: str) -> dict[str, Any]:
     model, live = session.get(Model, id), scoring.accuracy(points)
-    backtest = {key: value for key, value in (model.metrics if model else {}).items() if key in trained.METRICS or key.startswith("coverage-")}
-    return {"model_id": id, "model_name": model.name if model else "", "model_version": model.tag if model else None,
-            "champion": model is not None and trained.is_champion(session, model), "backtest": backtest, "drift": scoring.drift(live, backtest),
-            "by_horizon": scoring.by_horizon(points), "by_period": scoring.by_period(points, period)} | live
+    backtest = {
+        key: value
+        for key, value in (model.metrics if model else {}).items()
+        if key in registry.METRICS or key.startswith("coverage-")
+    }
+    return {
+        "model_id": id,
+        "model_name": model.name if model else "",
+        "model_version": model.tag if model else None,
+        "champion": model is not None and registry.is_champion(session, model),
+        "backtest": backtest,
+        "drift": scoring.drift(live, backtest),
+        "by_horizon": scoring.by_horizon(points),
+        "by_period": scoring.by_period(points, period),
+    } | live

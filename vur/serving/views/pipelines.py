@@ -5,15 +5,16 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from vur.errors import VurError
-from vur.runs import prepared, steps
 from vur.runs.config import Config
 from vur.serving.schemas.texts import storable
 from vur.serving.views.configure import AUTO, NETWORK, model_section
-from vur.store import database, datasets, pipelines
-from vur.store.access import Principal, check_version, fetch
+from vur.store import database, pipelines
+from vur.store.accounts.access import Principal, check_version, fetch
 from vur.store.catalog import Dataset, Model, Pipeline, new_id
-from vur.store.journal import tell
+from vur.store.data import datasets
+from vur.store.events import tell
 from vur.text import translate
+from vur.wizard import preparation, steps
 
 
 def listed(session: Session, rows: list[Pipeline]) -> list[dict[str, Any]]:
@@ -29,15 +30,29 @@ def shown(session: Session, pipeline: Pipeline) -> dict[str, Any]:
 
 def _shown(pipeline: Pipeline, status: str) -> dict[str, Any]:
     done = pipelines.done(pipeline)
-    return {"pipeline_id": pipeline.id, "status": status, "current_step": pipeline.step, "completed_steps": done,
-            "progress": round(100 * len(done) / len(pipelines.STEPS)),
-            **{name: getattr(pipeline, name) for name in ("name", "description", "dataset_id", "owner_id", "version", "created_at", "updated_at")}}
+    return {
+        "pipeline_id": pipeline.id,
+        "status": status,
+        "current_step": pipeline.step,
+        "completed_steps": done,
+        "progress": round(100 * len(done) / len(pipelines.STEPS)),
+        **{
+            name: getattr(pipeline, name)
+            for name in ("name", "description", "dataset_id", "owner_id", "version", "created_at", "updated_at")
+        },
+    }
 
 
 def dataset_shown(session: Session, pipeline: Pipeline, who: Principal) -> dict[str, Any] | None:
     """The pipeline's dataset, where the reader may see it."""
     dataset = dataset_of(session, pipeline, who)
-    return dataset and {"dataset_id": dataset.id, "name": dataset.name, "filename": dataset.filename, "rows_count": dataset.rows, "data_version": dataset.number}
+    return dataset and {
+        "dataset_id": dataset.id,
+        "name": dataset.name,
+        "filename": dataset.filename,
+        "rows_count": dataset.rows,
+        "data_version": dataset.number,
+    }
 
 
 def dataset_of(session: Session, pipeline: Pipeline, who: Principal) -> Dataset | None:
@@ -50,23 +65,49 @@ def dataset_of(session: Session, pipeline: Pipeline, who: Principal) -> Dataset 
 
 def detail(session: Session, pipeline: Pipeline, who: Principal) -> dict[str, Any]:
     """A pipeline with its choices and models."""
-    models = [{"model_id": model.id, **{name: getattr(model, name) for name in ("name", "algorithm", "status", "created_at", "trained_at")}}
-              for model in pipelines.models_of(session, pipeline)]
-    return shown(session, pipeline) | {"config": pipeline.config, "dataset": dataset_shown(session, pipeline, who), "models": models}
+    models = [
+        {
+            "model_id": model.id,
+            **{name: getattr(model, name) for name in ("name", "algorithm", "status", "created_at", "trained_at")},
+        }
+        for model in pipelines.models_of(session, pipeline)
+    ]
+    return shown(session, pipeline) | {
+        "config": pipeline.config,
+        "dataset": dataset_shown(session, pipeline, who),
+        "models": models,
+    }
 
 
 def state(session: Session, pipeline: Pipeline, who: Principal, language: str) -> dict[str, Any]:
     """Where the user stands, step by step."""
     done = pipelines.done(pipeline)
-    rows = [{"step": step, "number": number, "title": translate(f"pipelines.step.{step}", language), "completed": step in done,
-             "current": step == pipeline.step, "missing": (lacking := pipelines.missing(pipeline, step)), "reachable": not lacking,
-             "data": pipelines.section(pipeline, step)} for number, step in enumerate(pipelines.STEPS, 1)]
+    rows = [
+        {
+            "step": step,
+            "number": number,
+            "title": translate(f"pipelines.step.{step}", language),
+            "completed": step in done,
+            "current": step == pipeline.step,
+            "missing": (lacking := pipelines.missing(pipeline, step)),
+            "reachable": not lacking,
+            "data": pipelines.section(pipeline, step),
+        }
+        for number, step in enumerate(pipelines.STEPS, 1)
+    ]
     coming = next((step for step in pipelines.STEPS if step not in done), None)
     dataset = dataset_shown(session, pipeline, who)
-    return shown(session, pipeline) | {"steps": rows, "next_step": coming, "dataset": dataset, "can_train": coming is None and dataset is not None}
+    return shown(session, pipeline) | {
+        "steps": rows,
+        "next_step": coming,
+        "dataset": dataset,
+        "can_train": coming is None and dataset is not None,
+    }
 
 
-def save_step(who: Principal, pipeline_id: str, step: str, given: dict[str, Any], expected: int | None, language: str) -> dict[str, Any]:
+def save_step(
+    who: Principal, pipeline_id: str, step: str, given: dict[str, Any], expected: int | None, language: str
+) -> dict[str, Any]:
     """Check what a step chose against the data and keep it; the state afterwards, what it undid, and what it means for the data."""
     pipelines.check_step(step)
     with database.reading() as session:
@@ -75,17 +116,28 @@ def save_step(who: Principal, pipeline_id: str, step: str, given: dict[str, Any]
         check_reachable(pipeline, step)
         stamp, chosen = pipeline.version, dict(pipeline.config.get("data") or {})
         dataset = fetch(session, Dataset, _dataset_id(given) if step == "upload" else pipeline.dataset_id or "", who)
-        place = prepared.place_of(session, dataset)
+        place = preparation.place_of(session, dataset)
     section, facts = given, {"rows": place.rows, "columns": place.kinds}
     if step == "model" and "algorithm" in given:
-        given = model_section(given["algorithm"], given.get("hyperparameters") or {}, given.get("optimization"), given.get("metrics") or [], given.get("preset"))
+        given = model_section(
+            given["algorithm"],
+            given.get("hyperparameters") or {},
+            given.get("optimization"),
+            given.get("metrics") or [],
+            given.get("preset"),
+        )
     if step != "upload":
-        section, facts = steps.check(step, given, place if step == "preview" else steps.with_columns(place, chosen), language)
+        section, facts = steps.check(
+            step, given, place if step == "preview" else steps.with_columns(place, chosen), language
+        )
     with database.writing() as session:
         pipeline = fetch(session, Pipeline, pipeline_id, who, "edit")
         check_version(pipeline, stamp)
-        changed = pipelines.take_dataset(session, pipeline, fetch(session, Dataset, place.dataset_id, who)) if step == "upload" \
+        changed = (
+            pipelines.take_dataset(session, pipeline, fetch(session, Dataset, place.dataset_id, who))
+            if step == "upload"
             else pipelines.set_section(pipeline, step, section)
+        )
         undone = pipelines.complete(pipeline, step, changed)
         pipeline.step = next((name for name in pipelines.STEPS if name not in pipeline.completed), step)
         session.flush()
@@ -112,8 +164,13 @@ def export(session: Session, pipeline: Pipeline, who: Principal) -> tuple[dict[s
     if dataset is not None:
         spec = datasets.data_spec(session, dataset)
         fingerprint, options = spec["fingerprint"], spec["upload"]
-        about = {"fingerprint": fingerprint, "name": dataset.name, "filename": dataset.filename, "rows_count": dataset.rows,
-                 "columns": [{"name": column["name"], "type": column["type"]} for column in dataset.head["columns"]]}
+        about = {
+            "fingerprint": fingerprint,
+            "name": dataset.name,
+            "filename": dataset.filename,
+            "rows_count": dataset.rows,
+            "columns": [{"name": column["name"], "type": column["type"]} for column in dataset.head["columns"]],
+        }
     config = steps.config_of(pipeline.name, pipeline.config, fingerprint, options)
     return steps.exported(pipeline.name, pipeline.description, config, pipelines.done(pipeline), about), config
 
@@ -125,19 +182,37 @@ def bring_in(who: Principal, text: str, language: str) -> dict[str, Any]:
         storable(document)
     except ValueError as error:
         raise VurError("pipelines.document", field="body", reason=str(error)) from None
-    content = document["config"] if isinstance(document.get("config"), dict) else {key: value for key, value in document.items() if key not in ("name", "language")}
-    sections, problems = steps.fitting({key: value for key, value in content.items() if key not in ("name", "language")}, language)
+    content = (
+        document["config"]
+        if isinstance(document.get("config"), dict)
+        else {key: value for key, value in document.items() if key not in ("name", "language")}
+    )
+    sections, problems = steps.fitting(
+        {key: value for key, value in content.items() if key not in ("name", "language")}, language
+    )
     if not sections and (problems or not content):
-        raise VurError("pipelines.document", field="body", reason=problems[0]["text"] if problems else "it holds no section of a pipeline")
+        raise VurError(
+            "pipelines.document",
+            field="body",
+            reason=problems[0]["text"] if problems else "it holds no section of a pipeline",
+        )
     data = content.get("data") if isinstance(content.get("data"), dict) else {}
-    name = " ".join(str(document.get("name") or content.get("name") or translate("pipelines.imported", language)).split())[:200]
+    name = " ".join(
+        str(document.get("name") or content.get("name") or translate("pipelines.imported", language)).split()
+    )[:200]
     with database.writing() as session:
         dataset, number = pipelines.find_dataset(session, who, str(data.get("fingerprint") or "")[:64])
         completed = steps.completed_in(document, sections)
         problems += _misfits(document, dataset, number, sections, completed, language)
-        pipeline = Pipeline(id=new_id(), owner_id=who.user_id, name=name or translate("pipelines.imported", language),
-                            description=str(document.get("description") or "")[:5000], config=sections,
-                            dataset_id=dataset.id if dataset else None, completed=completed)
+        pipeline = Pipeline(
+            id=new_id(),
+            owner_id=who.user_id,
+            name=name or translate("pipelines.imported", language),
+            description=str(document.get("description") or "")[:5000],
+            config=sections,
+            dataset_id=dataset.id if dataset else None,
+            completed=completed,
+        )
         pipeline.step = next((step for step in pipelines.STEPS if step not in completed), "training")
         session.add(pipeline)
         session.flush()
@@ -145,24 +220,57 @@ def bring_in(who: Principal, text: str, language: str) -> dict[str, Any]:
         return state(session, pipeline, who, language) | {"problems": problems}
 
 
-def _misfits(document: dict[str, Any], dataset: Dataset | None, number: int | None, sections: dict[str, Any], completed: list[str],
-             language: str) -> list[dict[str, str]]:
+def _misfits(
+    document: dict[str, Any],
+    dataset: Dataset | None,
+    number: int | None,
+    sections: dict[str, Any],
+    completed: list[str],
+    language: str,
+) -> list[dict[str, str]]:
     """What of an imported pipeline does not fit the datasets here; steps that lean on it are taken out of `completed`."""
     about = document.get("dataset") if isinstance(document.get("dataset"), dict) else {}
     if dataset is None:
         completed[:] = []
-        return [_problem("upload", "warning", "pipelines.dataset_missing", language, file=str(about.get("filename") or "–")[:255])]
+        return [
+            _problem(
+                "upload", "warning", "pipelines.dataset_missing", language, file=str(about.get("filename") or "–")[:255]
+            )
+        ]
     if "upload" not in completed:
         completed.insert(0, "upload")
     found = []
     if number != dataset.number:
-        found.append(_problem("upload", "warning", "pipelines.dataset_moved", language, name=dataset.name, number=number, present=dataset.number))
+        found.append(
+            _problem(
+                "upload",
+                "warning",
+                "pipelines.dataset_moved",
+                language,
+                name=dataset.name,
+                number=number,
+                present=dataset.number,
+            )
+        )
     data = sections.get("data", {})
-    named = [name for name in (data.get("date"), data.get("target"), *(data.get("series") or ()), *(data.get("roles") or {})) if name]
+    named = [
+        name
+        for name in (data.get("date"), data.get("target"), *(data.get("series") or ()), *(data.get("roles") or {}))
+        if name
+    ]
     lacking = [name for name in named if name not in datasets.column_names(dataset)]
     if lacking:
         completed[:] = ["upload"]
-        found.append(_problem("preview", "error", "pipelines.columns_missing", language, columns=", ".join(lacking)[:500], name=dataset.name))
+        found.append(
+            _problem(
+                "preview",
+                "error",
+                "pipelines.columns_missing",
+                language,
+                columns=", ".join(lacking)[:500],
+                name=dataset.name,
+            )
+        )
     return found
 
 
@@ -178,8 +286,16 @@ def make_model(session: Session, who: Principal, pipeline: Pipeline, name: str |
     config = steps.config_of(name or pipeline.name, pipeline.config)
     chosen = config.model.algorithms
     algorithm = NETWORK if config.model.networks else chosen[0] if chosen != AUTO and len(chosen) == 1 else AUTO
-    model = Model(id=new_id(), owner_id=who.user_id, name=name or pipeline.name, algorithm=algorithm, dataset_id=dataset.id, pipeline_id=pipeline.id,
-                  family=pipeline.id, config=config.to_dict())
+    model = Model(
+        id=new_id(),
+        owner_id=who.user_id,
+        name=name or pipeline.name,
+        algorithm=algorithm,
+        dataset_id=dataset.id,
+        pipeline_id=pipeline.id,
+        family=pipeline.id,
+        config=config.to_dict(),
+    )
     session.add(model)
     tell(session, who.user_id, "model_configured", about=("model", model.id), name=model.name, algorithm=algorithm)
     return model

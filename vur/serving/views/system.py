@@ -37,7 +37,12 @@ def measure() -> dict[str, Any]:
 
 
 def _counters() -> dict[str, Any]:
-    return {"at": time.monotonic(), "cpu": psutil.cpu_times(), "network": psutil.net_io_counters(), "disk": psutil.disk_io_counters()}
+    return {
+        "at": time.monotonic(),
+        "cpu": psutil.cpu_times(),
+        "network": psutil.net_io_counters(),
+        "disk": psutil.disk_io_counters(),
+    }
 
 
 def _machine(before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:
@@ -49,8 +54,17 @@ def _machine(before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:
         return round(max(both[1] - both[0], 0) / seconds, 1)
 
     return {
-        "cpu": {"percent": _busy(before["cpu"], after["cpu"]), "cores": psutil.cpu_count(), "load": [round(load, 2) for load in psutil.getloadavg()]},
-        "memory": {"percent": memory.percent, "total": memory.total, "used": memory.total - memory.available, "available": memory.available},
+        "cpu": {
+            "percent": _busy(before["cpu"], after["cpu"]),
+            "cores": psutil.cpu_count(),
+            "load": [round(load, 2) for load in psutil.getloadavg()],
+        },
+        "memory": {
+            "percent": memory.percent,
+            "total": memory.total,
+            "used": memory.total - memory.available,
+            "available": memory.available,
+        },
         "disk": {
             "percent": disk.percent,
             "total": disk.total,
@@ -70,7 +84,11 @@ def _machine(before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:
 
 def _busy(before: Any, after: Any) -> float:
     """Percent of the time of all cores in which they worked. Guest time is part of user time already."""
-    spent = {name: max(getattr(after, name) - getattr(before, name), 0.0) for name in after._fields if not name.startswith("guest")}
+    spent = {
+        name: max(getattr(after, name) - getattr(before, name), 0.0)
+        for name in after._fields
+        if not name.startswith("guest")
+    }
     total, idle = sum(spent.values()), spent.get("idle", 0.0) + spent.get("iowait", 0.0)
     return round(100 * (total - idle) / total, 1) if total > 0 else 0.0
 
@@ -89,7 +107,16 @@ def _process() -> dict[str, Any]:
 def queues() -> dict[str, Any]:
     """Jobs that wait and run, since when the oldest waits, and monitors by state."""
     with reading() as session:
-        jobs = dict(session.execute(select(Job.state, func.count()).where(Job.state.in_(("queued", "running"))).group_by(Job.state)).all())
+        jobs = dict(
+            session.execute(
+                select(Job.state, func.count()).where(Job.state.in_(("queued", "running"))).group_by(Job.state)
+            ).all()
+        )
         oldest = session.scalar(select(func.min(Job.created_at)).where(Job.state == "queued"))
         monitors = dict(session.execute(select(Monitor.state, func.count()).group_by(Monitor.state)).all())
-    return {"queued": jobs.get("queued", 0), "running": jobs.get("running", 0), "waiting_since": oldest and oldest.isoformat(), "monitors": monitors}
+    return {
+        "queued": jobs.get("queued", 0),
+        "running": jobs.get("running", 0),
+        "waiting_since": oldest and oldest.isoformat(),
+        "monitors": monitors,
+    }

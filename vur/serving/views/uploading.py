@@ -1,4 +1,7 @@
-"""Uploads over HTTP: a form with a file, or the bytes of a file in pieces. Whatever ends a request early, nothing half-made stays."""
+"""Uploads over HTTP: a form with a file, or the bytes of a file in pieces.
+
+Whatever ends a request early, nothing half-made stays.
+"""
 
 import asyncio
 from collections.abc import Callable
@@ -9,11 +12,12 @@ from fastapi import Request
 from starlette.concurrency import run_in_threadpool
 
 from vur.errors import VurError
-from vur.serving.forms import pieces, read_form
-from vur.store import database, datasets, uploads
-from vur.store.access import Principal, fetch
+from vur.serving.multipart import pieces, read_form
+from vur.store import database
+from vur.store.accounts.access import Principal, fetch
 from vur.store.catalog import Dataset, Upload, new_id
-from vur.store.receiving import CHOICES, Receiver, abandon, begin, clean_name, note_received, options_of
+from vur.store.data import datasets, uploads
+from vur.store.data.upload_stream import CHOICES, Receiver, abandon, begin, clean_name, note_received, options_of
 
 FIELDS = ("name", "description", *CHOICES)
 LONGEST = {"name": 200, "description": 5000}
@@ -30,7 +34,14 @@ class FormUpload:
         """Begin when the form comes to its file; the bytes go to what is returned."""
         self.receiver = Receiver(self.id)
         with database.writing() as session:
-            begin(session, self.who.user_id, filename.replace("\x00", ""), language=self.language, id=self.id, dataset_id=self.dataset_id)
+            begin(
+                session,
+                self.who.user_id,
+                filename.replace("\x00", ""),
+                language=self.language,
+                id=self.id,
+                dataset_id=self.dataset_id,
+            )
             self.receiver.room = datasets.usage(session, self.who.user_id)
         return self.receiver.write
 
@@ -40,7 +51,11 @@ class FormUpload:
         options_of(options, self.language)
         with database.writing() as session:
             row = session.get(Upload, self.id)
-            row.name, row.description, row.options = clean_name(fields.get("name"), row.filename), fields.get("description", "").strip(), options
+            row.name, row.description, row.options = (
+                clean_name(fields.get("name"), row.filename),
+                fields.get("description", "").strip(),
+                options,
+            )
         uploads.claim(self.id)
         self.receiver.close()
         return uploads.convert(self.id)
@@ -58,7 +73,9 @@ def form_options(fields: dict[str, str]) -> dict[str, Any]:
         if name not in FIELDS:
             raise VurError("forms.field", field=name[:100], known=", ".join(("file", *FIELDS)))
         if len(value) > LONGEST.get(name, 1000) or "\x00" in value:
-            raise VurError("api.invalid", field=name, reason=f"1 to {LONGEST.get(name, 1000)} characters, none of them NUL")
+            raise VurError(
+                "api.invalid", field=name, reason=f"1 to {LONGEST.get(name, 1000)} characters, none of them NUL"
+            )
     options: dict[str, Any] = {name: value for name, value in fields.items() if name in CHOICES and value}
     if "na_values" in options:
         options["na_values"] = [word.strip() for word in options["na_values"].split(",") if word.strip()]
@@ -71,7 +88,9 @@ async def upload_form(request: Request, who: Principal, language: str, dataset_i
     upload = FormUpload(who, language, dataset_id)
     try:
         fields = await read_form(request, upload.open)
-        return await asyncio.to_thread(upload.finish, fields)  # not a thread of the endpoints: reading a file may take minutes
+        return await asyncio.to_thread(
+            upload.finish, fields
+        )  # not a thread of the endpoints: reading a file may take minutes
     except BaseException:
         with anyio.CancelScope(shield=True):
             await run_in_threadpool(upload.abandon)
@@ -92,7 +111,10 @@ def _check_announced(request: Request, who: Principal, dataset_id: str | None) -
 
 
 async def append(request: Request, who: Principal, upload_id: str, offset: int) -> None:
-    """Add the body of a request to an upload; what has arrived stays when the connection breaks. The last byte starts the conversion."""
+    """Add the body of a request to an upload; what has arrived stays when the connection breaks.
+
+    The last byte starts the conversion.
+    """
     row = await run_in_threadpool(_receiving, who, upload_id)
     receiver = await run_in_threadpool(Receiver, upload_id, offset, row.size_bytes)
     try:

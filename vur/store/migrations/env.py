@@ -16,7 +16,11 @@ def render_item(kind: str, item: Any, autogen: Any) -> str | bool:
 
 
 connection = context.config.attributes["connection"]
-context.configure(connection=connection, target_metadata=Base.metadata, render_as_batch=connection.dialect.name == "sqlite",
-                  render_item=render_item)
+context.configure(
+    connection=connection,
+    target_metadata=Base.metadata,
+    render_as_batch=connection.dialect.name == "sqlite",
+    render_item=render_item,
+)
 with context.begin_transaction():
     context.run_migrations()

@@ -1,0 +1,118 @@
+"""The ground: import time, settings, translation table, packaging, sample data, requirements."""
+
+import configparser
+import re
+import string
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from samples import DATA, ROOT
+
+from vur.errors import VurError
+from vur.settings import Settings, read_settings
+from vur.text import LANGUAGES, table, translate
+
+
+def test_import_is_light() -> None:
+    """`import vur` loads none of the heavy libraries (the time itself is a benchmark)."""
+    code = "import sys, vur; print(*[m for m in ('pandas','tensorflow','prophet','lightgbm','bentoml','plotly','statsforecast') if m in sys.modules])"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == ""
+
+
+def test_stage_modules_import_no_heavy_library() -> None:
+    heavy = (
+        "('tensorflow','prophet','lightgbm','bentoml','plotly','statsforecast','mlforecast','sklearn','statsmodels')"
+    )
+    code = (
+        "import sys, vur.cli, vur.stages.upload, vur.stages.training, vur.forecasters.registry as b; b.algorithms();"
+        f"print(*[m for m in {heavy} if m in sys.modules])"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == ""
+
+
+def test_settings_file_names_every_key_with_its_default() -> None:
+    parser = configparser.ConfigParser(interpolation=None)
+    parser.read(ROOT / "settings.ini", encoding="utf-8")
+    assert set(parser["vur"]) == set(Settings.__dataclass_fields__)
+    assert read_settings(ROOT / "settings.ini").levels == Settings().levels
+    comments = sum(line.startswith("#") for line in (ROOT / "settings.ini").read_text(encoding="utf-8").splitlines())
+    assert comments >= len(parser["vur"])
+
+
+def test_environment_overrides_the_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    file = tmp_path / "settings.ini"
+    file.write_text("[vur]\nlanguage = en\nlevels = 50; 90\n", encoding="utf-8")
+    monkeypatch.setenv("VUR_LANGUAGE", "pt")
+    assert read_settings(file).language == "pt-BR"
+    assert read_settings(file).levels == (50, 90)
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("port = x", "'port'"),
+        ("levels = 80, 101", "'levels'"),
+        ("colour = red", "'colour'"),
+        ("language = fr", "'language'"),
+        ("time_budget = -1", "'time_budget'"),
+    ],
+)
+def test_a_wrong_setting_is_named(tmp_path: Path, text: str, named: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("VUR_LANGUAGE")
+    file = tmp_path / "settings.ini"
+    file.write_text(f"[vur]\n{text}\n", encoding="utf-8")
+    with pytest.raises(VurError, match=named):
+        read_settings(file)
+
+
+def placeholders(text: str) -> set[str]:
+    return {name for _, name, _, _ in string.Formatter().parse(text) if name}
+
+
+def test_every_text_is_there_in_both_languages_with_the_same_placeholders() -> None:
+    for key, entry in table().items():
+        assert set(entry) == set(LANGUAGES), f"{key} has {sorted(entry)}"
+        assert placeholders(entry["en"]) == placeholders(entry["pt-BR"]), key
+
+
+def test_every_error_has_cause_and_remedy_and_every_raised_code_is_in_the_table() -> None:
+    keys = {key for key in table() if key.startswith("error.")}
+    codes = {key.rpartition(".")[0] for key in keys}
+    assert keys == {f"{code}.{part}" for code in codes for part in ("cause", "remedy")}
+    raised = set()
+    for path in (ROOT / "vur").rglob("*.py"):
+        raised |= {
+            f"error.{code}" for code in re.findall(r"VurError\(\s*\"([a-z_.]+)\"", path.read_text(encoding="utf-8"))
+        }
+    assert raised - codes == set()
+
+
+def test_a_missing_text_is_a_bug_not_a_blank() -> None:
+    with pytest.raises(KeyError, match="no.such.key"):
+        translate("no.such.key")
+
+
+def test_lock_has_hashes_and_names_no_host() -> None:
+    text = (ROOT / "requirements.lock").read_text(encoding="utf-8")
+    assert "://" not in text
+    requirements = re.findall(r"^([a-zA-Z0-9_.-]+)==", text, flags=re.M)
+    assert len(requirements) > 100
+    assert text.count("--hash=sha256:") >= len(requirements)
+
+
+def test_samples_are_what_the_script_makes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(DATA))
+    import make_samples
+
+    monkeypatch.setattr(make_samples, "HERE", tmp_path)
+    make_samples.main()
+    made = {path.name: path.read_bytes() for path in tmp_path.glob("*.csv")}
+    assert made == {path.name: path.read_bytes() for path in DATA.glob("*.csv")}
+    assert set(made) <= set(re.findall(r"`([a-z0-9_]+\.csv)`", (DATA / "README.md").read_text(encoding="utf-8")))
+
+
+def test_readme_is_made_from_the_index_notebook() -> None:
+    done = subprocess.run([sys.executable, ROOT / "nbs" / "make_readme.py", "--check"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

@@ -1,0 +1,92 @@
+"""The model card that lies beside every saved model."""
+
+from typing import Any
+
+import pandas as pd
+
+from vur.panel import Panel
+from vur.stages.split import SplitPlan
+from vur.stages.training import Training
+from vur.store.models.models import model_name
+
+COLUMNS = ("rank", "algorithm", "mase", "mae", "rmse", "smape", "skill", "coverage-80", "coverage-95")
+
+
+def model_card(
+    name: str,
+    panel: Panel,
+    plan: SplitPlan,
+    training: Training,
+    forecast: pd.DataFrame,
+    metadata: dict[str, Any],
+    *,
+    target: str,
+    date: str,
+    seed: int,
+) -> str:
+    """Markdown: what the model is, what it was trained on, how well it did, its limits and how to call it.
+
+    `metadata` is what is saved with the model: `run, fingerprint, vur` are quoted.
+    """
+    board = training.leaderboard
+    ends = panel.frame.groupby("unique_id", observed=True)["ds"].max()
+    table = (
+        board[[column for column in COLUMNS if column in board]]
+        .head(10)
+        .to_string(index=False, float_format="{:.4g}".format)
+    )
+    return f"""# Model {name}
+
+- algorithm: {training.winner}; run: {metadata["run"]}; data fingerprint: {metadata["fingerprint"]}
+- target: {target}; date: {date}; series: {len(panel.ids)} ({", ".join(panel.ids[:8])}{"…" if len(panel.ids) > 8 else ""})
+{sums_line(training)}- frequency: {panel.freq.alias}; horizon: {plan.horizon}; data end: {ends.max()}
+- folds: {len(plan.folds)}; seed: {seed}; VUR {metadata["vur"]}
+
+## Scores on the folds
+
+```
+{table}
+```
+
+## Use
+
+    vur forecast {model_name(name)} --horizon {plan.horizon} --out forecast.csv
+
+## Limits
+
+Forecasts assume that the coming steps behave as the folds did. Intervals are calibrated on {len(plan.folds)} folds of
+{plan.horizon} steps; beyond {plan.horizon} steps their width is extrapolated. First forecast stamp: {forecast["ds"].min()}.
+"""
+
+
+def sums_line(training: Training) -> str:
+    """How many of the series are sums and how they agree with their parts; empty without a hierarchy."""
+    reconciler = getattr(training.pipeline, "reconciler", None)
+    return (
+        ""
+        if reconciler is None
+        else f"- sums: {len(reconciler.hierarchy.sums)} of these series; parts add up to them by {reconciler.method}\n"
+    )
+
+
+def panel_head(panel: Panel) -> dict[str, Any]:
+    """What a saved model must know of the panel besides its own state."""
+    return {
+        "freq": vars(panel.freq),
+        "roles": panel.roles,
+        "tz": panel.tz,
+        "names": panel.names,
+        "integer": panel.integer,
+        "nonnegative": panel.nonnegative,
+        "series": panel.ids[:1000],
+        "count": len(panel.ids),
+        "ranges": known_ranges(panel),
+    }
+
+
+def known_ranges(panel: Panel) -> dict[str, list[float]]:
+    """Lowest and highest value of each numeric column known in the future, over the observed stamps."""
+    numeric = panel.frame[panel.columns("known_future")].select_dtypes("number")
+    return {
+        name: [float(column.min()), float(column.max())] for name, column in numeric.items() if column.notna().any()
+    }

@@ -1,0 +1,162 @@
+"""A saved model at the end of newer observations: they are laid over its history, nothing is trained and the model itself stays as it is."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from vur.errors import VurError
+from vur.frequency import spacing
+from vur.models.future import stamp_text
+from vur.models.update import history_panel, sums
+from vur.panel import Panel, complete, snap
+from vur.scoring.intervals import interval_scale
+
+if TYPE_CHECKING:
+    from vur.stages.model.pipeline import Pipeline
+from vur.models.saved import Saved, apart, fork
+
+FURTHEST = 10_000  # steps that observations may lie after the end of the history
+
+
+# --- reading observations ---
+
+
+def read_observations(saved: Saved, table: pd.DataFrame) -> tuple[Panel | None, dict[str, VurError]]:
+    """The observations in `table` (the user's column names, or `unique_id, ds, y`) as a panel, and an error for each series that is none.
+
+    `VurError` for the table as a whole: no rows, or no such column.
+    """
+    if table.empty:
+        raise VurError("insight.no_rows")
+    ids = series_of(saved, table)
+    given, totals = list(dict.fromkeys(ids)), set(sums(saved.pipeline))
+    errors = {id: VurError("predictions.sum_series", series=id) for id in given if id in totals}
+    if not saved.learns_new_series:
+        errors |= unknown_series(saved, [id for id in given if id not in saved.pipeline.ends.index])
+    wanted = [id for id in given if id not in errors]
+    if not wanted:
+        return None, errors
+    panels, wrong = apart(
+        wanted,
+        lambda some: history_panel(
+            saved.pipeline, saved.head, table if len(some) == len(given) else table[np.isin(ids, some)]
+        ),
+    )
+    if not panels:
+        return None, errors | wrong
+    frame = pd.concat([panel.frame for panel in panels], ignore_index=True) if len(panels) > 1 else panels[0].frame
+    futures = [panel.future for panel in panels if panel.future is not None]
+    lost = {
+        id: VurError("panel.target_empty", rows=int((ids == id).sum()))
+        for id in set(wanted) - set(frame["unique_id"]) - set(wrong)
+    }
+    return replace(
+        panels[0], frame=frame, future=pd.concat(futures, ignore_index=True) if futures else None
+    ), errors | wrong | lost
+
+
+def series_of(saved: Saved, table: pd.DataFrame) -> np.ndarray:
+    """The series of each row of `table`; `VurError` when the column of the date, the target or a series is missing."""
+    from vur.columns import series_columns, series_names
+
+    names = saved.head["names"]
+    plain = {"unique_id", "ds", "y"} <= set(table.columns)
+    columns = ["unique_id"] if plain else series_columns(table, names.get("series"))
+    needed = (
+        []
+        if plain
+        else [(names["date"], "date"), (names["target"], "target"), *((column, "series") for column in columns)]
+    )
+    for column, role in needed:
+        if column not in table:
+            raise VurError("panel.column_missing", column=column, role=role, columns=", ".join(map(str, table.columns)))
+    only = saved.pipeline.ends.index[0]
+    return series_names(table, columns, only).to_numpy()
+
+
+EXPLAINED = 5  # unknown series of a request that are compared with all names there are
+
+
+def unknown_series(saved: Saved, ids: Iterable[str]) -> dict[str, VurError]:
+    """An error for each of `ids`, which a model cannot forecast, with the series that may have been meant."""
+    from difflib import get_close_matches
+
+    known, errors = saved.pipeline.ends.index, {}
+    for number, id in enumerate(ids):
+        near = get_close_matches(id, [str(one) for one in known[:10_000]], 3, 0.6) if number < EXPLAINED else []
+        errors[id] = VurError(
+            "predictions.unknown_series", series=id, known=", ".join(map(str, near or known[:5])), count=len(known)
+        )
+    return errors
+
+
+# --- moving ---
+
+
+def move(saved: Saved, given: Panel) -> "Pipeline":
+    """A copy of the model at the end of the observations in `given`, for their series only; a hierarchy keeps all its series.
+
+    Series are all known to the model, or all new to it: those bring their whole history. `VurError` runs.data_gone
+    where the history of known ones is no longer there, and for observations that lie too far ahead.
+    """
+    pipeline = saved.pipeline
+    new = given.frame["unique_id"].iloc[0] not in pipeline.ends.index
+    panel = (
+        complete(replace(given, integer=pipeline.head.integer, nonnegative=pipeline.head.nonnegative))
+        if new
+        else lay_over(saved.history(), given, all_series=pipeline.reconciler is not None)
+    )
+    moved = fork(pipeline)
+    moved.update(panel)
+    if new and moved.calibration is not None:
+        scales = moved.calibration.scales | interval_scale(panel.frame, panel.freq.season).to_dict()
+        moved.calibration = replace(moved.calibration, scales=scales)
+    return moved
+
+
+def lay_over(history: Panel, given: Panel, all_series: bool = False) -> Panel:
+    """`history` with the rows of `given` in place of its own, for the series of `given` or for all; gaps become rows without a target."""
+    before = (
+        history.frame
+        if all_series
+        else history.frame[history.frame["unique_id"].isin(given.frame["unique_id"].unique())]
+    )
+    check_reach(before, given)
+    frame = pd.concat([before, given.frame.reindex(columns=history.frame.columns)], ignore_index=True)
+    for name in history.columns("static"):
+        frame[name] = frame.groupby("unique_id", sort=False)[name].transform("first")
+    frame = frame.assign(row=np.arange(len(frame))).sort_values(["unique_id", "ds", "row"], ignore_index=True)
+    frame = snap(frame, history.freq)[0].drop_duplicates(["unique_id", "ds"], keep="last").drop(columns="row")
+    return complete(replace(history.with_frame(frame), future=_futures(given, history)))
+
+
+def _futures(given: Panel, history: Panel) -> pd.DataFrame | None:
+    names = history.columns("known_future")
+    parts = [
+        part.reindex(columns=["unique_id", "ds", *names])
+        for part in (given.future, history.future)
+        if part is not None and len(part)
+    ]
+    return pd.concat(parts, ignore_index=True).drop_duplicates(["unique_id", "ds"]) if parts else None
+
+
+def check_reach(before: pd.DataFrame, given: Panel) -> None:
+    """`VurError` predictions.too_far naming the first series whose observations lie more than `FURTHEST` steps after its history."""
+    last, ends = (frame.groupby("unique_id", sort=False)["ds"].max() for frame in (given.frame, before))
+    ends = ends.reindex(last.index).dropna()
+    last = last[ends.index]
+    step = spacing(given.freq.alias)
+    size = step.size * {"month": 30 * 86_400 * 10**9, "business": 86_400 * 10**9}.get(step.kind, 1)
+    far = (last.to_numpy().astype(np.int64) - ends.to_numpy().astype(np.int64)) // size > FURTHEST
+    if far.any():
+        series = last.index[int(far.argmax())]
+        raise VurError(
+            "predictions.too_far",
+            series=series,
+            stamp=stamp_text(last[series]),
+            end=stamp_text(ends[series]),
+            limit=FURTHEST,
+        )

@@ -1,0 +1,164 @@
+"""Forecast from a saved model, without retraining."""
+
+import copy
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from vur.errors import VurError
+from vur.forecasters.registry import algorithm
+from vur.models.future import Coming, check_cells, check_usable, coming_steps, fill_coming, read_table, used_columns
+from vur.panel import Panel
+from vur.stages.model.pipeline import load_pipeline
+from vur.store.models.models import find_model, folder_metadata, verify
+from vur.timezones import to_zone
+
+if TYPE_CHECKING:
+    from vur.stages.model.pipeline import Pipeline
+
+
+@dataclass(frozen=True)
+class Saved:
+    """A model opened from the store: its pipeline, what it knows of the panel, its metadata, and a way to the panel it was trained on."""
+
+    tag: str
+    pipeline: "Pipeline"
+    head: dict[str, Any]
+    metadata: dict[str, Any]
+    history: Callable[[], Panel]
+
+    @property
+    def levels(self) -> tuple[float, ...]:
+        """The levels that it was trained for, in percent; none without calibration."""
+        return tuple(float(level) for level in self.metadata["levels"]) if self.pipeline.calibration is not None else ()
+
+    @property
+    def learns_new_series(self) -> bool:
+        """Whether it can forecast a series that it never saw: every algorithm in it learnt from all series together."""
+        forecaster = self.pipeline.forecaster
+        members = getattr(forecaster, "members", None) or [forecaster]
+        return self.pipeline.reconciler is None and all(algorithm(member.id).scope == "global" for member in members)
+
+
+def fork(pipeline: "Pipeline") -> "Pipeline":
+    """A copy that can be moved: `update` replaces what a pipeline and its forecasters hold, and changes nothing in place."""
+    twin = copy.copy(pipeline)
+    twin.forecaster = _twin(pipeline.forecaster)
+    return twin
+
+
+def _twin(forecaster: Any) -> Any:
+    twin = copy.copy(forecaster)
+    if hasattr(forecaster, "members"):
+        twin.members = [_twin(member) for member in forecaster.members]
+    return twin
+
+
+PER_SERIES = ("ids", "first", "last", "fitted", "levels", "slopes")  # what algorithms keep by series
+
+
+def restrict(pipeline: "Pipeline", ids: Sequence[str]) -> "Pipeline":
+    """A copy that holds some of its series only, where all its algorithms treat each one alone; else the pipeline itself."""
+    wanted = set(ids)
+    forecaster = _restricted(pipeline.forecaster, wanted) if pipeline.reconciler is None else None
+    if forecaster is None:
+        return pipeline
+    twin, frame = copy.copy(pipeline), pipeline.head.frame
+    twin.forecaster, twin.ends = forecaster, pipeline.ends[pipeline.ends.index.isin(wanted)]
+    twin.head = pipeline.head.with_frame(frame[frame["unique_id"].isin(wanted)])
+    return twin
+
+
+def _restricted(forecaster: Any, wanted: set[str]) -> Any | None:
+    twin = copy.copy(forecaster)
+    if hasattr(forecaster, "members"):
+        twin.members = [_restricted(member, wanted) for member in forecaster.members]
+        return None if None in twin.members else twin
+    if algorithm(forecaster.id).scope != "local":
+        return None
+    count, kept = len(forecaster.ids), [place for place, id in enumerate(forecaster.ids) if id in wanted]
+    for name in PER_SERIES:
+        value = getattr(forecaster, name, None)
+        if isinstance(value, (list, np.ndarray)) and len(value) == count:
+            setattr(twin, name, value[kept] if isinstance(value, np.ndarray) else [value[place] for place in kept])
+    return twin
+
+
+def apart(ids: Sequence[str], work: Callable[[list[str]], Any]) -> tuple[list[Any], dict[str, VurError]]:
+    """`work` on all of `ids` at once, or, where that fails, on halves, down to the ones that are to blame: results, and errors by id."""
+    try:
+        return [work(list(ids))], {}
+    except VurError as error:
+        if len(ids) < 2:
+            return [], dict.fromkeys(ids, error)
+    half = len(ids) // 2
+    (first, wrong), (second, more) = apart(ids[:half], work), apart(ids[half:], work)
+    return first + second, wrong | more
+
+
+def forecast(
+    tag: str,
+    horizon: int | None = None,
+    *,
+    future: pd.DataFrame | str | Path | None = None,
+    levels: tuple[int, ...] | None = None,
+) -> pd.DataFrame:
+    """`unique_id, ds, forecast, lo-L, hi-L` for `horizon` steps after the end of the model's data.
+
+    `tag` is a model's name (its newest version) or exact tag. `future` holds the known-future columns for every step,
+    as a frame or file with the same column names as the training data; what is empty there is taken from the rows that
+    the training data held for the coming steps. Levels default to those that were trained. `VurError` names every value
+    that is missing, what cannot be read, and a model that no coming value changes.
+    """
+    model, head, metadata = open_model(tag)
+    coming = coming_rows(model, head, int(horizon or metadata["horizon"]), future)
+    return predict_coming(model, coming, tuple(levels or metadata["levels"]))
+
+
+def future_template(tag: str, horizon: int | None = None) -> pd.DataFrame:
+    """The table of coming values that `forecast(tag, horizon, future=...)` takes: one row a series and step, to be filled in.
+
+    Columns have the names of the training data. Values that the training data held for the coming steps are there
+    already.
+    """
+    model, head, metadata = open_model(tag)
+    return coming_steps(model, int(horizon or metadata["horizon"]), head["names"]).table()
+
+
+def open_model(tag: str) -> tuple["Pipeline", dict[str, Any], dict[str, Any]]:
+    """A saved model: its pipeline, what it knows of the panel, and its metadata."""
+    model = find_model(tag)
+    return open_folder(Path(model.path), str(model.tag))
+
+
+def open_folder(path: Path, tag: str) -> tuple["Pipeline", dict[str, Any], dict[str, Any]]:
+    """The same for a stored model's folder, wherever it lies; `VurError` when one of its files was changed."""
+    verify(path, tag)
+    head = json.loads((path / "panel.json").read_text(encoding="utf-8"))
+    return load_pipeline(path), head, folder_metadata(path)
+
+
+def coming_rows(
+    model: "Pipeline", head: dict[str, Any], horizon: int, future: pd.DataFrame | str | Path | None = None
+) -> Coming:
+    """The coming steps of a model, complete in every column that it uses: what it kept, with `future` laid over it."""
+    needed = used_columns(model)
+    coming = coming_steps(model, horizon, head["names"])
+    if future is not None:
+        table = future if isinstance(future, pd.DataFrame) else read_table(Path(future))
+        check_usable(model, table)
+        coming = fill_coming(coming, table, needed)
+    check_cells(coming, needed)
+    return coming
+
+
+def predict_coming(model: "Pipeline", coming: Coming, levels: tuple[int, ...]) -> pd.DataFrame:
+    """The forecast of the coming steps with its intervals, stamps in the user's time zone."""
+    given = coming.rows[["unique_id", "ds", *coming.columns]] if coming.columns else None
+    frame = model.predict(int(coming.rows["step"].max()), given, levels=levels)
+    return to_zone(frame, coming.tz, coming.freq)

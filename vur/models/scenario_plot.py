@@ -1,0 +1,104 @@
+"""Baseline and scenarios in one plot, as a plain Plotly description in the style of `vur.report.plots`."""
+
+from typing import Any
+
+import pandas as pd
+
+from vur.report.plots import (
+    LIGHT,
+    MAX_POINTS,
+    MAX_SERIES,
+    _axis,
+    _layout,
+    _legend,
+    _series_menu,
+    _stamps,
+    _time_axis,
+    _values,
+    label,
+)
+from vur.text import translate
+from vur.wording import digits_for
+
+COLORS = ("past", "bad", "good", "naive")
+DASHES = ("solid", "dash", "dot", "dashdot")
+
+
+def compare_spec(
+    table: pd.DataFrame,
+    history: pd.DataFrame | None = None,
+    language: str = "en",
+    series: str | None = None,
+    height: int = 430,
+) -> dict[str, Any]:
+    """History, baseline and scenarios of each series; the first is drawn, a menu shows another.
+
+    `table` is that of `compare`, `history` has `unique_id, ds, y`. At most `MAX_SERIES` series are held, those that the
+    scenarios change most, unless `series` names one.
+    """
+    names = [series] if series is not None else most_changed(table)
+    pasts = {} if history is None else dict(tuple(history.groupby("unique_id", observed=True)))
+    tables, data = dict(tuple(table.groupby("unique_id", observed=True))), []
+    empty = pd.DataFrame({"ds": table["ds"].iloc[:0], "y": pd.Series([], dtype=float)})
+    for position, name in enumerate(names):
+        keep = max(5 * len(tables[name]), 60)
+        past = pasts.get(name, empty).tail(min(keep, MAX_POINTS // max(len(names), 1)))
+        data += _traces(past, tables[name], language, position == 0)
+    per = len(data) // max(len(names), 1)
+    layout = _layout(
+        language,
+        height,
+        showlegend=True,
+        legend=_legend(),
+        hovermode="x unified",
+        xaxis=_time_axis(language, pd.api.types.is_datetime64_any_dtype(table["ds"])),
+        yaxis=_axis(language, tickformat=",~r"),
+        meta={"series": names, "traces": per},
+    )
+    if len(names) > 1:
+        layout["updatemenus"] = [_series_menu(names, per)]
+        layout["margin"]["t"] = 60
+    return {"data": data, "layout": layout}
+
+
+def most_changed(table: pd.DataFrame, most: int = MAX_SERIES) -> list[str]:
+    """The series whose forecasts the scenarios change most, in the target's units; equal changes in the table's order."""
+    columns = [name for name in table.columns if name not in ("unique_id", "ds", "baseline")]
+    change = table[columns].sub(table["baseline"], axis=0).abs().sum(axis=1)
+    return (
+        change.groupby(table["unique_id"], sort=False)
+        .sum()
+        .sort_values(ascending=False, kind="stable")
+        .head(most)
+        .index.tolist()
+    )
+
+
+def _traces(past: pd.DataFrame, rows: pd.DataFrame, language: str, visible: bool) -> list[dict[str, Any]]:
+    """History, baseline and each scenario of one series; what is ahead starts at the last observation."""
+    last = past.dropna(subset=["y"]).tail(1)
+    start_x, start_y = (_stamps(last["ds"]), _values(last["y"])) if len(last) else ([], [])
+    digits = digits_for(rows["baseline"])
+    common = {"type": "scatter", "visible": visible}
+
+    def line(x: list, y: list, name: str, color: str, width: float, dash: str = "solid") -> dict[str, Any]:
+        return {
+            **common,
+            "mode": "lines+markers" if len(x) == 1 else "lines",
+            "x": x,
+            "y": y,
+            "name": label(name),
+            "line": {"color": LIGHT[color], "width": width, "dash": dash},
+            "hovertemplate": f"%{{y:,.{digits}f}}<extra>{label(name)}</extra>",
+        }
+
+    ahead = start_x + _stamps(rows["ds"])
+    traces = [
+        line(_stamps(past["ds"]), _values(past["y"]), translate("report.plot.observed", language), "history", 1.6),
+        line(ahead, start_y + _values(rows["baseline"]), translate("scenarios.baseline", language), "forecast", 3.2),
+    ]
+    columns = [name for name in rows.columns if name not in ("unique_id", "ds", "baseline")]
+    return traces + [
+        line(ahead, start_y + _values(rows[name]), name, COLORS[k % 4], 2.0, DASHES[k // 4 % 4])
+        for k, name in enumerate(columns)
+    ]

@@ -1,0 +1,59 @@
+"""One self-contained page about a run that a manager understands and that opens without a network."""
+
+import importlib.util
+import json
+from pathlib import Path
+from typing import Any
+
+from vur.report.context import ReportContext
+from vur.text import LANGUAGES, translate
+
+
+def script_json(value: Any) -> str:
+    """JSON that may stand inside a `<script>` element whatever text it holds."""
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    return (
+        text.replace("<", "\\u003c")
+        .replace(">", "\\u003e")
+        .replace("&", "\\u0026")
+        .replace("\u2028", "\\u2028")
+        .replace("\u2029", "\\u2029")
+    )
+
+
+def plotly_source() -> str:
+    """The JavaScript of the installed plotly package, found without importing it."""
+    spec = importlib.util.find_spec("plotly")
+    source = Path(spec.submodule_search_locations[0], "package_data", "plotly.min.js").read_text(encoding="utf-8")
+    return source.replace("</script", "<\\/script")
+
+
+def render_report(context: ReportContext, path: Path | str, language: str = "en") -> Path:
+    """Write the page to `path` and return it; `KeyError` for a language other than `en` and `pt-BR`."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+    from markupsafe import Markup
+
+    from vur.report.page import page
+
+    if language not in LANGUAGES:
+        raise KeyError(f"no report in {language!r}: choose among {', '.join(LANGUAGES)}")
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent / "templates", encoding="utf-8"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.globals["t"] = lambda key, **values: translate(f"report.{key}", language, **values)
+    content = page(context, language)
+    text = environment.get_template("report.html.j2").render(
+        page=content,
+        language=language,
+        figures=Markup(script_json(content["figures"])),
+        plotly=Markup(plotly_source()),
+        settings=Markup(script_json({"language": language, "theme": content["theme"], "locale": content["locale"]})),
+    )
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+    return path

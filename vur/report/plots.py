@@ -1,0 +1,819 @@
+"""The figures of the report as plain Plotly descriptions; `forecast_figure` gives the one that `r.plot()` shows.
+
+Every `*_spec` function returns `{"data": [...], "layout": {...}}` of lists, strings and numbers, so that a report is
+written without importing plotly. Colours are those of `LIGHT`; the report's page swaps them for `DARK` where the
+reader's system is dark.
+"""
+
+import html
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from vur.explain.attribution import Importance
+from vur.explain.why import Explanation, part_label
+from vur.forecasters.registry import algorithm_name
+from vur.frequency import Frequency
+from vur.text import translate
+from vur.wording import digits_for, number, percent, stamp
+
+LIGHT = {
+    "text": "#1d2433",
+    "muted": "#5a6376",
+    "grid": "#e4e7ef",
+    "history": "#566178",
+    "forecast": "#4f46e5",
+    "outer": "rgba(79,70,229,0.13)",
+    "inner": "rgba(79,70,229,0.22)",
+    "past": "#0d9488",
+    "naive": "#9aa3b5",
+    "good": "#0a7d57",
+    "bad": "#c2570c",
+    "surface": "#ffffff",
+}
+DARK = {
+    "text": "#eceef6",
+    "muted": "#a3abc0",
+    "grid": "#2a2f45",
+    "history": "#9fabc4",
+    "forecast": "#8f8bff",
+    "outer": "rgba(143,139,255,0.15)",
+    "inner": "rgba(143,139,255,0.26)",
+    "past": "#2fc4b2",
+    "naive": "#656e86",
+    "good": "#34c38f",
+    "bad": "#f08a45",
+    "surface": "#171a2b",
+}
+FONT = "Inter, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
+MAX_SERIES, MAX_POINTS = 20, 24_000
+
+
+def label(text: object, length: int = 40) -> str:
+    """`text` as Plotly shows it literally: no tags, no templates, shortened in the middle to `length` characters."""
+    words = str(text)
+    if len(words) > length:
+        words = words[: length * 2 // 3] + "…" + words[-(length // 3 - 1) :]
+    return html.escape(words, quote=False).replace("%", "&#37;").replace("$", "&#36;").replace("{", "&#123;")
+
+
+def _values(values: Any) -> list[float | None]:
+    """Numbers as JSON holds them: seven figures, None where there is none."""
+    return [float(f"{v:.7g}") if np.isfinite(v) else None for v in np.asarray(values, dtype=float)]
+
+
+def _stamps(ds: pd.Series) -> list[Any]:
+    """Stamps as Plotly reads them: ISO text without a time where there is none, or integers."""
+    if not pd.api.types.is_datetime64_any_dtype(ds):
+        return [int(v) if isinstance(v, (int, np.integer)) else v for v in ds]
+    whole = (ds == ds.dt.normalize()).all()
+    return ds.dt.strftime("%Y-%m-%d" if whole else "%Y-%m-%d %H:%M:%S").tolist()
+
+
+def _axis(language: str, **given: Any) -> dict[str, Any]:
+    axis = {
+        "gridcolor": LIGHT["grid"],
+        "zeroline": False,
+        "linecolor": LIGHT["grid"],
+        "tickcolor": LIGHT["grid"],
+        "automargin": True,
+        "tickfont": {"color": LIGHT["muted"], "size": 12},
+        **given,
+    }
+    if isinstance(axis.get("title"), str):
+        axis["title"] = {"text": axis["title"], "font": {"color": LIGHT["muted"], "size": 12}}
+    return axis
+
+
+def _time_axis(language: str, is_date: bool) -> dict[str, Any]:
+    if not is_date:
+        return _axis(language, showgrid=False)
+    formats = {"pt-BR": ("%d/%m %H:%M", "%d/%m/%Y", "%m/%Y"), "en": ("%d %b %H:%M", "%d %b %Y", "%b %Y")}[language]
+    day, month, year = 86_400_000, "M1", "M12"
+    stops = [
+        ([None, day - 1], formats[0]),
+        ([day, month], formats[1]),
+        ([month, year], formats[2]),
+        ([year, None], "%Y"),
+    ]
+    return _axis(
+        language,
+        type="date",
+        showgrid=False,
+        hoverformat=formats[1],
+        tickformatstops=[{"dtickrange": span, "value": value} for span, value in stops],
+    )
+
+
+def _layout(language: str, height: int, **given: Any) -> dict[str, Any]:
+    return {
+        "height": height,
+        "paper_bgcolor": LIGHT["surface"],
+        "plot_bgcolor": LIGHT["surface"],
+        "autosize": True,
+        "font": {"family": FONT, "size": 13, "color": LIGHT["text"]},
+        "separators": ",." if language == "pt-BR" else ".,",
+        "margin": {"l": 8, "r": 12, "t": 12, "b": 8},
+        "showlegend": False,
+        "hoverlabel": {
+            "bgcolor": LIGHT["surface"],
+            "bordercolor": LIGHT["grid"],
+            "font": {"color": LIGHT["text"], "family": FONT},
+        },
+        **given,
+    }
+
+
+def _legend() -> dict[str, Any]:
+    return {
+        "orientation": "h",
+        "x": 0,
+        "xanchor": "left",
+        "y": 1.02,
+        "yanchor": "bottom",
+        "font": {"size": 12},
+        "traceorder": "normal",
+    }
+
+
+def levels_of(forecast: pd.DataFrame) -> list[int]:
+    """Interval levels in percent that a forecast frame has, widest first."""
+    return sorted((int(name[3:]) for name in forecast.columns if name.startswith("lo-")), reverse=True)
+
+
+def shown_series(
+    history: pd.DataFrame, forecast: pd.DataFrame, first: list[str] | tuple[str, ...] = (), most: int = MAX_SERIES
+) -> list[str]:
+    """The series a figure holds: those in `first`, then the largest by sum of |y|, at most `most`."""
+    from vur.explain.drivers import largest_series
+
+    there = set(forecast["unique_id"].unique())
+    names = [
+        name
+        for name in dict.fromkeys([*first, *largest_series(history, most + len(first) + len(there))])
+        if name in there
+    ]
+    return names[:most]
+
+
+# --- history and forecast ---
+
+
+def _band(x: list, lower: list, upper: list, name: str, color: str, group: dict) -> list[dict]:
+    edge = {"type": "scatter", "mode": "lines", "x": x, "line": {"width": 0}, "hoverinfo": "skip", **group}
+    return [
+        {**edge, "y": lower, "showlegend": False},
+        {**edge, "y": upper, "fill": "tonexty", "fillcolor": color, "name": name},
+    ]
+
+
+def _forecast_traces(
+    past: pd.DataFrame, ahead: pd.DataFrame, tested: pd.DataFrame, language: str, visible: bool, digits: int
+) -> list[dict]:
+    """Bands, past test forecasts, history and forecast of one series; the forecast starts at the last observation."""
+    group: dict[str, Any] = {"visible": visible}
+    last = past.dropna(subset=["y"]).tail(1)
+    start_x, start_y = (_stamps(last["ds"]), _values(last["y"])) if len(last) else ([], [])
+    x, traces = start_x + _stamps(ahead["ds"]), []
+    levels = levels_of(ahead)
+    for level in levels:
+        color = LIGHT["inner"] if level == min(levels) and len(levels) > 1 else LIGHT["outer"]
+        name = translate("report.plot.band", language, level=level)
+        traces += _band(
+            x, start_y + _values(ahead[f"lo-{level}"]), start_y + _values(ahead[f"hi-{level}"]), name, color, group
+        )
+    value = f"%{{y:,.{digits}f}}"
+    traces.append(
+        {
+            "type": "scatter",
+            "mode": "lines",
+            "x": _stamps(past["ds"]),
+            "y": _values(past["y"]),
+            **group,
+            "name": translate("report.plot.observed", language),
+            "line": {"color": LIGHT["history"], "width": 1.6},
+            "hovertemplate": f"{value}<extra>{translate('report.plot.observed', language)}</extra>",
+        }
+    )
+    traces.append(
+        {
+            "type": "scatter",
+            "mode": "lines",
+            "x": _stamps(tested["ds"]),
+            "y": _values(tested["forecast"]),
+            **group,
+            "name": translate("report.plot.tested", language),
+            "line": {"color": LIGHT["past"], "width": 1.4, "dash": "dot"},
+            "hovertemplate": f"{value}<extra>{translate('report.plot.tested', language)}</extra>",
+        }
+    )
+    ranges = [""] * len(start_x) + [
+        "".join(
+            f"<br>{level}%: {number(lo, language, digits)} – {number(hi, language, digits)}"
+            for level, lo, hi in ((n, row[f"lo-{n}"], row[f"hi-{n}"]) for n in reversed(levels))
+        )
+        for row in ahead.to_dict("records")
+    ]
+    traces.append(
+        {
+            "type": "scatter",
+            "mode": "lines+markers" if len(ahead) == 1 else "lines",
+            "x": x,
+            "customdata": ranges,
+            "y": start_y + _values(ahead["forecast"]),
+            "name": translate("report.plot.forecast", language),
+            **group,
+            "line": {"color": LIGHT["forecast"], "width": 2.4},
+            "marker": {"size": [0] * len(start_x) + [8] * len(ahead), "line": {"width": 0}},
+            "hovertemplate": f"{value}%{{customdata}}<extra>{translate('report.plot.forecast', language)}</extra>",
+        }
+    )
+    return traces
+
+
+def _test_runs(residuals: pd.DataFrame | None, name: str) -> pd.DataFrame:
+    """Past test forecasts of one series, an empty row between one fold and the next."""
+    if residuals is None or residuals.empty:
+        return pd.DataFrame({"ds": pd.Series([], dtype="datetime64[ns]"), "forecast": []})
+    rows = residuals[residuals["unique_id"] == name].sort_values("ds")
+    if "fold" not in rows:
+        return rows[["ds", "forecast"]]
+    runs = [
+        part
+        for _, fold in rows.groupby("fold")
+        for part in (fold[["ds", "forecast"]], fold[["ds", "forecast"]].tail(1).assign(forecast=np.nan))
+    ]
+    return pd.concat(runs, ignore_index=True) if runs else rows[["ds", "forecast"]]
+
+
+def forecast_spec(
+    history: pd.DataFrame,
+    forecast: pd.DataFrame,
+    language: str = "en",
+    series: str | list[str] | None = None,
+    residuals: pd.DataFrame | None = None,
+    height: int = 430,
+) -> dict[str, Any]:
+    """History, past test forecasts and forecast with interval bands; the first series is drawn, a menu shows another.
+
+    `series` names what to hold (default: the `MAX_SERIES` largest). History is shortened so that the figure stays
+    small. `layout.meta` holds `series` (names in order), `traces` (how many each has) and `recent` (how many
+    observations a closer view shows).
+    """
+    names = [series] if isinstance(series, str) else list(series or shown_series(history, forecast))
+    keep = max(MAX_POINTS // max(len(names), 1), 60)
+    pasts, aheads = (
+        dict(tuple(history.groupby("unique_id", observed=True))),
+        dict(tuple(forecast.groupby("unique_id", observed=True))),
+    )
+    empty = history.head(0)
+    digits = digits_for(forecast["forecast"].head(1000))
+    data: list[dict] = []
+    for position, name in enumerate(names):
+        past = pasts.get(name, empty).tail(keep)
+        data += _forecast_traces(past, aheads[name], _test_runs(residuals, name), language, position == 0, digits)
+    per = len(data) // max(len(names), 1)
+    layout = _layout(
+        language,
+        height,
+        showlegend=True,
+        legend=_legend(),
+        hovermode="x unified",
+        xaxis=_time_axis(language, pd.api.types.is_datetime64_any_dtype(forecast["ds"])),
+        yaxis=_axis(language, tickformat=",~r" if digits else ",d", rangemode="normal"),
+        meta={
+            "series": names,
+            "traces": per,
+            "recent": int(max(5 * forecast.groupby("unique_id", observed=True).size().max(), 60)),
+        },
+    )
+    if len(names) > 1:
+        layout["updatemenus"] = [_series_menu(names, per)]
+        layout["margin"]["t"] = 60
+    return {"data": data, "layout": layout}
+
+
+def _series_menu(names: list[str], per: int) -> dict[str, Any]:
+    buttons = [
+        {
+            "label": label(name),
+            "method": "restyle",
+            "args": ["visible", [index // per == position for index in range(per * len(names))]],
+        }
+        for position, name in enumerate(names)
+    ]
+    return {"buttons": buttons, "x": 1, "xanchor": "right", "y": 1.02, "yanchor": "bottom", "active": 0}
+
+
+def forecast_figure(
+    history: pd.DataFrame,
+    forecast: pd.DataFrame,
+    language: str = "en",
+    series: str | list[str] | None = None,
+    residuals: pd.DataFrame | None = None,
+) -> Any:
+    """The Plotly figure of a forecast: history, bands, and a menu of series when there are several."""
+    import plotly.graph_objects as go
+
+    return go.Figure(forecast_spec(history, forecast, language, series, residuals))
+
+
+# --- accuracy ---
+
+
+def skill_spec(leaderboard: pd.DataFrame, language: str = "en", winner: str | None = None) -> dict[str, Any]:
+    """One bar an algorithm: how much smaller its error is than the seasonal naive forecast's, which is the line at 0."""
+    table = leaderboard.dropna(subset=["skill"]).iloc[::-1]
+    share = table["skill"].clip(lower=-1.0)
+    best = winner if winner is not None else leaderboard["algorithm"].iloc[0]
+    colors = [
+        LIGHT["forecast"] if a == best else LIGHT["naive"] if s > -1e-9 else LIGHT["bad"]
+        for a, s in zip(table["algorithm"], share, strict=True)
+    ]
+    texts = [percent(s, language) for s in table["skill"]]
+    bars = {
+        "type": "bar",
+        "orientation": "h",
+        "x": _values(100 * share),
+        "y": list(range(len(table))),
+        "marker": {"color": colors},
+        "text": texts,
+        "cliponaxis": False,
+        "hoverinfo": "none",
+        "textposition": ["inside" if s < -0.5 else "outside" for s in share],
+        "insidetextanchor": "end",
+        "outsidetextfont": {"color": LIGHT["text"]},
+        "insidetextfont": {"color": LIGHT["surface"]},
+    }
+    low, high = min(100 * share.min(), 0.0) if len(share) else 0.0, max(100 * share.max(), 0.0) if len(share) else 0.0
+    pad = max(high - low, 1.0) * 0.22
+    layout = _layout(
+        language,
+        70 + 30 * len(table),
+        bargap=0.35,
+        xaxis=_axis(
+            language,
+            title=translate("report.plot.skill", language),
+            ticksuffix="%",
+            zeroline=True,
+            zerolinecolor=LIGHT["history"],
+            zerolinewidth=1.5,
+            range=[low - (pad if low < 0 else 0), high + pad],
+        ),
+        yaxis=_names_axis(language, [algorithm_name(a, language) for a in table["algorithm"]]),
+    )
+    return {"data": [bars], "layout": layout}
+
+
+def _names_axis(language: str, names: list[str]) -> dict[str, Any]:
+    """A vertical axis with names at 0, 1, 2…: as categories two names shortened alike would share a bar."""
+    return _axis(
+        language,
+        showgrid=False,
+        tickvals=list(range(len(names))),
+        ticktext=[label(name, 44) for name in names],
+        tickfont={"color": LIGHT["text"], "size": 13},
+        range=[-0.6, len(names) - 0.4],
+    )
+
+
+def step_spec(
+    by_step: pd.DataFrame, language: str = "en", metric: str = "mae", algorithms: list[str] | None = None
+) -> dict[str, Any]:
+    """Error at each step of the horizon, a line an algorithm: the first is the winner, `seasonal_naive` is grey."""
+    names = algorithms or by_step["algorithm"].drop_duplicates().tolist()[:3]
+    data = []
+    for position, name in enumerate(names):
+        rows = by_step[by_step["algorithm"] == name].sort_values("step")
+        color = LIGHT["forecast"] if position == 0 else LIGHT["naive"] if name == "seasonal_naive" else LIGHT["past"]
+        title = label(algorithm_name(name, language))
+        data.append(
+            {
+                "type": "scatter",
+                "mode": "lines+markers" if len(rows) <= 40 else "lines",
+                "name": title,
+                "x": [int(s) for s in rows["step"]],
+                "y": _values(rows[metric]),
+                "line": {"color": color, "width": 2.4 if position == 0 else 1.6},
+                "marker": {"size": 5, "line": {"width": 0}},
+                "hovertemplate": f"%{{y:,.4~r}}<extra>{title}</extra>",
+            }
+        )
+    layout = _layout(
+        language,
+        300,
+        showlegend=True,
+        legend=_legend(),
+        hovermode="x unified",
+        xaxis=_axis(
+            language,
+            title=translate("report.plot.step", language),
+            showgrid=False,
+            tickformat="d",
+            range=[0.5, float(by_step["step"].max()) + 0.5],
+        ),
+        yaxis=_axis(
+            language, title=translate(f"report.metric.{metric}", language), rangemode="tozero", tickformat=",~r"
+        ),
+    )
+    return {"data": data, "layout": layout}
+
+
+# --- residuals and drivers ---
+
+
+def acf_spec(acf: pd.DataFrame, language: str = "en") -> dict[str, Any]:
+    """Autocorrelation of the errors as bars, with the band that independent errors would stay in."""
+    outside = acf["acf"].abs() > acf["bound"]
+    bars = {
+        "type": "bar",
+        "x": acf["lag"].tolist(),
+        "y": _values(acf["acf"]),
+        "width": 0.45,
+        "showlegend": False,
+        "marker": {"color": [LIGHT["bad"] if out else LIGHT["forecast"] for out in outside]},
+        "hovertemplate": "%{x}: %{y:.2f}<extra></extra>",
+    }
+    band = _band(acf["lag"].tolist(), _values(-acf["bound"]), _values(acf["bound"]), "", LIGHT["outer"], {})
+    layout = _layout(
+        language,
+        250,
+        xaxis=_axis(language, title=translate("report.plot.lag", language), showgrid=False, tickformat="d"),
+        yaxis=_axis(language, zeroline=True, zerolinecolor=LIGHT["history"], tickformat="~r", nticks=6),
+    )
+    return {"data": [*band, bars], "layout": layout}
+
+
+def error_histogram_spec(scaled: np.ndarray, language: str = "en") -> dict[str, Any]:
+    """How errors are spread, in multiples of the typical error of their series; right of 0 the truth was higher."""
+    inside = np.clip(scaled, -5, 5)
+    counts, edges = np.histogram(inside, bins=min(31, max(9, int(np.sqrt(len(inside))) | 1)))
+    bars = {
+        "type": "bar",
+        "x": _values((edges[:-1] + edges[1:]) / 2),
+        "y": [int(c) for c in counts],
+        "width": _values(np.diff(edges) * 0.92),
+        "marker": {"color": LIGHT["forecast"]},
+        "hovertemplate": "%{x:.1f}: %{y}<extra></extra>",
+    }
+    layout = _layout(
+        language,
+        250,
+        xaxis=_axis(
+            language,
+            title=translate("report.plot.scaled_error", language),
+            showgrid=False,
+            zeroline=True,
+            zerolinecolor=LIGHT["history"],
+        ),
+        yaxis=_axis(language, tickformat="d"),
+    )
+    return {"data": [bars], "layout": layout}
+
+
+def decomposition_spec(parts: pd.DataFrame, language: str = "en") -> dict[str, Any]:
+    """Observed values, trend, season and remainder, one above the other."""
+    names = [
+        name
+        for name in ("observed", "trend", "seasonal", "remainder")
+        if name == "observed" or parts[name].abs().sum() > 0
+    ]
+    x, data, height = _stamps(parts["ds"]), [], 1 / len(names)
+    layout = _layout(
+        language, 110 * len(names) + 50, xaxis=_time_axis(language, pd.api.types.is_datetime64_any_dtype(parts["ds"]))
+    )
+    for position, name in enumerate(names):
+        suffix = "" if position == 0 else str(position + 1)
+        data.append(
+            {
+                "type": "scatter",
+                "mode": "lines",
+                "x": x,
+                "y": _values(parts[name]),
+                "yaxis": f"y{suffix}",
+                "hovertemplate": "%{y:,.4~r}<extra></extra>",
+                "line": {"color": LIGHT["history"] if name == "observed" else LIGHT["forecast"], "width": 1.4},
+            }
+        )
+        top = 1 - position * height
+        layout[f"yaxis{suffix}"] = _axis(
+            language,
+            domain=[top - height * 0.8, top],
+            tickformat=",~r",
+            nticks=4,
+            title=translate(f"report.plot.{name}", language),
+        )
+    layout["xaxis"]["anchor"] = f"y{len(names)}" if len(names) > 1 else "y"
+    return {"data": data, "layout": layout}
+
+
+def importance_spec(
+    importance: pd.DataFrame, language: str = "en", top: int = 12, labels: list[str] | None = None
+) -> dict[str, Any]:
+    """The `top` features by share of importance, most important on top."""
+    table = importance.head(top).iloc[::-1]
+    names = (labels or importance["feature"].tolist())[: len(table)][::-1]
+    bars = {
+        "type": "bar",
+        "orientation": "h",
+        "x": _values(100 * table["importance"]),
+        "y": list(range(len(names))),
+        "marker": {"color": LIGHT["forecast"]},
+        "text": [percent(v, language, 0) for v in table["importance"]],
+        "textposition": "outside",
+        "cliponaxis": False,
+        "hoverinfo": "none",
+        "textfont": {"color": LIGHT["text"]},
+    }
+    layout = _layout(
+        language,
+        60 + 28 * len(table),
+        bargap=0.35,
+        xaxis=_axis(language, visible=False, range=[0, 115 * float(table["importance"].max() if len(table) else 1)]),
+        yaxis=_names_axis(language, names),
+    )
+    return {"data": [bars], "layout": layout}
+
+
+# --- small static drawings ---
+
+
+def sparkline(
+    past: pd.DataFrame, ahead: pd.DataFrame, freq: Frequency, language: str, width: int = 160, height: int = 34
+) -> str:
+    """A small inline SVG of the end of one series and its forecast with the narrowest band; colours come from the page's CSS."""
+    shown = max(2 * len(ahead), 24)
+    y, f = past["y"].tail(shown).to_numpy(float), ahead["forecast"].to_numpy(float)
+    level = min(levels_of(ahead), default=None)
+    lo, hi = (ahead[f"lo-{level}"].to_numpy(float), ahead[f"hi-{level}"].to_numpy(float)) if level else (f, f)
+    known = np.concatenate([y, lo, hi])
+    known = known[np.isfinite(known)]
+    if not len(known):
+        return ""
+    low, high = known.min(), known.max()
+    xs = np.linspace(2, width - 2, len(y) + len(f))
+
+    def points(values: np.ndarray, at: np.ndarray) -> str:
+        ys = height - 3 - (values - low) / ((high - low) or 1.0) * (height - 6)
+        return " ".join(f"{a:.1f},{b:.1f}" for a, b in zip(at, ys, strict=True) if np.isfinite(b))
+
+    front = xs[len(y) :]
+    band = points(np.concatenate([lo, hi[::-1]]), np.concatenate([front, front[::-1]]))
+    words = translate(
+        "report.plot.sparkline",
+        language,
+        last=stamp(past["ds"].iloc[-1], freq, language) if len(past) else "–",
+        end=stamp(ahead["ds"].iloc[-1], freq, language),
+    )
+    return (
+        f'<svg class="spark" viewBox="0 0 {width} {height}" width="{width}" height="{height}" role="img" aria-label="{html.escape(words)}">'
+        f'<polygon class="spark-band" points="{band}"/><polyline class="spark-past" points="{points(y, xs[: len(y)])}"/>'
+        f'<polyline class="spark-ahead" points="{points(f, front)}"/></svg>'
+    )
+
+
+MOST_MARKS = 60  # steps up to which each has a mark of its own
+
+
+def signed(value: float, language: str, digits: int) -> str:
+    """A number with its sign: `+25.0`."""
+    return ("+" if value > 0 else "") + number(value, language, digits)
+
+
+def waterfall_spec(found: Explanation, language: str = "en") -> dict[str, Any]:
+    """From the usual level to the forecast, a bar a part, the largest first; parts that push down are in another colour."""
+    shown, digits = found.shown(language), found.digits
+    parts = shown["contribution"].to_numpy(float)
+    before = found.baseline + np.r_[0.0, np.cumsum(parts)[:-1]][: len(parts)]
+    names = [translate("insight.plot.usual", language), *shown["label"], translate("insight.plot.forecast", language)]
+    rows = list(range(len(names)))[::-1]
+    bars = {
+        "type": "bar",
+        "orientation": "h",
+        "y": rows[1:-1],
+        "x": _values(parts),
+        "base": _values(before),
+        "hoverinfo": "none",
+        "cliponaxis": False,
+        "marker": {"color": [LIGHT["forecast"] if part > 0 else LIGHT["bad"] for part in parts]},
+        "text": [signed(part, language, digits) for part in parts],
+        "textposition": "outside",
+        "outsidetextfont": {"color": LIGHT["text"]},
+    }
+    ends = {
+        "type": "scatter",
+        "mode": "markers+text",
+        "x": _values([found.baseline, found.forecast]),
+        "y": [rows[0], rows[-1]],
+        "hoverinfo": "none",
+        "marker": {
+            "color": [LIGHT["history"], LIGHT["forecast"]],
+            "size": 12,
+            "symbol": "diamond",
+            "line": {"width": 0},
+        },
+        "cliponaxis": False,
+        "text": [number(value, language, digits) for value in (found.baseline, found.forecast)],
+        "textposition": "middle right",
+    }
+    steps = np.r_[before, found.forecast]
+    lines = [
+        {
+            "type": "line",
+            "x0": float(x),
+            "x1": float(x),
+            "y0": y,
+            "y1": y - 1,
+            "line": {"color": LIGHT["grid"], "width": 1},
+            "layer": "below",
+        }
+        for x, y in zip(steps, rows[:-1], strict=True)
+    ]
+    low, high = float(steps.min()), float(steps.max())
+    pad = max(high - low, 1e-9 * (1 + abs(high))) * 0.28
+    layout = _layout(
+        language,
+        70 + 32 * len(names),
+        bargap=0.4,
+        shapes=lines,
+        xaxis=_axis(language, range=[low - pad, high + pad], tickformat=",~r", nticks=6),
+        yaxis=_names_axis(language, names[::-1]),
+    )
+    return {"data": [bars, ends], "layout": layout}
+
+
+def shuffled_spec(found: Importance, freq: Frequency, language: str = "en") -> dict[str, Any]:
+    """A bar a group: how much larger the error is without it, with its interval."""
+    table = found.table.iloc[::-1]
+    color = [LIGHT["forecast"] if low > 0 else LIGHT["naive"] for low in table["low"]]
+    bars = {
+        "type": "bar",
+        "orientation": "h",
+        "x": _values(100 * table["increase"]),
+        "y": list(range(len(table))),
+        "marker": {"color": color},
+        "error_x": {
+            "type": "data",
+            "symmetric": False,
+            "array": _values(100 * (table["high"] - table["increase"])),
+            "thickness": 1.5,
+            "width": 4,
+            "arrayminus": _values(100 * (table["increase"] - table["low"])),
+            "color": LIGHT["text"],
+        },
+        "hoverinfo": "none",
+    }
+    layout = _layout(
+        language,
+        80 + 30 * len(table),
+        bargap=0.4,
+        yaxis=_names_axis(language, [part_label(group, freq, language) for group in table["group"]]),
+        xaxis=_axis(
+            language,
+            title=translate("insight.plot.increase", language),
+            ticksuffix="%",
+            zeroline=True,
+            zerolinecolor=LIGHT["history"],
+            zerolinewidth=1.5,
+        ),
+    )
+    return {"data": [bars], "layout": layout}
+
+
+def coverage_spec(table: pd.DataFrame, language: str = "en") -> dict[str, Any]:
+    """Realised coverage at each step with what chance allows, and the promise as a dotted line."""
+    data, colors, levels = [], [LIGHT["forecast"], LIGHT["past"], LIGHT["history"]], table["level"].nunique()
+    last = int(table["step"].max())
+    for position, (level, rows) in enumerate(table.groupby("level", sort=True)):
+        color = colors[position % len(colors)]
+        data += coverage_traces(rows, float(level), color, 0.3 * (position - (levels - 1) / 2), language)
+        data.append(
+            {
+                "type": "scatter",
+                "mode": "lines",
+                "x": [0.5, last + 0.5],
+                "y": [float(level)] * 2,
+                "hoverinfo": "skip",
+                "showlegend": False,
+                "line": {"color": color, "width": 1.4, "dash": "dot"},
+            }
+        )
+    layout = _layout(
+        language,
+        320,
+        showlegend=True,
+        legend=_legend(),
+        hovermode="closest",
+        xaxis=_axis(
+            language,
+            title=translate("report.plot.step", language),
+            showgrid=False,
+            tickformat="d",
+            range=[0.5, last + 0.5],
+            **({"dtick": 1} if last <= 14 else {}),
+        ),
+        yaxis=_axis(language, ticksuffix="%", range=[max(0.0, float(table["low"].min()) - 4), 103]),
+    )
+    return {"data": data, "layout": layout}
+
+
+def coverage_traces(rows: pd.DataFrame, level: float, color: str, shift: float, language: str) -> list[dict[str, Any]]:
+    """Realised coverage of one level: a mark with a line for its uncertainty at each step, a band where steps are many."""
+    few = len(rows) <= MOST_MARKS
+    hover = translate(
+        "insight.plot.coverage", language, step="%{customdata[1]}", share="%{y:.1f}%", count="%{customdata[0]}"
+    )
+    x = _values(rows["step"] + shift) if few else rows["step"].tolist()
+    trace = {
+        "type": "scatter",
+        "mode": "markers" if few else "lines",
+        "x": x,
+        "y": _values(rows["realised"]),
+        "name": translate("insight.plot.realised", language, level=f"{level:g}"),
+        "line": {"color": color, "width": 2.2},
+        "marker": {"color": color, "size": 7, "line": {"width": 0}},
+        "customdata": [[number(n, language, 0), int(step)] for n, step in zip(rows["rows"], rows["step"], strict=True)],
+        "hovertemplate": hover + f"<extra>{level:g}%</extra>",
+    }
+    if few:
+        error = {
+            "type": "data",
+            "symmetric": False,
+            "array": _values(rows["high"] - rows["realised"]),
+            "arrayminus": _values(rows["realised"] - rows["low"]),
+            "color": color,
+            "thickness": 1.2,
+            "width": 0,
+        }
+        return [trace | {"error_y": error}]
+    edge, band = _band(x, _values(rows["low"]), _values(rows["high"]), "", LIGHT["outer"], {})
+    return [edge, band | {"showlegend": False}, trace]
+
+
+def anomaly_spec(bands: pd.DataFrame, found: pd.DataFrame, language: str = "en", level: float = 95) -> dict[str, Any]:
+    """Observations of one series with the forecasts and intervals that did not know them; those outside are marked."""
+    data, digits, first = [], digits_for(bands["y"]), True
+    for _, run in bands.groupby("fold", sort=True) if "fold" in bands else [(0, bands)]:
+        lower, upper = _band(
+            _stamps(run["ds"]),
+            _values(run[f"lo-{level:g}"]),
+            _values(run[f"hi-{level:g}"]),
+            translate("report.plot.band", language, level=f"{level:g}"),
+            LIGHT["outer"],
+            {},
+        )
+        data += [lower, upper | {"showlegend": first}]
+        data.append(
+            {
+                "type": "scatter",
+                "mode": "lines",
+                "x": _stamps(run["ds"]),
+                "y": _values(run["forecast"]),
+                "hoverinfo": "skip",
+                "showlegend": first,
+                "name": translate("report.plot.tested", language),
+                "line": {"color": LIGHT["past"], "width": 1.4, "dash": "dot"},
+            }
+        )
+        data.append(
+            {
+                "type": "scatter",
+                "mode": "lines",
+                "x": _stamps(run["ds"]),
+                "y": _values(run["y"]),
+                "showlegend": first,
+                "name": translate("report.plot.observed", language),
+                "line": {"color": LIGHT["history"], "width": 1.6},
+                "hovertemplate": f"%{{y:,.{digits}f}}<extra></extra>",
+            }
+        )
+        first = False
+    data.append(
+        {
+            "type": "scatter",
+            "mode": "markers",
+            "x": _stamps(found["ds"]),
+            "y": _values(found["y"]),
+            "name": translate("insight.plot.odd", language),
+            "marker": {"color": LIGHT["bad"], "size": 9, "line": {"width": 0}},
+            "text": [
+                translate("insight.plot.times", language, score=number(score, language, 1)) for score in found["score"]
+            ],
+            "hovertemplate": "%{text}<extra></extra>",
+        }
+    )
+    layout = _layout(
+        language,
+        360,
+        showlegend=True,
+        legend=_legend(),
+        xaxis=_time_axis(language, pd.api.types.is_datetime64_any_dtype(bands["ds"])),
+        yaxis=_axis(language, tickformat=",~r"),
+    )
+    return {"data": data, "layout": layout}
+
+
+def increase_text(row: Any, language: str) -> str:
+    """The interval of an increase: `from 2% to 31%`."""
+    return f"{percent(row.low, language, 0)} – {percent(row.high, language, 0)}"

@@ -1,0 +1,197 @@
+"""TODO vur.report.sections.accuracy"""
+
+import math
+from typing import Any
+
+import pandas as pd
+
+from vur.forecasters.registry import algorithm_name
+from vur.report import plots
+from vur.report.context import ReportContext
+from vur.report.sections.hierarchy import scored_sentences
+from vur.report.summary import (
+    coverage_rows,
+    score_rows,
+)
+from vur.report.tables import say, speaker, table
+from vur.text import translate
+from vur.wording import digits_for, listing, number, percent, steps
+
+METRICS = ("skill", "mase", "mae", "rmse", "wape", "smape", "mape", "rmsse", "r2", "bias")
+PERCENTS = ("wape", "smape", "mape")
+FINISHED = ("", "ok", "done", "finished", "cached", "evaluated", "scored")
+
+
+# --- accuracy ---
+
+
+def _metric_text(name: str, value: Any, language: str, digits: int | None = None) -> str:
+    if name == "skill":
+        return percent(value, language)
+    return (
+        percent(value / 100, language)
+        if name in PERCENTS and value is not None and pd.notna(value)
+        else number(value, language, 3 if name in ("mase", "rmsse", "r2") else digits)
+    )
+
+
+def accuracy(context: ReportContext, language: str) -> dict[str, Any]:
+    """Leaderboard as bars and tables, error by step, scores on the held-out end, and why MAPE is left aside."""
+    t, board = speaker(language), scored(context.leaderboard)
+    there = [name for name in METRICS if name in board and board[name].notna().any()]
+    main = [name for name in ("skill", context.metric, "mae", "wape") if name in there]
+    digits = digits_for(board["mae"]) if "mae" in board else None
+    names = [algorithm_name(a, language) for a in board["algorithm"]]
+    marked = [i for i, a in enumerate(board["algorithm"]) if a == context.winner]
+
+    def rows(metrics: list[str]) -> list[list[str]]:
+        return [
+            [
+                number(row.get("rank", i + 1), language, 0),
+                names[i],
+                *(_metric_text(m, row.get(m), language, digits) for m in metrics),
+                number(row.get("seconds"), language, 1),
+            ]
+            for i, row in enumerate(board.to_dict("records"))
+        ]
+
+    def columns(metrics: list[str]) -> list[tuple[str, str]]:
+        return [
+            ("#", "number"),
+            (t("column.algorithm"), "text"),
+            *((t(f"metric.{m}.short"), "number") for m in metrics),
+            (t("column.seconds"), "number"),
+        ]
+
+    figures = {}
+    if "skill" in there and len(board) > 1:
+        figures["plot-skill"] = plots.skill_spec(board, language, context.winner)
+    step = _by_step(context, language)
+    notes = board_notes(board, language) + scored_sentences(
+        context.extras, len(score_rows(context.test_scores)) > 0, language
+    )
+    has_zero = bool((context.history["y"] == 0).any())
+    return {
+        "table": table(columns(list(dict.fromkeys(main))), rows(list(dict.fromkeys(main))), marked),
+        "all": table(columns(there), rows(there), marked),
+        "glossary": [(t(f"metric.{m}.short"), t(f"metric.{m}.meaning")) for m in there],
+        "notes": notes,
+        "mape": t("accuracy.mape") if has_zero else "",
+        "left_out": left_out(context, language),
+        "test": test_table(context, language),
+        "step_note": step.pop("note", ""),
+        "metric": t(f"metric.{context.metric}.short"),
+        "figures": figures | step,
+    }
+
+
+def board_notes(board: pd.DataFrame, language: str) -> list[str]:
+    """Notes of the leaderboard, each with the models it concerns."""
+    said: dict[str, list[str]] = {}
+    for name, note in zip(board["algorithm"], board.get("note", [None] * len(board)), strict=True):
+        if text := say(note, language):
+            said.setdefault(text, []).append(algorithm_name(name, language))
+    return [text if len(names) == len(board) else f"{listing(names, language)}: {text}" for text, names in said.items()]
+
+
+def scored(board: pd.DataFrame) -> pd.DataFrame:
+    """The rows of a leaderboard that have a score; the others are listed with their reason."""
+    there = [name for name in ("mase", "mae", "rmse") if name in board]
+    return board[board[there].notna().any(axis=1)].reset_index(drop=True) if there else board
+
+
+def _by_step(context: ReportContext, language: str) -> dict[str, Any]:
+    frame = context.by_step
+    if frame is None or not len(frame) or frame["step"].nunique() < 2:
+        return {}
+    metric = "mae" if "mae" in frame else context.metric
+    order = [context.winner, "seasonal_naive", *context.leaderboard["algorithm"]]
+    names = [name for name in dict.fromkeys(order) if name in set(frame["algorithm"])][:3]
+    rows = frame[frame["algorithm"] == names[0]].sort_values("step")
+    part = max(len(rows) // 4, 1)
+    first, last = float(rows[metric].head(part).mean()), float(rows[metric].tail(part).mean())
+    growth = last / first - 1 if first > 0 else math.nan
+    key = "flat" if not abs(growth) > 0.1 else "falls" if growth < 0 else "grows" if growth < 1 else "times"
+    shown = number(growth + 1, language, 1) if key == "times" else percent(abs(growth), language, 0)
+    note = translate(
+        f"report.accuracy.step_{key}", language, growth=shown, period=steps(len(rows), context.freq, language)
+    )
+    return {"plot-step": plots.step_spec(frame, language, metric, names), "note": note}
+
+
+def left_out(context: ReportContext, language: str) -> list[tuple[str, str]]:
+    """Candidates that were not scored, and why."""
+    if context.status is None or not len(context.status):
+        return []
+    rows = context.status[~context.status["state"].astype(str).isin(FINISHED)]
+    return [
+        (algorithm_name(row["algorithm"], language), say(row.get("reason"), language) or str(row["state"]))
+        for row in rows.to_dict("records")
+    ]
+
+
+def test_table(context: ReportContext, language: str) -> dict[str, Any] | None:
+    """Scores on the end of the data that was kept apart."""
+    scores, t = score_rows(context.test_scores), speaker(language)
+    scores = scores[scores["algorithm"] != ""]
+    there = [m for m in ("skill", "mase", "mae", "wape", "rmse") if m in scores and scores[m].notna().any()]
+    if scores.empty or not there:
+        return None
+    digits = digits_for(scores["mae"]) if "mae" in scores else None
+    return table(
+        [(t("column.algorithm"), "text"), *((t(f"metric.{m}.short"), "number") for m in there)],
+        [
+            [algorithm_name(row["algorithm"], language), *(_metric_text(m, row[m], language, digits) for m in there)]
+            for row in scores.to_dict("records")
+        ],
+        [i for i, a in enumerate(scores["algorithm"]) if a == context.winner],
+    )
+
+
+def intervals(context: ReportContext, language: str) -> list[dict[str, Any]]:
+    """For each level: what the interval promises and what it held on past data."""
+    digits = digits_for(context.forecast["forecast"].head(1000), bool(context.data.get("integer")))
+    return [
+        {
+            "level": row["level"],
+            "value": round(row["value"], 1),
+            "text": percent(row["value"] / 100, language),
+            "verdict": row["verdict"],
+            "sentence": translate(
+                f"report.interval.{row['verdict']}",
+                language,
+                level=row["level"],
+                value=percent(row["value"] / 100, language),
+            ),
+            "width": number(row["width"], language, digits),
+        }
+        for row in coverage_rows(context.leaderboard, context.winner)
+    ]
+
+
+def worst(context: ReportContext, language: str) -> dict[str, Any] | None:
+    """The series with the largest scaled errors of the winner."""
+    frame, t = context.by_series, speaker(language)
+    if frame is None or not len(frame) or context.forecast["unique_id"].nunique() < 2:
+        return None
+    from vur.explain.drivers import worst_series
+
+    rows = worst_series(frame, context.winner, top=10)
+    there = [m for m in ("mase", "mae", "wape", "skill") if m in rows and rows[m].notna().any()]
+    if rows.empty or not there:
+        return None
+    share = float((rows["mase"] > 1).mean()) if "mase" in rows else math.nan
+    all_rows = frame[frame["algorithm"] == context.winner] if "algorithm" in frame else frame
+    above = int((all_rows["mase"] > 1).sum()) if "mase" in all_rows else 0
+    return {
+        "table": table(
+            [(t("column.series"), "text"), *((t(f"metric.{m}.short"), "number") for m in there)],
+            [
+                [str(row["unique_id"]), *(_metric_text(m, row[m], language) for m in there)]
+                for row in rows.to_dict("records")
+            ],
+        ),
+        "note": t("worst.note", above=number(above, language, 0), total=number(len(all_rows), language, 0))
+        if not math.isnan(share)
+        else "",
+    }

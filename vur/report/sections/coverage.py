@@ -1,0 +1,85 @@
+"""The section on intervals by horizon: what they promise and what they held at each step."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from vur.panel import Panel
+from vur.report.clock import in_model_time
+from vur.report.plots import coverage_spec, levels_of
+from vur.report.sections import Block, Facts, Part
+from vur.report.tables import table
+from vur.scoring.intervals import coverage_by_step, coverage_sentences, held_out_intervals
+from vur.text import translate
+from vur.wording import number, percent
+
+
+@dataclass(frozen=True)
+class Found:
+    """Coverage by step and level, as of `coverage_by_step`."""
+
+    table: pd.DataFrame
+
+
+def winner_residuals(facts: Facts) -> tuple[pd.DataFrame, pd.Series, Panel] | None:
+    """Fold forecasts of the winner with the scale of each series, its latest scales, and the panel; None without folds."""
+    from vur.stages.training.evaluation import fold_scales
+    from vur.stages.training.leaderboard import residuals_of
+
+    evaluation, pipeline = getattr(facts.training, "evaluation", None), getattr(facts.training, "pipeline", None)
+    forecasts = getattr(evaluation, "forecasts", None)
+    if (
+        forecasts is None
+        or forecasts.empty
+        or not getattr(facts.plan, "folds", ())
+        or getattr(pipeline, "ends", None) is None
+    ):
+        return None
+    if facts.training.winner not in set(forecasts["algorithm"]):
+        return None
+    panel = in_model_time(facts.panel, pipeline.ends)
+    scales = fold_scales(panel, facts.plan)
+    latest = scales.drop_duplicates("unique_id", keep="last").set_index("unique_id")["interval"].astype(float)
+    return residuals_of(evaluation, facts.training.winner, scales), latest, panel
+
+
+def collect(facts: Facts) -> Found | None:
+    """Coverage by step of the winner's held-out intervals; None without folds, levels or a second step."""
+    known, levels = winner_residuals(facts), sorted(levels_of(facts.forecast))
+    if known is None or not levels:
+        return None
+    rows, latest, panel = known
+    bands = held_out_intervals(rows, latest, levels, nonnegative=panel.nonnegative, integer=panel.integer)
+    if bands.empty or bands["step"].nunique() < 2:
+        return None
+    return Found(coverage_by_step(bands, levels))
+
+
+def part(found: Found, language: str) -> Part:
+    """The verdict in words, the figure and the numbers."""
+
+    def t(key: str, **values: Any) -> str:
+        return translate(f"insight.coverage.{key}", language, **values)
+
+    columns = [
+        (t(f"column.{name}"), "text" if name == "verdict" else "number")
+        for name in ("level", "step", "rows", "realised", "interval", "verdict")
+    ]
+    rows = [
+        [
+            f"{row.level:g}%",
+            number(row.step, language, 0),
+            number(row.rows, language, 0),
+            percent(row.realised / 100, language),
+            f"{percent(row.low / 100, language)} – {percent(row.high / 100, language)}",
+            t(f"verdict.{row.verdict}"),
+        ]
+        for row in found.table.itertuples()
+    ]
+    marked = [place for place, verdict in enumerate(found.table["verdict"]) if verdict != "holds"]
+    return Part(
+        t("title"),
+        coverage_sentences(found.table, language),
+        [Block("", t("text"), coverage_spec(found.table, language), table(columns, rows, marked), folded=True)],
+    )

@@ -1,0 +1,120 @@
+"""TODO vur.report.sections.forecast"""
+
+from typing import Any
+
+from markupsafe import Markup
+
+from vur.report import plots
+from vur.report.context import ReportContext
+from vur.report.summary import (
+    aggregate_of,
+    change_since,
+)
+from vur.report.tables import speaker, table
+from vur.wording import digits_for, number, percent, stamp, steps
+
+# --- forecast ---
+
+
+def forecast_part(context: ReportContext, language: str) -> dict[str, Any]:
+    """The interactive plot, the glance table of several series and the values behind the plot."""
+    t, ids = speaker(language), context.forecast["unique_id"].nunique()
+    first = []
+    if ids > 1 and context.by_series is not None and len(context.by_series):
+        from vur.explain.drivers import worst_series
+
+        first = (
+            worst_series(context.by_series, context.winner, top=5)["unique_id"].tolist()
+            if ids > plots.MAX_SERIES
+            else []
+        )
+    largest = plots.shown_series(context.history, context.forecast, most=plots.MAX_SERIES - len(first))
+    shown = list(dict.fromkeys([*largest, *first]))
+    spec = plots.forecast_spec(context.history, context.forecast, language, shown, context.residuals)
+    spec["layout"].pop("updatemenus", None)
+    spec["layout"]["margin"]["t"] = 30
+    names = [{"value": i, "name": name} for i, name in enumerate(shown)]
+    note = (
+        t("forecast.subset", shown=number(len(shown), language, 0), total=number(ids, language, 0))
+        if ids > len(shown)
+        else ""
+    )
+    if first:
+        note += " " + t("forecast.subset_worst", count=number(len(first), language, 0))
+    return {
+        "names": names,
+        "note": note,
+        "several": ids > 1,
+        "glance": glance(context, shown, language) if ids > 1 else None,
+        "values": values_table(context, shown[:1], language),
+        "figures": {"plot-forecast": spec},
+        "alt": t(
+            "forecast.alt", first=str(shown[0]) if shown else "", period=steps(context.horizon, context.freq, language)
+        ),
+    }
+
+
+def glance(context: ReportContext, names: list[str], language: str) -> dict[str, Any]:
+    """A row a series: a small drawing, the next value with its range, the horizon's total or mean and its change."""
+    t, how = speaker(language), aggregate_of(context.data)
+    levels = plots.levels_of(context.forecast)
+    level = levels[-1] if levels else None
+    pasts, aheads = (
+        dict(tuple(f[f["unique_id"].isin(names)].groupby("unique_id", observed=True)))
+        for f in (context.history, context.forecast)
+    )
+    rows = []
+    for name in names:
+        past, ahead = pasts.get(name, context.history.head(0)), aheads[name]
+        digits = digits_for(ahead["forecast"], bool(context.data.get("integer")) and how == "sum")
+        next_row, change = ahead.iloc[0], change_since(past, ahead, context.freq, len(ahead))
+        band = (
+            f"{number(next_row[f'lo-{level}'], language, digits)} – {number(next_row[f'hi-{level}'], language, digits)}"
+            if level
+            else "–"
+        )
+        sign = "" if change is None else "+" if change["share"] >= 0 else "−"
+        rows.append(
+            [
+                name,
+                Markup(plots.sparkline(past, ahead, context.freq, language)),
+                number(next_row["forecast"], language, digits),
+                band,
+                number(getattr(ahead["forecast"], how)(), language, digits),
+                sign + percent(abs(change["share"]), language) if change else "–",
+            ]
+        )
+    columns = [
+        (t("column.series"), "text"),
+        (t("column.shape"), "text"),
+        (t("column.next"), "number"),
+        (t("column.range", level=level or 80), "number"),
+        (t(f"column.{how}"), "number"),
+        (t("column.change"), "number"),
+    ]
+    return table(columns, rows)
+
+
+def values_table(context: ReportContext, names: list[str], language: str) -> dict[str, Any]:
+    """The forecast in numbers, of the series drawn first."""
+    t = speaker(language)
+    frame = context.forecast[context.forecast["unique_id"].isin(names)].head(60)
+    digits = digits_for(frame["forecast"], bool(context.data.get("integer")))
+    levels = plots.levels_of(frame)[::-1]
+    columns = [
+        (t("column.stamp"), "text"),
+        (t("column.forecast"), "number"),
+        *((t("column.range", level=level), "number") for level in levels),
+    ]
+    rows = [
+        [
+            stamp(row["ds"], context.freq, language),
+            number(row["forecast"], language, digits),
+            *(
+                f"{number(row[f'lo-{level}'], language, digits)} – {number(row[f'hi-{level}'], language, digits)}"
+                for level in levels
+            ),
+        ]
+        for row in frame.to_dict("records")
+    ]
+    return table(columns, rows)

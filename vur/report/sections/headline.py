@@ -1,0 +1,134 @@
+"""TODO vur.report.sections.headline"""
+
+import math
+from typing import Any
+
+import pandas as pd
+
+from vur.forecasters.registry import algorithm_name
+from vur.report.context import ReportContext
+from vur.report.summary import (
+    expectation_sentences,
+    score_rows,
+    trust_sentence,
+    typical_error,
+)
+from vur.report.tables import say, speaker
+from vur.text import translate
+from vur.wording import number, percent, stamp, steps
+
+
+def _tests(context: ReportContext) -> int:
+    if context.residuals is not None and "fold" in context.residuals and len(context.residuals):
+        return int(context.residuals["fold"].nunique())
+    return int(context.plan.get("folds") or 0)
+
+
+# --- top of the page ---
+
+
+def head(context: ReportContext, language: str) -> dict[str, Any]:
+    """Title, and the line that says which run this is."""
+    run, created = context.run, context.run.get("created")
+    when = ""
+    if created:
+        moment = pd.Timestamp(created)
+        when = f"{moment:%d/%m/%Y %H:%M}" if language == "pt-BR" else f"{moment.day} {moment:%b %Y, %H:%M}"
+    return {
+        "title": str(run.get("name") or context.data.get("target") or "VUR"),
+        "run_id": str(run.get("run_id") or ""),
+        "created": when,
+        "source": str(run.get("source") or ""),
+        "notebook": str(run.get("notebook") or "train.ipynb"),
+        "interrupted": bool(run.get("interrupted")),
+        "notes": [text for text in (say(note, language) for note in context.notes) if text],
+    }
+
+
+def hero(context: ReportContext, facts: dict[str, Any], confidence: dict[str, Any], language: str) -> dict[str, Any]:
+    """The headline, the sentences under it and the verdict against the naive forecast."""
+    sentences = expectation_sentences(facts, context.data, context.freq, language)
+    period = translate(
+        "report.headline.period",
+        language,
+        start=stamp(facts["start"], context.freq, language),
+        end=stamp(facts["end"], context.freq, language),
+        algorithm=algorithm_name(context.winner, language),
+    )
+    return {
+        "headline": sentences[0],
+        "sentences": sentences[1:],
+        "period": period,
+        "verdict": confidence["verdict"],
+        "trust": trust_sentence(confidence, context.freq, context.plan.get("horizon") or context.horizon, language),
+    }
+
+
+def tiles(
+    context: ReportContext, facts: dict[str, Any], confidence: dict[str, Any], language: str
+) -> list[dict[str, str]]:
+    """The four numbers at a glance: horizon, next value, typical error, gain on the naive forecast."""
+    t, freq = speaker(language), context.freq
+
+    def tell(value: float) -> str:
+        return number(value, language, facts["digits"])
+
+    change = facts["change"]
+    said = [
+        {
+            "label": t(f"tile.{facts['how']}", period=steps(facts["horizon"], freq, language)),
+            "value": tell(facts["value"]),
+            "tone": "",
+            "note": t(
+                "tile.change",
+                change=("+" if change["share"] >= 0 else "−") + percent(abs(change["share"]), language),
+                lag=steps(change["lag"], freq, language),
+            )
+            if change
+            else "",
+        }
+    ]
+    if facts["next"] is not None:
+        note = (
+            t("tile.range", low=tell(facts["range"][0]), high=tell(facts["range"][1]), level=facts["level"])
+            if facts["range"]
+            else t(f"tile.next_{facts['how']}", count=number(facts["series"], language, 0))
+            if facts["series"] > 1
+            else ""
+        )
+        said.append(
+            {
+                "label": t("tile.next", stamp=stamp(facts["next_stamp"], freq, language)),
+                "value": tell(facts["next"]),
+                "tone": "",
+                "note": note,
+            }
+        )
+    value, note = typical_error(context.leaderboard, context.history, context.winner, language)
+    tested, _ = typical_error(score_rows(context.test_scores), context.history, context.winner, language)
+    if tested != "–":
+        note = t(
+            "tile.error_test",
+            meaning=note,
+            value=tested,
+            period=steps(context.plan.get("horizon") or context.horizon, freq, language),
+        )
+    said.append({"label": t("tile.error"), "value": value, "tone": "", "note": note})
+    skill = confidence["test_skill"] if math.isnan(confidence["skill"]) else confidence["skill"]
+    tone = {"clear": "good", "slight": "", "naive": ""}.get(
+        confidence["verdict"], "bad" if confidence["verdict"] != "unknown" else ""
+    )
+    sign = "−" if skill > 0 else "+"
+    said.append(
+        {
+            "label": t("tile.skill"),
+            "value": "–"
+            if math.isnan(skill)
+            else sign + percent(abs(skill), language)
+            if abs(skill) >= 0.0005
+            else percent(0, language),
+            "tone": tone,
+            "note": t(f"verdict.{confidence['verdict']}"),
+        }
+    )
+    return said

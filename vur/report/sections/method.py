@@ -1,0 +1,114 @@
+"""The parts of the report page on the data, the errors, the drivers and how the run was made."""
+
+import shlex
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+from vur.forecasters.registry import algorithm_name
+from vur.report.context import ReportContext
+from vur.report.tables import say, speaker
+from vur.text import table as text_table
+from vur.text import translate
+from vur.wording import listing, number, steps
+
+MAX_ROWS = 20
+
+
+def flat(value: Any, prefix: str = "") -> list[tuple[str, str]]:
+    """A nested dict as `a.b: value` pairs without what is empty or off."""
+    pairs = []
+    for key, inner in (value or {}).items():
+        name = f"{prefix}{key}"
+        if isinstance(inner, Mapping):
+            pairs += flat(inner, f"{name}.")
+        elif isinstance(inner, (list, tuple)) and inner:
+            pairs.append(
+                (
+                    name,
+                    ", ".join(
+                        "(" + ", ".join(map(str, i)) + ")" if isinstance(i, (list, tuple)) else str(i)
+                        for i in inner[:40]
+                    ),
+                )
+            )
+        elif inner not in (None, "", "none", False) and not isinstance(inner, (list, tuple)):
+            pairs.append((name, str(inner)))
+    return pairs
+
+
+def recipe(context: ReportContext, language: str) -> dict[str, Any]:
+    """How the forecast was made: tests, choices, provenance, fallbacks and the leakage canary."""
+    t, plan, run = speaker(language), context.plan, context.run
+    tests = []
+    if plan.get("folds"):
+        tests.append(
+            t(
+                "recipe.folds" if int(plan["folds"]) > 1 else "recipe.fold",
+                folds=number(plan["folds"], language, 0),
+                horizon=steps(plan.get("horizon") or context.horizon, context.freq, language),
+            )
+        )
+        tests.append(t("recipe.sliding" if plan.get("window") == "sliding" else "recipe.expanding"))
+    if plan.get("test"):
+        tests.append(t("recipe.test", horizon=steps(plan.get("horizon") or context.horizon, context.freq, language)))
+    if plan.get("gap"):
+        tests.append(t("recipe.gap", gap=steps(plan["gap"], context.freq, language)))
+    tests += canary_lines(context, language)
+    tests += [text for text in (say(note, language) for note in plan.get("notes") or ()) if text]
+    provenance = [
+        (t(f"recipe.{key}"), str(run[key]))
+        for key in ("run_id", "fingerprint", "config_hash", "seed")
+        if run.get(key) not in (None, "")
+    ]
+    if run.get("status"):
+        key = f"report.status.{run['status']}"
+        provenance.append((t("recipe.status"), translate(key, language) if key in text_table() else str(run["status"])))
+    if run.get("seconds") is not None:
+        provenance.append((t("recipe.seconds"), f"{number(run['seconds'], language, 1)} s"))
+    if context.model.get("tag"):
+        provenance.append((t("recipe.tag"), str(context.model["tag"])))
+    fallbacks = context.fallbacks if context.fallbacks is not None else pd.DataFrame()
+    groups = [
+        (title, flat(context.recipe.get(key)))
+        for key, title in (
+            ("parameters", t("recipe.parameters")),
+            ("preprocess", t("recipe.preprocess")),
+            ("features", t("recipe.features")),
+        )
+    ]
+    return {
+        "tests": tests,
+        "provenance": provenance,
+        "groups": [(title, pairs) for title, pairs in groups if pairs],
+        "versions": sorted((str(k), str(v)) for k, v in (run.get("versions") or {}).items()),
+        "fallbacks": [
+            (str(row.get("unique_id")), say(row.get("reason"), language), algorithm_name(row.get("used"), language))
+            for row in fallbacks.head(MAX_ROWS).to_dict("records")
+        ],
+        "fallback_count": t("recipe.fallback_count", count=number(len(fallbacks), language, 0))
+        if len(fallbacks)
+        else "",
+    }
+
+
+def canary_lines(context: ReportContext, language: str) -> list[str]:
+    """What the leakage check said, of the winner and of candidates it threw out."""
+    canary, t = context.canary or {}, speaker(language)
+    if canary.get("passed") is None:
+        return []
+    failed = [str(name) for name in canary.get("failed") or ()]
+    if canary["passed"]:
+        return [t("recipe.canary_passed")]
+    if failed and context.winner not in failed:
+        return [t("recipe.canary_others", names=listing([algorithm_name(name, language) for name in failed], language))]
+    return [t("recipe.canary_failed")]
+
+
+def usage(context: ReportContext, language: str) -> dict[str, str]:
+    """How to ask the saved model again: on the command line and in Python."""
+    name, horizon = str(context.model.get("name") or context.run.get("name") or "NAME"), context.horizon
+    shell = f"vur forecast {shlex.quote(name)} --horizon {horizon} --out forecast.csv"
+    python = f"import vur\n\nforecast = vur.forecast({name!r}, horizon={horizon})"
+    return {"shell": shell, "python": str(context.model.get("snippet") or python)}

@@ -1,0 +1,262 @@
+"""What a run found, in a few numbers and plain sentences: what is expected, and whether it can be trusted."""
+
+import math
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from vur.forecasters.registry import algorithm_name
+from vur.frequency import Frequency
+from vur.text import translate
+from vur.wording import digits_for, number, percent, stamp, steps
+
+REFERENCES = ("seasonal_naive", "naive", "drift", "mean")
+CLEAR = 0.05
+
+
+def aggregate_of(data: dict[str, Any]) -> str:
+    """How a horizon is summed up: `sum` for counts (non-negative integers), else `mean`, unless `data` says."""
+    return data.get("aggregate") or ("sum" if data.get("integer") and data.get("nonnegative") else "mean")
+
+
+def _lagged(ds: pd.Series, freq: Frequency, lag: int) -> pd.Series:
+    step = freq.step
+    return ds.map(
+        {value: value - lag * step for value in ds.unique()}
+        if freq.is_integer
+        else {value: pd.Timestamp(value) - lag * step for value in ds.unique()}
+    )
+
+
+def change_since(history: pd.DataFrame, forecast: pd.DataFrame, freq: Frequency, horizon: int) -> dict[str, Any] | None:
+    """Forecast over the actual values of the same stamps a whole number of seasons before: `{"share", "lag"}`.
+
+    The lag is the shortest multiple of the season that reaches back behind the whole horizon (the horizon itself
+    without a season). None when under 90% of those stamps were observed or their sum is not positive.
+    """
+    season = max(freq.season, 1)
+    for lag in dict.fromkeys((math.ceil(horizon / season) * season, horizon)):
+        try:
+            ahead = forecast[["unique_id", "forecast"]].assign(ds=_lagged(forecast["ds"], freq, lag))
+        except (TypeError, ValueError, OverflowError):
+            return None
+        pairs = ahead.merge(history[["unique_id", "ds", "y"]], on=["unique_id", "ds"]).dropna()
+        if len(pairs) >= 0.9 * len(forecast) and pairs["y"].sum() > 0:
+            return {"share": float(pairs["forecast"].sum() / pairs["y"].sum() - 1), "lag": lag}
+    return None
+
+
+def total_misses(residuals: pd.DataFrame | None, aggregate: str) -> dict[str, float] | None:
+    """How far the total (or mean) over a test's horizon and all its series was off: `mean`, `max` share, and `tests`."""
+    if residuals is None or residuals.empty or "fold" not in residuals:
+        return None
+    folds = residuals.dropna(subset=["y", "forecast"]).groupby("fold")[["y", "forecast"]].sum()
+    folds = folds[folds["y"] > 0]
+    if folds.empty:
+        return None
+    share = (folds["forecast"] / folds["y"] - 1).abs()
+    return {"mean": float(share.mean()), "max": float(share.max()), "tests": len(share)}
+
+
+def expected(
+    history: pd.DataFrame,
+    forecast: pd.DataFrame,
+    freq: Frequency,
+    data: dict[str, Any],
+    residuals: pd.DataFrame | None = None,
+) -> dict[str, Any]:
+    """The numbers of the headline: total or mean of the horizon, next value with its range, change against the past.
+
+    For several series `next` is the sum (or mean) over series without a range, where all start at the same stamp.
+    """
+    how, ids = aggregate_of(data), forecast["unique_id"].nunique()
+    horizon = int(forecast.groupby("unique_id", observed=True).size().max())
+    first = forecast.groupby("unique_id", observed=True).head(1)
+    same_start = first["ds"].nunique() == 1
+    levels = sorted(int(name[3:]) for name in forecast.columns if name.startswith("lo-"))
+    facts: dict[str, Any] = {
+        "how": how,
+        "series": ids,
+        "horizon": horizon,
+        "value": float(getattr(forecast["forecast"], how)()),
+        "start": forecast["ds"].min(),
+        "end": forecast["ds"].max(),
+        "next_stamp": first["ds"].iloc[0] if same_start else None,
+        "next": float(getattr(first["forecast"], how)()) if same_start else None,
+        "level": levels[0] if levels else None,
+        "range": None,
+        "change": change_since(history, forecast, freq, horizon),
+        "miss": total_misses(residuals, how),
+        "digits": digits_for(forecast["forecast"].head(1000), bool(data.get("integer")) and how == "sum"),
+    }
+    if ids == 1 and levels:
+        facts["range"] = (float(first[f"lo-{levels[0]}"].iloc[0]), float(first[f"hi-{levels[0]}"].iloc[0]))
+    return facts
+
+
+def title(name: str) -> str:
+    """A column's name at the start of a sentence: `total_vendas` as `Total vendas`."""
+    words = str(name).replace("_", " ").strip() or str(name)
+    return words[:1].upper() + words[1:]
+
+
+def expectation_sentences(facts: dict[str, Any], data: dict[str, Any], freq: Frequency, language: str) -> list[str]:
+    """Headline first, then the next value, the change against the past and how far such totals were off in tests."""
+
+    def say(key: str, **values: object) -> str:
+        return translate(f"report.headline.{key}", language, **values)
+
+    value = number(facts["value"], language, facts["digits"])
+    period = steps(facts["horizon"], freq, language)
+    several = say("across", count=number(facts["series"], language, 0)) if facts["series"] > 1 else ""
+    if facts["series"] > 1 and facts["how"] == "mean":
+        several = say("per_series", count=number(facts["series"], language, 0))
+    said = [
+        say(
+            facts["how"],
+            target=data.get("label") or title(data.get("target") or "y"),
+            value=value,
+            period=period,
+            several=several,
+        )
+    ]
+    if facts["change"]:
+        share, lag = facts["change"]["share"], steps(facts["change"]["lag"], freq, language)
+        key = "same" if abs(share) < 0.005 else "more" if share > 0 else "less"
+        said.append(say(f"{key}_{facts['how']}", change=percent(abs(share), language), lag=lag))
+    if facts["next"] is not None:
+        words = {
+            "stamp": stamp(facts["next_stamp"], freq, language),
+            "value": number(facts["next"], language, facts["digits"]),
+        }
+        if facts["range"]:
+            low, high = (number(v, language, facts["digits"]) for v in facts["range"])
+            said.append(say("next_range", **words, low=low, high=high, level=facts["level"]))
+        else:
+            said.append(say(f"next_{facts['how']}", **words))
+    if facts["miss"]:
+        miss = facts["miss"]
+        said.append(
+            say(
+                f"miss_{facts['how']}" if miss["tests"] > 1 else f"miss_{facts['how']}_once",
+                mean=percent(miss["mean"], language),
+                max=percent(miss["max"], language),
+                tests=number(miss["tests"], language, 0),
+            )
+        )
+    return said
+
+
+# --- accuracy ---
+
+
+def score_rows(scores: Any) -> pd.DataFrame:
+    """Scores as a frame with an `algorithm` column, from a frame, `{algorithm: {metric: value}}` or one algorithm's dict."""
+    if scores is None or len(scores) == 0:
+        return pd.DataFrame({"algorithm": []})
+    if isinstance(scores, pd.DataFrame):
+        return scores if "algorithm" in scores else scores.rename_axis("algorithm").reset_index()
+    if all(isinstance(value, dict) for value in scores.values()):
+        return pd.DataFrame.from_dict(scores, orient="index").rename_axis("algorithm").reset_index()
+    return pd.DataFrame([{"algorithm": "", **scores}])
+
+
+def _skill(scores: pd.DataFrame, winner: str, metric: str) -> float:
+    """Skill of `winner`: its own column, else from the errors of winner and seasonal naive."""
+    rows = scores[scores["algorithm"].isin([winner, ""])]
+    if rows.empty:
+        return float("nan")
+    if "skill" in rows and pd.notna(rows["skill"].iloc[0]):
+        return float(rows["skill"].iloc[0])
+    naive = scores[scores["algorithm"] == "seasonal_naive"]
+    metric = next((name for name in (metric, "mase", "mae") if name in rows and name in naive), None)
+    if naive.empty or metric is None or not naive[metric].iloc[0] > 0:
+        return float("nan")
+    return float(1 - rows[metric].iloc[0] / naive[metric].iloc[0])
+
+
+def trust(leaderboard: pd.DataFrame, winner: str, metric: str, tests: int, test_scores: Any = None) -> dict[str, Any]:
+    """Whether the winner beats the seasonal naive forecast: `verdict`, `skill` on the folds, `test_skill` on the held-out end.
+
+    Verdicts: `clear` (at least 5% smaller errors, also on the test), `slight`, `mixed` (folds say yes, the test no),
+    `no`, `naive` (the simple forecast itself won) and `unknown`.
+    """
+    skill, test_skill = _skill(leaderboard, winner, metric), _skill(score_rows(test_scores), winner, metric)
+    known = [value for value in (skill, test_skill) if not math.isnan(value)]
+    if winner == "seasonal_naive" or winner == "naive" and abs(skill) < 1e-9:
+        verdict = "naive"
+    elif not known:
+        verdict = "unknown"
+    elif known[0] <= 0:
+        verdict = "no"
+    elif known[-1] <= 0:
+        verdict = "mixed"
+    else:
+        verdict = "clear" if min(known) >= CLEAR else "slight"
+    return {"verdict": verdict, "skill": skill, "test_skill": test_skill, "tests": tests, "winner": winner}
+
+
+def trust_sentence(facts: dict[str, Any], freq: Frequency, horizon: int, language: str) -> str:
+    """Accuracy against the naive forecast in plain words, as frank when it is no better."""
+
+    def say(key: str, **values: object) -> str:
+        return translate(f"report.trust.{key}", language, **values)
+
+    verdict, skill, test = facts["verdict"], facts["skill"], facts["test_skill"]
+    rule = say("rule_season" if freq.season > 1 else "rule_last")
+    tests = say("tests" if facts["tests"] > 1 else "one_test", count=number(facts["tests"], language, 0))
+    period = steps(horizon, freq, language)
+    shown = test if math.isnan(skill) else skill
+    key = "equal" if verdict == "no" and abs(shown) < 0.005 else verdict
+    words = {
+        "tests": tests,
+        "rule": rule,
+        "period": period,
+        "skill": percent(abs(shown), language, 0 if abs(shown) >= 0.095 else 1),
+        "name": algorithm_name(facts["winner"], language),
+    }
+    if verdict == "mixed":
+        return say("mixed", **words, test=percent(abs(test), language, 0 if abs(test) >= 0.095 else 1))
+    said = say(key, **words)
+    if verdict in ("clear", "slight", "no") and not math.isnan(skill) and not math.isnan(test):
+        side = "smaller" if test > 0.005 else "larger" if test < -0.005 else "alike"
+        said += " " + say(
+            f"test_{side}", period=period, test=percent(abs(test), language, 0 if abs(test) >= 0.095 else 1)
+        )
+    return said
+
+
+def typical_error(leaderboard: pd.DataFrame, history: pd.DataFrame, winner: str, language: str) -> tuple[str, str]:
+    """The winner's usual miss and its meaning: WAPE where the target is never negative, else MAE in its units."""
+    row = leaderboard[leaderboard["algorithm"] == winner]
+    if row.empty:
+        return "–", translate("report.tile.error_none", language)
+    wape = float(row["wape"].iloc[0]) if "wape" in row else math.nan
+    if not math.isnan(wape) and wape < 100 and not (history["y"] < 0).any():
+        return percent(wape / 100, language), translate("report.tile.error_wape", language)
+    mae = float(row["mae"].iloc[0]) if "mae" in row else math.nan
+    return number(mae, language), translate("report.tile.error_mae", language)
+
+
+def coverage_rows(leaderboard: pd.DataFrame, winner: str) -> list[dict[str, Any]]:
+    """Nominal and realised share of actual values inside each interval of the winner, narrowest level first, with verdict.
+
+    more than 10 points below the nominal level is `narrow`, more than 12 above is `wide`, else `close`.
+    """
+    row, rows = leaderboard[leaderboard["algorithm"] == winner], []
+    for name in sorted(
+        (c for c in leaderboard.columns if str(c).startswith("coverage-")), key=lambda c: int(c.split("-")[1])
+    ):
+        level, value = int(name.split("-")[1]), float(row[name].iloc[0]) if len(row) else math.nan
+        if not np.isnan(value):
+            gap = value - level
+            rows.append(
+                {
+                    "level": level,
+                    "value": value,
+                    "width": float(row[f"width-{level}"].iloc[0]) if f"width-{level}" in row else math.nan,
+                    "verdict": "narrow" if gap < -10 else "wide" if gap > 12 else "close",
+                }
+            )
+    return rows

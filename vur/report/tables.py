@@ -1,0 +1,54 @@
+"""Small pieces that every part of the report page is made of: notes as text and tables."""
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from vur.forecasters.registry import algorithm_name
+from vur.text import table as text_table
+from vur.text import translate
+from vur.wording import listing
+
+
+def speaker(language: str) -> Callable[..., str]:
+    """`t(key, **values)`: the report's text of a key in one language."""
+    return lambda key, **values: translate(f"report.{key}", language, **values)
+
+
+def say(note: Any, language: str) -> str:
+    """A note as text: plain text stays, a known key or a (key, data) pair is translated."""
+    if hasattr(note, "parts"):
+        return " ".join(translate(key, language, **_named(data, language)) for key, data in note.parts)
+    key, data = note, {}
+    if isinstance(note, Mapping):
+        key, data = note.get("key"), dict(note.get("data") or {})
+    elif isinstance(note, (tuple, list)) and len(note) == 2 and isinstance(note[1], Mapping):
+        key, data = note[0], dict(note[1])
+    if key is None or (isinstance(key, float) and math.isnan(key)):
+        return ""
+    if str(key) in text_table():
+        try:
+            return translate(str(key), language, **data)
+        except (KeyError, IndexError):
+            return str(key)
+    return str(key) + (f" ({', '.join(f'{k}: {v}' for k, v in data.items())})" if data else "")
+
+
+def _named(data: Mapping[str, Any], language: str) -> dict[str, Any]:
+    """The data of a note with algorithms by name."""
+    named = dict(data)
+    if "members" in named:
+        named["members"] = listing([algorithm_name(id, language) for id in str(named["members"]).split(", ")], language)
+    if "singles" in named:
+        pairs = [part.split(" ", 1) for part in str(named["singles"]).split(", ")]
+        named["singles"] = listing([f"{algorithm_name(id, language)} {share}" for id, share in pairs], language)
+    if "algorithm" in named:
+        named["algorithm"] = algorithm_name(named["algorithm"], language)
+    return named
+
+
+def table(
+    columns: Iterable[tuple[str, str]], rows: Iterable[Iterable[Any]], marked: Iterable[int] = ()
+) -> dict[str, Any]:
+    """A table for the template: `columns` are (title, "text" or "number"), `marked` the rows to stress."""
+    return {"columns": list(columns), "rows": [list(row) for row in rows], "marked": set(marked)}

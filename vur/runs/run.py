@@ -1,0 +1,505 @@
+"""What a kernel that papermill started must do for itself."""
+
+import ctypes
+import json
+import os
+import platform
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, replace
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from vur import __version__
+from vur.errors import VurError
+from vur.frequency import default_horizon
+from vur.hierarchy import with_sums
+from vur.models.future import check_future, known_steps
+from vur.panel import Panel, complete
+from vur.runs.config import Config
+from vur.runs.dataset import Dataset, dataset_of
+from vur.runs.progress import ProgressLog
+from vur.settings import settings
+from vur.stages.features import FeatureSpec, resolve_features
+from vur.stages.model import Candidate, candidates
+from vur.stages.preprocess import fit_preprocess
+from vur.stages.preprocess.preprocessor import Preprocessor
+from vur.stages.preview.audit import audit
+from vur.stages.preview.findings import audit_table
+from vur.stages.split import plan_split
+from vur.stages.split.folds import SplitPlan
+from vur.stages.training import Training, load_training, train
+from vur.stages.training.sums import reconciled
+from vur.store.cache import FrameCache, StageCache, code_version, digest, library_versions
+from vur.store.home import folder, write_text
+from vur.store.models.models import model_name, save_model
+from vur.store.runs import run_hash
+from vur.timezones import to_zone
+
+if TYPE_CHECKING:
+    from IPython.display import Image
+
+
+PARENT = "VUR_PARENT_PID"
+PR_SET_PDEATHSIG = 1
+
+
+def die_with_parent() -> None:
+    """End this kernel when the process that started it is killed, so that none is left behind (Linux only)."""
+    parent = os.environ.get(PARENT)
+    if parent and sys.platform == "linux" and os.getppid() == int(parent):
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+CONFIG, RECORD, NOTEBOOK = "pipeline.yaml", "run.json", "train.ipynb"
+
+
+class Run:
+    """A run in its folder: each stage is computed once, cached by content, and leaves its file beside the notebook.
+
+    `target` is the run's folder and must hold a `pipeline.yaml`. `watcher` receives progress events. `fresh=True`
+    ignores cached stage outputs. `should_stop` is asked now and then during training: True ends it with what is done.
+    """
+
+    def __init__(
+        self,
+        target: Path,
+        *,
+        watcher: Callable[[dict], None] | None = None,
+        fresh: bool = False,
+        should_stop: Callable[[], bool] | None = None,
+    ):
+        self.folder = Path(target).absolute()
+        self.id = self.folder.name
+        self.given = Config.from_yaml(self.folder / CONFIG)
+        self.language = self.given.language
+        self.cache = StageCache(enabled=not fresh)
+        self.state = folder("runs", self.id)
+        self.state.mkdir(parents=True, exist_ok=True)
+        self.log = ProgressLog(self.state / "progress.jsonl", watcher)
+        self._should_stop = should_stop or (self.state / "stop").exists
+        self.record = self._read_record() | {"run_id": self.id, "status": "running", "stages": {}}
+        self.record.pop("failure", None)
+        self.created = self.record.setdefault("created", datetime.now(UTC).isoformat(timespec="seconds"))
+
+    def _read_record(self) -> dict[str, Any]:
+        path = self.folder / RECORD
+        return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+
+    def _write_record(self, **changes: Any) -> None:
+        self.record |= changes
+        write_text(self.folder / RECORD, json.dumps(self.record, indent=1, ensure_ascii=False, default=str) + "\n")
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[dict[str, Any]]:
+        """Times a stage, tells the watcher, and records a failure with its cause and remedy."""
+        started, entry = monotonic(), {"cached": False}
+        self.log.emit(name, 0.0)
+        try:
+            yield entry
+        except BaseException as error:
+            failure = describe_failure(error, name, self.id, self.language)
+            self._write_record(
+                status="interrupted" if isinstance(error, KeyboardInterrupt) else "failed", failure=failure
+            )
+            raise
+        entry["seconds"] = round(monotonic() - started, 3)
+        self.record["stages"][name] = entry
+        self._write_record()
+        self.log.emit(name, 1.0, "cli.cached" if entry["cached"] else "")
+
+    @cached_property
+    def upload(self) -> Dataset:
+        """Stage 1: the source as a Parquet version with its column types and suggestions."""
+        with self.stage("upload") as entry:
+            dataset, entry["cached"] = dataset_of(
+                self.given.data, self.cache, self.language, lambda f, m="", **d: self.log.emit("upload", f, m, **d)
+            )
+            self._write_record(
+                fingerprint=dataset.fingerprint,
+                source=dataset.source,
+                rows=dataset.upload.rows,
+                rejected=dataset.upload.rejected,
+            )
+            return dataset
+
+    @cached_property
+    def panel(self) -> Panel:
+        """The regular panel: missing stamps are rows without a target. Where none can be made, the audit says why.
+
+        With a hierarchy, its sums are series beside those of the data; `own_panel` is without them.
+        """
+        dataset = self.upload
+        with self.stage("panel"):
+            try:
+                self.own_panel = complete(dataset.panel(self.given.data))
+                return with_sums(self.own_panel, self.given.hierarchy)
+            except VurError:
+                self._write_audit(dataset.raw_findings(self.given.data, self.given.features.country, self.language))
+                raise
+
+    @cached_property
+    def findings(self) -> pd.DataFrame:
+        """The audit: what is wrong with the data, as a table; also `audit.csv`."""
+        dataset, _ = self.upload, self.panel
+        with self.stage("audit"):
+            rejects = dataset.upload.rejects if dataset.upload.rejected else None
+            return self._write_audit(
+                audit(
+                    self.own_panel,
+                    dataset.frame(self.given.data),
+                    rejects,
+                    self.language,
+                    country=self.given.features.country,
+                )
+            )
+
+    def _write_audit(self, findings: list) -> pd.DataFrame:
+        table = audit_table(findings, self.language)
+        table.to_csv(self.folder / "audit.csv", index=False)
+        return table
+
+    @cached_property
+    def config(self) -> Config:
+        """The configuration with everything that was inferred written out: what `pipeline.yaml` holds afterwards."""
+        dataset, panel = self.upload, self.panel
+        data = replace(
+            self.given.data,
+            **dataset.chosen(self.given.data),
+            fingerprint=dataset.fingerprint,
+            freq=panel.freq.alias,
+            roles=dict(panel.roles),
+            path=dataset.path,
+        )
+        split = replace(
+            self.given.split,
+            horizon=self.given.split.horizon or known_steps(self.own_panel) or default_horizon(panel.freq),
+        )
+        name = self.given.name or model_name(Path(dataset.source).stem.split(".")[0])
+        return replace(self.given, name=name, data=data, split=split)
+
+    @cached_property
+    def plan(self) -> SplitPlan:
+        """Stage 3: folds and the held-out test."""
+        config, panel = self.config, self.panel
+        with self.stage("split"):
+            check_future(self.own_panel, config.split.horizon)
+            return plan_split(panel, config.split)
+
+    @cached_property
+    def preprocessor(self) -> Preprocessor:
+        """Stage 4, fitted on all data: what the final model uses; each fold fits its own on its training part."""
+        panel = self.panel
+        with self.stage("preprocess"):
+            return fit_preprocess(panel, self.config.preprocess)
+
+    @cached_property
+    def features(self) -> FeatureSpec:
+        """Stage 5: the feature specification with every "auto" resolved for this panel."""
+        panel = self.panel
+        with self.stage("features"):
+            return resolve_features(self.config.features, panel)
+
+    @cached_property
+    def candidates(self) -> list[Candidate]:
+        """Stage 6: the algorithms that will compete, cheapest first."""
+        panel = self.panel
+        with self.stage("model"):
+            return candidates(panel, self.config.model)
+
+    @cached_property
+    def training(self) -> Training:
+        """Stage 7: all candidates on the same folds, the winner fitted on all data and calibrated."""
+        inputs = self._training_inputs()
+        with self.stage("training") as entry:
+            result, key, entry["cached"] = self.cache.stage(
+                "training",
+                inputs,
+                lambda path: self._train(path, inputs),
+                load_training,
+                keep=lambda result: not result.interrupted,
+            )
+            entry["key"] = key
+        result = result.in_language(self.language)
+        for name, table in (
+            ("leaderboard", result.leaderboard),
+            ("by_step", result.by_step),
+            ("test_scores", result.test_scores),
+        ):
+            table.to_csv(self.folder / f"{name}.csv", index=False)
+        return result
+
+    def _training_inputs(self) -> dict[str, Any]:
+        config = self.config
+        return {
+            "data": self.upload.fingerprint,
+            "config": config.hash(),
+            "features": self.features.to_dict(),
+            "candidates": [asdict(candidate) for candidate in self.candidates],
+        }
+
+    def _train(self, path: Path, inputs: dict[str, Any]) -> Training:
+        config = self.config
+        if settings().dask:
+            os.environ["VUR_DASK"] = settings().dask  # where the forecasters look for a cluster
+        budgetless = {key: value for key, value in inputs.items() if key not in ("config", "candidates")}
+        scope = [
+            budgetless,
+            replace(config, model=type(config.model)(), training=replace(config.training, time_budget=None)).hash(),
+        ]
+        result = train(
+            self.panel,
+            self.plan,
+            self.candidates,
+            preprocess=config.preprocess,
+            features=self.features,
+            model=config.model,
+            levels=config.training.levels,
+            budget=config.training.time_budget,
+            clock=monotonic,
+            progress=lambda fraction, message="", **data: self.log.emit("training", fraction, message, **data),
+            stop=self._should_stop,
+            cache=FrameCache(json.dumps(scope, default=str), self.cache.enabled),
+            seed=config.training.seed,
+            workers=settings().worker_count,
+            storage=folder("cache", "study", digest(scope, code_version())[:32]),
+        )
+        result = reconciled(
+            result,
+            self.own_panel,
+            self.panel,
+            self.plan,
+            config.hierarchy,
+            config.training.levels,
+            config.training.seed,
+        )
+        result.save(path)
+        return result
+
+    @cached_property
+    def forecast(self) -> pd.DataFrame:
+        """The forecast of the coming steps: `unique_id, ds, forecast, lo-80, hi-80, …`; also `forecast.csv`."""
+        training = self.training
+        with self.stage("forecast"):
+            frame = training.pipeline.predict(self.plan.horizon, self.panel.future, levels=self.config.training.levels)
+            to_zone(frame, self.panel.tz, self.panel.freq).to_csv(self.folder / "forecast.csv", index=False)
+            return frame
+
+    @cached_property
+    def model(self) -> str:
+        """Tag of the winner in the model store, saved with run id, fingerprint, metrics and a model card."""
+        from vur.models.card import model_card, panel_head
+
+        training, forecast = self.training, self.forecast
+        with self.stage("save"):
+            path = self.state / "model"
+            training.pipeline.save(path)
+            metadata = self._model_metadata()
+            write_text(path / "panel.json", json.dumps(panel_head(self.panel), default=str))
+            write_text(
+                path / "README.md",
+                model_card(
+                    self.config.name,
+                    self.panel,
+                    self.plan,
+                    training,
+                    forecast,
+                    metadata,
+                    target=self.config.data.target,
+                    date=self.config.data.date,
+                    seed=self.config.training.seed,
+                ),
+            )
+            tag = save_model(
+                path,
+                self.config.name,
+                self.id,
+                metadata,
+                {"run": self.id, "algorithm": training.winner, "fingerprint": self.upload.fingerprint[:16]},
+            )
+            self._write_record(model=tag)
+            return tag
+
+    def _model_metadata(self) -> dict[str, Any]:
+        best = self.training.leaderboard.iloc[0]
+        metrics = {
+            name: round(float(best[name]), 6)
+            for name in ("mase", "mae", "rmse", "smape", "wape", "skill")
+            if pd.notna(best.get(name))
+        }
+        return {
+            "run": self.id,
+            "fingerprint": self.upload.fingerprint,
+            "algorithm": self.training.winner,
+            "horizon": self.plan.horizon,
+            "freq": self.panel.freq.alias,
+            "series": len(self.panel.ids),
+            "levels": list(self.config.training.levels),
+            "config_hash": self.config.hash(),
+            "vur": __version__,
+            "versions": library_versions(),
+        } | metrics
+
+    @cached_property
+    def report(self) -> Path:
+        """The page for people who don't open a notebook: `report.html`."""
+        from vur.report import render_report
+        from vur.report.context import build_context
+        from vur.report.sections.anomalies import write_anomalies
+
+        model, findings = self.model, self.findings
+        with self.stage("report"):
+            context = build_context(
+                run=self._report_head(),
+                panel=self.panel,
+                training=self.training,
+                plan=self.plan,
+                forecast=self.forecast,
+                language=self.language,
+                upload=self.upload.upload.to_dict(),
+                findings=findings,
+                preprocess=self.config.preprocess,
+                features=self.features,
+                parameters=self.config.model.parameters,
+                model={"name": model.partition(":")[0], "tag": model},
+            )
+            write_anomalies(context.extras.get("anomalies"), self.folder / "anomalies.csv")
+            return render_report(context, self.folder / "report.html", self.language)
+
+    def _report_head(self) -> dict[str, Any]:
+        return {
+            "run_id": self.id,
+            "name": self.config.name,
+            "source": self.upload.source,
+            "created": self.created,
+            "status": "finished",
+            "seed": self.config.training.seed,
+            "fingerprint": self.upload.fingerprint,
+            "config_hash": self.config.hash(),
+            "seconds": sum(entry["seconds"] for entry in self.record["stages"].values()),
+            "versions": library_versions(),
+            "notebook": NOTEBOOK,
+            "interrupted": self.training.interrupted,
+        }
+
+    def finish(self) -> dict[str, Any]:
+        """Write the resolved configuration and close the record; the last call of the notebook."""
+        write_text(self.folder / CONFIG, self.config.to_yaml())
+        seconds = round(sum(entry["seconds"] for entry in self.record["stages"].values()), 3)
+        self._write_record(
+            status="stopped" if self.training.interrupted else "finished",
+            name=self.config.name,
+            config_hash=self.config.hash(),
+            seed=self.config.training.seed,
+            winner=self.training.winner,
+            folds=len(self.plan.folds),
+            n_series=len(self.panel.ids),
+            sums=len(self.panel.ids) - len(self.own_panel.ids),
+            completed=self.training.completed,
+            horizon=self.plan.horizon,
+            seconds=seconds,
+            vur=__version__,
+            python=platform.python_version(),
+            versions=library_versions(),
+            expected_hash=run_hash(self.upload.fingerprint, self.given.hash()),
+        )
+        return self.record
+
+    def describe_series(self) -> pd.DataFrame:
+        """Stage 2: observations, span, missing values and moments of each series."""
+        from vur.stages.preview import describe_series
+
+        panel = self.panel
+        with self.stage("preview"):
+            return describe_series(panel)
+
+    def describe_plan(self) -> pd.DataFrame:
+        """The folds as a table."""
+        from vur.stages.split import split_table
+
+        return split_table(self.panel, self.plan)
+
+    def describe_preprocess(self) -> pd.DataFrame:
+        """What stage 4 does to each series: values observed, filled, taken for outliers, trimmed."""
+        return self.preprocessor.report
+
+    def describe_candidates(self) -> pd.DataFrame:
+        """The candidates with family, scope and parameters."""
+        from vur.forecasters.registry import algorithm
+
+        rows = [(algorithm(c.algorithm), c) for c in self.candidates]
+        return pd.DataFrame(
+            [
+                {"candidate": c.id, "name": a.name, "family": a.family, "scope": a.scope, "parameters": c.parameters}
+                for a, c in rows
+            ]
+        )
+
+    def plot_history(self) -> "Image":
+        """The first series as they are, as a static picture."""
+        from vur.report.pictures import draw_history
+
+        return draw_history(self.panel.frame)
+
+    def plot_forecast(self) -> "Image":
+        """The end of the history and the forecast with its intervals, as a static picture."""
+        from vur.report.pictures import draw_forecast
+
+        return draw_forecast(self.panel.frame, self.forecast, self.plan.horizon)
+
+    def __repr__(self) -> str:
+        return f"Run({self.id}, source={self.given.data.path and Path(self.given.data.path).name!r})"
+
+    def all(self) -> dict[str, Any]:
+        """Every stage in order, without a notebook."""
+        for stage in (
+            "upload",
+            "findings",
+            "plan",
+            "preprocessor",
+            "features",
+            "candidates",
+            "training",
+            "forecast",
+            "model",
+            "report",
+        ):
+            getattr(self, stage)
+        return self.finish()
+
+
+def open_run(config: str | Path = CONFIG, *, fresh: bool = False) -> Run:
+    """The run whose folder holds this `pipeline.yaml`: what the training notebook opens first."""
+
+    die_with_parent()
+    return Run(Path(config).absolute().parent, fresh=fresh)
+
+
+def describe_failure(error: BaseException, stage: str, run_id: str, language: str) -> dict[str, Any]:
+    """Stage, cause and remedy of an exception, in the user's language."""
+    if not isinstance(error, VurError):
+        error = VurError(
+            "runs.crashed",
+            kind=type(error).__name__,
+            reason=" ".join(str(error).split()) or "-",
+            notebook=NOTEBOOK,
+            run=run_id,
+        )
+    data = {
+        key: value if isinstance(value, (str, int, float, bool, type(None))) else str(value)
+        for key, value in error.data.items()
+    }
+    return {
+        "stage": stage,
+        "code": error.code,
+        "cause": error.cause(language),
+        "remedy": error.remedy(language),
+        "data": data,
+    }

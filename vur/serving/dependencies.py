@@ -1,0 +1,115 @@
+"""What endpoints share: who asks, in which language, which page of a list, which version of an object."""
+
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from fastapi import Depends, Header, Query, Request, Response
+from sqlalchemy import Select, func, or_, select
+from sqlalchemy.orm import Session
+
+from vur.errors import VurError
+from vur.serving.errors import language_of
+from vur.store.accounts.access import Principal
+
+MAX_LIMIT = 1000
+
+
+def principal(request: Request) -> Principal:
+    """Who asks, as the guard found out; `VurError` 401 where nobody is known."""
+    found = request.scope.get("vur.principal")
+    if found is None:
+        raise VurError("api.unauthenticated")
+    return found
+
+
+def analyst(who: Annotated[Principal, Depends(principal)]) -> Principal:
+    """Somebody who may change things."""
+    who.require("analyst")
+    return who
+
+
+def admin(who: Annotated[Principal, Depends(principal)]) -> Principal:
+    """An administrator."""
+    who.require("admin")
+    return who
+
+
+def language(request: Request) -> str:
+    """The language that the answer is read in."""
+    found = request.scope.get("vur.principal")
+    return language_of(request.headers, found.language if found else None)
+
+
+def if_match(
+    if_match: Annotated[str | None, Header(description="Version of the object that the change was made on")] = None,
+) -> int | None:
+    """The version in `If-Match: "3"`; None without the header or with `*`."""
+    if if_match is None or if_match.strip() == "*":
+        return None
+    text = if_match.strip().removeprefix("W/").strip('"')
+    if not text.isascii() or not text.isdigit():
+        raise VurError("api.invalid", field="If-Match", reason=f'expected a version such as "3", not {if_match}')
+    return int(text)
+
+
+def set_etag(response: Response, row: Any) -> None:
+    """Tell the version of `row`, for `If-Match` of a later change."""
+    response.headers["ETag"] = f'"{row.version}"'
+
+
+@dataclass(frozen=True)
+class Listing:
+    """Which page of a list: `page` from 1, `limit` rows, sorted by a column, `-` before it for descending, filtered by a text."""
+
+    page: int = 1
+    limit: int = 50
+    sort: str | None = None
+    search: str | None = None
+
+
+def listing(
+    page: Annotated[int, Query(ge=1, le=1_000_000, description="Page, from 1")] = 1,
+    limit: Annotated[int, Query(ge=1, le=MAX_LIMIT, description="Rows a page")] = 50,
+    sort: Annotated[
+        str | None, Query(max_length=64, description="Column to sort by; `-created_at` is newest first")
+    ] = None,
+    search: Annotated[str | None, Query(max_length=200, description="Only rows that hold this text")] = None,
+) -> Listing:
+    """Query parameters of every list."""
+    return Listing(page, limit, sort, search)
+
+
+Who = Annotated[Principal, Depends(principal)]
+Analyst = Annotated[Principal, Depends(analyst)]
+Admin = Annotated[Principal, Depends(admin)]
+Language = Annotated[str, Depends(language)]
+Version = Annotated[int | None, Depends(if_match)]
+Listed = Annotated[Listing, Depends(listing)]
+
+
+def list_rows(
+    session: Session,
+    statement: Select[Any],
+    asked: Listing,
+    *,
+    sortable: dict[str, Any],
+    searchable: tuple[Any, ...] = (),
+    default: str = "-created_at",
+) -> tuple[list[Any], dict[str, int]]:
+    """The rows of one page, and `total, page, limit, pages`.
+
+    `sortable` maps names to columns; `VurError` api.invalid names them when `sort` is none of these. `search` is looked
+    for as it is, in any of `searchable`, without regard to case.
+    """
+    if asked.search and searchable:
+        text = asked.search.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+        statement = statement.where(or_(*(column.ilike(f"%{text}%", escape="\\") for column in searchable)))
+    name = asked.sort or default
+    column = sortable.get(name.removeprefix("-"))
+    if column is None:
+        raise VurError("api.invalid", field="sort", reason=f"{name}: expected one of {', '.join(sortable)}")
+    total = session.scalar(select(func.count()).select_from(statement.order_by(None).subquery()))
+    id = next(iter(statement.selected_columns), column)
+    ordered = statement.order_by(column.desc() if name.startswith("-") else column.asc(), id)
+    rows = list(session.scalars(ordered.limit(asked.limit).offset((asked.page - 1) * asked.limit)))
+    return rows, {"total": total, "page": asked.page, "limit": asked.limit, "pages": -(-total // asked.limit)}

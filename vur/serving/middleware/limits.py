@@ -1,0 +1,119 @@
+"""How much one client may ask for: the size of a body, and requests a minute."""
+
+import math
+import threading
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from starlette.datastructures import Headers
+from starlette.responses import JSONResponse
+
+from vur.errors import VurError
+from vur.serving.errors import error_response, language_of
+from vur.settings import settings
+
+App = Callable[[dict[str, Any], Callable, Callable], Awaitable[None]]
+MIB = 2**20
+OPEN_BODY = 64 * 1024  # bytes that somebody unknown may send
+UPLOADS = ("/api/v1/datasets/upload", "/api/v1/predictions/batch/upload")
+ACCOUNTS = "/api/v1/auth/"
+REMEMBERED = 10_000
+
+
+def body_limit(path: str) -> int:
+    """Bytes that a request to `path` may carry: a file and its form for uploads, little where no token is needed."""
+    if path.startswith(UPLOADS):
+        return settings().max_upload_bytes + MIB
+    return OPEN_BODY if path.startswith(ACCOUNTS) else settings().max_body_bytes
+
+
+class TooLarge(Exception):
+    """The body passed its limit while it was read."""
+
+
+class BodyLimit:
+    """ASGI middleware: 413 for a body that is announced larger than its limit, or turns out to be while it streams in."""
+
+    def __init__(self, app: App):
+        self.app = app
+
+    async def __call__(self, scope: dict[str, Any], receive: Callable, send: Callable) -> None:
+        """Count what is received; what the application answers after the limit was passed is replaced."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        limit = body_limit(scope["path"])
+        announced = next((value for name, value in scope["headers"] if name == b"content-length"), b"")
+        if announced.isdigit() and int(announced) > limit:
+            await _refusal(scope, limit)(scope, receive, send)
+            return
+        seen, over, started = 0, False, False
+
+        async def counted() -> dict[str, Any]:
+            nonlocal seen, over
+            message = await receive()
+            seen += len(message.get("body", b""))
+            if seen > limit:
+                over = True
+                raise TooLarge
+            return message
+
+        async def answer(message: dict[str, Any]) -> None:
+            nonlocal started
+            if over and not started:
+                return
+            started = True
+            await send(message)
+
+        try:
+            await self.app(scope, counted, answer)
+        except Exception:
+            if not over or started:
+                raise
+        if over and not started:
+            await _refusal(scope, limit)(scope, receive, send)
+
+
+def _refusal(scope: dict[str, Any], limit: int) -> JSONResponse:
+    who = scope.get("vur.principal")
+    refusal = error_response(
+        VurError("api.too_large", limit=limit), language_of(Headers(scope=scope), who.language if who else None)
+    )
+    refusal.headers["Connection"] = "close"
+    return refusal
+
+
+class Buckets:
+    """A token bucket for each client of this process: a minute's worth may come at once, then a steady flow."""
+
+    def __init__(self, per_minute: int):
+        self.capacity, self.rate = per_minute, per_minute / 60
+        self.levels: dict[str, tuple[float, float]] = {}
+        self.lock = threading.Lock()
+
+    def wait(self, client: str) -> int:
+        """Take one from the bucket of `client`: 0 when there was one, else the seconds until there will be."""
+        if not self.capacity:
+            return 0
+        moment = time.monotonic()
+        with self.lock:
+            level, stamp = self.levels.get(client, (float(self.capacity), moment))
+            level = min(self.capacity, level + (moment - stamp) * self.rate)
+            if level < 1:
+                return math.ceil((1 - level) / self.rate)
+            if client not in self.levels and len(self.levels) >= REMEMBERED:
+                self._forget(moment)
+            self.levels[client] = (level - 1, moment)
+            return 0
+
+    def _forget(self, moment: float) -> None:
+        """Drop the buckets that are full again, or the older half where too few are."""
+        kept = {
+            client: (level, stamp)
+            for client, (level, stamp) in self.levels.items()
+            if level + (moment - stamp) * self.rate < self.capacity
+        }
+        if len(kept) > REMEMBERED // 2:
+            kept = dict(sorted(kept.items(), key=lambda item: item[1][1])[-REMEMBERED // 2 :])
+        self.levels = kept

@@ -1,0 +1,249 @@
+"""What is seen of every request: its id, a line in the log, numbers, security headers, and traces where they are wanted."""
+
+import os
+import re
+import time
+import uuid
+from base64 import b64encode
+from collections.abc import Callable
+from functools import cache
+from hashlib import sha256
+from typing import Any
+
+from starlette.datastructures import Headers
+from starlette.requests import ClientDisconnect
+from structlog.contextvars import bound_contextvars
+
+from vur import __version__
+from vur.errors import VurError
+from vur.serving.errors import error_response, language_of
+from vur.serving.middleware import metrics
+from vur.serving.middleware.limits import App
+from vur.serving.middleware.logs import configure, log, note_request
+
+REQUEST_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+GONE = 499  # the client went away before it had sent everything
+QUIET = frozenset(
+    {
+        "/livez",
+        "/readyz",
+        "/healthz",
+        "/health",
+        "/health/live",
+        "/health/ready",
+        "/api/v1/monitoring/health",
+        "/metrics",
+    }
+)
+HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
+    "Cache-Control": "no-store",
+}
+RAW_HEADERS = [(name.lower().encode(), value.encode()) for name, value in HEADERS.items()]
+
+
+def page_policy(script: str) -> str:
+    """A content security policy for a page of our own whose only inline script is `script`."""
+    digest = b64encode(sha256(script.encode()).digest()).decode()
+    return (
+        f"default-src 'none'; script-src 'self' 'sha256-{digest}'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
+        "connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
+    )
+
+
+class Observed:
+    """ASGI middleware, the outermost: nothing is answered without an id, a log line and the security headers."""
+
+    def __init__(self, app: App):
+        configure()
+        start_sentry()
+        self.app = app
+
+    async def __call__(self, scope: dict[str, Any], receive: Callable, send: Callable) -> None:
+        """Watch one request or WebSocket."""
+        if scope["type"] == "lifespan":
+            await self.app(scope, receive, send)
+            return
+        given = Headers(scope=scope).get("x-request-id", "")
+        scope["vur.request_id"] = given if REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+        with bound_contextvars(request_id=scope["vur.request_id"]):
+            await (self._request if scope["type"] == "http" else self._socket)(scope, receive, send)
+
+    async def _request(self, scope: dict[str, Any], receive: Callable, send: Callable) -> None:
+        status, began = 0, time.perf_counter()
+
+        async def answer(message: dict[str, Any]) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                scope["vur.route"] = metrics.route_of(scope, status)
+                _add_headers(scope, message)
+            await send(message)
+
+        metrics.in_progress.inc()
+        try:
+            await self.app(scope, receive, answer)
+        except ClientDisconnect:
+            status = GONE
+        except Exception:
+            log.exception("failed", method=scope["method"], route=metrics.route_of(scope, status))
+            if status == 0:
+                await error_response(
+                    VurError("api.internal", id=scope["vur.request_id"]), language_of(Headers(scope=scope))
+                )(scope, receive, answer)
+            raise
+        finally:
+            metrics.in_progress.dec()
+            seconds = time.perf_counter() - began
+            scope.setdefault("vur.route", metrics.UNKNOWN)
+            metrics.observe(scope, status, seconds)
+            _tell(scope, status, seconds)
+
+    async def _socket(self, scope: dict[str, Any], receive: Callable, send: Callable) -> None:
+        accepted, code, began = False, None, time.perf_counter()
+
+        async def answer(message: dict[str, Any]) -> None:
+            nonlocal accepted, code
+            if message["type"] == "websocket.accept" and not accepted:
+                accepted = True
+                metrics.clients.inc()
+            elif message["type"] == "websocket.close":
+                code = message.get("code", 1000)
+            await send(message)
+
+        async def taken() -> dict[str, Any]:
+            nonlocal code
+            message = await receive()
+            if message["type"] == "websocket.disconnect":
+                code = message.get("code")
+            return message
+
+        try:
+            await self.app(scope, taken, answer)
+        except Exception:
+            log.exception("failed", method="WEBSOCKET")
+            raise
+        finally:
+            if accepted:
+                metrics.clients.dec()
+            who = scope.get("vur.principal")
+            log.info(
+                "websocket",
+                user_id=who.user_id if who else None,
+                accepted=accepted,
+                code=code,
+                seconds=round(time.perf_counter() - began, 1),
+            )
+
+
+def _add_headers(scope: dict[str, Any], message: dict[str, Any]) -> None:
+    """The security headers that the application did not set itself, and the request id."""
+    headers = [(name, value) for name, value in message.get("headers", ()) if name != b"x-request-id"]
+    there = {name.lower() for name, _ in headers}
+    headers += [(name, value) for name, value in RAW_HEADERS if name not in there]
+    if scope.get("scheme") == "https":
+        headers.append((b"strict-transport-security", b"max-age=31536000"))
+    headers.append((b"x-request-id", scope["vur.request_id"].encode()))
+    message["headers"] = headers
+
+
+def _tell(scope: dict[str, Any], status: int, seconds: float) -> None:
+    if scope["path"] in QUIET and 200 <= status < 400:
+        return
+    who = scope.get("vur.principal")
+    note_request(
+        "error" if status >= 500 or status == 0 else "info",
+        method=scope["method"][:16],
+        route=scope["vur.route"],
+        status=status,
+        ms=round(seconds * 1000, 1),
+        user_id=who.user_id if who else None,
+        via=who.via if who else None,
+        request_id=scope["vur.request_id"],
+    )
+
+
+@cache
+def start_sentry() -> None:
+    """Report errors to Sentry where `SENTRY_DSN` is set: no bodies, no local variables, no addresses."""
+    if not os.environ.get("SENTRY_DSN"):
+        return
+    try:
+        import sentry_sdk
+    except ImportError:
+        log.warning("SENTRY_DSN is set, but sentry-sdk is not installed: pip install 'vur[observe]'")
+        return
+    sentry_sdk.init(
+        release=f"vur@{__version__}",
+        send_default_pii=False,
+        include_local_variables=False,
+        max_request_body_size="never",
+        before_send=_without_request,
+    )
+
+
+def _without_request(event: dict[str, Any], hint: dict[str, Any]) -> dict[str, Any]:
+    request = event.get("request") or {}
+    event["request"] = {key: request[key] for key in ("method",) if key in request}
+    return event
+
+
+def traced(app: App) -> App:
+    """`app` with a span for each request where `OTEL_EXPORTER_OTLP_ENDPOINT` is set; `app` itself otherwise."""
+    if not os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT"):
+        return app
+    provider = _tracer()
+    if provider is None:
+        return app
+    from opentelemetry import trace
+    from opentelemetry.instrumentation.asgi import OpenTelemetryMiddleware
+
+    async def inside(scope: dict[str, Any], receive: Callable, send: Callable) -> None:
+        if "vur.query" in scope:
+            scope["query_string"] = scope.pop("vur.query")
+        span = trace.get_current_span()
+
+        async def answer(message: dict[str, Any]) -> None:
+            if message["type"] == "http.response.start":  # the span has ended after the last part of the body
+                span.update_name(f"{scope['method']} {scope['vur.route']}")
+                span.set_attribute("http.route", scope["vur.route"])
+            await send(message)
+
+        await app(scope, receive, answer)
+
+    spans = OpenTelemetryMiddleware(
+        inside, excluded_urls="health,livez,readyz,metrics", tracer_provider=provider, exclude_spans=["receive", "send"]
+    )
+
+    async def outside(scope: dict[str, Any], receive: Callable, send: Callable) -> None:
+        """A query may hold a token: the middleware does not get to see it."""
+        await spans(
+            scope
+            if scope["type"] == "lifespan"
+            else scope | {"query_string": b"", "vur.query": scope.get("query_string", b"")},
+            receive,
+            send,
+        )
+
+    return outside
+
+
+@cache
+def _tracer() -> Any | None:
+    try:
+        from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+        from opentelemetry.sdk.resources import Resource
+        from opentelemetry.sdk.trace import TracerProvider
+        from opentelemetry.sdk.trace.export import BatchSpanProcessor
+    except ImportError:
+        log.warning(
+            "OTEL_EXPORTER_OTLP_ENDPOINT is set, but OpenTelemetry is not installed: pip install 'vur[observe]'"
+        )
+        return None
+    provider = TracerProvider(resource=Resource.create({"service.name": "vur", "service.version": __version__}))
+    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+    return provider

@@ -1,0 +1,44 @@
+"""Access tokens: signed, short-lived, naming a user, their role and their login."""
+
+from datetime import timedelta
+
+import jwt
+
+from vur.errors import VurError
+from vur.settings import settings
+from vur.store.accounts.access import Principal
+from vur.store.catalog import User, now
+from vur.store.secret import secret
+
+ALGORITHM = "HS256"
+
+
+def access_token(user: User, session_id: str | None = None) -> tuple[str, int]:
+    """A token for `user` and the seconds that it is good for."""
+    life = settings().access_minutes * 60
+    content = {
+        "sub": user.id,
+        "role": user.role,
+        "lang": user.language,
+        "sid": session_id,
+        "epoch": user.epoch,
+        "typ": "access",
+        "iat": now(),
+        "exp": now() + timedelta(seconds=life),
+    }
+    return jwt.encode(content, secret("tokens"), ALGORITHM), life
+
+
+def read_token(token: str) -> tuple[Principal, int]:
+    """Who a token names, and the epoch of their account when it was made; `VurError` api.unauthenticated when it is not good."""
+    try:
+        content = jwt.decode(
+            token, secret("tokens"), [ALGORITHM], options={"require": ["sub", "exp", "role", "epoch", "typ"]}
+        )
+    except jwt.PyJWTError:
+        raise VurError("api.unauthenticated") from None
+    if content["typ"] != "access":
+        raise VurError("api.unauthenticated")
+    return Principal(
+        content["sub"], content["role"], content.get("lang") or "en", "token", content.get("sid")
+    ), content["epoch"]

@@ -1,0 +1,149 @@
+"""A form with one file, read as it streams in: the file goes to disk piece by piece, so that memory stays flat however large it is."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+from fastapi import Request
+from python_multipart.exceptions import FormParserError
+from python_multipart.multipart import MultipartParser, parse_options_header
+from starlette.concurrency import run_in_threadpool
+
+from vur.errors import VurError
+
+PIECE = 2**20
+IDLE_SECONDS = 60.0
+MOST_FIELDS = 30
+MOST_FIELD_BYTES = 64 * 1024
+Write = Callable[[bytes], None]
+
+
+class FileForm:
+    """Parses multipart/form-data: `fields` are its texts by name, `open_file(filename)` gives what takes the bytes of the part `file`.
+
+    `VurError` forms.broken for what is no such form, forms.one_file for none or two files.
+    """
+
+    def __init__(self, content_type: str, open_file: Callable[[str], Write]):
+        kind, parameters = parse_options_header(content_type)
+        if kind != b"multipart/form-data" or not parameters.get(b"boundary"):
+            raise VurError("api.media_type")
+        self.open_file, self.fields, self.write = open_file, {}, None
+        self.part: dict[str, Any] = {}
+        self.pieces: list[bytes] = []
+        self.waiting, self.is_complete = 0, False
+        names = (
+            "on_part_begin",
+            "on_header_field",
+            "on_header_value",
+            "on_header_end",
+            "on_headers_finished",
+            "on_part_data",
+            "on_part_end",
+            "on_end",
+        )
+        self.parser = MultipartParser(parameters[b"boundary"], {name: getattr(self, name) for name in names})
+
+    def on_part_begin(self) -> None:
+        """A part begins."""
+        self.part = {"name": b"", "value": b"", "headers": {}, "text": bytearray(), "file": False}
+
+    def on_header_field(self, data: bytes, start: int, end: int) -> None:
+        """A piece of a header's name."""
+        self.part["name"] += data[start:end]
+
+    def on_header_value(self, data: bytes, start: int, end: int) -> None:
+        """A piece of a header's value."""
+        self.part["value"] += data[start:end]
+
+    def on_header_end(self) -> None:
+        """A header is complete."""
+        self.part["headers"][self.part["name"].lower()] = self.part["value"]
+        self.part["name"] = self.part["value"] = b""
+
+    def on_headers_finished(self) -> None:
+        """The part's content begins: a file or a text."""
+        _, options = parse_options_header(self.part["headers"].get(b"content-disposition"))
+        self.part["field"] = _text(options.get(b"name", b""))
+        if b"filename" in options:
+            if self.part["field"] != "file" or self.write is not None:
+                raise VurError("forms.one_file", field=self.part["field"])
+            self.part["file"] = True
+            self.write = self.open_file(_text(options[b"filename"]))
+        elif len(self.fields) >= MOST_FIELDS:
+            raise VurError("forms.broken", reason=f"more than {MOST_FIELDS} fields")
+
+    def on_part_data(self, data: bytes, start: int, end: int) -> None:
+        """A piece of a part's content."""
+        if self.part["file"]:
+            self.pieces.append(data[start:end])
+            self.waiting += end - start
+            return
+        self.part["text"] += data[start:end]
+        if len(self.part["text"]) > MOST_FIELD_BYTES:
+            raise VurError("forms.broken", reason=f"{self.part['field'][:50]}: more than {MOST_FIELD_BYTES} bytes")
+
+    def on_part_end(self) -> None:
+        """A part is complete."""
+        if not self.part["file"]:
+            self.fields[self.part["field"]] = _text(bytes(self.part["text"]))
+
+    def on_end(self) -> None:
+        """The form is complete."""
+        self.is_complete = True
+
+    def flush(self) -> None:
+        """Hand what has come of the file to its taker."""
+        if self.pieces:
+            self.write(b"".join(self.pieces))
+        self.pieces, self.waiting = [], 0
+
+    def feed(self, chunk: bytes) -> None:
+        """Parse a piece of the body. Opening the file may take a moment: call this in a thread."""
+        try:
+            self.parser.write(chunk)
+        except FormParserError as error:
+            raise VurError("forms.broken", reason=" ".join(str(error).split())) from None
+        if self.waiting >= PIECE:
+            self.flush()
+
+    def end(self) -> None:
+        """The body has ended; `VurError` where the form has not, or held no file."""
+        self.flush()
+        if not self.is_complete:
+            raise VurError("forms.broken", reason="it ends before its last boundary")
+        if self.write is None:
+            raise VurError("forms.one_file", field="-")
+
+
+def _text(value: bytes) -> str:
+    return value.decode("utf-8", errors="replace")
+
+
+async def pieces(request: Request) -> AsyncIterator[bytes]:
+    """The body in pieces of about a mebibyte; `VurError` forms.stalled when nothing comes for a minute."""
+    stream, held, size = request.stream(), [], 0
+    while True:
+        try:
+            async with asyncio.timeout(IDLE_SECONDS):
+                chunk = await anext(stream, None)
+        except TimeoutError:
+            raise VurError("forms.stalled", seconds=round(IDLE_SECONDS)) from None
+        if chunk is None:
+            break
+        held.append(chunk)
+        size += len(chunk)
+        if size >= PIECE:
+            yield b"".join(held)
+            held, size = [], 0
+    if held:
+        yield b"".join(held)
+
+
+async def read_form(request: Request, open_file: Callable[[str], Write]) -> dict[str, str]:
+    """The texts of a form whose file went to what `open_file` gave."""
+    form = FileForm(request.headers.get("content-type", ""), open_file)
+    async for piece in pieces(request):
+        await run_in_threadpool(form.feed, piece)
+    await run_in_threadpool(form.end)
+    return form.fields

@@ -1,0 +1,274 @@
+"""Jobs, trainings and their results as readers see them."""
+
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Select, func, or_, select
+from sqlalchemy.orm import Session
+
+from vur.errors import VurError
+from vur.jobs.child import plain
+from vur.jobs.lifecycle import say, told
+from vur.jobs.queue import ACTIVE, STATUS
+from vur.store.accounts.access import Principal, fetch, visible
+from vur.store.catalog import Job, JobLog, Model, Run
+from vur.store.home import home
+from vur.store.models import registry
+from vur.text import table, translate
+
+LATEST_LINES = 20
+MOST_ROWS = 10_000
+
+
+# --- who may see and end which job ---
+
+
+def seen(statement: Select[Any], who: Principal) -> Select[Any]:
+    """`statement` limited to the jobs that `who` may see: their own, and those of models that they may see."""
+    if who.is_admin:
+        return statement
+    return statement.where(or_(Job.owner_id == who.user_id, Job.model_id.in_(visible(select(Model.id), Model, who))))
+
+
+def find_job(session: Session, id: str, who: Principal, right: str = "view") -> Job:
+    """A job that `who` may `view`, or `edit`: their own, or one of a model that they may edit.
+
+    `VurError` as for every object.
+    """
+    job = session.scalar(seen(select(Job).where(Job.id == id), who))
+    if job is None:
+        raise VurError("api.not_found", kind="job", id=id)
+    if right != "view":
+        who.require("analyst")
+        if job.owner_id != who.user_id and not who.is_admin:
+            fetch(session, Model, job.model_id, who, right)
+    return job
+
+
+def last_training(session: Session, model_id: str) -> Job | None:
+    """The latest training of a model."""
+    return session.scalar(
+        select(Job)
+        .where(Job.model_id == model_id, Job.kind == "train")
+        .order_by(Job.created_at.desc(), Job.id)
+        .limit(1)
+    )
+
+
+# --- how they look ---
+
+
+def job_shown(job: Job, language: str) -> dict[str, Any]:
+    """A job as the API shows it."""
+    keys = (
+        "kind",
+        "state",
+        "model_id",
+        "dataset_id",
+        "owner_id",
+        "params",
+        "attempt",
+        "stage",
+        "eta_seconds",
+        "best",
+        "result",
+        "cancel_requested",
+        "created_at",
+        "started_at",
+        "ended_at",
+    )
+    return {"job_id": job.id, "progress": _percent(job), "error": told(job.error, language)} | {
+        key: getattr(job, key) for key in keys
+    }
+
+
+def started(job: Job) -> dict[str, Any]:
+    """A training that was queued."""
+    return {
+        "job_id": job.id,
+        "model_id": job.model_id,
+        "status": STATUS[job.state],
+        "dataset_id": job.dataset_id,
+        "attempt": job.attempt,
+    }
+
+
+def training_shown(session: Session, model: Model, language: str) -> dict[str, Any]:
+    """Where the latest training of `model` stands."""
+    job = last_training(session, model.id)
+    if job is None:
+        done = model.tag is not None
+        empty = dict.fromkeys(
+            (
+                "job_id",
+                "current_epoch",
+                "total_epochs",
+                "loss",
+                "eta_seconds",
+                "best",
+                "error",
+                "queued_before",
+                "created_at",
+                "started_at",
+                "ended_at",
+            )
+        )
+        return empty | {
+            "model_id": model.id,
+            "status": model.status,
+            "progress": 100.0 if done else 0.0,
+            "logs": [],
+            "metrics": numbers(model.metrics),
+            "stage": "",
+            "stage_name": "",
+            "attempt": 0,
+            "cancel_requested": False,
+        }
+    epochs, stage = job.epochs or {}, f"stage.{job.stage}"
+    return {
+        "model_id": model.id,
+        "job_id": job.id,
+        "status": STATUS[job.state],
+        "progress": _percent(job),
+        "current_epoch": epochs.get("epoch"),
+        "total_epochs": epochs.get("epochs"),
+        "loss": epochs.get("loss"),
+        "logs": [text for _, text in lines(session, job, language)],
+        "metrics": numbers(model.metrics) if job.state == "succeeded" else _so_far(job),
+        "stage": job.stage,
+        "stage_name": translate(stage, language) if stage in table() else job.stage,
+        "eta_seconds": job.eta_seconds,
+        "best": job.best,
+        "error": told(job.error, language),
+        "attempt": job.attempt,
+        "cancel_requested": job.cancel_requested,
+        "queued_before": _before(session, job) if job.state == "queued" else None,
+        "created_at": job.created_at,
+        "started_at": job.started_at,
+        "ended_at": job.ended_at,
+    }
+
+
+def _percent(job: Job) -> float:
+    return round(100 * job.progress, 1)
+
+
+def _so_far(job: Job) -> dict[str, float | None]:
+    """The errors of the best candidate so far."""
+    best = job.best or {}
+    return numbers(best.get("scores") or ({best["metric"].lower(): best["value"]} if "metric" in best else {}))
+
+
+def numbers(values: dict[str, Any]) -> dict[str, float | None]:
+    """The entries that are numbers, or nothing where a number could not be had."""
+    return {
+        key: value
+        for key, value in values.items()
+        if value is None or isinstance(value, (int, float)) and not isinstance(value, bool)
+    }
+
+
+def _before(session: Session, job: Job) -> int:
+    return session.scalar(
+        select(func.count()).select_from(Job).where(Job.state.in_(ACTIVE), Job.created_at < job.created_at)
+    )
+
+
+def lines(session: Session, job: Job, language: str, limit: int = LATEST_LINES) -> list[tuple[int, str]]:
+    """The latest lines of a job's log in `language`, oldest first, with their numbers."""
+    rows = session.scalars(select(JobLog).where(JobLog.job_id == job.id).order_by(JobLog.id.desc()).limit(limit)).all()
+    return [(row.id, line_shown(row, language)) for row in reversed(rows)]
+
+
+def line_shown(row: JobLog, language: str) -> str:
+    """A line of a log in `language`."""
+    return say(row.key, row.values, language) if row.key else row.text
+
+
+# --- results ---
+
+
+def latest_file(session: Session, model: Model, name: str, finished: bool = True) -> Path:
+    """A file that the model's run left, or with `finished` False the latest run of it, failed or not; `VurError` jobs.no_file without one."""
+    if finished and model.run_id:
+        path = registry.run_folder(session, model) / name
+    else:
+        row = session.scalar(select(Run).where(Run.model_id == model.id).order_by(Run.created_at.desc()).limit(1))
+        if row is None or finished:
+            raise VurError("models.no_results", id=model.id, status=model.status)
+        path = home() / row.folder / name
+        path = path if path.is_file() else path.with_name(f".{name}")  # what a run that was ended had written so far
+    if not path.is_file():
+        raise VurError("jobs.no_file", what=name)
+    return path
+
+
+def results(
+    session: Session, model: Model, language: str, series: str | None = None, limit: int = 1000
+) -> dict[str, Any]:
+    """What the model's training found; `series` and `limit` choose among the rows of the forecast.
+
+    `VurError` where there is nothing.
+    """
+    from vur.runs.result import RunResult
+
+    found = RunResult(registry.run_folder(session, model))
+    record, board, scores = found.record, plain(found.leaderboard.to_dict("records")), plain(_scores(found))
+    winner = record["winner"]
+    best = next((row for row in board if row["algorithm"] == winner), board[0])
+    forecast, rows = _forecast(found.folder, series, limit)
+    job = session.scalar(select(Run.job_id).where(Run.model_id == model.id, Run.run_id == model.run_id))
+    test = [row for row in scores if row["algorithm"] == winner]
+    return {
+        "model_id": model.id,
+        "run_id": found.id,
+        "job_id": job,
+        "status": record["status"],
+        "algorithm": winner,
+        "metrics": numbers(model.metrics),
+        "test": test[0] if test else None,
+        "test_scores": scores,
+        "coverage": {
+            key.removeprefix("coverage-"): value for key, value in best.items() if key.startswith("coverage-")
+        },
+        "leaderboard": board,
+        "forecast": forecast,
+        "forecast_rows": rows,
+        "diagnostics": _diagnostics(found.folder, language),
+        "facts": model.facts,
+        "trained_at": model.trained_at,
+        "seconds": record.get("seconds"),
+    }
+
+
+def _scores(found: Any) -> list[dict[str, Any]]:
+    """Scores on the held-out end; none where the data leave none."""
+    import pandas as pd
+
+    path = found.folder / "test_scores.csv"
+    return (
+        []
+        if not path.is_file() or path.stat().st_size < 3
+        else pd.read_csv(path, float_precision="round_trip").to_dict("records")
+    )
+
+
+def _forecast(folder: Path, series: str | None, limit: int) -> tuple[list[dict[str, Any]], int]:
+    """The first rows of the forecast, of one series if given, and how many there are."""
+    import pandas as pd
+
+    frame = pd.read_csv(folder / "forecast.csv", dtype={"unique_id": str, "ds": str}, float_precision="round_trip")
+    if series is not None:
+        frame = frame[frame["unique_id"] == series]
+    return plain(frame.head(limit).to_dict("records")), len(frame)
+
+
+def _diagnostics(folder: Path, language: str) -> list[dict[str, Any]]:
+    import json
+
+    path = folder / "diagnostics.json"
+    checks = json.loads(path.read_text(encoding="utf-8")).get("checks", []) if path.is_file() else []
+    return [
+        {key: check[key] for key in ("check", "verdict", "value", "p_value")} | {"text": check["text"][language]}
+        for check in checks
+    ]

@@ -1,0 +1,267 @@
+"""Users: who they are, their passwords, roles and shares."""
+
+import re
+import unicodedata
+from collections.abc import Iterable
+from functools import cache
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import delete, select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from vur.errors import VurError
+from vur.store.accounts.access import KINDS, Principal, fetch
+from vur.store.accounts.sessions import end_logins
+from vur.store.catalog import ROLES, Share, User
+from vur.text import LANGUAGES
+
+if TYPE_CHECKING:
+    from argon2 import PasswordHasher
+
+LEAST_PASSWORD = 10
+MOST_PASSWORD = 256
+MOST_USERNAME = 64
+RIGHTS = ("view", "edit")
+
+
+@cache
+def hasher() -> "PasswordHasher":
+    """Argon2id with the library's recommended cost."""
+    from argon2 import PasswordHasher
+
+    return PasswordHasher()
+
+
+@cache
+def _nobodys_hash() -> str:
+    return hasher().hash("of nobody")
+
+
+def clean_email(email: str) -> str:
+    """The address in lower case; `VurError` users.email when it is none."""
+    from email_validator import EmailNotValidError, validate_email
+
+    try:
+        return validate_email(email.strip(), check_deliverability=False, test_environment=True).normalized.lower()
+    except EmailNotValidError:
+        raise VurError("users.email", field="email", email=email[:100]) from None
+
+
+def clean_username(username: str, email: str) -> str:
+    """The name in lower case and composed form; `VurError` users.username for one that could be taken for the address of somebody else."""
+    name = unicodedata.normalize("NFKC", username).strip().lower()
+    if name == email and len(name) <= MOST_USERNAME:
+        return name
+    if not re.fullmatch(rf"[\w.+-]{{1,{MOST_USERNAME}}}", name):
+        raise VurError("users.username", field="username", most=MOST_USERNAME)
+    return name
+
+
+def _username_for(email: str) -> str:
+    if len(email) <= MOST_USERNAME:
+        return email
+    plain = re.sub(r"[^\w.+-]", "-", email.partition("@")[0])
+    return f"{plain[: MOST_USERNAME - 9]}-{sha256(email.encode()).hexdigest()[:8]}"
+
+
+def check_password(password: str, *hints: str) -> str:
+    """`password` when it may be used; `VurError` api.password otherwise."""
+    if (
+        not LEAST_PASSWORD <= len(password) <= MOST_PASSWORD
+        or password.lower() in {hint.lower() for hint in hints}
+        or len(set(password)) < 5
+    ):
+        raise VurError("api.password", field="password", least=LEAST_PASSWORD, most=MOST_PASSWORD)
+    return password
+
+
+def check_role(role: str) -> str:
+    """`role` when it is one; `VurError` users.choice otherwise."""
+    return _one_of("role", role, ROLES)
+
+
+def check_language(language: str) -> str:
+    """`language` when VUR speaks it; `VurError` users.choice otherwise."""
+    return _one_of("language", language, LANGUAGES)
+
+
+def _one_of(field: str, value: str, known: Iterable[str]) -> str:
+    if value not in known:
+        raise VurError("users.choice", field=field, value=value, known=", ".join(known))
+    return value
+
+
+def add_user(
+    session: Session,
+    email: str,
+    password: str,
+    *,
+    username: str | None = None,
+    full_name: str = "",
+    role: str = "analyst",
+    language: str = "en",
+) -> User:
+    """A new user; `VurError` api.taken when the address or name is in use."""
+    made = hash_password(password, email, username or "")
+    return keep_user(session, email, made, username=username, full_name=full_name, role=role, language=language)
+
+
+def hash_password(password: str, *hints: str) -> str:
+    """The hash of a good password; takes tens of milliseconds, so call it outside a transaction where others may wait."""
+    return hasher().hash(check_password(password, *hints))
+
+
+def keep_user(
+    session: Session,
+    email: str,
+    password_hash: str,
+    *,
+    username: str | None = None,
+    full_name: str = "",
+    role: str = "analyst",
+    language: str = "en",
+) -> User:
+    """A new user whose password is hashed already."""
+    email = clean_email(email)
+    name = clean_username(username, email) if username else _username_for(email)
+    user = User(
+        email=email,
+        username=name,
+        full_name=full_name.strip(),
+        role=check_role(role),
+        language=check_language(language),
+        password_hash=password_hash,
+    )
+    if find_user(session, email) is not None or find_user(session, name) is not None:
+        raise VurError("api.taken", field="email")
+    _flush(session, user)
+    return user
+
+
+def _flush(session: Session, user: User) -> None:
+    try:
+        with session.begin_nested():
+            session.add(user)
+            session.flush()
+    except IntegrityError:
+        raise VurError("api.taken", field="email") from None
+
+
+def find_user(session: Session, login: str) -> User | None:
+    """The user of an e-mail address or a user name."""
+    login = unicodedata.normalize("NFKC", login).strip().lower()
+    return session.scalar(select(User).where((User.email == login) | (User.username == login)))
+
+
+def known_user(session: Session, login: str) -> User:
+    """The user of an e-mail address, user name or id; `VurError` api.not_found where there is none."""
+    user = find_user(session, login) or session.get(User, login)
+    if user is None:
+        raise VurError("api.not_found", kind="user", id=login)
+    return user
+
+
+def verify_password(password_hash: str | None, password: str) -> bool:
+    """Whether `password` belongs to the hash; takes as long where there is none, so that nobody learns who has an account."""
+    from argon2.exceptions import InvalidHashError, VerificationError
+
+    try:
+        return hasher().verify(password_hash or _nobodys_hash(), password) and password_hash is not None
+    except (VerificationError, InvalidHashError):
+        return False
+
+
+def change_user(session: Session, user: User, changes: dict[str, Any]) -> User:
+    """Set columns of a user. What they hold as tokens loses its worth when role, password or activity change; all logins end with the account.
+
+    `changes` may have `email, username, full_name, language, role, active, quota_bytes, password_hash`. `VurError`
+    users.last_admin when no active administrator would be left, api.taken when address or name are another's.
+    """
+    changes = dict(changes)
+    email = clean_email(changes["email"]) if "email" in changes else user.email
+    if "email" in changes:
+        if user.username == user.email and "username" not in changes:
+            changes["username"] = _username_for(email)
+        changes["email"] = email
+    if "username" in changes:
+        changes["username"] = clean_username(changes["username"], email)
+    for name in {"email", "username"} & changes.keys():
+        other = find_user(session, changes[name])
+        if other is not None and other.id != user.id:
+            raise VurError("api.taken", field=name)
+    if "role" in changes:
+        check_role(changes["role"])
+    if "language" in changes:
+        check_language(changes["language"])
+    if (
+        user.role == "admin"
+        and user.active
+        and (changes.get("role", "admin") != "admin" or changes.get("active") is False)
+    ):
+        _keep_an_admin(session, user)
+    changed = {key for key, value in changes.items() if getattr(user, key) != value}
+    for key in changed:
+        setattr(user, key, changes[key])
+    if changed & {"role", "active", "password_hash"}:
+        user.epoch += 1
+    if "active" in changed and not user.active:
+        end_logins(session, user.id)
+    _flush(session, user)
+    return user
+
+
+def _keep_an_admin(session: Session, leaving: User) -> None:
+    """`VurError` users.last_admin unless there is another one; two who leave at once wait for each other."""
+    admins = session.scalars(
+        select(User.id).where(User.role == "admin", User.active).order_by(User.id).with_for_update()
+    ).all()
+    if not set(admins) - {leaving.id}:
+        raise VurError("users.last_admin", email=leaving.email)
+
+
+def share(session: Session, who: Principal, kind: str, object_id: str, email: str, right: str) -> tuple[Share, User]:
+    """Let the user with an address view or edit an object of `who`; sharing again changes the right."""
+    row = fetch(session, _table(kind), object_id, who, "own")
+    _one_of("right", right, RIGHTS)
+    user = find_user(session, email)
+    if user is None or not user.active:
+        raise VurError("users.no_address", field="email", email=email)
+    if user.id == row.owner_id:
+        raise VurError("users.owner", field="email", email=email)
+    found = session.scalar(
+        select(Share).where(Share.kind == kind, Share.object_id == object_id, Share.user_id == user.id)
+    )
+    if found is None:
+        found = Share(kind=kind, object_id=object_id, user_id=user.id)
+        session.add(found)
+    found.right = right
+    session.flush()
+    return found, user
+
+
+def shares(session: Session, who: Principal, kind: str, object_id: str) -> list[tuple[Share, User]]:
+    """With whom an object of `who` is shared."""
+    fetch(session, _table(kind), object_id, who, "own")
+    query = (
+        select(Share, User)
+        .join(User, User.id == Share.user_id)
+        .where(Share.kind == kind, Share.object_id == object_id)
+        .order_by(User.email)
+    )
+    return [tuple(row) for row in session.execute(query)]
+
+
+def unshare(session: Session, who: Principal, kind: str, object_id: str, user_id: str) -> None:
+    """Take a right back; also the one who has it may give it up."""
+    table = _table(kind)
+    fetch(session, table, object_id, who, "view" if user_id == who.user_id else "own")
+    gone = delete(Share).where(Share.kind == kind, Share.object_id == object_id, Share.user_id == user_id)
+    if not session.execute(gone).rowcount:
+        raise VurError("api.not_found", kind="share", id=user_id)
+
+
+def _table(kind: str) -> Any:
+    _one_of("kind", kind, KINDS.values())
+    return next(table for table, name in KINDS.items() if name == kind)

@@ -1,0 +1,464 @@
+"""Datasets in the catalog: their versions and files, what their owner may still store, and what becomes of both when one is deleted."""
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import delete, func, or_, select
+from sqlalchemy.orm import Session
+
+from vur.errors import VurError
+from vur.settings import settings
+from vur.stages.upload import Upload as Found
+from vur.stages.upload.files import UploadOptions
+from vur.store import database
+from vur.store.accounts.access import Principal, fetch
+from vur.store.catalog import Alert, Dataset, DatasetVersion, Job, Model, Share, Upload, User, new_id, now
+from vur.store.data import sources
+from vur.store.events import tell, warn
+from vur.store.home import folder
+
+BUSY = ("queued", "running")
+RECEIVING = ("receiving", "converting")
+COLUMN_KEYS = ("date", "target", "series", "features", "exclude", "roles")
+MANY_REJECTS = 0.01
+UNNEEDED_AFTER = timedelta(hours=1)
+
+
+# --- what other parts ask of a dataset ---
+
+
+def version_of(session: Session, dataset: Dataset, number: int | None = None) -> DatasetVersion:
+    """Version `number` of a dataset, by default the present one; `VurError` datasets.no_version names those there are."""
+    number = dataset.number if number is None else number
+    found = session.scalar(
+        select(DatasetVersion).where(DatasetVersion.dataset_id == dataset.id, DatasetVersion.number == number)
+    )
+    if found is None:
+        known = session.scalars(
+            select(DatasetVersion.number).where(DatasetVersion.dataset_id == dataset.id).order_by(DatasetVersion.number)
+        )
+        raise VurError("datasets.no_version", number=number, known=", ".join(map(str, known)) or "-")
+    return found
+
+
+def source_path(session: Session, dataset: Dataset, number: int | None = None) -> Path:
+    """The file that a run takes: the original as it was sent for version 1, the Parquet file that was written for a later one."""
+    version = version_of(session, dataset, number)
+    path = sources.original(version.fingerprint)
+    if path is None:
+        raise VurError("datasets.gone", id=dataset.id, number=version.number)
+    return path
+
+
+def parquet_path(session: Session, dataset: Dataset, number: int | None = None) -> Path:
+    """The typed table of a version."""
+    version = version_of(session, dataset, number)
+    path = folder("datasets", version.folder) / sources.TABLE
+    if not path.is_file():
+        raise VurError("datasets.gone", id=dataset.id, number=version.number)
+    return path
+
+
+def data_spec(session: Session, dataset: Dataset, number: int | None = None) -> dict[str, Any]:
+    """The `data` section of a run's `Config` from the columns that the user chose, without a path."""
+    version = version_of(session, dataset, number)
+    chosen = dataset.config.get("columns", {})
+    return {
+        "fingerprint": version.fingerprint,
+        "date": chosen.get("date"),
+        "target": chosen.get("target"),
+        "series": chosen.get("series"),
+        "freq": chosen.get("freq"),
+        "tz": chosen.get("tz"),
+        "duplicates": chosen.get("duplicates") or "refuse",
+        "roles": roles_of(dataset),
+        "upload": dict(version.recipe.get("options", {})),
+    }
+
+
+def roles_of(dataset: Dataset) -> dict[str, str]:
+    """The roles of columns that the user fixed: the ones named, and `exclude` for those left out of the features."""
+    chosen = dataset.config.get("columns", {})
+    roles = dict.fromkeys(chosen.get("exclude") or (), "exclude")
+    if chosen.get("features") is not None:
+        suggested = dataset.head["suggestions"]
+        series = suggested["series"] if chosen.get("series") is None else chosen["series"]
+        kept = {
+            chosen.get("date") or suggested["date"],
+            chosen.get("target") or suggested["target"],
+            *series,
+            *chosen["features"],
+        }
+        roles |= {column["name"]: "exclude" for column in dataset.head["columns"] if column["name"] not in kept}
+    return roles | (chosen.get("roles") or {})
+
+
+def sections(dataset: Dataset) -> dict[str, dict[str, Any]]:
+    """What the user chose for the dataset as sections of a run's `Config`: `split, preprocess, features`; empty where nothing was."""
+    return {
+        "split": dict(dataset.split),
+        **{name: dict(dataset.config.get(name) or {}) for name in ("preprocess", "features")},
+    }
+
+
+def column_names(dataset: Dataset) -> list[str]:
+    """Names of the present version's columns."""
+    return [column["name"] for column in dataset.head["columns"]]
+
+
+# --- what a user may store ---
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What a user stores: `total_bytes` of files, tables and uploads under way, against `quota_bytes` (None: no limit)."""
+
+    datasets: int
+    rows: int
+    total_bytes: int
+    quota_bytes: int | None
+    uploads: int
+    last_upload_at: datetime | None
+    updates_this_week: int
+
+    @property
+    def left(self) -> int | None:
+        """Bytes that may still come; None without a limit."""
+        return None if self.quota_bytes is None else max(self.quota_bytes - self.total_bytes, 0)
+
+
+def usage(session: Session, user_id: str, but: str | None = None) -> Usage:
+    """What a user stores, `but` for one upload; see `Usage`."""
+    own = Dataset.owner_id == user_id
+    count, rows, files, last = session.execute(
+        select(
+            func.count(),
+            func.coalesce(func.sum(Dataset.rows), 0),
+            func.coalesce(func.sum(Dataset.size_bytes), 0),
+            func.max(Dataset.created_at),
+        ).where(own)
+    ).one()
+    tables = session.scalar(
+        select(func.coalesce(func.sum(DatasetVersion.size_bytes), 0))
+        .join(Dataset, Dataset.id == DatasetVersion.dataset_id)
+        .where(own)
+    )
+    coming = session.execute(
+        select(Upload.size_bytes, Upload.received).where(
+            Upload.owner_id == user_id, Upload.state.in_(RECEIVING), Upload.id != (but or "")
+        )
+    ).all()
+    recent = session.scalar(
+        select(func.count())
+        .select_from(DatasetVersion)
+        .join(Dataset, Dataset.id == DatasetVersion.dataset_id)
+        .where(own, DatasetVersion.created_at >= now() - timedelta(days=7))
+    )
+    return Usage(
+        count,
+        int(rows),
+        int(files) + int(tables) + sum(max(size or 0, got) for size, got in coming),
+        quota_of(session, user_id),
+        len(coming),
+        last,
+        recent,
+    )
+
+
+def quota_of(session: Session, user_id: str) -> int | None:
+    """Bytes that a user may store: their own limit, else that of the settings; None without one."""
+    own = session.scalar(select(User.quota_bytes).where(User.id == user_id))
+    return (settings().quota_bytes if own is None else own) or None
+
+
+def check_quota(session: Session, user_id: str, more: int, but: str | None = None) -> Usage:
+    """What a user stores; `VurError` api.quota when `more` bytes do not fit beside it.
+
+    The user's row is locked until the transaction ends, so that two uploads cannot both take the last room.
+    """
+    session.scalar(select(User.id).where(User.id == user_id).with_for_update())
+    used = usage(session, user_id, but)
+    if used.left is not None and more > used.left:
+        raise VurError("api.quota", needed=more, used=used.total_bytes, quota=used.quota_bytes)
+    return used
+
+
+# --- making, changing, deleting ---
+
+
+def head_of(found: Found) -> dict[str, Any]:
+    """What the catalog keeps of an upload: all but where its files lie."""
+    content = found.to_dict()
+    return {name: content[name] for name in ("columns", "suggestions", "rejected", "dialect", "notes")}
+
+
+def changed_options(options: UploadOptions) -> dict[str, Any]:
+    """The options that differ from the defaults: what a run needs to read the file in the same way."""
+    usual = asdict(UploadOptions())
+    return {
+        name: list(value) if isinstance(value, tuple) else value
+        for name, value in asdict(options).items()
+        if value != usual[name] and name != "language"
+    }
+
+
+def add(
+    session: Session,
+    owner_id: str,
+    found: Found,
+    *,
+    folder_name: str,
+    filename: str,
+    name: str,
+    description: str,
+    size: int,
+    options: UploadOptions,
+    upload_id: str | None = None,
+) -> Dataset:
+    """The catalog's rows of a new dataset whose files are in place; `VurError` api.quota when its owner may not store them.
+
+    `upload_id` is the upload that it comes from, whose bytes are not counted twice.
+    """
+    table = sources.size_of(folder("datasets", folder_name))
+    check_quota(session, owner_id, size + table, upload_id)
+    dataset = Dataset(
+        id=new_id(),
+        owner_id=owner_id,
+        name=name,
+        description=description,
+        filename=filename,
+        size_bytes=size,
+        fingerprint=found.fingerprint,
+        rows=found.rows,
+        head=head_of(found),
+        config={},
+        split={},
+        number=1,
+    )
+    session.add(dataset)
+    session.flush()
+    session.add(
+        DatasetVersion(
+            dataset_id=dataset.id,
+            number=1,
+            kind="upload",
+            fingerprint=found.fingerprint,
+            folder=folder_name,
+            rows=found.rows,
+            size_bytes=table,
+            recipe={"options": changed_options(options), "filename": filename},
+        )
+    )
+    about = ("dataset", dataset.id)
+    tell(session, owner_id, "dataset_uploaded", about=about, name=name, rows=found.rows)
+    if found.rejected > MANY_REJECTS * (found.rows + found.rejected):
+        warn(session, owner_id, "many_rejects", about=about, name=name, rejected=found.rejected, rows=found.rows)
+    return dataset
+
+
+def grow(
+    session: Session,
+    dataset_id: str,
+    found: Found,
+    *,
+    folder_name: str,
+    filename: str,
+    size: int,
+    options: UploadOptions,
+    user_id: str,
+    upload_id: str | None = None,
+) -> Dataset:
+    """Make an uploaded file the next version of a dataset; what was chosen stays chosen.
+
+    `VurError` datasets.columns_gone when the file lacks a column that the dataset is forecast by.
+    """
+    dataset = fetch(session, Dataset, dataset_id, Principal(user_id), "edit")
+    chosen, suggested = dict(dataset.config.get("columns", {})), dataset.head["suggestions"]
+    kept = {
+        role: chosen.get(role) if chosen.get(role) is not None else suggested[role]
+        for role in ("date", "target", "series")
+    }
+    names = [column.name for column in found.columns]
+    gone = [name for name in (kept["date"], kept["target"], *kept["series"]) if name is not None and name not in names]
+    if gone:
+        raise VurError("datasets.columns_gone", file=filename, columns=", ".join(gone), known=", ".join(names))
+    dataset.config = dataset.config | {"columns": chosen | kept}
+    dataset.filename = filename
+    version = add_version(
+        session,
+        dataset,
+        found,
+        folder_name=folder_name,
+        size=size,
+        kind="upload",
+        recipe={"options": changed_options(options), "filename": filename},
+        upload_id=upload_id,
+    )
+    about = ("dataset", dataset.id)
+    tell(
+        session,
+        dataset.owner_id,
+        "dataset_grown",
+        user_id=user_id,
+        about=about,
+        name=dataset.name,
+        rows=found.rows,
+        version=version.number,
+    )
+    if found.rejected > MANY_REJECTS * (found.rows + found.rejected):
+        warn(
+            session,
+            dataset.owner_id,
+            "many_rejects",
+            about=about,
+            name=dataset.name,
+            rejected=found.rejected,
+            rows=found.rows,
+        )
+    return dataset
+
+
+def last_options(session: Session, dataset_id: str | None) -> dict[str, Any]:
+    """How the newest uploaded file of a dataset was read."""
+    uploads = select(DatasetVersion.recipe).where(
+        DatasetVersion.dataset_id == dataset_id, DatasetVersion.kind == "upload"
+    )
+    recipe = session.scalar(uploads.order_by(DatasetVersion.number.desc()).limit(1)) if dataset_id else None
+    return dict((recipe or {}).get("options", {}))
+
+
+def add_version(
+    session: Session,
+    dataset: Dataset,
+    found: Found,
+    *,
+    folder_name: str,
+    size: int,
+    kind: str,
+    recipe: dict[str, Any],
+    upload_id: str | None = None,
+) -> DatasetVersion:
+    """A further version whose files are in place; it becomes the present one.
+
+    `VurError` api.quota as for a new dataset.
+    """
+    size += sources.size_of(folder("datasets", folder_name))
+    check_quota(session, dataset.owner_id, size, upload_id)
+    last = session.scalar(select(func.max(DatasetVersion.number)).where(DatasetVersion.dataset_id == dataset.id))
+    version = DatasetVersion(
+        dataset_id=dataset.id,
+        number=(last or 0) + 1,
+        kind=kind,
+        fingerprint=found.fingerprint,
+        folder=folder_name,
+        rows=found.rows,
+        size_bytes=size,
+        recipe=recipe,
+    )
+    session.add(version)
+    use(dataset, version, head_of(found))
+    return version
+
+
+def use(dataset: Dataset, version: DatasetVersion, head: dict[str, Any]) -> None:
+    """Make `version` the present one: `head` is what its upload found."""
+    dataset.number, dataset.rows, dataset.fingerprint, dataset.head = (
+        version.number,
+        version.rows,
+        version.fingerprint,
+        head,
+    )
+    names = {column["name"] for column in head["columns"]}
+    chosen = {
+        key: _still_there(value, names) if key in COLUMN_KEYS else value
+        for key, value in dataset.config.get("columns", {}).items()
+    }
+    if chosen:
+        dataset.config = dataset.config | {"columns": chosen}
+
+
+def _still_there(value: Any, names: set[str]) -> Any:
+    """A choice without columns that do not exist in this version."""
+    if isinstance(value, dict):
+        return {name: role for name, role in value.items() if name in names}
+    if isinstance(value, list):
+        return [name for name in value if name in names]
+    return value if value in names else None
+
+
+def versions(session: Session, dataset: Dataset) -> list[DatasetVersion]:
+    """All versions, the newest first."""
+    return list(
+        session.scalars(
+            select(DatasetVersion).where(DatasetVersion.dataset_id == dataset.id).order_by(DatasetVersion.number.desc())
+        )
+    )
+
+
+def active_job(session: Session, dataset_id: str) -> str | None:
+    """Id of a job that is queued or running on the dataset or on a model of it."""
+    models = select(Model.id).where(Model.dataset_id == dataset_id)
+    return session.scalar(
+        select(Job.id).where(or_(Job.dataset_id == dataset_id, Job.model_id.in_(models)), Job.state.in_(BUSY))
+    )
+
+
+def remove(session: Session, dataset: Dataset, who: Principal) -> list[str]:
+    """Delete a dataset's rows; models and pipelines lose their link to it. Returns what to `collect` after the transaction.
+
+    `VurError` datasets.in_use while a job needs it.
+    """
+    if (job := active_job(session, dataset.id)) is not None:
+        raise VurError("datasets.in_use", id=dataset.id, job=job)
+    fingerprints = [version.fingerprint for version in versions(session, dataset)]
+    session.execute(delete(Share).where(Share.kind == "dataset", Share.object_id == dataset.id))
+    session.execute(delete(Alert).where(Alert.object_kind == "dataset", Alert.object_id == dataset.id))
+    tell(
+        session,
+        dataset.owner_id,
+        "dataset_deleted",
+        user_id=who.user_id,
+        about=("dataset", dataset.id),
+        name=dataset.name,
+    )
+    session.delete(dataset)
+    return fingerprints
+
+
+def collect(fingerprints: Iterable[str]) -> int:
+    """Delete the files of `fingerprints` that no dataset and no stored model needs any more; how many.
+
+    Not inside a transaction.
+    """
+    deleted = 0
+    for fingerprint in set(fingerprints):
+        with sources.held(fingerprint):
+            if not is_needed(fingerprint):
+                sources.discard(fingerprint)
+                deleted += 1
+    return deleted
+
+
+def is_needed(fingerprint: str) -> bool:
+    """Whether a dataset's version or a model in the model store was made from this file."""
+    with database.reading() as session:
+        if (
+            session.scalar(select(DatasetVersion.id).where(DatasetVersion.fingerprint == fingerprint).limit(1))
+            is not None
+        ):
+            return True
+    return any(
+        fingerprint in path.read_text(encoding="utf-8") for path in folder("bentoml").glob("models/*/*/model.yaml")
+    )
+
+
+def sweep() -> int:
+    """Delete originals that nothing needs and that are no longer new: what a killed process left; how many."""
+    before = (now() - UNNEEDED_AFTER).timestamp()
+    old = [
+        path.name.removeprefix("file-") for path in folder("datasets").glob("file-*") if path.stat().st_mtime < before
+    ]
+    return collect(old)

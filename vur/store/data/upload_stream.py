@@ -1,0 +1,203 @@
+"""Bytes of an upload on their way to disk: within the size allowed, the sender's quota and the room on the disk."""
+
+import errno
+import fcntl
+import os
+import re
+import shutil
+import unicodedata
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import delete
+from sqlalchemy.orm import Session
+
+from vur.errors import VurError
+from vur.settings import settings
+from vur.stages.upload.files import UploadOptions
+from vur.store import database
+from vur.store.catalog import Upload, new_id, now
+from vur.store.data import datasets, sources
+from vur.store.home import folder, home
+
+FILE = "data"
+SPARE = 256 * 2**20  # bytes that stay free on the disk
+LOOK_EVERY = 64 * 2**20
+CHOICES = ("encoding", "delimiter", "quote", "decimal", "date_order", "header", "sheet", "member", "na_values")
+
+
+# --- names and room ---
+
+
+def clean_filename(name: str) -> str:
+    """The last part of a file's name as its sender calls it, without control characters; it is shown, never used as a path."""
+    plain = unicodedata.normalize("NFC", re.split(r"[\\/]", name)[-1])
+    return "".join(letter for letter in plain if letter.isprintable()).strip()[-255:] or "data"
+
+
+def clean_name(name: str | None, filename: str) -> str:
+    """The name of a dataset: the one given, else that of its file without endings."""
+    plain = " ".join((name or "").split())
+    return (
+        plain
+        or re.sub(r"(\.(csv|tsv|txt|parquet|xlsx|xlsm|xlsb|ods|gz|zip))+$", "", filename, flags=re.IGNORECASE)
+        or filename
+    )[:200]
+
+
+def options_of(given: dict[str, Any], language: str = "en") -> UploadOptions:
+    """How to read a file, from what its sender fixed; `VurError` upload.option names a wrong value."""
+    chosen = {name: value for name, value in given.items() if name in CHOICES and value not in (None, "")}
+    if "na_values" in chosen:
+        chosen["na_values"] = tuple(chosen["na_values"])
+    if "encoding" in chosen:
+        _check_encoding(chosen["encoding"])
+    return sources.within_limits(UploadOptions(**chosen, language=language))
+
+
+def _check_encoding(name: str) -> None:
+    import codecs
+
+    try:
+        codecs.lookup(name)
+    except (LookupError, ValueError):
+        raise VurError(
+            "upload.option", option="encoding", value=name, allowed="utf-8, cp1252, latin-1, utf-16, …"
+        ) from None
+
+
+def check_disk(needed: int) -> None:
+    """`VurError` api.disk when the disk has no room for `needed` bytes."""
+    free = shutil.disk_usage(home()).free
+    if free - needed < SPARE:
+        raise VurError("api.disk", needed=needed, free=free)
+
+
+@contextmanager
+def disk_full() -> Iterator[None]:
+    """Say api.disk where the disk or its quota is full, whichever library found out."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise VurError("api.disk", needed=0, free=shutil.disk_usage(home()).free) from error
+
+
+# --- receiving ---
+
+
+def begin(
+    session: Session,
+    owner_id: str,
+    filename: str,
+    *,
+    size: int | None = None,
+    name: str | None = None,
+    description: str = "",
+    options: dict[str, Any] | None = None,
+    language: str = "en",
+    id: str | None = None,
+    dataset_id: str | None = None,
+) -> Upload:
+    """A new upload; `VurError` when its size is refused by the limit, the owner's quota or the disk, or an option is wrong.
+
+    With `dataset_id` the file becomes the next version of that dataset; the caller has made sure that the owner may
+    change it.
+    """
+    options_of(options or {}, language)
+    limit = settings().max_upload_bytes
+    if size is not None and size > limit:
+        raise VurError("api.too_large", limit=limit)
+    datasets.check_quota(session, owner_id, size or 1)
+    check_disk(2 * (size or 0))
+    filename = clean_filename(filename)
+    row = Upload(
+        id=id or new_id(),
+        owner_id=owner_id,
+        filename=filename,
+        name=clean_name(name, filename),
+        description=description,
+        size_bytes=size,
+        options=options or {},
+        language=language,
+        dataset_id=dataset_id,
+    )
+    session.add(row)
+    return row
+
+
+class Receiver:
+    """Takes the bytes of an upload from `offset` on, while no other request does; `VurError` where they pass a limit.
+
+    `most` is the size that was announced; `room` is what the owner may still store. Bytes that arrived stay when the
+    rest does not: `size` says how many there are.
+    """
+
+    def __init__(self, upload_id: str, offset: int = 0, most: int | None = None, room: datasets.Usage | None = None):
+        self.limit, self.most, self.room = settings().max_upload_bytes, most, room
+        path = file_of(upload_id)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self.file = path.open("ab", buffering=0)
+        try:
+            self._claim(upload_id, offset)
+        except VurError:
+            self.file.close()
+            raise
+        self.size = self.looked = self.start = offset
+
+    def _claim(self, upload_id: str, offset: int) -> None:
+        try:
+            fcntl.flock(self.file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise VurError("uploads.busy", id=upload_id) from None
+        present = os.fstat(self.file.fileno()).st_size
+        if present != offset:
+            raise VurError("uploads.offset", id=upload_id, offset=present, given=offset)
+
+    def write(self, data: bytes) -> None:
+        """Append `data`."""
+        self.size += len(data)
+        if self.size > self.limit:
+            raise VurError("api.too_large", limit=self.limit)
+        if self.most is not None and self.size > self.most:
+            raise VurError("uploads.longer", size=self.most)
+        if self.room and self.room.left is not None and self.size - self.start > self.room.left:
+            raise VurError("api.quota", needed=self.size, used=self.room.total_bytes, quota=self.room.quota_bytes)
+        if self.size - self.looked > LOOK_EVERY:
+            check_disk(0)
+            self.looked = self.size
+        with disk_full():
+            view = memoryview(data)
+            while view:
+                view = view[self.file.write(view) :]
+
+    def close(self) -> None:
+        """Let others write again."""
+        self.file.close()
+
+
+def file_of(upload_id: str) -> Path:
+    """Where the bytes of an upload lie."""
+    return folder("uploads", upload_id) / FILE
+
+
+def received(row: Upload) -> int:
+    """Bytes that have arrived."""
+    path = file_of(row.id)
+    return path.stat().st_size if row.state == "receiving" and path.is_file() else row.received
+
+
+def note_received(session: Session, row: Upload) -> int:
+    """Keep in the catalog how many bytes have arrived; returns them."""
+    row.received, row.updated_at = received(row), now()
+    return row.received
+
+
+def abandon(upload_id: str) -> None:
+    """Forget an upload and its bytes."""
+    with database.writing() as session:
+        session.execute(delete(Upload).where(Upload.id == upload_id))
+    shutil.rmtree(folder("uploads", upload_id), ignore_errors=True)

@@ -1,0 +1,76 @@
+"""What the catalog remembers of events: activities for people, alerts until they are dealt with, live messages for clients."""
+
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import delete, select
+from sqlalchemy.orm import Session
+
+from vur.store.catalog import Activity, Alert, Event, new_id, now
+
+KEPT = timedelta(days=1)
+
+
+def tell(
+    session: Session,
+    owner_id: str,
+    kind: str,
+    *,
+    status: str = "success",
+    user_id: str | None = None,
+    about: tuple[str, str] | None = None,
+    **values: Any,
+) -> None:
+    """Note that something happened: `kind` is a key `activity.<kind>` of the translations, `about` the object's kind and id."""
+    object_kind, object_id = about or (None, None)
+    session.add(
+        Activity(
+            owner_id=owner_id,
+            user_id=user_id or owner_id,
+            kind=kind,
+            status=status,
+            object_kind=object_kind,
+            object_id=object_id,
+            values=values,
+        )
+    )
+
+
+def warn(
+    session: Session,
+    owner_id: str,
+    kind: str,
+    *,
+    severity: str = "warning",
+    about: tuple[str, str] | None = None,
+    **values: Any,
+) -> bool:
+    """Raise an alert (`alert.<kind>` in the translations) unless the same one about the same object is still open; whether it was raised.
+
+    Clients are told live.
+    """
+    object_kind, object_id = about or (None, None)
+    same = select(Alert.id).where(
+        Alert.owner_id == owner_id,
+        Alert.kind == kind,
+        Alert.object_id == object_id,
+        Alert.resolved_at.is_(None),
+        Alert.acknowledged_at.is_(None),
+    )
+    if session.scalar(same) is not None:
+        return False
+    raised = {"kind": kind, "severity": severity, "object_kind": object_kind, "object_id": object_id, "values": values}
+    alert = Alert(id=new_id(), owner_id=owner_id, **raised)
+    session.add(alert)
+    publish(session, "alert", {"id": alert.id, **raised}, owner_id)
+    return True
+
+
+def publish(session: Session, type: str, data: dict[str, Any], owner_id: str | None = None) -> None:
+    """Send a live message (`training_update, prediction, alert`) to the clients of `owner_id` and of admins; None for all."""
+    session.add(Event(type=type, owner_id=owner_id, data=data))
+
+
+def prune(session: Session) -> None:
+    """Forget live messages older than a day."""
+    session.execute(delete(Event).where(Event.at < now() - KEPT))

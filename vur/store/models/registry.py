@@ -1,0 +1,123 @@
+"""Models as the catalog keeps them, beside the files in the model store: where a run's results lie, adoption, deletion."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import delete, select
+from sqlalchemy.orm import Session
+
+from vur.errors import VurError
+from vur.store.accounts.access import Principal
+from vur.store.catalog import Alias, Job, Model, Run, Share, now
+from vur.store.home import home
+from vur.store.models.models import CHECKSUMS, list_models, model_folder
+
+BUSY = ("queued", "running")
+FACTS = ("series", "horizon", "freq", "levels", "fingerprint", "vur", "versions")
+METRICS = ("mase", "mae", "rmse", "mape", "smape", "wape", "r2", "skill")
+
+
+def checksum(folder: Path) -> str:
+    """SHA-256 of the list of checksums that lies with a stored model: it stands for all of its files."""
+    return hashlib.sha256((folder / CHECKSUMS).read_bytes()).hexdigest()
+
+
+def run_folder(session: Session, model: Model) -> Path:
+    """The folder with what the model's run left; `VurError` models.no_results where there is none any more."""
+    row = (
+        session.scalar(select(Run).where(Run.model_id == model.id, Run.run_id == model.run_id))
+        if model.run_id
+        else None
+    )
+    folder = home() / row.folder if row else None
+    if folder is None or not folder.is_dir():
+        raise VurError("models.no_results", id=model.id, status=model.status)
+    return folder
+
+
+def is_champion(session: Session, model: Model) -> bool:
+    """Whether an alias `champion` points to the model."""
+    return session.scalar(select(Alias.id).where(Alias.model_id == model.id, Alias.name == "champion")) is not None
+
+
+def champions(session: Session, ids: list[str]) -> set[str]:
+    """Those of `ids` that an alias `champion` points to."""
+    return set(session.scalars(select(Alias.model_id).where(Alias.model_id.in_(ids), Alias.name == "champion")))
+
+
+def active_job(session: Session, model_id: str) -> Job | None:
+    """The job of a model that is queued or running."""
+    return session.scalar(select(Job).where(Job.model_id == model_id, Job.state.in_(BUSY)))
+
+
+def adopt(session: Session, tag: str, owner_id: str) -> Model:
+    """A catalog row for a model that `vur run` saved in this data home without the service.
+
+    Its run's folder lies where the user wanted it, outside the data home: results stay there. `VurError` store.no_model
+    or store.tampered where there is no such model or its files were changed.
+    """
+    known = session.scalar(select(Model).where(Model.tag == tag))
+    if known is not None:
+        return known
+    folder = model_folder(tag)
+    table = list_models()
+    entry = table[table["tag"] == tag].iloc[0]
+    metadata = stored_metadata(tag)
+    model = Model(
+        owner_id=owner_id,
+        name=entry["name"],
+        algorithm=str(metadata.get("algorithm")),
+        status="trained",
+        family=entry["name"],
+        tag=tag,
+        checksum=checksum(folder),
+        run_id=metadata.get("run"),
+        trained_at=now(),
+        saved=True,
+        metrics={name: metadata[name] for name in METRICS if metadata.get(name) is not None},
+        facts={name: metadata[name] for name in FACTS if name in metadata},
+    )
+    session.add(model)
+    session.flush()
+    return model
+
+
+def stored_metadata(tag: str) -> dict[str, Any]:
+    """What was saved with a model, as plain JSON values."""
+    from vur.store.models.models import find_model
+
+    return json.loads(json.dumps(dict(find_model(tag).info.metadata), default=str))
+
+
+def unadopted(session: Session) -> list[str]:
+    """Tags of the model store that no row of the catalog knows, newest first."""
+    known = set(session.scalars(select(Model.tag).where(Model.tag.is_not(None))))
+    return [tag for tag in list_models()["tag"] if tag not in known]
+
+
+def remove(session: Session, model: Model, who: Principal) -> str | None:
+    """Delete a model's row; returns the tag whose files are to be deleted after the transaction, or None.
+
+    `VurError` api.running while it is trained, models.champion while an alias points to it: promote another one first,
+    or delete it as the last of its family.
+    """
+    if active_job(session, model.id) is not None:
+        raise VurError("api.running", kind="model", id=model.id)
+    aliases = list(session.scalars(select(Alias).where(Alias.model_id == model.id)))
+    others = session.scalar(
+        select(Model.id).where(
+            Model.family == model.family, Model.owner_id == model.owner_id, Model.id != model.id, Model.tag.is_not(None)
+        )
+    )
+    if aliases and others is not None:
+        raise VurError("models.champion", id=model.id, other=others)
+    for alias in aliases:
+        session.delete(alias)
+    session.execute(delete(Share).where(Share.kind == "model", Share.object_id == model.id))
+    tag = model.tag
+    session.delete(model)
+    session.flush()
+    shared = tag and session.scalar(select(Model.id).where(Model.tag == tag))
+    return None if shared else tag

@@ -1,0 +1,115 @@
+"""How pipelines and trained models stand: what goes on with them, how old they are, and how their forecasts did."""
+
+from collections.abc import Collection
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from vur.store.accounts.access import Principal
+from vur.store.catalog import Dataset, Job, Model, Monitor, Pipeline, now
+from vur.store.feeds import monitors
+from vur.store.forecasts.scoring import accuracy, drift, scored_points
+from vur.store.models.registry import BUSY, champions
+
+KEPT = timedelta(days=90)  # older forecasts say nothing about today
+
+
+def pipeline_rows(session: Session, rows: Collection[Pipeline]) -> list[dict[str, Any]]:
+    """Pipelines with their models, jobs and monitors."""
+    ids = [row.id for row in rows]
+    of = Model.pipeline_id.in_(ids)
+    models = {
+        id: found
+        for id, *found in session.execute(
+            select(Model.pipeline_id, func.count(), func.count(Model.tag), func.max(Model.trained_at))
+            .where(of)
+            .group_by(Model.pipeline_id)
+        )
+    }
+    busy = dict(
+        session.execute(
+            select(Model.pipeline_id, func.count())
+            .join(Job, Job.model_id == Model.id)
+            .where(of, Job.state.in_(BUSY))
+            .group_by(Model.pipeline_id)
+        ).all()
+    )
+    watched = monitors.counts(session, ids)
+    keys = ("name", "description", "status", "step", "completed", "dataset_id", "owner_id", "updated_at")
+    return [
+        {
+            "pipeline_id": row.id,
+            "active_jobs": busy.get(row.id, 0),
+            "active_monitors": watched.get(row.id, 0),
+            **dict(zip(("models", "trained_models", "last_trained_at"), models.get(row.id, (0, 0, None)), strict=True)),
+            **{key: getattr(row, key) for key in keys},
+        }
+        for row in rows
+    ]
+
+
+def model_rows(session: Session, who: Principal, rows: Collection[Model]) -> list[dict[str, Any]]:
+    """Trained models with their champions, age, and how their forecasts did."""
+    ids = [row.id for row in rows]
+    first, newest = (
+        champions(session, ids),
+        dict(
+            session.execute(
+                select(Dataset.id, Dataset.number).where(Dataset.id.in_({row.dataset_id for row in rows}))
+            ).all()
+        ),
+    )
+    watched = dict(
+        session.execute(
+            select(Monitor.model_id, func.count())
+            .where(Monitor.model_id.in_(ids), Monitor.state != "stopped")
+            .group_by(Monitor.model_id)
+        ).all()
+    )
+    points = dict(list(scored_points(session, who, model_ids=ids, since=now() - KEPT).groupby("model_id")))
+    keys = (
+        "name",
+        "algorithm",
+        "status",
+        "family",
+        "tag",
+        "pipeline_id",
+        "dataset_id",
+        "metrics",
+        "trained_at",
+        "owner_id",
+    )
+    found = []
+    for row in rows:
+        live = accuracy(points[row.id]) if row.id in points else None
+        found.append(
+            {
+                "model_id": row.id,
+                "champion": row.id in first,
+                "active_monitors": watched.get(row.id, 0),
+                "live": live,
+                "staleness": staleness(row, newest.get(row.dataset_id), live),
+                **{key: getattr(row, key) for key in keys},
+            }
+        )
+    return found
+
+
+def staleness(model: Model, newest: int | None, live: dict[str, Any] | None) -> dict[str, Any]:
+    """Whether there are newer data than the model was trained on, or its forecasts are worse than its folds promised."""
+    reasons = (
+        ["newer_data"]
+        if newest is not None and model.dataset_number is not None and newest > model.dataset_number
+        else []
+    )
+    reasons += drift(live, model.metrics)["reasons"] if live else []
+    days = None if model.trained_at is None else round((now() - model.trained_at).total_seconds() / 86_400, 3)
+    return {
+        "stale": bool(reasons),
+        "reasons": reasons,
+        "days_since_training": days,
+        "dataset_number": model.dataset_number,
+        "newest_dataset_number": newest,
+    }

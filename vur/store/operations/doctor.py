@@ -1,0 +1,277 @@
+"""What can be wrong with an installation, looked at piece by piece: each finding says how it stands and what to do."""
+
+import json
+import os
+import socket
+import urllib.request
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import select, text
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session
+
+from vur.errors import VurError
+from vur.settings import find_settings_file, settings
+from vur.store import secret
+from vur.store.catalog import DatabaseConnection, DatasetVersion, Job, Model, Run, Upload, User
+from vur.store.database import current_revision, database_url, engine, newest_revision, reading, sqlite_module
+from vur.store.home import folder, home
+from vur.store.operations import health
+from vur.store.operations.workers import workers_alive
+from vur.text import translate
+
+OK, WARNING, PROBLEM = "ok", "warning", "problem"
+LITTLE_ROOM = 5 * 2**30
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+SHOWN = 5
+
+
+@dataclass(frozen=True)
+class Finding:
+    """How one thing stands: `text` and `remedy` are keys `doctor.<name>.<state>` of the translations with `values`."""
+
+    name: str
+    status: str
+    state: str = OK
+    values: dict[str, Any] = field(default_factory=dict)
+
+    def say(self, language: str) -> str:
+        """What was found."""
+        return translate(f"doctor.{self.name}.{self.state}", language, **self.values)
+
+    def remedy(self, language: str) -> str:
+        """What to do about it; nothing where all is well."""
+        return (
+            "" if self.status == OK else translate(f"doctor.{self.name}.{self.state}.remedy", language, **self.values)
+        )
+
+
+def ok(name: str, **values: Any) -> Finding:
+    """All is well."""
+    return Finding(name, OK, OK, values)
+
+
+def warning(name: str, state: str, **values: Any) -> Finding:
+    """Works, and should be mended."""
+    return Finding(name, WARNING, state, values)
+
+
+def problem(name: str, state: str, **values: Any) -> Finding:
+    """Does not work."""
+    return Finding(name, PROBLEM, state, values)
+
+
+def examine(deep: bool = True) -> Iterator[Finding]:
+    """Every finding, one after the other.
+
+    What needs the database is left out where it is not there; `deep` also reads every model.
+    """
+    yield ok("settings", path=find_settings_file() or "-")
+    yield from look_at_home(home())
+    yield look_at_room(health.free_bytes())
+    secrets, database = look_at_secrets(home() / secret.FILE), look_at_database()
+    yield from (secrets, database)
+    if database.status != PROBLEM:
+        with reading() as session:
+            yield look_at_connections(session, secrets.state in (OK, "open"))
+        for look in (look_at_users, look_at_datasets, look_at_leftovers, look_at_worker):
+            with reading() as session:
+                yield look(session)
+        if deep:
+            with reading() as session:
+                yield look_at_models(session)
+    yield look_at_port(settings().host, settings().port)
+
+
+def look_at_home(path: Path) -> Iterator[Finding]:
+    """Whether the data home is ours alone and can be written to."""
+    state = path.stat()
+    try:
+        probe = path / f".doctor-{os.getpid()}"
+        probe.write_bytes(b"")
+        probe.unlink()
+    except OSError as error:
+        yield problem("home", "unwritable", path=path, reason=error.strerror or error)
+        return
+    if state.st_mode & 0o077:
+        yield warning("home", "open", path=path, mode=f"{state.st_mode & 0o777:o}")
+    else:
+        yield ok("home", path=path)
+
+
+def look_at_room(free: int) -> Finding:
+    """Whether there is room on the disk."""
+    shown = f"{free / 2**30:.1f}"
+    if free < health.LEAST_FREE:
+        return problem("disk", "full", free=shown)
+    return warning("disk", "little", free=shown) if free < LITTLE_ROOM else ok("disk", free=shown)
+
+
+def look_at_secrets(path: Path) -> Finding:
+    """Whether the file of secrets is there, readable, and readable by its owner only."""
+    if not path.is_file():
+        return warning("secrets", "none", path=path)
+    try:
+        content = json.loads(path.read_text(encoding="ascii"))
+        good = isinstance(content, dict) and {"tokens", "connections"} <= content.keys()
+    except (OSError, ValueError):
+        good = False
+    if not good:
+        return problem("secrets", "unreadable", path=path)
+    mode = path.stat().st_mode & 0o777
+    return problem("secrets", "open", path=path, mode=f"{mode:o}") if mode & 0o077 else ok("secrets", path=path)
+
+
+def look_at_database() -> Finding:
+    """Whether the database answers, is whole, and stands at the schema of this version."""
+    try:
+        if database_url().startswith("sqlite"):
+            sqlite_module()
+        with engine().connect() as connection:
+            plain = connection.dialect.name == "sqlite"
+            version = ".".join(str(part) for part in connection.dialect.server_version_info or ())
+            state = str(connection.execute(text("PRAGMA quick_check(1)")).scalar()) if plain else "ok"
+            current = current_revision(connection)
+    except VurError as error:
+        return problem("database", "refused", reason=error.cause())
+    except SQLAlchemyError as error:
+        return problem(
+            "database",
+            "away",
+            url=engine().url.render_as_string(),
+            reason=str(getattr(error, "orig", error)).splitlines()[0],
+        )
+    if state != "ok":
+        return problem("database", "broken", url=engine().url.render_as_string(), reason=state.splitlines()[0])
+    if current != newest_revision():
+        return problem("database", "schema", current=current or "-", newest=newest_revision())
+    return ok(
+        "database",
+        url=engine().url.render_as_string(),
+        kind="SQLite" if plain else "PostgreSQL",
+        version=version,
+        revision=current,
+    )
+
+
+def look_at_users(session: Session) -> Finding:
+    """Whether somebody can administer, and nobody makes an account who should not."""
+    admins = session.scalars(select(User.id).where(User.role == "admin", User.active)).all()
+    if not admins:
+        return warning("users", "no_admin")
+    if settings().registration == "open" and settings().host not in LOOPBACK:
+        return warning("users", "open", host=settings().host)
+    return ok("users", admins=len(admins))
+
+
+def look_at_connections(session: Session, key: bool) -> Finding:
+    """Whether the secrets of registered databases can be read with the key of this home, where there is one."""
+    rows = session.scalars(select(DatabaseConnection)).all()
+    lost = [row.name for row in rows if not key or not _opens(row.secret)]
+    return (
+        problem("connections", "locked", count=len(lost), names=", ".join(lost[:SHOWN]))
+        if lost
+        else ok("connections", count=len(rows))
+    )
+
+
+def _opens(kept: str) -> bool:
+    from cryptography.fernet import InvalidToken
+
+    try:
+        return bool(secret.cipher().decrypt(kept.encode()))
+    except InvalidToken:
+        return False
+
+
+def look_at_datasets(session: Session) -> Finding:
+    """Whether the files of every dataset are there, and those of every run."""
+    folders = {row for row in session.scalars(select(DatasetVersion.folder)) if not (folder("datasets") / row).is_dir()}
+    runs = {row for row in session.scalars(select(Run.folder)) if not (home() / row).is_dir()}
+    if folders:
+        return problem("datasets", "lost", count=len(folders), names=", ".join(sorted(folders)[:SHOWN]))
+    if runs:
+        return warning("datasets", "runs", count=len(runs), names=", ".join(sorted(runs)[:SHOWN]))
+    return ok("datasets")
+
+
+def look_at_leftovers(session: Session) -> Finding:
+    """Whether files lie about that belong to nothing any more."""
+    known = {
+        "uploads": set(session.scalars(select(Upload.id))),
+        "jobs": (jobs := set(session.scalars(select(Job.id)))),
+        "results": jobs,
+    }
+    found = [
+        path
+        for kind, ids in known.items()
+        for path in _folders(folder(kind))
+        if path.name not in ids and not path.name.startswith(".")
+    ]
+    if not found:
+        return ok("leftovers")
+    size = sum(file.stat().st_size for path in found for file in path.rglob("*") if file.is_file())
+    return warning(
+        "leftovers",
+        "some",
+        count=len(found),
+        size=f"{size / 2**20:.1f}",
+        names=", ".join(f"{path.parent.name}/{path.name}" for path in found[:SHOWN]),
+    )
+
+
+def _folders(path: Path) -> list[Path]:
+    return sorted(found for found in path.iterdir() if found.is_dir()) if path.is_dir() else []
+
+
+def look_at_worker(session: Session) -> Finding:
+    """Whether somebody runs the jobs."""
+    alive = workers_alive(session)
+    waiting = len(session.scalars(select(Job.id).where(Job.state == "queued")).all())
+    return ok("worker", count=len(alive)) if alive else warning("worker", "none", waiting=waiting)
+
+
+def look_at_models(session: Session) -> Finding:
+    """Whether the files of every model are those that were saved."""
+    from vur.store.models.models import CHECKSUMS, checksums
+
+    lost, changed, tags = [], [], session.scalars(select(Model.tag).where(Model.tag.is_not(None))).all()
+    for tag in tags:
+        path = folder("bentoml").joinpath("models", *str(tag).split(":"))
+        listed = path / CHECKSUMS
+        if not listed.is_file():
+            lost.append(tag)
+        elif listed.read_text(encoding="utf-8") != checksums(path):
+            changed.append(tag)
+    if changed:
+        return problem("models", "changed", count=len(changed), names=", ".join(changed[:SHOWN]))
+    return (
+        problem("models", "lost", count=len(lost), names=", ".join(lost[:SHOWN]))
+        if lost
+        else ok("models", count=len(tags))
+    )
+
+
+def look_at_port(host: str, port: int) -> Finding:
+    """Whether the port of the service is free, or the service itself answers there."""
+    try:
+        socket.create_connection((host if host not in ("0.0.0.0", "::") else "127.0.0.1", port), timeout=2).close()
+    except OSError:
+        return ok("port", host=host, port=port)
+    return (
+        Finding("port", OK, "ours", {"host": host, "port": port})
+        if answers(host, port)
+        else problem("port", "taken", host=host, port=port)
+    )
+
+
+def answers(host: str, port: int, get: Callable[..., Any] = urllib.request.urlopen) -> bool:
+    """Whether VUR answers there."""
+    try:
+        with get(f"http://{host if ':' not in host else f'[{host}]'}:{port}/health/live", timeout=3) as answer:
+            return json.load(answer) == {"status": "ok"}
+    except (OSError, ValueError):
+        return False

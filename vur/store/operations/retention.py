@@ -1,0 +1,65 @@
+"""How long what was answered is kept: forecasts of the ledger, files of batches, and results of models that are gone.
+
+By default for ever.
+"""
+
+import shutil
+from datetime import datetime, timedelta
+
+from sqlalchemy import delete, select, update
+
+from vur.settings import settings
+from vur.store.catalog import Forecast, Job, Run, now
+from vur.store.database import reading, writing
+from vur.store.home import folder
+
+AT_ONCE = 200  # forecasts that one transaction deletes: answers wait for it
+ENDED = ("succeeded", "failed", "cancelled")
+
+
+def sweep() -> tuple[int, int]:
+    """Delete what is older than the settings keep; how many forecasts and how many jobs' results."""
+    chosen = settings()
+    forecasts = (
+        forget_forecasts(now() - timedelta(days=chosen.keep_forecasts_days)) if chosen.keep_forecasts_days else 0
+    )
+    results = forget_results(now() - timedelta(days=chosen.keep_results_days)) if chosen.keep_results_days else 0
+    return forecasts, results
+
+
+def forget_forecasts(before: datetime) -> int:
+    """Delete forecasts of the ledger that were answered before a moment, with their points; returns how many."""
+    count = 0
+    while True:
+        with writing() as session:
+            ids = list(
+                session.scalars(
+                    select(Forecast.id).where(Forecast.created_at < before).order_by(Forecast.created_at).limit(AT_ONCE)
+                )
+            )
+            if not ids:
+                return count
+            session.execute(delete(Forecast).where(Forecast.id.in_(ids)))
+            count += len(ids)
+
+
+def forget_results(before: datetime) -> int:
+    """Delete the files of batches, and of trainings whose model was deleted, that ended before a moment; returns how many.
+
+    `OSError` where files cannot be deleted. The run of a model that is still there stays as long as the model: it is
+    what its numbers can be checked by.
+    """
+    with reading() as session:
+        orphans = select(Run.job_id).where(Run.model_id.is_(None), Run.job_id.is_not(None))
+        old = Job.state.in_(ENDED) & (Job.ended_at < before)
+        ids = [
+            id
+            for id in session.scalars(select(Job.id).where(old, (Job.kind == "batch") | Job.id.in_(orphans)))
+            if folder("results", id).is_dir()
+        ]
+    for id in ids:
+        shutil.rmtree(folder("results", id))  # before its rows: what cannot be deleted now is found again
+        with writing() as session:
+            session.execute(delete(Run).where(Run.job_id == id))
+            session.execute(update(Job).where(Job.id == id).values(artifact=None, checksum=None))
+    return len(ids)

@@ -1,0 +1,169 @@
+"""A stored dataset as a run would see it: what is wrong with it, whether it can be forecast, its series, and where it would be cut.
+
+Every function takes and gives plain JSON data, so that it can work in a process of its own.
+"""
+
+from typing import Any
+
+import pandas as pd
+
+from vur.errors import VurError
+from vur.frequency import default_horizon, describe_alias
+from vur.models.future import known_steps
+from vur.panel import Panel, complete
+from vur.runs.config import Config, DataSpec
+from vur.runs.dataset import Dataset
+from vur.stages.preview import describe_series
+from vur.stages.preview.audit import audit
+from vur.stages.preview.findings import Finding, audit_summary, by_severity
+from vur.stages.split import plan_split, split_table
+from vur.stages.split.folds import SplitPlan, SplitSpec, training_panel, validation_frame
+from vur.store.data import sources, tables
+from vur.store.home import folder
+
+MOST_FINDINGS, MOST_ROWS, MOST_SERIES = 200, 20, 100
+
+
+def opened(version_folder: str, data: dict[str, Any]) -> tuple[Dataset, DataSpec]:
+    """The stored version and the columns chosen of it; `data` is the `data` section of a `Config`."""
+    spec = Config.from_dict({"data": data}).data
+    found, source = sources.read_head(folder("datasets", version_folder))
+    return Dataset(found, spec.fingerprint or found.fingerprint, None, source), spec
+
+
+def panel_of(version_folder: str, data: dict[str, Any]) -> Panel:
+    """The regular panel that a run would make."""
+    dataset, spec = opened(version_folder, data)
+    return complete(dataset.panel(spec))
+
+
+# --- validation ---
+
+
+def validate(version_folder: str, data: dict[str, Any], language: str, country: str | None = None) -> dict[str, Any]:
+    """Findings of the audit, the gravest first, and whether models can be compared on the data."""
+    dataset, spec = opened(version_folder, data)
+    reason, facts = (
+        None,
+        {
+            "series": 0,
+            "freq": None,
+            "freq_text": None,
+            "start": None,
+            "end": None,
+            "horizon": None,
+            "known_steps": None,
+        },
+    )
+    try:
+        panel = complete(dataset.panel(spec))
+        findings = audit(
+            panel, dataset.frame(spec), _rejects(dataset, version_folder, language), language, country=country
+        )
+        facts |= _facts(panel, language)
+        plan = plan_split(panel)
+        reason = None if plan.folds else {"code": "split.too_short", "detail": " ".join(plan.describe(language))}
+    except VurError as error:
+        reason = {"code": error.code, "detail": error.text(language)}
+        findings = _raw(dataset, spec, country, language)
+    counts = {severity: sum(f.severity == severity for f in findings) for severity in ("error", "warning", "info")}
+    return {
+        "valid": not counts["error"] and reason is None,
+        "can_forecast": reason is None,
+        "reason": reason,
+        "counts": counts,
+        "total": len(findings),
+        "findings": [_finding(f) for f in by_severity(findings)[:MOST_FINDINGS]],
+        "summary": audit_summary(findings, language).to_dict("records"),
+        **facts,
+    }
+
+
+def _raw(dataset: Dataset, spec: DataSpec, country: str | None, language: str) -> list[Finding]:
+    try:
+        return dataset.raw_findings(spec, country, language)
+    except VurError:  # no column to look at: the reason says so already
+        return []
+
+
+def _rejects(dataset: Dataset, version_folder: str, language: str) -> pd.DataFrame | None:
+    if not dataset.upload.rejected:
+        return None
+    return pd.DataFrame(tables.reject_rows(version_folder, language)[0], columns=["line", "cause", "text"])
+
+
+def _finding(found: Finding) -> dict[str, Any]:
+    return {
+        "code": found.code,
+        "severity": found.severity,
+        "series": found.unique_id,
+        "message": found.message,
+        "count": found.count,
+        "rows": [_stamp(row) for row in found.rows[:MOST_ROWS]],
+        "repair": found.repair,
+    }
+
+
+def _facts(panel: Panel, language: str) -> dict[str, Any]:
+    ds = panel.frame["ds"]
+    return {
+        "series": len(panel.ids),
+        "freq": panel.freq.alias,
+        "freq_text": describe_alias(panel.freq.alias, language),
+        "start": _stamp(ds.min()),
+        "end": _stamp(ds.max()),
+        "horizon": default_horizon(panel.freq),
+        "known_steps": known_steps(panel) if panel.columns("known_future") else None,
+        "roles": dict(panel.roles),
+    }
+
+
+def _stamp(value: Any) -> Any:
+    return value.isoformat() if isinstance(value, pd.Timestamp) else value.item() if hasattr(value, "item") else value
+
+
+def series_facts(version_folder: str, data: dict[str, Any], language: str) -> dict[str, Any]:
+    """How many series there are, their frequency, and statistics of the first of them."""
+    panel = panel_of(version_folder, data)
+    table = describe_series(panel).head(MOST_SERIES)
+    items = [{name: tables.plain(_stamp(value)) for name, value in row.items()} for row in table.to_dict("records")]
+    return _facts(panel, language) | {"items": items}
+
+
+# --- the split ---
+
+
+def split(version_folder: str, data: dict[str, Any], wishes: dict[str, Any], language: str) -> dict[str, Any]:
+    """Where the data would be cut: training, validation and test by date, the folds, and what there is to say about it."""
+    panel = panel_of(version_folder, data)
+    plan = plan_split(panel, SplitSpec(**wishes))
+    folds = [
+        {name: _stamp(value) for name, value in row.items()} for row in split_table(panel, plan).to_dict("records")
+    ]
+    return {
+        "horizon": plan.horizon,
+        "gap": plan.gap,
+        "alignment": plan.alignment,
+        "window": plan.spec.window,
+        "folds": [row for row in folds if row["fold"]],
+        "test_fold": next((row for row in folds if not row["fold"]), None),
+        **_parts(panel, plan),
+        "notes": plan.describe(language),
+    }
+
+
+def _parts(panel: Panel, plan: SplitPlan) -> dict[str, Any]:
+    """What trains the first fold, what the folds score, and the test, as dates and rows."""
+    scored = [validation_frame(panel, fold, plan) for fold in plan.folds]
+    held_out = validation_frame(panel, plan.test, plan) if plan.test else None
+    first = plan.folds[0] if plan.folds else plan.test
+    train = training_panel(panel, first, plan).frame if first else panel.frame
+    return {
+        "train": _span(train),
+        "validation": _span(pd.concat(scored).drop_duplicates(["unique_id", "ds"])) if scored else None,
+        "test": _span(held_out) if held_out is not None else None,
+    }
+
+
+def _span(frame: pd.DataFrame) -> dict[str, Any]:
+    return {"start": _stamp(frame["ds"].min()), "end": _stamp(frame["ds"].max()), "rows": len(frame)}

@@ -1,0 +1,243 @@
+"""Check what a step of a pipeline chose against the configuration of a run and against the data."""
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import yaml
+
+from vur import __version__
+from vur.errors import VurError
+from vur.runs.config import Config, default_config
+from vur.stages.split.folds import SplitSpec
+from vur.store.pipelines import SECTIONS, STEPS
+from vur.wizard import preparation
+from vur.wizard.preparation import Place
+from vur.wizard.requests import feature_section, work_of
+
+DOCUMENT_COLUMNS = {
+    "date_column": "date",
+    "target_column": "target",
+    "series_columns": "series",
+    "timezone": "tz",
+    "freq": "freq",
+    "roles": "roles",
+    "duplicates": "duplicates",
+}
+DOCUMENT_WORK = ("missing_values", "outliers", "normalization", "duplicates", "date_range", "drop_columns")
+OWN_WORK = ("missing", "transforms", "season", "box_cox_lambda")
+PRIVATE = ("path", "fingerprint", "upload")
+DEEPEST, LONGEST = 40, 256 * 1024
+
+
+def check(step: str, given: dict[str, Any], place: Place, language: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The section of the configuration that a step's data come to, and facts to show; `VurError` for what cannot be.
+
+    `place` is the dataset's version with the columns that the pipeline chose so far.
+    """
+    return _CHECKS[step](given, place, language)
+
+
+def with_columns(place: Place, data: dict[str, Any]) -> Place:
+    """The same version with other columns chosen."""
+    usual = Config().to_dict()["data"]
+    return replace(
+        place,
+        data=place.data | {key: value for key, value in data.items() if key not in PRIVATE and value != usual.get(key)},
+    )
+
+
+def _plain(name: str, values: dict[str, Any]) -> dict[str, Any]:
+    """The given keys of a section, checked and in their plain form."""
+    checked = Config.from_dict({name: values}).to_dict()[name]
+    return {key: checked[key] for key in values}
+
+
+def _preview(given: dict[str, Any], place: Place, language: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    values = {
+        DOCUMENT_COLUMNS.get(key, key): value
+        for key, value in given.items()
+        if key not in ("feature_columns", "exclude_columns", *PRIVATE)
+    }
+    values = {key: value for key, value in values.items() if value is not None}
+    values["roles"] = dict(values.get("roles") or {})
+    excluded = list(given.get("exclude_columns") or [])
+    if given.get("feature_columns") is not None:
+        named = {
+            values.get("date") or place.suggested["date"],
+            values.get("target") or place.suggested["target"],
+            *(place.suggested["series"] if values.get("series") is None else values["series"]),
+            *given["feature_columns"],
+        }
+        excluded += [name for name in place.kinds if name not in named]
+    for name in (*excluded, *(given.get("feature_columns") or []), *values["roles"]):
+        if name not in place.kinds:
+            raise VurError("datasets.column", field="data", column=name, known=", ".join(place.kinds))
+    values["roles"] |= dict.fromkeys(excluded, "exclude")
+    section = _plain("data", values)
+    return section, preparation.series(with_columns(place, section), language) | {"items": None}
+
+
+def _split(given: dict[str, Any], place: Place, language: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    values = {key: value for key, value in given.items() if value is not None and key != "method"}
+    if given.get("method") == "sliding":
+        values["window"] = "sliding"
+    section = _plain("split", values)
+    SplitSpec(**section)
+    section.pop("shuffle", None)
+    return section, preparation.split(place, section, language)
+
+
+def _preprocessing(given: dict[str, Any], place: Place, language: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    values = given
+    if given.keys() & set(DOCUMENT_WORK) and not given.keys() & set(OWN_WORK):
+        work = work_of(given, place.target or "", place.date or "", place.kinds)
+        if work.rows or work.duplicates:
+            raise VurError("pipelines.rows", field="preprocessing")
+        values = work.preprocess
+    section = _plain("preprocess", values)
+    return section, preparation.ask(
+        place, "ahead", "vur.wizard.rows:look_ahead", preprocess=section, features=None, language=language
+    )
+
+
+def _features(given: dict[str, Any], place: Place, language: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    values = feature_section(given) if any(key.endswith("_features") or key == "holidays" for key in given) else given
+    section = _plain("features", values)
+    ahead = preparation.ask(
+        place, "ahead", "vur.wizard.rows:look_ahead", preprocess={}, features=section, language=language
+    )
+    return section, ahead["features"]
+
+
+def _model(given: dict[str, Any], place: Place, language: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    return _plain("model", given), {}
+
+
+def _training(given: dict[str, Any], place: Place, language: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    return _plain("training", given), {}
+
+
+_CHECKS = {
+    "preview": _preview,
+    "split": _split,
+    "preprocessing": _preprocessing,
+    "features": _features,
+    "model": _model,
+    "training": _training,
+}
+
+
+# --- the whole configuration ---
+
+
+def config_of(
+    name: str, sections: dict[str, Any], fingerprint: str | None = None, upload: dict[str, Any] | None = None
+) -> Config:
+    """The configuration that a pipeline's steps come to, without a path."""
+    content = default_config().to_dict()
+    for key, values in sections.items():
+        if isinstance(values, dict) and isinstance(content.get(key), dict):
+            content[key] |= values
+    content["data"] |= {"path": None, "fingerprint": fingerprint, **({"upload": upload} if upload else {})}
+    return Config.from_dict(content | {"name": name})
+
+
+def to_yaml(config: Config, notes: list[str]) -> str:
+    """A pipeline.yaml that `vur run` takes, with remarks on top."""
+    return "".join(f"# {' '.join(note.split())}\n" for note in notes) + config.to_yaml()
+
+
+class _Plain(yaml.SafeLoader):
+    """YAML without anchors: a few lines of them can stand for gigabytes."""
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        """Refuse an alias."""
+        if self.check_event(yaml.events.AliasEvent):
+            raise yaml.YAMLError("anchors and aliases are not taken")
+        return super().compose_node(parent, index)
+
+
+def read_document(text: str) -> dict[str, Any]:
+    """The content of an exported pipeline or of a pipeline.yaml, from JSON or YAML; `VurError` pipelines.document says what is wrong."""
+    try:
+        if len(text) > LONGEST:
+            raise ValueError(f"it is longer than {LONGEST} characters")
+        content = json.loads(text) if text.lstrip().startswith("{") else yaml.load(text, Loader=_Plain)  # noqa: S506 - a safe loader
+        _check_depth(content, 0)
+    except (yaml.YAMLError, RecursionError, ValueError) as error:
+        raise VurError("pipelines.document", field="body", reason=" ".join(str(error).split())[:300]) from None
+    if not isinstance(content, dict):
+        raise VurError("pipelines.document", field="body", reason="expected a mapping of keys")
+    return content
+
+
+def _check_depth(value: Any, depth: int) -> None:
+    if depth > DEEPEST:
+        raise ValueError(f"it is nested more than {DEEPEST} levels deep")
+    for item in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        _check_depth(item, depth + 1)
+
+
+def fitting(content: dict[str, Any], language: str) -> tuple[dict[str, dict[str, Any]], list[dict[str, str]]]:
+    """The sections of an imported configuration that are right, and what was left out of the others: `section, severity, text`."""
+    sections, problems = {}, []
+    usual = Config().to_dict()
+    for name in [key for key in content if key not in usual]:
+        problems.append(
+            _problem(name, "warning", VurError("config.unknown", key=name, known=", ".join(usual), near="-"), language)
+        )
+    for step, name in (*SECTIONS.items(), ("hierarchy", "hierarchy")):
+        values = content.get(name)
+        if values is None:
+            continue
+        try:
+            if not isinstance(values, dict):
+                raise VurError("config.value", key=name, value=str(values)[:100], expected="a mapping of keys")
+            if name == "data" and values.get("path"):
+                problems.append(_problem(name, "info", VurError("pipelines.path"), language))
+            values = {key: value for key, value in values.items() if not (name == "data" and key in PRIVATE)}
+            checked = _plain(name, values)
+            sections[name] = (
+                {key: value for key, value in checked.items() if value != usual[name][key]}
+                if name != "data"
+                else checked
+            )
+        except VurError as error:
+            problems.append(_problem(step, "error", error, language))
+    return sections, problems
+
+
+def _problem(section: str, severity: str, error: VurError, language: str) -> dict[str, str]:
+    return {"section": str(section)[:50], "severity": severity, "code": error.code, "text": error.text(language)[:1000]}
+
+
+def exported(
+    name: str, description: str, config: Config, completed: list[str], dataset: dict[str, Any] | None
+) -> dict[str, Any]:
+    """A pipeline as a document that another installation can import: no paths, no secrets, the data by their fingerprint."""
+    content = config.to_dict()
+    content["data"].pop("path")
+    return {
+        "format": 1,
+        "vur": __version__,
+        "name": name,
+        "description": description,
+        "completed": completed,
+        "dataset": dataset,
+        "config": content,
+    }
+
+
+def completed_in(document: dict[str, Any], sections: dict[str, Any]) -> list[str]:
+    """The steps that an imported document says to be complete and whose sections are right."""
+    claimed = (
+        document.get("completed")
+        if "config" in document
+        else [step for step, name in SECTIONS.items() if name in sections]
+    )
+    return [
+        step
+        for step in STEPS
+        if step in (claimed if isinstance(claimed, list) else []) and (step == "upload" or SECTIONS[step] in sections)
+    ]
