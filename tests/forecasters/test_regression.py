@@ -357,7 +357,7 @@ def test_listing_algorithms_imports_no_heavy_library():
     import subprocess
     import sys
 
-    code = "import sys, vur.forecasters.base as b; b.algorithms(); print([m for m in ('lightgbm','xgboost','sklearn','mlforecast','holidays','coreforecast') if m in sys.modules])"
+    code = "import sys, vur.forecasters.registry as r; r.algorithms(); print([m for m in ('lightgbm','xgboost','sklearn','mlforecast','holidays','coreforecast') if m in sys.modules])"
     assert (
         subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
     )

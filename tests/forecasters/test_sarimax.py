@@ -88,7 +88,7 @@ def test_registry_says_what_it_takes():
 
 
 def test_importing_the_registry_loads_no_estimator():
-    code = "import sys, vur.forecasters.base as b; b.algorithms(); print([m for m in ('statsmodels', 'prophet', 'statsforecast', 'cmdstanpy', 'holidays') if m in sys.modules])"
+    code = "import sys, vur.forecasters.registry as r; r.algorithms(); print([m for m in ('statsmodels', 'prophet', 'statsforecast', 'cmdstanpy', 'holidays') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
     assert done.stdout.strip() == "[]", done.stdout + done.stderr
 
