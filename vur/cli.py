@@ -1,65 +1,54 @@
-"""The `vur` command: what it can do; each command lies in `vur/commands`."""
+"""The `vur` command line: finds the commands in `vur/commands` and runs one."""
 
 import argparse
+import pkgutil
 import sys
 from importlib import import_module
 from types import ModuleType
 
+import vur.commands
 from vur import __version__
 from vur.errors import VurError
 from vur.settings import settings
 from vur.text import table, translate
 
 INTERRUPTED = 130
-# Command: module of vur/commands, and what it is for.
-COMMANDS = {
-    "run": ("run", "audit a file, compare models, keep the best, write notebook and report"),
-    "forecast": ("forecast", "forecast from a saved model, without retraining"),
-    "future": ("forecast", "write the table of coming values that a saved model takes, to be filled in"),
-    "what-if": ("forecast", "forecast under edited coming values and compare"),
-    "check": ("update", "flag new observations that a saved model did not hold possible"),
-    "update": ("update", "move a saved model to the end of new data, without retraining; its intervals adapt"),
-    "reproduce": ("reproduce", "run again without any cache and compare digit by digit"),
-    "models": ("models", "list the saved models, or show one"),
-    "report": ("report", "write the report of a run again, for instance in the other language"),
-    "lab": ("lab", "open JupyterLab on the notebooks"),
-    "init": ("users", "prepare the data home: secrets, catalog, job tables"),
-    "users": ("users", "add and manage the users of the service"),
-    "serve": ("serve", "serve the REST API, live updates and predictions, with a worker for trainings"),
-    "worker": ("worker", "run queued trainings"),
-    "package": ("package", "make a Bento of trained models that serves forecasts anywhere"),
-    "backup": ("backup", "write catalog, data and models to one file, while the service runs"),
-    "restore": ("backup", "restore what `vur backup` wrote"),
-    "doctor": ("doctor", "check the installation and say what to mend"),
-}
+LAST = 1000  # place in `vur --help` of a command without ORDER
+
+
+def commands() -> dict[str, ModuleType]:
+    """Return every command's module by the command's name, in the order of `vur --help`.
+
+    A command is a file of `vur/commands` whose name does not start with an underscore: `what_if.py` is `what-if`.
+    """
+    names = (module.name for module in pkgutil.iter_modules(vur.commands.__path__) if not module.name.startswith("_"))
+    found = {name.replace("_", "-"): import_module(f"vur.commands.{name}") for name in names}
+    return dict(sorted(found.items(), key=lambda item: (getattr(item[1], "ORDER", LAST), item[0])))
 
 
 def parser(only: str | None = None) -> argparse.ArgumentParser:
-    """All commands; the options of `only` that one where it is given, so that the others need not be imported."""
+    """Return the parser of all commands, or with the options of the command `only` and no other's."""
     main = argparse.ArgumentParser(
         prog="vur", description="Time series in notebooks: a CSV becomes a trusted forecast."
     )
     main.add_argument("--version", action="version", version=f"vur {__version__}")
-    commands = main.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for name, (_, purpose) in COMMANDS.items():
-        command = commands.add_parser(name, help=purpose)
+    subparsers = main.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, module in commands().items():
+        command = subparsers.add_parser(name, help=module.PURPOSE)
         if only in (None, name):
-            getattr(_module(name), f"add_{name.replace('-', '_')}")(command)
+            module.add_arguments(command)
     return main
 
 
-def _module(name: str) -> ModuleType:
-    return import_module(f"vur.commands.{COMMANDS[name][0]}")
-
-
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command; 0 when it did what was asked, 1 on a problem told in three lines, 130 after Ctrl-C."""
+    """Run a command and return its exit code: 1 after a `VurError`, printed in three lines, and 130 after Ctrl-C."""
     given = sys.argv[1:] if arguments is None else list(arguments)
-    options = parser(next((part for part in given if part in COMMANDS), "-")).parse_args(given)
+    known = commands()
+    options = parser(next((part for part in given if part in known), "-")).parse_args(given)
     language = getattr(options, "language", None) or "en"
     try:
         language = getattr(options, "language", None) or settings().language
-        return getattr(_module(options.command), f"{options.command.replace('-', '_')}_command")(options, language)
+        return known[options.command].run(options, language)
     except VurError as error:
         print_failure(error, language)
         return 1
@@ -68,7 +57,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def print_failure(error: VurError, language: str) -> None:
-    """Stage, cause and remedy, a line each, on standard error."""
+    """Print stage, cause and remedy, one line each, to standard error."""
     stage = translate(f"stage.{error.stage}", language) if _is_stage(error.stage) else error.stage
     for part, values in (
         ("stage", {"stage": stage}),

@@ -1,26 +1,30 @@
-"""`vur doctor`: what is well with an installation, what is not, and what to do about it."""
+"""`vur doctor`: check an installation and say how to fix what is wrong."""
 
 import argparse
 import json
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from vur.commands._arguments import add_language
 from vur.errors import VurError
-from vur.text import DEFAULT_LANGUAGE, LANGUAGES, translate
+from vur.text import DEFAULT_LANGUAGE, translate
 
 if TYPE_CHECKING:
     from vur.store.operations.doctor import Finding
 
-
-def add_doctor(command: argparse.ArgumentParser) -> None:
-    """Options of `vur doctor`."""
-    command.add_argument("--fast", action="store_true", help="do not read the files of every model")
-    command.add_argument("--json", action="store_true", help="for programs")
-    command.add_argument("--language", choices=LANGUAGES)
+PURPOSE = "check the installation and say how to fix what is wrong"
+ORDER = 180
 
 
-def doctor_command(options: argparse.Namespace, language: str) -> int:
-    """`vur doctor`: 0 when there is no problem, 1 otherwise; warnings are none."""
+def add_arguments(command: argparse.ArgumentParser) -> None:
+    """Add the options of `vur doctor`."""
+    command.add_argument("--fast", action="store_true", help="skip reading the files of every model")
+    command.add_argument("--json", action="store_true", help="print JSON instead of text")
+    add_language(command)
+
+
+def run(options: argparse.Namespace, language: str) -> int:
+    """Print every finding; exit code 1 if there is a problem. Warnings do not count."""
     found = []
     for finding in _findings(not options.fast, language):
         found.append(finding)
@@ -48,7 +52,7 @@ def _findings(deep: bool, language: str) -> "Iterator[Finding]":
 
     try:
         yield from examine(deep)
-    except VurError as error:  # settings or data home that nothing can be done without
+    except VurError as error:  # without settings or data home no check can run
         yield problem("settings", "wrong", reason=error.cause(language), remedy=error.remedy(language))
 
 

@@ -8,15 +8,18 @@ from pathlib import Path
 from vur.settings import settings
 from vur.text import translate
 
+PURPOSE = "open JupyterLab on the notebooks"
+ORDER = 100
 
-def add_lab(command: argparse.ArgumentParser) -> None:
-    """Options of `vur lab`."""
+
+def add_arguments(command: argparse.ArgumentParser) -> None:
+    """Add the options of `vur lab`."""
     command.add_argument("--port", type=int)
     command.add_argument("--no-browser", action="store_true")
 
 
-def lab_command(options: argparse.Namespace, language: str) -> int:
-    """`vur lab`: JupyterLab on the notebooks of the checkout, or on the reports where VUR is installed as a package."""
+def run(options: argparse.Namespace, language: str) -> int:
+    """Open JupyterLab on the notebooks of a source checkout, or on the working directory of an installed package."""
     import subprocess
 
     root = Path(__file__).parents[2]

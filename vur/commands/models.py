@@ -1,19 +1,22 @@
-"""`vur models`: what is in the model store."""
+"""`vur models`: the model store."""
 
 import argparse
 
 from vur.errors import VurError
 from vur.text import translate
 
+PURPOSE = "list the saved models, or show one"
+ORDER = 80
 
-def add_models(command: argparse.ArgumentParser) -> None:
-    """Options of `vur models`."""
+
+def add_arguments(command: argparse.ArgumentParser) -> None:
+    """Add the options of `vur models`."""
     command.add_argument("action", nargs="?", choices=["show"], help="show one model's card")
     command.add_argument("tag", nargs="?", help="name or name:version")
 
 
-def models_command(options: argparse.Namespace, language: str) -> int:
-    """`vur models` and `vur models show TAG`."""
+def run(options: argparse.Namespace, language: str) -> int:
+    """Print the table of saved models, or the card of one."""
     from vur.store.models.models import list_models, model_folder
 
     if options.action == "show":

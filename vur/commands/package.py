@@ -5,18 +5,21 @@ from pathlib import Path
 
 from vur.text import translate
 
+PURPOSE = "build a Bento of trained models that serves forecasts anywhere"
+ORDER = 150
 
-def add_package(command: argparse.ArgumentParser) -> None:
-    """Options of `vur package`."""
+
+def add_arguments(command: argparse.ArgumentParser) -> None:
+    """Add the options of `vur package`."""
     command.add_argument(
         "tags", nargs="+", metavar="TAG", help="name or name:version of a trained model (`vur models` lists them)"
     )
-    command.add_argument("--name", help="name of the Bento (default: the first model's name and -forecasts)")
+    command.add_argument("--name", help="name of the Bento (default: FIRST-MODEL-forecasts)")
     command.add_argument("--out", default=".", help="file.bento, or a folder (default: here)")
 
 
-def package_command(options: argparse.Namespace, language: str) -> int:
-    """`vur package`."""
+def run(options: argparse.Namespace, language: str) -> int:
+    """Build the Bento and print its path and size."""
     from vur.serving.packaging.package import package
 
     path = package(options.tags, Path(options.out), options.name)

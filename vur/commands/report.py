@@ -1,21 +1,26 @@
-"""`vur report`: the page of a run again, for instance in the other language."""
+"""`vur report`: re-render a run's report, e.g. in another language."""
 
 import argparse
 
-from vur.commands.run import short
-from vur.text import LANGUAGES, translate
+from vur.commands._arguments import add_language, add_reports_folder
+from vur.commands._output import display_path
+from vur.text import translate
+
+PURPOSE = "re-render a run's report, e.g. in another language"
+ORDER = 90
 
 
-def add_report(command: argparse.ArgumentParser) -> None:
-    """Options of `vur report`."""
-    command.add_argument("run")
-    command.add_argument("--language", choices=LANGUAGES)
-    command.add_argument("--out", help="folder of the reports (default: settings)")
+def add_arguments(command: argparse.ArgumentParser) -> None:
+    """Add the options of `vur report`."""
+    command.add_argument("run", help="run id, or its folder")
+    add_language(command)
+    add_reports_folder(command)
 
 
-def report_command(options: argparse.Namespace, language: str) -> int:
-    """`vur report`: the page again, from what is cached, without training."""
+def run(options: argparse.Namespace, language: str) -> int:
+    """Render the report again from the run's stored results, without training."""
     from vur.runs.api import render_again
 
-    print(translate("cli.summary.report", language, path=short(render_again(options.run, language, out=options.out))))
+    path = render_again(options.run, language, out=options.out)
+    print(translate("cli.summary.report", language, path=display_path(path)))
     return 0

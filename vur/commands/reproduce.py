@@ -1,18 +1,22 @@
-"""`vur reproduce`: a run again, compared digit by digit."""
+"""`vur reproduce`: rerun and compare digit by digit."""
 
 import argparse
 
+from vur.commands._arguments import add_reports_folder
 from vur.text import translate
 
+PURPOSE = "rerun without any cache and compare digit by digit"
+ORDER = 70
 
-def add_reproduce(command: argparse.ArgumentParser) -> None:
-    """Options of `vur reproduce`."""
+
+def add_arguments(command: argparse.ArgumentParser) -> None:
+    """Add the options of `vur reproduce`."""
     command.add_argument("run", help="run id, or its folder")
-    command.add_argument("--out", help="folder of the reports (default: settings)")
+    add_reports_folder(command)
 
 
-def reproduce_command(options: argparse.Namespace, language: str) -> int:
-    """`vur reproduce`: exit code 0 when equal, 1 when not."""
+def run(options: argparse.Namespace, language: str) -> int:
+    """Rerun and print the first difference; exit code 0 if the forecasts are equal, 1 if not."""
     from vur.runs.api import reproduce
     from vur.runs.progress import ConsoleProgress
 

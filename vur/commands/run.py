@@ -1,13 +1,13 @@
 """`vur run`: from a file to a forecast, a notebook and a report."""
 
 import argparse
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vur.commands.forecast import read_levels
+from vur.commands._arguments import add_language, add_reports_folder, read_levels
+from vur.commands._output import display_path
 from vur.errors import VurError
-from vur.text import LANGUAGES, translate
+from vur.text import translate
 
 if TYPE_CHECKING:
     from vur.runs.result import RunResult
@@ -28,97 +28,104 @@ LEADERBOARD = (
     "note",
 )
 
+PURPOSE = "audit a file, compare models, save the best, write notebook and report"
+ORDER = 10
 
-def add_run(run: argparse.ArgumentParser) -> None:
-    """Options of `vur run`."""
-    run.add_argument("source", nargs="?", help="CSV, TSV, gzip, zip, Parquet or Excel file")
-    run.add_argument("--config", help="pipeline.yaml of an earlier run")
-    run.add_argument("--resume", metavar="RUN", help="go on with a run that failed or was interrupted")
-    run.add_argument("--date", help="column of dates")
-    run.add_argument("--target", help="column to forecast")
-    run.add_argument("--series", action="append", help="column that names the series (may be repeated)")
-    run.add_argument("--horizon", type=int, help="steps to forecast")
-    run.add_argument("--freq", help="pandas frequency such as D, W-MON, MS, h, 15min; inferred when left out")
-    run.add_argument("--algorithms", help="auto, or ids separated by commas")
-    run.add_argument("--preset", choices=["fast", "balanced", "best"], help="how far auto goes (default: balanced)")
-    run.add_argument(
+
+def add_arguments(command: argparse.ArgumentParser) -> None:
+    """Add the options of `vur run`."""
+    command.add_argument("source", nargs="?", help="CSV, TSV, gzip, zip, Parquet or Excel file")
+    command.add_argument("--config", help="pipeline.yaml of an earlier run")
+    command.add_argument("--resume", metavar="RUN", help="resume a run that failed or was interrupted")
+    command.add_argument("--date", help="date column")
+    command.add_argument("--target", help="column to forecast")
+    command.add_argument("--series", action="append", help="column that names the series (repeatable)")
+    command.add_argument("--horizon", type=int, help="steps to forecast")
+    command.add_argument("--freq", help="pandas frequency such as D, W-MON, MS, h, 15min; inferred by default")
+    command.add_argument("--algorithms", help="auto, or ids separated by commas")
+    command.add_argument(
+        "--preset", choices=["fast", "balanced", "best"], help="how many models auto tries (default: balanced)"
+    )
+    command.add_argument(
         "--optimize",
         type=int,
         metavar="N",
-        help="try N combinations of parameters of the best algorithms, or of those named",
+        help="tune the best algorithms, or the ones in --algorithms, with N trials",
     )
-    run.add_argument(
+    command.add_argument(
         "--optimize-method",
         choices=["bayesian", "random", "grid"],
-        help="how combinations are chosen (default: bayesian)",
+        help="search method of --optimize (default: bayesian)",
     )
-    run.add_argument(
+    command.add_argument(
         "--network",
         action="append",
         default=[],
         metavar="FILE",
-        help="JSON file with a neural network of your own (may be repeated)",
+        help="JSON file that describes a custom neural network (repeatable)",
     )
-    run.add_argument("--time-budget", type=float, metavar="SECONDS", help="end the training after this many seconds")
-    run.add_argument("--folds", type=int, help="rolling-origin folds")
-    run.add_argument("--country", help="country of the holidays, such as BR")
-    run.add_argument("--state", help="state of the holidays, such as SP")
-    run.add_argument(
+    command.add_argument("--time-budget", type=float, metavar="SECONDS", help="stop training after this many seconds")
+    command.add_argument("--folds", type=int, help="rolling-origin folds")
+    command.add_argument("--country", help="country for holidays, such as BR")
+    command.add_argument("--state", help="state for holidays, such as SP")
+    command.add_argument(
         "--known-future", action="append", default=[], metavar="COLUMN", help="column whose future values are known"
     )
-    run.add_argument(
+    command.add_argument(
         "--past-only",
         action="append",
         default=[],
         metavar="COLUMN",
-        help="column whose values are known up to the last date only",
+        help="column known only up to the last observed date",
     )
-    run.add_argument("--exclude", action="append", default=[], metavar="COLUMN", help="column to leave out")
-    run.add_argument(
-        "--duplicates", choices=["refuse", "sum", "mean", "first", "last"], help="what to do with repeated stamps"
+    command.add_argument("--exclude", action="append", default=[], metavar="COLUMN", help="column to leave out")
+    command.add_argument(
+        "--duplicates", choices=["refuse", "sum", "mean", "first", "last"], help="how to handle duplicate timestamps"
     )
-    run.add_argument(
+    command.add_argument(
         "--hierarchy",
         metavar="COLUMNS",
-        help="totals that parts add up to: columns from the top down such as region,store, or all, auto, none",
+        help="hierarchy of totals: columns from the top down such as region,store, or all, auto, none",
     )
-    run.add_argument(
+    command.add_argument(
         "--hierarchy-ends",
         choices=["refuse", "zero", "cut"],
-        help="series that end early: refuse (default), zero from then on, cut all",
+        help="series that end early: refuse (default), fill with zero, or cut every series there",
     )
-    run.add_argument(
+    command.add_argument(
         "--hierarchy-missing",
         choices=["keep", "zero"],
-        help="missing values: missing in their totals (default), or zero",
+        help="missing values: keep the total missing (default), or count as zero",
     )
-    run.add_argument("--levels", help="interval levels, such as 80,95")
-    run.add_argument("--seed", type=int)
-    run.add_argument("--name", help="name of the saved model")
-    run.add_argument("--language", choices=LANGUAGES)
-    run.add_argument("--out", help="folder of the reports (default: settings)")
-    run.add_argument("--no-notebook", action="store_true", help="run in this process, without papermill")
-    run.add_argument("--fresh", action="store_true", help="ignore stage outputs of earlier runs")
-    run.add_argument("--quiet", action="store_true", help="print no progress")
+    command.add_argument("--levels", help="interval levels, such as 80,95")
+    command.add_argument("--seed", type=int)
+    command.add_argument("--name", help="name of the saved model")
+    add_language(command)
+    add_reports_folder(command)
+    command.add_argument(
+        "--no-notebook", action="store_true", help="run in this process instead of a papermill notebook"
+    )
+    command.add_argument("--fresh", action="store_true", help="ignore cached stage outputs")
+    command.add_argument("--quiet", action="store_true", help="do not print progress")
 
 
-def run_command(options: argparse.Namespace, language: str) -> int:
-    """`vur run`."""
+def run(options: argparse.Namespace, language: str) -> int:
+    """Train on a file or resume a run, then print its summary."""
     from vur.hierarchy import hierarchy_choice
-    from vur.runs.api import resume, run
+    from vur.runs import api
     from vur.runs.progress import ConsoleProgress
 
     watcher = None if options.quiet else ConsoleProgress(lambda line: print(line, flush=True), language)
     notebook = not options.no_notebook
     if options.resume:
-        result = resume(options.resume, out=options.out, watcher=watcher, notebook=notebook)
+        result = api.resume(options.resume, out=options.out, watcher=watcher, notebook=notebook)
     else:
         roles = (
             dict.fromkeys(options.known_future, "known_future")
             | dict.fromkeys(options.past_only, "past_only")
             | dict.fromkeys(options.exclude, "exclude")
         )
-        result = run(
+        result = api.run(
             options.source,
             date=options.date,
             target=options.target,
@@ -152,7 +159,7 @@ def run_command(options: argparse.Namespace, language: str) -> int:
 
 
 def _networks(files: list[str]) -> dict[str, dict[str, Any]] | None:
-    """The networks of JSON files by the files' names."""
+    """Read network descriptions from JSON files, keyed by file name."""
     import json
 
     found = {}
@@ -167,7 +174,7 @@ def _networks(files: list[str]) -> dict[str, dict[str, Any]] | None:
 
 
 def print_summary(result: "RunResult", language: str) -> None:
-    """Audit, leaderboard, the verdict in a sentence, and where things are."""
+    """Print the audit, the leaderboard, the skill in one sentence, and the paths of the outputs."""
     record, board, audit = result.record, result.leaderboard, result.audit
     severity = audit["severity"].value_counts()
 
@@ -204,14 +211,9 @@ def print_summary(result: "RunResult", language: str) -> None:
     )
     if record["status"] == "stopped":
         tell("stopped")
-    tell("report", path=short(result.report))
+    tell("report", path=display_path(result.report))
     if result.notebook.is_file():
-        tell("notebook", path=short(result.notebook))
-    tell("forecast", path=short(result.folder / "forecast.csv"))
+        tell("notebook", path=display_path(result.notebook))
+    tell("forecast", path=display_path(result.folder / "forecast.csv"))
     tell("model", tag=record["model"], name=record["model"].partition(":")[0], horizon=record["horizon"])
     tell("seconds", seconds=record["seconds"])
-
-
-def short(path: Path) -> str:
-    """`path` from here where that is shorter."""
-    return os.path.relpath(path) if path.is_relative_to(Path.cwd()) else str(path)

@@ -1,82 +1,55 @@
-"""`vur init` prepares an installation; `vur users` looks after the people who use it."""
+"""`vur users`: manage the accounts of the service."""
 
 import argparse
-import getpass
-import secrets
 import sys
 
+from vur.commands._arguments import add_language
 from vur.errors import VurError
-from vur.store.catalog import ROLES
-from vur.text import LANGUAGES, translate
+from vur.text import translate
+
+PURPOSE = "add and manage the users of the service"
+ORDER = 120
 
 
-def add_init(command: argparse.ArgumentParser) -> None:
-    """Options of `vur init`."""
-    command.add_argument("--language", choices=LANGUAGES)
+def add_arguments(command: argparse.ArgumentParser) -> None:
+    """Add the actions of `vur users` with their options."""
+    from vur.store.catalog import ROLES
 
-
-def init_command(options: argparse.Namespace, language: str) -> int:
-    """`vur init`: make or update the data home; harmless to repeat."""
-    from sqlalchemy import select
-
-    from vur.jobs.queue import create_schema
-    from vur.store.catalog import User
-    from vur.store.database import migrate, newest_revision, reading
-    from vur.store.home import home
-    from vur.store.secret import secret
-
-    secret("tokens")
-    migrate()
-    create_schema()
-    print(translate("cli.init.done", language, path=home(), revision=newest_revision()))
-    with reading() as session:
-        if session.scalar(select(User.id).where(User.role == "admin", User.active).limit(1)) is None:
-            print(translate("cli.init.no_admin", language))
-    return 0
-
-
-def add_users(command: argparse.ArgumentParser) -> None:
-    """Options of `vur users`."""
     actions = command.add_subparsers(dest="action", required=True, metavar="ACTION")
-    add = actions.add_parser("add", help="make an account")
+    add = actions.add_parser("add", help="create an account")
     add.add_argument("email")
     add.add_argument("--role", choices=ROLES, default="analyst")
     add.add_argument("--name", default="", help="full name")
     _add_password(add)
-    list = actions.add_parser("list", help="list all accounts")
-    role = actions.add_parser("set-role", help="give an account another role")
+    everyone = actions.add_parser("list", help="list all accounts")
+    role = actions.add_parser("set-role", help="change the role of an account")
     role.add_argument("email")
     role.add_argument("role", choices=ROLES)
-    others = [
-        actions.add_parser(name, help=purpose)
-        for name, purpose in (
-            ("deactivate", "close an account: nobody can log in with it, its data stays"),
-            ("activate", "open a closed account again"),
-        )
-    ]
-    reset = actions.add_parser("reset-password", help="set a new password and end all logins")
+    deactivate = actions.add_parser("deactivate", help="disable an account: its user cannot log in, its data stays")
+    activate = actions.add_parser("activate", help="enable a disabled account")
+    reset = actions.add_parser("reset-password", help="set a new password and end all sessions")
     _add_password(reset)
-    for one in (*others, reset):
+    for one in (deactivate, activate, reset):
         one.add_argument("email")
-    for one in (add, list, role, *others, reset):
-        one.add_argument("--language", choices=LANGUAGES)
+    for one in (add, everyone, role, deactivate, activate, reset):
+        add_language(one)
 
 
 def _add_password(command: argparse.ArgumentParser) -> None:
-    how = command.add_mutually_exclusive_group()
-    how.add_argument("--password-stdin", action="store_true", help="read the password from standard input")
-    how.add_argument("--generate", action="store_true", help="make a password and print it once")
+    source = command.add_mutually_exclusive_group()
+    source.add_argument("--password-stdin", action="store_true", help="read the password from standard input")
+    source.add_argument("--generate", action="store_true", help="generate a password and print it once")
 
 
-def users_command(options: argparse.Namespace, language: str) -> int:
-    """`vur users ACTION`."""
+def run(options: argparse.Namespace, language: str) -> int:
+    """Run one action on the accounts."""
     from vur.store.database import migrate
 
     migrate()
     if options.action == "list":
         return _list(language)
     if options.action == "add":
-        return _add(options, language)
+        return _add_user(options, language)
     if options.action == "reset-password":
         return _reset(options, language)
     changes = {
@@ -119,7 +92,7 @@ def _state(active: bool, language: str) -> str:
     return translate("cli.users.active" if active else "cli.users.inactive", language)
 
 
-def _add(options: argparse.Namespace, language: str) -> int:
+def _add_user(options: argparse.Namespace, language: str) -> int:
     from vur.store.accounts.users import add_user, clean_email, find_user
     from vur.store.database import writing
 
@@ -137,7 +110,10 @@ def _add(options: argparse.Namespace, language: str) -> int:
 
 
 def _password(options: argparse.Namespace, language: str) -> str:
-    """The password: generated, from standard input, or asked for twice without showing it."""
+    """Return the password: generated, read from standard input, or typed twice without echo."""
+    import getpass
+    import secrets
+
     if options.generate:
         return secrets.token_urlsafe(15)
     if options.password_stdin:

@@ -1,18 +1,22 @@
-"""`vur worker`: run queued trainings and batch forecasts."""
+"""`vur worker`: run queued training and batch-forecast jobs."""
 
 import argparse
-import logging
 import os
 import sys
 
-
-def add_worker(command: argparse.ArgumentParser) -> None:
-    """Options of `vur worker`."""
-    command.add_argument("--once", action="store_true", help="end when no job is left")
+PURPOSE = "run queued training and batch-forecast jobs"
+ORDER = 140
 
 
-def worker_command(options: argparse.Namespace, language: str) -> int:
-    """`vur worker`: until SIGTERM or Ctrl-C; jobs that are running then are given back and resumed by the next worker."""
+def add_arguments(command: argparse.ArgumentParser) -> None:
+    """Add the options of `vur worker`."""
+    command.add_argument("--once", action="store_true", help="exit when the queue is empty")
+
+
+def run(options: argparse.Namespace, language: str) -> int:
+    """Run jobs until SIGTERM or Ctrl-C; in-flight jobs are then re-queued and resumed by another worker."""
+    import logging
+
     from vur.jobs.worker import run_worker
     from vur.serving.middleware.logs import configure
     from vur.store.database import migrate
@@ -23,4 +27,4 @@ def worker_command(options: argparse.Namespace, language: str) -> int:
     logging.shutdown()
     sys.stdout.flush()
     sys.stderr.flush()
-    os._exit(0)  # threads that hold interrupted jobs would wait for ever
+    os._exit(0)  # threads of interrupted jobs would block the exit

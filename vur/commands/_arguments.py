@@ -1,0 +1,36 @@
+"""Arguments that several commands share."""
+
+import argparse
+
+from vur.errors import VurError
+from vur.text import LANGUAGES
+
+
+def add_model(command: argparse.ArgumentParser) -> None:
+    """Add the positional `model`: a saved model by its name or tag."""
+    command.add_argument("model", help="name (its newest version) or name:version")
+
+
+def add_horizon(command: argparse.ArgumentParser) -> None:
+    """Add `--horizon` of a saved model's forecast, in steps."""
+    command.add_argument("--horizon", type=int, help="steps (default: as trained)")
+
+
+def add_reports_folder(command: argparse.ArgumentParser) -> None:
+    """Add `--out`: the folder that holds the runs' reports."""
+    command.add_argument("--out", help="folder of the reports (default: settings)")
+
+
+def add_language(command: argparse.ArgumentParser) -> None:
+    """Add `--language`, which overrides the language of the settings."""
+    command.add_argument("--language", choices=LANGUAGES)
+
+
+def read_levels(text: str | None) -> list[int] | None:
+    """Parse interval levels such as `80,95`, in percent; None for None. `VurError` for anything else."""
+    if text is None:
+        return None
+    try:
+        return [int(part) for part in text.split(",")]
+    except ValueError:
+        raise VurError("config.value", key="--levels", value=text, expected="80,95") from None
