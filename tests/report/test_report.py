@@ -15,11 +15,11 @@ from sample_report import FREQUENCIES, sample_context, sample_panel
 
 from vur import wording
 from vur.explain.residuals import residual_checks, residual_sentences
+from vur.forecasters.registry import algorithm_name, algorithms
 from vur.frequency import Frequency
-from vur.report import page as sections
 from vur.report import plots, render_report, script_json, summary, tables
 from vur.report.context import ReportContext, build_context
-from vur.report.sections import method
+from vur.report.sections import accuracy, data, drivers, headline
 from vur.text import LANGUAGES, table
 from vur.text import translate as translate_text
 
@@ -160,7 +160,7 @@ def test_provenance_and_use_are_stated(pages):
 
 
 def test_findings_come_worst_first_with_repair_and_one_entry_a_kind(context, pages):
-    found = method.findings(context, "en")
+    found = data.findings(context, "en")
     assert [group["severity"] for group in found["groups"]] == ["error", "warning", "warning", "info"]
     gaps = next(group for group in found["groups"] if group["code"] == "gaps")
     assert gaps["count"] == "rows: 20" and gaps["series"] == "series: 5" and len(gaps["more"]) == 4
@@ -222,7 +222,7 @@ def test_two_names_shortened_alike_keep_their_own_bars():
 def hero(context: ReportContext, language: str = "en") -> dict:
     facts = summary.expected(context.history, context.forecast, context.freq, context.data, context.residuals)
     trusted = summary.trust(context.leaderboard, context.winner, context.metric, 3, context.test_scores)
-    return sections.hero(context, facts, trusted, language)
+    return headline.hero(context, facts, trusted, language)
 
 
 def scores(**mase: float) -> pd.DataFrame:
@@ -296,7 +296,7 @@ def test_naive_as_winner_is_said(tmp_path):
 def test_interval_that_holds_too_little_is_called_narrow(context):
     rows = summary.coverage_rows(context.leaderboard, "ensemble")
     assert [(row["level"], row["verdict"]) for row in rows] == [(80, "close"), (95, "narrow")]
-    assert "too narrow" in sections.intervals(context, "en")[1]["sentence"]
+    assert "too narrow" in accuracy.intervals(context, "en")[1]["sentence"]
 
 
 def test_failed_leakage_check_is_shouted(context, tmp_path):
@@ -431,10 +431,8 @@ def test_context_from_a_training(context, tmp_path):
 
 
 def test_every_algorithm_reads_as_a_name():
-    from vur.forecasters.registry import algorithms
-
     for id in algorithms():
-        assert all(wording.algorithm_name(id, language) != id for language in LANGUAGES), id
+        assert all(algorithm_name(id, language) != id for language in LANGUAGES), id
 
 
 def test_candidates_without_a_score_are_listed_with_their_reason(context):
@@ -450,7 +448,7 @@ def test_candidates_without_a_score_are_listed_with_their_reason(context):
     late = dataclasses.replace(
         context, leaderboard=pd.concat([context.leaderboard, row], ignore_index=True), status=status
     )
-    part = sections.accuracy(late, "pt-BR")
+    part = accuracy.accuracy(late, "pt-BR")
     assert len(part["table"]["rows"]) == len(context.leaderboard)
     assert part["left_out"] == [
         ("Floresta aleatória", "Não iniciado: cerca de 90 s previstos, 4 s restantes do tempo disponível.")
@@ -533,8 +531,8 @@ def test_dates_and_counts(alias, stamp, english, portuguese, count):
     ],
 )
 def test_features_in_words(feature, english, portuguese):
-    assert method.feature_label(feature, "en") == english
-    assert method.feature_label(feature, "pt-BR") == portuguese
+    assert drivers.feature_label(feature, "en") == english
+    assert drivers.feature_label(feature, "pt-BR") == portuguese
 
 
 @pytest.mark.parametrize(
