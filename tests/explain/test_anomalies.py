@@ -20,7 +20,8 @@ from vur.explain.anomalies import (
 )
 from vur.frequency import Frequency
 from vur.models.check import check_new, check_sentences
-from vur.report.sections.anomalies import Found, part, write_anomalies
+from vur.report.sections.anomalies import Found, part
+from vur.report.training import write_anomalies
 from vur.scoring.intervals import calibrate
 from vur.text import LANGUAGES
 

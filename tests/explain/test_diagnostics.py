@@ -29,7 +29,8 @@ from vur.explain.diagnostics import (
 from vur.forecasters.base import create
 from vur.frequency import frequency
 from vur.panel import Panel
-from vur.report.sections import Facts, diagnostics, written_parts
+from vur.report.page import section_view
+from vur.report.sections import Facts, diagnostics
 from vur.stages.features import FeatureSpec
 from vur.stages.model import Candidate
 from vur.stages.model.pipeline import Pipeline
@@ -306,9 +307,9 @@ def test_members_of_an_ensemble_are_looked_at(plain):
     seen = diagnostics.collect(pipeline_facts)
     assert seen.member and not seen.rival and seen.sarimax is not None and seen.prophet is not None
     for language in LANGUAGES:
-        page = written_parts({"diagnostics": seen}, language)
-        json.dumps(page["figures"], allow_nan=False)
-        assert len(page["figures"]) == 3 and len(page["sections"]["diagnostics"]["blocks"]) == 4
+        view = section_view("diagnostics", diagnostics.part(seen, language))
+        json.dumps(view["figures"], allow_nan=False)
+        assert len(view["figures"]) == 3 and len(view["blocks"]) == 4
     assert (~seen.prophet["past"]).sum() == 3
     assert "a tendência mais uma outra parte (ciclo anual)" in diagnostics.part(seen, "pt-BR").blocks[-1].text
 

@@ -1,10 +1,11 @@
 """The report page: what a reader sees, in both languages, offline, with hostile names, few data and many series."""
 
+import ast
 import json
 import re
 from html.parser import HTMLParser
 from pathlib import Path
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -18,8 +19,10 @@ from vur.explain.residuals import residual_checks, residual_sentences
 from vur.forecasters.registry import algorithm_name, algorithms
 from vur.frequency import Frequency
 from vur.report import plots, render_report, script_json, summary, tables
-from vur.report.context import ReportContext, build_context
-from vur.report.sections import accuracy, data, drivers, headline
+from vur.report.context import ReportContext
+from vur.report.page import SECTIONS
+from vur.report.sections import Block, Part, accuracy, data, drivers, headline
+from vur.report.training import build_context
 from vur.text import LANGUAGES, table
 from vur.text import translate as translate_text
 
@@ -428,6 +431,47 @@ def test_context_from_a_training(context, tmp_path):
     assert "Testado em 2 períodos passados de 28 dias cada." in text
     assert "A previsão combina ETS (70%) e Theta (30%)." in text
     assert "São Paulo/Centro, por partes" in text
+
+
+def test_a_new_section_is_one_module_and_one_line(context, tmp_path, monkeypatch):
+    record, size = ModuleType("record"), ModuleType("size")
+    record.collect = lambda facts: facts.panel.frame["y"].max()
+    record.part = lambda found, language: Part("Record", [f"The highest value was {found:g}."])
+    size.part = lambda found, language: Part(
+        "Size", blocks=[Block(table=tables.table([("Rows", "number")], [[len(found.history)]]))]
+    )
+    monkeypatch.setitem(SECTIONS, "record", record)
+    monkeypatch.setitem(SECTIONS, "size", size)
+    panel = sample_panel()
+    built = build_context(run={}, panel=panel, training=fake_training(context), forecast=context.forecast)
+    page = render(built, tmp_path)
+    links = [attrs["href"] for tag, attrs in page.elements if tag == "a" and attrs.get("href", "").startswith("#")]
+    assert links[-2:] == ["#record", "#size"]
+    assert {"record", "size"} <= {attrs.get("id") for tag, attrs in page.elements if tag == "section"}
+    assert f"The highest value was {panel.frame['y'].max():g}." in page.text
+    assert ("td", {"class": "number"}) in page.elements and str(len(panel.frame)) in page.text
+
+
+def test_a_section_without_anything_to_show_is_left_out(context, tmp_path, monkeypatch):
+    silent = ModuleType("silent")
+    silent.collect, silent.part = lambda facts: None, lambda found, language: Part("Silent")
+    monkeypatch.setitem(SECTIONS, "silent", silent)
+    built = build_context(run={}, panel=sample_panel(), training=fake_training(context), forecast=context.forecast)
+    assert "silent" not in {attrs.get("id") for _, attrs in render(built, tmp_path).elements}
+
+
+def test_no_section_imports_another():
+    folder = Path(next(iter(SECTIONS.values())).__file__).parent
+    names = {path.stem for path in folder.glob("*.py")} - {"__init__"}
+    assert names == {section.__name__.rpartition(".")[2] for section in SECTIONS.values()}
+    for path in folder.glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("vur.report"):
+                assert not node.module.startswith("vur.report.sections."), path.name
+                assert node.module != "vur.report.page", path.name
+                assert not names & {alias.name for alias in node.names} or node.module != "vur.report.sections", (
+                    path.name
+                )
 
 
 def test_every_algorithm_reads_as_a_name():

@@ -1,4 +1,4 @@
-"""One self-contained page about a run that a manager understands and that opens without a network."""
+"""What a report page is made of: plain frames and dicts about one run."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -8,7 +8,6 @@ import pandas as pd
 
 from vur.frequency import Frequency
 from vur.panel import Panel
-from vur.timezones import is_sub_daily, to_zone
 
 
 @dataclasses.dataclass
@@ -66,6 +65,11 @@ class ReportContext:
         """Steps of the longest forecast."""
         return int(self.forecast.groupby("unique_id", observed=True).size().max())
 
+    @property
+    def hierarchy(self) -> Any:
+        """Which series are sums of others, as a `vur.hierarchy` hierarchy; None without sums."""
+        return getattr(getattr(self.extras.get("hierarchy"), "reconciler", None), "hierarchy", None)
+
 
 def describe_panel(panel: Panel) -> dict[str, Any]:
     """The facts of a panel that the page states: names of columns, counts, span, frequency with its evidence, roles."""
@@ -93,101 +97,3 @@ def describe_panel(panel: Panel) -> dict[str, Any]:
 
 def _name(names: Mapping[str, Any], *keys: str) -> str:
     return str(next((names[key] for key in keys if names.get(key)), keys[-1]))
-
-
-def _plain(value: Any) -> Any:
-    """A spec, plan or result as a dict: by `to_dict`, as a dataclass, or as it is."""
-    if value is None or isinstance(value, (Mapping, pd.DataFrame)):
-        return value
-    if hasattr(value, "to_dict"):
-        return value.to_dict()
-    if dataclasses.is_dataclass(value):
-        return dataclasses.asdict(value)
-    return dict(vars(value)) if hasattr(value, "__dict__") else value
-
-
-STATED = ("test_auto",)  # said on the page in other words
-
-
-def plan_facts(plan: Any, language: str) -> dict[str, Any]:
-    """A split plan in numbers: `horizon, folds, test, gap, window, refit, alignment, notes` (sentences)."""
-    if plan is None:
-        return {}
-    spec = _plain(getattr(plan, "spec", None)) or {}
-    stated = (
-        dataclasses.replace(plan, notes=tuple(note for note in plan.notes if note["key"] not in STATED))
-        if plan.notes
-        else plan
-    )
-    notes = stated.describe(language)
-    return {
-        "horizon": plan.horizon,
-        "folds": len(plan.folds),
-        "test": plan.test is not None,
-        "gap": plan.gap,
-        "alignment": plan.alignment,
-        "window": spec.get("window"),
-        "refit": spec.get("refit"),
-        "notes": notes,
-    }
-
-
-def _wall_time(frame: pd.DataFrame | None, panel: Panel) -> pd.DataFrame | None:
-    """Sub-daily stamps, held in UTC, as the wall clock of the panel's zone shows them."""
-    if frame is None or "ds" not in frame or not panel.tz or not is_sub_daily(panel.freq):
-        return frame
-    return frame.assign(ds=to_zone(frame, panel.tz, panel.freq)["ds"].dt.tz_localize(None))
-
-
-def build_context(
-    *,
-    run: dict[str, Any],
-    panel: Panel,
-    training: Any,
-    forecast: pd.DataFrame,
-    plan: Any = None,
-    language: str = "en",
-    upload: dict[str, Any] | None = None,
-    findings: pd.DataFrame | None = None,
-    preprocess: Any = None,
-    features: Any = None,
-    model: dict[str, Any] | None = None,
-    parameters: dict[str, dict[str, Any]] | None = None,
-) -> ReportContext:
-    """The context of a finished training; `training` has `leaderboard, evaluation, by_step, by_series, test_scores, canary, pipeline`."""
-    from vur.explain.drivers import drivers, inner_forecaster
-    from vur.hierarchy import without_sums
-    from vur.report.sections import Facts, collect_parts
-
-    evaluation, pipeline = getattr(training, "evaluation", None), getattr(training, "pipeline", None)
-    inner = inner_forecaster(pipeline)
-    local = dataclasses.replace(panel, frame=_wall_time(panel.frame, panel))
-    return ReportContext(
-        run=run,
-        data=describe_panel(without_sums(local, pipeline)),
-        history=local.frame[["unique_id", "ds", "y"]],
-        forecast=_wall_time(forecast, panel),
-        freq=panel.freq,
-        leaderboard=training.leaderboard,
-        winner=getattr(training, "winner", "") or "",
-        status=getattr(evaluation, "status", None),
-        metric=getattr(training, "metric", "mase"),
-        by_step=getattr(training, "by_step", None),
-        by_series=getattr(training, "by_series", None),
-        residuals=_wall_time(getattr(evaluation, "forecasts", None), panel),
-        test_scores=getattr(training, "test_scores", None),
-        plan=plan_facts(plan, language),
-        upload=upload or {},
-        findings=findings,
-        drivers=drivers(training, local),
-        recipe={
-            "preprocess": _plain(preprocess),
-            "features": _plain(features),
-            "parameters": getattr(inner, "parameters", {}),
-        },
-        fallbacks=getattr(inner, "fallbacks", None),
-        canary=_plain(getattr(training, "canary", None)),
-        model=model or {},
-        notes=tuple(getattr(training, "notes", ())),
-        extras=collect_parts(Facts(local, training, plan, forecast, language, parameters or {})),
-    )

@@ -1,61 +1,123 @@
-"""The parts of the report page a reader meets first: headline, forecast and accuracy; `page` puts all parts together."""
+"""The report page: its sections in order, and what the template prints."""
 
+from types import ModuleType
 from typing import Any
 
-from vur.hierarchy import counted_once
+import pandas as pd
+
 from vur.report import plots
 from vur.report.context import ReportContext
-from vur.report.sections import written_parts
-from vur.report.sections.accuracy import accuracy, intervals, worst
-from vur.report.sections.data import data_part, findings
-from vur.report.sections.drivers import drivers_part
-from vur.report.sections.forecast import forecast_part
-from vur.report.sections.headline import _tests, head, hero, tiles
-from vur.report.sections.method import recipe, usage
-from vur.report.sections.residuals import residuals as residuals_part
-from vur.report.summary import (
-    expected,
-    trust,
+from vur.report.sections import (
+    Facts,
+    Part,
+    accuracy,
+    anomalies,
+    coverage,
+    data,
+    diagnostics,
+    drivers,
+    forecast,
+    headline,
+    hierarchy,
+    method,
+    residuals,
+    tuning,
+    usage,
+    why,
+    worst,
 )
-from vur.report.tables import speaker
-from vur.text import translate
+from vur.report.tables import say, speaker
+
+# By the id of the element on the page. A new section is a module of vur.report.sections and a line here.
+SECTIONS: dict[str, ModuleType] = {
+    "top": headline,
+    "forecast": forecast,
+    "accuracy": accuracy,
+    "worst": worst,
+    "data": data,
+    "errors": residuals,
+    "drivers": drivers,
+    "tuning": tuning,
+    "hierarchy": hierarchy,
+    "coverage": coverage,
+    "anomalies": anomalies,
+    "why": why,
+    "diagnostics": diagnostics,
+    "recipe": method,
+    "use": usage,
+}
+
+
+def collect(facts: Facts) -> dict[str, Any]:
+    """What the sections compute after a training, by name; a section that has nothing to show is left out."""
+    found = {name: section.collect(facts) for name, section in SECTIONS.items() if hasattr(section, "collect")}
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def parts(context: ReportContext, language: str) -> dict[str, Part]:
+    """The sections that this context has, by name, in the order of the page."""
+    shown = {}
+    for name, section in SECTIONS.items():
+        found = context.extras.get(name) if hasattr(section, "collect") else context
+        part = None if found is None else section.part(found, language)
+        if part is not None:
+            shown[name] = part
+    return shown
+
+
+def section_view(name: str, part: Part) -> dict[str, Any]:
+    """A section as the template prints it; the figure of each block gets an element id and joins `figures`."""
+    figures, blocks = dict(part.figures), []
+    for number, block in enumerate(part.blocks):
+        id = f"plot-{name}-{number}" if block.figure else ""
+        if block.figure:
+            figures[id] = block.figure
+        blocks.append(
+            {"id": id, "title": block.title, "text": block.text, "table": block.table, "folded": block.folded}
+        )
+    return {
+        "name": name,
+        "title": part.title,
+        "sentences": part.sentences,
+        "blocks": blocks,
+        "content": part.content,
+        "figures": figures,
+    }
 
 
 def page(context: ReportContext, language: str) -> dict[str, Any]:
     """Everything the template prints; `figures` holds the Plotly descriptions by element id."""
     t = speaker(language)
-    found = getattr(getattr(context.extras.get("hierarchy"), "reconciler", None), "hierarchy", None)
-    history, forecast, residuals = (
-        counted_once(frame, found) for frame in (context.history, context.forecast, context.residuals)
-    )
-    facts = expected(history, forecast, context.freq, context.data, residuals)
-    confidence = trust(context.leaderboard, context.winner, context.metric, _tests(context), context.test_scores)
-    parts: dict[str, Any] = {
+    sections = [section_view(name, part) for name, part in parts(context, language).items()]
+    return {
         "head": head(context, language),
-        "hero": hero(context, facts, confidence, language),
-        "tiles": tiles(context, facts, confidence, language),
-        "forecast": forecast_part(context, language),
-        "accuracy": accuracy(context, language),
-        "intervals": intervals(context, language),
-        "data": data_part(context, language),
-        "findings": findings(context, language),
-        "residuals": residuals_part(context, language),
-        "worst": worst(context, language),
-        "drivers": drivers_part(context, language),
-        "recipe": recipe(context, language),
-        "usage": usage(context, language),
-        "parts": written_parts(context.extras, language),
+        "sections": sections,
+        "figures": {id: spec for section in sections for id, spec in section["figures"].items()},
+        "theme": [[plots.LIGHT[name], plots.DARK[name]] for name in plots.LIGHT],
+        "locale": {
+            "months": t("date.months").split(),
+            "days": t("date.days").split(),
+            "reset": t("plot.reset"),
+            "zoom": t("plot.zoom"),
+            "image": t("plot.image"),
+            "pan": t("plot.pan"),
+        },
     }
-    parts["figures"] = {
-        id: spec for part in parts.values() if isinstance(part, dict) for id, spec in part.pop("figures", {}).items()
+
+
+def head(context: ReportContext, language: str) -> dict[str, Any]:
+    """Title, the line that says which run this is, and the notes of the training."""
+    run, created = context.run, context.run.get("created")
+    when = ""
+    if created:
+        moment = pd.Timestamp(created)
+        when = f"{moment:%d/%m/%Y %H:%M}" if language == "pt-BR" else f"{moment.day} {moment:%b %Y, %H:%M}"
+    return {
+        "title": str(run.get("name") or context.data.get("target") or "VUR"),
+        "run_id": str(run.get("run_id") or ""),
+        "created": when,
+        "source": str(run.get("source") or ""),
+        "notebook": str(run.get("notebook") or "train.ipynb"),
+        "interrupted": bool(run.get("interrupted")),
+        "notes": [text for text in (say(note, language) for note in context.notes) if text],
     }
-    parts["theme"] = [[plots.LIGHT[name], plots.DARK[name]] for name in plots.LIGHT]
-    parts["locale"] = {
-        "months": translate("report.date.months", language).split(),
-        "days": t("date.days").split(),
-        "reset": t("plot.reset"),
-        "zoom": t("plot.zoom"),
-        "image": t("plot.image"),
-        "pan": t("plot.pan"),
-    }
-    return parts

@@ -148,6 +148,17 @@ def expectation_sentences(facts: dict[str, Any], data: dict[str, Any], freq: Fre
     return said
 
 
+def scored_sentences(hierarchy: Any, tested: bool, language: str) -> list[str]:
+    """Which series the scores count, and of which forecasts, where some series are sums; `tested`: there is a held-out end."""
+    if hierarchy is None:
+        return []
+    counts = {"series": len(hierarchy.ids), "own": len(hierarchy.bottom), "sums": len(hierarchy.sums)}
+    said = translate(
+        "hierarchy.scored", language, **{name: number(count, language, 0) for name, count in counts.items()}
+    )
+    return [said + (" " + translate("hierarchy.scored_test", language) if tested else "")]
+
+
 # --- accuracy ---
 
 

@@ -1,13 +1,18 @@
-"""Small pieces that every part of the report page is made of: notes as text and tables."""
+"""Notes as text, tables and scores: what the sections of the report page share."""
 
 import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+import pandas as pd
+
 from vur.forecasters.registry import algorithm_name
 from vur.text import table as text_table
 from vur.text import translate
-from vur.wording import listing
+from vur.wording import listing, number, percent
+
+MAX_ROWS = 20
+PERCENTS = ("wape", "smape", "mape")
 
 
 def speaker(language: str) -> Callable[..., str]:
@@ -52,3 +57,14 @@ def table(
 ) -> dict[str, Any]:
     """A table for the template: `columns` are (title, "text" or "number"), `marked` the rows to stress."""
     return {"columns": list(columns), "rows": [list(row) for row in rows], "marked": set(marked)}
+
+
+def metric_text(name: str, value: Any, language: str, digits: int | None = None) -> str:
+    """A score as text; `digits` for metrics in the target's units."""
+    if name == "skill":
+        return percent(value, language)
+    return (
+        percent(value / 100, language)
+        if name in PERCENTS and value is not None and pd.notna(value)
+        else number(value, language, 3 if name in ("mase", "rmsse", "r2") else digits)
+    )

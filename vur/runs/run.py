@@ -351,8 +351,7 @@ class Run:
     def report(self) -> Path:
         """The page for people who don't open a notebook: `report.html`."""
         from vur.report import render_report
-        from vur.report.context import build_context
-        from vur.report.sections.anomalies import write_anomalies
+        from vur.report.training import build_context, write_anomalies
 
         model, findings = self.model, self.findings
         with self.stage("report"):

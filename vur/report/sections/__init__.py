@@ -1,25 +1,32 @@
-"""Sections of the report that a run may have: each module of this folder finds its facts after training and tells them.
+"""The form of a report section.
 
-A module has `collect(facts) -> Any`, whose result is None where it has nothing to say, and `part(found, language) ->
-Part`.
+Each module of this folder is a section, listed in `vur.report.page.SECTIONS` in the order of the page. It has
+
+    part(found, language) -> Part | None       what the page shows; None leaves the section out
+    collect(facts) -> Any | None               optional: what is computed once, after training, and kept with the context
+
+`found` is what `collect` returned (a section that returned None is left out); a section without `collect` gets the
+`ReportContext` itself. Helpers that several sections share live beside this folder, so that no section imports another.
 """
 
-import importlib
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import pandas as pd
 
+from vur.errors import VurError
 from vur.panel import Panel
 
-PARTS = ("tuning", "hierarchy", "coverage", "anomalies", "why", "diagnostics")
+T = TypeVar("T")
+D = TypeVar("D")
 
 
 @dataclass(frozen=True)
 class Facts:
-    """What a section may look at: the panel, the finished training, its plan, the forecast with intervals and the language.
+    """What `collect` may look at: the panel, the finished training, its plan, the forecast with intervals, the language.
 
-    `parameters` are those that the run gave to algorithms by id; algorithms that are not in it had their default ones.
+    `parameters` are those that the run set, by algorithm id; the other algorithms had their defaults.
     """
 
     panel: Panel
@@ -32,7 +39,7 @@ class Facts:
 
 @dataclass(frozen=True)
 class Block:
-    """A figure or a table of a section with what is said above it; `folded` hides the table until it is asked for."""
+    """A figure or a table of a section with a text above it; `folded` keeps the table closed until the reader opens it."""
 
     title: str = ""
     text: str = ""
@@ -43,32 +50,28 @@ class Block:
 
 @dataclass(frozen=True)
 class Part:
-    """A section of the report: title, sentences under it, and blocks."""
+    """What a section shows: sentences and blocks under its title.
+
+    A section with its own layout, `templates/sections/<name>.html.j2`, passes that template its values in `content`
+    and its Plotly descriptions by element id in `figures`.
+    """
 
     title: str
     sentences: list[str] = field(default_factory=list)
     blocks: list[Block] = field(default_factory=list)
+    content: dict[str, Any] = field(default_factory=dict)
+    figures: dict[str, Any] = field(default_factory=dict)
 
 
-def collect_parts(facts: Facts) -> dict[str, Any]:
-    """What each section found, by name; those that have nothing to say are left out."""
-    found = {name: importlib.import_module(f"{__name__}.{name}").collect(facts) for name in PARTS}
-    return {name: value for name, value in found.items() if value is not None}
+def attempt(work: Callable[[], T], default: D, failures: list[Exception]) -> T | D:
+    """The result of `work()`; on an error `default`, and the error is appended to `failures`."""
+    try:
+        return work()
+    except Exception as error:  # a section that fails must not take the finished run with it
+        failures.append(error)
+        return default
 
 
-def written_parts(extras: dict[str, Any], language: str) -> dict[str, dict[str, Any]]:
-    """The sections for the template, with the element id of each figure; `figures` holds their descriptions."""
-    sections, figures = {}, {}
-    for name in PARTS:
-        if name not in extras:
-            continue
-        part = importlib.import_module(f"{__name__}.{name}").part(extras[name], language)
-        blocks = []
-        for number, block in enumerate(part.blocks):
-            id = f"plot-{name}-{number}" if block.figure else ""
-            figures |= {id: block.figure} if block.figure else {}
-            blocks.append(
-                {"id": id, "title": block.title, "text": block.text, "table": block.table, "folded": block.folded}
-            )
-        sections[name] = {"title": part.title, "sentences": part.sentences, "blocks": blocks}
-    return {"sections": sections, "figures": figures}
+def failure_text(error: Exception, language: str) -> str:
+    """An error as the page shows it."""
+    return error.text(language) if isinstance(error, VurError) else f"{type(error).__name__}: {error}"

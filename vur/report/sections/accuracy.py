@@ -1,4 +1,4 @@
-"""TODO vur.report.sections.accuracy"""
+"""The section on accuracy: leaderboard, error by step, the held-out end, and what the intervals covered."""
 
 import math
 from typing import Any
@@ -8,31 +8,20 @@ import pandas as pd
 from vur.forecasters.registry import algorithm_name
 from vur.report import plots
 from vur.report.context import ReportContext
-from vur.report.sections.hierarchy import scored_sentences
-from vur.report.summary import (
-    coverage_rows,
-    score_rows,
-)
-from vur.report.tables import say, speaker, table
+from vur.report.sections import Part
+from vur.report.summary import coverage_rows, score_rows, scored_sentences
+from vur.report.tables import metric_text, say, speaker, table
 from vur.text import translate
 from vur.wording import digits_for, listing, number, percent, steps
 
 METRICS = ("skill", "mase", "mae", "rmse", "wape", "smape", "mape", "rmsse", "r2", "bias")
-PERCENTS = ("wape", "smape", "mape")
 FINISHED = ("", "ok", "done", "finished", "cached", "evaluated", "scored")
 
 
-# --- accuracy ---
-
-
-def _metric_text(name: str, value: Any, language: str, digits: int | None = None) -> str:
-    if name == "skill":
-        return percent(value, language)
-    return (
-        percent(value / 100, language)
-        if name in PERCENTS and value is not None and pd.notna(value)
-        else number(value, language, 3 if name in ("mase", "rmsse", "r2") else digits)
-    )
+def part(found: ReportContext, language: str) -> Part:
+    """Scores of all models, and what the intervals of the winner promise and covered."""
+    content = accuracy(found, language) | {"intervals": intervals(found, language)}
+    return Part(speaker(language)("nav.accuracy"), figures=content.pop("figures"), content=content)
 
 
 def accuracy(context: ReportContext, language: str) -> dict[str, Any]:
@@ -49,7 +38,7 @@ def accuracy(context: ReportContext, language: str) -> dict[str, Any]:
             [
                 number(row.get("rank", i + 1), language, 0),
                 names[i],
-                *(_metric_text(m, row.get(m), language, digits) for m in metrics),
+                *(metric_text(m, row.get(m), language, digits) for m in metrics),
                 number(row.get("seconds"), language, 1),
             ]
             for i, row in enumerate(board.to_dict("records"))
@@ -68,7 +57,7 @@ def accuracy(context: ReportContext, language: str) -> dict[str, Any]:
         figures["plot-skill"] = plots.skill_spec(board, language, context.winner)
     step = _by_step(context, language)
     notes = board_notes(board, language) + scored_sentences(
-        context.extras, len(score_rows(context.test_scores)) > 0, language
+        context.hierarchy, len(score_rows(context.test_scores)) > 0, language
     )
     has_zero = bool((context.history["y"] == 0).any())
     return {
@@ -141,7 +130,7 @@ def test_table(context: ReportContext, language: str) -> dict[str, Any] | None:
     return table(
         [(t("column.algorithm"), "text"), *((t(f"metric.{m}.short"), "number") for m in there)],
         [
-            [algorithm_name(row["algorithm"], language), *(_metric_text(m, row[m], language, digits) for m in there)]
+            [algorithm_name(row["algorithm"], language), *(metric_text(m, row[m], language, digits) for m in there)]
             for row in scores.to_dict("records")
         ],
         [i for i, a in enumerate(scores["algorithm"]) if a == context.winner],
@@ -167,31 +156,3 @@ def intervals(context: ReportContext, language: str) -> list[dict[str, Any]]:
         }
         for row in coverage_rows(context.leaderboard, context.winner)
     ]
-
-
-def worst(context: ReportContext, language: str) -> dict[str, Any] | None:
-    """The series with the largest scaled errors of the winner."""
-    frame, t = context.by_series, speaker(language)
-    if frame is None or not len(frame) or context.forecast["unique_id"].nunique() < 2:
-        return None
-    from vur.explain.drivers import worst_series
-
-    rows = worst_series(frame, context.winner, top=10)
-    there = [m for m in ("mase", "mae", "wape", "skill") if m in rows and rows[m].notna().any()]
-    if rows.empty or not there:
-        return None
-    share = float((rows["mase"] > 1).mean()) if "mase" in rows else math.nan
-    all_rows = frame[frame["algorithm"] == context.winner] if "algorithm" in frame else frame
-    above = int((all_rows["mase"] > 1).sum()) if "mase" in all_rows else 0
-    return {
-        "table": table(
-            [(t("column.series"), "text"), *((t(f"metric.{m}.short"), "number") for m in there)],
-            [
-                [str(row["unique_id"]), *(_metric_text(m, row[m], language) for m in there)]
-                for row in rows.to_dict("records")
-            ],
-        ),
-        "note": t("worst.note", above=number(above, language, 0), total=number(len(all_rows), language, 0))
-        if not math.isnan(share)
-        else "",
-    }

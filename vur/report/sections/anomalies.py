@@ -1,17 +1,16 @@
 """The section on odd observations: values that the winner's forecasts, made without them, did not hold possible."""
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from vur.explain.anomalies import COLUMNS, anomalies, anomaly_sentences, judged_bands
+from vur.explain.anomalies import anomalies, anomaly_sentences, judged_bands
 from vur.frequency import Frequency
 from vur.report.clock import on_clock
+from vur.report.folds import winner_residuals
 from vur.report.plots import anomaly_spec, label, levels_of
 from vur.report.sections import Block, Facts, Part
-from vur.report.sections.coverage import winner_residuals
 from vur.report.tables import table
 from vur.text import translate
 from vur.wording import digits_for, number, stamp
@@ -76,12 +75,6 @@ def part(found: Found, language: str) -> Part:
         sentences,
         [Block(title, t("text"), figure, anomaly_table(found, language), folded=len(found.table) > 5)],
     )
-
-
-def write_anomalies(found: Found | None, path: Path) -> None:
-    """The odd values of the training data as a CSV file, the oddest first; without rows where nothing could be judged."""
-    rows = pd.DataFrame(columns=list(COLUMNS)) if found is None else found.table
-    rows.to_csv(path, index=False)
 
 
 def anomaly_table(found: Found, language: str) -> dict[str, Any]:

@@ -5,8 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from vur.panel import Panel
-from vur.report.clock import in_model_time
+from vur.report.folds import winner_residuals
 from vur.report.plots import coverage_spec, levels_of
 from vur.report.sections import Block, Facts, Part
 from vur.report.tables import table
@@ -20,28 +19,6 @@ class Found:
     """Coverage by step and level, as of `coverage_by_step`."""
 
     table: pd.DataFrame
-
-
-def winner_residuals(facts: Facts) -> tuple[pd.DataFrame, pd.Series, Panel] | None:
-    """Fold forecasts of the winner with the scale of each series, its latest scales, and the panel; None without folds."""
-    from vur.stages.training.evaluation import fold_scales
-    from vur.stages.training.leaderboard import residuals_of
-
-    evaluation, pipeline = getattr(facts.training, "evaluation", None), getattr(facts.training, "pipeline", None)
-    forecasts = getattr(evaluation, "forecasts", None)
-    if (
-        forecasts is None
-        or forecasts.empty
-        or not getattr(facts.plan, "folds", ())
-        or getattr(pipeline, "ends", None) is None
-    ):
-        return None
-    if facts.training.winner not in set(forecasts["algorithm"]):
-        return None
-    panel = in_model_time(facts.panel, pipeline.ends)
-    scales = fold_scales(panel, facts.plan)
-    latest = scales.drop_duplicates("unique_id", keep="last").set_index("unique_id")["interval"].astype(float)
-    return residuals_of(evaluation, facts.training.winner, scales), latest, panel
 
 
 def collect(facts: Facts) -> Found | None:

@@ -1,4 +1,4 @@
-"""TODO vur.report.sections.data"""
+"""The section on the data: what they are, and what the audit found in them."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -6,15 +6,21 @@ from typing import Any
 import pandas as pd
 
 from vur.report.context import ReportContext
-from vur.report.sections.method import MAX_ROWS
-from vur.report.tables import speaker
+from vur.report.sections import Part
+from vur.report.tables import MAX_ROWS, speaker
 from vur.text import translate
 from vur.wording import listing, number, percent, stamp, steps, unit
 
 SEVERITIES = ("error", "warning", "info")
 
 
-def data_part(context: ReportContext, language: str) -> dict[str, Any]:
+def part(found: ReportContext, language: str) -> Part:
+    """Facts of the panel and findings of the audit."""
+    content = facts(found, language) | {"findings": findings(found, language)}
+    return Part(speaker(language)("nav.data"), content=content)
+
+
+def facts(context: ReportContext, language: str) -> dict[str, Any]:
     """What the data are, as label and value pairs."""
     t, data, freq = speaker(language), context.data, context.freq
     pairs = [

@@ -11,7 +11,7 @@ from vur.frequency import Frequency
 from vur.panel import Panel
 from vur.report.clock import in_model_time, on_clock
 from vur.report.plots import LIGHT, _axis, _layout, _stamps, _time_axis, _values, acf_spec, label
-from vur.report.sections import Block, Facts, Part
+from vur.report.sections import Block, Facts, Part, attempt, failure_text
 from vur.report.tables import table
 from vur.text import translate
 from vur.wording import digits_for, listing, number, stamp
@@ -55,16 +55,16 @@ def collect(facts: Facts) -> Found | None:
         return None
     failures: list[Exception] = []
     panel = in_model_time(facts.panel, pipeline.ends)
-    prepared = _attempted(lambda: pipeline.preprocessor.transform(panel), failures)
+    prepared = attempt(lambda: pipeline.preprocessor.transform(panel), None, failures)
     if prepared is None:
         return Found(None, None, "", panel.freq, failures=tuple(failures))
     model = (
-        _attempted(lambda: fitted_again(pipeline, prepared, parameters), failures) if kind else models.get("sarimax")
+        attempt(lambda: fitted_again(pipeline, prepared, parameters), None, failures) if kind else models.get("sarimax")
     )
-    sarimax = _attempted(lambda: _sarimax(model, prepared), failures)
-    parts, series, missing = _attempted(
-        lambda: _prophet(models.get("prophet"), prepared, pipeline, facts), failures
-    ) or (None, "", "")
+    sarimax = attempt(lambda: _sarimax(model, prepared), None, failures)
+    parts, series, missing = attempt(
+        lambda: _prophet(models.get("prophet"), prepared, pipeline, facts), (None, "", ""), failures
+    )
     if sarimax is None and parts is None and not failures:
         return None
     return Found(
@@ -118,14 +118,6 @@ def inside(forecaster: Any) -> list[Any]:
     return [forecaster] if forecaster.id in ("sarimax", "prophet") else []
 
 
-def _attempted(work: Any, failures: list[Exception]) -> Any:
-    try:
-        return work()
-    except Exception as error:  # a section that cannot be written must not take the finished run away
-        failures.append(error)
-        return None
-
-
 def _differs(panel: Panel, prepared: Panel) -> bool:
     """Whether preprocessing changed observed values, so that the model's units are not those of the data."""
     both = (
@@ -166,10 +158,7 @@ def part(found: Found, language: str) -> Part:
     def t(key: str, **values: Any) -> str:
         return translate(f"diagnostics.{key}", language, **values)
 
-    sentences = [
-        t("failed", message=error.text(language) if isinstance(error, VurError) else f"{type(error).__name__}: {error}")
-        for error in found.failures
-    ]
+    sentences = [t("failed", message=failure_text(error, language)) for error in found.failures]
     sentences += [t("member")] if found.member else []
     if found.rival and found.sarimax is not None:
         sentences.append(t(f"rival.{found.rival}", series=found.sarimax.series))

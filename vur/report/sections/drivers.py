@@ -1,38 +1,32 @@
-"""TODO vur.report.sections.drivers"""
+"""The section on what drives the forecast: members, features, strengths of trend and season, and a decomposition."""
 
 import re
-from typing import Any
 
+from vur.explain.drivers import driver_sentences
 from vur.forecasters.registry import algorithm_name
 from vur.report import plots
 from vur.report.context import ReportContext
-from vur.report.sections.method import MAX_ROWS
-from vur.report.tables import speaker, table
+from vur.report.sections import Part
+from vur.report.tables import MAX_ROWS, speaker, table
 from vur.text import table as text_table
 from vur.text import translate
 from vur.wording import percent
 
 
-def drivers_part(context: ReportContext, language: str) -> dict[str, Any] | None:
+def part(found: ReportContext, language: str) -> Part | None:
     """What the forecast rests on: members, importance, strengths and the decomposition of the largest series."""
-    from vur.explain.drivers import driver_sentences
-
-    found, figures = context.drivers, {}
-    if not found:
+    if not found.drivers:
         return None
-    t = speaker(language)
-    found = {
-        **found,
-        "members": found["members"].assign(
-            algorithm=[algorithm_name(a, language) for a in found["members"]["algorithm"]]
-        ),
+    t, figures, members = speaker(language), {}, found.drivers["members"]
+    drivers = found.drivers | {
+        "members": members.assign(algorithm=[algorithm_name(a, language) for a in members["algorithm"]])
     }
-    importance = found["importance"]
+    importance = drivers["importance"]
     if len(importance):
         names = [feature_label(name, language) for name in importance["feature"]]
         figures["plot-importance"] = plots.importance_spec(importance, language, labels=names)
-    if found.get("decomposition") is not None and len(found["decomposition"]):
-        figures["plot-decomposition"] = plots.decomposition_spec(found["decomposition"], language)
+    if drivers.get("decomposition") is not None and len(drivers["decomposition"]):
+        figures["plot-decomposition"] = plots.decomposition_spec(drivers["decomposition"], language)
     top = table(
         [(t("column.feature"), "text"), (t("column.importance"), "number")],
         [
@@ -40,14 +34,14 @@ def drivers_part(context: ReportContext, language: str) -> dict[str, Any] | None
             for row in importance.head(MAX_ROWS).itertuples()
         ],
     )
-    owner = found.get("importance_of") or context.winner
-    return {
-        "sentences": driver_sentences(found, language),
+    owner = drivers.get("importance_of") or found.winner
+    content = {
+        "sentences": driver_sentences(drivers, language),
         "importance": top if len(importance) else None,
-        "series": str(found.get("series", "")),
+        "series": str(drivers.get("series", "")),
         "importance_note": t("driver.importance", algorithm=algorithm_name(owner, language)) if len(importance) else "",
-        "figures": figures,
     }
+    return Part(t("nav.drivers"), content=content, figures=figures)
 
 
 FEATURES = (

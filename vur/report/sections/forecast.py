@@ -1,36 +1,29 @@
-"""TODO vur.report.sections.forecast"""
+"""The section on the forecast: the interactive plot, each series at a glance, and the values."""
 
 from typing import Any
 
 from markupsafe import Markup
 
+from vur.explain.drivers import worst_series
 from vur.report import plots
 from vur.report.context import ReportContext
-from vur.report.summary import (
-    aggregate_of,
-    change_since,
-)
+from vur.report.sections import Part
+from vur.report.summary import aggregate_of, change_since
 from vur.report.tables import speaker, table
 from vur.wording import digits_for, number, percent, stamp, steps
 
-# --- forecast ---
 
-
-def forecast_part(context: ReportContext, language: str) -> dict[str, Any]:
+def part(found: ReportContext, language: str) -> Part:
     """The interactive plot, the glance table of several series and the values behind the plot."""
-    t, ids = speaker(language), context.forecast["unique_id"].nunique()
-    first = []
-    if ids > 1 and context.by_series is not None and len(context.by_series):
-        from vur.explain.drivers import worst_series
-
+    t, ids = speaker(language), found.forecast["unique_id"].nunique()
+    first: list[str] = []
+    if ids > 1 and found.by_series is not None and len(found.by_series):
         first = (
-            worst_series(context.by_series, context.winner, top=5)["unique_id"].tolist()
-            if ids > plots.MAX_SERIES
-            else []
+            worst_series(found.by_series, found.winner, top=5)["unique_id"].tolist() if ids > plots.MAX_SERIES else []
         )
-    largest = plots.shown_series(context.history, context.forecast, most=plots.MAX_SERIES - len(first))
+    largest = plots.shown_series(found.history, found.forecast, most=plots.MAX_SERIES - len(first))
     shown = list(dict.fromkeys([*largest, *first]))
-    spec = plots.forecast_spec(context.history, context.forecast, language, shown, context.residuals)
+    spec = plots.forecast_spec(found.history, found.forecast, language, shown, found.residuals)
     spec["layout"].pop("updatemenus", None)
     spec["layout"]["margin"]["t"] = 30
     names = [{"value": i, "name": name} for i, name in enumerate(shown)]
@@ -41,17 +34,17 @@ def forecast_part(context: ReportContext, language: str) -> dict[str, Any]:
     )
     if first:
         note += " " + t("forecast.subset_worst", count=number(len(first), language, 0))
-    return {
+    content = {
         "names": names,
         "note": note,
         "several": ids > 1,
-        "glance": glance(context, shown, language) if ids > 1 else None,
-        "values": values_table(context, shown[:1], language),
-        "figures": {"plot-forecast": spec},
+        "glance": glance(found, shown, language) if ids > 1 else None,
+        "numbers": values_table(found, shown[:1], language),
         "alt": t(
-            "forecast.alt", first=str(shown[0]) if shown else "", period=steps(context.horizon, context.freq, language)
+            "forecast.alt", first=str(shown[0]) if shown else "", period=steps(found.horizon, found.freq, language)
         ),
     }
+    return Part(t("nav.forecast"), content=content, figures={"plot-forecast": spec})
 
 
 def glance(context: ReportContext, names: list[str], language: str) -> dict[str, Any]:

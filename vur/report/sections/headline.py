@@ -1,48 +1,34 @@
-"""TODO vur.report.sections.headline"""
+"""The top of the page: what is expected, whether to trust it, and four numbers at a glance."""
 
 import math
 from typing import Any
 
-import pandas as pd
-
 from vur.forecasters.registry import algorithm_name
+from vur.hierarchy import counted_once
 from vur.report.context import ReportContext
-from vur.report.summary import (
-    expectation_sentences,
-    score_rows,
-    trust_sentence,
-    typical_error,
-)
-from vur.report.tables import say, speaker
+from vur.report.sections import Part
+from vur.report.summary import expectation_sentences, expected, score_rows, trust, trust_sentence, typical_error
+from vur.report.tables import speaker
 from vur.text import translate
 from vur.wording import number, percent, stamp, steps
 
 
-def _tests(context: ReportContext) -> int:
+def fold_count(context: ReportContext) -> int:
+    """How many past tests the page speaks of."""
     if context.residuals is not None and "fold" in context.residuals and len(context.residuals):
         return int(context.residuals["fold"].nunique())
     return int(context.plan.get("folds") or 0)
 
 
-# --- top of the page ---
-
-
-def head(context: ReportContext, language: str) -> dict[str, Any]:
-    """Title, and the line that says which run this is."""
-    run, created = context.run, context.run.get("created")
-    when = ""
-    if created:
-        moment = pd.Timestamp(created)
-        when = f"{moment:%d/%m/%Y %H:%M}" if language == "pt-BR" else f"{moment.day} {moment:%b %Y, %H:%M}"
-    return {
-        "title": str(run.get("name") or context.data.get("target") or "VUR"),
-        "run_id": str(run.get("run_id") or ""),
-        "created": when,
-        "source": str(run.get("source") or ""),
-        "notebook": str(run.get("notebook") or "train.ipynb"),
-        "interrupted": bool(run.get("interrupted")),
-        "notes": [text for text in (say(note, language) for note in context.notes) if text],
-    }
+def part(found: ReportContext, language: str) -> Part:
+    """Headline, verdict and the numbers at a glance."""
+    history, forecast, residuals = (
+        counted_once(frame, found.hierarchy) for frame in (found.history, found.forecast, found.residuals)
+    )
+    facts = expected(history, forecast, found.freq, found.data, residuals)
+    confidence = trust(found.leaderboard, found.winner, found.metric, fold_count(found), found.test_scores)
+    content = hero(found, facts, confidence, language) | {"tiles": tiles(found, facts, confidence, language)}
+    return Part(speaker(language)("nav.summary"), content=content)
 
 
 def hero(context: ReportContext, facts: dict[str, Any], confidence: dict[str, Any], language: str) -> dict[str, Any]:

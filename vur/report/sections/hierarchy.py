@@ -9,6 +9,7 @@ import pandas as pd
 from vur.frequency import Frequency
 from vur.hierarchy.methods import largest_gap
 from vur.report import plots
+from vur.report.clock import on_clock
 from vur.report.sections import Block, Facts, Part
 from vur.report.tables import table
 from vur.text import translate
@@ -33,8 +34,6 @@ class Found:
 
 def collect(facts: Facts) -> Found | None:
     """The facts of a training with a reconciler; None where no sums were asked for."""
-    from vur.report.context import _wall_time
-
     pipeline = getattr(facts.training, "pipeline", None)
     reconciler = getattr(facts.training, "reconciler", None) or getattr(pipeline, "reconciler", None)
     if reconciler is None:
@@ -43,7 +42,7 @@ def collect(facts: Facts) -> Found | None:
     return Found(
         reconciler,
         facts.panel.frame[["unique_id", "ds", "y"]],
-        _wall_time(facts.forecast, facts.panel),
+        on_clock(facts.forecast, facts.panel.tz, facts.panel.freq),
         facts.panel.freq,
         notes,
         largest_gap(reconciler.hierarchy, facts.forecast),
@@ -102,19 +101,6 @@ def gap_sentence(found: Found, language: str) -> str:
         steps = number(found.forecast["ds"].nunique(), language, 0)
         return translate("hierarchy.adds_up", language, steps=steps, gap="0" if found.gap == 0 else f"{found.gap:.0e}")
     return translate("hierarchy.gap", language, gap=percent(found.gap, language, 4))
-
-
-def scored_sentences(extras: dict[str, Any], tested: bool, language: str) -> list[str]:
-    """Which series the scores of the page count, and of which forecasts; `tested`: there is an end that was kept apart."""
-    found = extras.get("hierarchy")
-    if found is None:
-        return []
-    levels = found.reconciler.hierarchy
-    counts = {"series": len(levels.ids), "own": len(levels.bottom), "sums": len(levels.sums)}
-    said = translate(
-        "hierarchy.scored", language, **{name: number(count, language, 0) for name, count in counts.items()}
-    )
-    return [said + (" " + translate("hierarchy.scored_test", language) if tested else "")]
 
 
 def method_sentences(found: Found, language: str) -> list[str]:

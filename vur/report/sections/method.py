@@ -1,6 +1,5 @@
-"""The parts of the report page on the data, the errors, the drivers and how the run was made."""
+"""The section on how the forecast was made: tests, choices, provenance, fallbacks and the leakage check."""
 
-import shlex
 from collections.abc import Mapping
 from typing import Any
 
@@ -8,12 +7,11 @@ import pandas as pd
 
 from vur.forecasters.registry import algorithm_name
 from vur.report.context import ReportContext
-from vur.report.tables import say, speaker
+from vur.report.sections import Part
+from vur.report.tables import MAX_ROWS, say, speaker
 from vur.text import table as text_table
 from vur.text import translate
 from vur.wording import listing, number, steps
-
-MAX_ROWS = 20
 
 
 def flat(value: Any, prefix: str = "") -> list[tuple[str, str]]:
@@ -36,6 +34,11 @@ def flat(value: Any, prefix: str = "") -> list[tuple[str, str]]:
         elif inner not in (None, "", "none", False) and not isinstance(inner, (list, tuple)):
             pairs.append((name, str(inner)))
     return pairs
+
+
+def part(found: ReportContext, language: str) -> Part:
+    """How the run tested, chose and can be repeated."""
+    return Part(speaker(language)("nav.recipe"), content=recipe(found, language))
 
 
 def recipe(context: ReportContext, language: str) -> dict[str, Any]:
@@ -104,11 +107,3 @@ def canary_lines(context: ReportContext, language: str) -> list[str]:
     if failed and context.winner not in failed:
         return [t("recipe.canary_others", names=listing([algorithm_name(name, language) for name in failed], language))]
     return [t("recipe.canary_failed")]
-
-
-def usage(context: ReportContext, language: str) -> dict[str, str]:
-    """How to ask the saved model again: on the command line and in Python."""
-    name, horizon = str(context.model.get("name") or context.run.get("name") or "NAME"), context.horizon
-    shell = f"vur forecast {shlex.quote(name)} --horizon {horizon} --out forecast.csv"
-    python = f"import vur\n\nforecast = vur.forecast({name!r}, horizon={horizon})"
-    return {"shell": shell, "python": str(context.model.get("snippet") or python)}

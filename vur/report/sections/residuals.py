@@ -1,23 +1,20 @@
-"""TODO vur.report.sections.residuals"""
-
-from typing import Any
+"""The section on the errors of past tests: bias, autocorrelation, season and spread."""
 
 import numpy as np
 
+from vur.explain.residuals import residual_checks, residual_sentences
 from vur.report import plots
 from vur.report.context import ReportContext
+from vur.report.sections import Part
+from vur.report.tables import speaker
 from vur.wording import number
 
-# --- residuals, drivers, recipe ---
 
-
-def residuals(context: ReportContext, language: str) -> dict[str, Any] | None:
+def part(found: ReportContext, language: str) -> Part | None:
     """The residual checks in words, with the autocorrelation and the spread of the errors."""
-    from vur.explain.residuals import residual_checks, residual_sentences
-
-    checks = context.checks
-    if checks is None and context.residuals is not None and len(context.residuals):
-        checks = residual_checks(context.residuals, context.freq.season)
+    checks = found.checks
+    if checks is None and found.residuals is not None and len(found.residuals):
+        checks = residual_checks(found.residuals, found.freq.season)
     if not checks or not checks["checks"]:
         return None
     figures = {}
@@ -25,8 +22,5 @@ def residuals(context: ReportContext, language: str) -> dict[str, Any] | None:
         figures["plot-acf"] = plots.acf_spec(checks["acf"], language)
     if checks["n"] >= 10:
         figures["plot-errors"] = plots.error_histogram_spec(np.asarray(checks["scaled"]), language)
-    return {
-        "sentences": residual_sentences(checks, language),
-        "n": number(checks["n"], language, 0),
-        "figures": figures,
-    }
+    content = {"sentences": residual_sentences(checks, language), "n": number(checks["n"], language, 0)}
+    return Part(speaker(language)("nav.errors"), content=content, figures=figures)

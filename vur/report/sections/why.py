@@ -6,13 +6,12 @@ from typing import Any
 
 import pandas as pd
 
-from vur.errors import VurError
 from vur.explain.drivers import largest_series
 from vur.forecasters.registry import algorithm_name
 from vur.frequency import Frequency
 from vur.report.clock import in_model_time, stamp_on_clock
 from vur.report.plots import increase_text, shuffled_spec, signed, waterfall_spec
-from vur.report.sections import Block, Facts, Part
+from vur.report.sections import Block, Facts, Part, attempt, failure_text
 from vur.report.tables import table
 from vur.text import translate
 from vur.wording import listing, number, percent, stamp
@@ -35,21 +34,12 @@ def collect(facts: Facts) -> Found | None:
         return None
     panel = in_model_time(facts.panel, pipeline.ends)
     failures: list[Exception] = []
-    explanations = attempted(lambda: telling_points(pipeline, panel, facts.forecast), (), failures)
-    importance = attempted(lambda: _importance(pipeline, panel, facts.plan), None, failures)
+    explanations = attempt(lambda: telling_points(pipeline, panel, facts.forecast), (), failures)
+    importance = attempt(lambda: _importance(pipeline, panel, facts.plan), None, failures)
     shown = tuple(_on_clock(one, panel.tz) for one in explanations)
     return (
         Found(shown, importance, panel.freq, tuple(failures)) if shown or importance is not None or failures else None
     )
-
-
-def attempted(work: Any, otherwise: Any, failures: list[Exception]) -> Any:
-    """What `work()` gives; where it fails, `otherwise`, and the error joins `failures`, which the section tells."""
-    try:
-        return work()
-    except Exception as error:  # a section that cannot be written must not take the finished run away
-        failures.append(error)
-        return otherwise
 
 
 def _importance(pipeline: Any, panel: Any, plan: Any) -> Any:
@@ -88,10 +78,7 @@ def part(found: Found, language: str) -> Part:
     def t(key: str, **values: Any) -> str:
         return translate(f"insight.why.{key}", language, **values)
 
-    sentences = [
-        t("failed", message=error.text(language) if isinstance(error, VurError) else f"{type(error).__name__}: {error}")
-        for error in found.failures
-    ]
+    sentences = [t("failed", message=failure_text(error, language)) for error in found.failures]
     blocks = []
     for one in found.explanations:
         title = t("point", series=one.series, stamp=stamp(one.stamp, one.freq, language))
