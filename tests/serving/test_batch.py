@@ -14,7 +14,7 @@ from sqlalchemy import func, select
 from trained_models import register, runs, stores  # noqa: F401 - a fixture
 
 from vur.jobs import batch, lifecycle, queue
-from vur.jobs.child import error_of, plain
+from vur.jobs.messages import error_of, jsonable
 from vur.store import database
 from vur.store.catalog import Activity, Dataset, DatasetVersion, Forecast, ForecastPoint, Job, Model, new_id
 from vur.store.home import folder
@@ -54,7 +54,7 @@ def do(job_id: str) -> None:
     spec = lifecycle.claim(job_id, "tests")
     spec.folder.mkdir(parents=True, exist_ok=True)
     try:
-        result = plain(batch.work(spec, lambda *told, **data: None))
+        result = jsonable(batch.work(spec, lambda *told, **data: None))
     except Exception as error:  # as the child process keeps it
         lifecycle.end(spec, "tests", "failed", error=error_of(error))
     else:

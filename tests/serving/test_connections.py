@@ -14,8 +14,9 @@ from vur.errors import VurError
 from vur.settings import settings
 from vur.store import database
 from vur.store.catalog import DatabaseConnection, Share
-from vur.store.feeds import reader
-from vur.store.feeds.connections import address
+from vur.store.accounts.access import Principal
+from vur.store.feeds import connections, kinds, reader
+from vur.store.feeds.connections import Columns, Wanted, address
 from vur.store.feeds.kinds import opened
 from vur.store.feeds.postgresql import parsed_url
 
@@ -140,6 +141,40 @@ def test_a_file_is_registered_tested_looked_at_changed_and_removed(sources, ana,
     )
     assert ana.delete(f"/monitoring/databases/{id}").status_code == 204
     assert ana.get(f"/monitoring/databases/{id}").status_code == 404
+
+
+class CsvFile(reader.Reader):
+    """A CSV file as a data source: all that a new kind has to define."""
+
+    has_tables = False
+
+    def __init__(self, address: str):
+        self.frame = pd.read_csv(address)
+
+    def tables(self):
+        return [""]
+
+    def columns(self, table):
+        return {name: str(dtype) for name, dtype in self.frame.dtypes.items()}
+
+    def read(self, table, names, by, since=None, limit=None):
+        self.check(table, [*names, by])
+        return self.frame.sort_values(by)[list(names)].tail(limit or len(self.frame))
+
+
+def test_a_kind_is_a_class_and_one_line(sources, ana, monkeypatch):
+    ROWS.to_csv(sources / "shop.csv", index=False)
+    monkeypatch.setitem(kinds.KINDS, "csv", CsvFile)
+    who = Principal(ana.id, "analyst")
+    row = connections.register(who, Wanted("Shop", "csv", "shop.csv", "", Columns("day", "sold", ("store",))))
+    tested, shown = connections.probe(row), connections.preview(row, limit=2)
+    assert (tested.ok, tested.newest) == (True, "2024-02-09")
+    assert [one["sold"] for one in shown["rows"]] == [38.0, 39.0]
+    assert connections.configuration(row)["configuration"]["source"] == "shop.csv"
+    with pytest.raises(VurError, match="no column price2"):
+        connections.change(who, row.id, None, columns=Columns("day", "price2"))
+    (sources / "shop.csv").unlink()
+    assert connections.probe(row).error.code == "connections.no_file"
 
 
 def test_rows_without_a_date_are_not_the_last_ones(sources, root, shop):

@@ -13,7 +13,7 @@ import pytest
 from jobkit import DATA, WorkerProcess, dataset_of, ended, job_of, model_of, until, worker
 from sqlalchemy import select
 
-from vur.jobs import queue
+from vur.jobs import kinds, queue
 from vur.jobs.processes import marked
 from vur.store import database
 from vur.store.catalog import Activity, Event, Job, JobLog, Model, Run, User
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.slow
 @pytest.fixture(autouse=True)
 def test_kind(monkeypatch: pytest.MonkeyPatch) -> None:
     """The kind that workers of the tests know, here without its code."""
-    monkeypatch.setitem(queue.HANDLERS, "test", "json:loads")
+    monkeypatch.setitem(kinds.KINDS, "test", "json")
 
 
 def sqlite_only(kind: str) -> None:

@@ -9,8 +9,9 @@ from jobkit import ended, job_of, model_of, until, worker
 from sqlalchemy import select
 
 from vur.errors import VurError
-from vur.jobs import child, queue
-from vur.jobs.lifecycle import claim, end, report, say, told
+from vur.jobs import child, kinds, queue
+from vur.jobs.lifecycle import claim, end, report
+from vur.jobs.messages import error_text, log_text
 from vur.jobs.processes import marked
 from vur.store import database
 from vur.store.catalog import Event, Job, JobLog, Model, new_id
@@ -21,7 +22,7 @@ SLOW = pytest.mark.slow
 @pytest.fixture(autouse=True)
 def test_kind(monkeypatch: pytest.MonkeyPatch) -> None:
     """The kind that workers of the tests know, here without its code."""
-    monkeypatch.setitem(queue.HANDLERS, "test", "json:loads")
+    monkeypatch.setitem(kinds.KINDS, "test", "json")
 
 
 def submit(ana, **params) -> str:
@@ -108,7 +109,10 @@ def test_a_job_that_kills_ten_workers_is_given_up(ana):
     assert claim(job, "worker-10") is None
     found = job_of(job)
     assert found.state == "failed" and found.error["code"] == "jobs.worker_lost"
-    assert "10 workers" in told(found.error, "en")["detail"] and "10 workers" in told(found.error, "pt-BR")["detail"]
+    assert (
+        "10 workers" in error_text(found.error, "en")["detail"]
+        and "10 workers" in error_text(found.error, "pt-BR")["detail"]
+    )
 
 
 def test_a_job_of_a_dead_worker_is_taken_back_by_one_only(ana):
@@ -169,19 +173,19 @@ def test_what_is_old_is_tidied_up_and_nothing_else(ana, catalog):
 def test_lines_are_said_in_the_readers_language_and_never_break():
     values = {"epoch": 3, "epochs": 9, "loss": 0.5}
     for language, words in (("pt-BR", "Época 3 de 9"), ("en", "Epoch 3 of 9")):
-        assert say("networks.progress.epoch_only", values, language).startswith(words)
-    assert say("plain {text}", {}, "en") == "plain {text}" and "loss" in say(
+        assert log_text("networks.progress.epoch_only", values, language).startswith(words)
+    assert log_text("plain {text}", {}, "en") == "plain {text}" and "loss" in log_text(
         "networks.progress.epoch_only", {"loss": None}, "en"
     )
     assert (
-        told({"code": "no.such", "stage": "x", "data": {}, "cause": "as it was told"}, "en")["detail"]
+        error_text({"code": "no.such", "stage": "x", "data": {}, "cause": "as it was told"}, "en")["detail"]
         == "as it was told"
     )
-    assert told({"code": "jobs.memory", "stage": "", "data": {}}, "en")["code"] == "jobs.memory"
+    assert error_text({"code": "jobs.memory", "stage": "", "data": {}}, "en")["code"] == "jobs.memory"
 
 
 def test_what_a_child_tells_is_plain_and_not_too_much(tmp_path):
-    tell = child.Tell(tmp_path / "progress.jsonl")
+    tell = child.Report(tmp_path / "progress.jsonl")
     for tick in range(1000):
         tell(tick / 1000, "training", "same", loss=float("nan"))
     tell(2.0, "training", "same")
@@ -255,7 +259,7 @@ def test_a_job_that_ends_badly_tells_why(ana, catalog, kind):
     assert (died.state, died.attempt, died.error["data"]) == ("failed", 3, {"signal": "SIGSEGV"}), (
         "it was tried three times"
     )
-    assert (refused.state, refused.attempt) == ("failed", 1) and "ação proibida" in told(refused.error, "pt-BR")[
+    assert (refused.state, refused.attempt) == ("failed", 1) and "ação proibida" in error_text(refused.error, "pt-BR")[
         "detail"
     ]
     assert loud.state == "succeeded"
@@ -275,7 +279,9 @@ def test_too_little_memory_is_said_to_be_the_reason(ana, catalog, kind, eaten):
     assert (found.state, found.attempt, found.error["code"]) == ("failed", 1, "jobs.memory"), (
         "trying again would not help"
     )
-    assert "500 MiB" in told(found.error, "en")["detail"] and "500 MiB" in told(found.error, "pt-BR")["detail"]
+    assert (
+        "500 MiB" in error_text(found.error, "en")["detail"] and "500 MiB" in error_text(found.error, "pt-BR")["detail"]
+    )
 
 
 @pytest.mark.parametrize(

@@ -356,26 +356,26 @@ def test_a_large_file_is_read_apart_and_answered_alike(ana, monkeypatch):
 
 @pytest.mark.slow
 def test_work_that_dies_takes_nothing_with_it(catalog, monkeypatch):
-    assert child_process.call("os:getpid", {}, apart=True) != os.getpid()
+    assert child_process.call("os:getpid", {}, in_child=True) != os.getpid()
     with pytest.raises(RuntimeError, match="ended with 3"):
-        child_process.call("os:_exit", {"status": 3}, apart=True)
+        child_process.call("os:_exit", {"status": 3}, in_child=True)
     with pytest.raises(RuntimeError, match="nothing"):
-        child_process.call("operator:nothing", {}, apart=True)
+        child_process.call("operator:nothing", {}, in_child=True)
     monkeypatch.setenv("VUR_JOB_MEMORY_MB", "1500")
     with pytest.raises(VurError) as refused:
-        child_process.call("numpy:ones", {"shape": 2**29}, apart=True)
+        child_process.call("numpy:ones", {"shape": 2**29}, in_child=True)
     assert refused.value.code == "datasets.memory"
 
 
 def test_only_so_many_requests_wait_for_heavy_work():
     with ExitStack() as waiting:
         for _ in range(8):
-            waiting.enter_context(child_process.turn(True))
-        with pytest.raises(VurError, match="too much"), child_process.turn(True):
+            waiting.enter_context(child_process.limited(True))
+        with pytest.raises(VurError, match="too much"), child_process.limited(True):
             pass
-        with child_process.turn(False):
+        with child_process.limited(False):
             pass
-    with child_process.turn(True):
+    with child_process.limited(True):
         pass
 
 
@@ -488,7 +488,7 @@ def test_a_sender_that_stalls_is_let_go(ana, server, monkeypatch):
 def test_memory_stays_flat_while_a_large_file_streams_in(ana, server, monkeypatch):
     import psutil
 
-    monkeypatch.setattr(uploads, "convert", lambda id: (_ for _ in ()).throw(KeyError("read elsewhere")))
+    monkeypatch.setattr(uploads, "convert", lambda id, **options: (_ for _ in ()).throw(KeyError("read elsewhere")))
     block, blocks = (b"2024-01-01,1234.5\n" * 60_000)[: 2**20], 400
     with socket.create_connection(("127.0.0.1", server)) as wire:
         wire.sendall(form_head(ana.token, blocks * len(block)))
@@ -501,7 +501,12 @@ def test_memory_stays_flat_while_a_large_file_streams_in(ana, server, monkeypatc
     assert highest - before < 60 * 2**20, f"{(highest - before) / 2**20:.0f} MiB for {blocks} MiB"
 
 
-# --- what was left behind ---
+# --- cleaning up ---
+
+
+def unexpected(dataset_id: str) -> None:
+    """No dataset gets new rows here."""
+    raise AssertionError(dataset_id)
 
 
 @both
@@ -519,7 +524,7 @@ def test_a_sweep_forgets_what_dead_processes_left_and_nothing_else(ana):
     os.utime(folder("uploads") / "lost", (0, 0))
     busy = upload_stream.Receiver("at-it", 4)
     try:
-        uploads.sweep()
+        uploads.sweep(on_new_rows=unexpected)
     finally:
         busy.close()
     assert {path.name for path in folder("uploads").iterdir()} == {"at-it"}
@@ -532,8 +537,8 @@ def test_a_sweep_deletes_originals_that_nothing_needs_once_they_are_old(ana):
     with database.writing() as session:
         session.delete(session.get(Dataset, body["dataset_id"]))
     kept = next(folder("datasets").glob("file-*"))
-    uploads.sweep()
+    uploads.sweep(on_new_rows=unexpected)
     assert kept.is_dir(), "somebody may be about to use it"
     os.utime(kept, (0, 0))
-    uploads.sweep()
+    uploads.sweep(on_new_rows=unexpected)
     assert list(folder("datasets").glob("*")) == []

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy.orm import Session
 
 from vur.errors import VurError
-from vur.jobs.queue import JobSpec
+from vur.jobs.messages import error_text
+from vur.jobs.spec import JobSpec
 from vur.models.forecast import Forecasts, check_request, forecasts, points_of
 from vur.models.saved import Saved
 from vur.predictions.open_models import open_served
@@ -215,9 +216,7 @@ def on_ended(session: Session, job: Job, result: dict[str, Any] | None) -> None:
         if job.params.get("input"):
             (folder("results", job.params["input"]) / job.params["input_name"]).unlink(missing_ok=True)
     elif job.state == "failed":
-        from vur.jobs.lifecycle import told
-
         owner = session.get(User, job.owner_id)
-        reason = (told(job.error, owner.language if owner else "en") or {}).get("detail", "")
+        reason = (error_text(job.error, owner.language if owner else "en") or {}).get("detail", "")
         note(session, job.owner_id, "batch_failed", status="error", about=about, reason=reason)
         warn(session, job.owner_id, "batch_failed", severity="error", about=about, reason=reason)

@@ -1,7 +1,6 @@
-"""How a job moves through the catalog: claimed by a worker, reported on, given back, ended by exactly one attempt.
+"""The state changes of a running job: claimed by a worker, reported on, re-queued, ended by exactly one attempt.
 
-Every move asks for the attempt and the lease that it believes to hold: a worker that was taken for dead, and wakes up,
-changes nothing.
+Every change is conditional on the attempt and the lease: a worker that was presumed dead and wakes up changes nothing.
 """
 
 import shutil
@@ -13,23 +12,25 @@ from typing import Any
 from sqlalchemy import Update, select, update
 from sqlalchemy.orm import Session
 
-from vur.errors import VurError
-from vur.jobs.queue import ACTIVE, JobSpec, call_hook, close, spec_of, tell_clients, work_folder
+from vur.jobs.kinds import call_hook
+from vur.jobs.messages import log_text
+from vur.jobs.queue import ACTIVE, close, tell_clients
+from vur.jobs.spec import JobSpec, spec_of, work_folder
 from vur.store.catalog import Job, JobLog, now
-from vur.store.database import reading, writing
+from vur.store.database import reading, rows_changed, writing
 from vur.store.home import folder
-from vur.text import table, translate
+from vur.text import table
 
-MOST_CRASHES = 3  # attempts that may end without a word before the job is given up
-MOST_LOSSES = 10  # workers that may die over a job
+MOST_CRASHES = 3  # attempts that crash before the job fails
+MOST_LOSSES = 10  # workers that die while running the job before it fails
 MOST_LINES = 5000
 DONE, FAILED = "done.json", "error.json"
 
 
 def claim(job_id: str, owner: str) -> JobSpec | None:
-    """Take up a job as its next attempt; None when there is nothing left to do, because it ended or was cancelled before.
+    """Claim a job as its next attempt; None if it has ended or was cancelled.
 
-    An attempt whose worker died after it had come to its end is taken over as it is.
+    An attempt that had finished when its worker died is taken over unchanged.
     """
     with writing(durable=True) as session:
         job = session.get(Job, job_id, with_for_update=True)
@@ -53,7 +54,7 @@ def claim(job_id: str, owner: str) -> JobSpec | None:
 
 
 def _lost_again(session: Session, job: Job) -> bool:
-    """Count the death of a worker over `job`; whether that was one too many."""
+    """Count a worker that died while running `job`, and fail the job at `MOST_LOSSES`; whether it failed."""
     job.losses += 1
     session.add(line(job.id, job.attempt, "jobs.log.worker_lost", {"attempt": job.attempt}, "warning"))
     if job.losses >= MOST_LOSSES:
@@ -66,13 +67,13 @@ def _lost_again(session: Session, job: Job) -> bool:
     return job.state == "failed"
 
 
-def ended(place: Path) -> bool:
-    """Whether the attempt whose folder this is came to an end of its own."""
-    return (place / DONE).is_file() or (place / FAILED).is_file()
+def ended(attempt: Path) -> bool:
+    """Whether the attempt with this folder wrote its result or its error."""
+    return (attempt / DONE).is_file() or (attempt / FAILED).is_file()
 
 
 def _held(spec: JobSpec, owner: str) -> Update:
-    """An update of the row as long as this attempt and this worker hold it."""
+    """An update of the row, on the condition that this attempt and this worker hold it."""
     return update(Job).where(
         Job.id == spec.id, Job.attempt == spec.attempt, Job.state == "running", Job.lease_owner == owner
     )
@@ -85,9 +86,9 @@ def report(
     lines: list[JobLog] | None = None,
     language: str = "en",
 ) -> str:
-    """Write what is new and prolong the lease; `lost` when another holds the job by now, `cancel` when its end is asked for, else `on`.
+    """Write progress and renew the lease: `lost` if another holder has the job, `cancel` if it is to be cancelled, else `on`.
 
-    Live clients are told in `language`, that of the job's owner.
+    Live clients get the log lines in `language`, that of the job's owner.
     """
     with writing() as session:
         move = _held(spec, owner).values(heartbeat_at=now(), **(changes or {})).returning(Job)
@@ -96,12 +97,16 @@ def report(
             return "lost"
         session.add_all(lines or ())
         if changes or lines:
-            tell_clients(session, job, logs=[say(line.key or line.text, line.values, language) for line in lines or ()])
+            tell_clients(
+                session,
+                job,
+                logs=[log_text(line.key or line.text, line.values or {}, language) for line in lines or ()],
+            )
         return "cancel" if job.cancel_requested else "on"
 
 
 def asked(spec: JobSpec, owner: str) -> str:
-    """As `report`, without writing."""
+    """The answer of `report`, without writing."""
     with reading() as session:
         row = session.execute(
             select(Job.cancel_requested).where(
@@ -114,11 +119,11 @@ def asked(spec: JobSpec, owner: str) -> str:
 def end(
     spec: JobSpec, owner: str, state: str, *, result: dict[str, Any] | None = None, error: dict[str, Any] | None = None
 ) -> bool:
-    """The one end of a job; False when another attempt or worker holds it."""
+    """End a job; False if another attempt or worker holds it."""
     with writing(durable=True) as session:
-        if session.execute(_held(spec, owner).values(heartbeat_at=now())).rowcount != 1:
+        if rows_changed(session, _held(spec, owner).values(heartbeat_at=now())) != 1:
             return False
-        job = session.get(Job, spec.id, with_for_update=True, populate_existing=True)
+        job = session.get_one(Job, spec.id, with_for_update=True, populate_existing=True)
         if error:
             error = error | {"stage": error.get("stage") or job.stage}
             session.add(line(spec.id, spec.attempt, f"error.{error['code']}.cause", error["data"], "error"))
@@ -127,21 +132,21 @@ def end(
 
 
 def clear_attempts(spec: JobSpec) -> None:
-    """Delete what the attempts before this one left half done among the results."""
+    """Delete the incomplete results of earlier attempts."""
     for attempt in range(1, spec.attempt):
         shutil.rmtree(folder("results", spec.id, str(attempt)), ignore_errors=True)
 
 
 def forget(before: datetime) -> None:
-    """Delete the work folders of jobs that ended before that moment; rows, logs and results stay."""
+    """Delete the work folders of jobs that ended before `before`; rows, logs and results stay."""
     with reading() as session:
         old = session.scalars(select(Job.id).where(Job.ended_at < before)).all()
     for job_id in old:
         shutil.rmtree(folder("jobs", job_id), ignore_errors=True)
 
 
-def give_back(spec: JobSpec, owner: str) -> bool:
-    """Let another worker go on with a job, because this one has to stop."""
+def requeue(spec: JobSpec, owner: str) -> bool:
+    """Re-queue a running job for another worker, because this one is stopping; whether it still held the job."""
     with writing(durable=True) as session:
         job = session.scalar(
             _held(spec, owner).values(state="queued", lease_owner=None, pid=None, process_group=None).returning(Job),
@@ -156,7 +161,7 @@ def give_back(spec: JobSpec, owner: str) -> bool:
 
 
 def crashed(spec: JobSpec, owner: str, error: dict[str, Any]) -> bool:
-    """Note that the attempt ended without a word; True when it may be tried again, else the job has failed with `error`."""
+    """Count a crash of the attempt; True if the job may be tried again, else it has failed with `error`."""
     with writing(durable=True) as session:
         job = session.scalar(
             _held(spec, owner).values(crashes=Job.crashes + 1).returning(Job),
@@ -173,48 +178,12 @@ def crashed(spec: JobSpec, owner: str, error: dict[str, Any]) -> bool:
 
 
 def line(job_id: str, attempt: int, key: str, values: dict[str, Any], level: str = "info") -> JobLog:
-    """A line of a job's log: `key` of the translations filled from `values`, or plain text."""
+    """A line of a job's log: a key of the translations filled from `values`, or plain text."""
     return JobLog(
         job_id=job_id,
         attempt=attempt,
         level=level,
-        text=say(key, values, "en")[:2000],
+        text=log_text(key, values, "en")[:2000],
         key=key if key in table() else None,
         values=values,
     )
-
-
-def say(key: str, values: dict[str, Any], language: str) -> str:
-    """The text of `key`, or `key` itself where it is no key or `values` do not fill it."""
-    if key not in table():
-        return key
-    named = values | ({"algorithm": _name(values["algorithm"], language)} if "algorithm" in values else {})
-    try:
-        return translate(key, language, **named)
-    except (KeyError, IndexError, ValueError, TypeError):
-        return f"{key} {values}"
-
-
-def _name(algorithm: Any, language: str) -> str:
-    from vur.forecasters.registry import algorithm_name
-
-    return algorithm_name(algorithm, language)
-
-
-def told(error: dict[str, Any] | None, language: str) -> dict[str, Any] | None:
-    """The error of a job for a reader: `detail, code, remedy, stage`; as it was written down where its data no longer fill the text."""
-    if error is None:
-        return None
-    try:
-        known = VurError(error["code"], **error.get("data", {}))
-        cause, remedy = known.cause(language), known.remedy(language)
-    except (KeyError, IndexError, ValueError, TypeError):
-        cause, remedy = "", ""
-    stage = f"stage.{error.get('stage')}"
-    return {
-        "detail": cause or error.get("cause") or error["code"],
-        "remedy": remedy or error.get("remedy") or "",
-        "code": error["code"],
-        "stage": error.get("stage") or "",
-        "stage_name": translate(stage, language) if stage in table() else error.get("stage") or "",
-    }

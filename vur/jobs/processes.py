@@ -1,4 +1,4 @@
-"""The processes of a job: started so that they die with the worker, found again by the mark that they all inherit, ended as a whole."""
+"""A job's processes: they die with the worker, inherit a mark by which they are found, and are killed together."""
 
 import os
 import shutil
@@ -12,25 +12,26 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-from vur.jobs.queue import JobSpec
+from vur.jobs.child import PARENT
+from vur.jobs.spec import JobSpec
 from vur.store.home import home
 
 if TYPE_CHECKING:
     import psutil
 
-MARK, PARENT = "VUR_JOB", "VUR_JOB_PARENT"  # the mark is the job's id and the attempt
+MARK = "VUR_JOB"  # the environment variable with the job's id and attempt
 OUTPUT, SCRATCH = "output.log", "scratch"
-MOST_OUTPUT = 512 * 1024  # bytes of a file of output; the one before the last is kept too
+MOST_OUTPUT = 512 * 1024  # bytes of an output file; the previous file is kept too
 KILL_SECONDS = 4.0
 
 
 class Child:
-    """The process of one attempt, its session leader; what it prints is kept up to a limit."""
+    """The child process of an attempt, leader of its own session; its output is kept up to a limit."""
 
     def __init__(self, spec: JobSpec):
         self.spec = spec
         spec.folder.mkdir(parents=True, exist_ok=True)
-        # Short, because the kernel's sockets lie in it, and Unix allows them 107 characters.
+        # A short path: Jupyter puts its sockets there, and Unix limits their paths to 107 characters.
         self.scratch = Path(tempfile.mkdtemp(prefix="vur-job-"))
         (spec.folder / SCRATCH).write_text(str(self.scratch), encoding="utf-8")
         self.process = subprocess.Popen(
@@ -49,31 +50,31 @@ class Child:
 
     @property
     def code(self) -> int | None:
-        """Its exit status; None while it runs, negative for the signal that ended it."""
+        """The exit status; None while it runs, negative for the signal that killed it."""
         return self.process.poll()
 
     def wait(self, seconds: float) -> int | None:
-        """Its exit status, waiting up to `seconds` for it."""
+        """Wait up to `seconds` for the exit status; None if it still runs."""
         try:
             return self.process.wait(seconds)
         except subprocess.TimeoutExpired:
             return None
 
     def finish(self) -> None:
-        """End what is left of the job, whatever it started, and clean up."""
+        """Kill the remaining processes of the job and delete the scratch folder."""
         kill_job(self.spec.id, self.spec.attempt)
         self.process.wait(KILL_SECONDS)
         self.pump.join(2)
         shutil.rmtree(self.scratch, ignore_errors=True)
 
     def tail(self, lines: int = 20) -> list[str]:
-        """The last lines that it printed."""
+        """The last lines of the output."""
         path = self.spec.folder / OUTPUT
         return path.read_text(encoding="utf-8", errors="replace").splitlines()[-lines:] if path.is_file() else []
 
 
 def _environment(spec: JobSpec, scratch: Path) -> dict[str, str]:
-    """What the child inherits: the mark, its parent, and settings that do not depend on the folder it runs in."""
+    """The child's environment: the mark, the parent, and settings that do not depend on its working directory."""
     from vur.settings import find_settings_file
 
     settings_file = find_settings_file()
@@ -88,7 +89,7 @@ def _environment(spec: JobSpec, scratch: Path) -> dict[str, str]:
 
 
 def _pump(source: IO[bytes], path: Path) -> None:
-    """Copy what a child prints into `path`; what is older than two times the limit is dropped."""
+    """Copy a child's output to `path`, and rotate the file at `MOST_OUTPUT`."""
     target, written = path.open("wb"), 0
     with source:
         while piece := os.read(source.fileno(), 65536):
@@ -103,7 +104,7 @@ def _pump(source: IO[bytes], path: Path) -> None:
 
 
 def marked(job_id: str, attempt: int | None = None) -> Iterator["psutil.Process"]:
-    """The running processes of a job, or of one attempt, on this machine: those of this user that carry the mark."""
+    """This user's running processes with the mark of a job, or of one attempt, on this machine."""
     import psutil
 
     mine, wanted = os.getuid() if hasattr(os, "getuid") else None, f"{job_id}/{attempt or ''}"
@@ -116,7 +117,7 @@ def marked(job_id: str, attempt: int | None = None) -> Iterator["psutil.Process"
                 and process.status() != psutil.STATUS_ZOMBIE
             ):
                 yield process
-        except (psutil.Error, OSError):  # it ended meanwhile, or is not ours to look at
+        except (psutil.Error, OSError):  # it has ended, or belongs to another user
             continue
 
 
@@ -125,7 +126,7 @@ def _is_of(mark: str, wanted: str) -> bool:
 
 
 def kill_job(job_id: str, attempt: int | None = None) -> int:
-    """End every process of a job, or of one attempt only, those included that they start meanwhile; returns how many there were."""
+    """Kill all processes of a job, or of one attempt, including those started meanwhile; returns their number."""
     import psutil
 
     count, deadline = 0, time.monotonic() + KILL_SECONDS
@@ -141,7 +142,7 @@ def kill_job(job_id: str, attempt: int | None = None) -> int:
 
 
 def clear_leftovers(job_id: str, folder: Path) -> int:
-    """After a worker died: end what its attempt left running, and remove its scratch folder; returns the number of processes."""
+    """Clean up after a dead worker: kill its attempts' processes and delete their scratch folders; how many were killed."""
     count = kill_job(job_id)
     for note in folder.glob(f"*/{SCRATCH}"):
         scratch = Path(note.read_text(encoding="utf-8"))
@@ -152,14 +153,14 @@ def clear_leftovers(job_id: str, folder: Path) -> int:
 
 @dataclass(frozen=True)
 class Memory:
-    """What the processes of an attempt hold together in memory, and the address space of the largest of them, in MiB."""
+    """The memory used by an attempt's processes together, and the largest address space of one of them, in MiB."""
 
     used: float
     largest: float
 
 
 def memory(pid: int) -> Memory:
-    """The memory of process `pid` and all that it started; what several share is counted once (Linux)."""
+    """The memory of process `pid` and its descendants; shared memory is counted once (Linux)."""
     import psutil
 
     used, sizes = 0.0, [0.0]
@@ -170,7 +171,7 @@ def memory(pid: int) -> Memory:
     for process in tree:
         try:
             info = process.memory_full_info()
-        except (psutil.Error, OSError):  # it ended meanwhile
+        except (psutil.Error, OSError):  # it has ended
             continue
         used += getattr(info, "pss", info.rss)
         sizes.append(info.vms / 2**20)

@@ -1,22 +1,16 @@
-"""Background jobs: a row in the catalog, and a durable workflow of the same id that a worker runs.
+"""The job queue: a row in the catalog for each job, and a durable workflow with the same id that a worker runs.
 
-The catalog says what is to be done and what became of it; DBOS only sees to it that a worker takes each job up, also
-after a crash. Its tables lie beside the catalog: in `jobs.sqlite` of the data home, or in the schema `dbos` of the same
-PostgreSQL database. This module is what the service needs; `vur.jobs.workflows` is what a worker runs.
-
-A kind of job is a module with a function `work(job, tell) -> dict`, run in a process of its own. `tell(fraction, stage,
-text, **data)` reports: `text` is a key of the translations that `data` fills, or plain text. Functions
-`on_queued(session, job)`, `on_started(session, job)` and `on_ended(session, job, result)` of the module, where there
-are any, take part in the transactions that move the job.
+The catalog holds a job's parameters, state and outcome; DBOS ensures that a worker runs each job, even after a crash.
+Its tables are stored beside the catalog: in `jobs.sqlite` of the data home, or in the schema `dbos` of the same
+PostgreSQL database. This module is what the service needs, `vur.jobs.workflows` what a worker runs, and
+`vur.jobs.kinds` lists the kinds of jobs.
 """
 
 import logging
 import uuid
-from collections.abc import Callable, Collection
-from dataclasses import dataclass, field
+from collections.abc import Collection
 from datetime import datetime
 from functools import cache
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,18 +18,19 @@ from sqlalchemy import Engine, create_engine, event, select, update
 from sqlalchemy.orm import Session
 
 from vur.errors import VurError
+from vur.jobs.kinds import KINDS, call_hook
 from vur.store import database
 from vur.store.catalog import Job, new_id, now
+from vur.store.database import rows_changed
 from vur.store.events import publish
-from vur.store.home import folder, home, lock
+from vur.store.home import home, lock
 
 if TYPE_CHECKING:
     from dbos import DBOSClient
 
-HANDLERS = {"train": "vur.jobs.training:work", "batch": "vur.jobs.batch:work"}
 ACTIVE, ENDED = ("queued", "running"), ("succeeded", "failed", "cancelled")
 QUEUE, WORKFLOW, APPLICATION, VERSION, SCHEMA = "jobs", "job", "vur", "1", "dbos"
-# What the documents call the state of a training.
+# The names of a training job's states in the API.
 STATUS = {
     "queued": "queued",
     "running": "training",
@@ -46,53 +41,7 @@ STATUS = {
 log = logging.getLogger("vur.jobs")
 
 
-@dataclass(frozen=True)
-class JobSpec:
-    """What a handler is told: the job, and the empty folder of this attempt."""
-
-    id: str
-    kind: str
-    attempt: int
-    owner_id: str
-    folder: Path
-    model_id: str | None = None
-    dataset_id: str | None = None
-    params: dict[str, Any] = field(default_factory=dict)
-
-
-def spec_of(job: Job) -> JobSpec:
-    """The specification of the present attempt of `job`."""
-    return JobSpec(
-        job.id,
-        job.kind,
-        job.attempt,
-        job.owner_id,
-        work_folder(job.id, job.attempt),
-        job.model_id,
-        job.dataset_id,
-        dict(job.params),
-    )
-
-
-def work_folder(job_id: str, attempt: int) -> Path:
-    """Where an attempt keeps its progress, its output and how it ended."""
-    return folder("jobs", job_id, str(attempt))
-
-
-def handler(kind: str) -> Callable[..., dict[str, Any]]:
-    """The function that does jobs of `kind`."""
-    module, _, name = HANDLERS[kind].partition(":")
-    return getattr(import_module(module), name)
-
-
-def call_hook(moment: str, session: Session, job: Job, *arguments: Any) -> None:
-    """Let the module of the job's kind take part in the transaction: `on_queued, on_started, on_ended`."""
-    found = getattr(import_module(HANDLERS[job.kind].partition(":")[0]), moment, None)
-    if found is not None:
-        found(session, job, *arguments)
-
-
-# --- what the service asks for ---
+# --- submitting and cancelling ---
 
 
 def submit(
@@ -104,7 +53,10 @@ def submit(
     dataset_id: str | None = None,
     id: str | None = None,
 ) -> Job:
-    """A new job, or the one that has this `id` already. Commits on its own: call it outside of transactions."""
+    """Submit a new job, or return the job that has this `id` already.
+
+    Commits its own transaction: do not call it inside another one.
+    """
     with database.writing(durable=True) as session:
         job = add(session, kind, owner_id, params, model_id=model_id, dataset_id=dataset_id, id=id)
     hand_over(job.id)
@@ -114,12 +66,12 @@ def submit(
 def hand_over(*job_ids: str) -> None:
     """Enqueue jobs whose rows are committed.
 
-    Whatever keeps the queue from taking them, workers enqueue rows without a workflow.
+    If the queue cannot be reached, a worker enqueues them later: it looks for rows without a workflow.
     """
     try:
         enqueue(job_ids)
     except Exception:
-        log.exception("jobs %s wait for a worker to enqueue them", ", ".join(job_ids))
+        log.exception("jobs %s could not be enqueued now; a worker will enqueue them", ", ".join(job_ids))
 
 
 def add(
@@ -132,8 +84,11 @@ def add(
     dataset_id: str | None = None,
     id: str | None = None,
 ) -> Job:
-    """Insert the row of a new job into the caller's transaction, to `hand_over` after it; an existing `id` is returned as it is."""
-    if kind not in HANDLERS:
+    """Insert a new job's row in the caller's transaction; an existing `id` is returned unchanged.
+
+    Call `hand_over` after the commit.
+    """
+    if kind not in KINDS:
         raise KeyError(kind)
     if id is not None and (known := session.get(Job, id)) is not None:
         return known
@@ -161,7 +116,10 @@ def add(
 
 
 def request_cancel(job_id: str) -> str:
-    """Ask for the end of a job and return its state: one that waits is cancelled at once, one that runs within seconds by its worker."""
+    """Request a job's cancellation and return its state.
+
+    A queued job is cancelled at once, a running one within seconds by its worker.
+    """
     with database.writing(durable=True) as session:
         job = session.get(Job, job_id, with_for_update=True)
         if job is None:
@@ -175,7 +133,7 @@ def request_cancel(job_id: str) -> str:
 
 
 def retry(job_id: str) -> Job:
-    """A new job that does what a failed or cancelled one should have done; asked twice, the same new job."""
+    """Submit a failed or cancelled job again as a new job; called twice, it returns the same new job."""
     with database.reading() as session:
         old = session.get(Job, job_id)
         if old is None:
@@ -196,7 +154,7 @@ def retry(job_id: str) -> Job:
 def close(
     session: Session, job: Job, state: str, *, result: dict[str, Any] | None = None, error: dict[str, Any] | None = None
 ) -> None:
-    """Move a row that the caller holds to its end, with all that belongs to it."""
+    """Set the final state of a job whose row the caller has locked, call its hook and notify clients."""
     job.state, job.ended_at, job.eta_seconds, job.result, job.error = state, now(), None, result, error
     job.progress = 1.0 if state == "succeeded" else job.progress
     job.lease_owner = job.pid = job.process_group = None
@@ -206,7 +164,7 @@ def close(
 
 
 def tell_clients(session: Session, job: Job, **more: Any) -> None:
-    """A live message on where the job stands: `training_update`, or `job_update` for other kinds."""
+    """Publish the job's progress to live clients: `training_update`, or `job_update` for other kinds."""
     epochs = job.epochs or {}
     publish(
         session,
@@ -230,20 +188,20 @@ def tell_clients(session: Session, job: Job, **more: Any) -> None:
     )
 
 
-# --- the durable queue behind it ---
+# --- the durable queue ---
 
 
 def enqueue(job_ids: Collection[str]) -> None:
-    """Give each job its workflow; one that has its own already keeps it."""
+    """Enqueue a workflow for each job that has none."""
     for job_id in job_ids:
         client().enqueue({"workflow_name": WORKFLOW, "queue_name": QUEUE, "workflow_id": job_id}, job_id)
 
 
 def reconcile(dead: Collection[str] = ()) -> list[str]:
-    """Bring rows and workflows together, as every worker does now and then; returns the jobs that were taken from `dead` workers.
+    """Reconcile rows and workflows, and return the jobs re-queued from `dead` workers; every worker does so regularly.
 
-    A row without a workflow gets one. A workflow in the hands of a dead worker goes back to the queue: only the one who
-    can take the row's lease may do that, so that two living workers never both do.
+    A row without a workflow gets one. The workflow of a dead worker goes back to the queue; only the process that
+    obtains the row's lease does that, so two live workers never both re-queue a job.
     """
     with database.reading() as session:
         jobs = {job.id: job for job in session.scalars(select(Job).where(Job.state.in_(ACTIVE)))}
@@ -268,7 +226,7 @@ def reconcile(dead: Collection[str] = ()) -> list[str]:
 
 
 def _take(job: Job) -> bool:
-    """Whether the lease of a dead worker's job, unchanged since `job` was read, could be taken."""
+    """Take the lease of a dead worker's job, if it has not changed since `job` was read; whether that succeeded."""
     same = (
         Job.id == job.id,
         Job.attempt == job.attempt,
@@ -276,22 +234,22 @@ def _take(job: Job) -> bool:
         Job.heartbeat_at.is_not_distinct_from(job.heartbeat_at),
     )
     with database.writing() as session:
-        return session.execute(update(Job).where(*same).values(heartbeat_at=now(), lease_owner=None)).rowcount == 1
+        return rows_changed(session, update(Job).where(*same).values(heartbeat_at=now(), lease_owner=None)) == 1
 
 
 def _lost(job_id: str, status: str) -> None:
-    """End a job whose workflow is over although nobody ended the job; one that was just ended is left alone."""
+    """Fail a job whose workflow ended without ending the job; a job that has just ended is left unchanged."""
     with database.writing(durable=True) as session:
         job = session.get(Job, job_id, with_for_update=True)
         if job is not None and job.state in ACTIVE:
-            log.error("the workflow of job %s is over (%s), the job was not", job_id, status)
+            log.error("the workflow of job %s ended (%s) before the job did", job_id, status)
             close(session, job, "failed", error={"code": "jobs.lost", "stage": job.stage, "data": {"status": status}})
 
 
 def client() -> "DBOSClient":
-    """What enqueues and resumes workflows from any process; one a process and database.
+    """The client that enqueues and resumes workflows, one for each process and database.
 
-    Makes the queue's tables where there are none.
+    Creates the queue's tables if they do not exist.
     """
     return _client(database.database_url())
 
@@ -312,7 +270,7 @@ def _client(url: str) -> "DBOSClient":
 
 
 def forget(before: datetime) -> None:
-    """Drop the workflows of jobs that ended before that moment; their rows stay."""
+    """Delete the workflows that ended before `before`; the rows of their jobs stay."""
     over = client().list_workflows(
         status=["SUCCESS", "ERROR", "CANCELLED"],
         completed_before=before.isoformat(),
@@ -324,7 +282,7 @@ def forget(before: datetime) -> None:
 
 
 def serializer() -> Any:
-    """Plain JSON: the default would be pickle, which whoever writes into the database could use to run code."""
+    """The JSON serializer: with the default, pickle, whoever can write to the database could run code."""
     from dbos._serialization import DBOSPortableJSON
 
     return DBOSPortableJSON
@@ -338,7 +296,7 @@ def queue_engine() -> Engine:
 
 @cache
 def _sqlite(path: str) -> Engine:
-    """As DBOS opens SQLite itself (it begins its transactions on its own), but through the safe release and in WAL mode."""
+    """An engine configured as DBOS configures SQLite, but with the release that VUR requires and in WAL mode."""
     engine = create_engine(
         f"sqlite:///{path}",
         module=database.sqlite_module(),
@@ -363,7 +321,7 @@ def _open_sqlite(connection: Any, record: Any) -> None:
 
 
 def create_schema() -> None:
-    """Make or bring up to date the tables of the queue, as `vur init` does; other processes wait."""
+    """Create or migrate the queue's tables, as `vur init` does; other processes wait."""
     from dbos._logger import dbos_logger
     from dbos._sys_db import SystemDatabase
 

@@ -10,7 +10,8 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from vur.errors import VurError
-from vur.jobs.queue import JobSpec
+from vur.jobs.messages import error_text, jsonable
+from vur.jobs.spec import JobSpec
 from vur.store.catalog import Alert, Alias, Dataset, Job, Model, Run, User, now
 from vur.store.database import reading
 from vur.store.events import tell, warn
@@ -135,11 +136,9 @@ def diagnostics(found: "RunResult") -> dict[str, Any]:
     errors = _winners_forecasts(found)
     if errors is None or errors.empty:
         return {}
-    from vur.jobs.child import plain
-
     checks = residual_checks(errors, frequency(found.config.data.freq).season)
     sentences = {language: residual_sentences(checks, language) for language in LANGUAGES}
-    return plain(
+    return jsonable(
         {
             "n": checks["n"],
             "checks": [
@@ -229,9 +228,7 @@ def on_ended(session: Session, job: Job, result: dict[str, Any] | None) -> None:
 
 def failure(job: Job, language: str) -> str:
     """Why a job failed, for a reader."""
-    from vur.jobs.lifecycle import told
-
-    return (told(job.error, language) or {}).get("detail", "")
+    return (error_text(job.error, language) or {}).get("detail", "")
 
 
 def _trained(session: Session, job: Job, model: Model, result: dict[str, Any]) -> None:

@@ -142,10 +142,12 @@ class Worker:
             log.warning("job %s was taken back from a dead worker", job_id)
 
     def _tidy_up(self) -> None:
+        from vur.predictions.actuals import score_in_background
+
         with database.writing() as session:
             events.prune(session)
             sessions.prune(session)
-        uploads.sweep()
+        uploads.sweep(on_new_rows=score_in_background)
         queue.forget(now() - KEPT_WORKFLOWS)
         lifecycle.forget(now() - KEPT_FOLDERS)
         retention.sweep()

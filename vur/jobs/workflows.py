@@ -1,7 +1,7 @@
-"""The durable workflow of a job, as a worker runs it: take the job up, let a child do it, watch, end it once.
+"""The durable workflow of a job, run by a worker: claim the job, run it in a child process, watch it, end it once.
 
-DBOS hands each workflow to one worker and hands it out again when that worker died. What has been done is in the
-catalog and in the folder of the attempt, so the workflow may begin anew at any moment.
+DBOS gives each workflow to one worker, and to another one if that worker dies. All state is in the catalog and in the
+attempt's folder, so the workflow can restart from its beginning at any time.
 """
 
 import logging
@@ -10,16 +10,18 @@ import signal
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NoReturn
 
 from sqlalchemy import select
 from sqlalchemy.exc import OperationalError
 
 from vur.jobs import lifecycle
-from vur.jobs.child import LOST_CODE, PROGRESS, address_space, error_of
+from vur.jobs.child import LOST_CODE, PROGRESS, address_space
 from vur.jobs.lifecycle import DONE, FAILED, line
+from vur.jobs.messages import error_of
 from vur.jobs.processes import Child, clear_leftovers, memory
-from vur.jobs.queue import APPLICATION, QUEUE, SCHEMA, VERSION, WORKFLOW, JobSpec, queue_engine, serializer
+from vur.jobs.queue import APPLICATION, QUEUE, SCHEMA, VERSION, WORKFLOW, queue_engine, serializer
+from vur.jobs.spec import JobSpec
 from vur.runs.progress import Follower
 from vur.settings import settings
 from vur.store.catalog import JobLog, User
@@ -28,11 +30,9 @@ from vur.store.home import folder
 from vur.text import DEFAULT_LANGUAGE
 
 POLL_SECONDS, BEAT_SECONDS, MEASURE_SECONDS = 0.3, 2.0, 0.9
-FULL_MB, STUCK_SECONDS = (
-    80,
-    30.0,
-)  # a process that has so little address space left for so long waits for memory in vain
-DATABASE_PATIENCE = 300.0  # seconds without the catalog before a running job is given up
+# A process with less than this address space left for this long is stuck waiting for memory.
+FULL_MB, STUCK_SECONDS = 80, 30.0
+DATABASE_PATIENCE = 300.0  # seconds without the catalog after which a running job is abandoned
 OUT_OF_MEMORY = re.compile(
     r"MemoryError|bad_alloc|cannot allocate memory|failed to map segment|unable to allocate|can't start new thread"
     r"|pthread_create failed|ResourceExhausted|OOM when allocating|out of memory",
@@ -44,7 +44,10 @@ log = logging.getLogger("vur.jobs")
 
 @dataclass(frozen=True)
 class Outcome:
-    """How an attempt ended: `succeeded, failed, cancelled, crashed, lost` (to another worker) or `interrupted` (by a stop of this one)."""
+    """How an attempt ended.
+
+    `succeeded, failed, cancelled, crashed, lost` (to another worker) or `interrupted` (this worker is stopping).
+    """
 
     state: str
     result: dict[str, Any] | None = None
@@ -52,7 +55,7 @@ class Outcome:
 
 
 class Runner:
-    """What this worker has in hand: runs jobs one after the other in DBOS's threads, until it is told to stop."""
+    """Runs the jobs of this worker in DBOS's threads until it is stopped."""
 
     def __init__(self, owner: str):
         self.owner, self.stopping = owner, threading.Event()
@@ -60,7 +63,7 @@ class Runner:
         self.parked: set[str] = set()
 
     def launch(self, concurrency: int) -> None:
-        """Start DBOS in this process: from now on jobs come in, and those that this worker left behind come back first."""
+        """Start DBOS in this process; unfinished jobs of an earlier worker with the same name run first."""
         from dbos import DBOS
 
         DBOS(
@@ -91,7 +94,7 @@ class Runner:
         return job
 
     def perform(self, job_id: str) -> str:
-        """Do a job to its end, whatever number of attempts that takes."""
+        """Run a job to its end, in as many attempts as that takes."""
         self.running.add(job_id)
         try:
             while not self.stopping.is_set():
@@ -100,14 +103,14 @@ class Runner:
                     return "ended"
                 try:
                     outcome = self._attempt(spec)
-                except OSError as error:  # such as a disk that is full
+                except OSError as error:  # for instance a full disk
                     outcome = Outcome("failed", error=error_of(error))
                 if outcome.state == "interrupted":
-                    lifecycle.give_back(spec, self.owner)
-                elif outcome.state == "crashed" and _patiently(lifecycle.crashed, spec, self.owner, outcome.error):
+                    lifecycle.requeue(spec, self.owner)
+                elif outcome.state == "crashed" and _retrying(lifecycle.crashed, spec, self.owner, outcome.error):
                     continue
                 elif outcome.state not in ("crashed", "lost"):
-                    _patiently(
+                    _retrying(
                         lifecycle.end, spec, self.owner, outcome.state, result=outcome.result, error=outcome.error
                     )
                     lifecycle.clear_attempts(spec)
@@ -117,21 +120,22 @@ class Runner:
         finally:
             self.running.discard(job_id)
 
-    def _park(self, job_id: str) -> None:
-        """Hold the workflow where it is until this process ends: returning would count as its success."""
+    def _park(self, job_id: str) -> NoReturn:
+        """Block the workflow until this process exits: if it returned, DBOS would record it as successful."""
         self.parked.add(job_id)
         self.running.discard(job_id)
-        threading.Event().wait()
+        while True:
+            threading.Event().wait()
 
     def _claim(self, job_id: str) -> JobSpec | None:
         leftovers = clear_leftovers(job_id, folder("jobs", job_id))
         if leftovers:
-            log.warning("job %s: ended %d processes of an attempt whose worker died", job_id, leftovers)
-        return _patiently(lifecycle.claim, job_id, self.owner)
+            log.warning("job %s: killed %d processes of an attempt whose worker died", job_id, leftovers)
+        return _retrying(lifecycle.claim, job_id, self.owner)
 
     def _attempt(self, spec: JobSpec) -> Outcome:
         if lifecycle.ended(spec.folder):
-            return _plainly(_ending(spec))
+            return _without_advice(_outcome(spec))
         log.info("job %s (%s): attempt %d", spec.id, spec.kind, spec.attempt)
         child = Child(spec)
         try:
@@ -142,17 +146,17 @@ class Runner:
 
 
 class Watch:
-    """Looks after a child while it works: relays what it tells, keeps the lease, hears of a cancellation, a loss or a stop."""
+    """Watches a child: relays its progress, renews the lease, and notices a cancellation, a lost lease or a stop."""
 
     def __init__(self, spec: JobSpec, owner: str, child: Child, stopping: threading.Event):
         self.spec, self.owner, self.child, self.stopping = spec, owner, child, stopping
-        self.follower, self.said, self.lines = Follower(spec.folder / PROGRESS), ("", ""), 0
+        self.follower, self.written, self.lines = Follower(spec.folder / PROGRESS), ("", ""), 0
         self.silent = self.blind = self.unmeasured = self.stuck = 0.0
         with reading() as session:
             self.language = session.scalar(select(User.language).where(User.id == spec.owner_id)) or DEFAULT_LANGUAGE
 
     def until_end(self) -> str:
-        """Empty when the child came to its end, else `cancelled, lost, interrupted` or `memory`."""
+        """Watch until the child exits, and return an empty string; else `cancelled, lost, interrupted` or `memory`."""
         self._report({"pid": self.child.process.pid, "process_group": self.child.process.pid}, [])
         while self.child.wait(POLL_SECONDS) is None:
             if self.stopping.is_set():
@@ -165,7 +169,7 @@ class Watch:
         return ""
 
     def _too_much(self, limit: int) -> bool:
-        """Whether the job holds more than `limit` MiB, or one of its processes has long had no address space left."""
+        """Whether the job uses more than `limit` MiB, or one of its processes is stuck without address space."""
         self.unmeasured += POLL_SECONDS
         if self.unmeasured < MEASURE_SECONDS:
             return False
@@ -175,7 +179,7 @@ class Watch:
         return found.used > limit or self.stuck > STUCK_SECONDS
 
     def _look(self) -> str:
-        """Relay what is new, at most once a poll, and prolong the lease in silence."""
+        """Relay new progress, and renew the lease if there has been none for a while."""
         changes, lines = self._news()
         self.silent += POLL_SECONDS
         if changes or lines or self.silent >= BEAT_SECONDS:
@@ -186,20 +190,20 @@ class Watch:
         self.silent = 0.0
         return self._ask(lifecycle.report, self.spec, self.owner, changes, lines, self.language)
 
-    def _ask(self, question: Any, *arguments: Any) -> str:
-        """The catalog's answer; `on` while it cannot be reached, `lost` when that takes too long."""
+    def _ask(self, request: Callable[..., str], *arguments: Any) -> str:
+        """The catalog's answer; `on` while the catalog cannot be reached, `lost` after `DATABASE_PATIENCE`."""
         try:
-            state = question(*arguments)
+            state = request(*arguments)
         except OperationalError as error:
             if not self.blind:
-                log.error("job %s goes on without the catalog: %s", self.spec.id, first_line(error))
+                log.error("job %s continues without the catalog: %s", self.spec.id, first_line(error))
             self.blind += POLL_SECONDS
             return "on" if self.blind < DATABASE_PATIENCE else "lost"
         self.blind = 0.0
         return state
 
     def _news(self) -> tuple[dict[str, Any], list[JobLog]]:
-        """Columns that changed and new lines of the log, from what the child told since the last look."""
+        """The changed columns and the new log lines, from the progress since the last call."""
         changes: dict[str, Any] = {}
         lines: list[JobLog] = []
         for event in self.follower.new_events():
@@ -216,26 +220,27 @@ class Watch:
         return changes, lines
 
     def _line(self, event: dict[str, Any]) -> JobLog | None:
-        """A line for each new stage and each text that is new; epochs are told by their numbers."""
+        """A log line for each new stage and each new text; epochs are reported as numbers."""
         numbers = {key: value for key, value in event["data"].items() if key not in ("best", "loss", "val_loss")}
-        said = (event["stage"], event["text"] and f"{event['text']} {numbers}")
+        current = (event["stage"], event["text"] and f"{event['text']} {numbers}")
         if (
-            said == self.said
-            or not (event["text"] or event["stage"] != self.said[0])
+            current == self.written
+            or not (event["text"] or event["stage"] != self.written[0])
             or self.lines >= lifecycle.MOST_LINES
         ):
             return None
-        self.said, self.lines = said, self.lines + 1
+        self.written, self.lines = current, self.lines + 1
         return line(self.spec.id, self.spec.attempt, event["text"] or f"stage.{event['stage']}", event["data"])
 
 
 def judge(spec: JobSpec, child: Child) -> Outcome:
-    """How the child ended, by its exit status and by what it left last."""
+    """The outcome of an attempt whose child has exited, from its exit status and its files."""
     code, tail = child.code, child.tail(200)
+    assert code is not None, "the child still runs"
     if code == LOST_CODE:
         return Outcome("lost")
     if code == 0 and (spec.folder / DONE).is_file() or code == 1 and (spec.folder / FAILED).is_file():
-        outcome = _ending(spec)
+        outcome = _outcome(spec)
     else:
         reason = tail[-1][-300:] if tail else "-"
         outcome = Outcome(
@@ -248,27 +253,27 @@ def judge(spec: JobSpec, child: Child) -> Outcome:
 
 
 def _for_memory(outcome: Outcome, tail: list[str]) -> Outcome:
-    """The same outcome, or a failure for lack of memory where everything speaks for it: trying again would not help."""
+    """The outcome; a failure for lack of memory if the output shows it, because a retry would not help."""
     error = outcome.error
     if error is None:
         return outcome
-    said = f"{error['data'].get('kind', '')} {error['data'].get('reason', '')}"
+    message = f"{error['data'].get('kind', '')} {error['data'].get('reason', '')}"
     silent = outcome.state == "crashed" or error["code"] == "runs.kernel"
-    if OUT_OF_MEMORY.search(said) or silent and OUT_OF_MEMORY.search("\n".join(tail)):
+    if OUT_OF_MEMORY.search(message) or silent and OUT_OF_MEMORY.search("\n".join(tail)):
         return _no_memory(error["stage"])
-    return _plainly(outcome)
+    return _without_advice(outcome)
 
 
 def _no_memory(stage: str = "") -> Outcome:
-    """The failure of a job that needed more memory than it may use, or than there is."""
+    """The failure of a job that exceeded its memory limit, or the machine's memory."""
     limit = settings().job_memory_mb
     return Outcome(
         "failed", error={"code": "jobs.memory" if limit else "jobs.no_memory", "stage": stage, "data": {"limit": limit}}
     )
 
 
-def _plainly(outcome: Outcome) -> Outcome:
-    """The same outcome without the advice that a run gives to users of the command line."""
+def _without_advice(outcome: Outcome) -> Outcome:
+    """The outcome without the advice for users of the command line that a run's error contains."""
     error = outcome.error
     if error is None or error["code"] not in KERNEL:
         return outcome
@@ -282,8 +287,8 @@ def _signal(number: int) -> str:
         return str(number)
 
 
-def _ending(spec: JobSpec) -> Outcome:
-    """What an attempt left as the last thing it did."""
+def _outcome(spec: JobSpec) -> Outcome:
+    """The outcome that an attempt wrote to its folder."""
     import json
 
     if (spec.folder / DONE).is_file():
@@ -292,20 +297,20 @@ def _ending(spec: JobSpec) -> Outcome:
 
 
 def first_line(error: OperationalError) -> str:
-    """What a database that is away says, without the statement that it did not get."""
+    """The driver's message, without the SQL statement."""
     return str(error.orig).strip().splitlines()[0]
 
 
-def _patiently(move: Any, *arguments: Any, **more: Any) -> Any:
-    """`move(...)`, again and again while the catalog cannot be reached: what a job came to must not be lost to a restart of the database."""
+def _retrying(change: Any, *arguments: Any, **more: Any) -> Any:
+    """Call `change(...)`, and retry while the catalog cannot be reached: a database restart must not lose an outcome."""
     waited = 0.0
     while True:
         try:
-            return move(*arguments, **more)
+            return change(*arguments, **more)
         except OperationalError as error:
             if waited >= DATABASE_PATIENCE:
                 raise
             if not waited:
-                log.error("no catalog, trying again: %s", first_line(error))
+                log.error("the catalog cannot be reached, retrying: %s", first_line(error))
             threading.Event().wait(1.0)
             waited += 1.0

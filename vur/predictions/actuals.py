@@ -1,5 +1,7 @@
 """Actual values as users have them, scored against the forecasts in the ledger; a model that does worse than it promised raises an alert."""
 
+import logging
+import threading
 from collections.abc import Iterable
 from datetime import timedelta
 from pathlib import Path
@@ -11,6 +13,7 @@ from sqlalchemy.orm import Session
 from vur.models.check import observed_rows
 from vur.models.saved import Saved
 from vur.predictions.open_models import open_served
+from vur.store import child_process
 from vur.store.accounts.access import Principal
 from vur.store.catalog import Dataset, DatasetVersion, Model, now
 from vur.store.database import reading, writing
@@ -19,7 +22,8 @@ from vur.store.forecasts.scoring import Scored, accuracy, drift, score, scored_p
 from vur.store.models.champions import find_served
 
 JUDGED = timedelta(days=30)
-PREPARED = "preprocess"  # versions of this kind hold changed values, not what happened
+PREPARED = "preprocess"  # the kind of versions with changed values, which are no observations
+log = logging.getLogger("vur.predictions")
 
 
 def score_table(
@@ -46,6 +50,22 @@ def family_of(session: Session, model: Model) -> list[Model]:
             select(Model).where(Model.owner_id == model.owner_id, Model.family == model.family, Model.tag.is_not(None))
         )
     )
+
+
+def score_in_background(dataset_id: str) -> None:
+    """Score the new rows of a dataset with `score_dataset`, in a thread and its child process; for uploads and sweeps."""
+    threading.Thread(target=_score_in_child, args=(dataset_id,), daemon=True, name="score-dataset").start()
+
+
+def _score_in_child(dataset_id: str) -> None:
+    try:
+        with reading() as session:
+            trained = select(Model.id).where(Model.dataset_id == dataset_id, Model.tag.is_not(None)).limit(1)
+            if session.scalar(trained) is None:
+                return
+        child_process.call("vur.predictions.actuals:score_dataset", {"dataset_id": dataset_id}, in_child=True)
+    except Exception:
+        log.exception("the forecasts could not be scored with the new rows of dataset %s", dataset_id)
 
 
 def score_dataset(dataset_id: str) -> Scored:

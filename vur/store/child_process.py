@@ -1,6 +1,6 @@
-"""Heavy work on a user's data in a process of its own: it takes neither the service's memory nor its breath, and cannot bring it down.
+"""Runs heavy work in a child process so that it cannot exhaust or crash the service.
 
-Small inputs are worked on in the calling thread, because a process costs about a second to start.
+Small inputs are processed in the calling thread, because a child takes about a second to start.
 """
 
 import ctypes
@@ -14,21 +14,21 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib import import_module
-from typing import Any
+from typing import IO, Any
 
 from vur.errors import VurError
 from vur.settings import settings
 
-AT_ONCE = threading.BoundedSemaphore(2)  # processes of one service worker; others wait
-WAITING = threading.BoundedSemaphore(8)  # requests that may wait for one: more would leave no thread for anything else
+RUNNING = threading.BoundedSemaphore(2)  # children of one service process; further calls wait
+WAITING = threading.BoundedSemaphore(8)  # requests that may wait for one; more would use up the threads
 PR_SET_PDEATHSIG = 1
-LAST_WORDS = 4000
+MOST_STDERR = 4000  # characters of a crashed child's output in the error
 Progress = Callable[..., None]
 
 
 @contextmanager
-def turn(heavy: bool) -> Iterator[None]:
-    """Where a request waits for heavy work; `VurError` api.busy when too many do."""
+def limited(heavy: bool) -> Iterator[None]:
+    """Limit how many requests wait for heavy work; `VurError` api.busy if too many do already."""
     if heavy and not WAITING.acquire(blocking=False):
         raise VurError("api.busy", seconds=15)
     try:
@@ -38,25 +38,26 @@ def turn(heavy: bool) -> Iterator[None]:
             WAITING.release()
 
 
-def call(function: str, arguments: dict[str, Any], *, apart: bool, progress: Progress | None = None) -> Any:
-    """What `module:name` makes of `arguments`, plain JSON data both; in a process of its own when `apart`.
+def call(function: str, arguments: dict[str, Any], *, in_child: bool, progress: Progress | None = None) -> Any:
+    """Call the function `module:name` with `arguments`, in a child process if `in_child`; both ways are plain JSON data.
 
-    With `progress`, the function gets a `progress(fraction, key, **data)` of its own. A `VurError` of the function is
-    raised here.
+    With `progress`, the function gets an argument `progress(fraction, key, **data)`. A `VurError` of the function is
+    raised here; `RuntimeError` if the child dies.
     """
-    if not apart:
+    if not in_child:
         return _function(function)(**arguments, **({"progress": progress} if progress else {}))
-    with AT_ONCE:
-        return _in_child(function, arguments, progress)
+    with RUNNING:
+        return _call_in_child(function, arguments, progress)
 
 
 def _function(name: str) -> Callable[..., Any]:
     module, _, attribute = name.partition(":")
-    return getattr(import_module(module), attribute)
+    found: Callable[..., Any] = getattr(import_module(module), attribute)
+    return found
 
 
-def _in_child(function: str, arguments: dict[str, Any], progress: Progress | None) -> Any:
-    order = json.dumps(
+def _call_in_child(function: str, arguments: dict[str, Any], progress: Progress | None) -> Any:
+    request = json.dumps(
         {"function": function, "arguments": arguments, "progress": progress is not None, "parent": os.getpid()}
     )
     child = subprocess.Popen(
@@ -66,13 +67,14 @@ def _in_child(function: str, arguments: dict[str, Any], progress: Progress | Non
         stderr=subprocess.PIPE,
         text=True,
     )
-    words: list[str] = []
-    listener = threading.Thread(target=lambda: words.extend(child.stderr), daemon=True)
+    assert child.stdin and child.stdout and child.stderr
+    output: list[str] = []
+    listener = threading.Thread(target=output.extend, args=(child.stderr,), daemon=True)
     listener.start()
     try:
-        child.stdin.write(order)
+        child.stdin.write(request)
         child.stdin.close()
-        answer = _follow(child, progress)
+        answer = _follow(child.stdout, progress)
         if answer is None:
             child.wait(10)
     finally:
@@ -82,45 +84,51 @@ def _in_child(function: str, arguments: dict[str, Any], progress: Progress | Non
         for stream in (child.stdout, child.stderr):
             stream.close()
     if answer is None:
-        raise RuntimeError(f"{function} ended with {child.returncode} and no answer: {''.join(words)[-LAST_WORDS:]}")
+        tail = "".join(output)[-MOST_STDERR:]
+        raise RuntimeError(f"{function} exited with {child.returncode} before it answered: {tail}")
     if "error" in answer:
         raise VurError(answer["error"]["code"], stage=answer["error"]["stage"], **answer["error"]["data"])
     return answer["result"]
 
 
-def _follow(child: subprocess.Popen, progress: Progress | None) -> dict[str, Any] | None:
-    for line in child.stdout:
-        said = json.loads(line)
-        if "progress" not in said:
-            return said
+def _follow(answers: IO[str], progress: Progress | None) -> dict[str, Any] | None:
+    """Relay the child's progress until it answers; None if it exits without an answer."""
+    for line in answers:
+        message: dict[str, Any] = json.loads(line)
+        if "progress" not in message:
+            return message
         if progress:
-            fraction, key, data = said["progress"]
+            fraction, key, data = message["progress"]
             progress(fraction, key, **data)
     return None
 
 
 def main() -> int:
-    """Read an order from standard input, work, write the answer; what the work prints goes to standard error."""
+    """Read a request from standard input, call its function, write the answer; prints go to standard error."""
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
-    order = json.load(sys.stdin)
+    request = json.load(sys.stdin)
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != order["parent"]:
+        if os.getppid() != request["parent"]:
             return 1
 
-    def say(**content: Any) -> None:
+    def send(**content: Any) -> None:
         print(json.dumps(content, default=str), file=answers, flush=True)
 
     if settings().job_memory_mb:
         resource.setrlimit(resource.RLIMIT_AS, (settings().job_memory_mb * 2**20,) * 2)
-    extra = {"progress": lambda fraction, key, **data: say(progress=[fraction, key, data])} if order["progress"] else {}
+
+    def report(fraction: float, key: str = "", **data: Any) -> None:
+        send(progress=[fraction, key, data])
+
+    extra = {"progress": report} if request["progress"] else {}
     try:
-        say(result=_function(order["function"])(**order["arguments"], **extra))
+        send(result=_function(request["function"])(**request["arguments"], **extra))
     except MemoryError:
-        say(error={"code": "datasets.memory", "stage": "datasets", "data": {"megabytes": settings().job_memory_mb}})
+        send(error={"code": "datasets.memory", "stage": "datasets", "data": {"megabytes": settings().job_memory_mb}})
     except VurError as error:
-        say(error={"code": error.code, "stage": error.stage, "data": error.data})
+        send(error={"code": error.code, "stage": error.stage, "data": error.data})
     return 0
 
 

@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event, make_url
+from sqlalchemy import Connection, CursorResult, Delete, Engine, Update, create_engine, event, make_url
 from sqlalchemy.orm import Session
 
 from vur.errors import VurError
@@ -124,6 +124,13 @@ def reading() -> Iterator[Session]:
     """A transaction that only reads a consistent state, beside any writer."""
     with Session(engine().execution_options(reading=True), expire_on_commit=False) as session, session.begin():
         yield session
+
+
+def rows_changed(session: Session, statement: Update | Delete) -> int:
+    """Execute an UPDATE or DELETE; the number of rows that it changed."""
+    result = session.execute(statement)
+    assert isinstance(result, CursorResult)
+    return result.rowcount
 
 
 def migrate(target: str = "head") -> None:

@@ -72,7 +72,7 @@ def ask(place: Place, name: str, function: str, /, **arguments: Any) -> Any:
     inputs = inputs_of(place.folder, place.data, **arguments)
     heavy = place.rows > BIG_ROWS
     return tables.remembered(
-        place.folder, name, inputs, lambda: child_process.call(function, inputs, apart=heavy), heavy
+        place.folder, name, inputs, lambda: child_process.call(function, inputs, in_child=heavy), heavy
     )
 
 
@@ -103,7 +103,7 @@ def statistics(place: Place) -> list[dict[str, Any]]:
         place.folder,
         "columns",
         {},
-        lambda: child_process.call("vur.store.data.tables:column_facts", {"path": path}, apart=heavy),
+        lambda: child_process.call("vur.store.data.tables:column_facts", {"path": path}, in_child=heavy),
         heavy,
     )
 
@@ -160,9 +160,9 @@ def _with_new_rows(
                 "target_file": str(file),
                 "language": language,
             }
-            done = child_process.call("vur.wizard.rows:change_rows", order, apart=heavy)
+            done = child_process.call("vur.wizard.rows:change_rows", order, in_child=heavy)
             order = {"path": str(file), "options": {}, "name": "rows.parquet", "language": language}
-            made = child_process.call("vur.store.data.uploads:read_file", order, apart=heavy)
+            made = child_process.call("vur.store.data.uploads:read_file", order, in_child=heavy)
             digest = made["fingerprint"]
             found = sources.read_head(folder("datasets", made["folder"]))[0]
             new = Place(

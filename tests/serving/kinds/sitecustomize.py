@@ -1,5 +1,5 @@
-"""In the path of workers that tests start: a kind of job that takes no training, so that faults can be tried by the dozen."""
+"""On the path of workers that tests start: a kind of job that trains nothing, so that many faults can be tested."""
 
-import vur.jobs.queue
+import vur.jobs.kinds
 
-vur.jobs.queue.HANDLERS["test"] = "job_kinds:work"
+vur.jobs.kinds.KINDS["test"] = "job_kinds"

@@ -6,6 +6,7 @@ from fastapi import APIRouter, Header, Request, Response
 from sqlalchemy import select
 
 from vur.errors import VurError
+from vur.predictions.actuals import score_in_background
 from vur.serving.dependencies import Analyst, Language, Listed, Who, list_rows, set_etag
 from vur.serving.schemas import datasets as bodies
 from vur.serving.schemas.texts import ObjectId
@@ -106,7 +107,7 @@ async def upload_version(
 )
 def begin_upload(body: bodies.UploadStart, who: Analyst, language: Language, response: Response) -> dict[str, Any]:
     """Announce a file; its bytes follow with `PATCH`, in as many pieces and attempts as it takes."""
-    uploads.sweep_now_and_then()
+    uploads.sweep_if_due(on_new_rows=score_in_background)
     unknown = [name for name in body.options if name not in CHOICES]
     if unknown:
         raise VurError("forms.field", field=f"options.{unknown[0][:100]}", known=", ".join(CHOICES))
@@ -152,7 +153,7 @@ def get_upload(upload_id: ObjectId, who: Who, language: Language, response: Resp
     with reading() as session:
         row = fetch(session, Upload, upload_id, who)
     if row.state == "converting" and row.size_bytes is not None and row.updated_at < now() - uploads.STALE:
-        uploads.convert_in_background(row.id)
+        uploads.convert_in_background(row.id, on_new_rows=score_in_background)
     found = upload_shown(row, language)
     response.headers.update(
         {

@@ -1,13 +1,19 @@
 """Bodies of the endpoints for sources of new rows."""
 
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from vur.serving.schemas.texts import Words
+from vur.store.feeds.kinds import KINDS
 
-Kind = Literal["sqlite", "postgresql", "duckdb", "parquet"]
+if TYPE_CHECKING:
+    Kind = str
+else:
+    Kind = Literal[*KINDS]
+FOLDERS = ", ".join(f"`{name}`" for name, kind in KINDS.items() if kind.reads_folders)
+URLS = [kind.url_form for kind in KINDS.values() if kind.is_url]
 Name = Annotated[Words, Field(min_length=1, max_length=200)]
 Source = Annotated[Words, Field(min_length=1, max_length=4096)]
 
@@ -46,7 +52,7 @@ class DatabaseNew(BaseModel):
     name: Name
     kind: Kind
     source: Source = Field(
-        description="A file (for `parquet` also a folder) inside the allowed folders, or postgresql://USER:PASSWORD@HOST:PORT/DATABASE"
+        description=f"A file (for {FOLDERS} also a folder) inside the allowed folders, or {' or '.join(URLS)}"
     )
     table: Annotated[Words, Field(max_length=200)] = Field(
         "", description="Table or view, with its schema where there are several; Parquet has none"
@@ -55,7 +61,7 @@ class DatabaseNew(BaseModel):
 
     @model_validator(mode="after")
     def _table(self) -> "DatabaseNew":
-        if self.kind != "parquet" and not self.table:
+        if KINDS[self.kind].has_tables and not self.table:
             raise ValueError("table is missing")
         return self
 

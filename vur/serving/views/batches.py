@@ -11,7 +11,7 @@ from starlette.concurrency import run_in_threadpool
 from vur.errors import VurError
 from vur.jobs import queue
 from vur.jobs.batch import ERRORS, INPUT, OUTPUTS, REJECTS, results_folder
-from vur.jobs.lifecycle import told
+from vur.jobs.messages import error_text
 from vur.serving.multipart import read_form
 from vur.store import database
 from vur.store.accounts.access import Principal, fetch
@@ -191,7 +191,7 @@ def batch_shown(job: Job, tag: str | None, language: str) -> dict[str, Any]:
         "model_id": job.model_id,
         "model_version": (job.result or {}).get("model_version") or tag or "",
         "progress": round(100 * job.progress, 1),
-        "error": told(job.error, language),
+        "error": error_text(job.error, language),
         "files": files_of(job),
     }
     return shown | {key: getattr(job, key) for key in keys}

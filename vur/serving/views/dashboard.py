@@ -102,9 +102,9 @@ def _said(name: str, value: Any, language: str) -> Any:
 
 
 def _error(error: dict[str, Any] | None, language: str) -> str:
-    from vur.jobs.lifecycle import told
+    from vur.jobs.messages import error_text
 
-    return (told(error, language) or {}).get("detail") or translate("task.failed_run.unknown", language)
+    return (error_text(error, language) or {}).get("detail") or translate("task.failed_run.unknown", language)
 
 
 def future_tasks(session: Session, who: Principal) -> list[dict[str, Any]]:

@@ -7,8 +7,7 @@ from sqlalchemy import Select, func, or_, select
 from sqlalchemy.orm import Session
 
 from vur.errors import VurError
-from vur.jobs.child import plain
-from vur.jobs.lifecycle import say, told
+from vur.jobs.messages import error_text, jsonable, log_text
 from vur.jobs.queue import ACTIVE, STATUS
 from vur.store.accounts.access import Principal, fetch, visible
 from vur.store.catalog import Job, JobLog, Model, Run
@@ -77,7 +76,7 @@ def job_shown(job: Job, language: str) -> dict[str, Any]:
         "started_at",
         "ended_at",
     )
-    return {"job_id": job.id, "progress": _percent(job), "error": told(job.error, language)} | {
+    return {"job_id": job.id, "progress": _percent(job), "error": error_text(job.error, language)} | {
         key: getattr(job, key) for key in keys
     }
 
@@ -139,7 +138,7 @@ def training_shown(session: Session, model: Model, language: str) -> dict[str, A
         "stage_name": translate(stage, language) if stage in table() else job.stage,
         "eta_seconds": job.eta_seconds,
         "best": job.best,
-        "error": told(job.error, language),
+        "error": error_text(job.error, language),
         "attempt": job.attempt,
         "cancel_requested": job.cancel_requested,
         "queued_before": _before(session, job) if job.state == "queued" else None,
@@ -182,7 +181,7 @@ def lines(session: Session, job: Job, language: str, limit: int = LATEST_LINES) 
 
 def line_shown(row: JobLog, language: str) -> str:
     """A line of a log in `language`."""
-    return say(row.key, row.values, language) if row.key else row.text
+    return log_text(row.key, row.values, language) if row.key else row.text
 
 
 # --- results ---
@@ -213,7 +212,7 @@ def results(
     from vur.runs.result import RunResult
 
     found = RunResult(registry.run_folder(session, model))
-    record, board, scores = found.record, plain(found.leaderboard.to_dict("records")), plain(_scores(found))
+    record, board, scores = found.record, jsonable(found.leaderboard.to_dict("records")), jsonable(_scores(found))
     winner = record["winner"]
     best = next((row for row in board if row["algorithm"] == winner), board[0])
     forecast, rows = _forecast(found.folder, series, limit)
@@ -260,7 +259,7 @@ def _forecast(folder: Path, series: str | None, limit: int) -> tuple[list[dict[s
     frame = pd.read_csv(folder / "forecast.csv", dtype={"unique_id": str, "ds": str}, float_precision="round_trip")
     if series is not None:
         frame = frame[frame["unique_id"] == series]
-    return plain(frame.head(limit).to_dict("records")), len(frame)
+    return jsonable(frame.head(limit).to_dict("records")), len(frame)
 
 
 def _diagnostics(folder: Path, language: str) -> list[dict[str, Any]]:

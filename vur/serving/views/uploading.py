@@ -12,6 +12,7 @@ from fastapi import Request
 from starlette.concurrency import run_in_threadpool
 
 from vur.errors import VurError
+from vur.predictions.actuals import score_in_background
 from vur.serving.multipart import pieces, read_form
 from vur.store import database
 from vur.store.accounts.access import Principal, fetch
@@ -58,7 +59,7 @@ class FormUpload:
             )
         uploads.claim(self.id)
         self.receiver.close()
-        return uploads.convert(self.id)
+        return uploads.convert(self.id, on_new_rows=score_in_background)
 
     def abandon(self) -> None:
         """Leave nothing behind."""
@@ -99,7 +100,7 @@ async def upload_form(request: Request, who: Principal, language: str, dataset_i
 
 def _check_announced(request: Request, who: Principal, dataset_id: str | None) -> None:
     """Refuse at once what is announced to be larger than the user may still store, and new rows for a dataset that they may not change."""
-    uploads.sweep_now_and_then()
+    uploads.sweep_if_due(on_new_rows=score_in_background)
     announced = request.headers.get("content-length", "")
     with database.reading() as session:
         if dataset_id is not None:
@@ -124,7 +125,7 @@ async def append(request: Request, who: Principal, upload_id: str, offset: int) 
         with anyio.CancelScope(shield=True):
             complete = await run_in_threadpool(_note, upload_id, receiver)
     if complete:
-        await run_in_threadpool(uploads.convert_in_background, upload_id)
+        await run_in_threadpool(uploads.convert_in_background, upload_id, on_new_rows=score_in_background)
 
 
 def _receiving(who: Principal, upload_id: str) -> Upload:

@@ -62,7 +62,7 @@ def remembered(version_folder: str, name: str, inputs: Any, compute: Callable[[]
     """
     path = _place(version_folder, name, inputs)
     if not path.is_file():
-        with child_process.turn(heavy), lock(f"facts-{path.stem[-2:]}"):
+        with child_process.limited(heavy), lock(f"facts-{path.stem[-2:]}"):
             if not path.is_file():
                 write_text(path, json.dumps(compute(), ensure_ascii=False, default=str))
     return json.loads(path.read_text(encoding="utf-8"))

@@ -1,4 +1,4 @@
-"""Registered sources of new rows: what is read from them, and a secret that nobody gets to see again."""
+"""Registered data sources: what is read from them, and their addresses, which are encrypted and never shown again."""
 
 import math
 import time
@@ -18,17 +18,15 @@ from vur.store.accounts.access import Principal, check_version, fetch
 from vur.store.catalog import DatabaseConnection, Monitor, Share, now
 from vur.store.database import reading, writing
 from vur.store.feeds.kinds import KINDS, opened
-from vur.store.feeds.postgresql import parsed_url
 from vur.store.feeds.reader import Reader
 from vur.store.secret import cipher
 
 SHOWN_ROWS, MOST_SHOWN = 20, 200
-MASK = "***"
 
 
 @dataclass(frozen=True)
 class Columns:
-    """Which columns of the table mean what. `series` name a row's series together; without them there is one."""
+    """The roles of the table's columns; the values of `series` identify a series together, without them there is one."""
 
     date: str
     target: str
@@ -37,19 +35,19 @@ class Columns:
 
     @property
     def names(self) -> list[str]:
-        """All of them, each once."""
+        """All column names, without duplicates."""
         return list(dict.fromkeys([self.date, *self.series, self.target, *self.covariates]))
 
     @classmethod
     def of(cls, row: DatabaseConnection) -> "Columns":
-        """Those of a registered source."""
+        """The columns of a registered source."""
         chosen = row.columns
         return cls(
             chosen["date"], chosen["target"], tuple(chosen.get("series") or ()), tuple(chosen.get("covariates") or ())
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """As the catalog keeps them."""
+        """As they are stored in the catalog."""
         return {
             "date": self.date,
             "target": self.target,
@@ -60,7 +58,7 @@ class Columns:
 
 @dataclass(frozen=True)
 class Wanted:
-    """What somebody registers: `source` is a path, or a URL for PostgreSQL."""
+    """A source to register: `source` is its address, a path or a URL."""
 
     name: str
     kind: str
@@ -71,7 +69,7 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Probe:
-    """Whether a source could be read: how long it took, what is in it, or the reason."""
+    """The result of testing a source: how long it took and what it contains, or the error."""
 
     ok: bool
     milliseconds: float
@@ -85,7 +83,7 @@ class Probe:
 
 
 def register(who: Principal, wanted: Wanted) -> DatabaseConnection:
-    """Keep a source that can be read as it is wanted; `VurError` tells what stands against it."""
+    """Register a source after reading from it; `VurError` if it cannot be read or `who` may not."""
     _may_reach(who, wanted.kind)
     _readable(wanted)
     with writing() as session:
@@ -113,7 +111,7 @@ def change(
     table: str | None = None,
     columns: Columns | None = None,
 ) -> DatabaseConnection:
-    """Change what was given; it must be readable then. The secret stays where no new source is given."""
+    """Change the given fields of a source, which must stay readable; without a new `source` the address is kept."""
     with reading() as session:
         row = fetch(session, DatabaseConnection, id, who, "edit")
         check_version(row, version)
@@ -140,7 +138,7 @@ def change(
 
 
 def remove(who: Principal, id: str) -> None:
-    """Forget a source and the monitors that stopped; `VurError` connections.in_use while one runs."""
+    """Delete a source and its stopped monitors; `VurError` connections.in_use while a monitor runs."""
     with writing() as session:
         row = fetch(session, DatabaseConnection, id, who, "own")
         running = session.scalars(
@@ -156,10 +154,10 @@ def remove(who: Principal, id: str) -> None:
 
 
 def _may_reach(who: Principal, kind: str) -> None:
-    """PostgreSQL servers are reached from where the service runs: whom that is open to is the administrator's choice."""
+    """Check the kind, and for URLs the right: they are opened from the service's network, so the administrator decides."""
     if kind not in KINDS:
         raise VurError("connections.kind", kind=kind, kinds=", ".join(KINDS))
-    if kind == "postgresql" and settings().connections == "admin":
+    if KINDS[kind].is_url and settings().connections == "admin":
         who.require("admin")
 
 
@@ -172,27 +170,17 @@ def _kept(wanted: Wanted) -> dict[str, Any]:
     secret = cipher().encrypt(wanted.source.encode()).decode()
     return {
         "secret": secret,
-        "shown": masked(wanted.kind, wanted.source),
+        "shown": KINDS[wanted.kind].masked(wanted.source),
         "table": wanted.table,
         "columns": wanted.columns.to_dict(),
     }
-
-
-def masked(kind: str, source: str) -> str:
-    """A source as it may be shown: a path, or a URL without its password."""
-    if kind != "postgresql":
-        return source
-    part = parsed_url(source)
-    secret = f":{MASK}" if part.get("password") else ""
-    port = f":{part['port']}" if part.get("port") else ""
-    return f"postgresql://{part['user']}{secret}@{part['host']}{port}/{part['dbname']}"
 
 
 # --- reading ---
 
 
 def address(row: DatabaseConnection) -> str:
-    """The path or URL of a source; `VurError` connections.secret where the key of the data home is another one than it was kept with."""
+    """Decrypt the address of a source; `VurError` connections.secret if it was encrypted with another key."""
     from cryptography.fernet import InvalidToken
 
     try:
@@ -203,13 +191,13 @@ def address(row: DatabaseConnection) -> str:
 
 @contextmanager
 def open_source(row: DatabaseConnection) -> Iterator[Reader]:
-    """The source of `row`, opened for reading."""
+    """Open the source of `row` for reading."""
     with opened(row.kind, address(row)) as source:
         yield source
 
 
 def probe(row: DatabaseConnection) -> Probe:
-    """Open a source, check table and columns, read its newest date, and note in the catalog how it went."""
+    """Test a source: open it, check its table and columns, read its newest date, and store the status in the catalog."""
     started = time.perf_counter()
     try:
         with open_source(row) as source:
@@ -225,7 +213,7 @@ def probe(row: DatabaseConnection) -> Probe:
 
 
 def note(id: str, error: VurError | None) -> None:
-    """Keep whether a source could be read just now; its version stays, for nobody changed it."""
+    """Store whether a source could be read; its version stays, because no user changed it."""
     with writing() as session:
         values = {
             "status": "error" if error else "connected",
@@ -240,7 +228,7 @@ def note(id: str, error: VurError | None) -> None:
 
 
 def preview(row: DatabaseConnection, limit: int = SHOWN_ROWS) -> dict[str, Any]:
-    """The last rows of a source by date: `columns` with names, types and what they mean, and `rows`."""
+    """The last rows of a source by date: `columns` with names, types and roles, and `rows`."""
     columns = Columns.of(row)
     with open_source(row) as source:
         there = source.check(row.table, columns.names)
@@ -257,7 +245,7 @@ def preview(row: DatabaseConnection, limit: int = SHOWN_ROWS) -> dict[str, Any]:
 
 
 def plain(value: Any) -> Any:
-    """A value as JSON has it."""
+    """Convert a value to one that JSON can hold."""
     value = value.item() if hasattr(value, "item") and not isinstance(value, (date, datetime)) else value
     if value is None or value != value:
         return None
@@ -271,7 +259,7 @@ def plain(value: Any) -> Any:
 
 
 def configuration(row: DatabaseConnection) -> dict[str, Any]:
-    """A source as it is shown to users: status and configuration, without its secret."""
+    """A source as users see it: status and configuration, without the address's secrets."""
     return {
         "id": row.id,
         "name": row.name,
@@ -288,5 +276,5 @@ def configuration(row: DatabaseConnection) -> dict[str, Any]:
 
 
 def find(session: Session, who: Principal, id: str, right: str = "view") -> DatabaseConnection:
-    """The source `id` if `who` has that right."""
+    """The source `id`, if `who` has that right; else `VurError`."""
     return fetch(session, DatabaseConnection, id, who, right)

@@ -1,51 +1,50 @@
-"""Reading rows from databases and files of others: strictly read-only, names checked against the source's own catalog, time and size limited."""
+"""The kinds of data sources: one line a kind, and the one way to open a source of any kind.
+
+To add a kind, write a `Reader` in a module of this package and add its line to `KINDS`; the API, the connections and
+the monitors read everything else about it from its class.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 from vur.errors import VurError
+from vur.store.feeds.duckdb import Duckdb
+from vur.store.feeds.parquet import Parquet
+from vur.store.feeds.postgresql import Postgresql
 from vur.store.feeds.reader import Reader, checked_path
+from vur.store.feeds.sqlite import Sqlite
 
-KINDS = ("sqlite", "postgresql", "duckdb", "parquet")
+# Their modules import a driver only when a source is opened.
+KINDS: dict[str, type[Reader]] = {
+    "sqlite": Sqlite,
+    "postgresql": Postgresql,
+    "duckdb": Duckdb,
+    "parquet": Parquet,
+}
 
 
 @contextmanager
 def opened(kind: str, address: str) -> Iterator[Reader]:
-    """The source at `address`, closed afterwards.
+    """Open the source at `address` for reading, and close it at the end of the block.
 
-    `VurError` connections.unreachable says why it cannot be opened or read.
+    `VurError` connections.unreachable gives the reason why it cannot be opened or read, without its password.
     """
+    chosen = KINDS[kind]
     try:
-        reader = _open(kind, address)
+        reader = chosen(address if chosen.is_url else str(checked_path(address, folder=chosen.reads_folders)))
         try:
             yield reader
         finally:
             reader.close()
     except VurError:
         raise
-    except Exception as error:  # each driver has errors of its own
-        raise VurError("connections.unreachable", reason=_reason(error, address)) from error
+    except Exception as error:  # each driver has exceptions of its own
+        raise VurError("connections.unreachable", reason=_reason(error, chosen.secrets(address))) from error
 
 
-def _open(kind: str, address: str) -> Any:
-    from vur.store.feeds.duckdb import Duckdb
-    from vur.store.feeds.parquet import Parquet
-    from vur.store.feeds.postgresql import Postgresql
-    from vur.store.feeds.sqlite import Sqlite
-
-    if kind == "postgresql":
-        return Postgresql(address)
-    path = checked_path(address, folder=kind == "parquet")
-    return {"sqlite": Sqlite, "duckdb": Duckdb, "parquet": Parquet}[kind](path)
-
-
-def _reason(error: Exception, address: str) -> str:
-    """What a driver says, in one line, without the password."""
+def _reason(error: Exception, secrets: list[str]) -> str:
+    """The driver's message on one line, with `secrets` masked."""
     text = " ".join(str(error).split()) or type(error).__name__
-    if "://" in address:
-        from vur.store.feeds.postgresql import parsed_url
-
-        for part in (address, parsed_url(address).get("password")):
-            text = text.replace(part, "***") if part else text
+    for secret in secrets:
+        text = text.replace(secret, "***")
     return text[:300]

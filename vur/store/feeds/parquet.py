@@ -1,4 +1,4 @@
-"""Parquet files as a source of rows."""
+"""Parquet files and folders as data sources."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -11,16 +11,19 @@ from vur.store.feeds.reader import MOST_ROWS, Reader, Since, checked_path
 if TYPE_CHECKING:
     import pandas as pd
 
-
-FILES = 10_000
+FILES = 10_000  # the most files of a folder
 
 
 class Parquet(Reader):
-    """A Parquet file, or all those of a folder; there is one table, whatever its name."""
+    """A Parquet file, or all Parquet files of a folder; it is one table, whose name does not matter."""
 
-    def __init__(self, path: Path):
+    reads_folders = True
+    has_tables = False
+
+    def __init__(self, address: str):
         import pyarrow.dataset as dataset
 
+        path = Path(address)
         files = [path] if path.is_file() else self._files(path)
         base = None if path.is_file() else str(path)
         self.data = dataset.dataset(
@@ -44,11 +47,11 @@ class Parquet(Reader):
         return [checked_path(str(path)) for path in inside]
 
     def tables(self) -> list[str]:
-        """There is one."""
+        """The one table, which has no name."""
         return [""]
 
     def columns(self, table: str) -> dict[str, str]:
-        """Names and types."""
+        """See `Reader.columns`."""
         return {field.name: str(field.type) for field in self.data.schema}
 
     def read(
@@ -63,7 +66,7 @@ class Parquet(Reader):
         return (found.slice(max(len(found) - limit, 0)) if limit else found).select(list(names)).to_pandas()
 
     def _since(self, by: str, since: Since) -> Any:
-        """The condition on `by`, where its type can be compared."""
+        """The filter on the column `by`; None if its type cannot be compared with `since`."""
         import pyarrow as pa
         import pyarrow.dataset as dataset
 
@@ -77,6 +80,3 @@ class Parquet(Reader):
                 datetime.combine(since, datetime.min.time()), pa.timestamp("us")
             ).cast(type)
         return None
-
-    def close(self) -> None:
-        """Nothing is held open."""

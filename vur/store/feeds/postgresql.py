@@ -1,26 +1,32 @@
-"""PostgreSQL as a source of rows, read in a transaction that cannot write."""
+"""PostgreSQL databases as data sources, read in read-only transactions."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from vur.errors import VurError
 from vur.store.feeds import reader
 from vur.store.feeds.reader import Schemas, quoted
 
+MASK = "***"
 URL_KEYS = {"host", "port", "user", "password", "dbname", "sslmode"}
 
 
 class Postgresql(Schemas):
-    """A PostgreSQL database in a transaction that cannot write."""
+    """A PostgreSQL database in a read-only transaction."""
 
+    is_url = True
+    url_form: ClassVar[str] = "postgresql://USER:PASSWORD@HOST:PORT/DATABASE"
     mark = "%s"
 
-    def __init__(self, url: str):
+    def __init__(self, address: str):
         import psycopg
 
-        options = f"-c default_transaction_read_only=on -c statement_timeout={1000 * reader.SECONDS} -c lock_timeout=2000 -c timezone=UTC"
-        # Empty values keep libpq from the password files and variables of the account that the service runs under.
-        given = {"password": "", "sslmode": "prefer"} | parsed_url(url)
+        options = (
+            f"-c default_transaction_read_only=on -c statement_timeout={1000 * reader.SECONDS} "
+            "-c lock_timeout=2000 -c timezone=UTC"
+        )
+        # Empty values keep libpq from reading the password files and environment of the service's own account.
+        given = {"password": "", "sslmode": "prefer"} | parsed_url(address)
         self.connection = psycopg.connect(
             **given,
             passfile="/dev/null",
@@ -30,17 +36,30 @@ class Postgresql(Schemas):
         )
         self.connection.read_only = True
 
+    @classmethod
+    def masked(cls, address: str) -> str:
+        """The URL with its password masked."""
+        part = parsed_url(address)
+        secret = f":{MASK}" if part.get("password") else ""
+        port = f":{part['port']}" if part.get("port") else ""
+        return f"postgresql://{part['user']}{secret}@{part['host']}{port}/{part['dbname']}"
+
+    @classmethod
+    def secrets(cls, address: str) -> list[str]:
+        """The URL itself, and its password."""
+        return [address, *filter(None, [parsed_url(address).get("password")])]
+
     def fetch(self, query: str, values: Sequence[Any] = ()) -> tuple[list[str], list[tuple[Any, ...]]]:
-        """Names and rows of a query."""
+        """See `Sql.fetch`."""
         found = self.connection.execute(query, tuple(values))
         return [column.name for column in found.description], found.fetchall()
 
     def name(self, name: str) -> str:
-        """Quoted, and with percent signs that the driver does not take for placeholders."""
+        """Quote an identifier, and escape percent signs, which the driver would read as placeholders."""
         return quoted(name).replace("%", "%%")
 
     def listed(self) -> list[tuple[str, str, str, str]]:
-        """What the user of the URL may read."""
+        """List the columns that the user of the URL may read."""
         return self.fetch(
             "SELECT table_schema, table_name, column_name, data_type FROM information_schema.columns "
             "WHERE table_schema NOT IN ('pg_catalog', 'information_schema') "
@@ -48,14 +67,15 @@ class Postgresql(Schemas):
         )[1]
 
     def close(self) -> None:
-        """End the connection."""
+        """Close the connection."""
         self.connection.close()
 
 
 def parsed_url(url: str) -> dict[str, Any]:
-    """The parts of a PostgreSQL URL; `VurError` connections.url for what it lacks, connections.option for parts that are not allowed.
+    """Parse a PostgreSQL URL into its parts.
 
-    Other options could name files of the server or undo the protection.
+    `VurError` connections.url if a part is missing, connections.option for options that are not allowed: they could
+    read files of the server or switch off the read-only transaction.
     """
     import psycopg
     from psycopg.conninfo import conninfo_to_dict
@@ -69,6 +89,6 @@ def parsed_url(url: str) -> dict[str, Any]:
     for key in ("host", "user", "dbname"):
         if not given.get(key):
             raise VurError("connections.url", reason=f"{key} is missing")
-    if "," in str(given["host"]):  # each would be waited for in turn
+    if "," in str(given["host"]):  # libpq would wait for each in turn
         raise VurError("connections.url", reason="more than one host")
     return given

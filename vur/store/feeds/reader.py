@@ -1,11 +1,15 @@
-"""Reading rows from databases and files of others: strictly read-only, names checked against the source's own catalog, time and size limited."""
+"""The base classes of all data sources.
+
+Every source is read-only, the names of tables and columns are checked against its own catalog, and both the time and
+the number of rows of a query are limited.
+"""
 
 import re
 from collections.abc import Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from vur.errors import VurError
 from vur.settings import settings
@@ -15,23 +19,23 @@ if TYPE_CHECKING:
     import pandas as pd
 
 MOST_ROWS = 500_000
-SECONDS, CONNECT_SECONDS = 15, 5  # how long a query and a connection may take
+SECONDS, CONNECT_SECONDS = 15, 5  # limits for a query and for connecting
 ISO = re.compile(r"\d{4}-\d{2}-\d{2}")
 Since = date | int | None
 
 
 def quoted(name: str) -> str:
-    """An identifier for SQL."""
+    """Quote `name` as an SQL identifier; `VurError` connections.name if it contains a null character."""
     if "\0" in name:
         raise VurError("connections.name", name=name.replace("\0", "\\0"))
     return '"' + name.replace('"', '""') + '"'
 
 
-# --- where files may lie ---
+# --- where files may be ---
 
 
 def allowed_folders() -> list[Path]:
-    """The folders of the setting `data_folders`, or `sources` in the data home, which is made."""
+    """The folders of the setting `data_folders`; without it `sources` in the data home, which is created."""
     if chosen := settings().data_folders:
         return [Path(folder).expanduser().resolve() for folder in chosen]
     path = home() / "sources"
@@ -40,10 +44,10 @@ def allowed_folders() -> list[Path]:
 
 
 def checked_path(text: str, folder: bool = False) -> Path:
-    """The file at `text` (or, with `folder`, perhaps a folder), links followed; relative paths count from the first allowed folder.
+    """Resolve the path of a file (with `folder` also of a folder); relative to the first allowed folder, links followed.
 
-    `VurError` connections.folder where it lies elsewhere, connections.no_file where there is none. The catalog and
-    everything else that the data home keeps are never allowed.
+    `VurError` connections.folder if it is outside the allowed folders, connections.no_file if it does not exist. The
+    catalog and everything else in the data home but `sources` is never allowed.
     """
     allowed = allowed_folders()
     if "\0" in text:
@@ -58,32 +62,57 @@ def checked_path(text: str, folder: bool = False) -> Path:
     return path
 
 
-# --- the kinds ---
+# --- the base classes ---
 
 
 class Reader:
-    """What is the same for all sources; `columns` are names and types as the source has them."""
+    """A data source that is open for reading; the class attributes describe its kind.
+
+    To add a kind, implement `__init__`, `tables`, `columns` and `read`, and add the class to `kinds.KINDS`.
+    """
+
+    is_url: ClassVar[bool] = False  # the address is a URL, not a path inside the allowed folders
+    url_form: ClassVar[str] = ""  # how such a URL is written, for the documentation
+    reads_folders: ClassVar[bool] = False  # the path may be that of a folder
+    has_tables: ClassVar[bool] = True  # a table must be named
+
+    def __init__(self, address: str):
+        """Open the source at `address`: a URL, or the absolute path of a file that `checked_path` allows."""
+        raise NotImplementedError
+
+    @classmethod
+    def masked(cls, address: str) -> str:
+        """`address` as it may be shown to users."""
+        return address
+
+    @classmethod
+    def secrets(cls, address: str) -> list[str]:
+        """Parts of `address` that no message may contain."""
+        return []
+
+    def close(self) -> None:
+        """Release the file or the connection; nothing to do unless a kind says so."""
 
     def tables(self) -> list[str]:
-        """Names of tables and views that can be read."""
+        """List the names of the tables and views that can be read."""
         raise NotImplementedError
 
     def columns(self, table: str) -> dict[str, str]:
-        """Names and types of the columns of `table`; `VurError` connections.table where there is none."""
+        """The columns of `table` with their types in the source; `VurError` connections.table if it has no such table."""
         raise NotImplementedError
 
     def read(
         self, table: str, names: Sequence[str], by: str, since: Since = None, limit: int | None = None
     ) -> "pd.DataFrame":
-        """The columns `names` of all rows, or of those whose `by` is not before `since` as far as the source can tell.
+        """Read the columns `names`, sorted by the column `by`.
 
-        With `limit` only the last ones by `by`. `VurError` connections.too_many above `MOST_ROWS`, connections.column
-        for unknown names.
+        With `since`, rows before it are left out if the source can compare them; with `limit`, only the last rows are
+        read. `VurError` connections.too_many above `MOST_ROWS` rows, connections.column for an unknown column.
         """
         raise NotImplementedError
 
     def check(self, table: str, names: Sequence[str]) -> dict[str, str]:
-        """The columns of `table`; `VurError` connections.column naming the first of `names` that it lacks."""
+        """The columns of `table`; `VurError` connections.column for the first of `names` that is missing."""
         there = self.columns(table)
         for name in names:
             if name not in there:
@@ -91,25 +120,26 @@ class Reader:
         return there
 
     def unknown(self, table: str) -> VurError:
-        """The error for a table that is not there."""
+        """The error for a table that does not exist."""
         return VurError("connections.table", table=table, tables=", ".join(self.tables()[:20]) or "-")
 
 
 class Sql(Reader):
-    """A source that is asked in SQL."""
+    """A source that is queried in SQL."""
 
-    mark = "?"
+    mark = "?"  # the placeholder of a value in a query
+    connection: Any
 
     def fetch(self, query: str, values: Sequence[Any] = ()) -> tuple[list[str], list[tuple[Any, ...]]]:
-        """Names and rows of a query."""
+        """Run a query: the names of its columns, and its rows."""
         raise NotImplementedError
 
     def name(self, name: str) -> str:
-        """An identifier in a query."""
+        """Quote an identifier for a query."""
         return quoted(name)
 
     def place(self, table: str) -> str:
-        """`table`, which was found in the catalog, as SQL has it."""
+        """The SQL for `table`, whose name was found in the source's catalog."""
         return self.name(table)
 
     def read(
@@ -119,12 +149,13 @@ class Sql(Reader):
         import pandas as pd
 
         self.check(table, [*names, by])
-        # A name behind its table is never taken for a text, as SQLite does with quoted names that it does not know.
+        # SQLite reads an unknown quoted name as a string literal, but never one qualified by its table.
         chosen, order = ", ".join(f"t.{self.name(name)}" for name in names), f"t.{self.name(by)}"
         bound = None if since is None else self.bound(table, by, since)
         where = f"WHERE {order} >= {self.mark}" if bound is not None else ""
         most = f"{'DESC NULLS LAST ' if limit else ''}LIMIT {int(limit or MOST_ROWS + 1)}"
-        query = f"SELECT {chosen} FROM {self.place(table)} AS t {where} ORDER BY {order} {most}"  # noqa: S608 - quoted, and found in the catalog
+        # Names are quoted and were found in the catalog.
+        query = f"SELECT {chosen} FROM {self.place(table)} AS t {where} ORDER BY {order} {most}"  # noqa: S608
         _, rows = self.fetch(query, () if bound is None else (bound,))
         if limit is None and len(rows) > MOST_ROWS:
             raise VurError("connections.too_many", table=table, limit=MOST_ROWS)
@@ -133,14 +164,14 @@ class Sql(Reader):
         return frame.assign(**{name: frame[name].astype(float) for name in exact})
 
     def bound(self, table: str, by: str, since: date | int) -> Any:
-        """`since` in the type of the values of `by`; None where they cannot be compared inside the source."""
+        """Convert `since` to the type of the column `by`; None if the source cannot compare them."""
         one = f"t.{self.name(by)}"
         _, rows = self.fetch(f"SELECT {one} FROM {self.place(table)} AS t WHERE {one} IS NOT NULL LIMIT 1")  # noqa: S608
         return comparable(rows[0][0], since) if rows else None
 
 
 def comparable(value: Any, since: date | int) -> Any:
-    """`since` as a value to compare with others like `value`: whole numbers, dates, moments and ISO texts; None for anything else."""
+    """Convert `since` to the type of `value`: an integer, a date, a timestamp or an ISO string; None for other types."""
     if isinstance(since, int):
         return since if isinstance(value, int) and not isinstance(value, bool) else None
     if isinstance(value, (date, datetime)):
@@ -149,14 +180,14 @@ def comparable(value: Any, since: date | int) -> Any:
 
 
 class Schemas(Sql):
-    """A source whose tables lie in schemas: `table` or `schema.table`."""
+    """A source with schemas: a table is named `table` or `schema.table`."""
 
     def listed(self) -> list[tuple[str, str, str, str]]:
-        """Schema, table, column and type of all that can be read, those of the first schema on the search path first."""
+        """List schema, table, column and type of all readable columns; the first schema on the search path comes first."""
         raise NotImplementedError
 
     def _found(self) -> dict[str, tuple[str, str, dict[str, str]]]:
-        """Tables by both of their names."""
+        """Schema, name and columns of each table, by its short and its qualified name."""
         if not hasattr(self, "_tables"):
             self._tables: dict[str, tuple[str, str, dict[str, str]]] = {}
             for schema, table, column, type in self.listed():
@@ -167,16 +198,16 @@ class Schemas(Sql):
         return self._tables
 
     def tables(self) -> list[str]:
-        """Names with their schemas."""
+        """List the qualified names of all tables."""
         return [name for name, (schema, table, _) in self._found().items() if name == f"{schema}.{table}"]
 
     def columns(self, table: str) -> dict[str, str]:
-        """Names and types."""
+        """See `Reader.columns`."""
         if table not in self._found():
             raise self.unknown(table)
         return self._found()[table][2]
 
     def place(self, table: str) -> str:
-        """Schema and table, quoted."""
+        """The qualified name, quoted."""
         schema, name, _ = self._found()[table]
         return f"{self.name(schema)}.{self.name(name)}"

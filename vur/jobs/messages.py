@@ -1,0 +1,76 @@
+"""What jobs report: results and errors as JSON, log lines and errors as text in a reader's language."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from vur.errors import VurError
+from vur.text import table, translate
+
+
+def jsonable(value: Any) -> Any:
+    """Convert `value` to what JSON and every database can hold: no NaN, no infinity, no types of libraries."""
+    if isinstance(value, Mapping):
+        return {str(key): jsonable(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple, set)):
+        return [jsonable(item) for item in value]
+    if isinstance(value, (str, bool, int, type(None))):
+        return str(value).replace("\x00", "") if isinstance(value, str) else value
+    if isinstance(value, float):
+        return float(value) if math.isfinite(value) else None
+    if hasattr(value, "item") and not getattr(value, "shape", ()):
+        return jsonable(value.item())
+    return str(value)
+
+
+def error_of(error: BaseException) -> dict[str, Any]:
+    """An exception as a job stores it: `code, stage, data`, with the texts that a failed run left."""
+    failure = getattr(error, "failure", None)
+    if failure is not None:
+        content = {key: failure[key] for key in ("code", "stage", "cause", "remedy")}
+        content["data"] = failure.get("data", {})
+    elif isinstance(error, VurError):
+        content = {"code": error.code, "stage": error.stage, "data": error.data}
+    else:
+        reason = " ".join(str(error).split())[-500:] or "-"
+        content = {"code": "jobs.error", "stage": "", "data": {"kind": type(error).__name__, "reason": reason}}
+    return {key: jsonable(value) for key, value in content.items()}
+
+
+def log_text(key: str, values: dict[str, Any], language: str) -> str:
+    """The text of a log line in `language`: that of `key`, or `key` itself if it is not a key or `values` do not fill it."""
+    if key not in table():
+        return key
+    named = values | ({"algorithm": _name(values["algorithm"], language)} if "algorithm" in values else {})
+    try:
+        return translate(key, language, **named)
+    except (KeyError, IndexError, ValueError, TypeError):
+        return f"{key} {values}"
+
+
+def _name(algorithm: Any, language: str) -> str:
+    from vur.forecasters.registry import algorithm_name
+
+    return algorithm_name(algorithm, language)
+
+
+def error_text(error: dict[str, Any] | None, language: str) -> dict[str, Any] | None:
+    """A job's error in `language`: `detail, code, remedy, stage, stage_name`.
+
+    If its data no longer fill the text of its code, the texts that were stored with it are returned.
+    """
+    if error is None:
+        return None
+    try:
+        known = VurError(error["code"], **error.get("data", {}))
+        cause, remedy = known.cause(language), known.remedy(language)
+    except (KeyError, IndexError, ValueError, TypeError):
+        cause, remedy = "", ""
+    stage = f"stage.{error.get('stage')}"
+    return {
+        "detail": cause or error.get("cause") or error["code"],
+        "remedy": remedy or error.get("remedy") or "",
+        "code": error["code"],
+        "stage": error.get("stage") or "",
+        "stage_name": translate(stage, language) if stage in table() else error.get("stage") or "",
+    }
