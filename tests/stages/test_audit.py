@@ -1,5 +1,8 @@
 """The audit: every finding on data that has it, silence on data that has not, and repairs that run."""
 
+from collections.abc import Iterator
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,11 +10,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from samples import DATA
 
+import vur
 from vur.errors import VurError
 from vur.panel import Panel, complete, make_panel
 from vur.stages.preview.audit import audit, audit_frame
-from vur.stages.preview.findings import Finding, audit_summary, audit_table
+from vur.stages.preview.findings import CHECKS, Finding, Rows, audit_summary, audit_table, call, check, marked
+from vur.stages.preview.table_checks import Table
+from vur.stages.upload.files import UploadOptions
+from vur.store.data import sources
+from vur.store.runs import file_fingerprint
 from vur.text import LANGUAGES, table
+from vur.wizard.checks import validate
 
 DAYS = pd.date_range("2023-01-01", periods=200)
 rng = np.random.default_rng(0)
@@ -325,3 +334,94 @@ def test_every_finding_has_a_sentence_and_a_title_in_both_languages():
     for name in names:
         assert f"audit.{name}" in entries and f"audit.{name}.title" in entries
     assert all(set(text) == {"en", "pt-BR"} for text in entries.values())
+
+
+# A check is one function with the decorator `check`, and its sentence: two are added here, and appear in every audit.
+
+
+def check_round(panel: Panel, rows: Rows) -> list[Finding]:
+    whole = rows.y % 50 == 0
+    return marked(
+        "round", "info", rows.code[whole], rows.ids, rows.ds[whole], lambda s, e: {}, lambda n, at: call("blank", n, at)
+    )
+
+
+def check_notes_column(data: Table) -> list[Finding]:
+    return [Finding("notes", "warning", None, [], 1, {}, "frame = frame.drop(columns='notes')")] * (
+        "notes" in data.frame
+    )
+
+
+@pytest.fixture
+def more_checks(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    for name, text in (
+        ("round", "{count} values of {series!r} are multiples of 50."),
+        ("notes", "There is a column of notes."),
+    ):
+        monkeypatch.setitem(table(), f"audit.{name}", dict.fromkeys(LANGUAGES, text))
+        monkeypatch.setitem(table(), f"audit.{name}.title", dict.fromkeys(LANGUAGES, name))
+    check("series")(check_round)
+    check("table")(check_notes_column)
+    yield
+    del CHECKS["check_round"], CHECKS["check_notes_column"]
+
+
+def noted() -> pd.DataFrame:
+    return changed(_50=150.0, _51=100.0).assign(notes="-").drop(columns="unique_id")
+
+
+@pytest.mark.usefixtures("more_checks")
+def test_a_new_check_is_in_the_audit_and_its_repair_runs():
+    frame = noted()
+    panel = make_panel(frame, series=(), roles={"notes": "exclude"})
+    found = audit(panel, frame)
+    assert one(found, "round").message == "2 values of 'y' are multiples of 50."
+    assert one(found, "notes").severity == "warning"
+    assert repaired(one(found, "round"), frame, panel)["panel"].frame["y"].isna().sum() == 2
+    assert {"round", "notes"} <= set(audit_summary(found)["title"])
+
+
+@pytest.mark.usefixtures("more_checks")
+def test_a_new_check_is_in_a_run_and_in_the_wizard(tmp_path: Path):
+    path = tmp_path / "noted.csv"
+    noted().to_csv(path, index=False)
+    result = vur.run(path, date="ds", target="y", algorithms="naive", out=tmp_path, notebook=False)
+    assert {"round", "notes"} <= set(pd.read_csv(result.folder / "audit.csv")["code"])
+    stored = sources.read(path, file_fingerprint(path), UploadOptions(), "noted.csv").name
+    checked = validate(stored, {"date": "ds", "target": "y"}, "en")
+    assert {"round", "notes"} <= {finding["code"] for finding in checked["findings"]}
+
+
+def test_checks_run_in_the_order_in_which_they_are_registered():
+    order = {
+        scope: [name for name, known in CHECKS.items() if known.scope == scope]
+        for scope in ("file", "table", "panel", "series")
+    }
+    assert order == {
+        "file": ["check_rejects"],
+        "table": [
+            "check_dates",
+            "check_series_names",
+            "check_numbers",
+            "check_clock",
+            "check_duplicates",
+            "check_regular",
+            "check_cells",
+        ],
+        "panel": ["check_notes", "check_moved", "check_future"],
+        "series": [
+            "check_gaps",
+            "check_missing",
+            "check_zeros",
+            "check_zero_ends",
+            "check_negative",
+            "check_constant",
+            "check_short",
+            "check_ends",
+            "check_mixed",
+            "check_outliers",
+            "check_level_shifts",
+        ],
+    }
+    with pytest.raises(ValueError, match="expected one of file, table, panel, series"):
+        check("rows")

@@ -1,4 +1,4 @@
-"""Features: what a user asks for is what the table holds, no value comes from the row's own future, mistakes are named."""
+"""Features: the table holds what was asked for, no value comes from the future of its row, mistakes are named."""
 
 import numpy as np
 import pandas as pd

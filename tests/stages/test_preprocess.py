@@ -1,6 +1,7 @@
-"""Preprocessing comes back exactly, learns from the training part only, and touches nothing it was not asked to touch."""
+"""Preprocessing can be inverted exactly, learns from the training part only, and changes nothing else."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -9,15 +10,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from samples import DATA
 
+import vur
 from vur.errors import VurError
 from vur.frequency import frequency
 from vur.panel import Panel, complete, make_panel
 from vur.stages.preprocess import describe_preprocess, fit_preprocess
-from vur.stages.preprocess.cleaning import MISSING, OutlierSpec
+from vur.stages.preprocess.cleaning import MISSING, Groups, MissingMethod, OutlierSpec
 from vur.stages.preprocess.preprocessor import Preprocessor, PreprocessSpec
 from vur.stages.preprocess.transforms import DIFFERENCES, TRANSFORMS
 from vur.stages.split import plan_split
 from vur.stages.split.folds import SplitSpec, training_panel, validation_frame
+from vur.stages.upload.files import UploadOptions
+from vur.store.data import sources
+from vur.store.runs import file_fingerprint
+from vur.text import table
+from vur.wizard.requests import work_of
+from vur.wizard.rows import change_rows, look_ahead
 
 NAMES = (*TRANSFORMS, *DIFFERENCES)
 SETTINGS = settings(max_examples=60, deadline=None)
@@ -51,7 +59,7 @@ panels = st.builds(
 transforms = st.lists(st.sampled_from(NAMES), max_size=4).filter(
     lambda names: all(names.count(n) < 2 for n in TRANSFORMS)
 )
-missing = st.sampled_from(MISSING)
+missing = st.sampled_from(list(MISSING))
 outliers = st.builds(
     OutlierSpec, st.sampled_from(["none", "iqr", "zscore", "hampel"]), st.sampled_from(["flag", "clip", "replace"])
 )
@@ -281,3 +289,58 @@ def test_a_thousand_series_are_prepared_without_gaps() -> None:
     ready = pre.transform(panel)
     pre.inverse(ready.frame, ("y",), origin="start")
     assert ready.frame["y"].notna().all()
+
+
+# A missing-value method is one entry of MISSING: here one is added, and works wherever methods are named.
+
+
+def fill_last_week(values: np.ndarray, groups: Groups) -> np.ndarray:
+    week_ago = np.where(groups.position >= 7, np.roll(values, 7), np.nan)
+    return np.where(np.isnan(values), week_ago, values)
+
+
+@pytest.fixture
+def last_week(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(MISSING, "last_week", MissingMethod(fill_last_week, names=("same_weekday",)))
+    monkeypatch.setitem(
+        table(), "prepare.method.last_week", {"en": "value of a week earlier", "pt-BR": "valor de uma semana antes"}
+    )
+
+
+def holed() -> pd.DataFrame:
+    """Ten weeks with a value for each weekday, the last Tuesday missing; `visits` is ten times `y`."""
+    days = pd.date_range("2024-01-01", periods=70)
+    y = 100.0 * (1 + days.dayofweek)
+    frame = pd.DataFrame({"ds": days, "y": y, "visits": 10 * y})
+    frame.loc[64, ["y", "visits"]] = np.nan
+    return frame
+
+
+@pytest.mark.usefixtures("last_week")
+def test_a_new_missing_method_works_in_a_run(tmp_path: Path):
+    config = vur.Config.from_dict({"preprocess": {"missing": "last_week"}, "model": {"algorithms": ["seasonal_naive"]}})
+    result = vur.run(
+        holed()[["ds", "y"]], config=config, date="ds", target="y", horizon=7, out=tmp_path, notebook=False
+    )
+    assert result.forecast["forecast"].tolist() == [100.0 * (1 + day) for day in range(7)]
+
+
+@pytest.mark.usefixtures("last_week")
+def test_a_new_missing_method_works_in_the_wizard(tmp_path: Path):
+    path = tmp_path / "holed.csv"
+    holed().to_csv(path, index=False)
+    stored = sources.read(path, file_fingerprint(path), UploadOptions(), "holed.csv").name
+    data = {"date": "ds", "target": "y"}
+    asked = {"missing_values": {"method": "same_weekday", "columns": ["y", "visits"]}}
+    work = work_of(asked, "y", "ds", {"ds": "date", "y": "numeric", "visits": "numeric"})
+    assert work.preprocess == {"missing": "last_week"}
+    seen = look_ahead(stored, data, work.preprocess, None, "en")
+    assert "last_week" in seen["steps"][0] and [row["y"] for row in seen["after"]] == [200.0]
+    changed = change_rows(stored, data, work.rows, str(tmp_path / "new.parquet"), "pt-BR")
+    assert "valor de uma semana antes" in changed["steps"][0]
+    assert pd.read_parquet(tmp_path / "new.parquet")["visits"].tolist() == [1000.0 * (1 + k % 7) for k in range(70)]
+
+
+def test_a_method_that_is_not_in_the_table_is_named_with_those_that_are():
+    with pytest.raises(VurError, match="auto | forward | backward | linear | seasonal | mean | median | zero | drop"):
+        PreprocessSpec(missing="last_week")

@@ -10,22 +10,9 @@ from typing import Any
 from vur.errors import VurError
 from vur.stages.features import FeatureSpec
 from vur.stages.features.calendar import PARTS
-from vur.stages.preprocess.cleaning import THRESHOLDS, TREATMENTS, OutlierSpec
+from vur.stages.preprocess.cleaning import MISSING, THRESHOLDS, TREATMENTS, OutlierSpec, missing_names
 from vur.stages.preprocess.preprocessor import PreprocessSpec
 
-FILLS = {
-    "forward_fill": "forward",
-    "ffill": "forward",
-    "backward_fill": "backward",
-    "bfill": "backward",
-    "interpolate": "linear",
-    "interpolation": "linear",
-    "linear_interpolation": "linear",
-    "fill_zero": "zero",
-    "seasonal_interpolation": "seasonal",
-}
-KNOWN_FILLS = ("auto", "forward", "backward", "linear", "seasonal", "mean", "median", "zero", "drop", "mode")
-ROW_FILLS = ("forward", "backward", "linear", "mean", "median", "zero", "drop", "mode")
 OUTLIERS = {"z_score": "zscore", "z-score": "zscore", "std": "zscore"}
 ACTIONS = {
     "cap": "clip",
@@ -122,7 +109,7 @@ def _beside(asked: dict[str, Any], target: str, kinds: dict[str, str], field: st
 
 
 def _missing(asked: dict[str, Any], target: str, kinds: dict[str, str], work: Work) -> None:
-    method = _choice(asked.get("method", "auto"), FILLS, KNOWN_FILLS, "missing_values.method")
+    method = _choice(asked.get("method", "auto"), missing_names(), (*MISSING, "mode"), "missing_values.method")
     own, others = _beside(asked, target, kinds, "missing_values")
     if own:
         if method == "mode":
@@ -131,9 +118,9 @@ def _missing(asked: dict[str, Any], target: str, kinds: dict[str, str], work: Wo
             )
         work.preprocess["missing"] = method
     if others:
-        method = "linear" if method in ("auto", "seasonal") else method
+        method = "linear" if method != "mode" and MISSING[method].seasonal else method  # no season beside the target
         for name in others:
-            if kinds[name] not in ("numeric", "id") and method in ("linear", "mean", "median", "zero"):
+            if kinds[name] not in ("numeric", "id") and method != "mode" and not MISSING[method].text:
                 raise VurError(
                     "prepare.kind", field="missing_values.method", column=name, type=kinds[name], method=method
                 )

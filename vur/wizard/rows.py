@@ -10,17 +10,7 @@ from vur.errors import VurError
 from vur.panel import Panel, series_codes
 from vur.stages.features import FeatureSpec, features_frame, resolve_features
 from vur.stages.preprocess import describe_preprocess, fit_preprocess
-from vur.stages.preprocess.cleaning import (
-    Groups,
-    OutlierSpec,
-    fill_linear,
-    fill_next,
-    fill_previous,
-    fixed_bands,
-    group_mean,
-    group_quantiles,
-    treat_outliers,
-)
+from vur.stages.preprocess.cleaning import Groups, OutlierSpec, fill, fixed_bands, treat_outliers
 from vur.stages.preprocess.preprocessor import PreprocessSpec
 from vur.store.data import tables
 from vur.text import translate
@@ -28,7 +18,6 @@ from vur.wizard.checks import opened, panel_of
 from vur.wording import listing
 
 SHOWN = 10
-SIMPLE = {"forward": fill_previous, "backward": fill_next, "linear": fill_linear}
 
 
 # --- work on rows ---
@@ -97,16 +86,7 @@ def _fill(frame: pd.DataFrame, item: dict[str, Any], chosen: dict[str, Any], lan
 
 
 def _filled_numbers(column: pd.Series, groups: Groups, method: str) -> pd.Series:
-    values = _numbers(column)
-    if method in SIMPLE:
-        new = SIMPLE[method](values, groups)
-    else:
-        middle = {
-            "mean": lambda: group_mean(values, groups),
-            "median": lambda: group_quantiles(values, groups, (0.5,))[0],
-            "zero": lambda: np.zeros(len(groups.starts)),
-        }[method]()
-        new = np.where(np.isnan(values), middle[groups.codes], values)
+    new = fill(_numbers(column), groups, method)
     whole = (
         pd.api.types.is_integer_dtype(column.dtype)
         and method != "linear"

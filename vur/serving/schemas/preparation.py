@@ -6,14 +6,15 @@ from pydantic import BaseModel, Field
 
 from vur.serving.schemas.datasets import Columns, Strict, example
 from vur.serving.schemas.texts import Words
+from vur.stages.preprocess.cleaning import MISSING
+
+METHODS = [*((method.names or (key,))[0] for key, method in MISSING.items()), "mode"]
 
 
 class MissingValues(Strict):
     """How gaps are filled."""
 
-    method: Words = Field(
-        "auto", description="`auto, forward_fill, backward_fill, interpolate, seasonal, mean, median, zero, drop, mode`"
-    )
+    method: Words = Field("auto", description=f"`{', '.join(METHODS)}`")
     columns: Columns | None = Field(None, description="null: the target")
 
 

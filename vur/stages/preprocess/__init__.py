@@ -14,11 +14,10 @@ import pandas as pd
 from ...errors import VurError
 from ...panel import Panel
 from vur.stages.preprocess.cleaning import (
+    MISSING,
     Groups,
     cycle_place,
     fixed_bands,
-    group_mean,
-    group_quantiles,
     row_bands,
     rows_to_drop,
     seasonal_index,
@@ -45,7 +44,7 @@ def fit_preprocess(train: Panel, spec: PreprocessSpec = PreprocessSpec()) -> Pre
     season = seasonal_index(raw, groups, place, cycle) if _seasonal(spec, cycle) else np.zeros((len(table), 1))
     lower, upper = row_bands(raw, groups, spec.outliers, fixed, season[groups.codes, place % season.shape[1]])
     values = treat_outliers(raw, lower, upper, spec.outliers.treatment)
-    table["constant"] = _constants(values, groups, spec.missing)
+    table["constant"] = np.nan_to_num(MISSING[spec.missing].constant(values, groups))
     pre = Preprocessor(spec, train.freq, table, season, (), pd.DataFrame(), unobserved)
     values = clean_values(pre, frame)
     strange = (raw < lower) | (raw > upper)
@@ -69,25 +68,18 @@ def _observed_series(frame: pd.DataFrame) -> tuple[pd.DataFrame, tuple[str, ...]
 def _span(frame: pd.DataFrame, spec: PreprocessSpec, least: int) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The rows that stay, and the table of series with `begin`, `end` and the number of rows trimmed."""
     groups = Groups.of(frame["unique_id"])
-    trimmed = np.zeros(len(groups.starts), np.int64)
-    if spec.missing in ("auto", "drop"):
-        trimmed = rows_to_drop(frame["y"].to_numpy(dtype=float), groups, least if spec.missing == "drop" else len(frame))
+    trimmed, drops = np.zeros(len(groups.starts), np.int64), MISSING[spec.missing].drops
+    if drops:
+        trimmed = rows_to_drop(frame["y"].to_numpy(dtype=float), groups, least if drops == "gaps" else len(frame))
     stamps = frame["ds"].to_numpy()
     table = pd.DataFrame({"begin": stamps[groups.starts + trimmed], "end": stamps[groups.stops - 1], "trimmed": trimmed},
                          index=pd.Index(frame["unique_id"].to_numpy()[groups.starts], name="unique_id"))
     return frame[groups.position >= trimmed[groups.codes]].reset_index(drop=True), table
 
 
-def _constants(values: np.ndarray, groups: Groups, missing: str) -> np.ndarray:
-    """What fills a gap that has no neighbours: zero, the mean, or the median of the series."""
-    found = {"zero": lambda: np.zeros(len(groups.starts)), "mean": lambda: group_mean(values, groups)}
-    median = group_quantiles(values, groups, (0.5,))[0]
-    return np.nan_to_num(found[missing]() if missing in found else median)
-
-
 def _seasonal(spec: PreprocessSpec, cycle: int) -> bool:
-    """Whether a rule of `spec` uses the season."""
-    return cycle > 1 and (spec.missing in ("auto", "seasonal") or spec.outliers.method == "hampel")
+    """Whether a method of `spec` uses the season."""
+    return cycle > 1 and (MISSING[spec.missing].seasonal or spec.outliers.method == "hampel")
 
 # %% ../../../nbs/stages/4_preprocess/4_preprocess.ipynb #72e2ff4f
 def _fit_steps(spec: PreprocessSpec, values: np.ndarray, groups: Groups, frame: pd.DataFrame, cycle: int) -> tuple[Step, ...]:
