@@ -1,9 +1,9 @@
-"""Content-addressed stage outputs: a key made of everything that went in leads to a folder with what came out."""
+"""Content-addressed cache of stage outputs: the key is a digest of all inputs, the value a folder with the outputs."""
 
 import hashlib
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -11,6 +11,7 @@ from typing import TypeVar
 
 import pandas as pd
 
+from vur.state import installed_versions
 from vur.store.home import folder, new_folder
 
 T = TypeVar("T")
@@ -40,8 +41,25 @@ LIBRARIES = (
     "papermill",
     "plotly",
 )
-# Parts of VUR that carry numbers about without making any.
-NUMBERLESS = ("commands", "jobs", "predictions", "serving", "store", "cli.py", "settings.py")
+# Parts of VUR that pass on, store, word or draw numbers but do not change any: editing them keeps the cached trainings.
+# `languages.py` is not one of them: marks and month names may decide how a file is read.
+NUMBERLESS = (
+    "assistant",
+    "commands",
+    "dashboards",
+    "jobs",
+    "predictions",
+    "report",
+    "serving",
+    "store",
+    "wizard",
+    "_modidx.py",
+    "cli.py",
+    "errors.py",
+    "settings.py",
+    "text.py",
+    "wording.py",
+)
 
 
 def digest(*parts: object) -> str:
@@ -53,26 +71,35 @@ def digest(*parts: object) -> str:
 @cache
 def library_versions() -> dict[str, str]:
     """Installed versions of the libraries that can change a number."""
-    from vur.state import installed_versions
-
     return installed_versions(LIBRARIES)
 
 
 @cache
-def code_version() -> str:
-    """Digest of VUR's own source, as far as it can change a number, and of the libraries' versions."""
-    root = Path(__file__).parents[1]
-    sources = {
-        str(path.relative_to(root)): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in sorted(root.rglob("*.py"))
-        if path.relative_to(root).parts[0] not in NUMBERLESS
+def code_version(*rooms: str) -> str:
+    """Digest of VUR's own source, as far as it can change a number, and of the library versions.
+
+    `rooms` are names of `NUMBERLESS` that count as well: those whose answers, not numbers, are cached.
+    """
+    return digest(source_digests(Path(__file__).parents[1], rooms), library_versions())
+
+
+def source_digests(root: Path, rooms: Collection[str] = ()) -> dict[str, str]:
+    """SHA-256 of each Python file of the package at `root`, by relative path.
+
+    The `NUMBERLESS` are left out, but for those in `rooms`.
+    """
+    paths = {path.relative_to(root): path for path in sorted(root.rglob("*.py"))}
+    skipped = set(NUMBERLESS) - set(rooms)
+    return {
+        str(name): hashlib.sha256(path.read_bytes()).hexdigest()
+        for name, path in paths.items()
+        if name.parts[0] not in skipped
     }
-    return digest(sources, library_versions())
 
 
 @dataclass(frozen=True)
 class StageCache:
-    """Folders under `<home>/cache/<stage>/<key>`; with `enabled=False` nothing is read, everything is written."""
+    """Folders under `<home>/cache/<stage>/<key>`; with `enabled=False` it is written to but never read."""
 
     enabled: bool = True
 
@@ -84,9 +111,9 @@ class StageCache:
         read: Callable[[Path], T],
         keep: Callable[[T], bool] = lambda value: True,
     ) -> tuple[T, str, bool]:
-        """What `compute(folder)` makes, or `read(folder)` when it was made before: the value, its key and whether it was cached.
+        """The result of `compute(folder)`, or of `read(folder)` on a cache hit: value, key, whether it was a hit.
 
-        A value that `keep` refuses (a training that was cut short) is not there the next time.
+        A value for which `keep` is False (an interrupted training) is not cached.
         """
         key = digest(name, inputs, code_version())[:32]
         target = folder("cache", name, key)
@@ -101,7 +128,7 @@ class StageCache:
 
 @dataclass(frozen=True)
 class FrameCache:
-    """Frames by text key under one stage folder: what an interrupted training already has."""
+    """Frames by text key in one scope, so that an interrupted training resumes with the folds it has finished."""
 
     scope: str
     enabled: bool = True
@@ -110,12 +137,12 @@ class FrameCache:
         return folder("cache", "fold", digest(self.scope, key, code_version())[:32]) / "frame.parquet"
 
     def get(self, key: str) -> pd.DataFrame | None:
-        """The frame kept under `key`, or None."""
+        """The frame cached under `key`, or None."""
         path = self._path(key)
         return pd.read_parquet(path) if self.enabled and path.is_file() else None
 
     def put(self, key: str, frame: pd.DataFrame) -> None:
-        """Keep `frame` under `key`."""
+        """Cache `frame` under `key`."""
         target = self._path(key)
         if not target.is_file():
             with new_folder(target.parent) as draft:

@@ -75,7 +75,7 @@ def recall(version_folder: str, name: str, inputs: Any) -> Any:
 
 
 def _place(version_folder: str, name: str, inputs: Any) -> Path:
-    return folder("datasets", version_folder) / f"{name}-{digest(name, inputs, code_version())[:16]}.json"
+    return folder("datasets", version_folder) / f"{name}-{digest(name, inputs, code_version("wizard"))[:16]}.json"
 
 
 def column_facts(path: str) -> list[dict[str, Any]]:
