@@ -75,7 +75,8 @@ def recall(version_folder: str, name: str, inputs: Any) -> Any:
 
 
 def _place(version_folder: str, name: str, inputs: Any) -> Path:
-    return folder("datasets", version_folder) / f"{name}-{digest(name, inputs, code_version("wizard"))[:16]}.json"
+    key = digest(name, inputs, code_version("wizard"))[:16]
+    return folder("datasets", version_folder) / f"{name}-{key}.json"
 
 
 def column_facts(path: str) -> list[dict[str, Any]]:
