@@ -13,8 +13,8 @@ import pytest
 from vur.errors import VurError
 from vur.settings import settings
 from vur.store import database
-from vur.store.catalog import DatabaseConnection, Share
 from vur.store.accounts.access import Principal
+from vur.store.catalog import DatabaseConnection, Share
 from vur.store.feeds import connections, kinds, reader
 from vur.store.feeds.connections import Columns, Wanted, address
 from vur.store.feeds.kinds import opened

@@ -21,7 +21,7 @@ from vur.store.catalog import (
     new_id,
     now,
 )
-from vur.store.events import tell, warn
+from vur.store.events import raise_alert, record_activity
 
 
 def add(*rows) -> None:
@@ -90,7 +90,7 @@ def test_numbers_compare_this_period_with_the_one_before(ana):
         session.execute(
             update(Dataset).where(Dataset.filename == "a.csv").values(created_at=now() - timedelta(days=10))
         )
-        warn(session, ana.id, "many_rejects", name="x", rejected=1, rows=2)
+        raise_alert(session, ana.id, "many_rejects", name="x", rejected=1, rows=2)
     body = stats(ana)
     assert body["active_models"] == 6 and body["total_datasets"] == 3 and body["active_alerts"] == 1
     assert body["trends"] == {
@@ -345,7 +345,7 @@ def test_an_alert_is_open_until_it_is_acknowledged(ana):
     assert again["acknowledged_at"] == done["acknowledged_at"]
     with database.writing() as session:
         for number in range(3):
-            warn(session, ana.id, "many_rejects", about=("dataset", str(number)), name="x", rejected=1, rows=2)
+            raise_alert(session, ana.id, "many_rejects", about=("dataset", str(number)), name="x", rejected=1, rows=2)
     assert ana.post("/dashboard/alerts/acknowledge").json() == {"acknowledged": 3} and stats(ana)["active_alerts"] == 0
 
 
@@ -373,7 +373,9 @@ def test_each_user_sees_their_own_and_viewers_change_nothing(ana, bia, vera, roo
         "what is shared to look at is not hers to mend"
     )
     with database.writing() as session:
-        tell(session, ana.id, "dataset_prepared", user_id=bia.id, about=("dataset", id), name="dado da Ana", version=2)
+        record_activity(
+            session, ana.id, "dataset_prepared", user_id=bia.id, about=("dataset", id), name="dado da Ana", version=2
+        )
     assert bia.get("/dashboard/activity").json()["total"] == 1, "she did it herself"
 
 

@@ -299,7 +299,7 @@ def test_an_alert_is_told_in_the_language_of_who_reads_it(server, ana):
     with connect(f"{server}?types=alert&token={ana.token}", additional_headers={"Accept-Language": "pt-BR"}) as client:
         assert said(client)["type"] == "ready"
         with database.writing() as session:
-            assert events.warn(
+            assert events.raise_alert(
                 session, ana.id, "monitor_failed", about=("monitor", "x"), name="Vendas", reason="banco fora do ar"
             )
         alert = said(client)

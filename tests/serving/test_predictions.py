@@ -342,7 +342,7 @@ def test_a_model_is_loaded_once_however_many_ask_and_old_ones_make_room(ana, run
     monkeypatch.setattr(
         opened, "open_served", lambda served: opened_tags.append(served.tag) or time.sleep(0.2) or plain(served)
     )
-    monkeypatch.setattr(open_models, "_models", open_models.Kept(1))
+    monkeypatch.setattr(open_models, "_models", open_models.LruCache(1))
     model, other = register(ana.id, runs["equipment"]), register(ana.id, runs["stores"])
     threads = [threading.Thread(target=ask, args=(ana,), kwargs={"model": model.id}) for _ in range(8)]
     for thread in threads:
@@ -363,7 +363,7 @@ def test_a_start_opens_champions_and_says_only_what_is_wrong_with_them(runs, ana
     monkeypatch.setattr(startup.gc, "set_threshold", lambda *_: None)
     needs_more, plain = register(ana.id, runs["shop"]), register(ana.id, runs["equipment"])
     startup.warm()
-    opened = {served.tag for served in startup.moved_last() if predict.loaded_already(served)}
+    opened = {served.tag for served in startup.moved_last() if predict.open_if_cached(served)}
     assert opened == {needs_more.tag, plain.tag} and not caplog.records, (
         "a model that asks for coming values is no broken one"
     )

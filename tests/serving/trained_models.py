@@ -108,7 +108,7 @@ def trained_once() -> tuple[Path, dict[str, vur.RunResult]]:
 def runs(catalog: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, vur.RunResult]:
     """The trained models in the home of the test; none of them is open yet."""
     source, runs = trained_once()
-    monkeypatch.setattr(open_models, "_models", open_models.Kept(open_models.MODELS))
+    monkeypatch.setattr(open_models, "_models", open_models.LruCache(open_models.MODELS))
     for name in ("bentoml", "datasets"):
         shutil.copytree(source / name, catalog / name, dirs_exist_ok=True)
     return runs

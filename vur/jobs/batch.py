@@ -19,9 +19,8 @@ from vur.predictions.open_models import open_served
 from vur.store.accounts.access import Principal
 from vur.store.catalog import Dataset, Job, User
 from vur.store.database import reading
-from vur.store.events import tell as note
-from vur.store.events import warn
-from vur.store.forecasts.ledger import Entry, Head, record_large, told_errors
+from vur.store.events import raise_alert, record_activity
+from vur.store.forecasts.ledger import Entry, Head, record_large, stored_errors
 from vur.store.home import folder
 from vur.store.models.champions import Served, find_served
 from vur.timezones import stamp_texts, zone
@@ -33,27 +32,27 @@ OUTPUTS = ("csv", "parquet")
 ERRORS, REJECTS, INPUT = "errors.csv", "rejects.csv", "input"
 
 
-def work(job: JobSpec, tell: Callable[..., None]) -> dict[str, Any]:
+def work(job: JobSpec, report: Callable[..., None]) -> dict[str, Any]:
     """Forecast what the job asks for and leave the files in its folder of results; `VurError` where nothing could be forecast.
 
     `params`: `horizon, levels, output` and where the observations come from: `input` (a file among the results of a
     job, `input_kind` json or file with `options` to read it), else the job's dataset, else none.
     """
     started, params = perf_counter(), job.params
-    tell(0.02, "model")
+    report(0.02, "model")
     served = serving_model(job)
     saved = open_served(served)
     horizon, levels = check_request(saved, params.get("horizon"), params.get("levels"))
-    tell(0.1, "upload")
+    report(0.1, "upload")
     table, rejected = observations(job, saved)
-    tell(0.2, "forecast")
+    report(0.2, "forecast")
     found = forecasts(saved, horizon, levels, observations=table)
     if found.frame.empty:
         raise next(iter(found.errors.values()))
-    tell(0.8, "save")
+    report(0.8, "save")
     head = head_of(job, served, saved, found, horizon, perf_counter() - started)
     record_large(Entry(head, points_of(found, horizon, levels)))
-    tell(0.95, "save")
+    report(0.95, "save")
     content = write_forecasts(job, saved, found.frame, params.get("output") or OUTPUTS[0])
     if found.errors:
         write_errors(job, found.errors)
@@ -150,7 +149,7 @@ def head_of(job: JobSpec, served: Served, saved: Saved, found: Forecasts, horizo
         horizon=horizon,
         n_series=len(found.ends),
         seconds=round(seconds, 6),
-        errors=told_errors(found.errors),
+        errors=stored_errors(found.errors),
     )
 
 
@@ -204,7 +203,7 @@ def on_ended(session: Session, job: Job, result: dict[str, Any] | None) -> None:
     about = ("job", job.id)
     if job.state == "succeeded" and result is not None:
         job.artifact, job.checksum = f"results/{job.id}/{result['file']}", result["sha256"]
-        note(
+        record_activity(
             session,
             job.owner_id,
             "batch_finished",
@@ -218,5 +217,5 @@ def on_ended(session: Session, job: Job, result: dict[str, Any] | None) -> None:
     elif job.state == "failed":
         owner = session.get(User, job.owner_id)
         reason = (error_text(job.error, owner.language if owner else "en") or {}).get("detail", "")
-        note(session, job.owner_id, "batch_failed", status="error", about=about, reason=reason)
-        warn(session, job.owner_id, "batch_failed", severity="error", about=about, reason=reason)
+        record_activity(session, job.owner_id, "batch_failed", status="error", about=about, reason=reason)
+        raise_alert(session, job.owner_id, "batch_failed", severity="error", about=about, reason=reason)

@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import select
 
 from vur.errors import VurError
-from vur.jobs.new_rows import after_marks, earliest, expected, marks, outside_of, read_rows, rows_for
+from vur.jobs.new_rows import (
+    earliest,
+    outside_intervals,
+    read_rows,
+    rows_after,
+    rows_to_forecast,
+    series_ends,
+    with_forecasts,
+)
 from vur.store import events
 from vur.store.accounts.access import Principal, fetch
 from vur.store.catalog import DatabaseConnection, Forecast, Monitor, now
@@ -150,7 +158,7 @@ class Turn:
 
     def run(self) -> None:
         """Read what is new, score it, forecast from it, and move on."""
-        from vur.predictions.open_models import loaded
+        from vur.predictions.open_models import open_model
         from vur.store.models.champions import champion_of, find_served
 
         with reading() as session:
@@ -158,9 +166,9 @@ class Turn:
             source = fetch(session, DatabaseConnection, self.monitor.connection_id, who)
             served = find_served(session, who, self.monitor.model_id)
             served = champion_of(session, who, served) if self.monitor.follow else served
-        saved = loaded(served).saved
+        saved = open_model(served).saved
         if self.position.get("model_version") != served.tag:
-            self.position = {"model_version": served.tag, "ends": marks(saved.pipeline.ends)}
+            self.position = {"model_version": served.tag, "ends": series_ends(saved.pipeline.ends)}
         table, new = self._news(source, saved)
         if new is None and "forecast_id" in self.position:
             return self._rest(source)
@@ -192,7 +200,7 @@ class Turn:
             if unknown:
                 raise errors[next(iter(unknown))]
             return table, None
-        return table, after_marks(panel.frame, self.position["ends"])
+        return table, rows_after(panel.frame, self.position["ends"])
 
     def _score(
         self, who: Principal, served: "Served", saved: "Saved", new: "pd.DataFrame | None"
@@ -205,7 +213,7 @@ class Turn:
         freq = saved.pipeline.head.freq.alias
         score({served.id: served.tag}, new, freq, owner_id=who.user_id)
         return (
-            outside_of(expected(who.user_id, served.tag, new.tail(CHECKED), freq))
+            outside_intervals(with_forecasts(who.user_id, served.tag, new.tail(CHECKED), freq))
             if "forecast_id" in self.position
             else []
         )
@@ -220,13 +228,13 @@ class Turn:
         new: "pd.DataFrame | None",
     ) -> dict[str, Any] | None:
         """Forecast from the rows since the training data; None where this very forecast is in the ledger already, from a round that was cut off."""
-        from vur.predictions.predict import Asked, predict
+        from vur.predictions.predict import PredictionRequest, predict
 
         rows = None
         if new is not None:
-            since = marks(saved.pipeline.ends)
+            since = series_ends(saved.pipeline.ends)
             table = table if earliest(since) == earliest(self.position["ends"]) else read_rows(source, saved, since)
-            rows = rows_for(saved, table, new, since)
+            rows = rows_to_forecast(saved, table, new, since)
         request = self._request(served, new)
         with reading() as session:
             done = session.scalar(
@@ -237,7 +245,7 @@ class Turn:
         if done is not None:
             self.position |= {"forecast_id": done}
             return None
-        answer = predict(who, served.id, Asked(series=rows, kind=KIND, request_id=request)).to_dict()
+        answer = predict(who, served.id, PredictionRequest(series=rows, kind=KIND, request_id=request)).to_dict()
         self.problems |= {
             id: VurError("monitors.series", series=id, reason=error["detail"])
             for id, error in answer["errors"].items()
@@ -247,7 +255,7 @@ class Turn:
 
     def _request(self, served: "Served", new: "pd.DataFrame | None") -> str:
         """A name for the forecast of this round, the same when it is made again."""
-        last = sorted(marks(new.groupby("unique_id", sort=False)["ds"].max()).items()) if new is not None else []
+        last = sorted(series_ends(new.groupby("unique_id", sort=False)["ds"].max()).items()) if new is not None else []
         return f"m-{hashlib.sha256(repr((self.monitor.id, served.tag, last, sorted(self.position['ends'].items()))).encode()).hexdigest()[:40]}"
 
     # --- how it ends ---
@@ -271,7 +279,9 @@ class Turn:
     ) -> None:
         """Keep the new position, and tell clients; nothing of it when the monitor was stopped meanwhile."""
         if new is not None:
-            self.position["ends"] = self.position["ends"] | marks(new.groupby("unique_id", sort=False)["ds"].max())
+            self.position["ends"] = self.position["ends"] | series_ends(
+                new.groupby("unique_id", sort=False)["ds"].max()
+            )
         self.position |= {"observed": 0 if new is None else len(new), "outside": len(outside), "skipped": self.skipped}
         if answer is not None:
             self.position |= {key: answer[key] for key in ("forecast_id", "origin")}
@@ -290,7 +300,7 @@ class Turn:
             self._recovered(session)
             events.publish(session, "prediction", self._event(outside, answer), self.monitor.owner_id)
             for one in outside[:1]:
-                events.warn(
+                events.raise_alert(
                     session,
                     self.monitor.owner_id,
                     "interval_left",
@@ -330,7 +340,7 @@ class Turn:
                 if monitors.fail(
                     session, self.monitor.id, self.token, self.monitor.interval_seconds, self.before, problem_of(error)
                 ):
-                    events.warn(
+                    events.raise_alert(
                         session,
                         self.monitor.owner_id,
                         monitors.FAILED,
@@ -344,7 +354,7 @@ class Turn:
 
     def _recovered(self, session: Any) -> None:
         if self.monitor.state == "failing" and monitors.resolve(session, self.monitor.id):
-            events.tell(
+            events.record_activity(
                 session, self.monitor.owner_id, "monitor_recovered", about=("monitor", self.monitor.id), name=self.name
             )
 

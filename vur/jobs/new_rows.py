@@ -21,7 +21,7 @@ SERIES_AT_ONCE = 500
 DAY, MONTH = timedelta(days=1), timedelta(days=31)
 
 
-def marks(ends: "pd.Series") -> dict[str, Any]:
+def series_ends(ends: "pd.Series") -> dict[str, Any]:
     """Where each series stands, as JSON: ISO text, or a whole number."""
     import pandas as pd
 
@@ -55,7 +55,7 @@ def names_for(saved: "Saved", chosen: Columns) -> list[str]:
     return [names.get("date") or "ds", names.get("target") or "y", *series, *chosen.covariates]
 
 
-def after_marks(frame: "pd.DataFrame", ends: Mapping[str, Any]) -> "pd.DataFrame | None":
+def rows_after(frame: "pd.DataFrame", ends: Mapping[str, Any]) -> "pd.DataFrame | None":
     """The observed rows of a panel that lie after the position of their series; None where there are none."""
     import pandas as pd
 
@@ -66,7 +66,7 @@ def after_marks(frame: "pd.DataFrame", ends: Mapping[str, Any]) -> "pd.DataFrame
     return frame.loc[late, ["unique_id", "ds", "y"]].reset_index(drop=True) if late.any() else None
 
 
-def rows_for(
+def rows_to_forecast(
     saved: "Saved", table: "pd.DataFrame", new: "pd.DataFrame", ends: Mapping[str, Any]
 ) -> list[dict[str, Any]]:
     """The rows that the forecasts begin after: those of series that have new ones; a hierarchy needs all."""
@@ -77,7 +77,7 @@ def rows_for(
     return table.to_dict("records")
 
 
-def expected(owner_id: str, tag: str, new: "pd.DataFrame", freq: str) -> "pd.DataFrame":
+def with_forecasts(owner_id: str, tag: str, new: "pd.DataFrame", freq: str) -> "pd.DataFrame":
     """`new` with what was forecast for each value the shortest time before: `forecast, quantiles` and `unique_id, ds, y`."""
     import pandas as pd
 
@@ -118,8 +118,8 @@ def expected(owner_id: str, tag: str, new: "pd.DataFrame", freq: str) -> "pd.Dat
     )
 
 
-def outside_of(rows: "pd.DataFrame") -> list[dict[str, Any]]:
-    """Those of `expected` whose value left its widest interval."""
+def outside_intervals(rows: "pd.DataFrame") -> list[dict[str, Any]]:
+    """Those of `with_forecasts` whose value left its widest interval."""
     from vur.models.future import stamp_text
 
     found = []

@@ -12,7 +12,7 @@ from vur.errors import VurError
 from vur.jobs.queue import add, hand_over
 from vur.store import database
 from vur.store.catalog import Model, Schedule, User, new_id, now
-from vur.store.events import tell
+from vur.store.events import record_activity
 from vur.store.models import registry
 
 AT_ONCE = 100
@@ -73,11 +73,11 @@ def _fire(session: Session, schedule: Schedule, moment: datetime) -> str | None:
         return None
     schedule.next_at = next_time(schedule.cron, schedule.timezone, max(moment, schedule.next_at))
     if registry.active_job(session, model.id) is not None:
-        tell(
+        record_activity(
             session, schedule.owner_id, "training_skipped", status="warning", about=("model", model.id), name=model.name
         )
         return None
-    target = fresh(session, model, schedule.owner_id)
+    target = model_to_train(session, model, schedule.owner_id)
     job = add(
         session,
         "train",
@@ -92,7 +92,7 @@ def _fire(session: Session, schedule: Schedule, moment: datetime) -> str | None:
     return job.id
 
 
-def fresh(session: Session, model: Model, user_id: str) -> Model:
+def model_to_train(session: Session, model: Model, user_id: str) -> Model:
     """The row that a training of `model` fills: itself, or where it was trained before a new one of the same family.
 
     What a trained model answers never changes under its id: a retrained one takes over by promotion.

@@ -14,7 +14,7 @@ from vur.jobs.messages import error_text, jsonable
 from vur.jobs.spec import JobSpec
 from vur.store.catalog import Alert, Alias, Dataset, Job, Model, Run, User, now
 from vur.store.database import reading
-from vur.store.events import tell, warn
+from vur.store.events import raise_alert, record_activity
 from vur.store.home import folder, home, write_text
 from vur.store.models import champions, registry
 from vur.text import DEFAULT_LANGUAGE, LANGUAGES
@@ -202,7 +202,7 @@ def on_ended(session: Session, job: Job, result: dict[str, Any] | None) -> None:
     model.status = "trained" if model.tag else job.state
     about = ("model", model.id)
     if job.state == "cancelled":
-        tell(
+        record_activity(
             session,
             model.owner_id,
             "training_cancelled",
@@ -213,7 +213,7 @@ def on_ended(session: Session, job: Job, result: dict[str, Any] | None) -> None:
         )
         return
     reason = failure(job, session.scalar(select(User.language).where(User.id == model.owner_id)) or DEFAULT_LANGUAGE)
-    tell(
+    record_activity(
         session,
         model.owner_id,
         "training_failed",
@@ -223,7 +223,9 @@ def on_ended(session: Session, job: Job, result: dict[str, Any] | None) -> None:
         name=model.name,
         reason=reason,
     )
-    warn(session, model.owner_id, "training_failed", severity="error", about=about, name=model.name, reason=reason)
+    raise_alert(
+        session, model.owner_id, "training_failed", severity="error", about=about, name=model.name, reason=reason
+    )
 
 
 def failure(job: Job, language: str) -> str:
@@ -235,7 +237,7 @@ def _trained(session: Session, job: Job, model: Model, result: dict[str, Any]) -
     model.tag, model.checksum, model.run_id = result["tag"], result["model_checksum"], result["run_id"]
     model.metrics, model.facts, model.dataset_number = result["metrics"], result["facts"], result["dataset_number"]
     model.status, model.trained_at = "trained", now()
-    tell(
+    record_activity(
         session,
         model.owner_id,
         "model_trained",

@@ -17,7 +17,7 @@ from vur.store import child_process
 from vur.store.accounts.access import Principal
 from vur.store.catalog import Dataset, DatasetVersion, Model, now
 from vur.store.database import reading, writing
-from vur.store.events import warn
+from vur.store.events import raise_alert
 from vur.store.forecasts.scoring import Scored, accuracy, drift, score, scored_points
 from vur.store.models.champions import find_served
 
@@ -119,7 +119,7 @@ def check_drift(model_ids: list[str]) -> list[str]:
         if found["drifting"]:
             drifting.append(id)
             with writing() as session:
-                warn(
+                raise_alert(
                     session,
                     model.owner_id,
                     "model_drift",

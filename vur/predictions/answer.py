@@ -19,7 +19,7 @@ SHOWN_ROWS = 100  # of a table inside an error
 
 
 @dataclass(frozen=True)
-class Made:
+class RenderedForecast:
     """A forecast ready to be told and kept: JSON of each series, points for the ledger, and why other series have none."""
 
     parts: dict[str, str]
@@ -55,11 +55,11 @@ class Answer:
 
 def render(
     saved: Saved, found: Forecasts, horizon: int, levels: Sequence[float], wrong: Mapping[str, VurError] | None = None
-) -> Made:
+) -> RenderedForecast:
     """The forecasts of each series as JSON and as points; `wrong` are errors from before."""
     points, errors = points_of(found, horizon, levels), found.errors | dict(wrong or {})
     if not points.ids:
-        return Made({}, points, None, errors)
+        return RenderedForecast({}, points, None, errors)
     ends, stamps = (
         stamp_texts(values, *zone(saved.pipeline.head.freq, saved.head["tz"]))
         for values in (points.origins, points.targets.ravel())
@@ -77,17 +77,19 @@ def render(
                 "intervals": bands,
             }
         )
-    return Made(parts, points, _latest(saved, points), errors)
+    return RenderedForecast(parts, points, _latest(saved, points), errors)
 
 
-def take(saved: Saved, made: Made, ids: Sequence[str]) -> Made:
+def take(saved: Saved, made: RenderedForecast, ids: Sequence[str]) -> RenderedForecast:
     """Some series of a forecast; those that it does not have become errors."""
     place = {id: number for number, id in enumerate(made.points.ids)}
     there = [id for id in ids if id in place]
     errors = {id: made.errors[id] for id in ids if id in made.errors}
     errors |= unknown_series(saved, [id for id in ids if id not in place and id not in errors])
     points = made.points.take([place[id] for id in there])
-    return Made({id: made.parts[id] for id in there}, points, _latest(saved, points) if there else None, errors)
+    return RenderedForecast(
+        {id: made.parts[id] for id in there}, points, _latest(saved, points) if there else None, errors
+    )
 
 
 def _latest(saved: Saved, points: Points) -> Any:

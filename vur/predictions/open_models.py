@@ -34,7 +34,7 @@ class _Slot:
     error: BaseException | None = None
 
 
-class Kept(Generic[Value]):
+class LruCache(Generic[Value]):
     """The last `size` values by key; each is made once, however many ask for it at the same moment."""
 
     def __init__(self, size: int):
@@ -79,33 +79,33 @@ class Kept(Generic[Value]):
 
 
 @dataclass(frozen=True)
-class Loaded:
+class OpenModel:
     """A model ready to answer, and the last answers that it made."""
 
     saved: Saved
-    answers: Kept[Any] = field(default_factory=lambda: Kept(ANSWERS))
-    large: Kept[Any] = field(default_factory=lambda: Kept(LARGE))
+    answers: LruCache[Any] = field(default_factory=lambda: LruCache(ANSWERS))
+    large: LruCache[Any] = field(default_factory=lambda: LruCache(LARGE))
 
 
-_models: Kept[Loaded] = Kept(MODELS)
-_histories: Kept[Any] = Kept(HISTORIES)
+_models: LruCache[OpenModel] = LruCache(MODELS)
+_histories: LruCache[Any] = LruCache(HISTORIES)
 
 
-def loaded(served: Served) -> Loaded:
+def open_model(served: Served) -> OpenModel:
     """The opened model of a row of the catalog; `VurError` store.tampered where its files are not those that were registered."""
     key = (served.tag, served.checksum)
     return _models.get(key, lambda: _open(served, key))
 
 
-def loaded_already(served: Served) -> Loaded | None:
+def open_if_cached(served: Served) -> OpenModel | None:
     """The same where it is open already; never waits."""
     return _models.peek((served.tag, served.checksum))
 
 
-def _open(served: Served, key: tuple[str | None, str | None]) -> Loaded:
+def _open(served: Served, key: tuple[str | None, str | None]) -> OpenModel:
 
     saved = open_served(served)
-    return Loaded(replace(saved, history=lambda: _histories.get(key, saved.history)))
+    return OpenModel(replace(saved, history=lambda: _histories.get(key, saved.history)))
 
 
 def open_served(served: Served) -> Saved:

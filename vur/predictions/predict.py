@@ -14,13 +14,13 @@ from vur.errors import VurError
 from vur.models.forecast import check_request, forecasts
 from vur.models.moving import series_of
 from vur.models.saved import Saved
-from vur.predictions.answer import Answer, Made, render, take
-from vur.predictions.open_models import Kept, Loaded, loaded, loaded_already
+from vur.predictions.answer import Answer, RenderedForecast, render, take
+from vur.predictions.open_models import LruCache, OpenModel, open_if_cached, open_model
 from vur.store.accounts.access import Principal, fetch, may
-from vur.store.batching import Gathering
+from vur.store.batching import Batcher
 from vur.store.catalog import Dataset, Model
 from vur.store.database import engine, reading
-from vur.store.forecasts.ledger import CHUNK, Entry, Head, record, record_large, record_soon, told_errors
+from vur.store.forecasts.ledger import CHUNK, Entry, Head, record, record_async, record_large, stored_errors
 from vur.store.models.champions import Served, find_served
 from vur.timezones import zone
 
@@ -36,7 +36,7 @@ _makers = ThreadPoolExecutor(MAKERS, thread_name_prefix="forecast")
 
 
 @dataclass(frozen=True)
-class Asked:
+class PredictionRequest:
     """What a request asks for.
 
     `series` chooses series by name, or holds new observations since the end of the training data: rows with the user's
@@ -62,7 +62,7 @@ class NothingForecast(VurError):
         super().__init__(first.code, stage=first.stage, **first.data)
 
 
-def predict(who: Principal, model: str, asked: Asked) -> Answer:
+def predict(who: Principal, model: str, asked: PredictionRequest) -> Answer:
     """Forecast with the model that `model` stands for (see `champions.find_served`) and keep the answer in the ledger before returning it.
 
     A series that cannot be forecast is in the answer's `errors`; `NothingForecast` where none could be.
@@ -74,41 +74,41 @@ def predict(who: Principal, model: str, asked: Asked) -> Answer:
     return answer
 
 
-async def predict_soon(who: Principal, model: str, asked: Asked) -> Answer:
+async def predict_async(who: Principal, model: str, asked: PredictionRequest) -> Answer:
     """The same on the event loop: what was answered before takes no thread, the rest one of a few, and opening a model none of these."""
-    served = await _finder.soon((who, model))
+    served = await _finder.run((who, model))
     saved, made = _made_before(served, asked)
     seconds = 0.0
     if saved is None or made is None:
-        if loaded_already(served) is None:
-            await run_in_threadpool(loaded, served)
+        if open_if_cached(served) is None:
+            await run_in_threadpool(open_model, served)
         saved, made, seconds = await asyncio.get_running_loop().run_in_executor(_makers, _timed, served, asked)
     entry, answer = _answer(who, served, asked, saved, made, seconds)
     if made.points.values.size > CHUNK:
         await run_in_threadpool(record_large, entry)
     else:
-        await record_soon(entry)
+        await record_async(entry)
     return answer
 
 
-def _timed(served: Served, asked: Asked) -> tuple[Saved, Made, float]:
+def _timed(served: Served, asked: PredictionRequest) -> tuple[Saved, RenderedForecast, float]:
     """The model, its forecast and the seconds that it took; `NothingForecast` where no series has one."""
     started = perf_counter()
-    opened = loaded(served)
+    opened = open_model(served)
     made = _make(opened, asked)
     if not made.parts:
         raise NothingForecast(made.errors)
     return opened.saved, made, perf_counter() - started
 
 
-def rehearse(served: Served) -> None:
+def warm_up(served: Served) -> None:
     """Open a model and forecast its first series, so that the first request need not wait for either; nothing is recorded.
 
     `VurError` where it cannot be opened. That a forecast needs more, such as coming values, is no fault of the model.
     """
-    opened = loaded(served)
+    opened = open_model(served)
     with suppress(VurError):
-        _make(opened, Asked(series=[str(opened.saved.pipeline.ends.index[0])]))
+        _make(opened, PredictionRequest(series=[str(opened.saved.pipeline.ends.index[0])]))
 
 
 # --- which model: one question to the catalog for all requests that wait ---
@@ -131,13 +131,13 @@ def _find(batch: Sequence[tuple[tuple[Principal, str], "Future[Served]"]]) -> No
                     done.set_result(served)
 
 
-_finder: Gathering[tuple[Principal, str], Served] = Gathering("champions", _find)
+_finder: Batcher[tuple[Principal, str], Served] = Batcher("champions", _find)
 
 
 # --- making ---
 
 
-def _make(opened: Loaded, asked: Asked) -> Made:
+def _make(opened: OpenModel, asked: PredictionRequest) -> RenderedForecast:
     saved = opened.saved
     horizon, levels = check_request(saved, asked.horizon, asked.levels)
     ids, observations, wrong = read_series(asked.series)
@@ -165,7 +165,7 @@ def _make(opened: Loaded, asked: Asked) -> Made:
     )
 
 
-def _kept(opened: Loaded, horizon: int, ids: Sequence[str] | None) -> Kept[Made]:
+def _kept(opened: OpenModel, horizon: int, ids: Sequence[str] | None) -> LruCache[RenderedForecast]:
     """Where an answer of this size is kept: of large ones only a few are."""
     return opened.answers if len(saved_ids(opened.saved, ids)) * horizon <= CHUNK else opened.large
 
@@ -175,9 +175,9 @@ def saved_ids(saved: Saved, ids: Collection[str] | None) -> Collection[str]:
     return saved.pipeline.ends.index if ids is None else ids
 
 
-def _made_before(served: Served, asked: Asked) -> tuple[Saved | None, Made | None]:
+def _made_before(served: Served, asked: PredictionRequest) -> tuple[Saved | None, RenderedForecast | None]:
     """What an equal request was answered, where it is at hand, and by which model; never waits."""
-    opened = loaded_already(served)
+    opened = open_if_cached(served)
     names = asked.series is None or isinstance(asked.series, list) and all(isinstance(one, str) for one in asked.series)
     if opened is None or not names or asked.future is not None:
         return None, None
@@ -237,7 +237,7 @@ def _blocks(series: Mapping[str, Any]) -> tuple[None, "pd.DataFrame", dict[str, 
 
 
 def _answer(
-    who: Principal, served: Served, asked: Asked, saved: Saved, made: Made, seconds: float
+    who: Principal, served: Served, asked: PredictionRequest, saved: Saved, made: RenderedForecast, seconds: float
 ) -> tuple[Entry, Answer]:
     """The answer, and what the ledger keeps of it."""
     freq, timezone = zone(saved.pipeline.head.freq, saved.head["tz"])
@@ -254,7 +254,7 @@ def _answer(
         data_version=served.data_version(saved.metadata),
         request_id=asked.request_id,
         seconds=round(seconds, 6),
-        errors=told_errors(made.errors),
+        errors=stored_errors(made.errors),
     )
     told = {
         "forecast_id": head.id,
@@ -296,6 +296,8 @@ def actuals(
         family, own = family_of(session, row), may(session, row, who, "edit")
         path = observed_path(session, fetch(session, Dataset, dataset_id, who)) if dataset_id else None
     table = _table(rows or ()) if path is None else pd.read_parquet(path)
-    found = score_table(loaded(served).saved, family, table, owner_id=None if own else who.user_id, again=path is None)
+    found = score_table(
+        open_model(served).saved, family, table, owner_id=None if own else who.user_id, again=path is None
+    )
     drifting = check_drift([one.id for one in family]) if own else []
     return {"points": found.points, "matched": found.matched, "unmatched": found.unmatched, "drifting": drifting}

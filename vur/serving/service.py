@@ -15,7 +15,7 @@ from bentoml.exceptions import BentoMLException, InvalidArgument, NotFound  # no
 from pydantic import Field  # noqa: E402
 
 from vur.errors import VurError  # noqa: E402
-from vur.predictions.predict import Asked, predict_soon  # noqa: E402
+from vur.predictions.predict import PredictionRequest, predict_async  # noqa: E402
 from vur.serving.app import create_app  # noqa: E402
 from vur.serving.errors import language_of, status_of  # noqa: E402
 from vur.serving.middleware.guard import Guard  # noqa: E402
@@ -57,9 +57,9 @@ class Vur:
         """Forecasts with intervals, by series; every answer is in the ledger before it is sent."""
         scope = ctx.request.scope
         language = language_of(ctx.request.headers, scope["vur.principal"].language)
-        asked = Asked(horizon, levels, series, future, request_id=scope.get("vur.request_id"))
+        asked = PredictionRequest(horizon, levels, series, future, request_id=scope.get("vur.request_id"))
         try:
-            answer = await predict_soon(scope["vur.principal"], model, asked)
+            answer = await predict_async(scope["vur.principal"], model, asked)
         except VurError as error:
             scope["vur.error"] = error
             raise told(error, language) from None

@@ -14,7 +14,7 @@ Pair = tuple[Item, "Future[Result]"]
 MOST = 256  # pieces that are done at once
 
 
-class Gathering(Generic[Item, Result]):
+class Batcher(Generic[Item, Result]):
     """Takes pieces of work and hands all that wait to `work`, which ends the future of each.
 
     While one batch is worked on the next one gathers: batches grow with the load, and nobody waits for others without
@@ -30,7 +30,7 @@ class Gathering(Generic[Item, Result]):
         """A future for what becomes of `item`."""
         return self._put(item, Future())
 
-    async def soon(self, item: Item) -> Result:
+    async def run(self, item: Item) -> Result:
         """The same on an event loop, which is woken once for all pieces of a batch."""
         loop = asyncio.get_running_loop()
         awaited = loop.create_future()

@@ -84,14 +84,14 @@ class Base(DeclarativeBase):
     }
 
 
-class Made:
+class Created:
     """A row with an id and the moment it was made."""
 
     id: Mapped[str] = mapped_column(String(36), primary_key=True, default=new_id)
     created_at: Mapped[datetime] = mapped_column(default=now, index=True)
 
 
-class Edited(Made):
+class Edited(Created):
     """A row that users edit: `version` counts its changes and guards against lost ones."""
 
     updated_at: Mapped[datetime] = mapped_column(default=now, onupdate=now)
@@ -122,7 +122,7 @@ class User(Edited, Base):
     last_login_at: Mapped[datetime | None]
 
 
-class Session(Made, Base):
+class Session(Created, Base):
     """A login: one chain of rotating refresh tokens. A token that comes back later ends the chain."""
 
     __tablename__ = "sessions"
@@ -135,7 +135,7 @@ class Session(Made, Base):
     revoked_at: Mapped[datetime | None]
 
 
-class ApiKey(Made, Base):
+class ApiKey(Created, Base):
     """A personal key for machines: only a hash of it is kept; `prefix` is what its owner sees."""
 
     __tablename__ = "api_keys"
@@ -158,7 +158,7 @@ class Counter(Base):
     count: Mapped[int] = mapped_column(default=0)
 
 
-class Share(Made, Base):
+class Share(Created, Base):
     """The right of a user to an object of another: `view` or `edit`."""
 
     __tablename__ = "shares"
@@ -191,7 +191,7 @@ class Dataset(Owned, Edited, Base):
     number: Mapped[int] = mapped_column(default=1)
 
 
-class DatasetVersion(Made, Base):
+class DatasetVersion(Created, Base):
     """An immutable Parquet version of a dataset: the upload is number 1, preprocessing adds more."""
 
     __tablename__ = "dataset_versions"
@@ -206,7 +206,7 @@ class DatasetVersion(Made, Base):
     recipe: Mapped[dict[str, Any]] = mapped_column(default=dict)
 
 
-class Upload(Owned, Made, Base):
+class Upload(Owned, Created, Base):
     """An upload that may still be going on: bytes up to `received` lie in the data home under its id.
 
     `size_bytes` is None where all comes in one request. `state` is `receiving, converting, done` or `failed`; whoever
@@ -267,7 +267,7 @@ class Model(Owned, Edited, Base):
     trained_at: Mapped[datetime | None] = mapped_column(index=True)
 
 
-class Run(Owned, Made, Base):
+class Run(Owned, Created, Base):
     """A finished or failed run of the training notebook: where its files lie in the data home, and what they hash to."""
 
     __tablename__ = "runs"
@@ -291,7 +291,7 @@ class Alias(Edited, Base):
     model_id: Mapped[str] = mapped_column(ForeignKey("models.id"))
 
 
-class Promotion(Made, Base):
+class Promotion(Created, Base):
     """One move of an alias, by a promotion or back by a rollback; `previous_id` is where it pointed before."""
 
     __tablename__ = "promotions"
@@ -368,7 +368,7 @@ class Schedule(Owned, Edited, Base):
     last_job_id: Mapped[str | None] = mapped_column(String(64))
 
 
-class Forecast(Owned, Made, Base):
+class Forecast(Owned, Created, Base):
     """The head of one answered forecast: who asked which model for what. Its points are in `ForecastPoint`.
 
     `freq` and `timezone` (where steps are shorter than a day) say how their stamps are read.
@@ -449,7 +449,7 @@ class Monitor(Owned, Edited, Base):
     error: Mapped[dict[str, Any] | None]
 
 
-class Activity(Made, Base):
+class Activity(Created, Base):
     """Something that happened, told in the reader's language from `key` and `values`."""
 
     __tablename__ = "activities"
@@ -462,7 +462,7 @@ class Activity(Made, Base):
     values: Mapped[dict[str, Any]] = mapped_column("data", default=dict)
 
 
-class Alert(Made, Base):
+class Alert(Created, Base):
     """Something that wants attention until it is acknowledged or resolves itself."""
 
     __tablename__ = "alerts"

@@ -11,7 +11,7 @@ from vur.store.catalog import Counter, now
 KEPT = timedelta(days=1)
 
 
-def bump(session: Session, key: str, window: timedelta) -> tuple[int, datetime]:
+def increment(session: Session, key: str, window: timedelta) -> tuple[int, datetime]:
     """Count one more under `key`; the count and the start of its window, which begins anew once it is over."""
     moment = now()
     over = Counter.window_start < moment - window
@@ -44,7 +44,7 @@ def _upsert(session: Session, key: str, moment: datetime, changed: dict[str, Any
     )
 
 
-def give_back(session: Session, key: str) -> None:
+def decrement(session: Session, key: str) -> None:
     """Take back one count of `key`."""
     session.execute(update(Counter).where(Counter.key == key, Counter.count > 0).values(count=Counter.count - 1))
 

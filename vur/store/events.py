@@ -11,7 +11,7 @@ from vur.store.catalog import Activity, Alert, Event, new_id, now
 KEPT = timedelta(days=1)
 
 
-def tell(
+def record_activity(
     session: Session,
     owner_id: str,
     kind: str,
@@ -36,7 +36,7 @@ def tell(
     )
 
 
-def warn(
+def raise_alert(
     session: Session,
     owner_id: str,
     kind: str,

@@ -9,7 +9,7 @@ from vur.errors import VurError
 from vur.store.accounts.access import Principal, visible
 from vur.store.catalog import Alert, Dataset, DatasetVersion, Job, Model, Pipeline, Share
 from vur.store.data import datasets
-from vur.store.events import tell
+from vur.store.events import record_activity
 
 STEPS = ("upload", "preview", "split", "preprocessing", "features", "model", "training")
 SECTIONS = {
@@ -144,7 +144,7 @@ def remove(session: Session, pipeline: Pipeline, who: Principal) -> None:
         raise VurError("pipelines.in_use", id=pipeline.id, job=job)
     session.execute(delete(Share).where(Share.kind == "pipeline", Share.object_id == pipeline.id))
     session.execute(delete(Alert).where(Alert.object_kind == "pipeline", Alert.object_id == pipeline.id))
-    tell(
+    record_activity(
         session,
         pipeline.owner_id,
         "pipeline_deleted",

@@ -17,7 +17,7 @@ from vur.store.catalog import Dataset, new_id
 from vur.store.data import datasets, sources, tables
 from vur.store.data.upload_stream import check_disk, disk_full
 from vur.store.data.uploads import read_file
-from vur.store.events import tell
+from vur.store.events import record_activity
 from vur.store.home import folder
 from vur.text import translate
 from vur.wizard.requests import Work, work_of
@@ -210,7 +210,7 @@ def _keep(
 ) -> None:
     columns = dataset.config.get("columns", {}) | ({"duplicates": work.duplicates} if work.duplicates else {})
     dataset.config = dataset.config | sections | {"columns": columns}
-    tell(
+    record_activity(
         session,
         dataset.owner_id,
         "dataset_prepared",

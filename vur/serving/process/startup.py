@@ -58,13 +58,13 @@ def warm() -> None:
     What is in memory then stays there, and the garbage collector need not look at it again: it would hold all requests
     for a quarter of a second, many times a minute.
     """
-    from vur.predictions.predict import rehearse
+    from vur.predictions.predict import warm_up
 
     for name in LIBRARIES:
         import_module(name)
     for one in moved_last():
         try:
-            rehearse(one)
+            warm_up(one)
         except VurError as error:
             log.warning("model %s cannot be opened: %s", one.tag, error)
         except Exception:  # of a library: the others are still to be opened, and requests for this one are told

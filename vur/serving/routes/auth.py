@@ -32,7 +32,7 @@ from vur.store.accounts import sessions
 from vur.store.accounts.access import Principal
 from vur.store.catalog import ApiKey, User, now
 from vur.store.database import reading, writing
-from vur.store.events import tell
+from vur.store.events import record_activity
 
 router = APIRouter(prefix="/auth", tags=["auth"])
 FORM = "application/x-www-form-urlencoded"
@@ -211,7 +211,7 @@ def add_key(body: NewKey, who: LoggedIn) -> dict[str, Any]:
     """Make a key for a program, sent as `X-API-Key` or as a bearer token. It is shown this once."""
     with writing() as session:
         key, text = sessions.add_key(session, session.get_one(User, who.user_id), body.name, body.role, body.days)
-        tell(session, who.user_id, "key_added", about=("api_key", key.id), name=key.name)
+        record_activity(session, who.user_id, "key_added", about=("api_key", key.id), name=key.name)
         return KeyMade.model_validate(
             {name: getattr(key, name) for name in KeyMade.model_fields if name != "key"} | {"key": text}
         ).model_dump()
@@ -244,5 +244,5 @@ def delete_key(key_id: str, who: LoggedIn) -> None:
         if key is None:
             raise VurError("api.not_found", kind="key", id=key_id)
         key.revoked_at = now()
-        tell(session, who.user_id, "key_deleted", about=("api_key", key.id), name=key.name)
+        record_activity(session, who.user_id, "key_deleted", about=("api_key", key.id), name=key.name)
     KNOWN.forget(who.user_id)

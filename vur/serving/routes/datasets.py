@@ -20,7 +20,7 @@ from vur.store.accounts.access import check_version, fetch, visible
 from vur.store.catalog import Dataset, DatasetVersion
 from vur.store.data import datasets, sources, tables
 from vur.store.database import reading, writing
-from vur.store.events import tell
+from vur.store.events import record_activity
 from vur.store.home import folder
 from vur.text import translate
 from vur.wizard import preparation as prepared
@@ -296,7 +296,7 @@ def configure(
         dataset = fetch(session, Dataset, dataset_id, who, "edit")
         check_version(dataset, expected)
         remarks = prepared.choose(dataset, {key: content[name] for key, name in CHOSEN.items()})
-        tell(
+        record_activity(
             session,
             dataset.owner_id,
             "dataset_configured",
@@ -355,7 +355,7 @@ def split(
         dataset = fetch(session, Dataset, dataset_id, who, "edit")
         check_version(dataset, stamp)
         dataset.split = wishes
-        tell(
+        record_activity(
             session,
             dataset.owner_id,
             "dataset_split",
@@ -425,7 +425,7 @@ def use_version(
         check_version(dataset, expected)
         version = datasets.version_of(session, dataset, number)
         datasets.use(dataset, version, tables.head(version.folder))
-        tell(
+        record_activity(
             session,
             dataset.owner_id,
             "dataset_version_used",

@@ -28,7 +28,7 @@ from vur.serving.views.configure import AUTO, NETWORK, auto_search, catalogue, c
 from vur.store.accounts.access import check_version, fetch, visible
 from vur.store.catalog import Model
 from vur.store.database import reading, writing
-from vur.store.events import tell
+from vur.store.events import record_activity
 from vur.store.models import registry
 
 router = APIRouter(prefix="/models", tags=["models"])
@@ -71,7 +71,7 @@ def shown(model: Model, champion: bool) -> dict[str, Any]:
 def _one(session: Session, model: Model, response: Response) -> dict[str, Any]:
     session.flush()
     set_etag(response, model)
-    return shown(model, registry.is_champion(session, model))
+    return shown(model, registry.has_champion_alias(session, model))
 
 
 @router.get(
@@ -100,7 +100,7 @@ def configure(body: Configure, who: Analyst, response: Response) -> dict[str, An
             optimization=body.optimization.model_dump(exclude_none=True) if body.optimization else None,
             **_common(body),
         )
-        tell(
+        record_activity(
             session,
             who.user_id,
             "model_configured",
@@ -118,7 +118,9 @@ def custom(body: Custom, who: Analyst, response: Response) -> dict[str, Any]:
     network |= {"window": body.window} if body.window else {}
     with writing() as session:
         model = configured(session, who, network=network, **_common(body))
-        tell(session, who.user_id, "model_configured", about=("model", model.id), name=model.name, algorithm=NETWORK)
+        record_activity(
+            session, who.user_id, "model_configured", about=("model", model.id), name=model.name, algorithm=NETWORK
+        )
         return _one(session, model, response)
 
 
@@ -139,7 +141,7 @@ def load(body: Load, who: Who, response: Response) -> dict[str, Any]:
 
     Admins may also load a tag that `vur run` left.
     """
-    from vur.predictions.open_models import loaded
+    from vur.predictions.open_models import open_model
     from vur.store.models.champions import find_served
     from vur.store.models.models import model_folder
 
@@ -154,14 +156,14 @@ def load(body: Load, who: Who, response: Response) -> dict[str, Any]:
                 if not who.is_admin:
                     raise VurError("api.not_found", kind="model", id=body.tag)
                 model = registry.adopt(session, body.tag, who.user_id)
-                tell(session, who.user_id, "model_adopted", about=("model", model.id), name=model.name)
+                record_activity(session, who.user_id, "model_adopted", about=("model", model.id), name=model.name)
         answer = _one(session, model, response)
     if not answer["tag"]:
         raise VurError("models.not_trained", id=answer["model_id"], status=answer["status"])
     model_folder(answer["tag"])
     with reading() as session:
         served = find_served(session, who, answer["model_id"])
-    loaded(served)
+    open_model(served)
     return answer
 
 
@@ -191,7 +193,7 @@ def list_models(
             statement = statement.where(column == value)
     with reading() as session:
         rows, page = list_rows(session, statement, asked, sortable=SORTABLE, searchable=(Model.name, Model.tag))
-        champions = registry.champions(session, [row.id for row in rows])
+        champions = registry.with_champion_alias(session, [row.id for row in rows])
         return {"items": [shown(row, row.id in champions) for row in rows]} | page
 
 
@@ -231,7 +233,9 @@ def delete_model(model_id: str, who: Analyst) -> None:
 
     with writing(durable=True) as session:
         model = fetch(session, Model, model_id, who, "own")
-        tell(session, model.owner_id, "model_deleted", user_id=who.user_id, about=("model", model.id), name=model.name)
+        record_activity(
+            session, model.owner_id, "model_deleted", user_id=who.user_id, about=("model", model.id), name=model.name
+        )
         tag = registry.remove(session, model, who)
         fingerprint = model.facts.get("fingerprint")
     if tag:
@@ -255,7 +259,9 @@ def save(model_id: str, who: Analyst, response: Response, body: Save | None = No
         for key, value in (body.model_dump(exclude_none=True) if body else {}).items():
             setattr(model, key, value)
         model.saved = True
-        tell(session, model.owner_id, "model_saved", user_id=who.user_id, about=("model", model.id), name=model.name)
+        record_activity(
+            session, model.owner_id, "model_saved", user_id=who.user_id, about=("model", model.id), name=model.name
+        )
         return _one(session, model, response)
 
 

@@ -15,7 +15,7 @@ from vur.store import pipelines
 from vur.store.accounts.access import check_version, fetch, visible
 from vur.store.catalog import Dataset, Pipeline, new_id
 from vur.store.database import reading, writing
-from vur.store.events import tell
+from vur.store.events import record_activity
 from vur.wizard import steps
 
 router = APIRouter(prefix="/pipelines", tags=["pipelines"])
@@ -85,7 +85,7 @@ def add_pipeline(body: bodies.PipelineNew, who: Analyst, response: Response) -> 
             pipeline.step = "preview"
         session.add(pipeline)
         session.flush()
-        tell(session, who.user_id, "pipeline_created", about=("pipeline", pipeline.id), name=pipeline.name)
+        record_activity(session, who.user_id, "pipeline_created", about=("pipeline", pipeline.id), name=pipeline.name)
         set_etag(response, pipeline)
         response.headers["Location"] = f"/api/v1{router.prefix}/{pipeline.id}"
         return views.detail(session, pipeline, who)

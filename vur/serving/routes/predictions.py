@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from vur.errors import VurError
 from vur.predictions.answer import describe
-from vur.predictions.predict import REAL_TIME, Asked, NothingForecast, actuals, predict_soon
+from vur.predictions.predict import REAL_TIME, NothingForecast, PredictionRequest, actuals, predict_async
 from vur.serving.dependencies import Analyst, Language, Listed, Who, language, list_rows, principal
 from vur.serving.errors import status_of
 from vur.serving.middleware.metrics import predicted
@@ -78,10 +78,12 @@ FORM = {
 
 async def answered(request: Request, model: str, body: bodies.Forecasting, kind: str) -> Response:
     """Forecast, keep and answer. The JSON is written by hand: to check it again would take longer than to make it."""
-    asked = Asked(body.horizon, body.levels, plain(body.series), body.future, kind, request.scope.get("vur.request_id"))
+    asked = PredictionRequest(
+        body.horizon, body.levels, plain(body.series), body.future, kind, request.scope.get("vur.request_id")
+    )
     who = principal(request)
     try:
-        answer = await predict_soon(who, model, asked)
+        answer = await predict_async(who, model, asked)
     except NothingForecast as error:
         reader = language(request)
         errors = {id: describe(one, reader) for id, one in error.errors.items()}

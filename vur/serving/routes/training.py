@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from vur.errors import VurError
 from vur.jobs import queue
-from vur.jobs.schedules import first_time, fresh, next_time
+from vur.jobs.schedules import first_time, model_to_train, next_time
 from vur.serving.dependencies import Analyst, Language, Listed, Version, Who, list_rows, set_etag
 from vur.serving.schemas.texts import ObjectId
 from vur.serving.schemas.training import (
@@ -31,7 +31,7 @@ from vur.serving.views import jobs
 from vur.store.accounts.access import Principal, check_version, fetch, visible
 from vur.store.catalog import Dataset, Job, JobLog, Model, Schedule, new_id, now
 from vur.store.database import reading, writing
-from vur.store.events import tell
+from vur.store.events import record_activity
 
 router = APIRouter(tags=["training"])
 JOBS = {
@@ -111,7 +111,7 @@ def over(config: dict[str, Any], sections: dict[str, Any]) -> dict[str, Any]:
 
 def _queue(session: Session, model: Model, who: Principal, params: dict[str, Any]) -> Job:
     job = queue.add(session, "train", who.user_id, params, model_id=model.id, dataset_id=model.dataset_id)
-    tell(
+    record_activity(
         session,
         model.owner_id,
         "training_started",
@@ -143,7 +143,10 @@ def train(
         if (number := body.dataset_number if body else None) is not None:
             version_of(session, session.get(Dataset, model.dataset_id), number)
         job = _queue(
-            session, fresh(session, model, who.user_id), who, {"dataset_number": number} if number is not None else {}
+            session,
+            model_to_train(session, model, who.user_id),
+            who,
+            {"dataset_number": number} if number is not None else {},
         )
     queue.hand_over(job.id)
     return jobs.started(job)

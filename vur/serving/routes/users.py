@@ -15,7 +15,7 @@ from vur.store.accounts import sessions, users
 from vur.store.accounts.access import Principal, check_version
 from vur.store.catalog import User
 from vur.store.database import reading, writing
-from vur.store.events import tell
+from vur.store.events import record_activity
 
 accounts = APIRouter(prefix="/users", tags=["users"])
 sharing = APIRouter(prefix="/shares", tags=["shares"])
@@ -74,7 +74,9 @@ def _add(who: Principal, body: NewUser) -> User:
         )
         user.quota_bytes = body.quota_bytes
         session.flush()
-        tell(session, user.id, "user_registered", user_id=who.user_id, about=("user", user.id), email=user.email)
+        record_activity(
+            session, user.id, "user_registered", user_id=who.user_id, about=("user", user.id), email=user.email
+        )
     log.info("user added", user_id=who.user_id, about=user.id, role=user.role)
     return user
 
@@ -116,7 +118,7 @@ def _change(who: Principal, user_id: str, body: UserChange, version: int | None)
         users.change_user(session, user, wanted | hashed)
         if password:
             sessions.end_logins(session, user.id)
-        tell(
+        record_activity(
             session,
             user.id,
             "user_deactivated" if wanted.get("active") is False else "user_changed",
@@ -164,7 +166,7 @@ def share(kind: str, object_id: str, body: ShareIn, who: Analyst) -> dict[str, A
     with writing() as session:
         found, user = users.share(session, who, kind, object_id, body.email, body.right)
         by = session.get_one(User, who.user_id)
-        tell(
+        record_activity(
             session,
             user.id,
             f"shared_{kind}",

@@ -23,7 +23,7 @@ from vur.store.accounts.access import Principal
 from vur.store.accounts.users import change_user, find_user, hash_password, hasher, keep_user, verify_password
 from vur.store.catalog import User, now
 from vur.store.database import writing
-from vur.store.events import tell
+from vur.store.events import record_activity
 
 WINDOW = timedelta(minutes=5)
 PER_ACCOUNT, PER_ADDRESS = 10, 100  # attempts a window
@@ -54,7 +54,7 @@ def address_of(scope: dict[str, Any]) -> str:
 
 def attempt(session: Session, key: str, most: int, window: timedelta = WINDOW) -> None:
     """Count an attempt before it is made; `VurError` api.throttled when there were too many."""
-    count, start = counters.bump(session, key, window)
+    count, start = counters.increment(session, key, window)
     if count > most:
         raise VurError("api.throttled", seconds=_left(start, window))
 
@@ -70,7 +70,7 @@ def register(address: str, email: str, password: str, **more: Any) -> User:
     hashed = hash_password(password, email, more.get("username") or "")
     with writing() as session:
         user = keep_user(session, email, hashed, **more)
-        tell(session, user.id, "user_registered", about=("user", user.id), email=user.email)
+        record_activity(session, user.id, "user_registered", about=("user", user.id), email=user.email)
     log.info("registered", user_id=user.id)
     return user
 
@@ -91,7 +91,7 @@ def log_in(login: str, password: str, address: str, agent: str) -> dict[str, Any
         if user is None or not user.active or user.password_hash != hashed:
             log.warning("login failed", user_id=user_id, address=address)
             raise VurError("api.credentials")
-        counters.give_back(
+        counters.decrement(
             session, by_address
         )  # in the order of `attempt`: two logins at once must not wait for each other
         counters.clear(session, by_account)
@@ -126,7 +126,7 @@ def change_profile(who: Principal, wanted: dict[str, Any]) -> dict[str, Any]:
         user = change_user(session, session.get_one(User, who.user_id), wanted)
         if password is not None:
             sessions.end_logins(session, user.id, but=who.session_id)
-        tell(
+        record_activity(
             session, user.id, "password_changed" if password is not None else "profile_changed", about=("user", user.id)
         )
     KNOWN.forget(user.id)

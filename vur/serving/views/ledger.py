@@ -160,7 +160,7 @@ def _model(session: Session, id: str, points: Any, period: str) -> dict[str, Any
         "model_id": id,
         "model_name": model.name if model else "",
         "model_version": model.tag if model else None,
-        "champion": model is not None and registry.is_champion(session, model),
+        "champion": model is not None and registry.has_champion_alias(session, model),
         "backtest": backtest,
         "drift": scoring.drift(live, backtest),
         "by_horizon": scoring.by_horizon(points),

@@ -12,7 +12,7 @@ from vur.store import database, pipelines
 from vur.store.accounts.access import Principal, check_version, fetch
 from vur.store.catalog import Dataset, Model, Pipeline, new_id
 from vur.store.data import datasets
-from vur.store.events import tell
+from vur.store.events import record_activity
 from vur.text import translate
 from vur.wizard import preparation, steps
 
@@ -216,7 +216,7 @@ def bring_in(who: Principal, text: str, language: str) -> dict[str, Any]:
         pipeline.step = next((step for step in pipelines.STEPS if step not in completed), "training")
         session.add(pipeline)
         session.flush()
-        tell(session, who.user_id, "pipeline_imported", about=("pipeline", pipeline.id), name=pipeline.name)
+        record_activity(session, who.user_id, "pipeline_imported", about=("pipeline", pipeline.id), name=pipeline.name)
         return state(session, pipeline, who, language) | {"problems": problems}
 
 
@@ -297,5 +297,7 @@ def make_model(session: Session, who: Principal, pipeline: Pipeline, name: str |
         config=config.to_dict(),
     )
     session.add(model)
-    tell(session, who.user_id, "model_configured", about=("model", model.id), name=model.name, algorithm=algorithm)
+    record_activity(
+        session, who.user_id, "model_configured", about=("model", model.id), name=model.name, algorithm=algorithm
+    )
     return model

@@ -112,7 +112,7 @@ def rotate(session: Session, token: str) -> tuple[User, str, str] | None:
     if login.revoked_at is None:
         login.revoked_at = now()
         if user.active and login.refresh_hash != digest(token):
-            events.warn(session, user.id, "login_reused", about=("login", login.id), agent=login.agent or "?")
+            events.raise_alert(session, user.id, "login_reused", about=("login", login.id), agent=login.agent or "?")
     return None
 
 

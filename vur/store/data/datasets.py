@@ -17,7 +17,7 @@ from vur.store import database
 from vur.store.accounts.access import Principal, fetch
 from vur.store.catalog import Alert, Dataset, DatasetVersion, Job, Model, Share, Upload, User, new_id, now
 from vur.store.data import sources
-from vur.store.events import tell, warn
+from vur.store.events import raise_alert, record_activity
 from vur.store.home import folder
 
 BUSY = ("queued", "running")
@@ -253,9 +253,9 @@ def add(
         )
     )
     about = ("dataset", dataset.id)
-    tell(session, owner_id, "dataset_uploaded", about=about, name=name, rows=found.rows)
+    record_activity(session, owner_id, "dataset_uploaded", about=about, name=name, rows=found.rows)
     if found.rejected > MANY_REJECTS * (found.rows + found.rejected):
-        warn(session, owner_id, "many_rejects", about=about, name=name, rejected=found.rejected, rows=found.rows)
+        raise_alert(session, owner_id, "many_rejects", about=about, name=name, rejected=found.rejected, rows=found.rows)
     return dataset
 
 
@@ -298,7 +298,7 @@ def grow(
         upload_id=upload_id,
     )
     about = ("dataset", dataset.id)
-    tell(
+    record_activity(
         session,
         dataset.owner_id,
         "dataset_grown",
@@ -309,7 +309,7 @@ def grow(
         version=version.number,
     )
     if found.rejected > MANY_REJECTS * (found.rows + found.rejected):
-        warn(
+        raise_alert(
             session,
             dataset.owner_id,
             "many_rejects",
@@ -416,7 +416,7 @@ def remove(session: Session, dataset: Dataset, who: Principal) -> list[str]:
     fingerprints = [version.fingerprint for version in versions(session, dataset)]
     session.execute(delete(Share).where(Share.kind == "dataset", Share.object_id == dataset.id))
     session.execute(delete(Alert).where(Alert.object_kind == "dataset", Alert.object_id == dataset.id))
-    tell(
+    record_activity(
         session,
         dataset.owner_id,
         "dataset_deleted",

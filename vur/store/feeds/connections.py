@@ -97,7 +97,7 @@ def register(who: Principal, wanted: Wanted) -> DatabaseConnection:
         )
         session.add(row)
         session.flush()
-        events.tell(session, who.user_id, "connection_added", about=("connection", row.id), name=row.name)
+        events.record_activity(session, who.user_id, "connection_added", about=("connection", row.id), name=row.name)
     return row
 
 
@@ -146,7 +146,7 @@ def remove(who: Principal, id: str) -> None:
         ).all()
         if running:
             raise VurError("connections.in_use", name=row.name, monitors=", ".join(running[:5]))
-        events.tell(
+        events.record_activity(
             session, row.owner_id, "connection_removed", user_id=who.user_id, about=("connection", id), name=row.name
         )
         session.query(Share).filter(Share.kind == "connection", Share.object_id == id).delete()

@@ -70,7 +70,7 @@ def start(
     monitor.position = {key: value for key, value in (monitor.position or {}).items() if key != "failures"}
     session.add(monitor)
     session.flush()
-    events.tell(session, who.user_id, "monitor_started", about=("monitor", monitor.id), name=model.name)
+    events.record_activity(session, who.user_id, "monitor_started", about=("monitor", monitor.id), name=model.name)
     return monitor
 
 
@@ -84,7 +84,7 @@ def stop(session: Session, who: Principal, id: str) -> Monitor:
         monitor.state, monitor.due_at, monitor.lease_owner = "stopped", None, None
         resolve(session, id)
         session.flush()
-        events.tell(
+        events.record_activity(
             session,
             monitor.owner_id,
             "monitor_stopped",

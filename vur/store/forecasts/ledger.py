@@ -17,7 +17,7 @@ from sqlalchemy import Connection, Table, delete
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 
 from vur.errors import VurError
-from vur.store.batching import Gathering
+from vur.store.batching import Batcher
 from vur.store.catalog import Event, Forecast, ForecastPoint, now
 from vur.store.database import engine, writing
 
@@ -100,7 +100,7 @@ class Head:
         return tuple((values | {"created_at": _moment(self.created_at, dialect), "errors": errors}).values())
 
 
-def told_errors(errors: Mapping[str, VurError]) -> dict[str, Any] | None:
+def stored_errors(errors: Mapping[str, VurError]) -> dict[str, Any] | None:
     """Why series have no forecast, as a head keeps it: the first `MOST_ERRORS` of them; None where all have one."""
     return {id: {"code": error.code, "detail": str(error)} for id, error in islice(errors.items(), MOST_ERRORS)} or None
 
@@ -262,7 +262,7 @@ def _commit(batch: Sequence[tuple[Entry, "Future[None]"]]) -> None:
             done.set_result(None)
 
 
-_writer: Gathering[Entry, None] = Gathering("ledger", _commit)
+_writer: Batcher[Entry, None] = Batcher("ledger", _commit)
 
 
 def record(entry: Entry) -> None:
@@ -276,9 +276,9 @@ def record(entry: Entry) -> None:
         raise VurError("ledger.busy", seconds=5) from None
 
 
-async def record_soon(entry: Entry) -> None:
+async def record_async(entry: Entry) -> None:
     """The same on an event loop."""
-    await _writer.soon(entry)
+    await _writer.run(entry)
 
 
 def readable(error: DBAPIError) -> Exception:

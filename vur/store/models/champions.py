@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from vur.errors import VurError
 from vur.store.accounts.access import Principal, visible
 from vur.store.catalog import Alias, Model, Promotion
-from vur.store.events import tell
+from vur.store.events import record_activity
 
 CHAMPION = "champion"
 
@@ -31,7 +31,9 @@ def promote(session: Session, model: Model, user_id: str, reason: str = "") -> A
     ):
         return alias
     _move(session, alias, model, user_id, reason)
-    tell(session, model.owner_id, "model_promoted", user_id=user_id, about=("model", model.id), name=model.name)
+    record_activity(
+        session, model.owner_id, "model_promoted", user_id=user_id, about=("model", model.id), name=model.name
+    )
     return alias
 
 
@@ -48,7 +50,7 @@ def rollback(session: Session, owner_id: str, family: str, user_id: str) -> Mode
     if model is None:
         raise VurError("champions.no_previous", family=family)
     _move(session, alias, model, user_id, rollback=True)
-    tell(
+    record_activity(
         session,
         owner_id,
         "model_rolled_back",

@@ -37,12 +37,12 @@ def run_folder(session: Session, model: Model) -> Path:
     return folder
 
 
-def is_champion(session: Session, model: Model) -> bool:
+def has_champion_alias(session: Session, model: Model) -> bool:
     """Whether an alias `champion` points to the model."""
     return session.scalar(select(Alias.id).where(Alias.model_id == model.id, Alias.name == "champion")) is not None
 
 
-def champions(session: Session, ids: list[str]) -> set[str]:
+def with_champion_alias(session: Session, ids: list[str]) -> set[str]:
     """Those of `ids` that an alias `champion` points to."""
     return set(session.scalars(select(Alias.model_id).where(Alias.model_id.in_(ids), Alias.name == "champion")))
 

@@ -11,7 +11,7 @@ from vur.store.accounts.access import Principal
 from vur.store.catalog import Dataset, Job, Model, Monitor, Pipeline, now
 from vur.store.feeds import monitors
 from vur.store.forecasts.scoring import accuracy, drift, scored_points
-from vur.store.models.registry import BUSY, champions
+from vur.store.models.registry import BUSY, with_champion_alias
 
 KEPT = timedelta(days=90)  # older forecasts say nothing about today
 
@@ -54,7 +54,7 @@ def model_rows(session: Session, who: Principal, rows: Collection[Model]) -> lis
     """Trained models with their champions, age, and how their forecasts did."""
     ids = [row.id for row in rows]
     first, newest = (
-        champions(session, ids),
+        with_champion_alias(session, ids),
         dict(
             session.execute(
                 select(Dataset.id, Dataset.number).where(Dataset.id.in_({row.dataset_id for row in rows}))
