@@ -12,24 +12,9 @@ from vur.text import translate
 if TYPE_CHECKING:
     from vur.runs.result import RunResult
 
-LEADERBOARD = (
-    "rank",
-    "algorithm",
-    "mase",
-    "mae",
-    "rmse",
-    "smape",
-    "wape",
-    "skill",
-    "coverage-80",
-    "coverage-95",
-    "weight",
-    "seconds",
-    "note",
-)
-
 PURPOSE = "audit a file, compare models, save the best, write notebook and report"
 ORDER = 10
+AFTER_METRICS = ("skill", "coverage-80", "coverage-95", "weight", "seconds", "note")
 
 
 def add_arguments(command: argparse.ArgumentParser) -> None:
@@ -175,6 +160,8 @@ def _networks(files: list[str]) -> dict[str, dict[str, Any]] | None:
 
 def print_summary(result: "RunResult", language: str) -> None:
     """Print the audit, the leaderboard, the skill in one sentence, and the paths of the outputs."""
+    from vur.scoring.metrics import shown_metrics
+
     record, board, audit = result.record, result.leaderboard, result.audit
     severity = audit["severity"].value_counts()
 
@@ -200,8 +187,9 @@ def print_summary(result: "RunResult", language: str) -> None:
                 own=record["n_series"] - record["sums"],
             )
         )
-    shown = board[[name for name in LEADERBOARD if name in board]].fillna({"note": ""} if "note" in board else {})
-    print(shown.to_string(index=False, float_format="{:.3f}".format, na_rep="", max_colwidth=60))
+    columns = ("rank", "algorithm", *shown_metrics("summary"), *AFTER_METRICS)
+    printed = board[[name for name in columns if name in board]].fillna({"note": ""} if "note" in board else {})
+    print(printed.to_string(index=False, float_format="{:.3f}".format, na_rep="", max_colwidth=60))
     print()
     best = board.iloc[0]
     tell(

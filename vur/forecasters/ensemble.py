@@ -19,6 +19,7 @@ from ..errors import VurError
 from .base import Forecaster, create, load_forecaster
 from .registry import Algorithm, Parameter, register
 from ..panel import Panel
+from ..scoring.metrics import METRICS, Errors
 
 # %% ../../nbs/forecasters/13_ensemble.ipynb #6e1c1607
 def combine(forecasts: pd.DataFrame, weights: Mapping[str, float] | None = None, method: str = "median",
@@ -213,29 +214,23 @@ def _each(ensemble: Ensemble, work: Callable[[Forecaster], Any]) -> list[Any]:
 
 # %% ../../nbs/forecasters/13_ensemble.ipynb #f48bc1e0
 def loss_function(rows: pd.DataFrame, metric: str) -> Callable[[np.ndarray], float]:
-    """The error `metric` (lower is better; `r2` as RMSE) of forecasts for `rows`, as a function of their values.
+    """The error `metric` of forecasts for `rows` (lower is better), as a function of their values; `Metric.loss` may name another one.
 
     `rows` has `unique_id, y, mase, rmsse` (the scales of the series in the row's fold). Series without a scale do not count.
     """
+    entry = METRICS[METRICS[metric].loss or metric]
+    entry = entry if entry.per_row and entry.lower_is_better else METRICS["mae"]
     y, codes = rows["y"].to_numpy(float), pd.factorize(rows["unique_id"])[0]
+    scales = {name: rows[name].to_numpy(float) for name in ("mase", "rmsse")}
     sizes = np.bincount(codes)
-    scale = rows[metric].to_numpy(float) if metric in ("mase", "rmsse") else np.ones(len(y))
-
-    def by_series(errors: np.ndarray) -> np.ndarray:
-        return np.bincount(codes, errors) / sizes
-
-    with np.errstate(divide="ignore", invalid="ignore"):
-        size = 100 / np.abs(y)
-    ways = {"mase": lambda e, f: by_series(np.abs(e) / scale), "rmsse": lambda e, f: np.sqrt(by_series((e / scale) ** 2)),
-            "mape": lambda e, f: by_series(np.abs(e) * size), "smape": lambda e, f: by_series(200 * np.abs(e) / np.maximum(np.abs(f) + np.abs(y), 1e-300)),
-            "rmse": lambda e, f: np.sqrt((e**2).mean()), "r2": lambda e, f: np.sqrt((e**2).mean())}
-    way = ways.get(metric, lambda e, f: np.abs(e).mean())
 
     def loss(values: np.ndarray) -> float:
         with np.errstate(divide="ignore", invalid="ignore"):
-            found = np.atleast_1d(way(values - y, values))
-        found = found[np.isfinite(found)]
-        return float(found.mean()) if len(found) else float("nan")
+            errors = entry.per_row(Errors(y, values, scales))
+            means = np.bincount(codes, errors) / sizes if entry.each_series else np.atleast_1d(errors.mean())
+            means = np.sqrt(means) if entry.root else means
+        means = means[np.isfinite(means)]
+        return float(means.mean()) if len(means) else float("nan")
 
     return loss
 

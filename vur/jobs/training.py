@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from vur.runs.result import RunResult
 
 RUN, DIAGNOSTICS = "run.txt", "diagnostics.json"
-# What a model shows of its errors over the folds; the coverage of each level comes with them.
-METRICS = (*registry.METRICS, "rmsse", "bias")
 
 
 # --- in the job's own process ---
@@ -97,10 +95,12 @@ def prepare(job: JobSpec, config: "Config") -> Path:
 def describe(found: "RunResult") -> dict[str, Any]:
     """What the catalog keeps of a finished run: where it lies, what it hashes to, and how good its model is."""
     from vur.runs.run import NOTEBOOK, RECORD
+    from vur.scoring.metrics import METRICS
     from vur.store.models.models import model_folder
 
     record, best = found.record, found.leaderboard.iloc[0].to_dict()
-    scores = {key: value for key, value in best.items() if key in METRICS or str(key).startswith("coverage-")}
+    kept = (*METRICS, "skill")
+    scores = {key: value for key, value in best.items() if key in kept or str(key).startswith("coverage-")}
     facts = {key: value for key, value in registry.stored_metadata(record["model"]).items() if key in registry.FACTS}
     facts |= {
         key: record[key]

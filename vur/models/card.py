@@ -5,11 +5,10 @@ from typing import Any
 import pandas as pd
 
 from vur.panel import Panel
+from vur.scoring.metrics import shown_metrics
 from vur.stages.split import SplitPlan
 from vur.stages.training import Training
 from vur.store.models.models import model_name
-
-COLUMNS = ("rank", "algorithm", "mase", "mae", "rmse", "smape", "skill", "coverage-80", "coverage-95")
 
 
 def model_card(
@@ -30,8 +29,9 @@ def model_card(
     """
     board = training.leaderboard
     ends = panel.frame.groupby("unique_id", observed=True)["ds"].max()
+    columns = ("rank", "algorithm", *shown_metrics("card"), "skill", "coverage-80", "coverage-95")
     table = (
-        board[[column for column in COLUMNS if column in board]]
+        board[[column for column in columns if column in board]]
         .head(10)
         .to_string(index=False, float_format="{:.4g}".format)
     )

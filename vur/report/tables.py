@@ -7,12 +7,12 @@ from typing import Any
 import pandas as pd
 
 from vur.forecasters.registry import algorithm_name
+from vur.scoring.metrics import METRICS
 from vur.text import table as text_table
 from vur.text import translate
 from vur.wording import listing, number, percent
 
 MAX_ROWS = 20
-PERCENTS = ("wape", "smape", "mape")
 
 
 def speaker(language: str) -> Callable[..., str]:
@@ -63,8 +63,7 @@ def metric_text(name: str, value: Any, language: str, digits: int | None = None)
     """A score as text; `digits` for metrics in the target's units."""
     if name == "skill":
         return percent(value, language)
-    return (
-        percent(value / 100, language)
-        if name in PERCENTS and value is not None and pd.notna(value)
-        else number(value, language, 3 if name in ("mase", "rmsse", "r2") else digits)
-    )
+    metric = METRICS[name]
+    if metric.percent and value is not None and pd.notna(value):
+        return percent(value / 100, language)
+    return number(value, language, digits if metric.digits is None else metric.digits)

@@ -26,6 +26,7 @@ from vur.panel import Panel, complete
 from vur.runs.config import Config
 from vur.runs.dataset import Dataset, dataset_of
 from vur.runs.progress import ProgressLog
+from vur.scoring.metrics import shown_metrics
 from vur.settings import settings
 from vur.stages.features import FeatureSpec, resolve_features
 from vur.stages.model import Candidate, candidates
@@ -331,7 +332,7 @@ class Run:
         best = self.training.leaderboard.iloc[0]
         metrics = {
             name: round(float(best[name]), 6)
-            for name in ("mase", "mae", "rmse", "smape", "wape", "skill")
+            for name in (*shown_metrics("model"), "skill")
             if pd.notna(best.get(name))
         }
         return {

@@ -18,7 +18,7 @@ from difflib import get_close_matches
 from typing import Any
 
 from ...errors import VurError
-from .training import LOSSES, OPTIMIZERS, SCORES, Regime
+from .training import LOSSES, OPTIMIZERS, Regime, epoch_scores
 
 # %% ../../../nbs/forecasters/networks/1_architecture.ipynb #f81296db
 REQUIRED = object()
@@ -318,7 +318,7 @@ def read_setting(value: Any, key: str, rule: Key, section: str) -> Any:
         return None
     if rule.kind == "choice" and isinstance(value, str):
         value = ALIASES.get(value.lower(), value.lower())
-        if key == "loss" and value in SCORES and value not in LOSSES and value != "rmse":
+        if key == "loss" and value in epoch_scores() and value not in LOSSES and value != "rmse":
             raise VurError("networks.loss_relative", value=value)
         if value not in rule.choices:
             raise VurError("networks.choice_unknown", section=section, key=key, value=value, closest=closest(value, rule.choices),
@@ -340,8 +340,8 @@ class Blueprint:
 def read_metrics(given: Any) -> tuple[str, ...]:
     """Short names of metrics; `VurError` on an unknown one."""
     if not isinstance(given, (list, tuple)):
-        raise VurError("networks.setting_value", section="compilation", key="metrics", value=given, expected="list of " + " | ".join(SCORES))
-    return tuple(dict.fromkeys(read_setting(name, "metrics", Key("choice", choices=tuple(SCORES)), "compilation") for name in given))
+        raise VurError("networks.setting_value", section="compilation", key="metrics", value=given, expected="list of " + " | ".join(epoch_scores()))
+    return tuple(dict.fromkeys(read_setting(name, "metrics", Key("choice", choices=tuple(epoch_scores())), "compilation") for name in given))
 
 
 def read_monitor(stopping: Mapping[str, Any], metrics: Sequence[str], held: float) -> str:

@@ -11,10 +11,10 @@ from vur.report.context import ReportContext
 from vur.report.sections import Part
 from vur.report.summary import coverage_rows, score_rows, scored_sentences
 from vur.report.tables import metric_text, say, speaker, table
+from vur.scoring.metrics import shown_metrics
 from vur.text import translate
 from vur.wording import digits_for, listing, number, percent, steps
 
-METRICS = ("skill", "mase", "mae", "rmse", "wape", "smape", "mape", "rmsse", "r2", "bias")
 FINISHED = ("", "ok", "done", "finished", "cached", "evaluated", "scored")
 
 
@@ -27,7 +27,7 @@ def part(found: ReportContext, language: str) -> Part:
 def accuracy(context: ReportContext, language: str) -> dict[str, Any]:
     """Leaderboard as bars and tables, error by step, scores on the held-out end, and why MAPE is left aside."""
     t, board = speaker(language), scored(context.leaderboard)
-    there = [name for name in METRICS if name in board and board[name].notna().any()]
+    there = [name for name in ("skill", *shown_metrics("report")) if name in board and board[name].notna().any()]
     main = [name for name in ("skill", context.metric, "mae", "wape") if name in there]
     digits = digits_for(board["mae"]) if "mae" in board else None
     names = [algorithm_name(a, language) for a in board["algorithm"]]
@@ -123,7 +123,7 @@ def test_table(context: ReportContext, language: str) -> dict[str, Any] | None:
     """Scores on the end of the data that was kept apart."""
     scores, t = score_rows(context.test_scores), speaker(language)
     scores = scores[scores["algorithm"] != ""]
-    there = [m for m in ("skill", "mase", "mae", "wape", "rmse") if m in scores and scores[m].notna().any()]
+    there = [m for m in ("skill", *shown_metrics("test")) if m in scores and scores[m].notna().any()]
     if scores.empty or not there:
         return None
     digits = digits_for(scores["mae"]) if "mae" in scores else None

@@ -10,6 +10,7 @@ from vur.forecasters.registry import algorithm_name
 from vur.report.plots import LIGHT, _axis, _layout, _legend, _names_axis, _values, label
 from vur.report.sections import Block, Facts, Part
 from vur.report.tables import say, table
+from vur.scoring.metrics import METRICS
 from vur.stages.training.tuning import Tuning
 from vur.text import translate
 from vur.wording import digits_for, number, percent
@@ -211,7 +212,8 @@ def best_table(tuning: Tuning, language: str) -> dict[str, Any]:
         return translate(f"tuning.report.{key}", language)
 
     rows = tuning.table()
-    whole = rows[rows["state"] == "complete"].sort_values("value", ascending=tuning.metric != "r2", kind="stable")
+    ascending = METRICS[tuning.metric].lower_is_better
+    whole = rows[rows["state"] == "complete"].sort_values("value", ascending=ascending, kind="stable")
     shown = whole[(np.arange(len(whole)) < SHOWN) | (whole["number"] == 0)]
     digits = digits_for(shown["value"]) + 1
     metric = translate(f"report.metric.{tuning.metric}.short", language)

@@ -6,6 +6,7 @@ from vur.explain.drivers import worst_series
 from vur.report.context import ReportContext
 from vur.report.sections import Part
 from vur.report.tables import metric_text, speaker, table
+from vur.scoring.metrics import shown_metrics
 from vur.wording import number
 
 
@@ -15,7 +16,7 @@ def part(found: ReportContext, language: str) -> Part | None:
     if frame is None or not len(frame) or found.forecast["unique_id"].nunique() < 2:
         return None
     rows = worst_series(frame, found.winner, top=10)
-    there = [m for m in ("mase", "mae", "wape", "skill") if m in rows and rows[m].notna().any()]
+    there = [m for m in (*shown_metrics("worst"), "skill") if m in rows and rows[m].notna().any()]
     if rows.empty or not there:
         return None
     share = float((rows["mase"] > 1).mean()) if "mase" in rows else math.nan

@@ -88,7 +88,7 @@ class ModelSpec:
 
     `algorithms` is `"auto"` or ids of the registry, among which `"auto"` may be; `preset` says how far `"auto"` goes: `fast,
     balanced, best`. `parameters` maps an id to its parameters. `networks` are neural networks of one's own by name, each in the
-    JSON form of `vur.forecasters.networks.architecture.network_parameters`. `metric` is one of `mase, mae, rmse, mape, smape, rmsse, wape, r2`.
+    JSON form of `vur.forecasters.networks.architecture.network_parameters`. `metric` is a name of `METRICS` (`vur.scoring.metrics`) that may rank.
     `ensemble` adds a combination of the best few; `optimize` tunes parameters on the folds. Raises `VurError` for an unknown
     algorithm, preset, parameter, value or metric, and for a network that cannot be built.
     """

@@ -18,7 +18,7 @@ import numpy as np
 
 from ...errors import VurError
 from ...forecasters.registry import Parameter, algorithm, algorithms
-from ...scoring.metrics import ranking_metric
+from ...scoring.metrics import METRICS, ranking_metric
 
 # %% ../../../nbs/stages/6_model/1_search_space.ipynb #7e0d0ca0
 GRID_POINTS = 5
@@ -291,7 +291,7 @@ def optimize_request(content: dict[str, Any], id: str) -> OptimizeSpec:
     if strange:
         raise VurError("tuning.request_key", key=strange[0], known=", ".join(REQUEST_KEYS))
     metric = content.get("metric")
-    aim = "maximize" if metric is not None and plain_metric(metric) == "r2" else "minimize"
+    aim = "minimize" if metric is None or METRICS[plain_metric(metric)].lower_is_better else "maximize"
     if content.get("objective", aim) != aim:
         raise VurError("tuning.objective", value=content["objective"], metric=metric or "-", expected=aim)
     space = {id: content["search_space"]} if content.get("search_space") is not None else {}

@@ -34,7 +34,7 @@ def ensemble_candidate(evaluation: Evaluation, scales: pd.DataFrame, candidates:
     if evaluation.forecasts.empty:
         return None
     scores = score(evaluation.forecasts, scales)
-    metric = next(name for name in (metric, "mase", "mae") if name != "r2" and (scores[name].notna().any() or name == "mae"))
+    metric = next(name for name in (metric, "mase", "mae") if METRICS[name].lower_is_better and (scores[name].notna().any() or name == "mae"))
     core = choose_members(scores, metric)
     if len(core) < 2:
         return None
@@ -134,7 +134,7 @@ def leaderboard(evaluation: Evaluation, plan: SplitPlan, panel: Panel, levels: S
     metric = metric if table[metric].notna().any() else "mae"
     table = table.merge(interval_table(evaluation, scales, panel, levels), on="algorithm", how="left")
     table = evaluation.status.merge(table, on="algorithm", how="left")
-    table["rank"] = table[metric].astype(float).rank(method="first", ascending=metric != "r2").astype("Int64")
+    table["rank"] = table[metric].astype(float).rank(method="first", ascending=METRICS[metric].lower_is_better).astype("Int64")
     table["note"] = [row_note(row, row["reason"], why) for _, row in table.iterrows()]
     bands = [name for name in table.columns if name.startswith(("coverage-", "width-"))]
     columns = ["rank", "algorithm", *METRICS, "skill", *bands, "seconds", "note"]

@@ -22,7 +22,7 @@ import pandas as pd
 from ...errors import VurError
 from ...forecasters.parallel import Stopped
 from ...forecasters.registry import algorithm, validate_parameters
-from ...scoring.metrics import LOWER_IS_BETTER, ranking_metric, score
+from ...scoring.metrics import METRICS, ranking_metric, score
 from ..model import Candidate
 from ..model.search_space import GRID_POINTS, OptimizeSpec, SearchSpace
 from ..split.folds import validation_frame
@@ -300,7 +300,7 @@ class Scorer:
     @property
     def maximize(self) -> bool:
         """Whether higher is better."""
-        return not LOWER_IS_BETTER[self.metric]
+        return not METRICS[self.metric].lower_is_better
 
     def of(self, frames: Sequence[pd.DataFrame]) -> float:
         """The score of these folds together; NaN where the metric has no value."""
@@ -324,7 +324,7 @@ def scorer_for(setting: Setting, metric: str, scales: pd.DataFrame | None = None
     scales = fold_scales(setting.panel, setting.plan) if scales is None else scales
     zeros = sum(int((validation_frame(setting.panel, fold, setting.plan)["y"] == 0).sum()) for fold in setting.plan.folds)
     metric, _ = ranking_metric(metric, zeros)
-    unscaled = metric in ("mase", "rmsse") and not scales[metric].notna().any()
+    unscaled = METRICS[metric].scale and not scales[METRICS[metric].scale].notna().any()
     return Scorer("mae" if unscaled else metric, scales)
 
 # %% ../../../nbs/stages/7_training/4_trials.ipynb #25f95463

@@ -22,6 +22,7 @@ import pandas as pd
 
 from ...errors import VurError
 from ...forecasters.parallel import Stopped
+from ...scoring.metrics import METRICS
 from ..model import Candidate, ModelSpec
 from ..model.search_space import OptimizeSpec, SearchSpace
 from .budget import Note, Watch
@@ -75,7 +76,7 @@ class Tuning:
                  **t.parameters} for t in self.trials]
         table = pd.DataFrame(rows, columns=["number", "state", "value", "seconds", "fallbacks", "reason", *self.space])
         complete = table["value"].astype(float).where(table["state"] == "complete")
-        table.insert(3, "best", (complete.cummax() if self.metric == "r2" else complete.cummin()).ffill())
+        table.insert(3, "best", (complete.cummin() if METRICS[self.metric].lower_is_better else complete.cummax()).ffill())
         return table.astype({"value": float})
 
     def to_dict(self) -> dict[str, Any]:
@@ -93,7 +94,7 @@ def saved(metric: str, value: float | None, default: float | None) -> float | No
     """Share of the error `default` that `value` saves; of R², of what it leaves unexplained. None where one of them lacks."""
     if value is None or default is None:
         return None
-    value, default = (1 - value, 1 - default) if metric == "r2" else (value, default)
+    value, default = METRICS[metric].gap(value), METRICS[metric].gap(default)
     return 1 - value / default if default > 0 else None
 
 # %% ../../../nbs/stages/7_training/5_tuning.ipynb #8436d533

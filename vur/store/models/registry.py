@@ -16,7 +16,6 @@ from vur.store.models.models import CHECKSUMS, list_models, model_folder
 
 BUSY = ("queued", "running")
 FACTS = ("series", "horizon", "freq", "levels", "fingerprint", "vur", "versions")
-METRICS = ("mase", "mae", "rmse", "mape", "smape", "wape", "r2", "skill")
 
 
 def checksum(folder: Path) -> str:
@@ -58,6 +57,8 @@ def adopt(session: Session, tag: str, owner_id: str) -> Model:
     Its run's folder lies where the user wanted it, outside the data home: results stay there. `VurError` store.no_model
     or store.tampered where there is no such model or its files were changed.
     """
+    from vur.scoring.metrics import METRICS
+
     known = session.scalar(select(Model).where(Model.tag == tag))
     if known is not None:
         return known
@@ -76,7 +77,7 @@ def adopt(session: Session, tag: str, owner_id: str) -> Model:
         run_id=metadata.get("run"),
         trained_at=now(),
         saved=True,
-        metrics={name: metadata[name] for name in METRICS if metadata.get(name) is not None},
+        metrics={name: metadata[name] for name in (*METRICS, "skill") if metadata.get(name) is not None},
         facts={name: metadata[name] for name in FACTS if name in metadata},
     )
     session.add(model)
