@@ -23,6 +23,7 @@ LONG = (
     "test_job_faults.py",
     "test_networks.py",
     "test_tuning.py",
+    "test_packaging.py",
 )
 
 

@@ -2,10 +2,9 @@
 
 Modules:
 
-- `vur.jobs.child`: The process in which one attempt of a job is done: `python -m vur.jobs.child JOB ATTEMPT`.
-- `vur.jobs.lifecycle`: How a job moves through the catalog: claimed by a worker, reported on, given back, ended by exactly one attempt.
-- `vur.jobs.queue`: Background jobs: a row in the catalog, and a durable workflow of the same id that a worker runs.
-- `vur.jobs.workflows`: The durable workflow of a job, as a worker runs it: take the job up, let a child do it, watch, end it once.
+- `vur.jobs.kinds`: The kinds of jobs: one line a kind, which names the module that does the work.
+- `vur.jobs.queue`: The job queue: a row in the catalog for each job, and a durable workflow with the same id that a worker runs.
+- `vur.jobs.workflows`: The durable workflow of a job, run by a worker: claim the job, run it in a child process, watch it, end it once.
 - `vur.report.plots`: The figures of the report as plain Plotly descriptions; `forecast_figure` gives the one that `r.plot()` shows.
 - `vur.serving.middleware.guard`: What stands around the whole composed application: BentoML's own routes, the REST API and the WebSocket alike.
 - `vur.serving.middleware.idempotency`: The header `Idempotency-Key`: a request that is sent again gets the answer that it got the first time.
@@ -15,8 +14,10 @@ Modules:
 - `vur.store.accounts.sessions`: Logins, their rotating refresh tokens, personal keys, and whether a token still stands.
 - `vur.store.catalog`: The tables of the catalog: who there is, what they uploaded and trained, what was forecast, and what runs in the background.
 - `vur.store.data.sources`: Source files and what was read from them, by content: an original is kept once, its typed Parquet table once for each reading.
-- `vur.store.data.uploads`: Uploads that are complete, and the datasets that they become; what a broken connection or a killed process leaves is swept.
+- `vur.store.data.uploads`: Converts complete uploads into datasets, and cleans up after broken connections and killed processes.
 - `vur.store.database`: The catalog's database: SQLite inside the data home, or PostgreSQL by URL, behind two kinds of transaction.
+- `vur.store.feeds.kinds`: The kinds of data sources: one line a kind, and the one way to open a source of any kind.
+- `vur.store.feeds.reader`: The base classes of all data sources.
 - `vur.store.operations.backup`: Backups: one tar file with the catalog, the data and the models, each with its checksum, written while the service runs.
 - `vur.wizard.requests`: What a client asks to be done to a dataset, in the words of the documents, as sections of a run's configuration and work on rows."""
 

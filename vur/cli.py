@@ -9,6 +9,7 @@ from types import ModuleType
 import vur.commands
 from vur import __version__
 from vur.errors import VurError
+from vur.extras import require_extra
 from vur.settings import settings
 from vur.text import table, translate
 
@@ -48,7 +49,10 @@ def main(arguments: list[str] | None = None) -> int:
     language = getattr(options, "language", None) or "en"
     try:
         language = getattr(options, "language", None) or settings().language
-        return known[options.command].run(options, language)
+        command = known[options.command]
+        if hasattr(command, "EXTRA"):
+            require_extra(command.EXTRA, f"vur {options.command}")
+        return command.run(options, language)
     except VurError as error:
         print_failure(error, language)
         return 1

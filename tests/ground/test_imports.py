@@ -9,7 +9,7 @@ from samples import ROOT
 
 # From the bottom up. A module may import what stands on its own floor or below; the longest name that fits decides.
 FLOORS = (
-    ("vur.text", "vur.errors", "vur.settings", "vur.languages"),
+    ("vur.text", "vur.errors", "vur.extras", "vur.settings", "vur.languages"),
     ("vur.frequency", "vur.columns", "vur.state"),
     ("vur.panel",),
     ("vur.wording", "vur.timezones"),

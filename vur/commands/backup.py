@@ -8,6 +8,7 @@ from vur.text import translate
 
 PURPOSE = "back up catalog, data and models to one file while the service runs"
 ORDER = 160
+EXTRA = "serve"
 PARTS = ("data", "models", "runs")
 
 

@@ -7,6 +7,7 @@ from vur.text import translate
 
 PURPOSE = "prepare the data home: secrets, catalog, job tables"
 ORDER = 110
+EXTRA = "serve"
 
 
 def add_arguments(command: argparse.ArgumentParser) -> None:

@@ -10,6 +10,7 @@ from vur.text import translate
 
 PURPOSE = "open JupyterLab on the notebooks"
 ORDER = 100
+EXTRA = "lab"
 
 
 def add_arguments(command: argparse.ArgumentParser) -> None:

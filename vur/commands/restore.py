@@ -8,6 +8,7 @@ from vur.text import translate
 
 PURPOSE = "restore what `vur backup` wrote"
 ORDER = 170
+EXTRA = "serve"
 
 
 def add_arguments(command: argparse.ArgumentParser) -> None:

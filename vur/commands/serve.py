@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 PURPOSE = "serve the REST API, live updates and predictions, with a training worker"
 ORDER = 130
+EXTRA = "serve"
 
 
 def add_arguments(command: argparse.ArgumentParser) -> None:

@@ -9,6 +9,7 @@ from vur.text import translate
 
 PURPOSE = "add and manage the users of the service"
 ORDER = 120
+EXTRA = "serve"
 
 
 def add_arguments(command: argparse.ArgumentParser) -> None:

@@ -6,6 +6,7 @@ import sys
 
 PURPOSE = "run queued training and batch-forecast jobs"
 ORDER = 140
+EXTRA = "serve"
 
 
 def add_arguments(command: argparse.ArgumentParser) -> None:

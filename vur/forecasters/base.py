@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 import pandas as pd
 
 from ..errors import VurError
+from ..extras import require
 from .registry import algorithm, load_object, validate_parameters
 from ..frequency import Frequency
 from ..panel import Panel
@@ -146,7 +147,8 @@ def check_complete(panel: Panel) -> None:
 
 # %% ../../nbs/forecasters/02_base.ipynb #4f114559
 def create(id: str, *, features: Any = None, seed: int = 0, workers: int = 1, **parameters: Any) -> Forecaster:
-    """A new, unfitted forecaster of algorithm `id`."""
+    """A new, unfitted forecaster of algorithm `id`; `VurError` extras.missing where its libraries are not installed."""
+    require(algorithm(id).libraries, id)
     return load_object(algorithm(id).target).named(id)(features=features, seed=seed, workers=workers, **parameters)
 
 

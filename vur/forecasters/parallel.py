@@ -26,6 +26,7 @@ from queue import Empty, SimpleQueue
 from typing import Any
 
 from ..errors import VurError
+from ..extras import require
 
 # %% ../../nbs/forecasters/03_parallel.ipynb #fc1a3dc9
 class Stopped(Exception):
@@ -134,6 +135,7 @@ def _client(address: str) -> Any:
     key = (os.getpid(), address)
     if key in _clients and _clients[key].status == "running":
         return _clients[key]
+    require(["distributed"], "VUR_DASK")
     from distributed import Client
 
     try:

@@ -15,6 +15,7 @@ from vur.runs.execute import execute_in_process, execute_notebook
 from vur.runs.result import RunResult
 from vur.runs.run import CONFIG
 from vur.settings import settings
+from vur.stages.model import require_libraries
 from vur.store.home import write_text
 from vur.store.runs import file_fingerprint, find_run, next_attempt, run_hash
 
@@ -131,13 +132,14 @@ def _config_file(path: Path) -> Config:
 
 
 def prepare(config: Config, reports: Path) -> Path:
-    """Make the folder of a new run and write its configuration there; `VurError` when the data cannot be found."""
+    """Make the folder of a new run and write its configuration there; `VurError` when data or a library is missing."""
     data = config.data
     if data.path is None and data.fingerprint is None:
         raise VurError("runs.no_source")
     path = Path(data.path) if data.path else None
     if path is not None and not path.is_file() and data.fingerprint is None:
         raise VurError("runs.no_file", path=path)
+    require_libraries(config.model)
     fingerprint = file_fingerprint(path) if path and path.is_file() and not data.fingerprint else data.fingerprint
     reports = reports.expanduser().absolute()
     folder = reports / next_attempt(reports, run_hash(fingerprint, config.hash()))

@@ -22,7 +22,7 @@ PRELOAD = "import vur.runs.run; del vur"
 def training_notebook() -> Path:
     """The parameterised training notebook, from the checkout or from the installed package."""
     checkout = Path(__file__).parents[2] / "nbs" / "runs" / NOTEBOOK
-    return checkout if checkout.is_file() else Path(str(files("vur.notebooks") / NOTEBOOK))
+    return checkout if checkout.is_file() else Path(str(files("vur") / "notebooks" / NOTEBOOK))
 
 
 def execute_in_process(target: Path, watcher: Callable[[dict], None] | None, *, fresh: bool = False) -> dict[str, Any]:

@@ -5,13 +5,14 @@
 # %% auto #0
 __all__ = ['PRESETS', 'INTERMITTENT', 'ETS_ROWS', 'HOLT_WINTERS_ROWS', 'AUTO_ARIMA_ROWS', 'REGRESSION_ROWS', 'DEAR_ROWS',
            'FOREST_ROWS', 'NETWORK_ROWS', 'RULES', 'ENSEMBLE', 'Profile', 'profile', 'auto_algorithms', 'ModelSpec',
-           'check_models', 'check_network_name', 'own_network', 'Candidate', 'candidates']
+           'check_models', 'check_network_name', 'own_network', 'require_libraries', 'Candidate', 'candidates']
 
 # %% ../../../nbs/stages/6_model/3_model.ipynb #e59d2881
 from dataclasses import dataclass, field
 from typing import Any
 
 from ...errors import VurError
+from ...extras import require
 from ...forecasters.registry import algorithm, algorithms, validate_parameters
 from ...forecasters.statistical import LONGEST_SEASON
 from ...panel import Panel
@@ -146,6 +147,12 @@ def own_network(document: dict[str, Any]) -> dict[str, Any]:
 
     return validate_parameters("network", network_parameters(document))
 
+# %% ../../../nbs/stages/6_model/3_model.ipynb #5d0b93ee
+def require_libraries(spec: ModelSpec) -> None:
+    """Raise `VurError` extras.missing for an algorithm named in `spec`, or a network, whose libraries are not installed."""
+    for name in (*spec.named, *(["network"] if spec.networks else ())):
+        require(algorithm(name).libraries, name)
+
 # %% ../../../nbs/stages/6_model/3_model.ipynb #334179bd
 @dataclass(frozen=True)
 class Candidate:
@@ -164,6 +171,7 @@ def candidates(panel: Panel, spec: ModelSpec = ModelSpec()) -> list[Candidate]:
 
     The ensemble is none of them: it is made afterwards from their forecasts.
     """
+    require_libraries(spec)
     names = {*spec.named, *(auto_algorithms(panel, spec.preset) if spec.auto else ())}
     names = sorted(names - {REFERENCE, ENSEMBLE}, key=lambda name: (algorithm(name).cost, name))
     found = [Candidate(name, name, spec.parameters.get(name, {})) for name in [REFERENCE, *names]]

@@ -16,7 +16,9 @@ import numpy as np
 import pandas as pd
 
 from ...errors import VurError
+from ...extras import extra_of, missing
 from ...forecasters.parallel import Stopped
+from ...forecasters.registry import algorithm
 from ...panel import Panel
 from ...scoring.intervals import interval_scale
 from ...scoring.leakage import leakage_canary
@@ -230,6 +232,8 @@ def refusal(candidate: Candidate, setting: Setting, watch: Watch, pace: float) -
     """Why `candidate` is not even started, or None."""
     if candidate.algorithm == REFERENCE:
         return None
+    if lacking := missing(algorithm(candidate.algorithm).libraries):
+        return Note("training.reason.not_installed", libraries=", ".join(lacking), extra=extra_of(lacking))
     if watch.asked_to_stop():
         return Note("training.reason.not_started")
     if setting.cache is not None and setting.plan.folds and \

@@ -14,6 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from vur.errors import VurError
+from vur.extras import EXTRAS, missing
 from vur.settings import find_settings_file, settings
 from vur.store import secret
 from vur.store.catalog import DatabaseConnection, DatasetVersion, Job, Model, Run, Upload, User
@@ -67,11 +68,15 @@ def problem(name: str, state: str, **values: Any) -> Finding:
 def examine(deep: bool = True) -> Iterator[Finding]:
     """Every finding, one after the other.
 
-    What needs the database is left out where it is not there; `deep` also reads every model.
+    What needs the database is left out where it is not there, and what belongs to the service where the extra `serve`
+    is not installed; `deep` also reads every model.
     """
     yield ok("settings", path=find_settings_file() or "-")
     yield from look_at_home(home())
     yield look_at_room(health.free_bytes())
+    yield from (look_at_extra(extra) for extra in EXTRAS)
+    if missing(EXTRAS["serve"]):
+        return
     secrets, database = look_at_secrets(home() / secret.FILE), look_at_database()
     yield from (secrets, database)
     if database.status != PROBLEM:
@@ -108,6 +113,13 @@ def look_at_room(free: int) -> Finding:
     if free < health.LEAST_FREE:
         return problem("disk", "full", free=shown)
     return warning("disk", "little", free=shown) if free < LITTLE_ROOM else ok("disk", free=shown)
+
+
+def look_at_extra(extra: str) -> Finding:
+    """Whether the libraries of an extra are installed; to do without them is a choice, not a fault."""
+    lacking = missing(EXTRAS[extra])
+    values = {"extra": extra, "libraries": ", ".join(lacking)}
+    return Finding("extra", OK, "missing", values) if lacking else ok("extra", extra=extra)
 
 
 def look_at_secrets(path: Path) -> Finding:

@@ -1,0 +1,23 @@
+"""The parameterised notebooks of nbs/runs go into the wheel as vur/notebooks; all else stands in pyproject.toml."""
+
+import shutil
+from pathlib import Path
+
+from setuptools import setup
+from setuptools.command.build_py import build_py
+
+
+class BuildWithNotebooks(build_py):
+    """`build_py` that copies nbs/runs; an editable install reads them where they are."""
+
+    def run(self) -> None:
+        """Build the package, then copy the notebooks beside it."""
+        super().run()
+        if not self.editable_mode:
+            target = Path(self.build_lib) / "vur" / "notebooks"
+            target.mkdir(parents=True, exist_ok=True)
+            for notebook in Path("nbs", "runs").glob("*.ipynb"):
+                shutil.copy(notebook, target)
+
+
+setup(cmdclass={"build_py": BuildWithNotebooks})
