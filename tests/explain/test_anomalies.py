@@ -1,4 +1,4 @@
-"""Odd values are found and nothing else is: in the folds, in a finished run, and in new data held against a saved model."""
+"""Anomalies are found, and nothing else: in the folds, in a finished run, and in new data of a saved model."""
 
 from pathlib import Path
 
@@ -15,8 +15,8 @@ from vur.explain.anomalies import (
     anomaly_findings,
     anomaly_sentences,
     conformal_p,
-    judge,
-    judged_bands,
+    held_out_bands,
+    score_bands,
 )
 from vur.frequency import Frequency
 from vur.models.check import check_new, check_sentences
@@ -49,7 +49,7 @@ def residuals(seed: int = 0, series: int = 6, folds: int = 6, horizon: int = 10)
 
 
 def judged(rows: pd.DataFrame, level: float = 95) -> pd.DataFrame:
-    return judged_bands(rows, rows.groupby("unique_id")["scale"].first(), level)
+    return held_out_bands(rows, rows.groupby("unique_id")["scale"].first(), level)
 
 
 def test_an_injected_spike_has_the_highest_score():
@@ -98,12 +98,12 @@ def test_neighbouring_misses_on_one_side_are_one_event():
 
 
 def test_a_series_without_any_error_is_odd_at_the_first_one():
-    rows = judge(
+    rows = score_bands(
         pd.DataFrame({"unique_id": "a", "ds": DAYS[:2], "forecast": 5.0, "lo-95": 5.0, "hi-95": 5.0, "y": [5.0, 6.0]})
     )
     assert rows["score"].tolist() == [0.0, np.inf] and rows["direction"].tolist() == ["", "above"]
     with pytest.raises(VurError, match="lo-80"):
-        judge(rows, 80)
+        score_bands(rows, 80)
 
 
 def test_one_fold_of_one_series_judges_nothing():
@@ -144,7 +144,7 @@ def test_the_section_shows_the_worst_series_and_the_oddest_first(language, tmp_p
 
 
 def sales(until: int = len(DAYS) + len(AHEAD)) -> pd.DataFrame:
-    """Two shops with a week and a promotion worth 12; the first has a spike of 90 twenty days before the end of the training data."""
+    """Two shops with a weekly season and a promotion worth 12; the first has a spike of 90 in training."""
     rng, days, frames = np.random.default_rng(3), DAYS.append(AHEAD), []
     for k, name in enumerate(("north", "south")):
         promo = rng.integers(0, 2, len(days))

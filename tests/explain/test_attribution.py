@@ -6,14 +6,14 @@ import pytest
 
 from vur.errors import VurError
 from vur.explain.attribution import (
+    evaluation_rows,
     feature_group,
     feature_groups,
     feature_member,
     feature_shares,
-    judged_rows,
+    forecast_rows,
     pipeline_importance,
     row_shares,
-    rows_behind,
     shuffle_importance,
 )
 from vur.forecasters.base import create
@@ -93,7 +93,7 @@ def test_the_promotion_is_worth_what_it_was_made_with(fitted, id):
 
 def test_a_line_shares_exactly_its_coefficients(fitted):
     """Coefficient times deviation from the mean, category columns counted with the column they were made from."""
-    model, behind = fitted["ridge"], rows_behind(fitted["ridge"], "s1", 5, fitted["future"])
+    model, behind = fitted["ridge"], forecast_rows(fitted["ridge"], "s1", 5, fitted["future"])
     base, shares = row_shares(model, behind.X[[4]], 5)
     place = list(model.names).index("promo")
     z = model.scaling.apply(behind.X[[4]])[0]
@@ -110,7 +110,7 @@ def test_missing_values_do_not_break_the_sum():
         model = create(id, **QUICK[id]).fit(short)
         new = panel.with_frame(panel.frame.groupby("unique_id").tail(11))
         model.update(new)
-        behind = rows_behind(model, "s0", 2, future)
+        behind = forecast_rows(model, "s0", 2, future)
         assert np.isnan(behind.X).any()
         forecast = model.predict(2, future).query("unique_id == 's0'")["forecast"].iloc[-1]
         assert feature_shares(model, "s0", 2, future).sum(axis=1).iloc[0] == pytest.approx(forecast, rel=1e-9)
@@ -118,7 +118,7 @@ def test_missing_values_do_not_break_the_sum():
 
 def test_what_does_not_add_up_is_refused(fitted, monkeypatch):
     model = fitted["lightgbm"]
-    behind = rows_behind(model, "s1", 2, fitted["future"])
+    behind = forecast_rows(model, "s1", 2, fitted["future"])
     monkeypatch.setattr(type(model), "_step", lambda self, X, step: np.full(len(X), 1e3))
     with pytest.raises(VurError, match="LightGBM|lightgbm") as caught:
         row_shares(model, behind.X, 1)
@@ -160,17 +160,17 @@ def test_a_driver_comes_first_and_noise_covers_zero(id):
 
 
 def test_targets_lie_after_the_cutoff_only():
-    """With the answers after the cutoff changed, the judged rows change; with those before it, only what is read from the past does."""
+    """Changed targets after the cutoff change the evaluation rows; earlier ones only change features of the past."""
     panel, _ = shops()
     cutoffs = panel.frame.groupby("unique_id")["ds"].max() - pd.Timedelta("14D")
     model = create("ridge", steps=7).fit(
         panel.with_frame(panel.frame[panel.frame["ds"] <= panel.frame["unique_id"].map(cutoffs)])
     )
     everything = np.ones(len(panel.frame), bool)
-    rows = judged_rows(model, panel, cutoffs, everything, max_rows=10_000)
+    rows = evaluation_rows(model, panel, cutoffs, everything, max_rows=10_000)
     assert len(rows.y) == 3 * 14 * 7
     late = panel.frame["ds"] > panel.frame["unique_id"].map(cutoffs)
-    changed = judged_rows(
+    changed = evaluation_rows(
         model,
         panel.with_frame(panel.frame.assign(y=panel.frame["y"].mask(late, 0.0))),
         cutoffs,
@@ -178,14 +178,14 @@ def test_targets_lie_after_the_cutoff_only():
         max_rows=10_000,
     )
     assert not np.allclose(rows.y, changed.y)
-    assert len(judged_rows(model, panel, cutoffs, (~late).to_numpy(), max_rows=10_000).y) == 0
+    assert len(evaluation_rows(model, panel, cutoffs, (~late).to_numpy(), max_rows=10_000).y) == 0
 
 
 def test_importance_repeats_and_differs_with_the_seed():
     panel, _ = shops()
     cutoffs = panel.frame.groupby("unique_id")["ds"].max() - pd.Timedelta("14D")
     model = create("ridge").fit(panel)
-    rows = judged_rows(model, panel, cutoffs, np.ones(len(panel.frame), bool), 300)
+    rows = evaluation_rows(model, panel, cutoffs, np.ones(len(panel.frame), bool), 300)
     first = shuffle_importance(model, rows, 5, seed=1)
     pd.testing.assert_frame_equal(first, shuffle_importance(model, rows, 5, seed=1))
     assert not first["increase"].equals(shuffle_importance(model, rows, 5, seed=2)["increase"])

@@ -1,4 +1,4 @@
-"""Diagnostics of SARIMAX and Prophet: the numbers of statsmodels and scipy, verdicts that can go both ways, and the section of the report."""
+"""Diagnostics of SARIMAX and Prophet: the numbers of statsmodels and scipy, verdicts both ways, the report section."""
 
 import json
 import re
@@ -18,7 +18,7 @@ from vur.errors import VurError
 from vur.explain.diagnostics import (
     effect_sentences,
     ljung_box_lags,
-    parameter_name,
+    parameter_label,
     probability,
     prophet_components,
     residual_tests,
@@ -196,7 +196,7 @@ def test_words_of_covariates(found):
     useless = replace(found, parameters=found.parameters.assign(p_value=0.4))
     assert effect_sentences(useless) == ["The effect of promotion cannot be told from zero."]
     assert all("{" not in sentence for language in LANGUAGES for sentence in sarimax_sentences(found, language))
-    assert (probability(0.00001, "pt-BR"), probability(0.034, "en"), parameter_name("ma.L1")) == (
+    assert (probability(0.00001, "pt-BR"), probability(0.034, "en"), parameter_label("ma.L1")) == (
         "p < 0,001",
         "p = 0.034",
         "ma.L1",

@@ -42,7 +42,7 @@ TREES = {"lightgbm": {"rounds": 25}, "xgboost": {"rounds": 25}, "random_forest":
 
 
 def shops(seed: int = 0, promo: bool = False) -> Panel:
-    """Two shops, 180 days: a week, a little growth and, if asked for, promotions worth 30 on days that are known ahead."""
+    """Two shops, 180 days: a weekly season, a slight trend and, optionally, known-future promotions worth 30."""
     rng, days, frames = np.random.default_rng(seed), pd.date_range("2023-01-02", periods=188), []
     for k, name in enumerate("ab"):
         offer = rng.integers(0, 2, 188)

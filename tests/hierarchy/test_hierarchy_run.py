@@ -1,4 +1,4 @@
-"""Hierarchies as users ask for them: `vur.run(hierarchy=...)`, `vur run --hierarchy`, the saved model, the report, and bad wishes."""
+"""Hierarchies as users request them: `vur.run(hierarchy=...)`, `vur run --hierarchy`, saved model, report, errors."""
 
 import html
 import os

@@ -1,4 +1,4 @@
-"""Reconciliation: forecasts of totals and parts that agree, intervals that hold on every level, and what is said about it."""
+"""Reconciliation: forecasts of totals and parts that agree, intervals that hold on every level, and their sentences."""
 
 import json
 import subprocess
@@ -17,13 +17,13 @@ from vur.hierarchy import Hierarchy, add_totals, hierarchy
 from vur.hierarchy.methods import (
     METHODS,
     coherent,
+    cumulative_rounding,
     fold_matrices,
     largest_gap,
     possible_methods,
     shares_of,
     sparse_shares,
     weights_of,
-    whole_numbers,
 )
 from vur.hierarchy.reconcile import fit_reconciler, load_reconciler, reconcile_forecast
 from vur.panel import Panel, make_panel
@@ -80,7 +80,7 @@ def panel_of(values: np.ndarray, integer: bool = False) -> Panel:
 
 
 def mean_forecasts(panel: Panel, plan, noise: dict[str, float] | None = None, seed: int = 0) -> pd.DataFrame:
-    """Fold forecasts by the mean of four weeks, each series on its own, off by `noise` (a share, by level) at random."""
+    """Fold forecasts by the mean of four weeks, independent by series, with errors of `noise` (a share, by level)."""
     rng, found, rows = np.random.default_rng(seed), hierarchy(bottom_of(panel)), []
     for fold in plan.folds:
         ahead = validation_frame(panel, fold, plan)
@@ -192,13 +192,13 @@ def test_learnt_methods_need_errors(setting):
 
 def test_whole_numbers_keep_their_total():
     small = np.full((5000, 3), 0.3)
-    assert whole_numbers(small).sum(axis=0).tolist() == [1500] * 3
+    assert cumulative_rounding(small).sum(axis=0).tolist() == [1500] * 3
     rng = np.random.default_rng(0)
     parts = rng.gamma(1, 2, (200, 9))
-    whole = whole_numbers(parts)
+    whole = cumulative_rounding(parts)
     assert (whole >= 0).all() and (whole == np.round(whole)).all() and np.abs(whole - parts).max() < 1
     assert np.abs(whole.sum(axis=0) - parts.sum(axis=0)).max() <= 0.5
-    assert (whole_numbers(np.round(parts)) == np.round(parts)).all()
+    assert (cumulative_rounding(np.round(parts)) == np.round(parts)).all()
 
 
 def test_negative_parts_are_clipped_and_still_add_up(setting):
@@ -234,15 +234,15 @@ def test_a_bad_total_is_not_listened_to():
 
 def test_weights_are_judged_on_folds_they_have_not_seen(setting):
     matrices = fold_matrices(setting.residuals, setting.found, setting.panel, setting.plan)
-    from vur.hierarchy.methods import learning_errors, out_of_fold
+    from vur.hierarchy.methods import held_out_forecasts, learning_errors
 
-    made = out_of_fold("wls_var", setting.found, matrices)
+    made = held_out_forecasts("wls_var", setting.found, matrices)
     changed = replace(matrices, y=np.where(matrices.fold == 1, 5 * matrices.y, matrices.y))
     assert np.array_equal(
-        out_of_fold("wls_var", setting.found, changed)[:, matrices.fold == 1], made[:, matrices.fold == 1]
+        held_out_forecasts("wls_var", setting.found, changed)[:, matrices.fold == 1], made[:, matrices.fold == 1]
     )
     assert not np.array_equal(
-        out_of_fold("wls_var", setting.found, changed)[:, matrices.fold == 2], made[:, matrices.fold == 2]
+        held_out_forecasts("wls_var", setting.found, changed)[:, matrices.fold == 2], made[:, matrices.fold == 2]
     )
     assert np.isfinite(learning_errors(matrices, matrices.fold > 0)).all()
 

@@ -9,7 +9,7 @@ import pandas as pd
 
 from vur.columns import read_stamps, read_target, select_columns, series_columns, utc_time, wall_time
 from vur.errors import VurError
-from vur.explain.anomalies import anomalies, anomaly_sentences, conformal_p, judge
+from vur.explain.anomalies import anomalies, anomaly_sentences, conformal_p, score_bands
 from vur.models.future import Coming, check_cells, coming_steps, grid_keys, read_table, stamp_text, used_columns
 from vur.models.saved import open_model
 from vur.scoring.intervals import check_levels
@@ -145,7 +145,7 @@ def judge_rows(model: "Pipeline", rows: pd.DataFrame, coming: Coming, level: flo
     forecast = model.predict(int(steps.max()), given, levels=(level,))
     rows = rows.merge(forecast, on=["unique_id", "ds"], how="left")
     there = rows["y"].notna() & rows["step"].notna()
-    rows = judge(rows, level)
+    rows = score_bands(rows, level)
     rows["p_value"] = np.nan
     rows.loc[there, "p_value"] = conformal_p(
         model.calibration, rows.loc[there, ["unique_id", "ds", "step", "y", "forecast"]], level

@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from vur.explain.anomalies import anomalies, anomaly_sentences, judged_bands
+from vur.explain.anomalies import anomalies, anomaly_sentences, held_out_bands
 from vur.frequency import Frequency
 from vur.report.clock import on_clock
 from vur.report.folds import winner_residuals
@@ -35,7 +35,7 @@ def collect(facts: Facts) -> Found | None:
     if known is None or not levels:
         return None
     rows, latest, panel = known
-    bands = judged_bands(rows, latest, levels[0], nonnegative=panel.nonnegative, integer=panel.integer)
+    bands = held_out_bands(rows, latest, levels[0], nonnegative=panel.nonnegative, integer=panel.integer)
     if bands.empty:
         return None
     found = anomalies(bands, levels[0], panel.freq.alias)

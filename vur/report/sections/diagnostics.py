@@ -169,14 +169,14 @@ def part(found: Found, language: str) -> Part:
 
 def sarimax_blocks(found: Any, language: str) -> list[Block]:
     """The model in words with its coefficients, the autocorrelation of its errors, and their quantiles against the normal ones."""
-    from vur.explain.diagnostics import effect_sentences, parameter_name, probability, sarimax_sentences, verdicts
+    from vur.explain.diagnostics import effect_sentences, parameter_label, probability, sarimax_sentences, verdicts
 
     def t(key: str) -> str:
         return translate(f"diagnostics.{key}", language)
 
     rows = [
         [
-            parameter_name(row.name, language),
+            parameter_label(row.name, language),
             number(row.estimate, language),
             number(row.error, language),
             number(row.z, language, 2),
@@ -271,10 +271,10 @@ def qq_spec(errors: np.ndarray, language: str = "en") -> dict[str, Any]:
 
 def component_name(name: str, language: str) -> str:
     """A component as a reader knows it; a covariate keeps its name."""
-    from vur.explain.diagnostics import parameter_name
+    from vur.explain.diagnostics import parameter_label
 
     known = ("trend", "yearly", "weekly", "daily", "season", "holidays", "forecast")
-    return translate(f"diagnostics.component.{name}", language) if name in known else parameter_name(name, language)
+    return translate(f"diagnostics.component.{name}", language) if name in known else parameter_label(name, language)
 
 
 def prophet_blocks(found: Found, language: str) -> list[Block]:
