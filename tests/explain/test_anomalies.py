@@ -259,7 +259,7 @@ def test_vur_check_from_the_command_line(ran, tmp_path: Path, capsys):
     new_rows(north=80).to_csv(source, index=False)
     assert main(["check", "shops", str(source), "--out", str(out), "--language", "pt-BR"]) == 0
     said = capsys.readouterr().out
-    assert "Fora do intervalo de 95%" in said and "north" in said and "28 linhas" in said
+    assert "fora do intervalo de 95%" in said and "north" in said and "28 linhas" in said
     table = pd.read_csv(out, parse_dates=["ds"])
     assert table.loc[table["score"].idxmax(), "ds"] == AHEAD[2] and len(table) == 28
     assert main(["check", "shops", str(source), "--level", "80"]) == 0
@@ -278,7 +278,7 @@ def test_update_moves_the_saved_model_and_is_repeatable(ran, tmp_path: Path, cap
     tag = f"{ran.model_tag}-{AHEAD[-1]:%Y%m%d}"
     assert main(["update", ran.model_tag, str(whole), "--out", str(out)]) == 0
     said = capsys.readouterr().out
-    assert tag in said and "28 new values of 2 series" in said and "95% intervals held" in said
+    assert tag in said and "28 new values of 2 series" in said and "inside the 95% intervals" in said
     assert len(pd.read_csv(out)) == 28
     future = pd.DataFrame(
         {

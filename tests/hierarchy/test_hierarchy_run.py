@@ -105,20 +105,20 @@ def test_the_leaderboard_says_which_series_it_scores(done: vur.RunResult) -> Non
     record = done.record
     assert (record["n_series"], record["sums"]) == (8, 3)
     page = html.unescape(done.report.read_text(encoding="utf-8"))
-    assert "Scores count 8 series alike, 5 of the data and 3 of totals" in page
+    assert "Scores weight 8 series equally, 5 of the data and 3 of totals" in page
     assert "are of the final forecasts, which add up" in page
 
 
 def test_the_report_compares_with_and_without_adding_up(done: vur.RunResult) -> None:
     page = html.unescape(done.report.read_text(encoding="utf-8"))
     by_level = done.model.reconciler.by_level.set_index("level")
-    assert "could not be made" not in page, "the total can be explained, too"
+    assert "could not be computed" not in page, "the total can be explained, too"
     for text in (
         "Totals and their parts",
         "MASE alone",
-        "MASE adding up",
+        "MASE reconciled",
         "In 80%",
-        "Ways of adding up that were compared",
+        "Reconciliation methods compared",
     ):
         assert text in page
     for name in ("Total", "region", "region/store"):
@@ -256,7 +256,7 @@ def test_the_command_asks_for_a_total(tmp_path: Path) -> None:
         env=os.environ,
     )
     assert ran.returncode == 0, ran.stderr
-    assert "6 séries por igual, 5 dos dados e 1 de totais" in ran.stdout
+    assert "mesmo peso a 6 séries, 5 dos dados e 1 de totais" in ran.stdout
     forecast = pd.read_csv(next((tmp_path / "reports").glob("*/forecast.csv"))).pivot(
         index="ds", columns="unique_id", values="forecast"
     )
