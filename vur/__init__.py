@@ -1,25 +1,13 @@
-"""Time series in notebooks: audit a CSV, compare forecasts honestly, keep, explain and serve the best one
+"""Forecast a table of dated measurements: audit it, compare models on the same folds, keep and explain the best.
 
-Modules:
+What a user calls:
 
-- `vur.jobs.kinds`: The kinds of jobs: one line a kind, which names the module that does the work.
-- `vur.jobs.queue`: The job queue: a row in the catalog for each job, and a durable workflow with the same id that a worker runs.
-- `vur.jobs.workflows`: The durable workflow of a job, run by a worker: claim the job, run it in a child process, watch it, end it once.
-- `vur.report.plots`: The figures of the report as plain Plotly descriptions; `forecast_figure` gives the one that `r.plot()` shows.
-- `vur.serving.middleware.guard`: What stands around the whole composed application: BentoML's own routes, the REST API and the WebSocket alike.
-- `vur.serving.middleware.idempotency`: The header `Idempotency-Key`: a request that is sent again gets the answer that it got the first time.
-- `vur.serving.middleware.logs`: Logs of the service: lines on standard error (text or JSON) and records in `logs/` of the data home, for people and for the API.
-- `vur.serving.process.server`: One serving process of `vur serve`: the whole BentoML service under uvicorn, on a listening socket that the supervisor holds.
-- `vur.serving.routes.live`: Live messages over a WebSocket: training progress, forecasts, alerts and measurements of the machine, as they come.
-- `vur.store.accounts.sessions`: Logins, their rotating refresh tokens, personal keys, and whether a token still stands.
-- `vur.store.catalog`: The tables of the catalog: who there is, what they uploaded and trained, what was forecast, and what runs in the background.
-- `vur.store.data.sources`: Source files and what was read from them, by content: an original is kept once, its typed Parquet table once for each reading.
-- `vur.store.data.uploads`: Converts complete uploads into datasets, and cleans up after broken connections and killed processes.
-- `vur.store.database`: The catalog's database: SQLite inside the data home, or PostgreSQL by URL, behind two kinds of transaction.
-- `vur.store.feeds.kinds`: The kinds of data sources: one line a kind, and the one way to open a source of any kind.
-- `vur.store.feeds.reader`: The base classes of all data sources.
-- `vur.store.operations.backup`: Backups: one tar file with the catalog, the data and the models, each with its checksum, written while the service runs.
-- `vur.wizard.requests`: What a client asks to be done to a dataset, in the words of the documents, as sections of a run's configuration and work on rows."""
+    r = vur.run("sales.csv", horizon=28)  # then r.leaderboard, r.forecast, r.audit, r.plot(), r.report
+    vur.forecast("sales", horizon=14)     # from the saved model, without training; vur.future_template lists its inputs
+    vur.scenario("sales", "cheaper", {"price": "-10%"})   # what-if; vur.scenarios lists and compares them
+    vur.check_new("sales", "new.csv")     # anomalies in new data; vur.update_model advances the model to their end
+    vur.resume(run_id)                    # after an interruption; vur.reproduce runs again and compares every digit
+"""
 
 import importlib
 

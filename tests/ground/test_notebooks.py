@@ -72,6 +72,8 @@ def test_package_is_what_the_notebooks_export(tmp_path: Path) -> None:
     done = subprocess.run(command, cwd=copy, env=environment, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     assert files_of(copy / "vur") == files_of(ROOT / "vur")
+    face = Path("vur") / "__init__.py"
+    assert (copy / face).read_bytes() == (ROOT / face).read_bytes(), "nbdev wrote its list of modules into it"
 
 
 def test_notebooks_show_no_warning_or_error() -> None:
