@@ -138,6 +138,7 @@ def with_gaps(rows: pd.DataFrame, coming: Coming) -> pd.DataFrame:
 
 def judge_rows(model: "Pipeline", rows: pd.DataFrame, coming: Coming, level: float) -> pd.DataFrame:
     """`rows` with forecast, interval, score, p-value, direction, event and whether they are anomalies."""
+    assert model.calibration is not None, "`check_new` refuses a model without calibrated intervals"
     steps = rows["step"].dropna()
     if steps.empty:
         return rows.assign(anomaly=False, direction="", event=pd.Series(pd.NA, rows.index, dtype="Int64"))

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -55,19 +56,22 @@ def forecasts(
         return _from(saved, saved.pipeline, horizon, levels, ids, future)
     given, errors = read_observations(saved, observations)
     made: list[Forecasts] = []
+    if given is None:
+        return _together(saved, made, errors)
     for group in _groups(saved, given, ids):
         if saved.pipeline.reconciler is not None:
             made.append(_from(saved, move(saved, given), horizon, levels, ids, future))
             continue
         coming = _Rows.of(saved, future, group)
-        done, wrong = apart(group, lambda some, coming=coming: _moved(saved, given, some, horizon, levels, coming))
+        work = partial(_moved, saved, given, horizon=horizon, levels=levels, coming=coming)
+        done, wrong = apart(group, work)
         made, errors = made + done, errors | wrong
     return _together(saved, made, errors)
 
 
-def _groups(saved: Saved, given: "Panel | None", ids: Sequence[str] | None) -> list[list[str]]:
+def _groups(saved: Saved, given: "Panel", ids: Sequence[str] | None) -> list[list[str]]:
     """The series of `given` that are wanted: those that the model knows, and those that are new to it."""
-    wanted = [] if given is None else [id for id in given.frame["unique_id"].unique() if ids is None or id in set(ids)]
+    wanted = [id for id in given.frame["unique_id"].unique() if ids is None or id in set(ids)]
     known = [id for id in wanted if id in saved.pipeline.ends.index]
     return [group for group in (known, [id for id in wanted if id not in set(known)]) if group]
 
@@ -86,7 +90,7 @@ def check_request(saved: Saved, horizon: int | None, levels: Sequence[float] | N
     horizon = int(horizon or saved.metadata["horizon"])
     if not 1 <= horizon <= LONGEST:
         raise VurError("predictions.horizon", horizon=horizon, limit=LONGEST, field="horizon")
-    levels = saved.levels if levels is None else check_levels(dict.fromkeys(levels))
+    levels = saved.levels if levels is None else check_levels(list(dict.fromkeys(levels)))
     if levels and saved.pipeline.calibration is None:
         raise VurError("forecasters.uncalibrated", algorithm=saved.pipeline.id)
     return horizon, tuple(levels)

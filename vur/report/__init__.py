@@ -24,6 +24,7 @@ def script_json(value: Any) -> str:
 def plotly_source() -> str:
     """The JavaScript of the installed plotly package, found without importing it."""
     spec = importlib.util.find_spec("plotly")
+    assert spec and spec.submodule_search_locations, "plotly is a dependency of VUR"
     source = Path(spec.submodule_search_locations[0], "package_data", "plotly.min.js").read_text(encoding="utf-8")
     return source.replace("</script", "<\\/script")
 

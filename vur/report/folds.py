@@ -11,18 +11,14 @@ from vur.stages.training.leaderboard import residuals_of
 
 def winner_residuals(facts: Facts) -> tuple[pd.DataFrame, pd.Series, Panel] | None:
     """Fold forecasts of the winner with the scale of each series, its latest scales, and the panel; None without folds."""
-    evaluation, pipeline = getattr(facts.training, "evaluation", None), getattr(facts.training, "pipeline", None)
+    evaluation = getattr(facts.training, "evaluation", None)
     forecasts = getattr(evaluation, "forecasts", None)
-    if (
-        forecasts is None
-        or forecasts.empty
-        or not getattr(facts.plan, "folds", ())
-        or getattr(pipeline, "ends", None) is None
-    ):
+    ends = getattr(getattr(facts.training, "pipeline", None), "ends", None)
+    if evaluation is None or forecasts is None or ends is None:
         return None
-    if facts.training.winner not in set(forecasts["algorithm"]):
+    if not getattr(facts.plan, "folds", ()) or facts.training.winner not in set(forecasts["algorithm"]):
         return None
-    panel = in_model_time(facts.panel, pipeline.ends)
+    panel = in_model_time(facts.panel, ends)
     scales = fold_scales(panel, facts.plan)
     latest = scales.drop_duplicates("unique_id", keep="last").set_index("unique_id")["interval"].astype(float)
     return residuals_of(evaluation, facts.training.winner, scales), latest, panel

@@ -1,7 +1,7 @@
 """Static pictures for executed notebooks: small, and shown wherever a notebook is shown."""
 
 from io import BytesIO
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -13,7 +13,7 @@ MOST_SERIES = 4
 HISTORY_HORIZONS = 4
 
 
-def _axes(count: int):
+def _axes(count: int) -> "tuple[Figure, Any]":
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(9, 1.9 * count), dpi=75, layout="constrained")

@@ -181,10 +181,10 @@ def _skill(scores: pd.DataFrame, winner: str, metric: str) -> float:
     if "skill" in rows and pd.notna(rows["skill"].iloc[0]):
         return float(rows["skill"].iloc[0])
     naive = scores[scores["algorithm"] == "seasonal_naive"]
-    metric = next((name for name in (metric, "mase", "mae") if name in rows and name in naive), None)
-    if naive.empty or metric is None or not naive[metric].iloc[0] > 0:
+    shared = next((name for name in (metric, "mase", "mae") if name in rows and name in naive), None)
+    if naive.empty or shared is None or not naive[shared].iloc[0] > 0:
         return float("nan")
-    return float(1 - rows[metric].iloc[0] / naive[metric].iloc[0])
+    return float(1 - rows[shared].iloc[0] / naive[shared].iloc[0])
 
 
 def trust(leaderboard: pd.DataFrame, winner: str, metric: str, tests: int, test_scores: Any = None) -> dict[str, Any]:

@@ -23,7 +23,7 @@ def _plain(value: Any) -> Any:
         return value
     if hasattr(value, "to_dict"):
         return value.to_dict()
-    if dataclasses.is_dataclass(value):
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return dataclasses.asdict(value)
     return dict(vars(value)) if hasattr(value, "__dict__") else value
 

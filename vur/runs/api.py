@@ -133,14 +133,15 @@ def _config_file(path: Path) -> Config:
 
 def prepare(config: Config, reports: Path) -> Path:
     """Make the folder of a new run and write its configuration there; `VurError` when data or a library is missing."""
-    data = config.data
-    if data.path is None and data.fingerprint is None:
-        raise VurError("runs.no_source")
-    path = Path(data.path) if data.path else None
-    if path is not None and not path.is_file() and data.fingerprint is None:
-        raise VurError("runs.no_file", path=path)
+    fingerprint = config.data.fingerprint
+    if not fingerprint:
+        if not config.data.path:
+            raise VurError("runs.no_source")
+        path = Path(config.data.path)
+        if not path.is_file():
+            raise VurError("runs.no_file", path=path)
+        fingerprint = file_fingerprint(path)
     require_libraries(config.model)
-    fingerprint = file_fingerprint(path) if path and path.is_file() and not data.fingerprint else data.fingerprint
     reports = reports.expanduser().absolute()
     folder = reports / next_attempt(reports, run_hash(fingerprint, config.hash()))
     write_text(folder / CONFIG, config.to_yaml())

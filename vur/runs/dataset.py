@@ -87,17 +87,17 @@ def dataset_of(
     path = Path(spec.path) if spec.path else None
     if path is None and spec.fingerprint is None:
         raise VurError("runs.no_source")
-    present = path is not None and path.is_file()
-    fingerprint = _fingerprint(path) if present else spec.fingerprint
+    present = path if path is not None and path.is_file() else None
+    fingerprint = _fingerprint(present) if present else spec.fingerprint
     if fingerprint is None:
         raise VurError("runs.no_file", path=path)
     if spec.fingerprint and fingerprint != spec.fingerprint:
-        present, fingerprint = False, spec.fingerprint
+        present, fingerprint = None, spec.fingerprint
     options = _options(spec.upload)
     target = address(fingerprint, options)
     cached = (target / HEAD).is_file()
     if not cached:
-        source = path if present else original(fingerprint)
+        source = present or original(fingerprint)
         if source is None:
             raise VurError("runs.data_gone", fingerprint=fingerprint[:16], path=path)
         _store(source, target, replace(options, language=language), progress)

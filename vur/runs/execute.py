@@ -8,12 +8,15 @@ import threading
 from collections.abc import Callable
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from vur.errors import VurError
 from vur.runs.progress import Follower
 from vur.runs.run import NOTEBOOK, PARENT, RECORD, Run
 from vur.store.home import folder
+
+if TYPE_CHECKING:
+    from jupyter_client import AsyncKernelManager
 
 POLL_SECONDS = 0.2
 PRELOAD = "import vur.runs.run; del vur"
@@ -50,7 +53,9 @@ class _PapermillJob(threading.Thread):
 
     def __init__(self, target: Path, fresh: bool):
         super().__init__(daemon=True, name="papermill")
-        self.target, self.fresh, self.error, self.manager = target, fresh, None, None
+        self.target, self.fresh = target, fresh
+        self.error: BaseException | None = None
+        self.manager: AsyncKernelManager | None = None
         self.ended = threading.Event()
 
     def run(self) -> None:
@@ -69,14 +74,16 @@ class _PapermillJob(threading.Thread):
         from jupyter_client import AsyncKernelManager
 
         sockets = tempfile.mkdtemp(prefix="vur-kernel-")
-        self.manager = AsyncKernelManager(kernel_name="python3", transport="ipc", ip=f"{sockets}/ipc")
+        manager = self.manager = AsyncKernelManager(kernel_name="python3", transport="ipc", ip=f"{sockets}/ipc")
         os.environ[PARENT] = str(os.getpid())
         draft = self.target / f".{NOTEBOOK}"
+
+        async def start_kernel() -> None:
+            await manager.start_kernel(cwd=str(self.target), extra_arguments=[f"--IPKernelApp.exec_lines={PRELOAD}"])
+
         try:
             # The kernel starts, and imports what the notebook will, while this process imports papermill.
-            asyncio.run(
-                self.manager.start_kernel(cwd=str(self.target), extra_arguments=[f"--IPKernelApp.exec_lines={PRELOAD}"])
-            )
+            asyncio.run(start_kernel())
             import papermill
 
             logging.getLogger("papermill").setLevel(logging.ERROR)
@@ -88,7 +95,7 @@ class _PapermillJob(threading.Thread):
                 cwd=str(self.target),
                 progress_bar=False,
                 log_output=False,
-                km=self.manager,
+                km=manager,
             )
         finally:
             shutil.rmtree(sockets, ignore_errors=True)
@@ -173,5 +180,5 @@ class RunFailed(VurError):
     def remedy(self, language: str = "") -> str:
         return self.failure["remedy"]
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[Any, ...]:
         return RunFailed, (self.failure,)

@@ -101,7 +101,8 @@ class Run:
     @contextmanager
     def stage(self, name: str) -> Iterator[dict[str, Any]]:
         """Times a stage, tells the watcher, and records a failure with its cause and remedy."""
-        started, entry = monotonic(), {"cached": False}
+        started = monotonic()
+        entry: dict[str, Any] = {"cached": False}
         self.log.emit(name, 0.0)
         try:
             yield entry
@@ -191,6 +192,7 @@ class Run:
         """Stage 3: folds and the held-out test."""
         config, panel = self.config, self.panel
         with self.stage("split"):
+            assert config.split.horizon is not None, "`config` holds the horizon that was inferred"
             check_future(self.own_panel, config.split.horizon)
             return plan_split(panel, config.split)
 
@@ -298,7 +300,9 @@ class Run:
         """Tag of the winner in the model store, saved with run id, fingerprint, metrics and a model card."""
         from vur.models.card import model_card, panel_head
 
-        training, forecast = self.training, self.forecast
+        training, forecast, config = self.training, self.forecast, self.config
+        name, target, date = config.name, config.data.target, config.data.date
+        assert name is not None and target is not None and date is not None, "`config` holds what was inferred"
         with self.stage("save"):
             path = self.state / "model"
             training.pipeline.save(path)
@@ -307,20 +311,20 @@ class Run:
             write_text(
                 path / "README.md",
                 model_card(
-                    self.config.name,
+                    name,
                     self.panel,
                     self.plan,
                     training,
                     forecast,
                     metadata,
-                    target=self.config.data.target,
-                    date=self.config.data.date,
-                    seed=self.config.training.seed,
+                    target=target,
+                    date=date,
+                    seed=config.training.seed,
                 ),
             )
             tag = save_model(
                 path,
-                self.config.name,
+                name,
                 self.id,
                 metadata,
                 {"run": self.id, "algorithm": training.winner, "fingerprint": self.upload.fingerprint[:16]},
@@ -331,9 +335,7 @@ class Run:
     def _model_metadata(self) -> dict[str, Any]:
         best = self.training.leaderboard.iloc[0]
         metrics = {
-            name: round(float(best[name]), 6)
-            for name in (*shown_metrics("model"), "skill")
-            if pd.notna(best.get(name))
+            name: round(float(best[name]), 6) for name in (*shown_metrics("model"), "skill") if pd.notna(best.get(name))
         }
         return {
             "run": self.id,

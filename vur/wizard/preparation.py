@@ -161,8 +161,8 @@ def _with_new_rows(
                 "language": language,
             }
             done = child_process.call("vur.wizard.rows:change_rows", order, in_child=heavy)
-            order = {"path": str(file), "options": {}, "name": "rows.parquet", "language": language}
-            made = child_process.call("vur.store.data.uploads:read_file", order, in_child=heavy)
+            reading: dict[str, Any] = {"path": str(file), "options": {}, "name": file.name, "language": language}
+            made = child_process.call("vur.store.data.uploads:read_file", reading, in_child=heavy)
             digest = made["fingerprint"]
             found = sources.read_head(folder("datasets", made["folder"]))[0]
             new = Place(
@@ -176,10 +176,9 @@ def _with_new_rows(
             )
             answer = _answer(place, new, done, work, sections, asked, language)
             with sources.held(digest):
-                if not (
-                    folder("datasets", made["folder"]) / sources.HEAD
-                ).is_file():  # its last user was deleted a moment ago
-                    made = read_file(**order)
+                # Another dataset with the same rows may have been deleted in between, and its table with it.
+                if not (folder("datasets", made["folder"]) / sources.HEAD).is_file():
+                    made = read_file(**reading)
                 sources.keep(file, digest, found)
                 with database.writing(durable=True) as session:
                     dataset = fetch(session, Dataset, place.dataset_id, who, "edit")

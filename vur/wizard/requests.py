@@ -132,8 +132,9 @@ def _outliers(asked: dict[str, Any], target: str, kinds: dict[str, str], work: W
     treatment = _choice(
         asked.get("treatment") or asked.get("action") or "clip", ACTIONS, TREATMENTS, "outliers.treatment"
     )
-    chosen = {"method": method, "treatment": treatment, "threshold": asked.get("threshold")}
-    OutlierSpec(**chosen)
+    threshold = asked.get("threshold")
+    OutlierSpec(method, treatment, threshold)  # raises where they do not go together
+    chosen = {"method": method, "treatment": treatment, "threshold": threshold}
     own, others = _beside(asked, target, kinds, "outliers")
     if own:
         work.preprocess["outliers"] = chosen

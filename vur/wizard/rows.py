@@ -196,9 +196,8 @@ def _compared(before: pd.DataFrame, after: pd.DataFrame, chosen: dict[str, Any])
             for name in after.columns
         }
         names = [name for name, mask in changed.items() if mask.any()]
-        rows = (
-            np.flatnonzero(np.logical_or.reduce([changed[name].to_numpy() for name in names]))[:SHOWN] if names else []
-        )
+        masks = [changed[name].to_numpy() for name in names]
+        rows = np.flatnonzero(np.logical_or.reduce(masks))[:SHOWN] if masks else np.empty(0, int)
         keys = list(dict.fromkeys([chosen["date"], *chosen["series"], chosen["target"], *names]))
         return {"before": _records(before[keys].iloc[rows]), "after": _records(after[keys].iloc[rows])}
     return {"before": _records(before.head(SHOWN)), "after": _records(after.head(SHOWN))}

@@ -41,9 +41,9 @@ class Found:
 
 def collect(facts: Facts) -> Found | None:
     """What SARIMAX and Prophet show on the largest series, as winner or in an ensemble; SARIMAX that competed in vain too; else None."""
-    pipeline = getattr(facts.training, "pipeline", None)
-    forecaster = getattr(pipeline, "forecaster", None)
-    if forecaster is None or getattr(pipeline, "ends", None) is None:
+    pipeline: Any = getattr(facts.training, "pipeline", None)
+    forecaster, ends = getattr(pipeline, "forecaster", None), getattr(pipeline, "ends", None)
+    if forecaster is None or ends is None:
         return None
     models = {
         model.id: model
@@ -54,7 +54,7 @@ def collect(facts: Facts) -> Found | None:
     if not models and not kind:
         return None
     failures: list[Exception] = []
-    panel = in_model_time(facts.panel, pipeline.ends)
+    panel = in_model_time(facts.panel, ends)
     prepared = attempt(lambda: pipeline.preprocessor.transform(panel), None, failures)
     if prepared is None:
         return Found(None, None, "", panel.freq, failures=tuple(failures))
@@ -164,7 +164,9 @@ def part(found: Found, language: str) -> Part:
         sentences.append(t(f"rival.{found.rival}", series=found.sarimax.series))
     sentences += [t("prepared")] if found.prepared else []
     blocks = sarimax_blocks(found.sarimax, language) if found.sarimax is not None else []
-    return Part(t("title"), sentences, blocks + (prophet_blocks(found, language) if found.prophet is not None else []))
+    if found.prophet is not None:
+        blocks += prophet_blocks(found, found.prophet, language)
+    return Part(t("title"), sentences, blocks)
 
 
 def sarimax_blocks(found: Any, language: str) -> list[Block]:
@@ -277,9 +279,8 @@ def component_name(name: str, language: str) -> str:
     return translate(f"diagnostics.component.{name}", language) if name in known else parameter_label(name, language)
 
 
-def prophet_blocks(found: Found, language: str) -> list[Block]:
+def prophet_blocks(found: Found, parts: pd.DataFrame, language: str) -> list[Block]:
     """The components one above the other, and their values over the horizon (or the last steps)."""
-    parts = found.prophet
     names = [name for name in parts if name not in ("ds", "past", "forecast")]
     swings = parts[names].max() - parts[names].min()
     largest = [

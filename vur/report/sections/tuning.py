@@ -241,7 +241,7 @@ def parameters_text(parameters: dict[str, Any], language: str, markup: bool = Fa
             )
         if isinstance(value, (int, float, np.integer, np.floating)):
             whole = float(value).is_integer()
-            return number(float(value), language, 0 if whole else max(digits_for([value]), 2))
+            return number(float(value), language, 0 if whole else max(digits_for([float(value)]), 2))
         return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
     text = ", ".join(f"{name} = {written(value)}" for name, value in parameters.items())

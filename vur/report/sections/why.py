@@ -29,10 +29,11 @@ class Found:
 
 def collect(facts: Facts) -> Found | None:
     """The next step of the largest series and its step furthest from the usual level, explained; None without a fitted pipeline."""
-    pipeline = getattr(facts.training, "pipeline", None)
-    if getattr(pipeline, "forecaster", None) is None or getattr(pipeline, "ends", None) is None or facts.forecast.empty:
+    pipeline: Any = getattr(facts.training, "pipeline", None)
+    ends = getattr(pipeline, "ends", None)
+    if getattr(pipeline, "forecaster", None) is None or ends is None or facts.forecast.empty:
         return None
-    panel = in_model_time(facts.panel, pipeline.ends)
+    panel = in_model_time(facts.panel, ends)
     failures: list[Exception] = []
     explanations = attempt(lambda: telling_points(pipeline, panel, facts.forecast), (), failures)
     importance = attempt(lambda: _importance(pipeline, panel, facts.plan), None, failures)

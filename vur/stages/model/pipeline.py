@@ -70,15 +70,17 @@ class Pipeline:
     (`vur.hierarchy.reconcile`) makes forecasts of sums and parts add up, and gives the intervals in its place.
     """
 
+    preprocessor: Preprocessor  # this and the next two are set by `fit`
+    head: Panel
+    ends: pd.Series
+
     def __init__(self, candidate: Candidate, *, preprocess: PreprocessSpec = PreprocessSpec(), features: Any = None,
                  seed: int = 0, workers: int = 1):
         self.candidate, self.preprocess, self.features = candidate, preprocess, features
         self.seed, self.workers = seed, workers
         self.forecaster: Any = None
-        self.preprocessor: Preprocessor | None = None
         self.calibration: Calibration | None = None
         self.reconciler: Any = None
-        self.head: Panel | None = None
 
     @property
     def id(self) -> str:
