@@ -114,10 +114,10 @@ def test_messages_of_any_process_arrive_in_order_and_only_where_they_may(server,
     ):
         publish(ana.id, *range(20), model_id="m")
         code = f"""if True:
-            from vur.store import database, journal
+            from vur.store import database, events
             for number in range(20, 30):
                 with database.writing() as session:
-                    journal.publish(session, "prediction", {{"number": number}}, {ana.id!r})"""
+                    events.publish(session, "prediction", {{"number": number}}, {ana.id!r})"""
         subprocess.run([sys.executable, "-c", code], check=True)
         publish(None, 30)
         for client in (one, other, admin):

@@ -108,7 +108,7 @@ def list_rows(
     column = sortable.get(name.removeprefix("-"))
     if column is None:
         raise VurError("api.invalid", field="sort", reason=f"{name}: expected one of {', '.join(sortable)}")
-    total = session.scalar(select(func.count()).select_from(statement.order_by(None).subquery()))
+    total = session.scalar(select(func.count()).select_from(statement.order_by(None).subquery())) or 0
     id = next(iter(statement.selected_columns), column)
     ordered = statement.order_by(column.desc() if name.startswith("-") else column.asc(), id)
     rows = list(session.scalars(ordered.limit(asked.limit).offset((asked.page - 1) * asked.limit)))

@@ -159,11 +159,11 @@ async def _no_value(request: Request, error: DataError) -> JSONResponse:
 
 def add_handlers(app: FastAPI) -> None:
     """Answer every error of `app` in the one form."""
-    app.add_exception_handler(Exception, _internal)
+    app.exception_handler(Exception)(_internal)
     for away in NO_DATABASE:
-        app.add_exception_handler(away, _no_database)
-    app.add_exception_handler(DataError, _no_value)
-    app.add_exception_handler(VurError, _vur_error)
-    app.add_exception_handler(RequestValidationError, _invalid)
-    app.add_exception_handler(HTTPException, _http)
-    app.add_exception_handler(StaleDataError, _stale)
+        app.exception_handler(away)(_no_database)
+    app.exception_handler(DataError)(_no_value)
+    app.exception_handler(VurError)(_vur_error)
+    app.exception_handler(RequestValidationError)(_invalid)
+    app.exception_handler(HTTPException)(_http)
+    app.exception_handler(StaleDataError)(_stale)

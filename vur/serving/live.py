@@ -6,6 +6,7 @@ import re
 from collections import Counter, deque
 from contextvars import Context
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any
 
 from vur.errors import VurError
@@ -96,14 +97,12 @@ class Client:
             return
         loop, left = asyncio.get_running_loop(), (expires - now()).total_seconds()
         self.timers = [
-            loop.call_later(max(left - WARN_SECONDS, 0), self._warn),
+            loop.call_later(max(left - WARN_SECONDS, 0), self._warn, expires),
             loop.call_later(max(left, 0), self.expire),
         ]
 
-    def _warn(self) -> None:
-        self.tell(
-            "expiring", seconds=max(round((self.expires - now()).total_seconds()), 0), expires_at=stamp(self.expires)
-        )
+    def _warn(self, expires: datetime) -> None:
+        self.tell("expiring", seconds=max(round((expires - now()).total_seconds()), 0), expires_at=stamp(expires))
 
     def expire(self) -> None:
         """Say that the token is good no more, and end."""
@@ -199,7 +198,7 @@ class Hub:
                 delay = FASTEST if found or tail.held else min(delay * 1.3, SLOWEST)
                 for message in found:
                     self.send(message)
-                    self.sent = max(self.sent, message.id)
+                    self.sent = max(self.sent, message.id or 0)
             except Exception:  # the catalog may be away for a while: clients stay, and get what they missed
                 log.exception("live messages cannot be read")
                 delay = BROKEN
@@ -250,6 +249,7 @@ def identify(token: str) -> tuple[Principal, datetime | None]:
     return who, datetime.fromtimestamp(jwt.decode(token, options={"verify_signature": False})["exp"], UTC)
 
 
+@cache
 def limit_frames() -> None:
     """Let uvicorn refuse messages of clients above 64 KiB while they arrive; by itself it gathers 16 MiB for each connection.
 
@@ -258,14 +258,11 @@ def limit_frames() -> None:
     import uvicorn
 
     plain = uvicorn.Config.__init__
-    if getattr(plain, "limited", False):
-        return
 
     def limited(self: Any, *arguments: Any, **options: Any) -> None:
         plain(self, *arguments, **{"ws_max_size": LARGEST_FRAME, **options})
 
-    limited.limited = True
-    uvicorn.Config.__init__ = limited
+    uvicorn.Config.__init__ = limited  # type: ignore[method-assign]
 
 
 class HideTokens(logging.Filter):

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fastapi import Request
 from python_multipart.exceptions import FormParserError
@@ -10,6 +10,9 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.concurrency import run_in_threadpool
 
 from vur.errors import VurError
+
+if TYPE_CHECKING:
+    from python_multipart.multipart import MultipartCallbacks
 
 PIECE = 2**20
 IDLE_SECONDS = 60.0
@@ -28,21 +31,23 @@ class FileForm:
         kind, parameters = parse_options_header(content_type)
         if kind != b"multipart/form-data" or not parameters.get(b"boundary"):
             raise VurError("api.media_type")
-        self.open_file, self.fields, self.write = open_file, {}, None
+        self.open_file = open_file
+        self.fields: dict[str, str] = {}
+        self.write: Write | None = None
         self.part: dict[str, Any] = {}
         self.pieces: list[bytes] = []
         self.waiting, self.is_complete = 0, False
-        names = (
-            "on_part_begin",
-            "on_header_field",
-            "on_header_value",
-            "on_header_end",
-            "on_headers_finished",
-            "on_part_data",
-            "on_part_end",
-            "on_end",
-        )
-        self.parser = MultipartParser(parameters[b"boundary"], {name: getattr(self, name) for name in names})
+        callbacks: MultipartCallbacks = {
+            "on_part_begin": self.on_part_begin,
+            "on_header_field": self.on_header_field,
+            "on_header_value": self.on_header_value,
+            "on_header_end": self.on_header_end,
+            "on_headers_finished": self.on_headers_finished,
+            "on_part_data": self.on_part_data,
+            "on_part_end": self.on_part_end,
+            "on_end": self.on_end,
+        }
+        self.parser = MultipartParser(parameters[b"boundary"], callbacks)
 
     def on_part_begin(self) -> None:
         """A part begins."""
@@ -95,6 +100,7 @@ class FileForm:
     def flush(self) -> None:
         """Hand what has come of the file to its taker."""
         if self.pieces:
+            assert self.write is not None  # only the file's part collects pieces
             self.write(b"".join(self.pieces))
         self.pieces, self.waiting = [], 0
 

@@ -58,7 +58,7 @@ def describe(app: FastAPI) -> None:
             _complete(found)
         return found
 
-    app.openapi = openapi
+    app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's documented way to extend it
 
 
 def _complete(document: dict[str, Any]) -> None:

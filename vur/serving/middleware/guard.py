@@ -6,17 +6,16 @@ the limit of bodies, idempotency keys. `Guard(app)` is all of them.
 
 import threading
 import time
-from collections.abc import Callable
-from typing import Any
 
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers
 from starlette.middleware.cors import CORSMiddleware
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from vur.errors import VurError
 from vur.serving.errors import NO_DATABASE, error_response, language_of
 from vur.serving.middleware.idempotency import Idempotent
-from vur.serving.middleware.limits import App, BodyLimit, Buckets
+from vur.serving.middleware.limits import BodyLimit, Buckets
 from vur.serving.middleware.observe import Observed, traced
 from vur.serving.middleware.tokens import read_token
 from vur.settings import settings
@@ -129,10 +128,10 @@ def look_up(token: str) -> Principal:
 class Authenticated:
     """ASGI middleware: finds out who asks and puts them into the scope as `vur.principal`; nobody gets no further."""
 
-    def __init__(self, app: App):
+    def __init__(self, app: ASGIApp):
         self.app, self.buckets = app, Buckets(settings().rate_limit)
 
-    async def __call__(self, scope: dict[str, Any], receive: Callable, send: Callable) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass lifespan, open paths and known users on; answer the rest with 401 or 429, or close the WebSocket."""
         if scope["type"] == "lifespan" or (scope["type"] == "websocket" and scope["path"] == SELF_GUARDED):
             await self.app(scope, receive, send)
@@ -152,12 +151,12 @@ class Authenticated:
         await self.app(scope, receive, send)
 
 
-def _client(scope: dict[str, Any]) -> str:
+def _client(scope: Scope) -> str:
     who = scope.get("vur.principal")
     return who.user_id if who else f"address {(scope.get('client') or ('?',))[0]}"
 
 
-async def _refuse(error: VurError, scope: dict[str, Any], receive: Callable, send: Callable) -> None:
+async def _refuse(error: VurError, scope: Scope, receive: Receive, send: Send) -> None:
     if scope["type"] == "websocket":
         await receive()
         await send({"type": "websocket.close", "code": 4401 if error.code == "api.unauthenticated" else 1013})
@@ -168,17 +167,17 @@ async def _refuse(error: VurError, scope: dict[str, Any], receive: Callable, sen
 class OneForm:
     """ASGI middleware: errors get their one form also where BentoML answers them, with unknown paths and in its own endpoints."""
 
-    def __init__(self, app: App):
+    def __init__(self, app: ASGIApp):
         self.app = app
 
-    async def __call__(self, scope: dict[str, Any], receive: Callable, send: Callable) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass everything on but plain 404 and 405, and what an endpoint of BentoML's left in `vur.error`."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
         replaced: VurError | None = None
 
-        async def answer(message: dict[str, Any]) -> None:
+        async def answer(message: Message) -> None:
             nonlocal replaced
             if message["type"] == "http.response.start" and "vur.error" in scope:
                 replaced = scope["vur.error"]
@@ -206,7 +205,7 @@ class OneForm:
 class Guard:
     """Everything around `app` as one ASGI middleware."""
 
-    def __init__(self, app: App):
+    def __init__(self, app: ASGIApp):
         inner = Authenticated(BodyLimit(Idempotent(OneForm(app))))
         cors = CORSMiddleware(
             inner,
@@ -217,6 +216,6 @@ class Guard:
         )
         self.stack = traced(Observed(cors))
 
-    async def __call__(self, scope: dict[str, Any], receive: Callable, send: Callable) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass every kind of scope through the layers."""
         await self.stack(scope, receive, send)

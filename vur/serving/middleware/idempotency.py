@@ -8,7 +8,6 @@ kept for a day, up to 1 MiB of JSON; after any other answer the key is free agai
 import hashlib
 import re
 import secrets
-from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -17,10 +16,11 @@ from sqlalchemy.exc import IntegrityError
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers
 from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from vur.errors import VurError
 from vur.serving.errors import error_response, language_of
-from vur.serving.middleware.limits import App
+from vur.store.accounts.access import Principal
 from vur.store.catalog import Idempotency, now
 from vur.store.database import writing
 
@@ -36,7 +36,7 @@ SENT_AGAIN = ("content-type", "location", "etag")
 class Fingerprint:
     """SHA-256 of a request as it streams by; the boundary of a form, which differs each time, is left out."""
 
-    def __init__(self, scope: dict[str, Any]):
+    def __init__(self, scope: Scope):
         kind = Headers(scope=scope).get("content-type", "")
         found = re.search(r'boundary="?([^";,]+)', kind)
         self.boundary = found[1].encode("latin-1") if found else b""
@@ -69,13 +69,16 @@ class Fingerprint:
 class Idempotent:
     """ASGI middleware behind authentication: answers what was answered before, passes the rest on and keeps its answer."""
 
-    def __init__(self, app: App):
+    def __init__(self, app: ASGIApp):
         self.app = app
 
-    async def __call__(self, scope: dict[str, Any], receive: Callable, send: Callable) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Claim the key, or answer from the row that holds it."""
-        who = scope.get("vur.principal")
-        headers = Headers(scope=scope) if scope["type"] == "http" and scope["method"] == "POST" and who else {}
+        who: Principal | None = scope.get("vur.principal")
+        if who is None or scope["type"] != "http" or scope["method"] != "POST":
+            await self.app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
         key = headers.get("idempotency-key")
         if key is None or not scope["path"].startswith(API) or scope["path"].startswith(NEVER):
             await self.app(scope, receive, send)
@@ -133,9 +136,9 @@ def release(owned: tuple[str, str, str]) -> None:
         )
 
 
-async def _repeated(kept: Idempotency | None, scope: dict[str, Any], receive: Callable) -> Response:
+async def _repeated(kept: Idempotency | None, scope: Scope, receive: Receive) -> Response:
     """The kept answer; `VurError` when it is not there yet, or belongs to another request."""
-    if kept is None or kept.status is None:
+    if kept is None or kept.status is None or kept.body is None:
         raise VurError("api.in_progress", seconds=1)
     fingerprint, more = Fingerprint(scope), True
     while more:
@@ -150,10 +153,10 @@ async def _repeated(kept: Idempotency | None, scope: dict[str, Any], receive: Ca
 class _Once:
     """One request that holds a claim: its body is hashed and its answer held back until it is kept."""
 
-    def __init__(self, app: App, scope: dict[str, Any], receive: Callable, send: Callable, owned: tuple[str, str, str]):
+    def __init__(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send, owned: tuple[str, str, str]):
         self.app, self.scope, self.receive, self.send, self.owned = app, scope, receive, send, owned
         self.fingerprint, self.complete = Fingerprint(scope), False
-        self.held: list[dict[str, Any]] = []
+        self.held: list[Message] = []
         self.size, self.held_back, self.settled = 0, True, False
 
     async def run(self) -> None:
@@ -164,7 +167,7 @@ class _Once:
             if not self.settled:
                 await run_in_threadpool(release, self.owned)
 
-    async def take(self) -> dict[str, Any]:
+    async def take(self) -> Message:
         """Receive for the application."""
         message = await self.receive()
         if message["type"] == "http.request":
@@ -172,7 +175,7 @@ class _Once:
             self.complete = not message.get("more_body", False)
         return message
 
-    async def give(self, message: dict[str, Any]) -> None:
+    async def give(self, message: Message) -> None:
         """Send for the application: hold a small JSON answer back until it is kept, let anything else go."""
         if not self.held_back or message["type"] not in ("http.response.start", "http.response.body"):
             await self.send(message)

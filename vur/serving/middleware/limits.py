@@ -3,17 +3,15 @@
 import math
 import threading
 import time
-from collections.abc import Awaitable, Callable
-from typing import Any
 
 from starlette.datastructures import Headers
 from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from vur.errors import VurError
 from vur.serving.errors import error_response, language_of
 from vur.settings import settings
 
-App = Callable[[dict[str, Any], Callable, Callable], Awaitable[None]]
 MIB = 2**20
 OPEN_BODY = 64 * 1024  # bytes that somebody unknown may send
 UPLOADS = ("/api/v1/datasets/upload", "/api/v1/predictions/batch/upload")
@@ -35,10 +33,10 @@ class TooLarge(Exception):
 class BodyLimit:
     """ASGI middleware: 413 for a body that is announced larger than its limit, or turns out to be while it streams in."""
 
-    def __init__(self, app: App):
+    def __init__(self, app: ASGIApp):
         self.app = app
 
-    async def __call__(self, scope: dict[str, Any], receive: Callable, send: Callable) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Count what is received; what the application answers after the limit was passed is replaced."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
@@ -50,7 +48,7 @@ class BodyLimit:
             return
         seen, over, started = 0, False, False
 
-        async def counted() -> dict[str, Any]:
+        async def counted() -> Message:
             nonlocal seen, over
             message = await receive()
             seen += len(message.get("body", b""))
@@ -59,7 +57,7 @@ class BodyLimit:
                 raise TooLarge
             return message
 
-        async def answer(message: dict[str, Any]) -> None:
+        async def answer(message: Message) -> None:
             nonlocal started
             if over and not started:
                 return
@@ -75,7 +73,7 @@ class BodyLimit:
             await _refusal(scope, limit)(scope, receive, send)
 
 
-def _refusal(scope: dict[str, Any], limit: int) -> JSONResponse:
+def _refusal(scope: Scope, limit: int) -> JSONResponse:
     who = scope.get("vur.principal")
     refusal = error_response(
         VurError("api.too_large", limit=limit), language_of(Headers(scope=scope), who.language if who else None)

@@ -19,6 +19,7 @@ from threading import Lock
 from typing import Any
 
 import structlog
+from structlog.typing import EventDict, Processor
 
 from vur.settings import settings
 
@@ -43,7 +44,7 @@ memory: deque[dict[str, Any]] = deque(maxlen=IN_MEMORY)
 log = structlog.get_logger("vur.service")
 
 
-def redact(logger: Any, method: str, record: dict[str, Any]) -> dict[str, Any]:
+def redact(logger: Any, method: str, record: EventDict) -> EventDict:
     """Blot secrets out of a record."""
     return {key: _blotted(key, value) for key, value in record.items()}
 
@@ -56,7 +57,7 @@ def _blotted(key: str, value: Any) -> Any:
     return [_blotted(key, one) for one in value] if isinstance(value, (list, tuple)) else value
 
 
-SHARED = [
+SHARED: list[Processor] = [
     structlog.contextvars.merge_contextvars,
     structlog.stdlib.add_log_level,
     structlog.stdlib.add_logger_name,
@@ -93,9 +94,9 @@ def _formatter(renderer: Any) -> logging.Formatter:
     return structlog.stdlib.ProcessorFormatter(foreign_pre_chain=SHARED, processors=[remove, renderer])
 
 
-def _as_json(logger: Any, method: str, record: dict[str, Any]) -> str:
+def _as_json(logger: Any, method: str, record: EventDict) -> str:
     first = {key: record.pop(key, None) for key in ("timestamp", "level", "event")}
-    return json.dumps(first | record, default=str, ensure_ascii=False)
+    return json.dumps(first | dict(record), default=str, ensure_ascii=False)
 
 
 def _as_text(logger: Any, method: str, record: dict[str, Any]) -> str:

@@ -6,7 +6,6 @@ With `PROMETHEUS_MULTIPROC_DIR` set before this module is imported, several serv
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.core import GaugeMetricFamily, Metric
@@ -14,6 +13,7 @@ from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 from sqlalchemy import func, select
 from sqlalchemy.exc import SQLAlchemyError
+from starlette.types import Scope
 
 from vur.store.catalog import Alert, Job
 from vur.store.database import reading
@@ -53,7 +53,7 @@ def predicted(kind: str, values: int) -> None:
     points.labels(kind).inc(values)
 
 
-def route_of(scope: dict[str, Any], status: int) -> str:
+def route_of(scope: Scope, status: int) -> str:
     """The template of the route that answered, such as /api/v1/models/{model_id}; one label for all that is unknown or was refused."""
     chosen = (scope.get("fastapi") or {}).get("effective_route_context") or scope.get("route")
     template = getattr(chosen, "path_format", None) or getattr(chosen, "path", None)
@@ -70,7 +70,7 @@ def route_of(scope: dict[str, Any], status: int) -> str:
     return scope["path"]
 
 
-def observe(scope: dict[str, Any], status: int, seconds: float) -> None:
+def observe(scope: Scope, status: int, seconds: float) -> None:
     """Count one request to `vur.route` of the scope."""
     method, route = scope["method"] if scope["method"] in METHODS else "OTHER", scope["vur.route"]
     requests.labels(method, route, str(status)).inc()

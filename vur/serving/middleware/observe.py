@@ -5,21 +5,23 @@ import re
 import time
 import uuid
 from base64 import b64encode
-from collections.abc import Callable
 from functools import cache
 from hashlib import sha256
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from structlog.contextvars import bound_contextvars
 
 from vur import __version__
 from vur.errors import VurError
 from vur.serving.errors import error_response, language_of
 from vur.serving.middleware import metrics
-from vur.serving.middleware.limits import App
 from vur.serving.middleware.logs import configure, log, note_request
+
+if TYPE_CHECKING:
+    from sentry_sdk.types import Event, Hint
 
 REQUEST_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 GONE = 499  # the client went away before it had sent everything
@@ -58,12 +60,12 @@ def page_policy(script: str) -> str:
 class Observed:
     """ASGI middleware, the outermost: nothing is answered without an id, a log line and the security headers."""
 
-    def __init__(self, app: App):
+    def __init__(self, app: ASGIApp):
         configure()
         start_sentry()
         self.app = app
 
-    async def __call__(self, scope: dict[str, Any], receive: Callable, send: Callable) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Watch one request or WebSocket."""
         if scope["type"] == "lifespan":
             await self.app(scope, receive, send)
@@ -73,10 +75,10 @@ class Observed:
         with bound_contextvars(request_id=scope["vur.request_id"]):
             await (self._request if scope["type"] == "http" else self._socket)(scope, receive, send)
 
-    async def _request(self, scope: dict[str, Any], receive: Callable, send: Callable) -> None:
+    async def _request(self, scope: Scope, receive: Receive, send: Send) -> None:
         status, began = 0, time.perf_counter()
 
-        async def answer(message: dict[str, Any]) -> None:
+        async def answer(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
@@ -103,10 +105,10 @@ class Observed:
             metrics.observe(scope, status, seconds)
             _tell(scope, status, seconds)
 
-    async def _socket(self, scope: dict[str, Any], receive: Callable, send: Callable) -> None:
+    async def _socket(self, scope: Scope, receive: Receive, send: Send) -> None:
         accepted, code, began = False, None, time.perf_counter()
 
-        async def answer(message: dict[str, Any]) -> None:
+        async def answer(message: Message) -> None:
             nonlocal accepted, code
             if message["type"] == "websocket.accept" and not accepted:
                 accepted = True
@@ -115,7 +117,7 @@ class Observed:
                 code = message.get("code", 1000)
             await send(message)
 
-        async def taken() -> dict[str, Any]:
+        async def taken() -> Message:
             nonlocal code
             message = await receive()
             if message["type"] == "websocket.disconnect":
@@ -140,7 +142,7 @@ class Observed:
             )
 
 
-def _add_headers(scope: dict[str, Any], message: dict[str, Any]) -> None:
+def _add_headers(scope: Scope, message: Message) -> None:
     """The security headers that the application did not set itself, and the request id."""
     headers = [(name, value) for name, value in message.get("headers", ()) if name != b"x-request-id"]
     there = {name.lower() for name, _ in headers}
@@ -151,7 +153,7 @@ def _add_headers(scope: dict[str, Any], message: dict[str, Any]) -> None:
     message["headers"] = headers
 
 
-def _tell(scope: dict[str, Any], status: int, seconds: float) -> None:
+def _tell(scope: Scope, status: int, seconds: float) -> None:
     if scope["path"] in QUIET and 200 <= status < 400:
         return
     who = scope.get("vur.principal")
@@ -186,13 +188,13 @@ def start_sentry() -> None:
     )
 
 
-def _without_request(event: dict[str, Any], hint: dict[str, Any]) -> dict[str, Any]:
+def _without_request(event: "Event", hint: "Hint") -> "Event":
     request = event.get("request") or {}
     event["request"] = {key: request[key] for key in ("method",) if key in request}
     return event
 
 
-def traced(app: App) -> App:
+def traced(app: ASGIApp) -> ASGIApp:
     """`app` with a span for each request where `OTEL_EXPORTER_OTLP_ENDPOINT` is set; `app` itself otherwise."""
     if not os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT"):
         return app
@@ -202,12 +204,12 @@ def traced(app: App) -> App:
     from opentelemetry import trace
     from opentelemetry.instrumentation.asgi import OpenTelemetryMiddleware
 
-    async def inside(scope: dict[str, Any], receive: Callable, send: Callable) -> None:
+    async def inside(scope: Scope, receive: Receive, send: Send) -> None:
         if "vur.query" in scope:
             scope["query_string"] = scope.pop("vur.query")
         span = trace.get_current_span()
 
-        async def answer(message: dict[str, Any]) -> None:
+        async def answer(message: Message) -> None:
             if message["type"] == "http.response.start":  # the span has ended after the last part of the body
                 span.update_name(f"{scope['method']} {scope['vur.route']}")
                 span.set_attribute("http.route", scope["vur.route"])
@@ -219,12 +221,12 @@ def traced(app: App) -> App:
         inside, excluded_urls="health,livez,readyz,metrics", tracer_provider=provider, exclude_spans=["receive", "send"]
     )
 
-    async def outside(scope: dict[str, Any], receive: Callable, send: Callable) -> None:
+    async def outside(scope: Scope, receive: Receive, send: Send) -> None:
         """A query may hold a token: the middleware does not get to see it."""
         await spans(
             scope
             if scope["type"] == "lifespan"
-            else scope | {"query_string": b"", "vur.query": scope.get("query_string", b"")},
+            else dict(scope) | {"query_string": b"", "vur.query": scope.get("query_string", b"")},
             receive,
             send,
         )

@@ -6,6 +6,8 @@ import secrets
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+from starlette.types import Receive, Scope, Send
+
 from vur.store.home import home
 
 OPEN_PATHS = ("/livez", "/readyz", "/healthz")
@@ -32,7 +34,7 @@ class RequireToken:
     def __init__(self, app: Callable[..., Awaitable[None]]):
         self.app, self.expected = app, f"Bearer {token()}".encode()
 
-    async def __call__(self, scope: dict, receive: Callable, send: Callable) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass lifespan, health and authenticated requests on; answer the rest with 401."""
         if scope["type"] == "lifespan" or scope.get("path") in OPEN_PATHS or self._allowed(scope):
             await self.app(scope, receive, send)
@@ -41,12 +43,12 @@ class RequireToken:
         else:
             await _refuse(send)
 
-    def _allowed(self, scope: dict) -> bool:
+    def _allowed(self, scope: Scope) -> bool:
         given = dict(scope.get("headers", ())).get(b"authorization", b"")
         return hmac.compare_digest(given, self.expected)
 
 
-async def _refuse(send: Callable) -> None:
+async def _refuse(send: Send) -> None:
     body = b'{"detail":"Give the token as Authorization: Bearer TOKEN"}'
     headers = [(b"content-type", b"application/json"), (b"www-authenticate", b"Bearer")]
     await send({"type": "http.response.start", "status": 401, "headers": headers})

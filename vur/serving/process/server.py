@@ -9,6 +9,7 @@ import asyncio
 import socket
 import sys
 import time
+from collections.abc import Callable
 
 import uvicorn
 
@@ -48,9 +49,8 @@ class DrainingServer(uvicorn.Server):
             await loop.connect_accepted_socket(self._protocol, connection)
 
     def _protocol(self) -> asyncio.Protocol:
-        return self.config.http_protocol_class(
-            config=self.config, server_state=self.server_state, app_state=self.lifespan.state
-        )
+        protocol: Callable[..., asyncio.Protocol] = self.config.http_protocol_class
+        return protocol(config=self.config, server_state=self.server_state, app_state=self.lifespan.state)
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -70,11 +70,11 @@ def serve(listener: socket.socket) -> None:
     from bentoml._internal.context import server_context
 
     from vur.serving.live import LARGEST_FRAME
-    from vur.serving.service import Vur
+    from vur.serving.service import service
 
-    server_context.service_name, server_context.service_type = Vur.name, "entry_service"
+    server_context.service_name, server_context.service_type = service.name, "entry_service"
     config = uvicorn.Config(
-        Vur.to_asgi(),
+        service.to_asgi(),
         log_config=None,
         access_log=False,
         backlog=BACKLOG,

@@ -45,10 +45,11 @@ def prepare() -> int:
     migrate()
     create_schema()
     with writing() as session:
-        users = session.scalar(select(func.count()).select_from(User))
+        users = session.scalar(select(func.count()).select_from(User)) or 0
         keeper = session.scalar(select(User.id).where(User.role == "admin", User.active).order_by(User.created_at))
-        for tag in unadopted(session) if keeper else ():
-            adopt(session, tag, keeper)
+        if keeper:
+            for tag in unadopted(session):
+                adopt(session, tag, keeper)
     return users
 
 

@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query
-from sqlalchemy import select, update
+from sqlalchemy import CursorResult, select, update
 from sqlalchemy.orm import Session
 
 from vur.errors import VurError
@@ -109,4 +109,6 @@ def acknowledge_all(who: Analyst) -> dict[str, int]:
 
 def _acknowledge_all(session: Session, who: Principal) -> int:
     mine = update(Alert).where(*OPEN["open"], Alert.owner_id == who.user_id).values(acknowledged_at=now())
-    return session.execute(mine).rowcount
+    result = session.execute(mine)
+    assert isinstance(result, CursorResult)  # as for every UPDATE
+    return result.rowcount

@@ -76,7 +76,7 @@ def change_database(
         name=body.name,
         source=body.source,
         table=body.table,
-        columns=body.columns and _columns(body.columns),
+        columns=_columns(body.columns) if body.columns else None,
     )
     set_etag(response, row)
     return connections.configuration(row)

@@ -96,7 +96,7 @@ def _swagger_folder() -> Path | None:
 @router.get(f"{API}/docs", include_in_schema=False)
 def docs(request: Request) -> HTMLResponse:
     """The documentation of the API as a page."""
-    named = (
+    named: dict[str, Any] = (
         {}
         if _swagger_folder() is None
         else {"swagger_js_url": f"{API}/docs/swagger-ui-bundle.js", "swagger_css_url": f"{API}/docs/swagger-ui.css"}

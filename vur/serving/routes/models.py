@@ -114,7 +114,11 @@ def configure(body: Configure, who: Analyst, response: Response) -> dict[str, An
 @router.post("/custom", status_code=201, response_model=ModelDetail, summary="Configure a neural network of your own")
 def custom(body: Custom, who: Analyst, response: Response) -> dict[str, Any]:
     """Check a network layer by layer and keep it as a model that can be trained; an impossible stack names its layer."""
-    network = {"architecture": body.architecture, "compilation": body.compilation, "training": body.training}
+    network: dict[str, Any] = {
+        "architecture": body.architecture,
+        "compilation": body.compilation,
+        "training": body.training,
+    }
     network |= {"window": body.window} if body.window else {}
     with writing() as session:
         model = configured(session, who, network=network, **_common(body))
@@ -151,6 +155,7 @@ def load(body: Load, who: Who, response: Response) -> dict[str, Any]:
         if body.model_id:
             model = fetch(session, Model, body.model_id, who)
         else:
+            assert body.tag is not None  # checked above
             model = session.scalar(visible(select(Model).where(Model.tag == body.tag), Model, who))
             if model is None:
                 if not who.is_admin:

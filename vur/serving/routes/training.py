@@ -141,7 +141,7 @@ def train(
         if model.dataset_id is None:
             raise VurError("jobs.no_dataset")
         if (number := body.dataset_number if body else None) is not None:
-            version_of(session, session.get(Dataset, model.dataset_id), number)
+            version_of(session, session.get_one(Dataset, model.dataset_id), number)
         job = _queue(
             session,
             model_to_train(session, model, who.user_id),

@@ -3,11 +3,11 @@
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from vur.serving.schemas.texts import Words
 
-EXAMPLE = {
+EXAMPLE: JsonValue = {
     "pipeline_id": "8f1f6f2c-8e1b-4a0b-9a43-6d8e2f3c4b5a",
     "model_id": "5d1f6f2c-8e1b-4a0b-9a43-6d8e2f3c4b5a",
     "database_id": "2c1f6f2c-8e1b-4a0b-9a43-6d8e2f3c4b5a",

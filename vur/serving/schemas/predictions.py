@@ -175,10 +175,13 @@ class ForecastList(BaseModel):
     pages: int
 
 
-class LedgerSeries(SeriesForecast):
+class LedgerSeries(BaseModel):
     """A forecast as the ledger has it, beside what happened."""
 
     origin: str | int | None
+    timestamps: list[str | int]
+    forecast: list[float]
+    intervals: dict[str, Interval] = Field(description="By level in percent")
     actual: list[float | None] = Field(description="What happened, as far as it is known")
 
 

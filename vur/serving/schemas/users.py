@@ -35,7 +35,7 @@ class NewUser(BaseModel):
     full_name: str = Field("", max_length=200)
     role: Role = "analyst"
     language: Literal["en", "pt-BR"] = "en"
-    quota_bytes: int | None = Field(None, ge=0, le=2**62)
+    quota_bytes: int | None = Field(default=None, ge=0, le=2**62)
 
 
 class UserChange(BaseModel):
@@ -47,10 +47,12 @@ class UserChange(BaseModel):
 
     role: Role | None = None
     active: bool | None = None
-    quota_bytes: int | None = Field(None, ge=0, le=2**62, description="null is the setting `quota_bytes`, 0 no limit")
-    full_name: str | None = Field(None, max_length=200)
+    quota_bytes: int | None = Field(
+        default=None, ge=0, le=2**62, description="null is the setting `quota_bytes`, 0 no limit"
+    )
+    full_name: str | None = Field(default=None, max_length=200)
     password: str | None = Field(
-        None, min_length=1, max_length=256, description="Sets a new password and ends all logins"
+        default=None, min_length=1, max_length=256, description="Sets a new password and ends all logins"
     )
 
 

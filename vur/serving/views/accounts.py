@@ -11,6 +11,7 @@ from weakref import WeakKeyDictionary
 
 import anyio
 from sqlalchemy.orm import Session
+from starlette.types import Scope
 
 from vur.errors import VurError
 from vur.serving.middleware.guard import KNOWN
@@ -42,7 +43,7 @@ async def hashing(work: Callable[..., Any], *args: Any, **named: Any) -> Any:
     return await anyio.to_thread.run_sync(lambda: work(*args, **named), limiter=limit)
 
 
-def address_of(scope: dict[str, Any]) -> str:
+def address_of(scope: Scope) -> str:
     """The client's address; of IPv6 its network, which one client has all of."""
     host = (scope.get("client") or ("?",))[0]
     try:
@@ -85,7 +86,7 @@ def log_in(login: str, password: str, address: str, agent: str) -> dict[str, Any
         attempt(session, by_account, PER_ACCOUNT)
         user_id, hashed = (user.id, user.password_hash) if user else (None, None)
     good = verify_password(hashed, password)
-    better = hasher().hash(password) if good and hasher().check_needs_rehash(hashed) else None
+    better = hasher().hash(password) if good and hashed and hasher().check_needs_rehash(hashed) else None
     with writing() as session:
         user = session.get(User, user_id) if good else None
         if user is None or not user.active or user.password_hash != hashed:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable
-from typing import Any
+from typing import Any, BinaryIO
 
 from fastapi import Request
 from sqlalchemy.orm import Session
@@ -68,7 +68,8 @@ class FormBatch:
     """A batch whose rows come as a file in a form."""
 
     def __init__(self, who: Principal, language: str):
-        self.who, self.language, self.job_id, self.file, self.name = who, language, new_id(), None, ""
+        self.who, self.language, self.job_id, self.name = who, language, new_id(), ""
+        self.file: BinaryIO | None = None
 
     def open(self, filename: str) -> Callable[[bytes], None]:
         """Begin when the form comes to its file; its name only decides how it is read."""
@@ -87,6 +88,7 @@ class FormBatch:
 
     def write(self, content: bytes) -> None:
         """A piece of the file; `VurError` api.quota when it is more than its sender may still store, api.disk where there is no room."""
+        assert self.file is not None
         if self.left is not None and self.file.tell() + len(content) > self.left:
             raise VurError("api.quota", needed=self.file.tell() + len(content), used="-", quota=self.left)
         try:
@@ -96,8 +98,9 @@ class FormBatch:
 
     def finish(self, fields: dict[str, str]) -> tuple[Job, Served]:
         """Queue the batch; `VurError` names a field that is wrong."""
+        assert self.file is not None  # the form held a file, so `open` was called
         self.file.close()
-        if self.file.name and not (results_folder(self.job_id) / self.name).stat().st_size:
+        if not (results_folder(self.job_id) / self.name).stat().st_size:
             raise VurError("upload.empty", file=self.name)
         params = {
             "input": self.job_id,

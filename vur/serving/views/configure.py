@@ -32,7 +32,7 @@ def catalogue(language: str) -> dict[str, list[dict[str, Any]]]:
 
 def describe(entry: Algorithm, language: str) -> dict[str, Any]:
     """One algorithm as the API shows it."""
-    parameters = {}
+    parameters: dict[str, Any] = {}
     for name, parameter in entry.parameters.items():
         parameters |= (
             _split_order(name, parameter, language)

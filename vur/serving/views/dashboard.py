@@ -113,9 +113,9 @@ def future_tasks(session: Session, who: Principal) -> list[dict[str, Any]]:
     for dataset in session.scalars(
         dashboard.mine(select(Dataset), Dataset, who).order_by(Dataset.updated_at.desc()).limit(5 * dashboard.MOST_EACH)
     ):
-        facts = _known_facts(session, dataset)
-        names = [name for name, role in (facts or {}).get("roles", {}).items() if role == "known_future"]
-        horizon = dataset.split.get("horizon") or (facts or {}).get("horizon")
+        facts = _known_facts(session, dataset) or {}
+        names = [name for name, role in facts.get("roles", {}).items() if role == "known_future"]
+        horizon = dataset.split.get("horizon") or facts.get("horizon")
         if names and horizon and (facts["known_steps"] or 0) < horizon:
             found.append(
                 dashboard.task(

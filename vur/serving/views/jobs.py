@@ -168,9 +168,8 @@ def numbers(values: dict[str, Any]) -> dict[str, float | None]:
 
 
 def _before(session: Session, job: Job) -> int:
-    return session.scalar(
-        select(func.count()).select_from(Job).where(Job.state.in_(ACTIVE), Job.created_at < job.created_at)
-    )
+    earlier = select(func.count()).select_from(Job).where(Job.state.in_(ACTIVE), Job.created_at < job.created_at)
+    return session.scalar(earlier) or 0
 
 
 def lines(session: Session, job: Job, language: str, limit: int = LATEST_LINES) -> list[tuple[int, str]]:

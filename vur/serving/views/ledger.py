@@ -100,7 +100,7 @@ def series_shown(row: Forecast, points: Sequence[ForecastPoint]) -> dict[str, An
         "origin": _texts(row, [first.origin_at])[0] if first.origin_at else None,
         "timestamps": [point.target_step for point in points]
         if first.target_at is None
-        else _texts(row, [point.target_at for point in points]),
+        else _texts(row, [point.target_at for point in points if point.target_at is not None]),
         "forecast": [point.forecast for point in points],
         "actual": [point.actual for point in points],
         "intervals": {
@@ -128,7 +128,9 @@ def statistics(
     """Counts of what `who` asked for, and accuracy by model of those forecasts and of all that their own models answered."""
     since = since or now() - RECENT
     asked = chosen(who, model=model, kind=kind, since=since, until=until, series=series).subquery()
-    kinds = dict(session.execute(select(asked.c.kind, func.count()).group_by(asked.c.kind)).tuples().all())
+    kinds: dict[str, int] = dict(
+        session.execute(select(asked.c.kind, func.count()).group_by(asked.c.kind)).tuples().all()
+    )
     counts = select(func.count(), func.count(ForecastPoint.actual)).where(
         ForecastPoint.forecast_id.in_(select(asked.c.id))
     )

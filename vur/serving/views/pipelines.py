@@ -46,7 +46,9 @@ def _shown(pipeline: Pipeline, status: str) -> dict[str, Any]:
 def dataset_shown(session: Session, pipeline: Pipeline, who: Principal) -> dict[str, Any] | None:
     """The pipeline's dataset, where the reader may see it."""
     dataset = dataset_of(session, pipeline, who)
-    return dataset and {
+    if dataset is None:
+        return None
+    return {
         "dataset_id": dataset.id,
         "name": dataset.name,
         "filename": dataset.filename,
@@ -196,7 +198,8 @@ def bring_in(who: Principal, text: str, language: str) -> dict[str, Any]:
             field="body",
             reason=problems[0]["text"] if problems else "it holds no section of a pipeline",
         )
-    data = content.get("data") if isinstance(content.get("data"), dict) else {}
+    data = content.get("data")
+    data = data if isinstance(data, dict) else {}
     name = " ".join(
         str(document.get("name") or content.get("name") or translate("pipelines.imported", language)).split()
     )[:200]
@@ -229,7 +232,8 @@ def _misfits(
     language: str,
 ) -> list[dict[str, str]]:
     """What of an imported pipeline does not fit the datasets here; steps that lean on it are taken out of `completed`."""
-    about = document.get("dataset") if isinstance(document.get("dataset"), dict) else {}
+    about = document.get("dataset")
+    about = about if isinstance(about, dict) else {}
     if dataset is None:
         completed[:] = []
         return [

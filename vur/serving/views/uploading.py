@@ -51,13 +51,14 @@ class FormUpload:
         options = form_options(fields)
         options_of(options, self.language)
         with database.writing() as session:
-            row = session.get(Upload, self.id)
+            row = session.get_one(Upload, self.id)
             row.name, row.description, row.options = (
                 clean_name(fields.get("name"), row.filename),
                 fields.get("description", "").strip(),
                 options,
             )
         uploads.claim(self.id)
+        assert self.receiver is not None  # the form held a file, so `open` was called
         self.receiver.close()
         return uploads.convert(self.id, on_new_rows=score_in_background)
 
