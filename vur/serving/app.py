@@ -38,7 +38,7 @@ ROUTERS = (
 
 
 def create_app() -> FastAPI:
-    """A new application; authentication is around it (`vur.serving.middleware.guard`), not in it."""
+    """Create the application. Authentication wraps it from outside (`vur.serving.middleware.guard`)."""
     app = FastAPI(
         title="VUR",
         version=__version__,

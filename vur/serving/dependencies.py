@@ -1,4 +1,4 @@
-"""What endpoints share: who asks, in which language, which page of a list, which version of an object."""
+"""Dependencies of the endpoints: the caller, the language, the page of a list, the version of an object."""
 
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -15,7 +15,7 @@ MAX_LIMIT = 1000
 
 
 def principal(request: Request) -> Principal:
-    """Who asks, as the guard found out; `VurError` 401 where nobody is known."""
+    """Return the caller that the guard authenticated. `VurError` 401 for an anonymous request."""
     found = request.scope.get("vur.principal")
     if found is None:
         raise VurError("api.unauthenticated")
@@ -23,27 +23,27 @@ def principal(request: Request) -> Principal:
 
 
 def analyst(who: Annotated[Principal, Depends(principal)]) -> Principal:
-    """Somebody who may change things."""
+    """Return the caller, who must have at least the role analyst."""
     who.require("analyst")
     return who
 
 
 def admin(who: Annotated[Principal, Depends(principal)]) -> Principal:
-    """An administrator."""
+    """Return the caller, who must be an administrator."""
     who.require("admin")
     return who
 
 
 def language(request: Request) -> str:
-    """The language that the answer is read in."""
+    """Return the language of the response."""
     found = request.scope.get("vur.principal")
     return language_of(request.headers, found.language if found else None)
 
 
 def if_match(
-    if_match: Annotated[str | None, Header(description="Version of the object that the change was made on")] = None,
+    if_match: Annotated[str | None, Header(description="Version of the object that the change is based on")] = None,
 ) -> int | None:
-    """The version in `If-Match: "3"`; None without the header or with `*`."""
+    """Parse the version in `If-Match: "3"`; None without the header or with `*`."""
     if if_match is None or if_match.strip() == "*":
         return None
     text = if_match.strip().removeprefix("W/").strip('"')
@@ -53,13 +53,13 @@ def if_match(
 
 
 def set_etag(response: Response, row: Any) -> None:
-    """Tell the version of `row`, for `If-Match` of a later change."""
+    """Set `ETag` to the version of `row`, for `If-Match` of a later change."""
     response.headers["ETag"] = f'"{row.version}"'
 
 
 @dataclass(frozen=True)
 class Listing:
-    """Which page of a list: `page` from 1, `limit` rows, sorted by a column, `-` before it for descending, filtered by a text."""
+    """The page of a list: `page` from 1, `limit` rows, sorted by a column (`-` for descending), filtered by a text."""
 
     page: int = 1
     limit: int = 50
@@ -68,14 +68,14 @@ class Listing:
 
 
 def listing(
-    page: Annotated[int, Query(ge=1, le=1_000_000, description="Page, from 1")] = 1,
-    limit: Annotated[int, Query(ge=1, le=MAX_LIMIT, description="Rows a page")] = 50,
+    page: Annotated[int, Query(ge=1, le=1_000_000, description="Page number, from 1")] = 1,
+    limit: Annotated[int, Query(ge=1, le=MAX_LIMIT, description="Rows per page")] = 50,
     sort: Annotated[
         str | None, Query(max_length=64, description="Column to sort by; `-created_at` is newest first")
     ] = None,
-    search: Annotated[str | None, Query(max_length=200, description="Only rows that hold this text")] = None,
+    search: Annotated[str | None, Query(max_length=200, description="Only rows that contain this text")] = None,
 ) -> Listing:
-    """Query parameters of every list."""
+    """Return the query parameters of a list."""
     return Listing(page, limit, sort, search)
 
 
@@ -96,10 +96,10 @@ def list_rows(
     searchable: tuple[Any, ...] = (),
     default: str = "-created_at",
 ) -> tuple[list[Any], dict[str, int]]:
-    """The rows of one page, and `total, page, limit, pages`.
+    """Return the rows of one page, and `total, page, limit, pages`.
 
-    `sortable` maps names to columns; `VurError` api.invalid names them when `sort` is none of these. `search` is looked
-    for as it is, in any of `searchable`, without regard to case.
+    `sortable` maps names to columns; `VurError` api.invalid lists them if `sort` is not one. `search` is matched
+    literally and case-insensitively against every column in `searchable`.
     """
     if asked.search and searchable:
         text = asked.search.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")

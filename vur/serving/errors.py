@@ -1,4 +1,4 @@
-"""One form for every error: `detail` in the reader's language, `code` for programs, `field` where one is to blame."""
+"""One JSON shape for every error: `detail` in the user's language, `code` for programs, `field` if one is at fault."""
 
 from typing import Any
 
@@ -70,9 +70,13 @@ STATUS = {
     "monitors.exists": 409,
     "live.limit": 429,
 }
-# Families of codes with one answer: a file that cannot be read is the sender's mistake (400), as the documents have it.
+# Families of codes with one status: a file that cannot be read is a client error (400), as the API's documents say.
 FAMILIES = {"champions": 409, "upload": 400, "dialect": 400, "source": 400, "forms": 400}
-NO_DATABASE = (OperationalError, InterfaceError, NoConnection)  # it does not answer, or all connections to it are taken
+NO_DATABASE = (
+    OperationalError,
+    InterfaceError,
+    NoConnection,
+)  # it does not respond, or the connection pool is exhausted
 CODES = {
     401: "api.unauthenticated",
     404: "api.no_route",
@@ -83,12 +87,12 @@ CODES = {
 
 
 def status_of(code: str) -> int:
-    """HTTP status of a `VurError` code; 422 for data and choices that cannot be worked with."""
+    """Return the HTTP status of a `VurError` code; 422 for data and choices that cannot be used."""
     return STATUS.get(code) or FAMILIES.get(code.split(".")[0], 422)
 
 
 def language_of(headers: Any, preferred: str | None = None) -> str:
-    """Language of an answer: that of `Accept-Language` where it is one of ours, else the user's own."""
+    """Return the response language: `Accept-Language` if supported, else the user's own."""
     for part in (headers.get("accept-language") or "").split(","):
         wanted = part.split(";")[0].strip().lower()
         for language in LANGUAGES:
@@ -98,7 +102,7 @@ def language_of(headers: Any, preferred: str | None = None) -> str:
 
 
 def error_response(error: VurError, language: str) -> JSONResponse:
-    """The answer to a request that ended in `error`."""
+    """Return the response to a request that failed with `error`."""
     headers = {}
     if (status := status_of(error.code)) == 401:
         headers["WWW-Authenticate"] = "Bearer"
@@ -158,10 +162,10 @@ async def _no_value(request: Request, error: DataError) -> JSONResponse:
 
 
 def add_handlers(app: FastAPI) -> None:
-    """Answer every error of `app` in the one form."""
+    """Answer every error of `app` in the common shape."""
     app.exception_handler(Exception)(_internal)
-    for away in NO_DATABASE:
-        app.exception_handler(away)(_no_database)
+    for unavailable in NO_DATABASE:
+        app.exception_handler(unavailable)(_no_database)
     app.exception_handler(DataError)(_no_value)
     app.exception_handler(VurError)(_vur_error)
     app.exception_handler(RequestValidationError)(_invalid)

@@ -1,4 +1,4 @@
-"""Live messages to clients: one reader of the catalog in each process, and for every client a queue that can overflow only for them."""
+"""Live messages to clients: one catalog reader per process and a bounded queue per client."""
 
 import asyncio
 import logging
@@ -15,7 +15,7 @@ from vur.settings import settings
 from vur.store.accounts.access import Principal
 from vur.store.catalog import now
 
-FASTEST, SLOWEST, BROKEN = 0.1, 0.5, 5.0  # seconds between two looks into the catalog, and after one that failed
+FASTEST, SLOWEST, BROKEN = 0.1, 0.5, 5.0  # seconds between two catalog polls, and after a failed one
 QUEUE = 256
 SEND_SECONDS, WARN_SECONDS, CHECK_SECONDS, METRICS_SECONDS, START_SECONDS, SEEN_SECONDS = (
     30.0,
@@ -31,9 +31,9 @@ log = logging.getLogger("vur.live")
 
 
 class Client:
-    """One connection: who listens to what, and the texts that wait to be sent.
+    """One connection: its user, its subscriptions and its outgoing queue.
 
-    `ended` is set with a close code when it is over.
+    `ended` resolves to a close code when the connection is over.
     """
 
     def __init__(self, who: Principal, token: str, expires: datetime | None = None, language: str = "en"):
@@ -48,11 +48,11 @@ class Client:
         self.timers: list[asyncio.TimerHandle] = []
 
     def may_see(self, message: Message) -> bool:
-        """Whether it is theirs, everybody's, or they are an admin."""
+        """Return whether the message is theirs, is for everybody, or they are an administrator."""
         return message.owner_id is None or message.owner_id == self.who.user_id or self.who.is_admin
 
     def wants(self, message: Message) -> bool:
-        """Whether they may see it, asked for its kind and model, and did not have it."""
+        """Return whether they may see it, subscribed to its type and model, and have not received it yet."""
         return (
             self.may_see(message)
             and (self.types is None or message.type in self.types)
@@ -61,12 +61,12 @@ class Client:
         )
 
     def has_seen(self, ids: frozenset[int]) -> None:
-        """Do not send these ids, which this process may not have read yet."""
+        """Skip these ids, which this process may still read from the catalog."""
         self.seen = ids
         asyncio.get_running_loop().call_later(SEEN_SECONDS, setattr, self, "seen", frozenset())
 
     def offer(self, text: str) -> None:
-        """Queue a text; a full queue ends the connection instead, for the client is too slow."""
+        """Queue a text; a full queue means a slow client and ends the connection."""
         if self.ended.done() or self.last:
             return
         if len(self.queue) >= QUEUE:
@@ -76,21 +76,21 @@ class Client:
         self.wake.set()
 
     def tell(self, type: str, **data: Any) -> None:
-        """Queue a message of the protocol itself, without an id."""
+        """Queue a protocol message, which has no id."""
         self.offer(encode({"id": None, "type": type, "data": data, "at": stamp(now())}))
 
     def finish(self, code: int, reason: str) -> None:
-        """End after what is queued was sent."""
+        """End once the queue is sent."""
         self.last = self.last or (code, reason)
         self.wake.set()
 
     def end(self, code: int, reason: str) -> None:
-        """End now."""
+        """End immediately."""
         if not self.ended.done():
             self.ended.set_result((code, reason))
 
     def renew(self, who: Principal, token: str, expires: datetime | None) -> None:
-        """Take over a new token: its end, and the warning before it, replace those of the old one."""
+        """Adopt a new token and reschedule its expiry and the warning before it."""
         self.who, self.token, self.expires = who, token, expires
         self.forget_timers()
         if expires is None:
@@ -105,18 +105,18 @@ class Client:
         self.tell("expiring", seconds=max(round((expires - now()).total_seconds()), 0), expires_at=stamp(expires))
 
     def expire(self) -> None:
-        """Say that the token is good no more, and end."""
+        """Report that the token has expired, and end."""
         self.tell("expired")
         self.finish(EXPIRED, "token expired")
 
     def forget_timers(self) -> None:
-        """Nothing ends by itself any more."""
+        """Cancel the expiry and its warning."""
         for timer in self.timers:
             timer.cancel()
         self.timers = []
 
     async def send_all(self, send: Any) -> None:
-        """Send what is queued for as long as the client takes it; one text may take `SEND_SECONDS`."""
+        """Send queued texts until the connection ends; one text may take `SEND_SECONDS`."""
         try:
             while True:
                 while self.queue:
@@ -128,13 +128,13 @@ class Client:
                 await self.wake.wait()
         except TimeoutError:
             self.end(SLOW, "too slow")
-        except Exception as error:  # the connection is gone: servers say so in different ways
-            log.debug("a client went away: %s", error)
+        except Exception as error:  # the connection is closed; servers raise different exceptions for it
+            log.debug("a client disconnected: %s", error)
             self.end(1006, "gone")
 
 
 class Hub:
-    """All clients of this process, and the tasks that work only while there are any."""
+    """The clients of this process, and the tasks that run only while there are any."""
 
     def __init__(self) -> None:
         self.loop = asyncio.get_running_loop()
@@ -142,26 +142,26 @@ class Hub:
         self.open: Counter[str] = Counter()
         self.tasks: list[asyncio.Task[None]] = []
         self.ready = asyncio.Event()
-        self.pending = 0  # connections that have not said who they are
-        self.sent = 0  # the highest id that was sent to clients
+        self.pending = 0  # unauthenticated connections
+        self.sent = 0  # highest id sent to clients
 
     def take(self, user_id: str) -> None:
-        """Count a connection of a user; `VurError` live.limit when they have too many."""
+        """Count a connection of a user. `VurError` live.limit if they have too many."""
         if self.open[user_id] >= settings().ws_per_user:
             raise VurError("live.limit", limit=settings().ws_per_user)
         self.open[user_id] += 1
 
     def give_back(self, user_id: str) -> None:
-        """The connection is really gone."""
+        """Stop counting a closed connection."""
         self.open[user_id] -= 1
         if not self.open[user_id]:
             del self.open[user_id]
 
     async def join(self, client: Client) -> int:
-        """Let `client` have all messages with ids above the one returned; `TimeoutError` while the catalog does not answer."""
+        """Register `client` for all messages above the returned id. `TimeoutError` if the catalog does not respond."""
         self.clients.add(client)
         if not self.tasks:
-            apart = Context()  # they outlive the request that comes first, and log nothing under its id
+            apart = Context()  # they outlive the request that starts them and must not log under its id
             self.tasks = [
                 asyncio.create_task(work(), context=apart.copy()) for work in (self._read, self._measure, self._check)
             ]
@@ -171,7 +171,7 @@ class Hub:
         return self.sent
 
     def leave(self, client: Client) -> None:
-        """No more messages for `client`; the last one out stops the tasks."""
+        """Unregister `client`; the last one stops the tasks."""
         self.clients.discard(client)
         client.forget_timers()
         if not self.clients:
@@ -181,12 +181,12 @@ class Hub:
             self.ready.clear()
 
     def send(self, message: Message) -> None:
-        """Queue `message` for everybody who wants it."""
+        """Queue `message` for every client subscribed to it."""
         for client in [one for one in self.clients if one.wants(message)]:
             client.offer(message.text(client.language))
 
     async def _read(self) -> None:
-        """Look for stored messages: often while there are some, seldom while it is quiet."""
+        """Poll for stored messages: often while there are some, less often while it is quiet."""
         tail, delay = Tail(), FASTEST
         while True:
             try:
@@ -199,13 +199,13 @@ class Hub:
                 for message in found:
                     self.send(message)
                     self.sent = max(self.sent, message.id or 0)
-            except Exception:  # the catalog may be away for a while: clients stay, and get what they missed
+            except Exception:  # the catalog may be down for a while: clients stay connected and catch up later
                 log.exception("live messages cannot be read")
                 delay = BROKEN
             await asyncio.sleep(delay)
 
     async def _measure(self) -> None:
-        """Measure the machine while somebody listens."""
+        """Publish measurements of the machine while a client is connected."""
         from vur.serving.views.system import measure
 
         await self.ready.wait()
@@ -213,12 +213,12 @@ class Hub:
             if any(client.types is None or "system_metrics" in client.types for client in self.clients):
                 try:
                     self.send(Message(None, "system_metrics", None, await asyncio.to_thread(measure), now()))
-                except Exception:  # such as a catalog that is away
+                except Exception:  # such as an unreachable catalog
                     log.exception("the machine cannot be measured")
             await asyncio.sleep(METRICS_SECONDS)
 
     async def _check(self) -> None:
-        """End the connections of logins and keys that ended, and of accounts that were closed, before their tokens expire."""
+        """Disconnect revoked sessions and keys and deactivated accounts before their tokens expire."""
         while True:
             await asyncio.sleep(CHECK_SECONDS)
             for token in {client.token for client in self.clients}:
@@ -227,7 +227,7 @@ class Hub:
                 except VurError:
                     who = None
                 except Exception:
-                    log.exception("a login cannot be checked")
+                    log.exception("a session cannot be checked")
                     continue
                 for client in [one for one in self.clients if one.token == token]:
                     if who is None:
@@ -237,7 +237,7 @@ class Hub:
 
 
 def identify(token: str) -> tuple[Principal, datetime | None]:
-    """Who an access token or personal key names, and when it ends; `VurError` api.unauthenticated where it is not good."""
+    """Return the owner of an access token or personal key and its expiry. `VurError` api.unauthenticated if invalid."""
     import jwt
 
     from vur.serving.middleware.guard import authenticate
@@ -245,15 +245,15 @@ def identify(token: str) -> tuple[Principal, datetime | None]:
 
     who = authenticate(f"Bearer {token}")
     if token.startswith(KEY_PREFIX):
-        return who, None  # its end is found by the checks
+        return who, None  # the regular checks find its expiry
     return who, datetime.fromtimestamp(jwt.decode(token, options={"verify_signature": False})["exp"], UTC)
 
 
 @cache
 def limit_frames() -> None:
-    """Let uvicorn refuse messages of clients above 64 KiB while they arrive; by itself it gathers 16 MiB for each connection.
+    """Make uvicorn reject client messages above 64 KiB; its default buffers up to 16 MiB per connection.
 
-    BentoML configures uvicorn and leaves no other way to tell it.
+    BentoML configures uvicorn and offers no setting for it.
     """
     import uvicorn
 
@@ -266,12 +266,12 @@ def limit_frames() -> None:
 
 
 class HideTokens(logging.Filter):
-    """Servers log the address of a WebSocket with its query: the token in it must not lie in a log."""
+    """Hides tokens in logs: servers log a WebSocket's URL with its query string."""
 
     SECRET = re.compile(r"(?i)([?&](?:token|api_key)=)[^&\s\"']+")
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """The record without tokens."""
+        """Mask the tokens of a record; never drops it."""
         if isinstance(record.args, tuple):
             record.args = tuple(self.SECRET.sub(r"\1***", one) if isinstance(one, str) else one for one in record.args)
         return True

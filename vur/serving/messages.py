@@ -1,4 +1,4 @@
-"""Live messages as the catalog keeps them: read in order, once, by every process that has clients."""
+"""Live messages stored in the catalog: every process with clients reads each one once, in order."""
 
 import json
 import logging
@@ -16,15 +16,15 @@ from vur.store.catalog import Event
 from vur.store.database import reading
 from vur.text import translate
 
-HOLD, LATE = 1.0, 60.0  # seconds that later messages wait for a missing id, and that it is looked for
+HOLD, LATE = 1.0, 60.0  # seconds that later messages wait for a missing id, and until it is given up
 BATCH, GAPS = 1000, 500
-REPLAY, KNOWN = 1000, 200  # messages repeated at most, and ids before them that count as seen
+REPLAY, KNOWN = 1000, 200  # most messages to replay, and earlier ids that count as seen
 log = logging.getLogger("vur.live")
 
 
 @dataclass(frozen=True)
 class Message:
-    """A live message; `id` is None for what is not stored."""
+    """A live message; `id` is None if it is not stored."""
 
     id: int | None
     type: str
@@ -35,13 +35,13 @@ class Message:
 
     @cached_property
     def model_id(self) -> str | None:
-        """The model that it is about, where it is about one."""
+        """The id of the model that the message is about, or None."""
         return self.data.get("model_id") or (
             self.data.get("object_id") if self.data.get("object_kind") == "model" else None
         )
 
     def text(self, language: str) -> str:
-        """`{"id", "type", "data", "at"}` as JSON, made once a language; only alerts hold sentences."""
+        """Return `{"id", "type", "data", "at"}` as JSON, cached per language; only alerts contain sentences."""
         language = language if self.type == "alert" else ""
         if language not in self.texts:
             data = self.data | {"message": _sentence(self.data, language)} if language else self.data
@@ -58,12 +58,12 @@ def _sentence(data: dict[str, Any], language: str) -> str:
 
 
 def stamp(at: datetime) -> str:
-    """A moment as ISO 8601 in UTC."""
+    """Format a moment as ISO 8601 in UTC."""
     return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def encode(content: dict[str, Any]) -> str:
-    """JSON that every browser reads: numbers that are none become null."""
+    """Encode as standard JSON: NaN and infinities become null."""
     try:
         return json.dumps(content, ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=str)
     except ValueError:
@@ -86,10 +86,10 @@ def _messages() -> Select[Any]:
 
 
 class Tail:
-    """Reads stored messages in the order of their ids, each once.
+    """Reads stored messages in order of their ids, each once.
 
-    PostgreSQL gives ids before transactions end, so that a higher one may be seen before a lower one. Messages behind a
-    missing id wait `HOLD` seconds for it; after `LATE` seconds it is given up, as an id of a transaction that was
+    PostgreSQL assigns ids before transactions commit, so a higher id can become visible before a lower one. Messages
+    after a missing id wait `HOLD` seconds for it; after `LATE` seconds the id is given up, because its transaction was
     rolled back.
     """
 
@@ -99,7 +99,7 @@ class Tail:
         self.held: dict[int, Message] = {}
 
     def start(self) -> None:
-        """Stand at the newest message; ids that are missing right before it may still come."""
+        """Start at the newest message; ids missing just before it may still arrive."""
         with reading() as session:
             ids = list(session.scalars(select(Event.id).order_by(Event.id.desc()).limit(KNOWN)))
         if ids:
@@ -107,7 +107,7 @@ class Tail:
             self.missing = dict.fromkeys(set(range(ids[-1], ids[0])) - set(ids), time.monotonic())
 
     def read(self) -> list[Message]:
-        """What is new, in order."""
+        """Return the new messages, in order."""
         at = time.monotonic()
         self.missing = {id: seen for id, seen in list(self.missing.items())[-GAPS:] if at - seen < LATE}
         wanted = or_(Event.id > self.top, Event.id.in_(self.missing)) if self.missing else Event.id > self.top
@@ -124,7 +124,7 @@ class Tail:
 
 @dataclass(frozen=True)
 class Missed:
-    """What a client missed: `messages` in order, or `reset` when they cannot be had any more; `seen` are ids it must not get again."""
+    """Messages that a client missed, in order; `reset` if they are no longer stored; `seen` are ids not to resend."""
 
     messages: list[Message]
     seen: frozenset[int]
@@ -132,7 +132,7 @@ class Missed:
 
 
 def missed(who: Principal, after: int, until: int) -> Missed:
-    """The stored messages for `who` with ids above `after` up to `until`; later ones come from the `Tail`."""
+    """Return the stored messages for `who` with ids in (`after`, `until`]; later ones come from the `Tail`."""
     with reading() as session:
         first, top = session.execute(select(func.min(Event.id), func.max(Event.id))).one()
         seen = frozenset(session.scalars(select(Event.id).where(Event.id <= after, Event.id > after - KNOWN)))

@@ -1,4 +1,4 @@
-"""A form with one file, read as it streams in: the file goes to disk piece by piece, so that memory stays flat however large it is."""
+"""Streaming parser for a form with one file: chunks go straight to disk, so memory use does not grow with the file."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -22,9 +22,9 @@ Write = Callable[[bytes], None]
 
 
 class FileForm:
-    """Parses multipart/form-data: `fields` are its texts by name, `open_file(filename)` gives what takes the bytes of the part `file`.
+    """Parses multipart/form-data: `fields` maps names to texts; `open_file(filename)` returns the sink of the file.
 
-    `VurError` forms.broken for what is no such form, forms.one_file for none or two files.
+    `VurError` forms.broken for a malformed form, forms.one_file for no file or more than one.
     """
 
     def __init__(self, content_type: str, open_file: Callable[[str], Write]):
@@ -50,24 +50,24 @@ class FileForm:
         self.parser = MultipartParser(parameters[b"boundary"], callbacks)
 
     def on_part_begin(self) -> None:
-        """A part begins."""
+        """Start a part."""
         self.part = {"name": b"", "value": b"", "headers": {}, "text": bytearray(), "file": False}
 
     def on_header_field(self, data: bytes, start: int, end: int) -> None:
-        """A piece of a header's name."""
+        """Append to a header's name."""
         self.part["name"] += data[start:end]
 
     def on_header_value(self, data: bytes, start: int, end: int) -> None:
-        """A piece of a header's value."""
+        """Append to a header's value."""
         self.part["value"] += data[start:end]
 
     def on_header_end(self) -> None:
-        """A header is complete."""
+        """Finish a header."""
         self.part["headers"][self.part["name"].lower()] = self.part["value"]
         self.part["name"] = self.part["value"] = b""
 
     def on_headers_finished(self) -> None:
-        """The part's content begins: a file or a text."""
+        """Start the part's content: the file or a text field."""
         _, options = parse_options_header(self.part["headers"].get(b"content-disposition"))
         self.part["field"] = _text(options.get(b"name", b""))
         if b"filename" in options:
@@ -79,7 +79,7 @@ class FileForm:
             raise VurError("forms.broken", reason=f"more than {MOST_FIELDS} fields")
 
     def on_part_data(self, data: bytes, start: int, end: int) -> None:
-        """A piece of a part's content."""
+        """Append to the part's content."""
         if self.part["file"]:
             self.pieces.append(data[start:end])
             self.waiting += end - start
@@ -89,23 +89,23 @@ class FileForm:
             raise VurError("forms.broken", reason=f"{self.part['field'][:50]}: more than {MOST_FIELD_BYTES} bytes")
 
     def on_part_end(self) -> None:
-        """A part is complete."""
+        """Finish a part."""
         if not self.part["file"]:
             self.fields[self.part["field"]] = _text(bytes(self.part["text"]))
 
     def on_end(self) -> None:
-        """The form is complete."""
+        """Finish the form."""
         self.is_complete = True
 
     def flush(self) -> None:
-        """Hand what has come of the file to its taker."""
+        """Write the buffered bytes of the file to its sink."""
         if self.pieces:
             assert self.write is not None  # only the file's part collects pieces
             self.write(b"".join(self.pieces))
         self.pieces, self.waiting = [], 0
 
     def feed(self, chunk: bytes) -> None:
-        """Parse a piece of the body. Opening the file may take a moment: call this in a thread."""
+        """Parse a chunk of the body. Opening the file blocks: call this in a thread."""
         try:
             self.parser.write(chunk)
         except FormParserError as error:
@@ -114,7 +114,7 @@ class FileForm:
             self.flush()
 
     def end(self) -> None:
-        """The body has ended; `VurError` where the form has not, or held no file."""
+        """Finish parsing. `VurError` if the form is incomplete or had no file."""
         self.flush()
         if not self.is_complete:
             raise VurError("forms.broken", reason="it ends before its last boundary")
@@ -127,7 +127,7 @@ def _text(value: bytes) -> str:
 
 
 async def pieces(request: Request) -> AsyncIterator[bytes]:
-    """The body in pieces of about a mebibyte; `VurError` forms.stalled when nothing comes for a minute."""
+    """Yield the body in chunks of about 1 MiB. `VurError` forms.stalled if nothing arrives for a minute."""
     stream, held, size = request.stream(), [], 0
     while True:
         try:
@@ -147,7 +147,7 @@ async def pieces(request: Request) -> AsyncIterator[bytes]:
 
 
 async def read_form(request: Request, open_file: Callable[[str], Write]) -> dict[str, str]:
-    """The texts of a form whose file went to what `open_file` gave."""
+    """Read a form; its file goes to the sink that `open_file` returns. Returns the text fields."""
     form = FileForm(request.headers.get("content-type", ""), open_file)
     async for piece in pieces(request):
         await run_in_threadpool(form.feed, piece)

@@ -1,4 +1,4 @@
-"""What OpenAPI cannot read from the endpoints: that a guard stands around them, and the one form of every error."""
+"""OpenAPI parts that FastAPI cannot derive from the endpoints: authentication and the common error shape."""
 
 from typing import Any
 
@@ -10,12 +10,12 @@ ERROR = {
     "title": "Error",
     "type": "object",
     "required": ["detail", "code", "field"],
-    "description": "Every error: a sentence in the reader's language, a code for programs, and the field that is to blame where there is one.",
+    "description": "Every error: a sentence in the user's language, a code for programs, and any field at fault.",
     "properties": {
         "detail": {"type": "string"},
         "code": {"type": "string", "examples": ["api.not_found"]},
         "field": {"type": ["string", "null"]},
-        "values": {"type": "object", "description": "What the sentence is made of"},
+        "values": {"type": "object", "description": "Values that fill the sentence"},
         "problems": {
             "type": "array",
             "items": {"type": "object", "properties": {"field": {"type": "string"}, "detail": {"type": "string"}}},
@@ -30,25 +30,28 @@ SCHEMES = {
     "bearer": {
         "type": "http",
         "scheme": "bearer",
-        "description": "An access token, or a personal key that begins with `vur_`",
+        "description": "An access token, or a personal key that starts with `vur_`",
     },
     "key": {"type": "apiKey", "in": "header", "name": "X-API-Key", "description": "A personal key"},
 }
 ABOUT = """
-Time series from a file of dated measurements to forecasts that can be trusted.
+Time series: from a file of dated measurements to forecasts you can trust.
 
-**Begin here**: `POST /auth/login` gives an access token; press *Authorize* and paste it under *bearer*. Then `POST /datasets/upload`, `POST /models/train`,
-`GET /models/{model_id}/training/status` and `POST /models/{model_id}/predict`. Live messages (training progress, forecasts, alerts) come over the WebSocket `/ws`.
+**Start here**: `POST /auth/login` returns an access token; press *Authorize* and paste it under *bearer*. Then
+`POST /datasets/upload`, `POST /models/train`, `GET /models/{model_id}/training/status` and
+`POST /models/{model_id}/predict`. Live messages (training progress, forecasts, alerts) are sent over the WebSocket
+`/ws`.
 
-Errors have one form: `detail` in your language (`Accept-Language: pt-BR` or `en`), `code` for programs, `field` where one is to blame. Lists take `page`, `limit`,
-`sort` and `search`. Changes take the object's version in `If-Match`; uploads and trainings an `Idempotency-Key`, so that they can be sent again.
+Every error has the same shape: `detail` in your language (`Accept-Language: pt-BR` or `en`), `code` for programs,
+`field` if one is at fault. Lists take `page`, `limit`, `sort` and `search`. Changes take the object's version in
+`If-Match`; uploads and training requests take an `Idempotency-Key`, so that they can be retried safely.
 """
-USUAL = {401: "No valid token", 422: "A value is missing or wrong", 429: "Too many requests; see `Retry-After`"}
+USUAL = {401: "No valid token", 422: "A value is missing or invalid", 429: "Too many requests; see `Retry-After`"}
 METHODS = ("get", "head", "put", "post", "delete", "patch", "options")
 
 
 def describe(app: FastAPI) -> None:
-    """Complete the OpenAPI document of `app`."""
+    """Add authentication and errors to the OpenAPI document of `app`."""
     plain = app.openapi
 
     def openapi() -> dict[str, Any]:

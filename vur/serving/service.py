@@ -25,8 +25,7 @@ DAY = 86_400
 app = create_app()
 
 
-# The timeout counts to the first byte of an answer, so that a slow upload would get 504: requests have limits of their
-# own.
+# The timeout runs until the first byte of the response, so a slow upload would get 504: requests have their own limits.
 @bentoml.service(
     name="vur",
     workers=int(os.environ.get("VUR_API_WORKERS", "1")),
@@ -43,18 +42,16 @@ class Vur:
         self,
         ctx: bentoml.Context,
         model: Annotated[str, Field(description="Model id, tag, family, or family@champion")],
-        horizon: Annotated[
-            int | None, Field(ge=1, le=10_000, description="Steps; what the model was trained for when left out")
-        ] = None,
+        horizon: Annotated[int | None, Field(ge=1, le=10_000, description="Steps; default: as trained")] = None,
         levels: Annotated[list[float] | None, Field(description="Interval levels in percent")] = None,
         series: Annotated[
-            list[str] | list[dict[str, Any]] | None, Field(description="Names of series, or rows of new observations")
+            list[str] | list[dict[str, Any]] | None, Field(description="Series names, or rows of new observations")
         ] = None,
         future: Annotated[
-            list[dict[str, Any]] | None, Field(description="Rows with coming values of columns known in advance")
+            list[dict[str, Any]] | None, Field(description="Rows with future values of the known-future columns")
         ] = None,
     ) -> dict[str, Any]:
-        """Forecasts with intervals, by series; every answer is in the ledger before it is sent."""
+        """Forecasts with intervals, by series; the ledger entry is written before the response is sent."""
         scope = ctx.request.scope
         language = language_of(ctx.request.headers, scope["vur.principal"].language)
         asked = PredictionRequest(horizon, levels, series, future, request_id=scope.get("vur.request_id"))
@@ -62,21 +59,21 @@ class Vur:
             answer = await predict_async(scope["vur.principal"], model, asked)
         except VurError as error:
             scope["vur.error"] = error
-            raise told(error, language) from None
+            raise bentoml_error(error, language) from None
         predicted("request", answer.values)
         return json.loads(answer.json(language))
 
 
-def told(error: VurError, language: str) -> BentoMLException:
-    """`error` as something that BentoML passes on; the guard gives the answer the form that all errors have."""
+def bentoml_error(error: VurError, language: str) -> BentoMLException:
+    """Wrap `error` in an exception that BentoML passes on; the guard gives the response the common error shape."""
     return (NotFound if status_of(error.code) == 404 else InvalidArgument)(error.text(language))
 
 
 class OnlyFaults(logging.Filter):
-    """BentoML logs a traceback for every answer that is an error: those that only tell a client what is wrong with a request are none."""
+    """Drops tracebacks of client errors, which BentoML logs for every error response."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Whether a record is about a fault of ours."""
+        """Return whether a record is about a server error."""
         error = record.exc_info[1] if isinstance(record.exc_info, tuple) else None
         return not (isinstance(error, BentoMLException) and error.error_code.value < 500)
 

@@ -1,1 +1,1 @@
-"""What stands around the application: who asks, how much they may ask for, and what is seen of it."""
+"""ASGI middleware around the application: authentication, limits, idempotency, and observability."""

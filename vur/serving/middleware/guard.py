@@ -1,7 +1,7 @@
-"""What stands around the whole composed application: BentoML's own routes, the REST API and the WebSocket alike.
+"""The middleware stack around the whole application: BentoML's own routes, the REST API and the WebSocket.
 
-From the outside in: observation (request id, log, metrics, security headers), CORS, authentication and the rate limit,
-the limit of bodies, idempotency keys. `Guard(app)` is all of them.
+From the outside in: observability (request id, log, metrics, security headers), CORS, authentication and rate limit,
+body limit, idempotency keys. `Guard(app)` is the whole stack.
 """
 
 import threading
@@ -27,13 +27,13 @@ API = "/api/v1"
 PROBES = frozenset(
     {"/livez", "/readyz", "/healthz", "/health", "/health/live", "/health/ready", f"{API}/monitoring/health"}
 )
-# The description of the API is no secret, and a browser that opens it has no token yet.
+# The API documentation is public: a browser that opens it has no token yet.
 DOCS = frozenset(
     {f"{API}/openapi.json", f"{API}/docs", f"{API}/docs/swagger-ui-bundle.js", f"{API}/docs/swagger-ui.css"}
 )
-# What answers without a token: health, the documentation, and the ways to get a token.
+# Paths that need no token: health, documentation, and the endpoints that issue tokens.
 OPEN = PROBES | DOCS | {f"{API}/auth/login", f"{API}/auth/register", f"{API}/auth/refresh"}
-SELF_GUARDED = "/ws"  # takes its token itself, in its first message too
+SELF_GUARDED = "/ws"  # authenticates by itself, also through its first message
 FRESH_SECONDS = 2.0
 REMEMBERED = 10_000
 EXPOSED = (
@@ -61,19 +61,19 @@ ALLOWED = (
 
 
 class Known:
-    """Who tokens stand for, remembered for two seconds: a revoked one is refused after that in every process."""
+    """Cache of token owners with a lifetime of two seconds, after which every process rejects a revoked token."""
 
     def __init__(self) -> None:
         self.found: dict[str, tuple[float, Principal]] = {}
         self.lock = threading.Lock()
 
     def get(self, token: str) -> Principal | None:
-        """Who `token` stood for a moment ago."""
+        """Return the cached owner of `token`, or None."""
         until, who = self.found.get(token, (0.0, None))
         return who if until > time.monotonic() else None
 
     def keep(self, token: str, who: Principal) -> None:
-        """Remember `token` for a while."""
+        """Cache the owner of `token`."""
         with self.lock:
             if len(self.found) >= REMEMBERED:
                 moment = time.monotonic()
@@ -85,7 +85,7 @@ class Known:
             self.found[token] = (time.monotonic() + FRESH_SECONDS, who)
 
     def forget(self, user_id: str) -> None:
-        """Look the tokens of a user up again at once: their rights have changed."""
+        """Drop a user's tokens from the cache, because their permissions changed."""
         with self.lock:
             self.found = {token: item for token, item in self.found.items() if item[1].user_id != user_id}
 
@@ -94,13 +94,13 @@ KNOWN = Known()
 
 
 def authenticate(authorization: str, api_key: str | None = None) -> Principal:
-    """Who a bearer token or personal key names; `VurError` api.unauthenticated where none is good."""
+    """Return the owner of a bearer token or personal key. `VurError` api.unauthenticated if it is invalid."""
     token = credential(authorization, api_key)
     return KNOWN.get(token) or look_up(token)
 
 
 def credential(authorization: str, api_key: str | None = None) -> str:
-    """The token of `Authorization: Bearer TOKEN`, else the key of `X-API-Key`; `VurError` api.unauthenticated where none is."""
+    """Return the token of `Authorization: Bearer TOKEN`, else `X-API-Key`; `VurError` api.unauthenticated if none."""
     scheme, _, token = authorization.partition(" ")
     found = token.strip() if authorization else (api_key or "").strip()
     if not found or (authorization and scheme.lower() != "bearer"):
@@ -109,7 +109,7 @@ def credential(authorization: str, api_key: str | None = None) -> str:
 
 
 def look_up(token: str) -> Principal:
-    """Who a token stands for, as the catalog has it now."""
+    """Look up the owner of a token in the catalog."""
     if token.startswith(KEY_PREFIX):
         with reading() as session:
             use = read_key(session, token)
@@ -126,13 +126,13 @@ def look_up(token: str) -> Principal:
 
 
 class Authenticated:
-    """ASGI middleware: finds out who asks and puts them into the scope as `vur.principal`; nobody gets no further."""
+    """ASGI middleware: authenticates the caller, who becomes `vur.principal` of the scope, or rejects the request."""
 
     def __init__(self, app: ASGIApp):
         self.app, self.buckets = app, Buckets(settings().rate_limit)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass lifespan, open paths and known users on; answer the rest with 401 or 429, or close the WebSocket."""
+        """Pass on lifespan, open paths and known users; answer the rest with 401 or 429, or close the WebSocket."""
         if scope["type"] == "lifespan" or (scope["type"] == "websocket" and scope["path"] == SELF_GUARDED):
             await self.app(scope, receive, send)
             return
@@ -164,14 +164,14 @@ async def _refuse(error: VurError, scope: Scope, receive: Receive, send: Send) -
         await error_response(error, language_of(Headers(scope=scope)))(scope, receive, send)
 
 
-class OneForm:
-    """ASGI middleware: errors get their one form also where BentoML answers them, with unknown paths and in its own endpoints."""
+class CommonErrors:
+    """ASGI middleware: gives BentoML's own errors (unknown paths, its endpoints) the common error shape."""
 
     def __init__(self, app: ASGIApp):
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass everything on but plain 404 and 405, and what an endpoint of BentoML's left in `vur.error`."""
+        """Pass everything on except plain 404 and 405, and the error that a BentoML endpoint left in `vur.error`."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
@@ -203,10 +203,10 @@ class OneForm:
 
 
 class Guard:
-    """Everything around `app` as one ASGI middleware."""
+    """The whole middleware stack around `app` as one ASGI middleware."""
 
     def __init__(self, app: ASGIApp):
-        inner = Authenticated(BodyLimit(Idempotent(OneForm(app))))
+        inner = Authenticated(BodyLimit(Idempotent(CommonErrors(app))))
         cors = CORSMiddleware(
             inner,
             allow_origins=settings().cors_origins,
@@ -217,5 +217,5 @@ class Guard:
         self.stack = traced(Observed(cors))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass every kind of scope through the layers."""
+        """Pass every scope through the stack."""
         await self.stack(scope, receive, send)

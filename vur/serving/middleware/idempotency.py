@@ -1,8 +1,8 @@
-"""The header `Idempotency-Key`: a request that is sent again gets the answer that it got the first time.
+"""The header `Idempotency-Key`: a repeated request gets the response of the first one.
 
-Every POST under /api/v1 takes it, but those for accounts, whose answers hold secrets; endpoints need nothing of their
-own. What is compared is method, path, query and body (without the random boundary of a form). Answers of success are
-kept for a day, up to 1 MiB of JSON; after any other answer the key is free again, because nothing was done.
+Every POST under /api/v1 takes it, except those for accounts, whose responses contain secrets; endpoints need no code
+for it. Requests are compared by method, path, query and body (without a form's random boundary). Successful responses
+are stored for a day, up to 1 MiB of JSON; after any other response the key is free again, because nothing was done.
 """
 
 import hashlib
@@ -28,13 +28,13 @@ API = "/api/v1/"
 NEVER = ("/api/v1/auth/", "/api/v1/users", "/api/v1/shares")
 KEY = re.compile(r"[\x21-\x7e]{1,200}")
 KEPT = timedelta(days=1)
-ABANDONED = timedelta(minutes=15)  # after this a request without an answer is taken for dead
+ABANDONED = timedelta(minutes=15)  # after this a request without a response counts as dead
 MOST = 2**20
 SENT_AGAIN = ("content-type", "location", "etag")
 
 
 class Fingerprint:
-    """SHA-256 of a request as it streams by; the boundary of a form, which differs each time, is left out."""
+    """SHA-256 of a streamed request, without a form's boundary, which differs each time."""
 
     def __init__(self, scope: Scope):
         kind = Headers(scope=scope).get("content-type", "")
@@ -50,7 +50,7 @@ class Fingerprint:
             self.hash.update(part.encode() + b"\0")
 
     def add(self, chunk: bytes) -> None:
-        """One more piece of the body."""
+        """Add a chunk of the body."""
         if not self.boundary:
             self.hash.update(chunk)
             return
@@ -60,20 +60,20 @@ class Fingerprint:
         self.tail = text[-keep:] if keep else b""
 
     def end(self) -> str:
-        """The digest, after the last piece."""
+        """Return the digest after the last chunk."""
         self.hash.update(self.tail)
         self.tail = b""
         return self.hash.hexdigest()
 
 
 class Idempotent:
-    """ASGI middleware behind authentication: answers what was answered before, passes the rest on and keeps its answer."""
+    """ASGI middleware behind authentication: replays stored responses, passes other requests on and stores theirs."""
 
     def __init__(self, app: ASGIApp):
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Claim the key, or answer from the row that holds it."""
+        """Claim the key, or replay the response of the row that holds it."""
         who: Principal | None = scope.get("vur.principal")
         if who is None or scope["type"] != "http" or scope["method"] != "POST":
             await self.app(scope, receive, send)
@@ -97,7 +97,7 @@ class Idempotent:
 
 
 def claim_key(user_id: str, key: str) -> tuple[str | None, Idempotency | None]:
-    """A claim on the key, or the row that holds it already. Rows that are over make way."""
+    """Return a claim on the key, or the row that already holds it. Expired rows are replaced."""
     same, moment = (Idempotency.user_id == user_id, Idempotency.key == key), now()
     over = or_(
         Idempotency.created_at < moment - KEPT,
@@ -115,7 +115,7 @@ def claim_key(user_id: str, key: str) -> tuple[str | None, Idempotency | None]:
 
 
 def settle(owned: tuple[str, str, str], digest: str, status: int, body: dict[str, Any]) -> None:
-    """Keep the answer of the request that holds the claim."""
+    """Store the response of the request that holds the claim."""
     user_id, key, claim = owned
     with writing(durable=True) as session:
         session.execute(
@@ -126,7 +126,7 @@ def settle(owned: tuple[str, str, str], digest: str, status: int, body: dict[str
 
 
 def release(owned: tuple[str, str, str]) -> None:
-    """Free the key of the request that holds the claim."""
+    """Release the key of the request that holds the claim."""
     user_id, key, claim = owned
     with writing() as session:
         session.execute(
@@ -137,7 +137,7 @@ def release(owned: tuple[str, str, str]) -> None:
 
 
 async def _repeated(kept: Idempotency | None, scope: Scope, receive: Receive) -> Response:
-    """The kept answer; `VurError` when it is not there yet, or belongs to another request."""
+    """Return the stored response. `VurError` if it is not there yet or belongs to another request."""
     if kept is None or kept.status is None or kept.body is None:
         raise VurError("api.in_progress", seconds=1)
     fingerprint, more = Fingerprint(scope), True
@@ -151,7 +151,7 @@ async def _repeated(kept: Idempotency | None, scope: Scope, receive: Receive) ->
 
 
 class _Once:
-    """One request that holds a claim: its body is hashed and its answer held back until it is kept."""
+    """A request that holds a claim: its body is hashed and its response held back until it is stored."""
 
     def __init__(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send, owned: tuple[str, str, str]):
         self.app, self.scope, self.receive, self.send, self.owned = app, scope, receive, send, owned
@@ -160,7 +160,7 @@ class _Once:
         self.size, self.held_back, self.settled = 0, True, False
 
     async def run(self) -> None:
-        """Run the application; free the key unless its answer was kept."""
+        """Run the application; release the key unless its response was stored."""
         try:
             await self.app(self.scope, self.take, self.give)
         finally:
@@ -168,7 +168,7 @@ class _Once:
                 await run_in_threadpool(release, self.owned)
 
     async def take(self) -> Message:
-        """Receive for the application."""
+        """Receive a message for the application and hash its body."""
         message = await self.receive()
         if message["type"] == "http.request":
             self.fingerprint.add(message.get("body", b""))
@@ -176,7 +176,7 @@ class _Once:
         return message
 
     async def give(self, message: Message) -> None:
-        """Send for the application: hold a small JSON answer back until it is kept, let anything else go."""
+        """Send for the application: hold a small JSON response back until it is stored, pass on anything else."""
         if not self.held_back or message["type"] not in ("http.response.start", "http.response.body"):
             await self.send(message)
             return
@@ -192,7 +192,7 @@ class _Once:
             await self._let_go()
 
     async def _keep(self) -> None:
-        while not self.complete:  # what the application did not read is part of the request all the same
+        while not self.complete:  # body that the application did not read is part of the request too
             message = await self.take()
             if message["type"] == "http.disconnect":
                 return

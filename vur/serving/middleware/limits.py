@@ -1,4 +1,4 @@
-"""How much one client may ask for: the size of a body, and requests a minute."""
+"""Limits for one client: body size and requests per minute."""
 
 import math
 import threading
@@ -13,31 +13,31 @@ from vur.serving.errors import error_response, language_of
 from vur.settings import settings
 
 MIB = 2**20
-OPEN_BODY = 64 * 1024  # bytes that somebody unknown may send
+OPEN_BODY = 64 * 1024  # bytes that an unauthenticated client may send
 UPLOADS = ("/api/v1/datasets/upload", "/api/v1/predictions/batch/upload")
 ACCOUNTS = "/api/v1/auth/"
 REMEMBERED = 10_000
 
 
 def body_limit(path: str) -> int:
-    """Bytes that a request to `path` may carry: a file and its form for uploads, little where no token is needed."""
+    """Return the most bytes that a request to `path` may carry: much for uploads, little where no token is needed."""
     if path.startswith(UPLOADS):
         return settings().max_upload_bytes + MIB
     return OPEN_BODY if path.startswith(ACCOUNTS) else settings().max_body_bytes
 
 
 class TooLarge(Exception):
-    """The body passed its limit while it was read."""
+    """The body exceeded its limit while it was read."""
 
 
 class BodyLimit:
-    """ASGI middleware: 413 for a body that is announced larger than its limit, or turns out to be while it streams in."""
+    """ASGI middleware: 413 for a body above its limit, as announced or as it streams in."""
 
     def __init__(self, app: ASGIApp):
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Count what is received; what the application answers after the limit was passed is replaced."""
+        """Count the received bytes; once over the limit, replace the application's response."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
@@ -83,7 +83,7 @@ def _refusal(scope: Scope, limit: int) -> JSONResponse:
 
 
 class Buckets:
-    """A token bucket for each client of this process: a minute's worth may come at once, then a steady flow."""
+    """A token bucket per client of this process: bursts of up to a minute's worth, then a steady rate."""
 
     def __init__(self, per_minute: int):
         self.capacity, self.rate = per_minute, per_minute / 60
@@ -91,7 +91,7 @@ class Buckets:
         self.lock = threading.Lock()
 
     def wait(self, client: str) -> int:
-        """Take one from the bucket of `client`: 0 when there was one, else the seconds until there will be."""
+        """Take a token from the bucket of `client`; returns 0, or the seconds until one is available."""
         if not self.capacity:
             return 0
         moment = time.monotonic()
@@ -106,7 +106,7 @@ class Buckets:
             return 0
 
     def _forget(self, moment: float) -> None:
-        """Drop the buckets that are full again, or the older half where too few are."""
+        """Drop the buckets that are full again, or the older half if too few are."""
         kept = {
             client: (level, stamp)
             for client, (level, stamp) in self.levels.items()

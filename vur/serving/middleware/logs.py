@@ -1,7 +1,7 @@
-"""Logs of the service: lines on standard error (text or JSON) and records in `logs/` of the data home, for people and for the API.
+"""Logs of the service: lines on standard error (text or JSON) and JSON records in `logs/` of the data home.
 
-All processes of a data home share one file, which is turned over at 10 MB. Secrets are blotted out of every record;
-bodies, query strings and raw paths are never logged.
+All processes of a data home share one file, which is rotated at 10 MB. Secrets are redacted in every record; bodies,
+query strings and raw paths are never logged.
 """
 
 import fcntl
@@ -25,7 +25,7 @@ from vur.settings import settings
 
 FILE, FILES, FILE_BYTES = "service.jsonl", 5, 10 * 2**20
 IN_MEMORY = 1000
-SCANNED = 64 * 2**20  # bytes of the files that one question may read
+SCANNED = 64 * 2**20  # most bytes of the files that one query may read
 BLOCK = 256 * 1024
 LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40, "critical": 50}
 HIDDEN = "***"
@@ -45,16 +45,16 @@ log = structlog.get_logger("vur.service")
 
 
 def redact(logger: Any, method: str, record: EventDict) -> EventDict:
-    """Blot secrets out of a record."""
-    return {key: _blotted(key, value) for key, value in record.items()}
+    """Redact the secrets of a record."""
+    return {key: _redacted(key, value) for key, value in record.items()}
 
 
-def _blotted(key: str, value: Any) -> Any:
+def _redacted(key: str, value: Any) -> Any:
     if isinstance(value, str):
         return HIDDEN if SECRET_NAME.search(key) else SECRET.sub(HIDDEN, value)
     if isinstance(value, dict):
-        return {inner: _blotted(f"{key} {inner}", one) for inner, one in value.items()}
-    return [_blotted(key, one) for one in value] if isinstance(value, (list, tuple)) else value
+        return {inner: _redacted(f"{key} {inner}", one) for inner, one in value.items()}
+    return [_redacted(key, one) for one in value] if isinstance(value, (list, tuple)) else value
 
 
 SHARED: list[Processor] = [
@@ -70,7 +70,7 @@ SHARED: list[Processor] = [
 
 @cache
 def configure() -> None:
-    """Set logging up, once a process: `vur.*` at info, everything else from warning."""
+    """Configure logging, once per process: `vur.*` from info, everything else from warning."""
     structlog.configure(
         processors=[*SHARED, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         logger_factory=structlog.stdlib.LoggerFactory(),
@@ -108,7 +108,7 @@ def _as_text(logger: Any, method: str, record: dict[str, Any]) -> str:
 
 
 def folder() -> Path:
-    """Where the files lie."""
+    """Return the folder of the log files."""
     return _path(settings().home).parent
 
 
@@ -118,10 +118,10 @@ def _path(home: Path) -> Path:
 
 
 class SharedFile:
-    """A file of lines that other processes append to as well.
+    """A log file that several processes append to.
 
-    A line is one write in append mode, which does not mix with that of another process. Whoever finds the file too long
-    turns it over under a lock; the others notice by its inode.
+    A line is one write in append mode, so lines of different processes never mix. The process that finds the file too
+    long rotates it under a lock; the others notice by its inode.
     """
 
     def __init__(self) -> None:
@@ -129,7 +129,7 @@ class SharedFile:
         self.lock = Lock()
 
     def append(self, line: str) -> None:
-        """Write one line."""
+        """Append a line."""
         with self.lock:
             self._open()
             os.write(self.handle, line.encode(errors="replace") + b"\n")
@@ -142,7 +142,7 @@ class SharedFile:
             if self.path == path and os.stat(path).st_ino == self.inode:
                 return
         except FileNotFoundError:
-            pass  # turned over at this moment, or not there yet
+            pass  # being rotated, or not created yet
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         if self.handle >= 0:
             os.close(self.handle)
@@ -165,10 +165,10 @@ file = SharedFile()
 
 
 class Kept(logging.Handler):
-    """Keeps records in memory and in the shared file."""
+    """Log handler that stores records in memory and in the shared file."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Keep one record; trouble with the file is told on standard error and stops nothing."""
+        """Store a record; errors with the file go to standard error and stop nothing."""
         try:
             line = self.format(record)
             memory.append(json.loads(line))
@@ -178,9 +178,9 @@ class Kept(logging.Handler):
 
 
 def note_request(level: str, **values: Any) -> None:
-    """Log a request: what `log.info("request", ...)` would do, in a tenth of the time.
+    """Log a request like `log.info("request", ...)`, in a tenth of the time.
 
-    Only for values that hold no secret.
+    Only for values without secrets.
     """
     stamp = datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
     record = {"timestamp": stamp, "level": level, "event": "request", **values}
@@ -194,10 +194,10 @@ def note_request(level: str, **values: Any) -> None:
 
 
 def recent(level: str | None = None, limit: int = 100, request_id: str | None = None) -> list[dict[str, Any]]:
-    """The latest records of all processes of this data home, newest first: `timestamp` (ISO, UTC), `level`, `event` and more.
+    """Return the latest records of all processes of this data home, newest first.
 
-    `level` is the least (`debug, info, warning, error, critical`). Where there is no file, those that this process
-    holds in memory.
+    A record has `timestamp` (ISO, UTC), `level`, `event` and more. `level` is the lowest one returned (`debug, info,
+    warning, error, critical`). Without a file, the records come from this process's memory.
     """
     least = LEVELS.get((level or "debug").lower(), 0)
     found: list[dict[str, Any]] = []
@@ -222,13 +222,13 @@ def _from_files() -> Iterator[dict[str, Any]]:
             try:
                 yield json.loads(line)
             except ValueError:
-                continue  # a line that a full disk cut short
+                continue  # a line truncated by a full disk
             if left <= 0:
                 return
 
 
 def _backwards(path: Path) -> Iterator[bytes]:
-    """The lines of a file from its end, in blocks."""
+    """Yield the lines of a file from its end, read in blocks."""
     with path.open("rb") as file:
         position, rest = file.seek(0, os.SEEK_END), b""
         while position > 0:

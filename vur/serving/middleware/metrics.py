@@ -1,6 +1,6 @@
-"""Numbers for Prometheus, by route template: what a client sends can never make a label of its own.
+"""Prometheus metrics by route template: clients cannot create labels.
 
-With `PROMETHEUS_MULTIPROC_DIR` set before this module is imported, several service processes are added up.
+If `PROMETHEUS_MULTIPROC_DIR` is set before this module is imported, several service processes are added up.
 """
 
 import os
@@ -21,8 +21,8 @@ from vur.store.operations.workers import workers_alive
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 UNKNOWN = "unknown"
-MOUNTED = "/{path}"  # all of the REST API as BentoML sees it: what has no template of its own inside
-NATIVE = 50  # routes outside the REST API that get a label of their own
+MOUNTED = "/{path}"  # the whole REST API as BentoML sees it, without a route template
+NATIVE = 50  # most routes outside the REST API with their own label
 BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 120)
 STATES = ("queued", "running", "succeeded", "failed", "cancelled")
 SHARED = "PROMETHEUS_MULTIPROC_DIR"
@@ -31,30 +31,28 @@ registry = CollectorRegistry()
 requests = Counter("vur_requests", "Answered requests", ["method", "route", "status"], registry=registry)
 latency = Histogram(
     "vur_request_seconds",
-    "Seconds until a request was answered in full",
+    "Seconds until the response was complete",
     ["method", "route"],
     buckets=BUCKETS,
     registry=registry,
 )
-in_progress = Gauge(
-    "vur_requests_in_progress", "Requests being answered", registry=registry, multiprocess_mode="livesum"
-)
+in_progress = Gauge("vur_requests_in_progress", "Requests in progress", registry=registry, multiprocess_mode="livesum")
 clients = Gauge("vur_websocket_clients", "Open WebSockets", registry=registry, multiprocess_mode="livesum")
 predictions = Counter("vur_predictions", "Answered forecasts", ["kind"], registry=registry)
-points = Counter("vur_predicted_points", "Forecast values in them", ["kind"], registry=registry)
+points = Counter("vur_predicted_points", "Forecast values in answered forecasts", ["kind"], registry=registry)
 if SHARED not in os.environ:
     ProcessCollector(registry=registry)
 _native: set[str] = set()
 
 
 def predicted(kind: str, values: int) -> None:
-    """Count one answered forecast (`kind` is request: batches and monitors run in workers) of `values` values."""
+    """Count an answered forecast of `values` values; `kind` is request, as batches and monitors run in workers."""
     predictions.labels(kind).inc()
     points.labels(kind).inc(values)
 
 
 def route_of(scope: Scope, status: int) -> str:
-    """The template of the route that answered, such as /api/v1/models/{model_id}; one label for all that is unknown or was refused."""
+    """Return the route's template, such as /api/v1/models/{model_id}; unknown and rejected paths share one label."""
     chosen = (scope.get("fastapi") or {}).get("effective_route_context") or scope.get("route")
     template = getattr(chosen, "path_format", None) or getattr(chosen, "path", None)
     if template and template != MOUNTED:
@@ -71,17 +69,17 @@ def route_of(scope: Scope, status: int) -> str:
 
 
 def observe(scope: Scope, status: int, seconds: float) -> None:
-    """Count one request to `vur.route` of the scope."""
+    """Count a request to `vur.route` of the scope."""
     method, route = scope["method"] if scope["method"] in METHODS else "OTHER", scope["vur.route"]
     requests.labels(method, route, str(status)).inc()
     latency.labels(method, route).observe(seconds)
 
 
 class Catalog(Collector):
-    """What the catalog knows when it is asked."""
+    """Metrics read from the catalog at scrape time."""
 
     def collect(self) -> Iterator[Metric]:
-        """Jobs by state, workers, open alerts; `vur_catalog_up` 0 where the database does not answer."""
+        """Yield jobs by state, workers and open alerts; only `vur_catalog_up` 0 if the database does not respond."""
         try:
             with reading() as session:
                 jobs = dict(session.execute(select(Job.state, func.count()).group_by(Job.state)).tuples().all())
@@ -92,11 +90,11 @@ class Catalog(Collector):
                     .where(Alert.resolved_at.is_(None), Alert.acknowledged_at.is_(None))
                 )
         except SQLAlchemyError:
-            yield GaugeMetricFamily("vur_catalog_up", "Whether the catalog answers", 0)
+            yield GaugeMetricFamily("vur_catalog_up", "Whether the catalog responds", 0)
             return
-        yield GaugeMetricFamily("vur_catalog_up", "Whether the catalog answers", 1)
+        yield GaugeMetricFamily("vur_catalog_up", "Whether the catalog responds", 1)
         yield GaugeMetricFamily("vur_workers", "Workers with a fresh heartbeat", workers)
-        yield GaugeMetricFamily("vur_open_alerts", "Alerts that nobody dealt with", alerts)
+        yield GaugeMetricFamily("vur_open_alerts", "Alerts neither acknowledged nor resolved", alerts)
         by_state = GaugeMetricFamily("vur_jobs", "Jobs by state", labels=["state"])
         for state in STATES:
             by_state.add_metric([state], jobs.get(state, 0))
@@ -104,7 +102,7 @@ class Catalog(Collector):
 
 
 def render() -> bytes:
-    """All numbers in Prometheus' text format."""
+    """Return all metrics in the Prometheus text format."""
     catalog = CollectorRegistry()
     catalog.register(Catalog())
     return generate_latest(_all_processes() if SHARED in os.environ else registry) + generate_latest(catalog)

@@ -1,4 +1,4 @@
-"""What is seen of every request: its id, a line in the log, numbers, security headers, and traces where they are wanted."""
+"""Observability of every request: id, log line, metrics, security headers; error reports and traces if configured."""
 
 import os
 import re
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from sentry_sdk.types import Event, Hint
 
 REQUEST_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-GONE = 499  # the client went away before it had sent everything
+GONE = 499  # the client disconnected before it had sent everything
 QUIET = frozenset(
     {
         "/livez",
@@ -49,16 +49,16 @@ RAW_HEADERS = [(name.lower().encode(), value.encode()) for name, value in HEADER
 
 
 def page_policy(script: str) -> str:
-    """A content security policy for a page of our own whose only inline script is `script`."""
+    """Return the content security policy of a page of ours whose only inline script is `script`."""
     digest = b64encode(sha256(script.encode()).digest()).decode()
     return (
-        f"default-src 'none'; script-src 'self' 'sha256-{digest}'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
-        "connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
+        f"default-src 'none'; script-src 'self' 'sha256-{digest}'; style-src 'self' 'unsafe-inline'; "
+        "img-src 'self' data:; connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
     )
 
 
 class Observed:
-    """ASGI middleware, the outermost: nothing is answered without an id, a log line and the security headers."""
+    """The outermost ASGI middleware: every response gets an id, a log line and the security headers."""
 
     def __init__(self, app: ASGIApp):
         configure()
@@ -66,7 +66,7 @@ class Observed:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Watch one request or WebSocket."""
+        """Observe one request or WebSocket."""
         if scope["type"] == "lifespan":
             await self.app(scope, receive, send)
             return
@@ -103,7 +103,7 @@ class Observed:
             seconds = time.perf_counter() - began
             scope.setdefault("vur.route", metrics.UNKNOWN)
             metrics.observe(scope, status, seconds)
-            _tell(scope, status, seconds)
+            _log_request(scope, status, seconds)
 
     async def _socket(self, scope: Scope, receive: Receive, send: Send) -> None:
         accepted, code, began = False, None, time.perf_counter()
@@ -143,7 +143,7 @@ class Observed:
 
 
 def _add_headers(scope: Scope, message: Message) -> None:
-    """The security headers that the application did not set itself, and the request id."""
+    """Add the request id and the security headers that the application did not set."""
     headers = [(name, value) for name, value in message.get("headers", ()) if name != b"x-request-id"]
     there = {name.lower() for name, _ in headers}
     headers += [(name, value) for name, value in RAW_HEADERS if name not in there]
@@ -153,7 +153,7 @@ def _add_headers(scope: Scope, message: Message) -> None:
     message["headers"] = headers
 
 
-def _tell(scope: Scope, status: int, seconds: float) -> None:
+def _log_request(scope: Scope, status: int, seconds: float) -> None:
     if scope["path"] in QUIET and 200 <= status < 400:
         return
     who = scope.get("vur.principal")
@@ -171,7 +171,7 @@ def _tell(scope: Scope, status: int, seconds: float) -> None:
 
 @cache
 def start_sentry() -> None:
-    """Report errors to Sentry where `SENTRY_DSN` is set: no bodies, no local variables, no addresses."""
+    """Report errors to Sentry if `SENTRY_DSN` is set, without bodies, local variables and addresses."""
     if not os.environ.get("SENTRY_DSN"):
         return
     try:
@@ -195,7 +195,7 @@ def _without_request(event: "Event", hint: "Hint") -> "Event":
 
 
 def traced(app: ASGIApp) -> ASGIApp:
-    """`app` with a span for each request where `OTEL_EXPORTER_OTLP_ENDPOINT` is set; `app` itself otherwise."""
+    """Wrap `app` in a span per request if `OTEL_EXPORTER_OTLP_ENDPOINT` is set; else return `app` itself."""
     if not os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT"):
         return app
     provider = _tracer()
@@ -210,7 +210,7 @@ def traced(app: ASGIApp) -> ASGIApp:
         span = trace.get_current_span()
 
         async def answer(message: Message) -> None:
-            if message["type"] == "http.response.start":  # the span has ended after the last part of the body
+            if message["type"] == "http.response.start":  # the span ends with the last chunk of the body
                 span.update_name(f"{scope['method']} {scope['vur.route']}")
                 span.set_attribute("http.route", scope["vur.route"])
             await send(message)
@@ -222,7 +222,7 @@ def traced(app: ASGIApp) -> ASGIApp:
     )
 
     async def outside(scope: Scope, receive: Receive, send: Send) -> None:
-        """A query may hold a token: the middleware does not get to see it."""
+        """Hide the query string, which may contain a token, from the tracing middleware."""
         await spans(
             scope
             if scope["type"] == "lifespan"

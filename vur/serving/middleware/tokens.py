@@ -1,4 +1,4 @@
-"""Access tokens: signed, short-lived, naming a user, their role and their login."""
+"""Access tokens: signed and short-lived, with the user, their role and their session."""
 
 from datetime import timedelta
 
@@ -14,7 +14,7 @@ ALGORITHM = "HS256"
 
 
 def access_token(user: User, session_id: str | None = None) -> tuple[str, int]:
-    """A token for `user` and the seconds that it is good for."""
+    """Return a token for `user` and its lifetime in seconds."""
     life = settings().access_minutes * 60
     content = {
         "sub": user.id,
@@ -30,7 +30,7 @@ def access_token(user: User, session_id: str | None = None) -> tuple[str, int]:
 
 
 def read_token(token: str) -> tuple[Principal, int]:
-    """Who a token names, and the epoch of their account when it was made; `VurError` api.unauthenticated when it is not good."""
+    """Return the owner of a token and their account's epoch at issue. `VurError` api.unauthenticated if invalid."""
     try:
         content = jwt.decode(
             token, secret("tokens"), [ALGORITHM], options={"require": ["sub", "exp", "role", "epoch", "typ"]}

@@ -1,1 +1,1 @@
-"""Bentos of single models: how they are made, and what runs in them."""
+"""Bentos of single models: building them, and the code that runs in them."""

@@ -1,4 +1,4 @@
-"""`vur package`: one or several trained models as a Bento of their own, which serves forecasts without the repository or a catalog."""
+"""`vur package`: trained models as a Bento that serves forecasts without the repository or a catalog."""
 
 import hashlib
 import json
@@ -17,7 +17,7 @@ from vur.store.models.models import find_model, model_folder, model_name
 
 TEMPLATES = Path(__file__).parents[1] / "templates"
 SOURCE = Path(__file__).parents[2]
-# Loaded in a fresh process after a forecast: exactly the libraries that serving these models takes.
+# Run in a fresh process: after a forecast, exactly the libraries needed to serve these models are loaded.
 PROBE = """
 import importlib.metadata, json, sys
 from vur.serving.packaging.packaged import Models
@@ -25,17 +25,17 @@ models = Models(json.loads(sys.argv[1]))
 answers = {tag: models.predict(tag)["forecasts"][:2] for tag in models.folders}
 owners = importlib.metadata.packages_distributions()
 names = {name for top in {module.partition(".")[0] for module in sys.modules} for name in owners.get(top, ())}
-print(json.dumps({"answers": answers, "versions": {name: importlib.metadata.version(name) for name in sorted(names, key=str.lower)}}))
+versions = {name: importlib.metadata.version(name) for name in sorted(names, key=str.lower)}
+print(json.dumps({"answers": answers, "versions": versions}))
 """
-# Belong to the environment that packages, not to what serves.
+# Part of the environment that builds the package, not of the one that serves it.
 LEFT_OUT = {"vur", "setuptools", "pip", "wheel"}
 
 
 def package(tags: Sequence[str], out: Path, name: str | None = None) -> Path:
     """Build the Bento of `tags` and write it to `out` (a `.bento` file or a folder); returns the file.
 
-    Every model is verified, loaded and asked for a forecast in a process of its own first: what cannot answer is not
-    packaged.
+    Every model is first verified, loaded and tested with a forecast in a new process: one that fails is not packaged.
     """
     exact = [str(find_model(tag).tag) for tag in tags]
     paths = {tag: str(model_folder(tag)) for tag in exact}
@@ -49,7 +49,7 @@ def package(tags: Sequence[str], out: Path, name: str | None = None) -> Path:
 
 
 def run_probe(paths: dict[str, str]) -> dict:
-    """First forecasts of each model and the versions of the libraries that made them."""
+    """Return the first forecasts of each model and the versions of the libraries that computed them."""
     done = subprocess.run([sys.executable, "-c", PROBE, json.dumps(paths)], capture_output=True, text=True, check=False)
     if done.returncode:
         raise VurError("package.probe", reason=" ".join(done.stderr.strip().splitlines()[-1:]) or "-")
@@ -57,7 +57,7 @@ def run_probe(paths: dict[str, str]) -> dict:
 
 
 def write_context(context: Path, name: str, tags: Sequence[str], probe: dict) -> None:
-    """The folder that BentoML builds from: service, VUR's source, requirements, README and an example request."""
+    """Write what BentoML builds from to `context`: service, VUR's source, requirements, README, an example request."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     pages = Environment(
@@ -87,7 +87,7 @@ def write_context(context: Path, name: str, tags: Sequence[str], probe: dict) ->
 
 
 def build(context: Path, name: str, tags: Sequence[str]) -> str:
-    """Build the Bento in the data home's store and return its tag; the same models packaged by the same VUR get the same version."""
+    """Build the Bento in the data home's store and return its tag. Same models and same VUR give the same version."""
     version = hashlib.sha256(json.dumps([__version__, *tags]).encode()).hexdigest()[:12]
     _bentoml("delete", "--yes", f"{name}:{version}", check=False)
     _bentoml("build", "--version", version, ".", cwd=context)
@@ -95,7 +95,7 @@ def build(context: Path, name: str, tags: Sequence[str]) -> str:
 
 
 def export(bento: str, out: Path) -> Path:
-    """Write the Bento as a file and forget it in the store."""
+    """Export the Bento to a file and delete it from the store."""
     target = out / f"{bento.replace(':', '-')}.bento" if out.is_dir() or out.suffix != ".bento" else out
     target.parent.mkdir(parents=True, exist_ok=True)
     target.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""What a packaged Bento does: forecasts from the models that it holds, nothing else.
+"""Forecasts from the models in a packaged Bento, and nothing else.
 
 `vur package` writes a service around it.
 """
@@ -14,7 +14,7 @@ from vur.errors import VurError
 
 
 class Models:
-    """The models of a package by tag, opened on first use; one may be named by its bare name where that is clear."""
+    """The models of a package by tag, opened on first use; a bare name is enough if it is unambiguous."""
 
     def __init__(self, folders: Mapping[str, str | Path]):
         self.folders = {tag: Path(path) for tag, path in folders.items()}
@@ -22,14 +22,14 @@ class Models:
         self.lock = threading.Lock()
 
     def tag(self, name: str | None) -> str:
-        """The tag that `name` means; None means the only one."""
+        """Return the tag of `name`; None means the only model."""
         found = [tag for tag in self.folders if name in (None, tag, tag.partition(":")[0])]
         if len(found) != 1:
             raise VurError("store.no_model", tag=name or "-", known=", ".join(self.folders))
         return found[0]
 
     def open(self, tag: str) -> tuple[Any, dict[str, Any], dict[str, Any]]:
-        """Pipeline, panel head and metadata of a model, after its checksums were compared."""
+        """Return pipeline, panel head and metadata of a model, after verifying its checksums."""
         with self.lock:
             if tag not in self.opened:
                 from vur.models.saved import open_folder
@@ -38,7 +38,7 @@ class Models:
             return self.opened[tag]
 
     def describe(self) -> list[dict[str, Any]]:
-        """What each model is: tag, algorithm, horizon, frequency, series, error on the folds, the run that made it."""
+        """Describe each model: tag, algorithm, horizon, frequency, series, error on the folds, and its run."""
         from vur.store.models.models import folder_metadata
 
         keys = ("algorithm", "horizon", "freq", "series", "levels", "mase", "run", "fingerprint")
@@ -54,7 +54,7 @@ class Models:
         levels: list[int] | None = None,
         future: list[dict] | None = None,
     ) -> dict[str, Any]:
-        """Forecast rows `unique_id, ds, forecast, lo-L, hi-L` and the model that made them; a wrong request is answered with 400."""
+        """Return forecast rows `unique_id, ds, forecast, lo-L, hi-L` and the model's tag; invalid requests get 400."""
         try:
             tag = self.tag(model)
             rows = forecast_rows(self.open(tag), horizon, levels, future)
@@ -69,7 +69,7 @@ def forecast_rows(
     levels: list[int] | None,
     future: list[dict] | None,
 ) -> list[dict]:
-    """The forecast of an opened model as plain rows."""
+    """Return the forecast of an opened model as plain rows."""
     import pandas as pd
 
     from vur.models.saved import coming_rows, predict_coming

@@ -1,4 +1,4 @@
-"""The bearer token of the prediction service: made on first use, readable by its owner only."""
+"""The bearer token of the prediction service: generated on first use, readable only by its owner."""
 
 import hmac
 import os
@@ -14,7 +14,7 @@ OPEN_PATHS = ("/livez", "/readyz", "/healthz")
 
 
 def token() -> str:
-    """`VUR_TOKEN` where it is set, else the secret in the data home."""
+    """Return `VUR_TOKEN` if set, else the secret in the data home."""
     return os.environ.get("VUR_TOKEN") or _secret(home() / "token")
 
 
@@ -29,13 +29,13 @@ def _secret(path: Path) -> str:
 
 
 class RequireToken:
-    """ASGI middleware around the whole composed application: everything but health needs `Authorization: Bearer`."""
+    """ASGI middleware around the whole application: everything but health needs `Authorization: Bearer`."""
 
     def __init__(self, app: Callable[..., Awaitable[None]]):
         self.app, self.expected = app, f"Bearer {token()}".encode()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass lifespan, health and authenticated requests on; answer the rest with 401."""
+        """Pass on lifespan, health and authenticated requests; answer the rest with 401."""
         if scope["type"] == "lifespan" or scope.get("path") in OPEN_PATHS or self._allowed(scope):
             await self.app(scope, receive, send)
         elif scope["type"] == "websocket":
@@ -49,7 +49,7 @@ class RequireToken:
 
 
 async def _refuse(send: Send) -> None:
-    body = b'{"detail":"Give the token as Authorization: Bearer TOKEN"}'
+    body = b'{"detail":"Send the token as Authorization: Bearer TOKEN"}'
     headers = [(b"content-type", b"application/json"), (b"www-authenticate", b"Bearer")]
     await send({"type": "http.response.start", "status": 401, "headers": headers})
     await send({"type": "http.response.body", "body": body})

@@ -1,1 +1,1 @@
-"""The processes of `vur serve`: a supervisor, its children, and how one starts and ends."""
+"""The processes of `vur serve`: the supervisor, its children, their startup and shutdown."""

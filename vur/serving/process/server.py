@@ -1,7 +1,7 @@
-"""One serving process of `vur serve`: the whole BentoML service under uvicorn, on a listening socket that the supervisor holds.
+"""One service process of `vur serve`: the BentoML service under uvicorn, on the supervisor's listening socket.
 
 BentoML's own process manager keeps the socket open while its worker has already stopped accepting, so that connections
-wait and are reset when it ends. Here a process that is asked to end takes what waits in the queue, answers it, and says
+wait and are reset when it exits. Here a process that shuts down accepts the queued connections, answers them, and sends
 `Connection: close`.
 """
 
@@ -13,17 +13,17 @@ from collections.abc import Callable
 
 import uvicorn
 
-GRACE = 30  # seconds that requests in progress get after SIGTERM
-LINGER = 1.0  # seconds in which a connection that is open but idle may still send a request
+GRACE = 30  # seconds for requests in progress after SIGTERM
+LINGER = 1.0  # seconds in which an idle open connection may still send a request
 BACKLOG = 2048
 
 
 class DrainingServer(uvicorn.Server):
-    """A uvicorn server that answers every connection which the kernel took for it before it ends."""
+    """A uvicorn server that answers every connection queued by the kernel before it exits."""
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Stop listening with an empty queue, let open connections send what they were about to send, then end as uvicorn does."""
-        waiting = [one.dup() for one in sockets or []]  # closing the server closes its own copy only
+        """Empty the accept queue, wait briefly for requests on open connections, then shut down as uvicorn does."""
+        waiting = [one.dup() for one in sockets or []]  # closing the server closes only its own copy
         for server in self.servers:
             server.close()
         for one in sockets or []:
@@ -54,7 +54,7 @@ class DrainingServer(uvicorn.Server):
 
 
 def bind(host: str, port: int) -> socket.socket:
-    """A TCP socket that serving processes inherit and listen on; `OSError` when the address cannot be taken."""
+    """Return a TCP socket that service processes inherit and listen on. `OSError` if the address is unavailable."""
     found = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
     try:
         found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

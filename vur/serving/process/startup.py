@@ -1,4 +1,4 @@
-"""What a serving process does when it starts: end with its parent, and have the libraries and the champions at hand before they are asked for."""
+"""Startup of a service process: tie its life to its parent's, and preload libraries and champions."""
 
 import gc
 import logging
@@ -18,15 +18,15 @@ from vur.store.database import engine, migrate, reading, writing
 from vur.store.models.champions import Served, find_served
 from vur.store.secret import secret
 
-WARM = 8  # champions that are opened before they are asked for
+WARM = 8  # champions to preload
 LIBRARIES = ("vur.stages.model.pipeline", "vur.forecasters.statistical", "statsforecast.models")
-COLLECT = (10_000, 20, 50)  # thresholds of the garbage collector: a full collection after ten million objects
+COLLECT = (10_000, 20, 50)  # garbage collector thresholds: a full collection after ten million objects
 log = logging.getLogger("vur.service")
 
 
 @asynccontextmanager
 async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-    """Around the life of the application in one process."""
+    """Run the startup and shutdown of the application in one process."""
     from vur.serving.process.supervisor import end_with_parent
 
     end_with_parent()
@@ -37,7 +37,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
 
 
 def prepare() -> int:
-    """Bring catalog, secrets and job tables up to date, adopt models that `vur run` left; returns the number of users."""
+    """Migrate catalog, secrets and job tables, adopt models saved by `vur run`; returns the number of users."""
     from vur.jobs.queue import create_schema
     from vur.store.models.registry import adopt, unadopted
 
@@ -54,10 +54,10 @@ def prepare() -> int:
 
 
 def warm() -> None:
-    """Import what most forecasts take, and forecast once with the champions that moved last; one that cannot be opened is logged.
+    """Import what most forecasts need, and forecast once with the latest champions; failures are logged.
 
-    What is in memory then stays there, and the garbage collector need not look at it again: it would hold all requests
-    for a quarter of a second, many times a minute.
+    The loaded objects stay for good, so the garbage collector is told to skip them: scanning them would stop all
+    requests for a quarter of a second, many times a minute.
     """
     from vur.predictions.predict import warm_up
 
@@ -68,7 +68,7 @@ def warm() -> None:
             warm_up(one)
         except VurError as error:
             log.warning("model %s cannot be opened: %s", one.tag, error)
-        except Exception:  # of a library: the others are still to be opened, and requests for this one are told
+        except Exception:  # a library's error: the others are still preloaded, and requests for this one get the error
             log.exception("model %s failed its first forecast", one.tag)
     gc.collect()
     gc.freeze()
@@ -76,7 +76,7 @@ def warm() -> None:
 
 
 def moved_last() -> list[Served]:
-    """The champions that moved last, of all owners."""
+    """Return the most recently changed champions of all owners."""
     try:
         with reading() as session:
             rows = session.execute(
@@ -87,5 +87,5 @@ def moved_last() -> list[Served]:
             )
             return [find_served(session, Principal(owner, role), model_id) for model_id, owner, role in rows]
     except VurError:
-        log.exception("no champion was opened")
+        log.exception("no champion was preloaded")
         return []

@@ -1,4 +1,4 @@
-"""`vur serve` as a small supervisor: the HTTP service and the training worker as children that end with it."""
+"""The supervisor of `vur serve`: HTTP service and training worker are child processes that end with it."""
 
 import ctypes
 import os
@@ -12,19 +12,19 @@ from dataclasses import dataclass, field
 from types import FrameType
 
 PR_SET_PDEATHSIG = 1
-PATIENCE = 40.0  # seconds that children get to finish what they are doing
-RESTS = (1, 2, 5, 10, 30)  # seconds before a child that keeps dying is started again
+PATIENCE = 40.0  # seconds that children get to finish their work
+RESTS = (1, 2, 5, 10, 30)  # seconds before a child that keeps dying is restarted
 
 
 def end_with_parent() -> None:
-    """Have the kernel end this process when its parent dies in whatever way (Linux only)."""
+    """Ask the kernel to terminate this process when its parent dies in any way (Linux only)."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 @dataclass
 class Child:
-    """A process to keep alive: `name` for messages, `command`, the descriptors it inherits, and when it was started how often."""
+    """A process to keep alive: `name` for messages, `command`, inherited descriptors, and its restart history."""
 
     name: str
     command: list[str]
@@ -35,14 +35,14 @@ class Child:
     due: float = field(default=0.0)
 
     def start(self) -> None:
-        """Start it, in a group of its own so that Ctrl-C reaches it through the supervisor only."""
+        """Start the process in its own group, so that Ctrl-C reaches it only through the supervisor."""
         self.process = subprocess.Popen(
             self.command, start_new_session=True, preexec_fn=end_with_parent, pass_fds=self.inherits
         )
         self.started = time.monotonic()
 
     def check(self, tell: Callable[[str, int, int], None]) -> None:
-        """Start it again when it has died, later each time it does so within a minute."""
+        """Restart the process if it has died, with a growing delay if it keeps dying within a minute."""
         if self.process is not None and self.process.poll() is not None:
             self.deaths = 0 if time.monotonic() - self.started > 60 else self.deaths + 1
             rest = RESTS[min(self.deaths, len(RESTS) - 1)]
@@ -55,10 +55,10 @@ class Child:
 def supervise(
     children: list[Child], tell: Callable[[str, int, int], None], listener: socket.socket | None = None
 ) -> int:
-    """Keep `children` alive until SIGTERM or Ctrl-C; then ask them to end, in order, and wait. Returns the exit code.
+    """Keep `children` alive until SIGTERM or Ctrl-C; then terminate them in order and wait. Returns the exit code.
 
-    `listener` is the socket that they share. While it is open here, connections wait for a child that is started again;
-    it is closed before children are asked to end, so that the last of them can empty its queue.
+    `listener` is the socket that they share. While it is open here, connections wait for a restarted child; it is
+    closed before the children are terminated, so that the last of them can empty its queue.
     """
     asked: list[int] = []
 
@@ -81,7 +81,7 @@ def supervise(
 
 
 def stop(children: list[Child]) -> None:
-    """SIGTERM to all, SIGKILL to the group of whoever takes longer than `PATIENCE`."""
+    """Send SIGTERM to all, and SIGKILL to the group of any that takes longer than `PATIENCE`."""
     alive = [child.process for child in children if child.process is not None and child.process.poll() is None]
     for process in alive:
         process.send_signal(signal.SIGTERM)

@@ -1,4 +1,4 @@
-"""Accounts: register, log in, refresh, log out, profile, personal keys."""
+"""Accounts: registration, login, token refresh, logout, profile, personal keys."""
 
 from typing import Annotated, Any
 
@@ -43,7 +43,7 @@ FORM_SCHEMA = {
     "type": "object",
     "required": ["username", "password"],
     "properties": {
-        "username": {"type": "string", "description": "Address or user name"},
+        "username": {"type": "string", "description": "E-mail address or user name"},
         "password": {"type": "string", "format": "password"},
         "grant_type": {"type": "string"},
         "scope": {"type": "string"},
@@ -58,7 +58,7 @@ BOTH = {
 
 
 async def credentials(request: Request) -> Credentials:
-    """Address or name and password, from JSON or from the form of OAuth2."""
+    """Read login and password from JSON or from OAuth2's form."""
     try:
         if request.headers.get("content-type", "").startswith(FORM):
             form = await request.form(max_files=0, max_fields=20)
@@ -71,7 +71,7 @@ async def credentials(request: Request) -> Credentials:
 
 
 def with_login(who: Who) -> Principal:
-    """Somebody who logged in: a personal key must not make others or change the account."""
+    """Return a caller with a session: a personal key must not create keys or change the account."""
     if who.via == "key":
         raise VurError("users.key")
     return who
@@ -84,12 +84,12 @@ LoggedIn = Annotated[Principal, Depends(with_login)]
     "/register",
     status_code=201,
     response_model=UserOut,
-    summary="Make an account",
+    summary="Create an account",
     responses=THROTTLED
-    | {403: {"description": "Registration is closed"}, 409: {"description": "Address or name is taken"}},
+    | {403: {"description": "Registration is closed"}, 409: {"description": "E-mail address or user name is taken"}},
 )
 async def register(body: Registration, request: Request) -> User:
-    """Make an account with the role analyst; log in with it afterwards."""
+    """Create an account with the role analyst; log in with it afterwards."""
     if settings().registration != "open":
         raise VurError("api.closed")
     language = body.language or language_of(request.headers, settings().language)
@@ -109,10 +109,10 @@ async def register(body: Registration, request: Request) -> User:
     response_model=Tokens,
     summary="Log in",
     openapi_extra=BOTH,
-    responses=THROTTLED | {401: {"description": "Wrong address, name or password"}},
+    responses=THROTTLED | {401: {"description": "Wrong e-mail address, user name or password"}},
 )
 async def log_in(request: Request, given: Annotated[Credentials, Depends(credentials)]) -> dict[str, Any]:
-    """Exchange address or user name and password for tokens. Takes JSON, or the form of OAuth2's password flow."""
+    """Exchange e-mail address or user name and password for tokens. Takes JSON or OAuth2's password form."""
     return await hashing(
         accounts.log_in,
         given.login,
@@ -125,11 +125,11 @@ async def log_in(request: Request, given: Annotated[Credentials, Depends(credent
 @router.post(
     "/refresh",
     response_model=Tokens,
-    summary="Renew the tokens",
-    responses={401: {"description": "The login has ended"}},
+    summary="Refresh the tokens",
+    responses={401: {"description": "The session has ended"}},
 )
 def refresh(body: Refresh) -> dict[str, Any]:
-    """Exchange a refresh token for a new pair. Each is good once: a second use ends the login."""
+    """Exchange a refresh token for a new pair. Each can be used once: a second use ends the session."""
     with writing() as session:
         found = sessions.rotate(session, body.refresh_token)
     if found is None:
@@ -139,7 +139,7 @@ def refresh(body: Refresh) -> dict[str, Any]:
 
 @router.post("/logout", status_code=204, summary="Log out")
 def log_out(who: Who, body: Annotated[Logout | None, Body()] = None) -> None:
-    """End this login, or all of them: their tokens are refused from now on."""
+    """End this session, or all of them: their tokens are rejected from now on."""
     if who.via == "key":
         raise VurError("users.key")
     with writing() as session:
@@ -151,9 +151,9 @@ def log_out(who: Who, body: Annotated[Logout | None, Body()] = None) -> None:
     KNOWN.forget(who.user_id)
 
 
-@router.get("/me", response_model=UserOut, summary="Who you are")
+@router.get("/me", response_model=UserOut, summary="Your account")
 def me(who: Who) -> User:
-    """Your account."""
+    """Your account and role."""
     with reading() as session:
         return session.get_one(User, who.user_id)
 
@@ -163,16 +163,16 @@ def me(who: Who) -> User:
     response_model=Profile,
     response_model_exclude_none=False,
     summary="Change your profile",
-    responses=THROTTLED | {409: {"description": "Address or name is taken"}},
+    responses=THROTTLED | {409: {"description": "E-mail address or user name is taken"}},
 )
 async def change_profile(body: ProfileChange, who: LoggedIn) -> dict[str, Any]:
-    """Change name, language, address or password. A new password ends your other logins and older access tokens."""
+    """Change name, language, e-mail address or password. A new password ends your other sessions and older tokens."""
     return await hashing(accounts.change_profile, who, body.model_dump(exclude_none=True))
 
 
-@router.get("/sessions", response_model=LoginList, summary="Your logins")
+@router.get("/sessions", response_model=LoginList, summary="Your sessions")
 def list_logins(who: Who) -> dict[str, Any]:
-    """Where you are logged in."""
+    """The sessions in which you are logged in."""
     with reading() as session:
         keys = ("id", "agent", "created_at", "refreshed_at", "expires_at")
         return {
@@ -186,11 +186,11 @@ def list_logins(who: Who) -> dict[str, Any]:
 @router.delete(
     "/sessions/{session_id}",
     status_code=204,
-    summary="End one login",
-    responses={404: {"description": "You have no such login"}},
+    summary="End a session",
+    responses={404: {"description": "You have no such session"}},
 )
 def end_login(session_id: str, who: LoggedIn) -> None:
-    """End one of your logins."""
+    """End one of your sessions."""
     with writing() as session:
         if not sessions.end_login(session, session_id, who.user_id):
             raise VurError("api.not_found", kind="login", id=session_id)
@@ -201,14 +201,14 @@ def end_login(session_id: str, who: LoggedIn) -> None:
     "/api-keys",
     status_code=201,
     response_model=KeyMade,
-    summary="Make a personal key",
+    summary="Create a personal key",
     responses={
-        403: {"description": "Asked with a personal key, or for a role above your own"},
-        409: {"description": "You have too many"},
+        403: {"description": "Requested with a personal key, or for a role above your own"},
+        409: {"description": "You have too many keys"},
     },
 )
 def add_key(body: NewKey, who: LoggedIn) -> dict[str, Any]:
-    """Make a key for a program, sent as `X-API-Key` or as a bearer token. It is shown this once."""
+    """Create a key for a program, sent as `X-API-Key` or as a bearer token. It is shown only once."""
     with writing() as session:
         key, text = sessions.add_key(session, session.get_one(User, who.user_id), body.name, body.role, body.days)
         record_activity(session, who.user_id, "key_added", about=("api_key", key.id), name=key.name)
@@ -219,7 +219,7 @@ def add_key(body: NewKey, who: LoggedIn) -> dict[str, Any]:
 
 @router.get("/api-keys", response_model=KeyList, summary="Your personal keys")
 def list_keys(who: Who) -> dict[str, Any]:
-    """Keys that can still be used; only the beginning of each is known."""
+    """Your valid keys; only the prefix of each is stored in clear."""
     query = (
         select(ApiKey)
         .where(ApiKey.user_id == who.user_id, ApiKey.revoked_at.is_(None))
@@ -236,7 +236,7 @@ def list_keys(who: Who) -> dict[str, Any]:
     responses={404: {"description": "You have no such key"}},
 )
 def delete_key(key_id: str, who: LoggedIn) -> None:
-    """Refuse a key from now on."""
+    """Revoke a key."""
     with writing() as session:
         key = session.scalar(
             select(ApiKey).where(ApiKey.id == key_id, ApiKey.user_id == who.user_id, ApiKey.revoked_at.is_(None))

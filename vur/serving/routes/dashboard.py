@@ -1,4 +1,4 @@
-"""The dashboard: numbers, recent activity and recommended tasks, all computed from the catalog."""
+"""The dashboard: statistics, recent activity, recommended tasks and alerts, all computed from the catalog."""
 
 from datetime import datetime
 from typing import Annotated, Any, Literal
@@ -27,9 +27,9 @@ OPEN = {
 }
 
 
-@router.get("/stats", response_model=bodies.Stats, summary="Numbers of the dashboard")
+@router.get("/stats", response_model=bodies.Stats, summary="Dashboard statistics")
 def get_stats(who: Who) -> dict[str, Any]:
-    """Models, accuracy, datasets and alerts, each compared with the period before."""
+    """Models, accuracy, datasets and alerts, each compared with the previous period."""
     with reading() as session:
         return dashboard.stats(session, who)
 
@@ -44,11 +44,15 @@ def get_activity(
     status: Kind = None,
     object_kind: Kind = None,
     object_id: Annotated[str | None, Query(max_length=64, pattern="^[A-Za-z0-9_-]+$")] = None,
-    since: Annotated[datetime | None, Query(description="Only what happened from then on; with a time zone")] = None,
+    since: Annotated[
+        datetime | None, Query(description="Only activities from this moment on; with a time zone")
+    ] = None,
 ) -> dict[str, Any]:
-    """What happened to your objects, and what you did, the newest first."""
+    """What you did and what happened to your objects, newest first."""
     if since is not None and since.tzinfo is None:
-        raise VurError("api.invalid", field="since", reason="a time zone is missing, such as 2024-01-20T14:30:00Z")
+        raise VurError(
+            "api.invalid", field="since", reason="the time zone is missing; expected e.g. 2024-01-20T14:30:00Z"
+        )
     query = dashboard.activities(
         who, kind=type, status=status, object_kind=object_kind, object_id=object_id, since=since
     )
@@ -57,9 +61,9 @@ def get_activity(
         return {"activities": [views.activity_shown(row, language) for row in rows]} | found
 
 
-@router.get("/tasks", response_model=bodies.Tasks, summary="What to do next")
+@router.get("/tasks", response_model=bodies.Tasks, summary="Recommended tasks")
 def get_tasks(who: Who, language: Language) -> dict[str, Any]:
-    """What the state of your data and models recommends, the most urgent first, each with its reason."""
+    """Tasks that the state of your data and models calls for, most urgent first, each with its reason."""
     with reading() as session:
         found = dashboard.tasks(session, who) + views.future_tasks(session, who)
     found.sort(key=lambda task: (dashboard.PRIORITY[task["priority"]], -task["since"].timestamp()))
@@ -74,7 +78,7 @@ def list_alerts(
     state: Literal["open", "acknowledged", "resolved", "all"] = "open",
     severity: Literal["info", "warning", "error"] | None = None,
 ) -> dict[str, Any]:
-    """What wants attention, the newest first."""
+    """Your alerts, newest first."""
     query = visible(select(Alert).where(*OPEN[state]), Alert, who)
     with reading() as session:
         rows, page = list_rows(
@@ -93,7 +97,7 @@ def list_alerts(
     responses={404: {"description": "No such alert, or not yours"}},
 )
 def acknowledge(alert_id: ObjectId, who: Analyst, language: Language) -> dict[str, Any]:
-    """Say that you know: it counts as open no longer, and is raised again when it happens again."""
+    """Acknowledge an alert: it no longer counts as open, and is raised again if its cause recurs."""
     with writing() as session:
         alert = fetch(session, Alert, alert_id, who, "own")
         alert.acknowledged_at = alert.acknowledged_at or now()
@@ -102,7 +106,7 @@ def acknowledge(alert_id: ObjectId, who: Analyst, language: Language) -> dict[st
 
 @router.post("/alerts/acknowledge", response_model=bodies.Acknowledged, summary="Acknowledge all alerts")
 def acknowledge_all(who: Analyst) -> dict[str, int]:
-    """Say that you know of all that are open."""
+    """Acknowledge all open alerts."""
     with writing() as session:
         return {"acknowledged": _acknowledge_all(session, who)}
 

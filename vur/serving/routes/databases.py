@@ -18,12 +18,12 @@ router = APIRouter(prefix="/databases", tags=["monitoring"])
 SORTABLE = {name: getattr(DatabaseConnection, name) for name in ("created_at", "updated_at", "name", "kind", "status")}
 MISSING: dict[int | str, dict[str, Any]] = {404: {"description": "No such source, or none that you may see"}}
 CHANGING = MISSING | {
-    403: {"description": "You may see it, not change it"},
-    412: {"description": "Somebody changed it since the version in If-Match"},
+    403: {"description": "You may view it, not change it"},
+    412: {"description": "Changed since the version in `If-Match`"},
 }
 UNREADABLE: dict[int | str, dict[str, Any]] = {
     403: {"description": "Only administrators may register this kind"},
-    422: {"description": "It cannot be read as asked for"},
+    422: {"description": "It cannot be read with these settings"},
 }
 
 
@@ -47,7 +47,10 @@ def list_databases(who: Who, asked: Listed) -> dict[str, Any]:
 
 @router.post("", status_code=201, response_model=bodies.DatabaseOut, summary="Register a source", responses=UNREADABLE)
 def add_database(body: bodies.DatabaseNew, who: Analyst, response: Response) -> dict[str, Any]:
-    """A SQLite, DuckDB or Parquet file inside the allowed folders, or a PostgreSQL database; opened and checked, always read-only."""
+    """Register a SQLite, DuckDB or Parquet file in the allowed folders, or a PostgreSQL database.
+
+    It is opened read-only and checked.
+    """
     row = connections.register(who, Wanted(body.name, body.kind, body.source, body.table, _columns(body.columns)))
     set_etag(response, row)
     return connections.configuration(row)
@@ -55,7 +58,7 @@ def add_database(body: bodies.DatabaseNew, who: Analyst, response: Response) -> 
 
 @router.get("/{database_id}", response_model=bodies.DatabaseOut, summary="One source", responses=MISSING)
 def get_database(database_id: ObjectId, who: Who, response: Response) -> dict[str, Any]:
-    """Its status and configuration."""
+    """The status and configuration of a source."""
     with reading() as session:
         row = connections.find(session, who, database_id)
     set_etag(response, row)
@@ -68,7 +71,7 @@ def get_database(database_id: ObjectId, who: Who, response: Response) -> dict[st
 def change_database(
     database_id: ObjectId, body: bodies.DatabaseChange, who: Analyst, expected: Version, response: Response
 ) -> dict[str, Any]:
-    """Change its name, address, table or columns; it must be readable then."""
+    """Change a source's name, address, table or columns; it must be readable afterwards."""
     row = connections.change(
         who,
         database_id,
@@ -89,7 +92,7 @@ def change_database(
     responses=CHANGING | {409: {"description": "A monitor reads it"}},
 )
 def delete_database(database_id: ObjectId, who: Analyst, expected: Version) -> None:
-    """Forget it; the data themselves stay where they are."""
+    """Remove a source; its data stays where it is."""
     with reading() as session:
         check_version(connections.find(session, who, database_id, "own"), expected)
     connections.remove(who, database_id)
@@ -97,7 +100,7 @@ def delete_database(database_id: ObjectId, who: Analyst, expected: Version) -> N
 
 @router.post("/{database_id}/test", response_model=bodies.DatabaseTest, summary="Test a source", responses=CHANGING)
 def test_database(database_id: ObjectId, who: Analyst, language: Language) -> dict[str, Any]:
-    """Open it and look for its table and columns; its status is kept."""
+    """Open the source and check its table and columns; the result becomes its status."""
     with reading() as session:
         row = connections.find(session, who, database_id)
     found = connections.probe(row)
@@ -122,7 +125,7 @@ def preview_database(
     who: Who,
     limit: Annotated[int, Query(ge=1, le=connections.MOST_SHOWN)] = connections.SHOWN_ROWS,
 ) -> dict[str, Any]:
-    """The rows with the largest dates, oldest first, and what each column means."""
+    """The rows with the latest dates, oldest first, and the role of each column."""
     with reading() as session:
         row = connections.find(session, who, database_id)
     return connections.preview(row, limit)

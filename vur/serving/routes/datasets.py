@@ -1,4 +1,4 @@
-"""Datasets: look, choose columns, prepare, split, download. Uploads are in `uploads`."""
+"""Datasets: preview, choose columns, prepare, split, download. Uploads are in `uploads`."""
 
 from typing import Annotated, Any, Literal
 from urllib.parse import quote
@@ -32,14 +32,14 @@ SORTABLE = {
 }
 MISSING: dict[int | str, dict[str, Any]] = {404: {"description": "No such dataset, or none that you may see"}}
 CHANGING = MISSING | {
-    403: {"description": "You may see it, not change it"},
-    412: {"description": "Somebody changed it since the version in If-Match"},
+    403: {"description": "You may view it, not change it"},
+    412: {"description": "Changed since the version in `If-Match`"},
 }
 
 
 @router.get("", response_model=bodies.DatasetList, summary="List datasets")
 def list_datasets(who: Who, asked: Listed) -> dict[str, Any]:
-    """Your datasets and those shared with you, and how much you store; `search` looks into names, descriptions and file names."""
+    """Your datasets and those shared with you, and your storage; `search` matches names, descriptions, file names."""
     with reading() as session:
         rows, page = list_rows(
             session,
@@ -62,7 +62,7 @@ def list_datasets(who: Who, asked: Listed) -> dict[str, Any]:
 
 @router.get("/{dataset_id}", response_model=bodies.DatasetDetail, summary="One dataset", responses=MISSING)
 def get_dataset(dataset_id: ObjectId, who: Who, language: Language, response: Response) -> dict[str, Any]:
-    """Its columns with their types, what is suggested and what was chosen, and how its file is written."""
+    """A dataset with its columns and types, suggested and chosen roles, and the format of its file."""
     with reading() as session:
         return one(session, fetch(session, Dataset, dataset_id, who), response, language)
 
@@ -76,7 +76,7 @@ def change_dataset(
     expected: Version,
     response: Response,
 ) -> dict[str, Any]:
-    """Change its name or description."""
+    """Change a dataset's name or description."""
     with writing() as session:
         dataset = fetch(session, Dataset, dataset_id, who, "edit")
         check_version(dataset, expected)
@@ -92,7 +92,7 @@ def change_dataset(
     responses=CHANGING | {409: {"description": "A job needs it"}},
 )
 def delete_dataset(dataset_id: ObjectId, who: Analyst, expected: Version) -> None:
-    """Delete it with its versions. Trained models keep working; their link to it becomes null."""
+    """Delete a dataset with its versions. Trained models keep working; their link to it becomes null."""
     with writing(durable=True) as session:
         dataset = fetch(session, Dataset, dataset_id, who, "own")
         check_version(dataset, expected)
@@ -100,7 +100,7 @@ def delete_dataset(dataset_id: ObjectId, who: Analyst, expected: Version) -> Non
     datasets.collect(fingerprints)
 
 
-# --- looking at the data ---
+# --- preview and statistics ---
 
 
 def _place(dataset_id: str, who: Any, number: int | None = None) -> tuple[Dataset, prepared.Place]:
@@ -116,13 +116,13 @@ def preview(
     page: Annotated[int, Query(ge=1, le=10_000_000)] = 1,
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
     columns: Annotated[
-        list[str] | None, Query(description="Repeat it, or separate names by commas; default: all")
+        list[str] | None, Query(description="Repeatable, or names separated by commas; default: all")
     ] = None,
     version: Annotated[
-        int | None, Query(ge=1, le=2**31 - 1, description="Number of the data's version; default: the present one")
+        int | None, Query(ge=1, le=2**31 - 1, description="Number of the data version; default: the current one")
     ] = None,
 ) -> dict[str, Any]:
-    """A page of rows in the order of the file. Only the part of the table that holds the page is read."""
+    """A page of rows in the order of the file. Only the part of the table with the page is read."""
     dataset, place = _place(dataset_id, who, version)
     head = dataset.head if place.number == dataset.number else tables.head(place.folder)
     types = {column["name"]: column["type"] for column in head["columns"]}
@@ -142,7 +142,7 @@ def preview(
 
 
 def _named(columns: list[str] | None, known: dict[str, str]) -> list[str]:
-    """The columns asked for: names, or lists of names with commas between; `VurError` names those there are."""
+    """Parse column names, single or separated by commas. `VurError` lists the existing columns."""
     names = [
         name
         for entry in columns or ()
@@ -167,12 +167,12 @@ def statistics(
     language: Language,
     series: Annotated[
         Literal["auto", "yes", "no"],
-        Query(description="`auto`: up to two million rows, for more may take minutes the first time"),
+        Query(description="`auto`: up to two million rows; larger tables may take minutes the first time"),
     ] = "auto",
 ) -> dict[str, Any]:
-    """Each column in numbers, and the series once date and target are known.
+    """Statistics of each column, and of the series once date and target are known.
 
-    Computed once for each version of the data.
+    Computed once per data version.
     """
     dataset, place = _place(dataset_id, who)
     known = {column["name"]: column for column in dataset.head["columns"]}
@@ -214,7 +214,7 @@ def rejects(
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
     version: Annotated[int | None, Query(ge=1, le=2**31 - 1)] = None,
 ) -> dict[str, Any]:
-    """The lines of the file that are no row of the dataset, each with the cause."""
+    """The lines of the file that were rejected, each with the cause."""
     _, place = _place(dataset_id, who, version)
     items, total = tables.reject_rows(place.folder, language, (page - 1) * limit, limit)
     return {"items": items, "total": total, "page": page, "limit": limit, "pages": -(-total // limit)}
@@ -239,13 +239,13 @@ def download(
     format: Literal["csv", "parquet", "original"] = "csv",
     dialect: Annotated[
         Literal["auto", "en", "pt-BR"],
-        Query(description="`pt-BR`: `;` and decimal comma; `auto`: as the reader's language has it"),
+        Query(description="`pt-BR`: `;` and decimal comma; `auto`: by the user's language"),
     ] = "auto",
     version: Annotated[int | None, Query(ge=1, le=2**31 - 1)] = None,
 ) -> Response:
-    """The typed rows as CSV or Parquet, or the file as it was sent.
+    """The typed rows as CSV or Parquet, or the original file.
 
-    Uploading what was downloaded gives the same rows.
+    Uploading a download gives the same rows.
     """
     dataset, place = _place(dataset_id, who, version)
     path = folder("datasets", place.folder) / sources.TABLE
@@ -270,7 +270,7 @@ def _attachment(name: str) -> str:
     return f"attachment; filename*=UTF-8''{quote(name, safe='')}"
 
 
-# --- choosing, checking, cutting, preparing ---
+# --- columns, validation, split, preparation ---
 
 
 @router.put(
@@ -287,9 +287,9 @@ def configure(
     expected: Version,
     response: Response,
 ) -> dict[str, Any]:
-    """Say which columns mean what. A name that does not exist is answered with those that do.
+    """Set the role of each column. An unknown name is answered with the existing ones.
 
-    A split that was chosen is forgotten.
+    An earlier split is discarded.
     """
     content = body.model_dump()
     with writing() as session:
@@ -310,15 +310,17 @@ def configure(
 
 
 @router.post(
-    "/{dataset_id}/validate", response_model=inspection.Validated, summary="Check a dataset", responses=MISSING
+    "/{dataset_id}/validate", response_model=inspection.Validated, summary="Validate a dataset", responses=MISSING
 )
 def validate(
     dataset_id: ObjectId,
     who: Who,
     language: Language,
-    country: Annotated[str | None, Query(pattern="^[A-Z]{2}$", description="Where clocks change, such as BR")] = None,
+    country: Annotated[
+        str | None, Query(pattern="^[A-Z]{2}$", description="Country for clock changes, such as BR")
+    ] = None,
 ) -> dict[str, Any]:
-    """What is wrong or odd about the data, the gravest first, each with the code that repairs it, and whether they can be forecast."""
+    """Errors and anomalies in the data, most severe first, each with code that fixes it; whether it can be forecast."""
     dataset, place = _place(dataset_id, who)
     return {"dataset_id": dataset.id, "data_version": place.number} | prepared.validate(place, language, country)
 
@@ -326,7 +328,7 @@ def validate(
 @router.post(
     "/{dataset_id}/split",
     response_model=inspection.SplitOut,
-    summary="Cut into training, validation and test",
+    summary="Split into training, validation and test",
     responses=CHANGING,
 )
 def split(
@@ -337,9 +339,9 @@ def split(
     expected: Version,
     response: Response,
 ) -> dict[str, Any]:
-    """Show where the data would be cut, by time, and keep it for the models of this dataset.
+    """Split the data by time and store the split for the models of this dataset.
 
-    Shuffling is refused: it lets models see the future.
+    Shuffling is rejected, because it would leak the future into training.
     """
     wishes = body.model_dump(exclude_none=True, exclude={"method"}) | (
         {"window": "sliding"} if body.method == "sliding" else {}
@@ -380,11 +382,10 @@ def split(
 def preprocess(
     dataset_id: ObjectId, body: preparation.Preprocess, who: Analyst, language: Language, expected: Version
 ) -> dict[str, Any]:
-    """Fill gaps, treat outliers, scale, make features.
+    """Fill gaps, treat outliers, scale and build features.
 
-    What concerns the target becomes part of the pipeline and is learnt in each fold from its training part alone, so
-    that no score sees the future. What changes rows or other columns makes a new version of the data; the old one
-    stays.
+    Steps on the target become part of the pipeline and are fitted on each fold's training part alone, so that no
+    score sees the future. Steps that change rows or other columns create a new data version; the old one stays.
     """
     return prepared.prepare(who, dataset_id, body.model_dump(exclude_none=True), language, expected)
 
@@ -393,7 +394,7 @@ def preprocess(
     "/{dataset_id}/versions", response_model=bodies.VersionList, summary="Versions of the data", responses=MISSING
 )
 def list_versions(dataset_id: ObjectId, who: Who) -> dict[str, Any]:
-    """All versions, the newest first, with what made them."""
+    """All data versions, newest first, with how each was created."""
     with reading() as session:
         dataset = fetch(session, Dataset, dataset_id, who)
         items = [_version(dataset, version) for version in datasets.versions(session, dataset)]
@@ -413,13 +414,13 @@ def _version(dataset: Dataset, version: DatasetVersion) -> dict[str, Any]:
 @router.post(
     "/{dataset_id}/versions/{number}/use",
     response_model=bodies.DatasetDetail,
-    summary="Go back to a version",
+    summary="Restore a version",
     responses=CHANGING,
 )
 def use_version(
     dataset_id: ObjectId, number: Number, who: Analyst, language: Language, expected: Version, response: Response
 ) -> dict[str, Any]:
-    """Make a version of the data the present one. None is lost."""
+    """Make a data version the current one. No version is lost."""
     with writing() as session:
         dataset = fetch(session, Dataset, dataset_id, who, "edit")
         check_version(dataset, expected)

@@ -1,4 +1,4 @@
-"""Whether the service is alive and ready, its numbers for Prometheus, and the documentation of the API."""
+"""Liveness, readiness, Prometheus metrics, and the API documentation."""
 
 import asyncio
 import re
@@ -23,12 +23,12 @@ from vur.store.operations import health
 
 router = APIRouter(tags=["health"])
 FRESH_SECONDS, PATIENCE = 1.0, 5.0
-NOT_READY: dict[int | str, dict[str, Any]] = {503: {"model": Ready, "description": "A component is not well"}}
+NOT_READY: dict[int | str, dict[str, Any]] = {503: {"model": Ready, "description": "A component is unhealthy"}}
 SWAGGER = {"swagger-ui-bundle.js": "text/javascript", "swagger-ui.css": "text/css"}
 
 
 class Readiness:
-    """One look at the components at a time, a second old at most: anybody may ask, and none of them must suffer from it."""
+    """Runs one health check at a time and shares its result for a second, so that frequent probes cost nothing."""
 
     def __init__(self) -> None:
         self.lock, self.thread = Lock(), ThreadPoolExecutor(1, "health")
@@ -36,7 +36,7 @@ class Readiness:
         self.ended = 0.0
 
     def look(self) -> "Future[dict[str, str]]":
-        """The look that is going on, or that ended a moment ago."""
+        """Return the running health check, or the one that has just ended."""
         with self.lock:
             if self.running is None or (self.running.done() and time.monotonic() - self.ended > FRESH_SECONDS):
                 self.running = self.thread.submit(self._state)
@@ -53,23 +53,23 @@ READINESS = Readiness()
 
 
 async def readiness() -> dict[str, str]:
-    """The state of every component; all are unavailable where the look at them takes too long."""
+    """Return the state of every component; all are unavailable if the check takes too long."""
     try:
         return await asyncio.wait_for(asyncio.shield(asyncio.wrap_future(READINESS.look())), PATIENCE)
     except TimeoutError:
         return dict.fromkeys(health.CHECKS, health.BAD)
 
 
-@router.get("/health/live", response_model=Live, summary="Is the process alive?")
+@router.get("/health/live", response_model=Live, summary="Liveness")
 async def live() -> Live:
-    """Answers as long as the process can answer anything."""
+    """Succeeds as long as the process responds."""
     return Live()
 
 
-@router.get("/health/ready", response_model=Ready, responses=NOT_READY, summary="Can the service do its work?")
-@router.get("/health", response_model=Ready, responses=NOT_READY, summary="Can the service do its work?")
+@router.get("/health/ready", response_model=Ready, responses=NOT_READY, summary="Readiness")
+@router.get("/health", response_model=Ready, responses=NOT_READY, summary="Readiness")
 async def ready() -> JSONResponse:
-    """Database, room on the disk, model store and worker, each `ok` or in a word what is wrong."""
+    """State of database, disk space, model store and worker: `ok`, or what is wrong in a word."""
     components = await readiness()
     good = all(state == health.OK for state in components.values())
     return JSONResponse({"status": "ok" if good else "unavailable", "components": components}, 200 if good else 503)
@@ -78,8 +78,8 @@ async def ready() -> JSONResponse:
 @router.get(
     "/metrics",
     response_class=Response,
-    summary="Numbers for Prometheus",
-    responses={200: {"content": {"text/plain": {}}, "description": "Prometheus' text format"}},
+    summary="Prometheus metrics",
+    responses={200: {"content": {"text/plain": {}}, "description": "Prometheus text format"}},
 )
 def get_metrics(who: Who) -> Response:
     """Requests, latencies, jobs, forecasts and clients. Needs a token of any role."""
@@ -87,7 +87,7 @@ def get_metrics(who: Who) -> Response:
 
 
 def _swagger_folder() -> Path | None:
-    """Swagger UI as BentoML carries it, so that the page works without the internet."""
+    """Return the folder of BentoML's copy of Swagger UI, so that the page works offline."""
     found = find_spec("bentoml")
     path = Path(found.origin).parent / "_internal" / "server" / "static_content" if found and found.origin else Path()
     return path if (path / "swagger-ui-bundle.js").is_file() else None
@@ -95,7 +95,7 @@ def _swagger_folder() -> Path | None:
 
 @router.get(f"{API}/docs", include_in_schema=False)
 def docs(request: Request) -> HTMLResponse:
-    """The documentation of the API as a page."""
+    """The API documentation as a page."""
     named: dict[str, Any] = (
         {}
         if _swagger_folder() is None
@@ -114,7 +114,7 @@ def docs(request: Request) -> HTMLResponse:
 
 @router.get(f"{API}/docs/{{name}}", include_in_schema=False)
 def docs_file(name: str) -> Response:
-    """A file of the page."""
+    """A file of the documentation page."""
     folder = _swagger_folder()
     if name not in SWAGGER or folder is None:
         return Response(status_code=404)

@@ -1,12 +1,12 @@
 """Live messages over a WebSocket: training progress, forecasts, alerts and measurements of the machine, as they come.
 
-Who connects says who they are by `Authorization: Bearer TOKEN`, `X-API-Key`, `?token=`, the subprotocols `bearer,
-TOKEN`, or a first message `{"type": "auth", "token": ...}`. Every message is `{"id", "type", "data", "at"}`:
-`training_update, job_update, upload_update, prediction, alert` have ids; `system_metrics` and those of the protocol
-have none: `ready, subscribed, pong, error`, `expiring` a minute before a token ends (a new `auth` prolongs the
-connection) and `expired`. `?last_event_id=ID`, or the same in `auth`, repeats what came after it; `reset` says that too
-much was missed: read everything anew. A message may come twice, never out of order by more than a second. Close codes:
-4401 no good token, 4408 too slow, 4429 too many connections or messages, 1009 too large, 1013 try again later.
+A client authenticates with `Authorization: Bearer TOKEN`, `X-API-Key`, `?token=`, the subprotocols `bearer, TOKEN`, or
+a first message `{"type": "auth", "token": ...}`. Every message is `{"id", "type", "data", "at"}`. The types
+`training_update, job_update, upload_update, prediction, alert` have ids; `system_metrics` and the protocol's messages
+have none: `ready, subscribed, pong, error`, `expiring` a minute before a token expires (a new `auth` extends the
+connection) and `expired`. `?last_event_id=ID`, or the same in `auth`, replays later messages; `reset` means that too
+much was missed: reload everything. Delivery is at least once, never out of order by more than a second. Close codes:
+4401 invalid token, 4408 too slow, 4429 too many connections or messages, 1009 too large, 1013 try again later.
 """
 
 import asyncio
@@ -30,8 +30,8 @@ from vur.store.accounts.access import Principal
 router = APIRouter(tags=["live"])
 UNKNOWN, NOT_TEXT, TOO_LARGE = 4401, 1003, 1009
 AUTH_SECONDS, CLOSE_SECONDS = 5.0, 10.0
-LARGEST, PENDING = 16 * 1024, 100  # characters of a message, and connections that have not said who they are
-SPEED = 20  # messages a second that a client may send
+LARGEST, PENDING = 16 * 1024, 100  # most characters of a message, and most unauthenticated connections
+SPEED = 20  # most messages per second from a client
 SAID: TypeAdapter[Any] = TypeAdapter(AnySaid)
 log = logging.getLogger("vur.live")
 for name in ("uvicorn.error", "uvicorn.access"):
@@ -40,7 +40,7 @@ limit_frames()
 
 
 def hub_of(socket: WebSocket) -> Hub:
-    """The hub of this process."""
+    """Return the hub of this process."""
     found = getattr(socket.app.state, "hub", None)
     if found is None or found.loop is not asyncio.get_running_loop():
         found = socket.app.state.hub = Hub()
@@ -48,7 +48,7 @@ def hub_of(socket: WebSocket) -> Hub:
 
 
 class Refused(Exception):
-    """A connection that ends with a close code before it was taken."""
+    """A connection that ends with a close code before it is accepted."""
 
     def __init__(self, code: int, reason: str):
         self.code, self.reason = code, reason
@@ -56,7 +56,7 @@ class Refused(Exception):
 
 @router.websocket("/ws")
 async def live(socket: WebSocket) -> None:
-    """Send live messages to whoever gives a token; see `vur.serving.schemas.live` for what a client may say."""
+    """Send live messages to an authenticated client; `vur.serving.schemas.live` defines what clients may send."""
     hub, protocols = hub_of(socket), socket.scope.get("subprotocols") or []
     await socket.accept("bearer" if "bearer" in protocols else None)
     try:
@@ -74,7 +74,7 @@ async def live(socket: WebSocket) -> None:
 async def _enter(
     socket: WebSocket, hub: Hub, protocols: list[str]
 ) -> tuple[Principal, str, datetime | None, int | None]:
-    """Who the client is, by header, query, subprotocol or first message; a place among the connections of that user is taken."""
+    """Authenticate by header, query, subprotocol or first message, and count the connection for that user."""
     query = socket.query_params
     token = (
         _bearer(socket.headers.get("authorization", ""))
@@ -91,7 +91,7 @@ async def _enter(
         hub.take(who.user_id)
     except VurError as error:
         raise Refused(MANY if error.code == "live.limit" else UNKNOWN, error.code) from None
-    except Exception:  # such as a catalog that is away
+    except Exception:  # such as an unreachable catalog
         log.exception("a token cannot be checked")
         raise Refused(UNAVAILABLE, "busy") from None
     return who, token, expires, after
@@ -109,7 +109,7 @@ def _number(text: str | None) -> int | None:
 
 
 async def _first(socket: WebSocket, hub: Hub) -> SaidAuth:
-    """The first message, which must be `auth` and come soon."""
+    """Return the first message, which must be `auth` and arrive in time."""
     if hub.pending >= PENDING:
         raise Refused(UNAVAILABLE, "busy")
     hub.pending += 1
@@ -127,7 +127,7 @@ async def _first(socket: WebSocket, hub: Hub) -> SaidAuth:
 
 
 def parse(text: str) -> SaidAuth | SaidSubscribe | SaidPing:
-    """What a client said; `VurError` live.message where it is not understood."""
+    """Parse a client's message. `VurError` live.message if it is invalid."""
     if len(text) > LARGEST:
         raise VurError("live.message", reason=f"more than {LARGEST} characters")
     try:
@@ -142,7 +142,7 @@ def parse(text: str) -> SaidAuth | SaidSubscribe | SaidPing:
 
 
 async def _serve(socket: WebSocket, hub: Hub, client: Client, after: int | None) -> None:
-    """Send and listen until one side ends."""
+    """Send and receive until one side ends the connection."""
     tasks: list[asyncio.Task[None]] = []
     _choose(client, socket.query_params.get("types"), socket.query_params.get("model_id"))
     try:
@@ -157,8 +157,8 @@ async def _serve(socket: WebSocket, hub: Hub, client: Client, after: int | None)
         raise
     except TimeoutError:
         code, reason = UNAVAILABLE, "busy"
-    except Exception as error:  # the connection is gone: servers say so in different ways
-        log.debug("a client went away: %s", error)
+    except Exception as error:  # the connection is closed; servers raise different exceptions for it
+        log.debug("a client disconnected: %s", error)
         code, reason = 1006, "gone"
     finally:
         hub.leave(client)
@@ -171,14 +171,14 @@ async def _serve(socket: WebSocket, hub: Hub, client: Client, after: int | None)
 
 
 def _choose(client: Client, types: str | None, model_id: str | None) -> None:
-    """What the address asks for: `?types=training_update,prediction&model_id=ID`; `ready` then tells which kinds are known."""
+    """Subscribe as in the URL: `?types=training_update,prediction&model_id=ID`; `ready` lists the known types."""
     if types:
         client.types = frozenset(part.strip() for part in types.split(",")) & frozenset(get_args(LiveType))
     client.model_id = model_id
 
 
 async def _welcome(socket: WebSocket, client: Client, after: int | None, until: int) -> None:
-    """Say what the connection is good for, then what was missed since `after`."""
+    """Send `ready` with the subscription, then replay what was missed since `after`."""
     await socket.send_text(_ready(client, until))
     if after is None:
         return
@@ -203,7 +203,7 @@ def _ready(client: Client, last: int | None = None) -> str:
 
 
 async def _listen(socket: WebSocket, client: Client) -> None:
-    """Answer what the client says until the connection is gone."""
+    """Answer the client's messages until the connection is closed."""
     window, count = 0.0, 0
     while True:
         message = await socket.receive()
@@ -238,13 +238,13 @@ async def _answer(client: Client, text: str) -> None:
             await _again(client, said.token)
     except VurError as error:
         client.tell("error", **error_body(error, client.language))
-    except Exception:  # such as a catalog that is away
+    except Exception:  # such as an unreachable catalog
         log.exception("a message of a client cannot be answered")
         client.end(UNAVAILABLE, "busy")
 
 
 async def _again(client: Client, token: str) -> None:
-    """A newer token of the same user prolongs the connection."""
+    """Extend the connection with a newer token of the same user."""
     who, expires = await asyncio.to_thread(identify, token)
     if who.user_id != client.who.user_id:
         raise VurError("live.other_user")
@@ -253,17 +253,17 @@ async def _again(client: Client, token: str) -> None:
 
 
 async def _close(socket: WebSocket, code: int, reason: str) -> None:
-    """Send the close code, if the client takes it soon enough."""
+    """Send the close code, unless the client is too slow to take it."""
     try:
         async with asyncio.timeout(CLOSE_SECONDS):
             await socket.close(code, reason)
-    except Exception as error:  # gone already, or too slow even for that
-        log.debug("not closed in order: %s", error)
+    except Exception as error:  # already closed, or too slow even for that
+        log.debug("not closed cleanly: %s", error)
 
 
 async def _gone(listening: asyncio.Task[None]) -> None:
-    """Wait for the end of the connection: a client that takes nothing counts among those of its user for as long as it is there."""
+    """Wait for the end of the connection: an unresponsive client counts for its user until it is closed."""
     try:
         await listening
     except Exception as error:
-        log.debug("a client went away: %s", error)
+        log.debug("a client disconnected: %s", error)

@@ -1,4 +1,4 @@
-"""Models: algorithms, configuration, search for hyperparameters, metrics, saving and loading."""
+"""Models: algorithms, configuration, hyperparameter search, metrics, saving and loading."""
 
 import csv
 from pathlib import Path
@@ -44,7 +44,7 @@ MISSING: dict[int | str, dict[str, Any]] = {404: {"description": "No such model,
 
 
 def shown(model: Model, champion: bool) -> dict[str, Any]:
-    """A row as the API shows it."""
+    """Return a model as the API shows it."""
     keys = (
         "name",
         "description",
@@ -81,13 +81,13 @@ def _one(session: Session, model: Model, response: Response) -> dict[str, Any]:
     summary="Algorithms and their parameters",
 )
 def get_algorithms(who: Who, language: Language) -> dict[str, Any]:
-    """Every algorithm by family, with its parameters, their ranges and defaults, and the covariates that it can use."""
+    """All algorithms by family, with their parameters, ranges and defaults, and the covariates they can use."""
     return catalogue(language)
 
 
 @router.post("/configure", status_code=201, response_model=ModelDetail, summary="Configure a model")
 def configure(body: Configure, who: Analyst, response: Response) -> dict[str, Any]:
-    """Check every choice against the data and keep it as a model that can be trained."""
+    """Validate the configuration against the data and store it as a model ready to train."""
     with writing() as session:
         model = configured(
             session,
@@ -111,9 +111,9 @@ def configure(body: Configure, who: Analyst, response: Response) -> dict[str, An
         return _one(session, model, response)
 
 
-@router.post("/custom", status_code=201, response_model=ModelDetail, summary="Configure a neural network of your own")
+@router.post("/custom", status_code=201, response_model=ModelDetail, summary="Configure a custom neural network")
 def custom(body: Custom, who: Analyst, response: Response) -> dict[str, Any]:
-    """Check a network layer by layer and keep it as a model that can be trained; an impossible stack names its layer."""
+    """Validate a network layer by layer and store it as a model ready to train; an error names the layer at fault."""
     network: dict[str, Any] = {
         "architecture": body.architecture,
         "compilation": body.compilation,
@@ -137,13 +137,13 @@ def _common(body: Configure | Custom) -> dict[str, Any]:
 @router.post(
     "/load",
     response_model=ModelDetail,
-    responses=MISSING | {409: {"description": "Not trained, or its files were changed"}},
+    responses=MISSING | {409: {"description": "Not trained, or its files were modified"}},
     summary="Load a saved model",
 )
 def load(body: Load, who: Who, response: Response) -> dict[str, Any]:
-    """Verify the files of a trained model and hold it ready for predictions.
+    """Verify the files of a trained model and load it for predictions.
 
-    Admins may also load a tag that `vur run` left.
+    Administrators may also load a tag that `vur run` saved.
     """
     from vur.predictions.open_models import open_model
     from vur.store.models.champions import find_served
@@ -181,9 +181,9 @@ def list_models(
     dataset_id: str | None = None,
     pipeline_id: str | None = None,
     family: str | None = None,
-    saved: Annotated[bool | None, Query(description="Only those that were saved, or were not")] = None,
+    saved: Annotated[bool | None, Query(description="Only saved models, or only unsaved ones")] = None,
 ) -> dict[str, Any]:
-    """Models that you may see; `search` looks into names and tags."""
+    """Models that you may see; `search` matches names and tags."""
     statement = visible(select(Model), Model, who)
     wanted = {
         Model.status: status,
@@ -204,7 +204,7 @@ def list_models(
 
 @router.get("/{model_id}", response_model=ModelDetail, responses=MISSING, summary="One model")
 def get_model(model_id: str, who: Who, response: Response) -> dict[str, Any]:
-    """A model with everything that decides its training."""
+    """A model with its whole configuration."""
     with reading() as session:
         return _one(session, fetch(session, Model, model_id, who), response)
 
@@ -212,11 +212,11 @@ def get_model(model_id: str, who: Who, response: Response) -> dict[str, Any]:
 @router.put(
     "/{model_id}",
     response_model=ModelOut,
-    responses=MISSING | {412: {"description": "Changed by somebody else since `If-Match`"}},
+    responses=MISSING | {412: {"description": "Changed since the version in `If-Match`"}},
     summary="Rename or describe a model",
 )
 def change(model_id: str, body: ModelChange, who: Analyst, version: Version, response: Response) -> dict[str, Any]:
-    """Change name or description."""
+    """Change a model's name or description."""
     with writing() as session:
         model = fetch(session, Model, model_id, who, "edit")
         check_version(model, version)
@@ -232,7 +232,7 @@ def change(model_id: str, body: ModelChange, who: Analyst, version: Version, res
     summary="Delete a model",
 )
 def delete_model(model_id: str, who: Analyst) -> None:
-    """Delete a model and its files; forecasts that it answered stay in the ledger."""
+    """Delete a model and its files; its forecasts stay in the ledger."""
     from vur.store.data.datasets import collect
     from vur.store.models.models import delete_model as delete_files
 
@@ -256,7 +256,7 @@ def delete_model(model_id: str, who: Analyst) -> None:
     summary="Save a trained model",
 )
 def save(model_id: str, who: Analyst, response: Response, body: Save | None = None) -> dict[str, Any]:
-    """Keep a trained model for good, under a name if given."""
+    """Save a trained model permanently, optionally under a new name."""
     with writing() as session:
         model = fetch(session, Model, model_id, who, "edit")
         if not model.tag:
@@ -274,13 +274,13 @@ def save(model_id: str, who: Analyst, response: Response, body: Save | None = No
     "/{model_id}/optimize",
     status_code=202,
     response_model=Started,
-    responses=MISSING | {409: {"description": "In training already"}},
-    summary="Search for better hyperparameters",
+    responses=MISSING | {409: {"description": "Already in training"}},
+    summary="Optimize hyperparameters",
 )
 def optimize(model_id: str, body: Optimization, who: Analyst) -> dict[str, Any]:
-    """Start a training that searches hyperparameters on the folds; watch it like any other training.
+    """Start a training that tunes hyperparameters on the folds; follow it like any other training.
 
-    A model that was trained before gets a successor in its family, which is what `model_id` of the answer names.
+    A model that is already trained gets a successor in its family, whose id is `model_id` in the response.
     """
     from vur.jobs.queue import submit
 
@@ -300,7 +300,7 @@ def optimize(model_id: str, body: Optimization, who: Analyst) -> dict[str, Any]:
 
 
 def search_section(model: Model, wanted: dict[str, Any]) -> dict[str, Any]:
-    """The `optimize` section for a model that is there already; it must make a valid configuration."""
+    """Return the `optimize` section for an existing model. `VurError` if the configuration is invalid."""
     from vur.runs.config import Config
 
     found = auto_search(wanted) if model.algorithm == AUTO else search(model.algorithm, wanted)
@@ -312,10 +312,10 @@ def search_section(model: Model, wanted: dict[str, Any]) -> dict[str, Any]:
     "/{model_id}/metrics",
     response_model=Metrics,
     responses=MISSING | {409: {"description": "Not trained"}},
-    summary="How well a model did",
+    summary="Metrics of a model",
 )
 def metrics(model_id: str, who: Who) -> dict[str, Any]:
-    """Errors over the folds, on the held-out end and by step of the horizon, as its run left them."""
+    """Errors over the folds, on the held-out test part and by step of the horizon, as its run recorded them."""
     with reading() as session:
         model = fetch(session, Model, model_id, who)
         if not model.tag:
@@ -330,7 +330,7 @@ def metrics(model_id: str, who: Who) -> dict[str, Any]:
 
 
 def read_table(path: Path) -> list[dict[str, Any]]:
-    """The rows of a CSV of a run: numbers as numbers, empty cells as None."""
+    """Read a CSV of a run: numbers as numbers, empty cells as None."""
     if not path.is_file():
         return []
     with path.open(encoding="utf-8", newline="") as file:

@@ -27,16 +27,16 @@ PIPELINES = {name: getattr(Pipeline, name) for name in ("created_at", "updated_a
 MODELS = {name: getattr(Model, name) for name in ("created_at", "trained_at", "name", "algorithm", "family")}
 MONITORS = {name: getattr(Monitor, name) for name in ("created_at", "last_run_at", "state", "interval_seconds")}
 MISSING: dict[int | str, dict[str, Any]] = {404: {"description": "No such object, or none that you may see"}}
-CHANGING = MISSING | {403: {"description": "You may see it, not change it"}}
+CHANGING = MISSING | {403: {"description": "You may view it, not change it"}}
 MISFIT: dict[int | str, dict[str, Any]] = {
-    409: {"description": "The model is not trained, or follows this source already"},
+    409: {"description": "The model is not trained, or already follows this source"},
     422: {"description": "The source does not fit the model"},
 }
 
 
-@router.get("/pipelines", response_model=bodies.PipelineStatusList, summary="Pipelines and what goes on with them")
+@router.get("/pipelines", response_model=bodies.PipelineStatusList, summary="Pipelines and their activity")
 def get_pipelines(who: Who, asked: Listed) -> dict[str, Any]:
-    """Your pipelines and those shared with you: step, models, trainings and monitors."""
+    """Your pipelines and those shared with you: step, models, training jobs and monitors."""
     with reading() as session:
         rows, page = list_rows(
             session,
@@ -48,9 +48,9 @@ def get_pipelines(who: Who, asked: Listed) -> dict[str, Any]:
         return {"items": standing.pipeline_rows(session, rows)} | page
 
 
-@router.get("/models", response_model=bodies.ModelStatusList, summary="Trained models and how they do")
+@router.get("/models", response_model=bodies.ModelStatusList, summary="Trained models and their performance")
 def get_models(who: Who, asked: Listed) -> dict[str, Any]:
-    """Trained models: metrics, champions, whether they should be trained anew, and how their forecasts did against what came."""
+    """Trained models: metrics, champions, retraining advice, and forecasts compared with the actual values."""
     with reading() as session:
         trained = visible(select(Model), Model, who).where(Model.tag.is_not(None))
         rows, page = list_rows(
@@ -68,7 +68,7 @@ def get_models(who: Who, asked: Listed) -> dict[str, Any]:
 
 
 def _told(problem: dict[str, Any] | None, language: str) -> dict[str, Any] | None:
-    """A problem in the reader's language."""
+    """Return a problem in the user's language."""
     if problem is None:
         return None
     series = {id: _sentence(one, language) for id, one in problem["series"].items()} if "series" in problem else None
@@ -78,7 +78,7 @@ def _told(problem: dict[str, Any] | None, language: str) -> dict[str, Any] | Non
 def _sentence(problem: dict[str, Any], language: str) -> str:
     try:
         return VurError(problem["code"], **problem["data"]).text(language)
-    except KeyError:  # kept by another version, which had other words
+    except KeyError:  # stored by another version, whose texts differed
         return problem["detail"]
 
 
@@ -97,7 +97,7 @@ def _one(session: Any, monitor: Monitor, language: str) -> dict[str, Any]:
 def start_predictions(
     body: bodies.MonitorStart, who: Analyst, language: Language, response: Response
 ) -> dict[str, Any]:
-    """Read new rows of a source every `interval_seconds`, hold them against earlier forecasts, forecast anew, and tell live clients."""
+    """Every `interval_seconds`: read new rows of a source, score earlier forecasts, forecast, notify live clients."""
     with reading() as session:
         source = find_source(session, who, body.database_id)
         fetch(session, Model, body.model_id, who)
@@ -115,14 +115,14 @@ def start_predictions(
     "/predictions/stop", response_model=bodies.MonitorOut, summary="Stop continuous predictions", responses=CHANGING
 )
 def stop_predictions(body: bodies.MonitorStop, who: Analyst, language: Language) -> dict[str, Any]:
-    """Stop a monitor; started again for the same model and source, it goes on where it stood."""
+    """Stop a monitor; started again for the same model and source, it resumes where it stopped."""
     with writing() as session:
         return _one(session, monitors.stop(session, who, body.monitor_id), language)
 
 
 @router.get("/predictions", response_model=bodies.MonitorList, summary="List continuous predictions")
 def list_predictions(who: Who, asked: Listed, language: Language) -> dict[str, Any]:
-    """Your monitors and those shared with you: status, position, what the last round brought, and what is wrong."""
+    """Your monitors and those shared with you: status, position, result of the last round, and problems."""
     with reading() as session:
         rows, page = list_rows(session, visible(select(Monitor), Monitor, who), asked, sortable=MONITORS)
         return {
@@ -132,7 +132,7 @@ def list_predictions(who: Who, asked: Listed, language: Language) -> dict[str, A
 
 @router.get("/predictions/{monitor_id}", response_model=bodies.MonitorOut, summary="One monitor", responses=MISSING)
 def get_prediction(monitor_id: ObjectId, who: Who, language: Language, response: Response) -> dict[str, Any]:
-    """Its status, position, what the last round brought, and what is wrong."""
+    """A monitor's status, position, result of the last round, and problems."""
     with reading() as session:
         monitor = fetch(session, Monitor, monitor_id, who)
         set_etag(response, monitor)
@@ -141,7 +141,7 @@ def get_prediction(monitor_id: ObjectId, who: Who, language: Language, response:
 
 @router.delete("/predictions/{monitor_id}", status_code=204, summary="Remove a monitor", responses=CHANGING)
 def delete_prediction(monitor_id: ObjectId, who: Analyst) -> None:
-    """Stop and forget a monitor; its forecasts stay in the ledger."""
+    """Stop and delete a monitor; its forecasts stay in the ledger."""
     with writing() as session:
         monitors.remove(session, who, monitor_id)
 
@@ -149,9 +149,9 @@ def delete_prediction(monitor_id: ObjectId, who: Analyst) -> None:
 # --- the service itself ---
 
 
-@router.get("/system", response_model=bodies.System, summary="What the machine is doing")
+@router.get("/system", response_model=bodies.System, summary="Machine and queue metrics")
 def get_system(who: Who) -> dict[str, Any]:
-    """Processors, memory, disk, network, this process, and how much work waits since when."""
+    """CPU, memory, disk, network, this process, and the length and age of the job queue."""
     from vur.serving.views.system import measure
 
     return measure()
@@ -160,11 +160,11 @@ def get_system(who: Who) -> dict[str, Any]:
 @router.get(
     "/health",
     response_model=Ready,
-    summary="Can the service do its work?",
-    responses={503: {"model": Ready, "description": "A component is not well"}},
+    summary="Readiness",
+    responses={503: {"model": Ready, "description": "A component is unhealthy"}},
 )
 async def get_health() -> JSONResponse:
-    """Database, room on the disk, model store and worker, each `ok` or in a word what is wrong. Needs no token."""
+    """State of database, disk space, model store and worker: `ok`, or what is wrong in a word. Needs no token."""
     from vur.serving.routes.health import readiness
 
     components = await readiness()
@@ -181,14 +181,14 @@ async def get_health() -> JSONResponse:
 def get_logs(
     who: Admin,
     level: Annotated[
-        Literal["debug", "info", "warning", "error", "critical"] | None, Query(description="The least that is wanted")
+        Literal["debug", "info", "warning", "error", "critical"] | None, Query(description="Lowest level to return")
     ] = None,
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
     request_id: Annotated[
-        str | None, Query(max_length=64, description="Only those of one request, by its X-Request-ID")
+        str | None, Query(max_length=64, description="Only records of one request, by its X-Request-ID")
     ] = None,
 ) -> dict[str, Any]:
-    """What the service's processes logged, newest first; secrets are blotted out. For administrators."""
+    """Log records of all processes of the service, newest first, with secrets redacted. For administrators."""
     from vur.serving.middleware.logs import recent
 
     return {"logs": recent(level, limit, request_id)}

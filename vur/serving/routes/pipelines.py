@@ -22,10 +22,10 @@ router = APIRouter(prefix="/pipelines", tags=["pipelines"])
 SORTABLE = {name: getattr(Pipeline, name) for name in ("created_at", "updated_at", "name", "status")}
 MISSING: dict[int | str, dict[str, Any]] = {404: {"description": "No such pipeline, or none that you may see"}}
 CHANGING = MISSING | {
-    403: {"description": "You may see it, not change it"},
-    412: {"description": "Somebody changed it since the version in If-Match"},
+    403: {"description": "You may view it, not change it"},
+    412: {"description": "Changed since the version in `If-Match`"},
 }
-UNREACHABLE = CHANGING | {409: {"description": "Earlier steps are not complete: they are named"}}
+UNREACHABLE = CHANGING | {409: {"description": "Earlier steps are incomplete; the response names them"}}
 DOCUMENT = {
     "requestBody": {
         "required": True,
@@ -52,7 +52,7 @@ DOCUMENT = {
 def list_pipelines(
     who: Who, asked: Listed, dataset_id: Annotated[str | None, Query(max_length=64, pattern="^[A-Za-z0-9_-]+$")] = None
 ) -> dict[str, Any]:
-    """Your pipelines and those shared with you; `search` looks into names and descriptions."""
+    """Your pipelines and those shared with you; `search` matches names and descriptions."""
     query = visible(select(Pipeline), Pipeline, who)
     with reading() as session:
         rows, page = list_rows(
@@ -65,9 +65,9 @@ def list_pipelines(
         return {"items": views.listed(session, rows)} | page
 
 
-@router.post("", status_code=201, response_model=bodies.PipelineDetail, summary="Begin a pipeline", responses=MISSING)
+@router.post("", status_code=201, response_model=bodies.PipelineDetail, summary="Create a pipeline", responses=MISSING)
 def add_pipeline(body: bodies.PipelineNew, who: Analyst, response: Response) -> dict[str, Any]:
-    """A new pipeline; with a dataset its first step is complete."""
+    """Create a pipeline; with a dataset, its first step is complete."""
     with writing() as session:
         pipeline = Pipeline(
             id=new_id(),
@@ -95,21 +95,21 @@ def add_pipeline(body: bodies.PipelineNew, who: Analyst, response: Response) -> 
     "/import", status_code=201, response_model=bodies.Imported, summary="Import a pipeline", openapi_extra=DOCUMENT
 )
 async def import_pipeline(request: Request, who: Analyst, language: Language) -> dict[str, Any]:
-    """A new pipeline from an exported one, or from a `pipeline.yaml`.
+    """Create a pipeline from an export or a `pipeline.yaml`.
 
-    What does not fit here is reported, and left for its step to choose anew.
+    Settings that do not fit here are reported and left open in their step.
     """
     content = await request.body()
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError:
-        raise VurError("pipelines.document", field="body", reason="it is not UTF-8") from None
+        raise VurError("pipelines.document", field="body", reason="not UTF-8") from None
     return await run_in_threadpool(views.bring_in, who, text, language)
 
 
 @router.get("/{pipeline_id}", response_model=bodies.PipelineDetail, summary="One pipeline", responses=MISSING)
 def get_pipeline(pipeline_id: ObjectId, who: Who, response: Response) -> dict[str, Any]:
-    """What its steps chose, its dataset and its models."""
+    """A pipeline with the settings of its steps, its dataset and its models."""
     with reading() as session:
         pipeline = fetch(session, Pipeline, pipeline_id, who)
         set_etag(response, pipeline)
@@ -120,7 +120,7 @@ def get_pipeline(pipeline_id: ObjectId, who: Who, response: Response) -> dict[st
 def change_pipeline(
     pipeline_id: ObjectId, body: bodies.PipelineChange, who: Analyst, expected: Version, response: Response
 ) -> dict[str, Any]:
-    """Change its name or description."""
+    """Change a pipeline's name or description."""
     with writing() as session:
         pipeline = fetch(session, Pipeline, pipeline_id, who, "edit")
         check_version(pipeline, expected)
@@ -138,16 +138,16 @@ def change_pipeline(
     responses=CHANGING | {409: {"description": "One of its models is being trained"}},
 )
 def delete_pipeline(pipeline_id: ObjectId, who: Analyst, expected: Version) -> None:
-    """Delete it; its models and its dataset stay."""
+    """Delete a pipeline; its models and its dataset stay."""
     with writing() as session:
         pipeline = fetch(session, Pipeline, pipeline_id, who, "own")
         check_version(pipeline, expected)
         pipelines.remove(session, pipeline, who)
 
 
-@router.get("/{pipeline_id}/state", response_model=bodies.State, summary="Where a pipeline stands", responses=MISSING)
+@router.get("/{pipeline_id}/state", response_model=bodies.State, summary="Progress of a pipeline", responses=MISSING)
 def get_state(pipeline_id: ObjectId, who: Who, language: Language, response: Response) -> dict[str, Any]:
-    """The current step, the complete ones, what each chose, and which can be reached."""
+    """The current step, the completed steps with their settings, and the reachable steps."""
     with reading() as session:
         pipeline = fetch(session, Pipeline, pipeline_id, who)
         set_etag(response, pipeline)
@@ -166,9 +166,9 @@ def put_step(
     expected: Version,
     response: Response,
 ) -> dict[str, Any]:
-    """Check what a step chooses against the data and keep it.
+    """Validate a step's settings against the data and store them.
 
-    Later steps that lean on what changed must be confirmed again.
+    Later steps that depend on a change must be confirmed again.
     """
     answer = views.save_step(who, pipeline_id, step, body.data, expected, language)
     response.headers["ETag"] = f'"{answer["version"]}"'
@@ -184,7 +184,7 @@ def navigate(
     expected: Version,
     response: Response,
 ) -> dict[str, Any]:
-    """Make a step the current one; what must be complete before it is named where it cannot be reached."""
+    """Make a step the current one; an error names the steps that must be completed first."""
     step = pipelines.check_step(body.to)
     with writing() as session:
         pipeline = fetch(session, Pipeline, pipeline_id, who, "edit")
@@ -203,7 +203,7 @@ def navigate(
     | {200: {"model": bodies.Exported, "content": {"application/yaml": {"schema": {"type": "string"}}}}},
 )
 def export(pipeline_id: ObjectId, who: Who, format: Literal["json", "yaml"] = "json") -> Response:
-    """Everything that was chosen, with the fingerprint of the data: JSON to import elsewhere, or a `pipeline.yaml` that `vur run` takes."""
+    """All settings with the data's fingerprint: JSON to import elsewhere, or a `pipeline.yaml` for `vur run`."""
     with reading() as session:
         document, config = views.export(session, fetch(session, Pipeline, pipeline_id, who), who)
     if format == "json":
@@ -227,11 +227,11 @@ def export(pipeline_id: ObjectId, who: Who, format: Literal["json", "yaml"] = "j
     "/{pipeline_id}/models",
     status_code=201,
     response_model=bodies.ModelMade,
-    summary="Make the model of a pipeline",
+    summary="Create the model of a pipeline",
     responses=UNREACHABLE,
 )
 def make_model(pipeline_id: ObjectId, body: bodies.MakeModel, who: Analyst) -> dict[str, Any]:
-    """A configured model of exactly what the steps chose, ready to be trained."""
+    """Create a model with exactly the pipeline's settings, ready to train."""
     with writing() as session:
         model = views.make_model(session, who, fetch(session, Pipeline, pipeline_id, who, "edit"), body.name)
         session.flush()

@@ -1,4 +1,4 @@
-"""Predictions: at once, in batches, the ledger of all that were answered, and the champions that answer."""
+"""Predictions: single requests, batches, the ledger of answered forecasts, and champions."""
 
 from datetime import datetime
 from typing import Annotated, Any, Literal
@@ -28,8 +28,8 @@ champion_router = APIRouter(prefix="/models", tags=["models"])
 
 MISSING: dict[int | str, dict[str, Any]] = {404: {"description": "No such object, or none that you may see"}}
 ERRORS = MISSING | {
-    409: {"description": "The model is not trained, its family has no champion, or its files were changed"},
-    422: {"description": "No series could be forecast: the reason of the first, and of each one under `errors`"},
+    409: {"description": "The model is not trained, its family has no champion, or its files were modified"},
+    422: {"description": "No series could be forecast; `detail` gives the first reason, `errors` each one"},
     507: {"description": "The ledger could not be written"},
 }
 SORTABLE = {
@@ -52,7 +52,7 @@ FORM = {
                         "file": {
                             "type": "string",
                             "format": "binary",
-                            "description": "Observations since the end of the training data, in any format that datasets may have",
+                            "description": "Observations since the end of the training data, in any dataset format",
                         },
                         "model": {
                             "type": "string",
@@ -73,11 +73,11 @@ FORM = {
 }
 
 
-# --- at once ---
+# --- single requests ---
 
 
 async def answered(request: Request, model: str, body: bodies.Forecasting, kind: str) -> Response:
-    """Forecast, keep and answer. The JSON is written by hand: to check it again would take longer than to make it."""
+    """Forecast, write the ledger and respond. Validating the JSON again would take longer than producing it."""
     asked = PredictionRequest(
         body.horizon, body.levels, plain(body.series), body.future, kind, request.scope.get("vur.request_id")
     )
@@ -93,21 +93,21 @@ async def answered(request: Request, model: str, body: bodies.Forecasting, kind:
 
 
 def plain(series: Any) -> Any:
-    """Blocks of observations as plain lists."""
+    """Return blocks of observations as plain lists."""
     return {id: dict(block) for id, block in series.items()} if isinstance(series, dict) else series
 
 
 @router.post("/predict", response_model=bodies.Answered, responses=ERRORS, summary="Forecast now")
 async def post_predict(body: bodies.Prediction, request: Request) -> Response:
-    """Forecast with a saved model, without training; the answer is in the ledger before it is sent."""
+    """Forecast with a saved model, without training; the ledger entry is written before the response is sent."""
     return await answered(request, body.model, body, "predict")
 
 
 @router.post(
-    "/real-time", response_model=bodies.Answered, responses=ERRORS, summary="Forecast now, and tell live clients"
+    "/real-time", response_model=bodies.Answered, responses=ERRORS, summary="Forecast now and notify live clients"
 )
 async def post_real_time(body: bodies.Prediction, request: Request) -> Response:
-    """The same, told to live clients as a message `prediction`."""
+    """Forecast and send the result to live clients as a message `prediction`."""
     return await answered(request, body.model, body, REAL_TIME)
 
 
@@ -119,14 +119,12 @@ async def post_model_predict(model_id: str, body: bodies.Forecasting, request: R
     return await answered(request, model_id, body, "predict")
 
 
-# --- in batches ---
+# --- batches ---
 
 
-@router.post(
-    "/batch", status_code=202, response_model=bodies.BatchStarted, responses=ERRORS, summary="Forecast in bulk"
-)
+@router.post("/batch", status_code=202, response_model=bodies.BatchStarted, responses=ERRORS, summary="Batch forecast")
 def post_batch(body: bodies.Batch, who: Analyst, reader: Language, response: Response) -> dict[str, Any]:
-    """Queue a forecast of many series: as trained, or from the ends of the observations in a dataset or in the body."""
+    """Queue a forecast of many series, as trained or from the end of the observations in a dataset or in the body."""
     if body.dataset_id and body.series:
         raise VurError("predictions.one_source", field="dataset_id")
     params = {"horizon": body.horizon, "levels": body.levels, "output": body.output, "language": reader}
@@ -140,11 +138,11 @@ def post_batch(body: bodies.Batch, who: Analyst, reader: Language, response: Res
     status_code=202,
     response_model=bodies.BatchStarted,
     openapi_extra=FORM,
-    summary="Forecast in bulk from a file",
-    responses=ERRORS | {413: {"description": "Larger than you may store"}},
+    summary="Batch forecast from a file",
+    responses=ERRORS | {413: {"description": "Larger than your storage quota"}},
 )
 async def post_batch_upload(request: Request, who: Analyst, reader: Language, response: Response) -> dict[str, Any]:
-    """The same for a file of observations, which is read as strictly as the file of a dataset."""
+    """Queue a forecast from a file of observations, which is read as strictly as a dataset's file."""
     return started(response, *await batches.submit_form(request, who, reader))
 
 
@@ -152,14 +150,14 @@ File = Annotated[str | None, Query(max_length=40, description="One of the batch'
 
 
 def started(response: Response, job: Any, served: champions.Served) -> dict[str, Any]:
-    """A batch that was queued, and where to look for it."""
+    """Return the queued batch and set its `Location`."""
     response.headers["Location"] = f"/api/v1/predictions/batch/{job.id}"
     return {"job_id": job.id, "status": job.state, "model_id": served.id, "model_version": served.tag}
 
 
-@router.get("/batch/{job_id}", response_model=bodies.BatchOut, responses=MISSING, summary="Where a batch stands")
+@router.get("/batch/{job_id}", response_model=bodies.BatchOut, responses=MISSING, summary="Status of a batch")
 def get_batch(job_id: str, who: Who, reader: Language) -> dict[str, Any]:
-    """State, progress, and once it has succeeded what it found and which files it left."""
+    """State and progress of a batch; once it has succeeded, its result and files."""
     with reading() as session:
         job = batches.find_batch(session, job_id, who)
         tag = session.scalar(select(Model.tag).where(Model.id == job.model_id))
@@ -173,11 +171,11 @@ def get_batch(job_id: str, who: Who, reader: Language) -> dict[str, Any]:
     responses=MISSING
     | {
         200: {"content": dict.fromkeys(MEDIA.values(), {})},
-        409: {"description": "The batch has not succeeded, or left no such file"},
+        409: {"description": "The batch has not succeeded, or has no such file"},
     },
 )
 def download_batch(job_id: str, who: Who, file: File = None) -> FileResponse:
-    """The file of forecasts, of errors or of rows that could not be read."""
+    """The batch's file of forecasts, errors or rejected rows."""
     with reading() as session:
         job = batches.find_batch(session, job_id, who)
     files = batches.files_of(job)
@@ -192,8 +190,10 @@ def download_batch(job_id: str, who: Who, file: File = None) -> FileResponse:
 # --- the ledger ---
 
 Model_ = Annotated[str | None, Query(alias="model", max_length=200, description="A model's id, its tag, or a family")]
-Kind = Annotated[Literal["predict", "real_time", "batch", "monitor"] | None, Query(description="How it was asked for")]
-Since = Annotated[datetime | None, Query(description="Answered at this moment or later; UTC where it has no offset")]
+Kind = Annotated[
+    Literal["predict", "real_time", "batch", "monitor"] | None, Query(description="How the forecast was requested")
+]
+Since = Annotated[datetime | None, Query(description="Answered at this moment or later; UTC if it has no offset")]
 Until = Annotated[datetime | None, Query(description="Answered before this moment")]
 Series = Annotated[str | None, Query(max_length=500, description="Only forecasts of this series")]
 
@@ -208,7 +208,7 @@ def list_forecasts(
     until: Until = None,
     series: Series = None,
 ) -> dict[str, Any]:
-    """Forecasts that you asked for; `search` looks into tags."""
+    """Forecasts that you requested; `search` matches tags."""
     chosen = ledger.chosen(who, model=model, kind=kind, since=utc(since), until=utc(until), series=series)
     with reading() as session:
         rows, page = list_rows(session, chosen, asked, sortable=SORTABLE, searchable=(Forecast.tag,))
@@ -218,7 +218,7 @@ def list_forecasts(
 router.get("/history", response_model=bodies.ForecastList, summary="List answered forecasts")(list_forecasts)
 
 
-@router.get("/stats", response_model=bodies.Statistics, summary="How good forecasts were")
+@router.get("/stats", response_model=bodies.Statistics, summary="Forecast accuracy")
 def get_stats(
     who: Who,
     model: Model_ = None,
@@ -226,12 +226,12 @@ def get_stats(
     since: Since = None,
     until: Until = None,
     series: Series = None,
-    period: Annotated[Literal["day", "week", "month"], Query(description="By which time of the targets")] = "month",
+    period: Annotated[Literal["day", "week", "month"], Query(description="Period of the target dates")] = "month",
 ) -> dict[str, Any]:
-    """Counts, and errors and coverage by model, step and period where actual values are known; of the last 30 days by default.
+    """Counts, and errors and coverage by model, step and period for known actual values; default: the last 30 days.
 
-    Accuracy is counted over your forecasts and all that your own models answered, at most the newest 50,000 values with
-    an actual one.
+    Accuracy covers your forecasts and all forecasts of your own models, at most the newest 50,000 values with a known
+    actual.
     """
     with reading() as session:
         return ledger.statistics(
@@ -239,32 +239,32 @@ def get_stats(
         )
 
 
-@router.post("/actuals", response_model=bodies.ScoredOut, responses=MISSING, summary="Tell what happened")
+@router.post("/actuals", response_model=bodies.ScoredOut, responses=MISSING, summary="Send actual values")
 def post_actuals(body: bodies.Actuals, who: Analyst) -> dict[str, Any]:
-    """Put actual values beside the forecasts that awaited them, of all models of the family.
+    """Match actual values with the forecasts made for them by all models of the family.
 
-    On your own models all forecasts are scored, on those of others the ones that you asked for.
+    All forecasts of your own models are scored; of other models, only those that you requested.
     """
     if bool(body.dataset_id) == bool(body.series):
         raise VurError("api.invalid", field="series", reason="give either series or dataset_id")
     return actuals(who, body.model, batches.rows_of(plain(body.series)) if body.series else None, body.dataset_id)
 
 
-@router.get("/{forecast_id}", response_model=bodies.ForecastDetail, responses=MISSING, summary="One answered forecast")
+@router.get("/{forecast_id}", response_model=bodies.ForecastDetail, responses=MISSING, summary="One forecast")
 def get_forecast(
     forecast_id: str,
     who: Who,
     series: Series = None,
     page: Annotated[int, Query(ge=1, le=1_000_000)] = 1,
-    limit: Annotated[int, Query(ge=1, le=1000, description="Series a page")] = 100,
+    limit: Annotated[int, Query(ge=1, le=1000, description="Series per page")] = 100,
 ) -> dict[str, Any]:
-    """A forecast with its points, beside what happened."""
+    """A forecast with its points and the actual values."""
     with reading() as session:
         return ledger.forecast_shown(session, fetch(session, Forecast, forecast_id, who), series, page, limit)
 
 
 def utc(moment: datetime | None) -> datetime | None:
-    """A moment with its zone; UTC where it has none."""
+    """Return a moment with its time zone, UTC by default."""
     from datetime import UTC
 
     return moment.replace(tzinfo=UTC) if moment is not None and moment.tzinfo is None else moment
@@ -284,7 +284,7 @@ Why = Annotated[
     summary="Make a model the champion",
 )
 def post_promote(model_id: str, who: Analyst, body: Why = None) -> dict[str, Any]:
-    """Let the model answer for its family, from the next request on and without a restart."""
+    """Make the model answer for its family, from the next request on and without a restart."""
     with writing(durable=True) as session:
         model = fetch(session, Model, model_id, who, "edit")
         held = alias_of(session, model)
@@ -296,11 +296,11 @@ def post_promote(model_id: str, who: Analyst, body: Why = None) -> dict[str, Any
 @champion_router.post(
     "/{model_id}/rollback",
     response_model=bodies.ChampionOut,
-    summary="Take a promotion back",
-    responses=MISSING | {409: {"description": "The family has no champion, or had none before"}},
+    summary="Undo a promotion",
+    responses=MISSING | {409: {"description": "The family has no champion, or no previous one"}},
 )
 def post_rollback(model_id: str, who: Analyst) -> dict[str, Any]:
-    """Let the champion before the present one answer for the model's family again."""
+    """Restore the previous champion of the model's family."""
     with writing(durable=True) as session:
         model = fetch(session, Model, model_id, who, "edit")
         held = alias_of(session, model)
@@ -309,10 +309,10 @@ def post_rollback(model_id: str, who: Analyst) -> dict[str, Any]:
 
 
 @champion_router.get(
-    "/{model_id}/promotions", response_model=bodies.Moves, responses=MISSING, summary="Who answered when"
+    "/{model_id}/promotions", response_model=bodies.Moves, responses=MISSING, summary="Champion history"
 )
 def get_promotions(model_id: str, who: Who) -> dict[str, Any]:
-    """The moves of the champion of the model's family, the newest first."""
+    """Champion changes of the model's family, newest first."""
     with reading() as session:
         model = fetch(session, Model, model_id, who)
         alias = alias_of(session, model)
@@ -328,13 +328,13 @@ def get_promotions(model_id: str, who: Who) -> dict[str, Any]:
 
 
 def alias_of(session: Session, model: Model) -> Alias | None:
-    """The alias `champion` of the model's family."""
+    """Return the alias `champion` of the model's family."""
     own = (Alias.owner_id == model.owner_id, Alias.family == model.family, Alias.name == champions.CHAMPION)
     return session.scalar(select(Alias).where(*own))
 
 
 def moved(model: Model, before: str | None) -> dict[str, Any]:
-    """The champion after a move, and the one before."""
+    """Return the champion after a change and the previous one."""
     return {
         "family": model.family,
         "model_id": model.id,

@@ -1,4 +1,4 @@
-"""Training in the background: start, watch, cancel, retry, results, jobs, schedules."""
+"""Training in the background: start, status, cancel, retry, results, jobs, schedules."""
 
 from typing import Annotated, Any
 
@@ -47,24 +47,24 @@ BUSY: dict[int | str, dict[str, Any]] = {409: {"description": "A training of thi
 OVER: dict[int | str, dict[str, Any]] = {409: {"description": "It is over"}}
 FAILED_NOT: dict[int | str, dict[str, Any]] = {409: {"description": "It did not fail"}}
 UNTRAINED: dict[int | str, dict[str, Any]] = {409: {"description": "Not trained"}}
-CHANGED: dict[int | str, dict[str, Any]] = {412: {"description": "Changed by somebody else since `If-Match`"}}
+CHANGED: dict[int | str, dict[str, Any]] = {412: {"description": "Changed since the version in `If-Match`"}}
 HTML: dict[int | str, dict[str, Any]] = {200: {"content": {"text/html": {}}}}
 NOTEBOOK: dict[int | str, dict[str, Any]] = {200: {"content": {"application/x-ipynb+json": {}}}}
 TRAIN = {
-    "present": {"summary": "On the present version of the dataset", "value": {}},
+    "present": {"summary": "On the current version of the dataset", "value": {}},
     "earlier": {"value": {"dataset_number": 1}},
 }
-# The report is a page with scripts of its own: it runs without the service's origin, and without the network.
+# The report is a page with scripts: it runs sandboxed from the service's origin, without network access.
 PAGE = {
-    "Content-Security-Policy": "sandbox allow-scripts allow-popups allow-downloads; default-src 'none'; script-src 'unsafe-inline'; "
-    "style-src 'unsafe-inline'; img-src data: blob:; font-src data:",
+    "Content-Security-Policy": "sandbox allow-scripts allow-popups allow-downloads; default-src 'none'; "
+    "script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:; font-src data:",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "private, no-store",
 }
 
 
-# --- trainings ---
+# --- training ---
 
 
 @router.post(
@@ -72,10 +72,10 @@ PAGE = {
     status_code=202,
     response_model=Started,
     responses=MISSING,
-    summary="Configure and train a model at once",
+    summary="Configure and train a model",
 )
 def train_now(body: TrainNow, who: Analyst) -> dict[str, Any]:
-    """Make a model of a dataset and an algorithm, or a whole configuration, and queue its training."""
+    """Create a model from a dataset and an algorithm, or from a whole configuration, and queue its training."""
     from vur.serving.views.configure import configured
 
     asked = body.model_dump(exclude_none=True, exclude={"config", "validation", "optimization"})
@@ -95,9 +95,9 @@ def train_now(body: TrainNow, who: Analyst) -> dict[str, Any]:
 
 
 def over(config: dict[str, Any], sections: dict[str, Any]) -> dict[str, Any]:
-    """A model's configuration with `sections` of a pipeline.yaml over it; `VurError` names a wrong key.
+    """Return a model's configuration overridden by `sections` of a pipeline.yaml. `VurError` names an invalid key.
 
-    Where the data lie is not for a request to say.
+    A request may not set where the data is stored.
     """
     from vur.runs.config import Config
 
@@ -133,7 +133,7 @@ def _queue(session: Session, model: Model, who: Principal, params: dict[str, Any
 def train(
     model_id: ObjectId, who: Analyst, body: Annotated[Train | None, Body(openapi_examples=TRAIN)] = None
 ) -> dict[str, Any]:
-    """Queue a training. A model that was trained before stays as it is: a new one of its family is trained, which the answer names."""
+    """Queue a training. For a trained model, a new model of its family is trained; the response names it."""
     from vur.store.data.datasets import version_of
 
     with writing(durable=True) as session:
@@ -156,10 +156,10 @@ def train(
     "/models/{model_id}/training/status",
     response_model=TrainingStatus,
     responses=MISSING,
-    summary="How a training stands",
+    summary="Training status",
 )
 def training_status(model_id: ObjectId, who: Who, language: Language) -> dict[str, Any]:
-    """Status, progress, latest lines and the best errors so far; the reason where it failed."""
+    """Status, progress, latest log lines and best errors so far; the reason if it failed."""
     with reading() as session:
         return jobs.training_shown(session, fetch(session, Model, model_id, who), language)
 
@@ -172,7 +172,7 @@ def training_status(model_id: ObjectId, who: Who, language: Language) -> dict[st
     summary="Cancel a training",
 )
 def cancel_training(model_id: ObjectId, who: Analyst, language: Language) -> dict[str, Any]:
-    """End a training: at once where it waits, within seconds where it runs."""
+    """Cancel a training: at once if it is queued, within seconds if it is running."""
     with reading() as session:
         fetch(session, Model, model_id, who, "edit")
         job = _last(session, model_id)
@@ -201,7 +201,7 @@ def _cancel(job: Job) -> None:
     summary="Retry a training",
 )
 def retry_training(model_id: ObjectId, who: Analyst) -> dict[str, Any]:
-    """Queue a failed or cancelled training again; what it had finished is not repeated."""
+    """Queue a failed or cancelled training again; finished stages are not repeated."""
     with reading() as session:
         fetch(session, Model, model_id, who, "edit")
         job = _last(session, model_id)
@@ -212,16 +212,16 @@ def retry_training(model_id: ObjectId, who: Analyst) -> dict[str, Any]:
 
 
 @router.get(
-    "/models/{model_id}/results", response_model=Results, responses=MISSING | UNTRAINED, summary="What a training found"
+    "/models/{model_id}/results", response_model=Results, responses=MISSING | UNTRAINED, summary="Training results"
 )
 def results(
     model_id: ObjectId,
     who: Who,
     language: Language,
     series: Annotated[str | None, Query(max_length=500, description="Forecast rows of this series only")] = None,
-    limit: Annotated[int, Query(ge=0, le=jobs.MOST_ROWS, description="Most rows of the forecast")] = 1000,
+    limit: Annotated[int, Query(ge=0, le=jobs.MOST_ROWS, description="Maximum number of forecast rows")] = 1000,
 ) -> dict[str, Any]:
-    """Leaderboard, errors, test, forecast, coverage and checks of the run that made the model, as its notebook left them."""
+    """Leaderboard, errors, test, forecast, coverage and residual checks, as recorded by the model's run."""
     with reading() as session:
         found = jobs.results(session, fetch(session, Model, model_id, who), language, series, limit)
     at = f"/api/v1/models/{model_id}"
@@ -238,7 +238,7 @@ def results(
     "/models/{model_id}/report", response_class=FileResponse, responses=MISSING | HTML, summary="The report of a model"
 )
 def report(model_id: ObjectId, who: Who) -> FileResponse:
-    """The page for people who open no notebook, complete in one file."""
+    """The report as one self-contained page, for people who do not open notebooks."""
     with reading() as session:
         path = jobs.latest_file(session, fetch(session, Model, model_id, who), "report.html")
     return FileResponse(path, media_type="text/html; charset=utf-8", headers=PAGE)
@@ -248,10 +248,10 @@ def report(model_id: ObjectId, who: Who) -> FileResponse:
     "/models/{model_id}/notebook",
     response_class=FileResponse,
     responses=MISSING | NOTEBOOK,
-    summary="The notebook that made a model",
+    summary="The notebook of a model",
 )
 def notebook(model_id: ObjectId, who: Who) -> FileResponse:
-    """The executed notebook; of a failed training up to the cell that failed."""
+    """The executed notebook; for a failed training, up to the cell that failed."""
     with reading() as session:
         model = fetch(session, Model, model_id, who)
         path = jobs.latest_file(session, model, "train.ipynb", finished=model.run_id is not None)
@@ -275,7 +275,7 @@ def list_jobs(
     kind: str | None = None,
     model_id: str | None = None,
 ) -> dict[str, Any]:
-    """Jobs in the background that you may see, the newest first."""
+    """Background jobs that you may see, newest first."""
     statement = jobs.seen(select(Job), who)
     for column, value in ((Job.state, state), (Job.kind, kind), (Job.model_id, model_id)):
         if value is not None:
@@ -287,7 +287,7 @@ def list_jobs(
 
 @router.get("/jobs/{job_id}", response_model=JobOut, responses=MISSING, summary="One job")
 def get_job(job_id: ObjectId, who: Who, language: Language) -> dict[str, Any]:
-    """Where a job stands, and what became of it."""
+    """The state of a job, and its result or error."""
     with reading() as session:
         return jobs.job_shown(jobs.find_job(session, job_id, who), language)
 
@@ -300,7 +300,7 @@ def job_logs(
     after: Annotated[int, Query(ge=0, description="Lines after this id")] = 0,
     limit: Annotated[int, Query(ge=1, le=1000)] = 200,
 ) -> dict[str, Any]:
-    """Lines of a job's log, oldest first."""
+    """The lines of a job's log, oldest first."""
     with reading() as session:
         job = jobs.find_job(session, job_id, who)
         rows = session.scalars(
@@ -323,7 +323,7 @@ def job_logs(
     "/jobs/{job_id}/cancel", status_code=202, response_model=JobOut, responses=MISSING | OVER, summary="Cancel a job"
 )
 def cancel_job(job_id: ObjectId, who: Analyst, language: Language) -> dict[str, Any]:
-    """End a job: at once where it waits, within seconds where it runs."""
+    """Cancel a job: at once if it is queued, within seconds if it is running."""
     with reading() as session:
         job = jobs.find_job(session, job_id, who, "edit")
     _cancel(job)
@@ -338,7 +338,7 @@ def cancel_job(job_id: ObjectId, who: Analyst, language: Language) -> dict[str, 
     summary="Retry a job",
 )
 def retry_job(job_id: ObjectId, who: Analyst, language: Language) -> dict[str, Any]:
-    """Queue a failed or cancelled job again, as a new one; asked twice, the same new one."""
+    """Queue a failed or cancelled job again as a new job; repeated requests return the same new job."""
     with reading() as session:
         jobs.find_job(session, job_id, who, "edit")
     return jobs.job_shown(queue.retry(job_id), language)
@@ -349,7 +349,7 @@ def retry_job(job_id: ObjectId, who: Analyst, language: Language) -> dict[str, A
 
 @router.get("/schedules", response_model=ScheduleList, summary="List schedules")
 def list_schedules(who: Who, asked: Listed, model_id: str | None = None) -> dict[str, Any]:
-    """Your schedules of trainings."""
+    """Your training schedules."""
     statement = visible(select(Schedule), Schedule, who)
     if model_id is not None:
         statement = statement.where(Schedule.model_id == model_id)
@@ -358,9 +358,11 @@ def list_schedules(who: Who, asked: Listed, model_id: str | None = None) -> dict
         return {"items": [_schedule(row) for row in rows]} | page
 
 
-@router.post("/schedules", status_code=201, response_model=ScheduleOut, responses=MISSING, summary="Schedule trainings")
+@router.post(
+    "/schedules", status_code=201, response_model=ScheduleOut, responses=MISSING, summary="Create a training schedule"
+)
 def add_schedule(body: ScheduleIn, who: Analyst, response: Response) -> dict[str, Any]:
-    """Train a model anew by the clock; each time a new model of its family is trained."""
+    """Retrain a model on a schedule; each time a new model of its family is trained."""
     with writing() as session:
         model = fetch(session, Model, body.model_id, who, "edit")
         row = Schedule(
@@ -383,7 +385,7 @@ def add_schedule(body: ScheduleIn, who: Analyst, response: Response) -> dict[str
     "/models/{model_id}/schedules", response_model=ScheduleList, responses=MISSING, summary="Schedules of a model"
 )
 def model_schedules(model_id: ObjectId, who: Who, asked: Listed) -> dict[str, Any]:
-    """When a model is to be trained anew."""
+    """The retraining schedules of a model."""
     with reading() as session:
         fetch(session, Model, model_id, who)
     return list_schedules(who, asked, model_id)
@@ -394,16 +396,16 @@ def model_schedules(model_id: ObjectId, who: Who, asked: Listed) -> dict[str, An
     status_code=201,
     response_model=ScheduleOut,
     responses=MISSING,
-    summary="Schedule trainings of a model",
+    summary="Create a schedule for a model",
 )
 def add_model_schedule(model_id: ObjectId, body: ModelScheduleIn, who: Analyst, response: Response) -> dict[str, Any]:
-    """Train this model anew by the clock."""
+    """Retrain this model on a schedule."""
     return add_schedule(ScheduleIn(model_id=model_id, **body.model_dump()), who, response)
 
 
 @router.get("/schedules/{schedule_id}", response_model=ScheduleOut, responses=MISSING, summary="One schedule")
 def get_schedule(schedule_id: ObjectId, who: Who, response: Response) -> dict[str, Any]:
-    """A schedule, and when it fires next."""
+    """A schedule and its next run time."""
     with reading() as session:
         row = fetch(session, Schedule, schedule_id, who)
         set_etag(response, row)
@@ -416,7 +418,7 @@ def get_schedule(schedule_id: ObjectId, who: Who, response: Response) -> dict[st
 def change_schedule(
     schedule_id: ObjectId, body: ScheduleChange, who: Analyst, version: Version, response: Response
 ) -> dict[str, Any]:
-    """Change when it fires, or switch it on and off; the next time is counted from now."""
+    """Change a schedule's times, or enable or disable it; the next run is computed from now."""
     with writing() as session:
         row = fetch(session, Schedule, schedule_id, who, "edit")
         check_version(row, version)
@@ -431,7 +433,7 @@ def change_schedule(
 
 @router.delete("/schedules/{schedule_id}", status_code=204, responses=MISSING, summary="Delete a schedule")
 def delete_schedule(schedule_id: ObjectId, who: Analyst) -> None:
-    """Train no more by this schedule; what it started goes on."""
+    """Delete a schedule; training jobs that it started continue."""
     with writing() as session:
         session.delete(fetch(session, Schedule, schedule_id, who, "edit"))
 

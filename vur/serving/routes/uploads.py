@@ -1,4 +1,4 @@
-"""Uploads: a form with a file, or a file in pieces."""
+"""Uploads: a form with a file, or a file in chunks."""
 
 from typing import Annotated, Any
 
@@ -22,7 +22,7 @@ PREFIX = "/api/v1/datasets"
 router = APIRouter()
 MISSING: dict[int | str, dict[str, Any]] = {404: {"description": "No such upload, or none that you may see"}}
 SENDING: dict[int | str, dict[str, Any]] = {
-    400: {"description": "The file cannot be read: column, row and value are named"},
+    400: {"description": "The file cannot be read; the error names column, row and value"},
     413: {"description": "Too large, or over the quota"},
     415: {"description": "Not a form with a file"},
     507: {"description": "The disk is full"},
@@ -43,7 +43,7 @@ FORM = {
                         },
                         "name": {"type": "string", "maxLength": 200},
                         "description": {"type": "string", "maxLength": 5000},
-                        **{name: {"type": "string", "description": "Only where detection fails"} for name in CHOICES},
+                        **{name: {"type": "string", "description": "Only if detection fails"} for name in CHOICES},
                     },
                 }
             }
@@ -67,9 +67,9 @@ BYTES = {
     openapi_extra=FORM,
 )
 async def upload(request: Request, who: Analyst, language: Language, response: Response) -> dict[str, Any]:
-    """Read a file as it streams in and keep it as a dataset: types, suggested columns, and every row that could not be read.
+    """Read a file as it streams in and store it as a dataset: types, suggested columns and rejected rows.
 
-    Nothing is kept of a file that cannot be read safely. For large files, or shaky connections, send it in pieces:
+    A file that cannot be read safely is not stored. For large files or unstable connections, upload in chunks:
     `POST /datasets/uploads`.
     """
     dataset = await uploading.upload_form(request, who, language)
@@ -82,7 +82,7 @@ async def upload(request: Request, who: Analyst, language: Language, response: R
     "/{dataset_id}/versions",
     status_code=201,
     response_model=bodies.Uploaded,
-    summary="Upload new data of a dataset",
+    summary="Upload new data for a dataset",
     responses=MISSING | SENDING,
     openapi_extra=FORM,
 )
@@ -91,7 +91,7 @@ async def upload_version(
 ) -> dict[str, Any]:
     """Make a file, such as a later export, the next version of a dataset.
 
-    Chosen columns stay chosen; forecasts are compared with what came true.
+    Column choices stay; forecasts are scored against the new actual values.
     """
     dataset = await uploading.upload_form(request, who, language, dataset_id)
     set_etag(response, dataset)
@@ -102,11 +102,11 @@ async def upload_version(
     "/uploads",
     status_code=201,
     response_model=bodies.UploadOut,
-    summary="Begin an upload in pieces",
+    summary="Start a chunked upload",
     responses={413: SENDING[413], 507: SENDING[507]},
 )
 def begin_upload(body: bodies.UploadStart, who: Analyst, language: Language, response: Response) -> dict[str, Any]:
-    """Announce a file; its bytes follow with `PATCH`, in as many pieces and attempts as it takes."""
+    """Announce a file; its bytes follow with `PATCH`, in any number of chunks and attempts."""
     uploads.sweep_if_due(on_new_rows=score_in_background)
     unknown = [name for name in body.options if name not in CHOICES]
     if unknown:
@@ -132,9 +132,9 @@ def begin_upload(body: bodies.UploadStart, who: Analyst, language: Language, res
         return upload_shown(row, language)
 
 
-@router.get("/uploads", response_model=bodies.UploadList, summary="Uploads of the last days")
+@router.get("/uploads", response_model=bodies.UploadList, summary="Recent uploads")
 def list_uploads(who: Who, asked: Listed, language: Language) -> dict[str, Any]:
-    """Your uploads, the newest first: under way, finished and failed."""
+    """Your uploads, newest first: in progress, finished and failed."""
     with reading() as session:
         rows, page = list_rows(
             session,
@@ -146,10 +146,10 @@ def list_uploads(who: Who, asked: Listed, language: Language) -> dict[str, Any]:
         return {"items": [upload_shown(row, language) for row in rows]} | page
 
 
-@router.get("/uploads/{upload_id}", response_model=bodies.UploadOut, summary="How far an upload is", responses=MISSING)
-@router.head("/uploads/{upload_id}", summary="Where the next piece of an upload begins", responses=MISSING)
+@router.get("/uploads/{upload_id}", response_model=bodies.UploadOut, summary="Progress of an upload", responses=MISSING)
+@router.head("/uploads/{upload_id}", summary="Offset of the next chunk of an upload", responses=MISSING)
 def get_upload(upload_id: ObjectId, who: Who, language: Language, response: Response) -> dict[str, Any]:
-    """Bytes that have arrived, then how far the conversion is, then the dataset or what is wrong with the file."""
+    """Bytes received, then the progress of the conversion, then the dataset or the error in the file."""
     with reading() as session:
         row = fetch(session, Upload, upload_id, who)
     if row.state == "converting" and row.size_bytes is not None and row.updated_at < now() - uploads.STALE:
@@ -168,11 +168,11 @@ def get_upload(upload_id: ObjectId, who: Who, language: Language, response: Resp
 @router.patch(
     "/uploads/{upload_id}",
     response_model=bodies.UploadOut,
-    summary="Send a piece of a file",
+    summary="Send a chunk of a file",
     openapi_extra=BYTES,
     responses=MISSING
     | SENDING
-    | {409: {"description": "The piece does not begin where the last one ended, or another request is sending"}},
+    | {409: {"description": "The chunk does not start where the last one ended, or another request is sending"}},
 )
 async def append_upload(
     upload_id: ObjectId,
@@ -180,16 +180,16 @@ async def append_upload(
     who: Analyst,
     language: Language,
     response: Response,
-    upload_offset: Annotated[int, Header(ge=0, description="Where in the file this piece begins")],
+    upload_offset: Annotated[int, Header(ge=0, description="Offset of this chunk in the file")],
 ) -> dict[str, Any]:
-    """Append the bytes of the body. The last piece starts the conversion in the background: ask `GET` how far it is."""
+    """Append the bytes of the body. The last chunk starts the conversion in the background; `GET` shows progress."""
     await uploading.append(request, who, upload_id, upload_offset)
     return await uploading.run_in_threadpool(get_upload, upload_id, who, language, response)
 
 
 @router.delete("/uploads/{upload_id}", status_code=204, summary="Abort an upload", responses=MISSING)
 def delete_upload(upload_id: ObjectId, who: Analyst) -> None:
-    """Forget an upload and its bytes; a dataset that it became stays."""
+    """Delete an upload and its bytes; a dataset created from it stays."""
     with reading() as session:
         fetch(session, Upload, upload_id, who, "own")
     abandon(upload_id)

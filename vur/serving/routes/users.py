@@ -1,4 +1,4 @@
-"""Administration of users, and the sharing of objects between them."""
+"""User administration and sharing of objects."""
 
 from typing import Any
 
@@ -33,7 +33,7 @@ HIDDEN: dict[int | str, dict[str, Any]] = {
 
 @accounts.get("", response_model=UserList, summary="List users")
 def list_users(who: Admin, asked: Listed, role: str | None = None, active: bool | None = None) -> dict[str, Any]:
-    """All users; `search` looks into addresses and names."""
+    """All users; `search` matches e-mail addresses and names."""
     query = select(User)
     if role is not None:
         query = query.where(User.role == users.check_role(role))
@@ -50,11 +50,11 @@ def list_users(who: Admin, asked: Listed, role: str | None = None, active: bool 
     "",
     status_code=201,
     response_model=UserOut,
-    summary="Make an account for somebody",
-    responses={409: {"description": "Address or name is taken"}},
+    summary="Create a user",
+    responses={409: {"description": "E-mail address or user name is taken"}},
 )
 async def add_user(body: NewUser, who: Admin, response: Response) -> User:
-    """Make an account with a role and a first password."""
+    """Create an account with a role and an initial password."""
     user = await hashing(_add, who, body)
     set_etag(response, user)
     return user
@@ -83,7 +83,7 @@ def _add(who: Principal, body: NewUser) -> User:
 
 @accounts.get("/{user_id}", response_model=UserOut, summary="One user", responses=MISSING)
 def get_user(user_id: str, who: Admin, response: Response) -> User:
-    """A user by id, address or user name."""
+    """A user by id, e-mail address or user name."""
     with reading() as session:
         user = users.known_user(session, user_id)
     set_etag(response, user)
@@ -97,11 +97,11 @@ def get_user(user_id: str, who: Admin, response: Response) -> User:
     responses=MISSING
     | {
         409: {"description": "The last active administrator"},
-        412: {"description": "Changed by somebody else since `If-Match`"},
+        412: {"description": "Changed since the version in `If-Match`"},
     },
 )
 async def change_user(user_id: str, body: UserChange, who: Admin, version: Version, response: Response) -> User:
-    """Change role, activity, quota, name or password. Tokens that the change concerns end at once."""
+    """Change role, status, quota, name or password. Affected tokens are revoked at once."""
     user = await hashing(_change, who, user_id, body, version)
     set_etag(response, user)
     return user
@@ -138,13 +138,13 @@ def _change(who: Principal, user_id: str, body: UserChange, version: int | None)
     responses=MISSING | {409: {"description": "The last active administrator"}},
 )
 def deactivate(user_id: str, who: Admin) -> None:
-    """End an account: nobody can log in with it, and what it holds as tokens is refused. Its data stays."""
+    """Deactivate an account: it cannot log in and its tokens are rejected. Its data stays."""
     _change(who, user_id, UserChange(active=False), None)
 
 
-@accounts.post("/{user_id}/logout", response_model=Ended, summary="End the logins of a user", responses=MISSING)
+@accounts.post("/{user_id}/logout", response_model=Ended, summary="End a user's sessions", responses=MISSING)
 def end_logins(user_id: str, who: Admin) -> dict[str, int]:
-    """End all logins and access tokens of a user; personal keys stay."""
+    """Revoke all sessions and access tokens of a user; personal keys stay."""
     with writing() as session:
         user = users.known_user(session, user_id)
         ended = sessions.end_logins(session, user.id)
@@ -153,16 +153,16 @@ def end_logins(user_id: str, who: Admin) -> dict[str, int]:
     return {"ended": ended}
 
 
-@sharing.get("/{kind}/{object_id}", response_model=ShareList, summary="With whom an object is shared", responses=HIDDEN)
+@sharing.get("/{kind}/{object_id}", response_model=ShareList, summary="List the shares of an object", responses=HIDDEN)
 def list_shares(kind: str, object_id: str, who: Analyst) -> dict[str, Any]:
-    """The users that may see or edit a dataset, pipeline, model, connection or monitor of yours."""
+    """Users who may view or edit your dataset, pipeline, model, connection or monitor."""
     with reading() as session:
         return {"items": [_shown(*row) for row in users.shares(session, who, kind, object_id)]}
 
 
 @sharing.put("/{kind}/{object_id}", response_model=ShareList, summary="Share an object", responses=HIDDEN)
 def share(kind: str, object_id: str, body: ShareIn, who: Analyst) -> dict[str, Any]:
-    """Let another user view or edit an object of yours, by their address; sharing again changes the right."""
+    """Let another user, by e-mail address, view or edit your object; sharing again changes the permission."""
     with writing() as session:
         found, user = users.share(session, who, kind, object_id, body.email, body.right)
         by = session.get_one(User, who.user_id)
@@ -178,9 +178,9 @@ def share(kind: str, object_id: str, body: ShareIn, who: Analyst) -> dict[str, A
         return {"items": [_shown(*row) for row in users.shares(session, who, kind, object_id)]}
 
 
-@sharing.delete("/{kind}/{object_id}/{user_id}", status_code=204, summary="Take a right back", responses=HIDDEN)
+@sharing.delete("/{kind}/{object_id}/{user_id}", status_code=204, summary="Revoke a share", responses=HIDDEN)
 def unshare(kind: str, object_id: str, user_id: str, who: Who) -> None:
-    """End the right of a user to an object of yours, or your own right to one of somebody else."""
+    """Revoke a user's permission on your object, or your own permission on somebody else's."""
     with writing() as session:
         users.unshare(session, who, kind, object_id, user_id)
 

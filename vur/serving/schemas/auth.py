@@ -1,4 +1,4 @@
-"""What the endpoints of accounts take and answer."""
+"""Bodies of the account endpoints."""
 
 from datetime import datetime
 from typing import Literal
@@ -11,7 +11,7 @@ Password = Field(min_length=1, max_length=256, examples=["nine correct horses"])
 
 
 class UserOut(BaseModel):
-    """A user, without anything secret."""
+    """A user, without secrets."""
 
     model_config = ConfigDict(from_attributes=True)
 
@@ -22,9 +22,7 @@ class UserOut(BaseModel):
     role: Role
     active: bool
     language: str
-    quota_bytes: int | None = Field(
-        description="Bytes of data that the user may keep; null is the setting `quota_bytes`"
-    )
+    quota_bytes: int | None = Field(description="Bytes that the user may store; null means the setting `quota_bytes`")
     created_at: datetime
     last_login_at: datetime | None
     version: int
@@ -47,7 +45,7 @@ class Registration(BaseModel):
 
 
 class Credentials(BaseModel):
-    """Who logs in, by address or user name."""
+    """A login by e-mail address or user name."""
 
     model_config = ConfigDict(
         json_schema_extra={"examples": [{"email": "ana@example.com", "password": "nine correct horses"}]}
@@ -60,22 +58,22 @@ class Credentials(BaseModel):
     @model_validator(mode="after")
     def _named(self) -> "Credentials":
         if not (self.email or self.username):
-            raise ValueError("give email or username")
+            raise ValueError("email or username is required")
         return self
 
     @property
     def login(self) -> str:
-        """Address or user name."""
+        """Return the e-mail address or user name."""
         return self.email or self.username or ""
 
 
 class Tokens(BaseModel):
-    """What a login gives: send `access_token` with every request, exchange `refresh_token` once for the next pair."""
+    """Tokens of a session: send `access_token` with every request; exchange `refresh_token` once for the next pair."""
 
     access_token: str
     refresh_token: str
     token_type: Literal["bearer"] = "bearer"
-    expires_in: int = Field(description="Seconds until the access token ends")
+    expires_in: int = Field(description="Seconds until the access token expires")
     user: UserOut
 
 
@@ -86,13 +84,13 @@ class Refresh(BaseModel):
 
 
 class Logout(BaseModel):
-    """Which logins end."""
+    """Which sessions to end."""
 
-    all: bool = Field(False, description="All of your logins, not only this one", examples=[True])
+    all: bool = Field(False, description="End all your sessions, not only this one", examples=[True])
 
 
 class ProfileChange(BaseModel):
-    """What is to change; what is left out stays. Address and password need the current password."""
+    """Fields to change; omitted fields stay. E-mail address and password need the current password."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -112,25 +110,25 @@ class ProfileChange(BaseModel):
 
 
 class Profile(UserOut):
-    """The changed profile; after a change of password with a new access token, because older ones end."""
+    """The changed profile; after a password change with a new access token, because older ones are revoked."""
 
     access_token: str | None = None
     expires_in: int | None = None
 
 
 class LoginOut(BaseModel):
-    """A login that can still be refreshed."""
+    """An active session."""
 
     id: str
-    agent: str = Field(description="What the client called itself")
+    agent: str = Field(description="User agent of the client")
     created_at: datetime
     refreshed_at: datetime
     expires_at: datetime
-    current: bool = Field(description="Whether this request belongs to it")
+    current: bool = Field(description="Whether this request belongs to the session")
 
 
 class LoginList(BaseModel):
-    """Logins, latest first."""
+    """Sessions, latest first."""
 
     items: list[LoginOut]
 
@@ -141,8 +139,8 @@ class NewKey(BaseModel):
     model_config = ConfigDict(json_schema_extra={"examples": [{"name": "nightly batch", "role": "viewer", "days": 90}]})
 
     name: str = Field(min_length=1, max_length=100)
-    role: Role | None = Field(None, description="At most this role; null is always that of the user")
-    days: int | None = Field(None, ge=1, le=3650, description="Days until it ends; null is never")
+    role: Role | None = Field(None, description="The key's role is at most this; null means the user's current role")
+    days: int | None = Field(None, ge=1, le=3650, description="Days until the key expires; null means never")
 
 
 class KeyOut(BaseModel):

@@ -7,51 +7,51 @@ from pydantic import BaseModel, Field
 
 
 class Trends(BaseModel):
-    """Each number against the period before, as text; null where one of the two is not known."""
+    """Each number compared with the previous period, as text; null if one of the two is unknown."""
 
     models_this_month: str = Field(
-        description="Models trained in the last 30 days, less those of the 30 days before: `+2`"
+        description="Models trained in the last 30 days minus those of the 30 days before: `+2`"
     )
     accuracy_vs_last_month: str | None = Field(
-        description="`average_accuracy` now, less that of the champions of 30 days ago, in percentage points: `+1.2%`"
+        description="`average_accuracy` now minus that of the champions 30 days ago, in percentage points: `+1.2%`"
     )
     datasets_this_week: str = Field(
-        description="Datasets uploaded in the last 7 days, less those of the 7 days before: `+5`"
+        description="Datasets uploaded in the last 7 days minus those of the 7 days before: `+5`"
     )
     new_alerts_today: str = Field(description="Alerts raised since midnight (UTC): `2`")
 
 
 class Period(BaseModel):
-    """A number in this period and in the one before."""
+    """A number in this period and in the previous one."""
 
     current: float | None
     previous: float | None
 
 
 class Stats(BaseModel):
-    """The numbers of the dashboard: of what the user owns and what is shared with them; of everything for an administrator."""
+    """Dashboard statistics of objects that the user owns or shares; of all objects for an administrator."""
 
     active_models: int = Field(description="Trained models")
     average_accuracy: float | None = Field(
-        description="100 less the median percentage error (sMAPE over the folds, WAPE where there is none) of the champions, not below 0. "
-        "null without a champion that has such an error: nothing is made up"
+        description="100 minus the champions' median percentage error (sMAPE over the folds, else WAPE), not below 0; "
+        "null if no champion has such an error"
     )
     total_datasets: int
     active_alerts: int = Field(description="Alerts that are neither acknowledged nor resolved")
     trends: Trends
-    champions: int = Field(description="Models that answer for their families")
+    champions: int = Field(description="Models that are the champion of their family")
     median_mase: float | None = Field(
-        description="Median error of the champions against the seasonal naive forecast: below 1 is better than it"
+        description="Median error of the champions relative to the seasonal naive forecast: below 1 is better"
     )
     periods: dict[str, Period] = Field(description="The two numbers behind each trend")
 
 
 class ActivityOut(BaseModel):
-    """Something that happened."""
+    """An activity."""
 
     id: str
     type: str
-    message: str = Field(description="In the reader's language")
+    message: str = Field(description="In the user's language")
     timestamp: datetime
     status: str
     object_kind: str | None
@@ -61,7 +61,7 @@ class ActivityOut(BaseModel):
 
 
 class Activities(BaseModel):
-    """What happened, the newest first."""
+    """Activities, newest first."""
 
     activities: list[ActivityOut]
     total: int
@@ -71,30 +71,31 @@ class Activities(BaseModel):
 
 
 class TaskOut(BaseModel):
-    """Something that the state of the catalog recommends to do."""
+    """A recommended task."""
 
     id: str
     type: str = Field(
-        description="`failed_run, drift, coverage, retrain, many_rejects, future_values, train_pipeline, continue_pipeline, train_model`"
+        description="`failed_run, drift, coverage, retrain, many_rejects, future_values, train_pipeline, "
+        "continue_pipeline, train_model`"
     )
     title: str
     reason: str
     priority: Literal["high", "medium", "low"]
-    link: str = Field(description="Where to do it, within the API")
+    link: str = Field(description="Path in the API where it can be done")
     object_kind: str
     object_id: str
     since: datetime
 
 
 class Tasks(BaseModel):
-    """What to do next, the most urgent first."""
+    """Recommended tasks, most urgent first."""
 
     tasks: list[TaskOut]
     total: int
 
 
 class AlertOut(BaseModel):
-    """Something that wants attention."""
+    """An alert."""
 
     id: str
     type: str
@@ -120,6 +121,6 @@ class AlertList(BaseModel):
 
 
 class Acknowledged(BaseModel):
-    """How many alerts were acknowledged."""
+    """Number of alerts that were acknowledged."""
 
     acknowledged: int

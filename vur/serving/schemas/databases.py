@@ -19,13 +19,13 @@ Source = Annotated[Words, Field(min_length=1, max_length=4096)]
 
 
 class SourceColumns(BaseModel):
-    """Which columns of the table mean what."""
+    """Roles of the table's columns."""
 
     model_config = ConfigDict(extra="forbid")
-    date: Name = Field(description="Date, moment or whole number of a row")
-    target: Name = Field(description="The value that is forecast; rows where it is empty are coming ones")
+    date: Name = Field(description="Date, timestamp or integer step of a row")
+    target: Name = Field(description="The value to forecast; rows without it are future rows")
     series: list[Name] = Field(
-        [], max_length=8, description="Columns that name a row's series together, in the order of the training data"
+        [], max_length=8, description="Columns that together identify a row's series, in the order of the training data"
     )
     covariates: list[Name] = Field(
         [], max_length=200, description="Further columns of the training data, under the same names"
@@ -55,19 +55,19 @@ class DatabaseNew(BaseModel):
         description=f"A file (for {FOLDERS} also a folder) inside the allowed folders, or {' or '.join(URLS)}"
     )
     table: Annotated[Words, Field(max_length=200)] = Field(
-        "", description="Table or view, with its schema where there are several; Parquet has none"
+        "", description="Table or view, qualified by its schema if there are several; none for Parquet"
     )
     columns: SourceColumns
 
     @model_validator(mode="after")
     def _table(self) -> "DatabaseNew":
         if KINDS[self.kind].has_tables and not self.table:
-            raise ValueError("table is missing")
+            raise ValueError("table is required")
         return self
 
 
 class DatabaseChange(BaseModel):
-    """What is to change; the rest stays, the source with its password too."""
+    """Fields to change; omitted fields stay, including the source and its password."""
 
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"table": "sales_2025"}]})
     name: Name | None = None
@@ -77,9 +77,9 @@ class DatabaseChange(BaseModel):
 
 
 class Configuration(BaseModel):
-    """How a source is read."""
+    """The configuration of a source."""
 
-    source: str = Field(description="Its address with the password masked")
+    source: str = Field(description="Its address, with the password masked")
     table: str
     columns: SourceColumns
 
@@ -90,7 +90,7 @@ class DatabaseOut(BaseModel):
     id: str
     name: str
     kind: Kind
-    status: Literal["connected", "error", "unknown"] = Field(description="How reading it went the last time")
+    status: Literal["connected", "error", "unknown"] = Field(description="Result of the last read")
     error: str | None
     checked_at: datetime | None
     configuration: Configuration
@@ -111,14 +111,14 @@ class DatabaseList(BaseModel):
 
 
 class DatabaseTest(BaseModel):
-    """Whether a source can be read now."""
+    """Result of testing a source."""
 
     ok: bool
     status: Literal["connected", "error"]
     milliseconds: float
     detail: str | None = Field(None, description="Why it cannot be read")
     code: str | None = None
-    tables: list[str] = Field([], description="Tables and views that could be read")
+    tables: list[str] = Field([], description="Readable tables and views")
     columns: dict[str, str] = Field({}, description="Columns of the table with their types")
     newest: Any = Field(None, description="Largest value of the date column")
 

@@ -15,28 +15,28 @@ ColumnType = Literal["datetime", "numeric", "categorical", "boolean", "text", "i
 
 
 class Strict(BaseModel):
-    """A request: a key that is not known is an error, not a wish that is silently not granted."""
+    """A request: an unknown key is an error instead of being ignored."""
 
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
 
 def example(*contents: dict[str, Any]) -> ConfigDict:
-    """The settings of a request with examples."""
+    """Return the configuration of a request model with examples."""
     return ConfigDict(extra="forbid", allow_inf_nan=False, json_schema_extra={"examples": list(contents)})
 
 
-# --- what a dataset looks like ---
+# --- datasets ---
 
 
 class Suggestions(BaseModel):
-    """What the columns seem to be, and why."""
+    """Suggested column roles, and why."""
 
     date_column: str | None
     target_column: str | None
     numeric_columns: list[str]
     series_columns: list[str]
     feature_columns: list[str]
-    reasons: dict[str, str] = Field(description="Why, by column, in the reader's language")
+    reasons: dict[str, str] = Field(description="Reasons by column, in the user's language")
 
 
 class ColumnOut(BaseModel):
@@ -47,12 +47,12 @@ class ColumnOut(BaseModel):
     missing: int
     unique: int
     example: str
-    format: str = Field(description="How the file writes it, such as `decimal comma` or `DD/MM/YYYY`")
+    format: str = Field(description="Format in the file, such as `decimal comma` or `DD/MM/YYYY`")
     reason: str = Field(description="Why it has this type")
 
 
 class ColumnChoice(BaseModel):
-    """Which columns mean what; null where the suggestion holds."""
+    """Chosen column roles; null means the suggestion applies."""
 
     date_column: str | None = None
     target_column: str | None = None
@@ -66,13 +66,13 @@ class ColumnChoice(BaseModel):
 
 
 class DatasetOut(BaseModel):
-    """A dataset in a list. `version` guards changes of the row (If-Match); `data_version` numbers the data."""
+    """A dataset in a list. `version` is for `If-Match` of changes to it; `data_version` numbers the data."""
 
     dataset_id: str
     name: str
     description: str
     filename: str
-    size: int = Field(description="Bytes of the file as it was sent")
+    size: int = Field(description="Bytes of the uploaded file")
     rows_count: int
     columns: list[str]
     data_version: int
@@ -84,17 +84,17 @@ class DatasetOut(BaseModel):
 
 
 class DatasetDetail(DatasetOut):
-    """A dataset with everything that its upload found."""
+    """A dataset with everything that its upload detected."""
 
     detected_types: dict[str, ColumnType]
     suggestions: Suggestions
     rejected_rows: int = Field(description="Rows of the file that could not be read; see `/rejects`")
-    notes: list[str] = Field(description="What was decided about the file, in the reader's language")
-    warnings: list[str] = Field(description="What wants a look before the data are used")
+    notes: list[str] = Field(description="Decisions about the file's format, in the user's language")
+    warnings: list[str] = Field(description="Warnings to review before the data is used")
     details: list[ColumnOut]
-    fingerprint: str = Field(description="SHA-256 of the file of the present version")
+    fingerprint: str = Field(description="SHA-256 of the current version's file")
     file: dict[str, Any] = Field(
-        description="How the file is written: kind, compression, encoding, delimiter, decimal sign"
+        description="Format of the file: kind, compression, encoding, delimiter, decimal separator"
     )
     split: dict[str, Any]
     preprocess: dict[str, Any]
@@ -102,7 +102,7 @@ class DatasetDetail(DatasetOut):
 
 
 class UsageOut(BaseModel):
-    """What the user stores."""
+    """Storage used by the user."""
 
     datasets: int
     rows: int
@@ -115,7 +115,7 @@ class UsageOut(BaseModel):
 
 
 class DatasetList(BaseModel):
-    """A page of datasets, and what the user stores."""
+    """A page of datasets, and the user's storage."""
 
     items: list[DatasetOut]
     total: int
@@ -126,7 +126,7 @@ class DatasetList(BaseModel):
 
 
 class DatasetChange(Strict):
-    """What may be changed of a dataset itself."""
+    """Changes to a dataset's name and description."""
 
     model_config = example({"name": "Vendas 2024", "description": "Loja física e online"})
     name: Name | None = None
@@ -134,9 +134,9 @@ class DatasetChange(Strict):
 
 
 class Configure(Strict):
-    """Which columns mean what.
+    """Column roles.
 
-    What is left out goes back to the suggestion; every column that is not named may be a feature.
+    Omitted roles return to the suggestion; every column without a role may be a feature.
     """
 
     model_config = example(
@@ -149,10 +149,12 @@ class Configure(Strict):
     )
     date_column: Column | None = None
     target_column: Column | None = None
-    feature_columns: Columns | None = Field(None, description="Only these are features; null: all that can be")
+    feature_columns: Columns | None = Field(None, description="Only these columns are features; null: all that can be")
     exclude_columns: Columns = []
     series_columns: Columns | None = Field(
-        None, max_length=10, description="Columns that name the series; [] for a single one, null for the suggestion"
+        None,
+        max_length=10,
+        description="Columns that identify the series; [] for a single series, null for the suggestion",
     )
     freq: Annotated[Words, Field(max_length=32)] | None = Field(
         None, description="`D`, `W-SAT`, `MS`, `h`, `monthly`, …; null: from the dates"
@@ -162,12 +164,12 @@ class Configure(Strict):
     )
     roles: dict[Column, Role] = {}
     duplicates: Literal["refuse", "sum", "mean", "first", "last"] = Field(
-        "refuse", description="What becomes of several rows of one series and date"
+        "refuse", description="How to combine several rows of one series and date"
     )
 
 
 class Configured(DatasetDetail):
-    """A dataset after its columns were chosen."""
+    """A dataset after its column roles were set."""
 
     remarks: list[str] = Field(description="Chosen columns that will not be used, and why")
 
@@ -180,7 +182,7 @@ class Uploaded(DatasetDetail):
 
 
 class UploadStart(Strict):
-    """An upload in pieces. The options say how to read the file where detection would fail."""
+    """A chunked upload. The options say how to read the file if detection fails."""
 
     model_config = example({"filename": "vendas.csv", "size": 2048576, "name": "Vendas"})
     filename: Annotated[Words, Field(min_length=1, max_length=1000)]
@@ -196,22 +198,22 @@ class UploadStart(Strict):
 
 
 class UploadOut(BaseModel):
-    """How far an upload is."""
+    """Progress of an upload."""
 
     upload_id: str
     filename: str
     state: Literal["receiving", "converting", "done", "failed"]
     size: int | None
-    offset: int = Field(description="Bytes that have arrived: where the next piece begins")
-    progress: float = Field(description="Share of the present state that is done: of the bytes, then of the conversion")
+    offset: int = Field(description="Bytes received, which is the offset of the next chunk")
+    progress: float = Field(description="Completed share of the current state: of the bytes, then of the conversion")
     dataset_id: str | None
-    error: dict[str, Any] | None = Field(description="`detail, code, field, values` of a failed one")
+    error: dict[str, Any] | None = Field(description="`detail, code, field, values` of a failed upload")
     created_at: datetime
     updated_at: datetime
 
 
 class UploadList(BaseModel):
-    """The user's uploads of the last days."""
+    """The user's recent uploads."""
 
     items: list[UploadOut]
     total: int
@@ -221,7 +223,7 @@ class UploadList(BaseModel):
 
 
 class VersionOut(BaseModel):
-    """A version of the data; none is ever changed."""
+    """A data version, which is immutable."""
 
     number: int
     kind: Literal["upload", "preprocess"]
@@ -234,7 +236,7 @@ class VersionOut(BaseModel):
 
 
 class VersionList(BaseModel):
-    """All versions, the newest first."""
+    """All data versions, newest first."""
 
     items: list[VersionOut]
     total: int

@@ -1,4 +1,4 @@
-"""What the health endpoints answer."""
+"""Bodies of the health endpoints."""
 
 from typing import Literal
 
@@ -6,13 +6,13 @@ from pydantic import BaseModel, Field
 
 
 class Live(BaseModel):
-    """The process answers."""
+    """Liveness of the process."""
 
     status: Literal["ok"] = "ok"
 
 
 class Ready(BaseModel):
-    """Whether the service can do its work."""
+    """Readiness of the service."""
 
     status: Literal["ok", "unavailable"]
     components: dict[str, str] = Field(examples=[{"database": "ok", "disk": "ok", "models": "ok", "worker": "ok"}])

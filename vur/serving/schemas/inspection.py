@@ -1,4 +1,4 @@
-"""What the endpoints that look at data, check and cut them take and give."""
+"""Bodies of the endpoints that preview, validate and split data."""
 
 from typing import Annotated, Any, Literal
 
@@ -23,7 +23,7 @@ class Preview(BaseModel):
 
 
 class ColumnStatistics(BaseModel):
-    """A column in numbers. Quartiles are estimates; `top` is the most frequent value of what is no number."""
+    """Statistics of a column. Quartiles are estimates; `top` is the most frequent value of a non-numeric column."""
 
     column: str
     type: ColumnType
@@ -44,7 +44,7 @@ class ColumnStatistics(BaseModel):
 
 
 class SeriesStatistics(BaseModel):
-    """The series of a dataset; `items` has the first hundred."""
+    """The series of a dataset; `items` contains the first hundred."""
 
     series: int
     freq: str
@@ -65,20 +65,20 @@ class Statistics(BaseModel):
     rows_count: int
     columns: list[ColumnStatistics]
     series: SeriesStatistics | None = Field(
-        description="null without a date and a target, where no series can be made, and for large tables unless asked for"
+        description="null without a date and a target, if no series can be built, and for large tables unless requested"
     )
     series_error: dict[str, Any] | None = None
 
 
 class Problem(BaseModel):
-    """Why something cannot be done."""
+    """The reason why something cannot be done."""
 
     code: str
     detail: str
 
 
 class FindingOut(BaseModel):
-    """Something that the audit found, with the code that repairs it."""
+    """A finding of the audit, with code that fixes it."""
 
     code: str
     severity: Literal["error", "warning", "info"]
@@ -90,17 +90,17 @@ class FindingOut(BaseModel):
 
 
 class Validated(BaseModel):
-    """What is wrong or odd about the data, the gravest first."""
+    """Errors and anomalies in the data, most severe first."""
 
     dataset_id: str
     data_version: int
-    valid: bool = Field(description="No finding is an error and models can be compared")
+    valid: bool = Field(description="Whether no finding is an error and models can be compared")
     can_forecast: bool
-    reason: Problem | None = Field(description="Why models cannot be compared on these data")
+    reason: Problem | None = Field(description="Why models cannot be compared on this data")
     counts: dict[str, int]
     total: int
     findings: list[FindingOut] = Field(description="The first 200")
-    summary: list[dict[str, Any]] = Field(description="One entry a kind of finding")
+    summary: list[dict[str, Any]] = Field(description="One entry per kind of finding")
     series: int
     freq: str | None
     freq_text: str | None
@@ -108,13 +108,13 @@ class Validated(BaseModel):
     end: Any
     horizon: int | None
     known_steps: int | None = Field(
-        description="Steps ahead for which all columns known in the future have values; null without such columns"
+        description="Future steps for which all known-future columns have values; null without such columns"
     )
     roles: dict[str, str] = {}
 
 
 class Split(Strict):
-    """Where to cut the data, always by time. Sizes are shares (0.15) or steps (30)."""
+    """How to split the data, always by time. Sizes are shares (0.15) or steps (30)."""
 
     model_config = example(
         {"train_size": 0.7, "validation_size": 0.15, "test_size": 0.15, "method": "time_series", "shuffle": False},
@@ -135,7 +135,7 @@ class Split(Strict):
 
 
 class Span(BaseModel):
-    """A part of the data."""
+    """One part of the data."""
 
     start: Any
     end: Any
@@ -143,7 +143,7 @@ class Span(BaseModel):
 
 
 class FoldOut(BaseModel):
-    """One rolling origin: what trains, and what is scored."""
+    """A rolling-origin fold: its training part and its scored part."""
 
     fold: int
     series: int
@@ -156,7 +156,7 @@ class FoldOut(BaseModel):
 
 
 class SplitOut(BaseModel):
-    """Where the data are cut."""
+    """The split of the data."""
 
     dataset_id: str
     data_version: int
@@ -168,10 +168,10 @@ class SplitOut(BaseModel):
     gap: int
     window: str
     alignment: str = Field(
-        description="`calendar`: one cutoff date for all series; `per_series`: the same number of steps before each one's end"
+        description="`calendar`: one cutoff date for all series; `per_series`: equally many steps at each series' end"
     )
     folds: list[FoldOut]
     test_fold: FoldOut | None
     notes: list[str]
-    config: dict[str, Any] = Field(description="The `split` section that models of this dataset will be trained with")
+    config: dict[str, Any] = Field(description="The `split` section for training models of this dataset")
     version: int

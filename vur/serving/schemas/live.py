@@ -1,4 +1,4 @@
-"""What a client may say over the WebSocket."""
+"""Messages that a client may send over the WebSocket."""
 
 from typing import Annotated, Literal
 
@@ -14,7 +14,7 @@ class Said(BaseModel):
 
 
 class SaidAuth(Said):
-    """Who one is, at the beginning or anew; `last_event_id` asks for what came after it."""
+    """Authenticate, at the start or with a newer token; `last_event_id` requests the messages after it."""
 
     type: Literal["auth"]
     token: str = Field(min_length=1, max_length=4096)
@@ -22,7 +22,7 @@ class SaidAuth(Said):
 
 
 class SaidSubscribe(Said):
-    """Which kinds of messages one wants (all without `types`), and of which model."""
+    """Subscribe to types of messages (all without `types`), optionally of one model."""
 
     type: Literal["subscribe"]
     types: list[LiveType] | None = Field(None, max_length=16)
@@ -30,7 +30,7 @@ class SaidSubscribe(Said):
 
 
 class SaidPing(Said):
-    """Whether the service still listens."""
+    """Check that the connection is alive."""
 
     type: Literal["ping"]
 

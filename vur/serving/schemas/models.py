@@ -20,13 +20,13 @@ class Parameter(BaseModel):
 
 
 class AlgorithmOut(BaseModel):
-    """An algorithm and what it takes."""
+    """An algorithm and its parameters."""
 
     id: str
     name: str
     description: str
-    scope: str = Field(description="`local`: a model a series; `global`: one model for all series")
-    covariates: list[str] = Field(description="Kinds of columns that it can use besides the target")
+    scope: str = Field(description="`local`: one model per series; `global`: one model for all series")
+    covariates: list[str] = Field(description="Kinds of covariates that it can use")
     tunable: list[str]
     parameters: dict[str, Parameter]
 
@@ -40,15 +40,15 @@ class Algorithms(BaseModel):
 
 
 class Validation(BaseModel):
-    """How models are compared: rolling-origin folds, always by time."""
+    """How models are compared: rolling-origin folds, always split by time."""
 
-    method: str = Field("time_series_split", description="`time_series_split` (growing training part) or `sliding`")
+    method: str = Field("time_series_split", description="`time_series_split` (expanding training window) or `sliding`")
     n_splits: int | None = Field(None, ge=1, le=100)
     gap: int | None = Field(None, ge=0, le=10_000)
 
 
 class Optimization(BaseModel):
-    """Search for better hyperparameters on the folds."""
+    """Hyperparameter search on the folds."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -77,17 +77,17 @@ Names = Annotated[str, Field(min_length=1, max_length=100)]
 
 
 class Common(BaseModel):
-    """What every new model may say besides its algorithm; everything left out is decided from the data."""
+    """Options of a new model besides its algorithm; omitted ones are inferred from the data."""
 
     dataset_id: str
     pipeline_id: str | None = None
     name: Names | None = None
     horizon: int | None = Field(None, ge=1, le=10_000, description="Steps to forecast")
-    country: str | None = Field(None, max_length=2, description="Country of the holidays, such as BR")
+    country: str | None = Field(None, max_length=2, description="Country for holidays, such as BR")
     levels: list[Annotated[int, Field(gt=0, lt=100)]] | None = Field(
         None, min_length=1, max_length=10, description="Interval levels in percent"
     )
-    time_budget: float | None = Field(None, gt=0, description="Seconds that a training may take")
+    time_budget: float | None = Field(None, gt=0, description="Time limit of the training in seconds")
     seed: int | None = Field(None, ge=0)
 
 
@@ -112,18 +112,20 @@ class Configure(Common):
     algorithm: str | None = Field(
         None,
         max_length=64,
-        description="An id of GET /models/algorithms, or `auto`: compare those that suit the data, keep the best. "
-        "Left out: what the pipeline chose, else `auto`",
+        description="An id of GET /models/algorithms, or `auto`: compare suitable algorithms and keep the best. "
+        "Default: the pipeline's choice, else `auto`",
     )
-    preset: Literal["fast", "balanced", "best"] | None = Field(None, description="How far `auto` goes")
+    preset: Literal["fast", "balanced", "best"] | None = Field(None, description="How many models `auto` tries")
     hyperparameters: dict[str, Any] = Field(default_factory=dict)
     validation: Validation | None = None
     optimization: Optimization | None = None
-    metrics: list[str] = Field(default_factory=list, max_length=20, description="The first one ranks; all are computed")
+    metrics: list[str] = Field(
+        default_factory=list, max_length=20, description="The first metric ranks the models; all are computed"
+    )
 
 
 class Custom(Common):
-    """A neural network of one's own, layer by layer."""
+    """A custom neural network, layer by layer."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -152,25 +154,25 @@ class Custom(Common):
     architecture: dict[str, Any]
     compilation: dict[str, Any] = Field(default_factory=dict)
     training: dict[str, Any] = Field(default_factory=dict)
-    window: int | None = Field(None, ge=2, le=2000, description="Steps that the network looks back")
+    window: int | None = Field(None, ge=2, le=2000, description="Input window of the network in steps")
 
 
 class ModelChange(BaseModel):
-    """What can be changed of a model."""
+    """Changes to a model's name and description."""
 
     name: Names | None = Field(None, examples=["loja-diaria"])
     description: str | None = Field(None, max_length=2000)
 
 
 class Save(BaseModel):
-    """Keep a trained model, under a name if given."""
+    """Save a trained model, optionally under a new name."""
 
     name: Names | None = Field(None, examples=["loja-diaria-2025"])
     description: str | None = Field(None, max_length=2000)
 
 
 class Load(BaseModel):
-    """Which saved model to load: by id or by exact tag."""
+    """The saved model to load, by id or exact tag."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"tag": "vendas:3f2a9c1b7e42"}]})
 
@@ -189,11 +191,11 @@ class ModelOut(BaseModel):
     dataset_id: str | None
     pipeline_id: str | None
     family: str = Field(
-        description="Models of one family can stand for each other; an alias such as `champion` points to one of them"
+        description="Models of one family are interchangeable; an alias such as `champion` points to one of them"
     )
     champion: bool
     tag: str | None = Field(description="Name and version in the model store")
-    run_id: str | None = Field(description="The run whose notebook made it")
+    run_id: str | None = Field(description="The run whose notebook produced it")
     metrics: dict[str, Any]
     facts: dict[str, Any]
     saved: bool
@@ -205,7 +207,7 @@ class ModelOut(BaseModel):
 
 
 class ModelDetail(ModelOut):
-    """A model with everything that decides its training."""
+    """A model with its whole configuration."""
 
     config: dict[str, Any]
     warnings: list[str] = Field(default_factory=list)
@@ -222,13 +224,13 @@ class ModelList(BaseModel):
 
 
 class Metrics(BaseModel):
-    """How well a model did: on the folds, on the held-out end, by step of the horizon."""
+    """Metrics of a model: on the folds, on the held-out test part, by step of the horizon."""
 
     model_id: str
     algorithm: str
     metrics: dict[str, Any]
     test: dict[str, Any] | None = Field(
-        description="On the held-out end, which chose nothing; null where the data leave none"
+        description="On the held-out test part, not used for model selection; null if the data is too short for one"
     )
     by_horizon: list[dict[str, Any]]
     leaderboard: list[dict[str, Any]]

@@ -17,7 +17,7 @@ Id = Annotated[Words, Field(min_length=1, max_length=64)]
 
 
 class Page(BaseModel):
-    """Which page of how many."""
+    """Position of a page in a list."""
 
     total: int
     page: int
@@ -26,7 +26,7 @@ class Page(BaseModel):
 
 
 class PipelineStatus(BaseModel):
-    """A pipeline and what goes on with it."""
+    """A pipeline and its activity."""
 
     pipeline_id: str
     name: str
@@ -37,7 +37,7 @@ class PipelineStatus(BaseModel):
     dataset_id: str | None
     models: int = Field(description="Models of this pipeline")
     trained_models: int
-    active_jobs: int = Field(description="Trainings that are queued or running")
+    active_jobs: int = Field(description="Training jobs that are queued or running")
     active_monitors: int
     last_trained_at: datetime | None
     owner_id: str
@@ -51,22 +51,22 @@ class PipelineStatusList(Page):
 
 
 class Live(BaseModel):
-    """How the forecasts of the last 90 days did against the values that came, from the ledger."""
+    """Forecasts of the last 90 days compared with actual values, from the ledger."""
 
     n: int = Field(description="Forecast values that were scored")
     mae: float | None
     rmse: float | None
     smape: float | None
     bias: float | None
-    coverage: dict[str, float | None] = Field(description="Percent of the values inside of their interval, by level")
+    coverage: dict[str, float | None] = Field(description="Percent of the values inside their interval, by level")
 
 
 class Staleness(BaseModel):
-    """Whether a model should be trained anew, and why."""
+    """Whether a model should be retrained, and why."""
 
     stale: bool
     reasons: list[Literal["newer_data", "error", "coverage"]] = Field(
-        description="`error` and `coverage`: forecasts are worse than the backtest promised"
+        description="`error` and `coverage`: forecasts are worse than in the backtest"
     )
     days_since_training: float | None
     dataset_number: int | None
@@ -74,7 +74,7 @@ class Staleness(BaseModel):
 
 
 class ModelStatus(BaseModel):
-    """A trained model and how it does."""
+    """A trained model and its performance."""
 
     model_id: str
     name: str
@@ -88,7 +88,7 @@ class ModelStatus(BaseModel):
     metrics: dict[str, Any]
     trained_at: datetime | None
     staleness: Staleness
-    live: Live | None = Field(description="None as long as no value has come that was forecast")
+    live: Live | None = Field(description="null until an actual value arrives for a forecast")
     active_monitors: int
     owner_id: str
 
@@ -100,23 +100,23 @@ class ModelStatusList(Page):
 
 
 class MonitorStart(BaseModel):
-    """What to follow, with which model, how often."""
+    """The source to follow, with which model and how often."""
 
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [EXAMPLE]}, protected_namespaces=())
-    pipeline_id: Id | None = Field(None, description="The model's own pipeline where it is left out")
+    pipeline_id: Id | None = Field(None, description="Default: the model's own pipeline")
     model_id: Id
     database_id: Id
     follow: bool | None = Field(
         None,
-        description="Predict with the champion of the model's family, whichever that is; left out: where the model is the champion now",
+        description="Predict with the current champion of the model's family; default: whether the model is it now",
     )
     interval_seconds: float = Field(
-        60, ge=1, le=86_400, allow_inf_nan=False, description="Seconds between two looks at the source"
+        60, ge=1, le=86_400, allow_inf_nan=False, description="Seconds between two reads of the source"
     )
 
 
 class MonitorStop(BaseModel):
-    """Which monitor to stop."""
+    """The monitor to stop."""
 
     model_config = ConfigDict(
         extra="forbid", json_schema_extra={"examples": [{"monitor_id": "1a1f6f2c-8e1b-4a0b-9a43-6d8e2f3c4b5a"}]}
@@ -125,23 +125,23 @@ class MonitorStop(BaseModel):
 
 
 class MonitorProblem(BaseModel):
-    """What is wrong with a monitor, or with some of its series."""
+    """A problem of a monitor or of some of its series."""
 
     code: str
     detail: str
-    failures: int | None = Field(None, description="Rounds that failed one after the other")
-    count: int | None = Field(None, description="Series that have a problem while the others go on")
+    failures: int | None = Field(None, description="Consecutive failed rounds")
+    count: int | None = Field(None, description="Series with a problem; the others continue")
     series: dict[str, str] | None = None
 
 
 class LastRound(BaseModel):
-    """What the last round with new rows brought."""
+    """Result of the last round with new rows."""
 
     forecast_id: str | None
     model_version: str | None
     origin: Any
     observed: int | None = Field(description="New values")
-    outside: int | None = Field(description="Those outside of the interval of their forecast")
+    outside: int | None = Field(description="New values outside the interval of their forecast")
     skipped: int | None = Field(description="Series of the source that the model does not know")
 
 
@@ -151,20 +151,20 @@ class MonitorOut(BaseModel):
     model_config = ConfigDict(protected_namespaces=())
     monitor_id: str
     status: Literal["running", "failing", "stopped"] = Field(
-        description="`failing` is tried again by itself, ever more seldom"
+        description="`failing` is retried automatically with increasing delays"
     )
     pipeline_id: str | None
     model_id: str
     model_name: str | None
     follow: bool = Field(
-        description="Whether the champion of the model's family predicts; `last.model_version` tells which one did"
+        description="Whether the champion of the model's family predicts; `last.model_version` is the one that did"
     )
     database_id: str
     database_name: str | None
     interval_seconds: float
     next_run_at: datetime | None
     last_run_at: datetime | None
-    predictions: int = Field(description="Forecasts made so far")
+    predictions: int = Field(description="Number of forecasts so far")
     last: LastRound
     error: MonitorProblem | None
     owner_id: str
@@ -184,7 +184,7 @@ class Cpu(BaseModel):
 
     percent: float
     cores: int | None
-    load: list[float] = Field(description="Mean length of the run queue over 1, 5 and 15 minutes")
+    load: list[float] = Field(description="Load average over 1, 5 and 15 minutes")
 
 
 class Memory(BaseModel):
@@ -197,7 +197,7 @@ class Memory(BaseModel):
 
 
 class Disk(BaseModel):
-    """The disk that the data home lies on, in bytes."""
+    """The disk of the data home, in bytes."""
 
     percent: float
     total: int
@@ -217,7 +217,7 @@ class Network(BaseModel):
 
 
 class Process(BaseModel):
-    """The process that answers."""
+    """The service process that answers the request."""
 
     pid: int
     memory: int = Field(description="Resident memory, in bytes")
@@ -226,16 +226,16 @@ class Process(BaseModel):
 
 
 class Queues(BaseModel):
-    """Work that waits and runs."""
+    """Queued and running work."""
 
     queued: int
     running: int
-    waiting_since: datetime | None = Field(description="Since when the oldest job waits")
+    waiting_since: datetime | None = Field(description="Time when the oldest queued job was queued")
     monitors: dict[str, int] = Field(description="Monitors by status")
 
 
 class System(BaseModel):
-    """What the machine is doing."""
+    """Metrics of the machine, this process and the queue."""
 
     cpu: Cpu
     memory: Memory
@@ -247,7 +247,7 @@ class System(BaseModel):
 
 
 class LogLine(BaseModel):
-    """A record of the service's log; it may hold more."""
+    """A record of the service's log; it may contain more fields."""
 
     model_config = ConfigDict(extra="allow")
     timestamp: str | None = None
@@ -256,6 +256,6 @@ class LogLine(BaseModel):
 
 
 class Logs(BaseModel):
-    """The latest records, newest first."""
+    """The latest log records, newest first."""
 
     logs: list[LogLine]

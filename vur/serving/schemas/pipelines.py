@@ -12,7 +12,7 @@ StepName = Literal["upload", "preview", "split", "preprocessing", "features", "m
 
 
 class PipelineNew(Strict):
-    """A new pipeline, with its dataset where that is known already."""
+    """A new pipeline, optionally with its dataset."""
 
     model_config = example(
         {
@@ -27,7 +27,7 @@ class PipelineNew(Strict):
 
 
 class PipelineChange(Strict):
-    """What may be changed of a pipeline itself; its steps have an endpoint of their own."""
+    """Changes to a pipeline's name and description; its steps have their own endpoint."""
 
     model_config = example({"name": "Previsão de vendas 2025"})
     name: Name | None = None
@@ -35,7 +35,7 @@ class PipelineChange(Strict):
 
 
 class DatasetRef(BaseModel):
-    """The dataset of a pipeline, as far as the reader may see it."""
+    """The dataset of a pipeline, if the user may see it."""
 
     dataset_id: str
     name: str
@@ -62,7 +62,7 @@ class PipelineOut(BaseModel):
     name: str
     description: str
     status: str = Field(
-        description="`draft`, `ready` (all steps complete), or what became of its newest model: `training, trained, failed`"
+        description="`draft`, `ready` (all steps complete), or its newest model's state: `training, trained, failed`"
     )
     dataset_id: str | None
     current_step: StepName
@@ -85,7 +85,7 @@ class PipelineList(BaseModel):
 
 
 class PipelineDetail(PipelineOut):
-    """A pipeline with what its steps chose, as sections of a `pipeline.yaml`."""
+    """A pipeline with the settings of its steps, as sections of a `pipeline.yaml`."""
 
     config: dict[str, Any]
     dataset: DatasetRef | None
@@ -101,12 +101,12 @@ class StepOut(BaseModel):
     completed: bool
     current: bool
     reachable: bool
-    missing: list[StepName] = Field(description="Steps before it that are not complete")
+    missing: list[StepName] = Field(description="Earlier steps that are incomplete")
     data: dict[str, Any]
 
 
 class State(PipelineOut):
-    """Where the user stands."""
+    """Progress through the steps."""
 
     steps: list[StepOut]
     next_step: StepName | None
@@ -115,7 +115,7 @@ class State(PipelineOut):
 
 
 class StepData(Strict):
-    """What a step chooses: a section of `pipeline.yaml`, or the documents' JSON of the matching dataset or model endpoint."""
+    """Settings of a step: a section of `pipeline.yaml`, or the body of the matching dataset or model endpoint."""
 
     model_config = example(
         {"data": {"train_size": 0.7, "validation_size": 0.15, "test_size": 0.15}},
@@ -130,7 +130,7 @@ class StepSaved(State):
 
     undone: list[StepName] = Field(description="Later steps that must be confirmed again")
     facts: dict[str, Any] = Field(
-        description="What the choice means for the data: frequency and series, cut dates, features, …"
+        description="Effect of the settings on the data: frequency and series, cutoff dates, features, …"
     )
 
 
@@ -149,7 +149,7 @@ class ExportedColumn(BaseModel):
 
 
 class ExportedDataset(BaseModel):
-    """The data that a pipeline was made for: not the data, but how to know them again."""
+    """Identification of the data that a pipeline was built on, without the data."""
 
     fingerprint: str
     name: str
@@ -171,7 +171,7 @@ class Exported(BaseModel):
 
 
 class ImportProblem(BaseModel):
-    """What of an imported pipeline does not fit here."""
+    """A setting of an imported pipeline that does not fit here."""
 
     section: str
     severity: Literal["error", "warning", "info"]
@@ -180,13 +180,13 @@ class ImportProblem(BaseModel):
 
 
 class Imported(State):
-    """An imported pipeline, and what did not fit."""
+    """An imported pipeline, and the settings that did not fit."""
 
     problems: list[ImportProblem]
 
 
 class MakeModel(Strict):
-    """The name of the model that a pipeline's choices come to."""
+    """The name of the model to create from a pipeline."""
 
     model_config = example({"name": "Vendas diárias"})
     name: Name | None = None

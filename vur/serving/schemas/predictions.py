@@ -11,7 +11,7 @@ Cell = str | bool | int | float | None
 
 
 class Observed(BaseModel):
-    """Observations of one series; further lists of the same length are covariates by column name."""
+    """Observations of one series; additional lists of the same length are covariates by column name."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -27,7 +27,7 @@ Series = dict[str, Observed] | Names | list[Row]
 
 
 class Forecasting(BaseModel):
-    """What to forecast, with the model that the path names."""
+    """A forecast request for the model in the path."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -51,18 +51,18 @@ class Forecasting(BaseModel):
     )
     series: Series | None = Field(
         None,
-        description="Names of series, or all observations since the end of the training data: rows with the "
-        "column names of those data, or lists by series. All series by default",
+        description="Series names, or all observations since the end of the training data: rows with the "
+        "column names of that data, or lists by series. All series by default",
     )
     future: list[Row] | None = Field(
         None,
-        description="Coming values of known-future columns: one row a series and step, with the column names "
+        description="Future values of known-future columns: one row per series and step, with the column names "
         "of the training data",
     )
 
 
 class Prediction(Forecasting):
-    """What to forecast, and with which model."""
+    """A forecast request with its model."""
 
     model_config = ConfigDict(
         protected_namespaces=(),
@@ -92,7 +92,7 @@ class Prediction(Forecasting):
 
 
 class Interval(BaseModel):
-    """Ends of a prediction interval, one a step."""
+    """Bounds of a prediction interval, one per step."""
 
     lo: list[float | None]
     hi: list[float | None]
@@ -101,14 +101,14 @@ class Interval(BaseModel):
 class SeriesForecast(BaseModel):
     """The forecast of one series."""
 
-    origin: str | int = Field(description="The last stamp that the forecast knows")
+    origin: str | int = Field(description="The last observed timestamp, where the forecast starts")
     timestamps: list[str | int]
     forecast: list[float]
-    intervals: dict[str, Interval] = Field(description="By level in percent")
+    intervals: dict[str, Interval] = Field(description="Bounds by level in percent")
 
 
 class SeriesError(BaseModel):
-    """Why a series has no forecast."""
+    """The reason why a series has no forecast."""
 
     detail: str
     code: str
@@ -117,7 +117,7 @@ class SeriesError(BaseModel):
 
 
 class Answered(BaseModel):
-    """A forecast, which the ledger holds under `forecast_id`."""
+    """A forecast, stored in the ledger as `forecast_id`."""
 
     model_config = ConfigDict(protected_namespaces=())
 
@@ -127,7 +127,7 @@ class Answered(BaseModel):
     model_name: str
     model_version: str = Field(description="The exact tag of the model that answered")
     family: str
-    run_id: str | None = Field(description="The run whose executed notebook made the model")
+    run_id: str | None = Field(description="The run whose executed notebook produced the model")
     data_version: str | None = Field(
         description="Fingerprint of the training data, and the number of the dataset's version"
     )
@@ -144,7 +144,7 @@ class Answered(BaseModel):
 
 
 class ForecastOut(BaseModel):
-    """The head of an answered forecast."""
+    """Summary of an answered forecast."""
 
     model_config = ConfigDict(protected_namespaces=())
 
@@ -161,7 +161,7 @@ class ForecastOut(BaseModel):
     horizon: int
     n_series: int
     n_errors: int
-    seconds: float | None = Field(description="Time that making it took; 0 where an equal forecast was at hand")
+    seconds: float | None = Field(description="Seconds to compute it; 0 if an equal forecast was cached")
     created_at: datetime
 
 
@@ -176,13 +176,13 @@ class ForecastList(BaseModel):
 
 
 class LedgerSeries(BaseModel):
-    """A forecast as the ledger has it, beside what happened."""
+    """A forecast in the ledger, with actual values."""
 
     origin: str | int | None
     timestamps: list[str | int]
     forecast: list[float]
-    intervals: dict[str, Interval] = Field(description="By level in percent")
-    actual: list[float | None] = Field(description="What happened, as far as it is known")
+    intervals: dict[str, Interval] = Field(description="Bounds by level in percent")
+    actual: list[float | None] = Field(description="Actual values, null if unknown")
 
 
 class ForecastDetail(ForecastOut):
@@ -190,13 +190,15 @@ class ForecastDetail(ForecastOut):
 
     forecasts: dict[str, LedgerSeries]
     errors: dict[str, Any]
-    total_series: int = Field(description="Series that the filter leaves, of which `forecasts` holds a page")
+    total_series: int = Field(
+        description="Number of series that match the filter; `forecasts` contains one page of them"
+    )
     page: int
     limit: int
 
 
 class Actuals(BaseModel):
-    """What happened: rows with the column names of the training data, lists by series, or a dataset that holds them."""
+    """Actual values: rows with the column names of the training data, lists by series, or a dataset."""
 
     model_config = ConfigDict(
         protected_namespaces=(),
@@ -215,51 +217,49 @@ class Actuals(BaseModel):
 
 
 class ScoredOut(BaseModel):
-    """What became of actual values."""
+    """Result of sending actual values."""
 
-    points: int = Field(description="Forecast values that got their actual value")
-    matched: int = Field(description="Actual values that a forecast had awaited")
-    unmatched: int = Field(description="Actual values that no forecast had awaited")
-    drifting: list[str] = Field(description="Models that do worse than their backtest promised")
+    points: int = Field(description="Forecast values matched with an actual value")
+    matched: int = Field(description="Actual values with a matching forecast")
+    unmatched: int = Field(description="Actual values without a matching forecast")
+    drifting: list[str] = Field(description="Models that perform worse than in their backtest")
 
 
 class Accuracy(BaseModel):
-    """How far forecasts were from what happened."""
+    """Forecast errors against actual values."""
 
-    n: int = Field(description="Forecast values with an actual value; equal forecasts count once")
-    paths: int = Field(description="Forecasts of a series that they come from")
+    n: int = Field(description="Forecast values with an actual value; duplicate forecasts count once")
+    paths: int = Field(description="Number of single-series forecasts they come from")
     mae: float | None
     rmse: float | None
     smape: float | None = Field(description="Percent, 0 to 200")
     bias: float | None = Field(description="Mean of forecast minus actual")
-    coverage: dict[str, float | None] = Field(
-        description="Percent of the actual values inside the interval, by its level"
-    )
+    coverage: dict[str, float | None] = Field(description="Percent of the actual values inside the interval, by level")
 
 
 class HorizonAccuracy(Accuracy):
-    """Accuracy of one step."""
+    """Accuracy at one step of the horizon."""
 
     horizon: int
 
 
 class PeriodAccuracy(Accuracy):
-    """Accuracy of the targets of a day, week or month."""
+    """Accuracy for target dates in one day, week or month."""
 
     period: str
 
 
 class Drift(BaseModel):
-    """Whether a model does worse than its backtest promised."""
+    """Whether a model performs worse than in its backtest."""
 
     drifting: bool
     reasons: list[Literal["error", "coverage"]]
-    ratio: float | None = Field(description="Mean absolute error against that of the folds")
-    judged: bool = Field(description="Whether there are enough points to tell")
+    ratio: float | None = Field(description="Mean absolute error relative to that of the folds")
+    judged: bool = Field(description="Whether there are enough points to judge")
 
 
 class ModelAccuracy(Accuracy):
-    """Accuracy of one model, by step and by period, beside its backtest."""
+    """Accuracy of one model by step and by period, compared with its backtest."""
 
     model_config = ConfigDict(protected_namespaces=())
 
@@ -274,7 +274,7 @@ class ModelAccuracy(Accuracy):
 
 
 class Statistics(BaseModel):
-    """Forecasts that were answered, and how good they were."""
+    """Answered forecasts and their accuracy."""
 
     since: datetime
     until: datetime | None
@@ -289,7 +289,7 @@ class Statistics(BaseModel):
 
 
 class Batch(BaseModel):
-    """A forecast in bulk: of all series as trained, or from the ends of the observations in a dataset or in `series`."""
+    """A batch forecast of all series, as trained or from the end of the observations in a dataset or in `series`."""
 
     model_config = ConfigDict(
         protected_namespaces=(),
@@ -312,7 +312,7 @@ class Batch(BaseModel):
 
 
 class BatchStarted(BaseModel):
-    """A batch that was queued."""
+    """A queued batch."""
 
     model_config = ConfigDict(protected_namespaces=())
 
@@ -323,14 +323,14 @@ class BatchStarted(BaseModel):
 
 
 class BatchOut(BatchStarted):
-    """Where a batch stands; with its result once it succeeded."""
+    """Status of a batch; with its result once it has succeeded."""
 
     progress: float = Field(description="Percent")
     stage: str
     eta_seconds: float | None
     result: dict[str, Any] | None
     error: dict[str, Any] | None
-    files: list[str] = Field(description="What /download?file=NAME gives")
+    files: list[str] = Field(description="Files for /download?file=NAME")
     created_at: datetime
     started_at: datetime | None
     ended_at: datetime | None
@@ -346,7 +346,7 @@ class Promote(BaseModel):
 
 
 class ChampionOut(BaseModel):
-    """The model that answers for a family."""
+    """The champion, which is the model that answers for a family."""
 
     model_config = ConfigDict(protected_namespaces=())
 
@@ -354,11 +354,11 @@ class ChampionOut(BaseModel):
     model_id: str
     model_name: str
     model_version: str
-    previous_id: str | None = Field(description="The champion before")
+    previous_id: str | None = Field(description="The previous champion")
 
 
 class Move(BaseModel):
-    """One move of the champion."""
+    """One change of the champion."""
 
     model_config = ConfigDict(protected_namespaces=())
 
@@ -371,7 +371,7 @@ class Move(BaseModel):
 
 
 class Moves(BaseModel):
-    """The moves of a family's champion, the newest first."""
+    """Changes of a family's champion, newest first."""
 
     family: str
     champion: str | None

@@ -1,4 +1,4 @@
-"""What the endpoint that prepares data takes and gives."""
+"""Bodies of the endpoint that prepares data."""
 
 from typing import Annotated, Any, Literal
 
@@ -12,39 +12,39 @@ METHODS = [*((method.names or (key,))[0] for key, method in MISSING.items()), "m
 
 
 class MissingValues(Strict):
-    """How gaps are filled."""
+    """Treatment of missing values."""
 
     method: Words = Field("auto", description=f"`{', '.join(METHODS)}`")
     columns: Columns | None = Field(None, description="null: the target")
 
 
 class Outliers(Strict):
-    """Which values are outliers, and what becomes of them."""
+    """Detection and treatment of outliers."""
 
     method: Words = Field("iqr", description="`iqr, zscore, hampel, none`")
     threshold: float | None = Field(None, gt=0)
     treatment: Words | None = Field(
-        None, description="`clip` (default), `replace` (as if missing) or `flag` (count only)"
+        None, description="`clip` (default), `replace` (treat as missing) or `flag` (count only)"
     )
     columns: Columns | None = None
 
 
 class Normalization(Strict):
-    """The scale that models see the target in."""
+    """Scaling of the target for the models."""
 
     method: Words = Field("standard", description="`minmax, standard, robust, log1p, box_cox, none`")
     columns: Columns | None = None
 
 
 class LagFeatures(Strict):
-    """The target some steps back."""
+    """Lags of the target."""
 
     enabled: bool = True
     lags: Annotated[list[Annotated[int, Field(ge=1, le=100_000)]], Field(max_length=200)] | None = None
 
 
 class RollingFeatures(Strict):
-    """Functions of windows of the target."""
+    """Rolling-window statistics of the target."""
 
     enabled: bool = True
     windows: Annotated[list[Annotated[int, Field(ge=1, le=100_000)]], Field(max_length=50)] | None = None
@@ -54,7 +54,7 @@ class RollingFeatures(Strict):
 
 
 class SeasonalFeatures(Strict):
-    """Parts of the date."""
+    """Calendar features of the date."""
 
     enabled: bool = True
     extract: Annotated[list[Words], Field(max_length=20)] | None = Field(
@@ -63,7 +63,7 @@ class SeasonalFeatures(Strict):
 
 
 class Holidays(Strict):
-    """Public holidays of a country, or of a state of it."""
+    """Public holidays of a country or of one of its states."""
 
     enabled: bool = True
     country: Annotated[Words, Field(max_length=8)] | None = None
@@ -71,7 +71,7 @@ class Holidays(Strict):
 
 
 class FeatureEngineering(Strict):
-    """Columns made from the target's past and from the calendar."""
+    """Features from the target's past and from the calendar."""
 
     lag_features: LagFeatures | None = None
     rolling_features: RollingFeatures | None = None
@@ -80,20 +80,20 @@ class FeatureEngineering(Strict):
 
 
 class Duplicates(Strict):
-    """`drop` deletes rows that repeat entirely; `sum, mean, first, last` say what becomes of several rows of one series and date."""
+    """`drop` removes fully duplicate rows; `sum, mean, first, last` combine several rows of one series and date."""
 
     method: Words = "drop"
 
 
 class DateRange(Strict):
-    """Only rows from `start` to `end`, both included."""
+    """Keep only rows from `start` to `end`, both inclusive."""
 
     start: Annotated[Words, Field(max_length=40)] | int | None = None
     end: Annotated[Words, Field(max_length=40)] | int | None = None
 
 
 class Preprocess(Strict):
-    """What to do. What is not mentioned stays as it was."""
+    """Preparation steps. Omitted steps keep their current settings."""
 
     model_config = example(
         {
@@ -117,34 +117,34 @@ class Preprocess(Strict):
 
 
 class Step(BaseModel):
-    """Something that was done to rows (`data`), or that each fold's pipeline does (`pipeline`)."""
+    """An operation applied to the rows (`data`) or by the pipeline in each fold (`pipeline`)."""
 
     where: Literal["data", "pipeline"]
     text: str
 
 
 class BeforeAfter(BaseModel):
-    """The first rows that change."""
+    """The first changed rows."""
 
     before: list[dict[str, Any]]
     after: list[dict[str, Any]]
 
 
 class Preprocessed(BaseModel):
-    """What was done, and what it changes."""
+    """Result of the preparation."""
 
     dataset_id: str
-    version: int = Field(description="Number of the data's present version")
-    new_version: bool = Field(description="Whether rows changed, so that there is a new version")
+    version: int = Field(description="Number of the current data version")
+    new_version: bool = Field(description="Whether rows changed and a new data version was created")
     steps: list[Step]
     counts: dict[str, int]
     warnings: list[str]
     preview: BeforeAfter
-    target_preview: BeforeAfter = Field(description="The target as models will see it")
+    target_preview: BeforeAfter = Field(description="The target after preprocessing, as models see it")
     features: dict[str, Any] | None = Field(
-        description="The features that models will get: `columns`, `rows` (the last five of one series) and `spec`"
+        description="Features for the models: `columns`, `rows` (the last five of one series) and `spec`"
     )
     config: dict[str, Any] = Field(
-        description="The `preprocess` and `features` sections that models of this dataset will be trained with"
+        description="The `preprocess` and `features` sections for training models of this dataset"
     )
     explanation: str

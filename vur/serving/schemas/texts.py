@@ -1,4 +1,4 @@
-"""Texts and numbers that every database can hold, and ids in paths."""
+"""Texts and numbers that every database can store, and ids in paths."""
 
 import math
 from typing import Annotated, Any
@@ -8,14 +8,14 @@ from pydantic import AfterValidator
 
 
 def storable(value: Any) -> Any:
-    """`value` when a database can hold it: at any depth no NUL character, no half of a surrogate pair, no infinity; `ValueError` otherwise."""
+    """Return `value` if every database can store it. `ValueError` for NUL, lone surrogates or infinities in it."""
     if isinstance(value, str):
         if "\x00" in value:
-            raise ValueError("a text must not hold the NUL character")
+            raise ValueError("a text must not contain the NUL character")
         try:
             value.encode()
         except UnicodeEncodeError:
-            raise ValueError("a text must not hold half of a surrogate pair") from None
+            raise ValueError("a text must not contain a lone surrogate") from None
     elif isinstance(value, float) and not math.isfinite(value):
         raise ValueError("a number must be finite")
     elif isinstance(value, dict):
@@ -30,5 +30,5 @@ def storable(value: Any) -> Any:
 
 Words = Annotated[str, AfterValidator(storable)]
 Free = Annotated[dict[str, Any], AfterValidator(storable)]
-Number = Annotated[int, Path(ge=1, le=2**31 - 1, description="Number of a version")]
+Number = Annotated[int, Path(ge=1, le=2**31 - 1, description="Version number")]
 ObjectId = Annotated[str, Path(pattern=r"^[A-Za-z0-9_-]{1,64}$", description="Id of the object")]

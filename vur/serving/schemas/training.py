@@ -1,4 +1,4 @@
-"""Bodies of the endpoints of trainings, jobs and schedules."""
+"""Bodies of the endpoints for training, jobs and schedules."""
 
 from datetime import datetime
 from typing import Annotated, Any
@@ -11,11 +11,11 @@ from vur.serving.schemas.texts import Free, Words
 Cron = Annotated[
     Words, Field(min_length=9, max_length=100, description="Minute, hour, day, month and weekday, as in crontab")
 ]
-Zone = Annotated[Words, Field(min_length=1, max_length=64, description="Name of the time zone that the hours are of")]
+Zone = Annotated[Words, Field(min_length=1, max_length=64, description="Time zone of the schedule's hours")]
 
 
 class Train(BaseModel):
-    """What a training may say; the present version of the dataset is what it learns from by default."""
+    """Options of a training; by default it uses the current version of the dataset."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{}, {"dataset_number": 2}]})
 
@@ -23,7 +23,7 @@ class Train(BaseModel):
 
 
 class TrainNow(Configure):
-    """A model to be configured and trained at once: an algorithm and its choices, or a whole `config`."""
+    """A model to configure and train in one request: an algorithm with its options, or a whole `config`."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -37,11 +37,11 @@ class TrainNow(Configure):
         }
     )
 
-    config: Free | None = Field(None, description="Sections of a pipeline.yaml, over what is inferred")
+    config: Free | None = Field(None, description="Sections of a pipeline.yaml that override the inferred settings")
 
 
 class Started(BaseModel):
-    """A training that was queued."""
+    """A queued training."""
 
     job_id: str
     model_id: str
@@ -51,7 +51,7 @@ class Started(BaseModel):
 
 
 class Failure(BaseModel):
-    """Why a job failed."""
+    """The reason why a job failed."""
 
     detail: str
     code: str
@@ -71,18 +71,18 @@ class Best(BaseModel):
 
 
 class TrainingStatus(BaseModel):
-    """Where a training stands."""
+    """Status of a training."""
 
     model_id: str
     job_id: str | None
     status: str = Field(description="configured, queued, training, trained, failed or cancelled")
     progress: float = Field(description="Percent")
-    current_epoch: int | None = Field(description="Of the network that is trained now; null for other algorithms")
+    current_epoch: int | None = Field(description="Epoch of the network in training; null for other algorithms")
     total_epochs: int | None
     loss: float | None
-    logs: list[str] = Field(description="The latest lines, oldest first")
+    logs: list[str] = Field(description="The latest log lines, oldest first")
     metrics: dict[str, float | None] = Field(
-        description="Of the best candidate so far, of the model when it is trained"
+        description="Metrics of the best candidate so far; of the model once it is trained"
     )
     stage: str
     stage_name: str
@@ -91,14 +91,14 @@ class TrainingStatus(BaseModel):
     error: Failure | None
     attempt: int
     cancel_requested: bool
-    queued_before: int | None = Field(description="Jobs that wait in front of this one")
+    queued_before: int | None = Field(description="Jobs ahead of this one in the queue")
     created_at: datetime | None
     started_at: datetime | None
     ended_at: datetime | None
 
 
 class JobOut(BaseModel):
-    """A job in the background."""
+    """A background job."""
 
     job_id: str
     kind: str
@@ -141,14 +141,14 @@ class JobLine(BaseModel):
 
 
 class JobLines(BaseModel):
-    """Lines of a job's log, oldest first; `next` is what to ask `after` for the following ones."""
+    """Lines of a job's log, oldest first; pass `next` as `after` for the following ones."""
 
     items: list[JobLine]
     next: int
 
 
 class Check(BaseModel):
-    """A check of the errors over the folds."""
+    """A check of the residuals over the folds."""
 
     check: str
     verdict: str = Field(description="good, note or warning")
@@ -158,7 +158,7 @@ class Check(BaseModel):
 
 
 class Links(BaseModel):
-    """Where more is."""
+    """Links to further results."""
 
     report: str | None
     notebook: str | None
@@ -167,24 +167,25 @@ class Links(BaseModel):
 
 
 class Results(BaseModel):
-    """What a training found."""
+    """Results of a training."""
 
     model_id: str
     run_id: str
     job_id: str | None
     status: str
-    algorithm: str = Field(description="The winner")
-    metrics: dict[str, float | None] = Field(description="Of the winner, over the folds")
+    algorithm: str = Field(description="The best algorithm")
+    metrics: dict[str, float | None] = Field(description="Metrics of the best model over the folds")
     test: dict[str, Any] | None = Field(
-        description="Of the winner on the held-out end, which chose nothing; null where the data leave none"
+        description="Metrics of the best model on the held-out test part, not used for model selection; "
+        "null if the data is too short for one"
     )
     test_scores: list[dict[str, Any]]
     coverage: dict[str, float | None] = Field(
-        description="Share of actuals inside the intervals over the folds, in percent, by level"
+        description="Percent of actual values inside the intervals over the folds, by level"
     )
     leaderboard: list[dict[str, Any]]
     forecast: list[dict[str, Any]]
-    forecast_rows: int = Field(description="Rows there are; `series` and `limit` choose among them")
+    forecast_rows: int = Field(description="Total number of rows; `series` and `limit` filter `forecast`")
     diagnostics: list[Check]
     facts: dict[str, Any]
     trained_at: datetime | None
@@ -193,7 +194,7 @@ class Results(BaseModel):
 
 
 class ScheduleIn(BaseModel):
-    """When a model is to be trained anew."""
+    """A retraining schedule."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -214,12 +215,12 @@ class ScheduleIn(BaseModel):
     enabled: bool = True
     promote: bool = Field(
         False,
-        description="Let the retrained model take over when its error on the folds is no higher than the champion's",
+        description="Promote the retrained model if its error on the folds is no higher than the champion's",
     )
 
 
 class ModelScheduleIn(BaseModel):
-    """When this model is to be trained anew."""
+    """A retraining schedule of this model."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"cron": "0 3 * * 1", "timezone": "America/Sao_Paulo"}]})
 
@@ -230,7 +231,7 @@ class ModelScheduleIn(BaseModel):
 
 
 class ScheduleChange(BaseModel):
-    """What can be changed of a schedule."""
+    """Changes to a schedule."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"enabled": False}]})
 

@@ -1,4 +1,4 @@
-"""What the administration of users and the sharing of objects take and answer."""
+"""Bodies of user administration and sharing."""
 
 from datetime import datetime
 from typing import Literal
@@ -11,7 +11,7 @@ Right = Literal["view", "edit"]
 
 
 class UserList(BaseModel):
-    """One page of users."""
+    """A page of users."""
 
     items: list[UserOut]
     total: int
@@ -21,7 +21,7 @@ class UserList(BaseModel):
 
 
 class NewUser(BaseModel):
-    """An account that an administrator makes."""
+    """An account created by an administrator."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -39,7 +39,7 @@ class NewUser(BaseModel):
 
 
 class UserChange(BaseModel):
-    """What is to change; what is left out stays."""
+    """Fields to change; omitted fields stay."""
 
     model_config = ConfigDict(
         json_schema_extra={"examples": [{"role": "viewer"}, {"active": False}, {"quota_bytes": 10737418240}]}
@@ -48,22 +48,22 @@ class UserChange(BaseModel):
     role: Role | None = None
     active: bool | None = None
     quota_bytes: int | None = Field(
-        default=None, ge=0, le=2**62, description="null is the setting `quota_bytes`, 0 no limit"
+        default=None, ge=0, le=2**62, description="null means the setting `quota_bytes`, 0 no limit"
     )
     full_name: str | None = Field(default=None, max_length=200)
     password: str | None = Field(
-        default=None, min_length=1, max_length=256, description="Sets a new password and ends all logins"
+        default=None, min_length=1, max_length=256, description="Sets a new password and ends all sessions"
     )
 
 
 class Ended(BaseModel):
-    """How many logins ended."""
+    """Number of sessions that were ended."""
 
     ended: int
 
 
 class ShareIn(BaseModel):
-    """Who may do what."""
+    """A user and the permission to grant."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"email": "bia@example.com", "right": "edit"}]})
 
@@ -72,7 +72,7 @@ class ShareIn(BaseModel):
 
 
 class ShareOut(BaseModel):
-    """The right of a user to an object."""
+    """A user's permission on an object."""
 
     user_id: str
     email: str
@@ -82,6 +82,6 @@ class ShareOut(BaseModel):
 
 
 class ShareList(BaseModel):
-    """With whom an object is shared."""
+    """The shares of an object."""
 
     items: list[ShareOut]

@@ -1,1 +1,1 @@
-"""What the endpoints show and change, apart from HTTP."""
+"""What the endpoints read and change, independent of HTTP."""

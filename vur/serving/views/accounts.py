@@ -1,4 +1,4 @@
-"""What accounts do with passwords: few hashes at a time, every attempt counted before it is tried, no word on who has an account."""
+"""Password handling: few hashes at a time, attempts counted before they are checked, no hint at who has an account."""
 
 import asyncio
 import ipaddress
@@ -27,16 +27,19 @@ from vur.store.database import writing
 from vur.store.events import record_activity
 
 WINDOW = timedelta(minutes=5)
-PER_ACCOUNT, PER_ADDRESS = 10, 100  # attempts a window
-REGISTRATIONS, REGISTRATION_WINDOW = 60, timedelta(hours=1)  # of one address
-HASHES, WAITING = 4, 64  # argon2 takes 64 MiB and a core each
+PER_ACCOUNT, PER_ADDRESS = 10, 100  # attempts per window
+REGISTRATIONS, REGISTRATION_WINDOW = 60, timedelta(hours=1)  # from one address
+HASHES, WAITING = 4, 64  # argon2 takes 64 MiB and a CPU core each
 PRUNE_SECONDS = 3600.0
 _limits: "WeakKeyDictionary[Any, anyio.CapacityLimiter]" = WeakKeyDictionary()
 _pruned = {"at": time.monotonic()}
 
 
 async def hashing(work: Callable[..., Any], *args: Any, **named: Any) -> Any:
-    """Run `work` in a thread, few at a time, so that a flood of logins holds nothing else up; `VurError` api.busy when too many wait."""
+    """Run `work` in a thread, few at a time, so that a flood of logins blocks nothing else.
+
+    `VurError` api.busy if too many are waiting.
+    """
     limit = _limits.setdefault(asyncio.get_running_loop(), anyio.CapacityLimiter(HASHES))
     if limit.statistics().tasks_waiting >= WAITING:
         raise VurError("api.busy", seconds=5)
@@ -44,7 +47,7 @@ async def hashing(work: Callable[..., Any], *args: Any, **named: Any) -> Any:
 
 
 def address_of(scope: Scope) -> str:
-    """The client's address; of IPv6 its network, which one client has all of."""
+    """Return the client's address, or for IPv6 its network, since one client owns a whole network."""
     host = (scope.get("client") or ("?",))[0]
     try:
         found = ipaddress.ip_address(host)
@@ -54,7 +57,7 @@ def address_of(scope: Scope) -> str:
 
 
 def attempt(session: Session, key: str, most: int, window: timedelta = WINDOW) -> None:
-    """Count an attempt before it is made; `VurError` api.throttled when there were too many."""
+    """Count an attempt before it is checked. `VurError` api.throttled if there were too many."""
     count, start = counters.increment(session, key, window)
     if count > most:
         raise VurError("api.throttled", seconds=_left(start, window))
@@ -65,7 +68,7 @@ def _left(start: datetime, window: timedelta) -> int:
 
 
 def register(address: str, email: str, password: str, **more: Any) -> User:
-    """A new analyst."""
+    """Create an account with the role analyst."""
     with writing() as session:
         attempt(session, f"register:{address}", REGISTRATIONS, REGISTRATION_WINDOW)
     hashed = hash_password(password, email, more.get("username") or "")
@@ -77,7 +80,7 @@ def register(address: str, email: str, password: str, **more: Any) -> User:
 
 
 def log_in(login: str, password: str, address: str, agent: str) -> dict[str, Any]:
-    """Tokens for whoever knows the password; `VurError` api.credentials, the same and after the same time, for everybody else."""
+    """Return tokens for the right password. `VurError` api.credentials otherwise, after the same time in every case."""
     by_address = f"login:{address}"
     with writing() as session:
         attempt(session, by_address, PER_ADDRESS)
@@ -94,7 +97,7 @@ def log_in(login: str, password: str, address: str, agent: str) -> dict[str, Any
             raise VurError("api.credentials")
         counters.decrement(
             session, by_address
-        )  # in the order of `attempt`: two logins at once must not wait for each other
+        )  # in the order of `attempt`, so that two concurrent logins cannot deadlock
         counters.clear(session, by_account)
         if better:
             sessions.set_quietly(session, user.id, password_hash=better)
@@ -107,7 +110,7 @@ def log_in(login: str, password: str, address: str, agent: str) -> dict[str, Any
 
 
 def tokens(user: User, login_id: str, refresh_token: str) -> dict[str, Any]:
-    """The answer to a login or a refresh."""
+    """Return the response to a login or a refresh."""
     access, seconds = access_token(user, login_id)
     return {
         "access_token": access,
@@ -119,7 +122,10 @@ def tokens(user: User, login_id: str, refresh_token: str) -> dict[str, Any]:
 
 
 def change_profile(who: Principal, wanted: dict[str, Any]) -> dict[str, Any]:
-    """The changed profile of `who`; `VurError` users.current when address or password are to change without the current password."""
+    """Change the profile of `who`.
+
+    `VurError` users.current if the e-mail address or password would change without the current password.
+    """
     current, password = wanted.pop("current_password", None), wanted.pop("password", None)
     if password is not None or "email" in wanted:
         wanted |= _proved(who, current, password, wanted)
@@ -140,7 +146,7 @@ def change_profile(who: Principal, wanted: dict[str, Any]) -> dict[str, Any]:
 
 
 def _proved(who: Principal, current: str | None, password: str | None, wanted: dict[str, Any]) -> dict[str, Any]:
-    """The new hash, where one is wanted, after the current password was right. Wrong ones count like failed logins."""
+    """Check the current password and return the hash of a new one, if any. Wrong ones count as failed logins."""
     with writing() as session:
         attempt(session, f"login:{who.user_id}", PER_ACCOUNT)
         user = session.get_one(User, who.user_id)

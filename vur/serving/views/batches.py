@@ -1,4 +1,4 @@
-"""Batches over HTTP: what was sent is kept until the job has read it."""
+"""Batches over HTTP: the payload is stored until the job has read it."""
 
 import json
 from collections.abc import Callable
@@ -27,7 +27,7 @@ FIELDS = ("model", "horizon", "levels", "output")
 def submit(
     who: Principal, model: str, params: dict[str, Any], *, dataset_id: str | None = None, job_id: str | None = None
 ) -> tuple[Job, Served]:
-    """Queue a batch for the model that `model` stands for now."""
+    """Queue a batch for the model that `model` resolves to now."""
     with database.reading() as session:
         served = find_served(session, who, model)
         number = fetch(session, Dataset, dataset_id, who).number if dataset_id else None
@@ -36,7 +36,7 @@ def submit(
 
 
 def submit_rows(who: Principal, model: str, params: dict[str, Any], rows: list[dict[str, Any]]) -> tuple[Job, Served]:
-    """The same for rows that came with the request."""
+    """Queue a batch for rows from the request's body."""
     job_id = new_id()
     path = results_folder(job_id) / f"{INPUT}.json"
     path.write_text(json.dumps(rows, ensure_ascii=False), encoding="utf-8")
@@ -48,7 +48,7 @@ def submit_rows(who: Principal, model: str, params: dict[str, Any], rows: list[d
 
 
 def rows_of(series: dict[str, Any] | list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Observations as rows; `VurError` predictions.lengths for lists that do not fit each other."""
+    """Return observations as rows. `VurError` predictions.lengths for lists of different lengths."""
     if isinstance(series, list):
         return series
     rows = []
@@ -65,14 +65,14 @@ def rows_of(series: dict[str, Any] | list[dict[str, Any]]) -> list[dict[str, Any
 
 
 class FormBatch:
-    """A batch whose rows come as a file in a form."""
+    """A batch whose rows are a file in a form."""
 
     def __init__(self, who: Principal, language: str):
         self.who, self.language, self.job_id, self.name = who, language, new_id(), ""
         self.file: BinaryIO | None = None
 
     def open(self, filename: str) -> Callable[[bytes], None]:
-        """Begin when the form comes to its file; its name only decides how it is read."""
+        """Open the input file when the form reaches its file; the name only decides how it is read."""
         suffixes = "".join(
             part
             for part in ("." + part for part in clean_filename(filename).lower().split(".")[1:])
@@ -87,7 +87,7 @@ class FormBatch:
         return self.write
 
     def write(self, content: bytes) -> None:
-        """A piece of the file; `VurError` api.quota when it is more than its sender may still store, api.disk where there is no room."""
+        """Write a chunk of the file. `VurError` api.quota over the user's quota, ledger.full if the disk is full."""
         assert self.file is not None
         if self.left is not None and self.file.tell() + len(content) > self.left:
             raise VurError("api.quota", needed=self.file.tell() + len(content), used="-", quota=self.left)
@@ -97,7 +97,7 @@ class FormBatch:
             raise VurError("ledger.full") from error
 
     def finish(self, fields: dict[str, str]) -> tuple[Job, Served]:
-        """Queue the batch; `VurError` names a field that is wrong."""
+        """Queue the batch. `VurError` names an invalid field."""
         assert self.file is not None  # the form held a file, so `open` was called
         self.file.close()
         if not (results_folder(self.job_id) / self.name).stat().st_size:
@@ -111,14 +111,14 @@ class FormBatch:
         return submit(self.who, fields["model"], params, job_id=self.job_id)
 
     def abandon(self) -> None:
-        """Leave nothing behind."""
+        """Delete everything of an aborted request."""
         if self.file is not None:
             self.file.close()
         discard(self.job_id)
 
 
 def read_fields(fields: dict[str, str], language: str) -> dict[str, Any]:
-    """Horizon, levels, output and how to read the file from the texts of a form."""
+    """Parse horizon, levels, output and file options from a form's text fields."""
     for name in fields:
         if name not in (*FIELDS, *CHOICES):
             raise VurError("forms.field", field=name[:100], known=", ".join(("file", *FIELDS, *CHOICES)))
@@ -154,7 +154,7 @@ def _number(name: str, text: str | None, kind: Callable[[str], Any], least: floa
 
 
 async def submit_form(request: Request, who: Principal, language: str) -> tuple[Job, Served]:
-    """Queue the batch that a form with a file asks for."""
+    """Queue the batch requested by a form with a file."""
     import anyio
 
     batch = FormBatch(who, language)
@@ -168,17 +168,17 @@ async def submit_form(request: Request, who: Principal, language: str) -> tuple[
 
 
 def discard(job_id: str) -> None:
-    """Delete what a batch that was never queued left."""
+    """Delete the files of a batch that was never queued."""
     import shutil
 
     shutil.rmtree(folder("results", job_id), ignore_errors=True)
 
 
-# --- what became of it ---
+# --- status and results ---
 
 
 def find_batch(session: Session, id: str, who: Principal) -> Job:
-    """A batch of `who`; `VurError` api.not_found for anything else."""
+    """Return a batch of `who`. `VurError` api.not_found for anything else."""
     job = fetch(session, Job, id, who)
     if job.kind != "batch":
         raise VurError("api.not_found", kind="batch", id=id)
@@ -186,7 +186,7 @@ def find_batch(session: Session, id: str, who: Principal) -> Job:
 
 
 def batch_shown(job: Job, tag: str | None, language: str) -> dict[str, Any]:
-    """A batch as the API shows it."""
+    """Return a batch as the API shows it."""
     keys = ("stage", "eta_seconds", "result", "created_at", "started_at", "ended_at")
     shown = {
         "job_id": job.id,
@@ -201,7 +201,7 @@ def batch_shown(job: Job, tag: str | None, language: str) -> dict[str, Any]:
 
 
 def files_of(job: Job) -> list[str]:
-    """Names of the files that a batch left, the forecast first."""
+    """Return the names of a batch's result files, the forecast first."""
     path = folder("results", job.id)
     wanted = ((job.result or {}).get("file", ""), ERRORS, REJECTS) if job.state == "succeeded" else ()
     return [name for name in wanted if name and (path / name).is_file()]

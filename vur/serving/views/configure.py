@@ -1,4 +1,4 @@
-"""From a request to a configured model: the documents' JSON becomes a `Config` that a run understands, or an error that says why not."""
+"""From a request to a configured model: translates the API's JSON into a `Config`, or says why it is invalid."""
 
 from typing import Any
 
@@ -16,13 +16,13 @@ from vur.text import table, translate
 AUTO = "auto"
 NETWORK = "network"
 FAMILIES = ("classical", "machine_learning", "deep_learning")
-# The order of an ARIMA model is one list here and three numbers in the documents.
+# The order of an ARIMA model is one list here and three numbers in the API.
 ORDERS = {"order": ("p", "d", "q"), "seasonal_order": ("P", "D", "Q")}
 VALIDATION = ("time_series_split", "time_series", "rolling_origin", "expanding", "sliding")
 
 
 def catalogue(language: str) -> dict[str, list[dict[str, Any]]]:
-    """Every algorithm that can be asked for, by family: `id, name, description, parameters, covariates, scope, tunable`."""
+    """Return all algorithms by family: `id, name, description, parameters, covariates, scope, tunable`."""
     found: dict[str, list[dict[str, Any]]] = {family: [] for family in FAMILIES}
     for entry in algorithms().values():
         if entry.family in found:
@@ -31,7 +31,7 @@ def catalogue(language: str) -> dict[str, list[dict[str, Any]]]:
 
 
 def describe(entry: Algorithm, language: str) -> dict[str, Any]:
-    """One algorithm as the API shows it."""
+    """Return an algorithm as the API shows it."""
     parameters: dict[str, Any] = {}
     for name, parameter in entry.parameters.items():
         parameters |= (
@@ -76,7 +76,10 @@ def _split_order(name: str, parameter: Parameter, language: str) -> dict[str, An
 
 
 def read_hyperparameters(id: str, given: dict[str, Any]) -> dict[str, Any]:
-    """Parameters of algorithm `id` from a request: `p, d, q` become `order`, usual other names ours; `VurError` names a wrong one."""
+    """Translate a request's parameters of algorithm `id`: `p, d, q` become `order`, common aliases our names.
+
+    `VurError` names an invalid one.
+    """
     schema, values = algorithm(id).parameters, dict(given)
     for name, parts in ORDERS.items():
         if name in schema and name not in values and any(part in values for part in parts):
@@ -94,7 +97,7 @@ def model_section(
     metrics: list[str],
     preset: str | None,
 ) -> dict[str, Any]:
-    """The `model` section of a `Config` for one algorithm, or for `auto`."""
+    """Return the `model` section of a `Config` for one algorithm or for `auto`."""
     metrics = [plain_metric(metric) for metric in metrics]
     wanted = optimization if optimization and optimization.get("enabled", True) else None
     section: dict[str, Any] = {"algorithms": AUTO if id == AUTO else [id], "ensemble": id == AUTO}
@@ -113,20 +116,20 @@ def model_section(
 
 
 def auto_search(wanted: dict[str, Any]) -> dict[str, Any]:
-    """The `optimize` section where `auto` chooses the algorithms too."""
+    """Return the `optimize` section if `auto` also chooses the algorithms."""
     chosen = {key: wanted[key] for key in ("iterations", "method", "time_limit") if wanted.get(key) is not None}
     return chosen | ({"metric": plain_metric(wanted["metric"])} if wanted.get("metric") else {})
 
 
 def search(id: str, wanted: dict[str, Any]) -> dict[str, Any]:
-    """The `optimize` section for algorithm `id` from a request."""
+    """Return the `optimize` section for algorithm `id` from a request."""
     import dataclasses
 
     return dataclasses.asdict(optimize_request({key: value for key, value in wanted.items() if value is not None}, id))
 
 
 def split_section(validation: dict[str, Any] | None, horizon: int | None) -> dict[str, Any]:
-    """The `split` section: folds and window from `validation`, the horizon."""
+    """Return the `split` section: folds and window from `validation`, and the horizon."""
     section: dict[str, Any] = {"horizon": horizon}
     if validation:
         method = validation.get("method", VALIDATION[0])
@@ -141,7 +144,7 @@ def split_section(validation: dict[str, Any] | None, horizon: int | None) -> dic
 
 
 def base_config(session: Session, who: Principal, dataset: Dataset, pipeline: Pipeline | None) -> Config:
-    """What a new model starts from: the pipeline's choices where there is one, else the dataset's split and preparation, and the defaults."""
+    """Return a new model's base configuration: the pipeline's, or the dataset's split, preparation and defaults."""
     content = default_config().to_dict()
     for section, values in ((pipeline.config if pipeline else {}) or {}).items():
         if isinstance(values, dict) and isinstance(content.get(section), dict):
@@ -170,10 +173,10 @@ def configured(
     network: dict[str, Any] | None = None,
     seed: int | None = None,
 ) -> Model:
-    """A new row in the state `configured`; nothing is trained. `VurError` for everything that could not be.
+    """Create a model in the state `configured`, without training. `VurError` for every invalid setting.
 
-    `network` is the documents' JSON of a network of one's own. The model joins the family of its pipeline, or begins
-    one; without `algorithm` the pipeline's own choice holds, else `auto`.
+    `network` is the API's JSON of a custom network. The model joins the family of its pipeline or starts a new one;
+    without `algorithm`, the pipeline's choice applies, else `auto`.
     """
     who.require("analyst")
     dataset = fetch(session, Dataset, dataset_id, who)
@@ -213,7 +216,7 @@ def configured(
 
 
 def _network_section(document: dict[str, Any]) -> dict[str, Any]:
-    """The `model` section for one network, checked layer by layer, beside the reference that measures it."""
+    """Return the `model` section for one network, validated layer by layer, with the reference model for its skill."""
     from vur.stages.model import own_network
 
     own_network(document)
@@ -221,7 +224,7 @@ def _network_section(document: dict[str, Any]) -> dict[str, Any]:
 
 
 def successor(model: Model, who: Principal) -> Model:
-    """A new row for training `model` anew: same choices, same family, so that it can take its place."""
+    """Create a model for retraining `model`: same configuration and family, so that it can replace it."""
     return Model(
         id=new_id(),
         owner_id=model.owner_id,

@@ -1,4 +1,4 @@
-"""Activities, alerts and tasks in the reader's language, each with a link to what it is about."""
+"""Activities, alerts and tasks in the user's language, each with a link to its object."""
 
 from typing import Any
 
@@ -35,7 +35,7 @@ DOINGS = {
 
 
 def sentence(key: str, values: dict[str, Any], language: str) -> str:
-    """The text of `key`; where its values no longer fill it, or an older release wrote it, its last word rather than no answer at all."""
+    """Translate `key`; fall back to its last part if the values of an older release no longer fill the text."""
     try:
         return translate(key, language, **{name: show(value, language) for name, value in values.items()})
     except (KeyError, IndexError, ValueError, AttributeError):
@@ -44,12 +44,12 @@ def sentence(key: str, values: dict[str, Any], language: str) -> str:
 
 
 def link(kind: str | None, id: str | None) -> str | None:
-    """Where an object is found within the API."""
+    """Return the path of an object in the API."""
     return PLACES[kind].format(id=id) if kind in PLACES and id else None
 
 
 def activity_shown(row: Activity, language: str) -> dict[str, Any]:
-    """An activity as the documents have it."""
+    """Return an activity as the API shows it."""
     return {
         "id": row.id,
         "type": row.kind,
@@ -64,7 +64,7 @@ def activity_shown(row: Activity, language: str) -> dict[str, Any]:
 
 
 def alert_shown(row: Alert, language: str) -> dict[str, Any]:
-    """An alert as the API shows it."""
+    """Return an alert as the API shows it."""
     state = "resolved" if row.resolved_at else "acknowledged" if row.acknowledged_at else "open"
     return {
         "id": row.id,
@@ -81,7 +81,7 @@ def alert_shown(row: Alert, language: str) -> dict[str, Any]:
 
 
 def task_shown(task: dict[str, Any], language: str) -> dict[str, Any]:
-    """A recommendation in words."""
+    """Return a task as the API shows it."""
     type, id = task["type"], task["object_id"]
     values = {name: _said(name, value, language) for name, value in task["values"].items()}
     return {
@@ -108,7 +108,7 @@ def _error(error: dict[str, Any] | None, language: str) -> str:
 
 
 def future_tasks(session: Session, who: Principal) -> list[dict[str, Any]]:
-    """Datasets with columns known in the future that lack values for the coming steps, as far as they were looked at already."""
+    """Return tasks for datasets that lack future values of known-future columns, if their statistics are cached."""
     found = []
     for dataset in session.scalars(
         dashboard.mine(select(Dataset), Dataset, who).order_by(Dataset.updated_at.desc()).limit(5 * dashboard.MOST_EACH)
@@ -134,7 +134,7 @@ def future_tasks(session: Session, who: Principal) -> list[dict[str, Any]]:
 
 
 def _known_facts(session: Session, dataset: Dataset) -> dict[str, Any] | None:
-    """What `statistics` remembers of the dataset's series, in any language; nothing is computed for a dashboard."""
+    """Return the cached statistics of the dataset's series, in any language; the dashboard computes none."""
     try:
         version = datasets.version_of(session, dataset)
     except VurError:

@@ -1,4 +1,4 @@
-"""Datasets and uploads as the API shows them, in the reader's language."""
+"""Datasets and uploads as the API shows them, in the user's language."""
 
 from typing import Any
 
@@ -28,7 +28,7 @@ CHOSEN = {
 
 
 def shown(dataset: Dataset) -> dict[str, Any]:
-    """A dataset in a list."""
+    """Return a dataset as an item of a list."""
     chosen = dataset.config.get("columns", {})
     return {
         "dataset_id": dataset.id,
@@ -45,7 +45,7 @@ def shown(dataset: Dataset) -> dict[str, Any]:
 
 
 def detail(dataset: Dataset, language: str) -> dict[str, Any]:
-    """A dataset with all that its upload found, in the reader's language."""
+    """Return a dataset with everything that its upload detected, in the user's language."""
     head, suggested = dataset.head, dataset.head["suggestions"]
     notes = [note_text(note, language) for note in head["notes"]]
     cautions = [note_text(note, language) for note in head["notes"] if note["key"].rpartition(".")[2] in CAUTIONS]
@@ -81,7 +81,7 @@ def one(session: Session, dataset: Dataset, response: Response, language: str) -
 
 
 def upload_shown(row: Upload, language: str) -> dict[str, Any]:
-    """An upload as the API shows it."""
+    """Return an upload as the API shows it."""
     offset = received(row)
     share = offset / row.size_bytes if row.state == "receiving" and row.size_bytes else row.progress
     error = _told(row.error, language) if row.error else None
@@ -96,7 +96,7 @@ def upload_shown(row: Upload, language: str) -> dict[str, Any]:
 
 
 def _told(error: dict[str, Any], language: str) -> dict[str, Any]:
-    """The error of an upload; its code alone where an older release wrote it and its data no longer fill the text."""
+    """Return the error of an upload; only its code if the values of an older release no longer fill the text."""
     try:
         return error_body(VurError(error["code"], stage=error["stage"], **error["data"]), language)
     except (KeyError, IndexError, ValueError, TypeError):

@@ -1,4 +1,4 @@
-"""Jobs, trainings and their results as readers see them."""
+"""Jobs, training and results as the API shows them."""
 
 from pathlib import Path
 from typing import Any
@@ -19,20 +19,20 @@ LATEST_LINES = 20
 MOST_ROWS = 10_000
 
 
-# --- who may see and end which job ---
+# --- permissions ---
 
 
 def seen(statement: Select[Any], who: Principal) -> Select[Any]:
-    """`statement` limited to the jobs that `who` may see: their own, and those of models that they may see."""
+    """Limit `statement` to the jobs that `who` may see: their own, and those of models that they may see."""
     if who.is_admin:
         return statement
     return statement.where(or_(Job.owner_id == who.user_id, Job.model_id.in_(visible(select(Model.id), Model, who))))
 
 
 def find_job(session: Session, id: str, who: Principal, right: str = "view") -> Job:
-    """A job that `who` may `view`, or `edit`: their own, or one of a model that they may edit.
+    """Return a job that `who` may `view` or `edit`: their own, or one of a model that they may view or edit.
 
-    `VurError` as for every object.
+    `VurError` api.not_found or api.not_yours otherwise.
     """
     job = session.scalar(seen(select(Job).where(Job.id == id), who))
     if job is None:
@@ -45,7 +45,7 @@ def find_job(session: Session, id: str, who: Principal, right: str = "view") -> 
 
 
 def last_training(session: Session, model_id: str) -> Job | None:
-    """The latest training of a model."""
+    """Return the latest training job of a model."""
     return session.scalar(
         select(Job)
         .where(Job.model_id == model_id, Job.kind == "train")
@@ -54,11 +54,11 @@ def last_training(session: Session, model_id: str) -> Job | None:
     )
 
 
-# --- how they look ---
+# --- status ---
 
 
 def job_shown(job: Job, language: str) -> dict[str, Any]:
-    """A job as the API shows it."""
+    """Return a job as the API shows it."""
     keys = (
         "kind",
         "state",
@@ -82,7 +82,7 @@ def job_shown(job: Job, language: str) -> dict[str, Any]:
 
 
 def started(job: Job) -> dict[str, Any]:
-    """A training that was queued."""
+    """Return the response to a queued training."""
     return {
         "job_id": job.id,
         "model_id": job.model_id,
@@ -93,7 +93,7 @@ def started(job: Job) -> dict[str, Any]:
 
 
 def training_shown(session: Session, model: Model, language: str) -> dict[str, Any]:
-    """Where the latest training of `model` stands."""
+    """Return the status of the latest training of `model`."""
     job = last_training(session, model.id)
     if job is None:
         done = model.tag is not None
@@ -153,13 +153,13 @@ def _percent(job: Job) -> float:
 
 
 def _so_far(job: Job) -> dict[str, float | None]:
-    """The errors of the best candidate so far."""
+    """Return the metrics of the best candidate so far."""
     best = job.best or {}
     return numbers(best.get("scores") or ({best["metric"].lower(): best["value"]} if "metric" in best else {}))
 
 
 def numbers(values: dict[str, Any]) -> dict[str, float | None]:
-    """The entries that are numbers, or nothing where a number could not be had."""
+    """Keep the entries that are numbers or None."""
     return {
         key: value
         for key, value in values.items()
@@ -173,13 +173,13 @@ def _before(session: Session, job: Job) -> int:
 
 
 def lines(session: Session, job: Job, language: str, limit: int = LATEST_LINES) -> list[tuple[int, str]]:
-    """The latest lines of a job's log in `language`, oldest first, with their numbers."""
+    """Return the latest lines of a job's log in `language`, oldest first, with their ids."""
     rows = session.scalars(select(JobLog).where(JobLog.job_id == job.id).order_by(JobLog.id.desc()).limit(limit)).all()
     return [(row.id, line_shown(row, language)) for row in reversed(rows)]
 
 
 def line_shown(row: JobLog, language: str) -> str:
-    """A line of a log in `language`."""
+    """Translate a line of a log."""
     return log_text(row.key, row.values, language) if row.key else row.text
 
 
@@ -187,7 +187,10 @@ def line_shown(row: JobLog, language: str) -> str:
 
 
 def latest_file(session: Session, model: Model, name: str, finished: bool = True) -> Path:
-    """A file that the model's run left, or with `finished` False the latest run of it, failed or not; `VurError` jobs.no_file without one."""
+    """Return a file of the model's run, or with `finished` False of its latest run, failed or not.
+
+    `VurError` jobs.no_file without one.
+    """
     if finished and model.run_id:
         path = registry.run_folder(session, model) / name
     else:
@@ -195,7 +198,7 @@ def latest_file(session: Session, model: Model, name: str, finished: bool = True
         if row is None or finished:
             raise VurError("models.no_results", id=model.id, status=model.status)
         path = home() / row.folder / name
-        path = path if path.is_file() else path.with_name(f".{name}")  # what a run that was ended had written so far
+        path = path if path.is_file() else path.with_name(f".{name}")  # written by an interrupted run
     if not path.is_file():
         raise VurError("jobs.no_file", what=name)
     return path
@@ -204,9 +207,9 @@ def latest_file(session: Session, model: Model, name: str, finished: bool = True
 def results(
     session: Session, model: Model, language: str, series: str | None = None, limit: int = 1000
 ) -> dict[str, Any]:
-    """What the model's training found; `series` and `limit` choose among the rows of the forecast.
+    """Return the results of the model's training; `series` and `limit` filter the rows of the forecast.
 
-    `VurError` where there is nothing.
+    `VurError` models.no_results or jobs.no_file if there are none.
     """
     from vur.runs.result import RunResult
 
@@ -240,7 +243,7 @@ def results(
 
 
 def _scores(found: Any) -> list[dict[str, Any]]:
-    """Scores on the held-out end; none where the data leave none."""
+    """Return the scores on the held-out test part; empty if there is none."""
     import pandas as pd
 
     path = found.folder / "test_scores.csv"
@@ -252,7 +255,7 @@ def _scores(found: Any) -> list[dict[str, Any]]:
 
 
 def _forecast(folder: Path, series: str | None, limit: int) -> tuple[list[dict[str, Any]], int]:
-    """The first rows of the forecast, of one series if given, and how many there are."""
+    """Return the first rows of the forecast, of one series if given, and the total number of rows."""
     import pandas as pd
 
     frame = pd.read_csv(folder / "forecast.csv", dtype={"unique_id": str, "ds": str}, float_precision="round_trip")

@@ -1,4 +1,4 @@
-"""The ledger as the API shows it: lists, one forecast with its points, accuracy."""
+"""The ledger as the API shows it: lists, single forecasts with their points, accuracy."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -32,7 +32,7 @@ RECENT = timedelta(days=30)
 
 
 def head_shown(row: Forecast) -> dict[str, Any]:
-    """The head of a forecast."""
+    """Return the summary of a forecast."""
     return {"forecast_id": row.id, "model_version": row.tag, "n_errors": len(row.errors or {})} | {
         key: getattr(row, key) for key in HEAD
     }
@@ -47,7 +47,7 @@ def chosen(
     until: datetime | None = None,
     series: str | None = None,
 ) -> Select[Any]:
-    """The forecasts that `who` asked for, filtered; `model` is an id, a tag or a family."""
+    """Select the forecasts that `who` requested, filtered; `model` is an id, a tag or a family."""
     statement = visible(select(Forecast), Forecast, who)
     if model is not None:
         family = visible(select(Model.id).where(Model.family == model.removesuffix("@champion")), Model, who)
@@ -69,7 +69,7 @@ def chosen(
 
 
 def forecast_shown(session: Session, row: Forecast, series: str | None, page: int, limit: int) -> dict[str, Any]:
-    """A forecast with the points of a page of its series."""
+    """Return a forecast with the points of one page of its series."""
     names = select(ForecastPoint.unique_id).where(ForecastPoint.forecast_id == row.id).group_by(ForecastPoint.unique_id)
     if series is not None:
         names = names.where(ForecastPoint.unique_id == series)
@@ -93,7 +93,7 @@ def forecast_shown(session: Session, row: Forecast, series: str | None, page: in
 
 
 def series_shown(row: Forecast, points: Sequence[ForecastPoint]) -> dict[str, Any]:
-    """The points of one series as lists."""
+    """Return the points of one series as lists."""
     first = points[0]
     levels = list(first.quantiles)
     return {
@@ -125,7 +125,7 @@ def statistics(
     kind: str | None,
     period: str,
 ) -> dict[str, Any]:
-    """Counts of what `who` asked for, and accuracy by model of those forecasts and of all that their own models answered."""
+    """Return counts of the forecasts that `who` requested, and accuracy by model of those and of their own models'."""
     since = since or now() - RECENT
     asked = chosen(who, model=model, kind=kind, since=since, until=until, series=series).subquery()
     kinds: dict[str, int] = dict(

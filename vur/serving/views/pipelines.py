@@ -1,4 +1,4 @@
-"""Pipelines as the API shows them, and the work on their steps that needs the catalog and the data."""
+"""Pipelines as the API shows them, and the operations on their steps that need catalog and data."""
 
 from typing import Any
 
@@ -18,13 +18,13 @@ from vur.wizard import preparation, steps
 
 
 def listed(session: Session, rows: list[Pipeline]) -> list[dict[str, Any]]:
-    """Pipelines in a list."""
+    """Return pipelines as items of a list."""
     found = pipelines.statuses(session, rows)
     return [_shown(row, found[row.id]) for row in rows]
 
 
 def shown(session: Session, pipeline: Pipeline) -> dict[str, Any]:
-    """A pipeline as in a list."""
+    """Return a pipeline as an item of a list."""
     return listed(session, [pipeline])[0]
 
 
@@ -44,7 +44,7 @@ def _shown(pipeline: Pipeline, status: str) -> dict[str, Any]:
 
 
 def dataset_shown(session: Session, pipeline: Pipeline, who: Principal) -> dict[str, Any] | None:
-    """The pipeline's dataset, where the reader may see it."""
+    """Return the pipeline's dataset as the API shows it, or None if the user may not see it."""
     dataset = dataset_of(session, pipeline, who)
     if dataset is None:
         return None
@@ -58,7 +58,7 @@ def dataset_shown(session: Session, pipeline: Pipeline, who: Principal) -> dict[
 
 
 def dataset_of(session: Session, pipeline: Pipeline, who: Principal) -> Dataset | None:
-    """The dataset of a pipeline, or None where there is none that `who` may see."""
+    """Return the dataset of a pipeline, or None if there is none that `who` may see."""
     try:
         return fetch(session, Dataset, pipeline.dataset_id, who) if pipeline.dataset_id else None
     except VurError:
@@ -66,7 +66,7 @@ def dataset_of(session: Session, pipeline: Pipeline, who: Principal) -> Dataset 
 
 
 def detail(session: Session, pipeline: Pipeline, who: Principal) -> dict[str, Any]:
-    """A pipeline with its choices and models."""
+    """Return a pipeline with its settings and models."""
     models = [
         {
             "model_id": model.id,
@@ -82,7 +82,7 @@ def detail(session: Session, pipeline: Pipeline, who: Principal) -> dict[str, An
 
 
 def state(session: Session, pipeline: Pipeline, who: Principal, language: str) -> dict[str, Any]:
-    """Where the user stands, step by step."""
+    """Return the progress through the steps."""
     done = pipelines.done(pipeline)
     rows = [
         {
@@ -110,7 +110,10 @@ def state(session: Session, pipeline: Pipeline, who: Principal, language: str) -
 def save_step(
     who: Principal, pipeline_id: str, step: str, given: dict[str, Any], expected: int | None, language: str
 ) -> dict[str, Any]:
-    """Check what a step chose against the data and keep it; the state afterwards, what it undid, and what it means for the data."""
+    """Validate a step's settings against the data and store them.
+
+    Returns the state afterwards, the later steps to confirm again, and the effect on the data.
+    """
     pipelines.check_step(step)
     with database.reading() as session:
         pipeline = fetch(session, Pipeline, pipeline_id, who, "edit")
@@ -154,13 +157,13 @@ def _dataset_id(given: dict[str, Any]) -> str:
 
 
 def check_reachable(pipeline: Pipeline, step: str) -> None:
-    """`VurError` pipelines.unreachable names the steps that must be complete before `step`."""
+    """Raise `VurError` pipelines.unreachable, which names the steps to complete before `step`."""
     if lacking := pipelines.missing(pipeline, step):
         raise VurError("pipelines.unreachable", field="step", step=step, missing=", ".join(lacking))
 
 
 def export(session: Session, pipeline: Pipeline, who: Principal) -> tuple[dict[str, Any], Config]:
-    """A pipeline as a document, and its whole configuration."""
+    """Return a pipeline as an export document, and its whole configuration."""
     dataset = dataset_of(session, pipeline, who)
     about, fingerprint, options = None, None, None
     if dataset is not None:
@@ -178,7 +181,7 @@ def export(session: Session, pipeline: Pipeline, who: Principal) -> tuple[dict[s
 
 
 def bring_in(who: Principal, text: str, language: str) -> dict[str, Any]:
-    """A new pipeline from an exported document or a pipeline.yaml: its state, and what did not fit here."""
+    """Create a pipeline from an export or a pipeline.yaml. Returns its state and the settings that do not fit here."""
     document = steps.read_document(text)
     try:
         storable(document)
@@ -196,7 +199,7 @@ def bring_in(who: Principal, text: str, language: str) -> dict[str, Any]:
         raise VurError(
             "pipelines.document",
             field="body",
-            reason=problems[0]["text"] if problems else "it holds no section of a pipeline",
+            reason=problems[0]["text"] if problems else "it contains no section of a pipeline",
         )
     data = content.get("data")
     data = data if isinstance(data, dict) else {}
@@ -231,7 +234,7 @@ def _misfits(
     completed: list[str],
     language: str,
 ) -> list[dict[str, str]]:
-    """What of an imported pipeline does not fit the datasets here; steps that lean on it are taken out of `completed`."""
+    """List what does not fit the datasets here; removes the steps that depend on it from `completed`."""
     about = document.get("dataset")
     about = about if isinstance(about, dict) else {}
     if dataset is None:
@@ -283,7 +286,7 @@ def _problem(section: str, severity: str, key: str, language: str, **values: Any
 
 
 def make_model(session: Session, who: Principal, pipeline: Pipeline, name: str | None) -> Model:
-    """A configured model of exactly what the steps chose; `VurError` pipelines.unreachable where one is not complete."""
+    """Create a model with exactly the steps' settings. `VurError` pipelines.unreachable if a step is incomplete."""
     if lacking := [step for step in pipelines.STEPS if step not in pipelines.done(pipeline)]:
         raise VurError("pipelines.unreachable", field="steps", step="training", missing=", ".join(lacking))
     dataset = fetch(session, Dataset, pipeline.dataset_id or "", who)

@@ -1,4 +1,4 @@
-"""What the machine and this process are doing, and how much work waits."""
+"""Metrics of the machine, this process and the job queue."""
 
 import threading
 import time
@@ -12,16 +12,16 @@ from vur.store.catalog import Job, Monitor, now
 from vur.store.database import reading
 from vur.store.home import home
 
-FRESH = 1.0  # seconds that a measurement is good for
-FIRST = 0.1  # seconds that the very first one takes
+FRESH = 1.0  # seconds for which a measurement is reused
+FIRST = 0.1  # seconds of the very first measurement
 _lock = threading.Lock()
 _last: dict[str, Any] = {}
 
 
 def measure() -> dict[str, Any]:
-    """CPU, memory, disk, network, this process and the queues; rates are those since the measurement before.
+    """Measure CPU, memory, disk, network, this process and the queue; rates cover the time since the last measurement.
 
-    Bytes and percent. Measured at most once in `FRESH` seconds, however many ask.
+    Bytes and percent. Measured at most once in `FRESH` seconds, for any number of callers.
     """
     with _lock:
         if not _last:
@@ -83,7 +83,7 @@ def _machine(before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:
 
 
 def _busy(before: Any, after: Any) -> float:
-    """Percent of the time of all cores in which they worked. Guest time is part of user time already."""
+    """Return the CPU utilization of all cores in percent. Guest time is already part of user time."""
     spent = {
         name: max(getattr(after, name) - getattr(before, name), 0.0)
         for name in after._fields
@@ -105,7 +105,7 @@ def _process() -> dict[str, Any]:
 
 
 def queues() -> dict[str, Any]:
-    """Jobs that wait and run, since when the oldest waits, and monitors by state."""
+    """Return queued and running jobs, the time of the oldest queued job, and monitors by state."""
     with reading() as session:
         jobs = dict(
             session.execute(

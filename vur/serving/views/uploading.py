@@ -1,6 +1,6 @@
-"""Uploads over HTTP: a form with a file, or the bytes of a file in pieces.
+"""Uploads over HTTP: a form with a file, or the bytes of a file in chunks.
 
-Whatever ends a request early, nothing half-made stays.
+An aborted request leaves no partial data behind.
 """
 
 import asyncio
@@ -25,14 +25,14 @@ LONGEST = {"name": 200, "description": 5000}
 
 
 class FormUpload:
-    """One upload in one request."""
+    """An upload in a single request."""
 
     def __init__(self, who: Principal, language: str, dataset_id: str | None = None):
         self.who, self.language, self.id, self.dataset_id = who, language, new_id(), dataset_id
         self.receiver: Receiver | None = None
 
     def open(self, filename: str) -> Callable[[bytes], None]:
-        """Begin when the form comes to its file; the bytes go to what is returned."""
+        """Start the upload when the form reaches its file; returns the sink of its bytes."""
         self.receiver = Receiver(self.id)
         with database.writing() as session:
             begin(
@@ -47,7 +47,7 @@ class FormUpload:
         return self.receiver.write
 
     def finish(self, fields: dict[str, str]) -> Dataset:
-        """The dataset; `VurError` for a wrong field, or a file that cannot be read or may not be stored."""
+        """Convert the file and return the dataset. `VurError` for an invalid field or file, or one over the quota."""
         options = form_options(fields)
         options_of(options, self.language)
         with database.writing() as session:
@@ -63,14 +63,14 @@ class FormUpload:
         return uploads.convert(self.id, on_new_rows=score_in_background)
 
     def abandon(self) -> None:
-        """Leave nothing behind."""
+        """Delete everything of an aborted request."""
         if self.receiver is not None:
             self.receiver.close()
             abandon(self.id)
 
 
 def form_options(fields: dict[str, str]) -> dict[str, Any]:
-    """How to read the file, from the texts of a form; `VurError` forms.field for one that is not known or too long."""
+    """Parse file options from a form's text fields. `VurError` forms.field for one that is unknown or too long."""
     for name, value in fields.items():
         if name not in FIELDS:
             raise VurError("forms.field", field=name[:100], known=", ".join(("file", *FIELDS)))
@@ -85,14 +85,14 @@ def form_options(fields: dict[str, str]) -> dict[str, Any]:
 
 
 async def upload_form(request: Request, who: Principal, language: str, dataset_id: str | None = None) -> Dataset:
-    """The dataset that a form with a file becomes, or gets a further version from."""
+    """Create a dataset, or the next version of one, from a form with a file."""
     await run_in_threadpool(_check_announced, request, who, dataset_id)
     upload = FormUpload(who, language, dataset_id)
     try:
         fields = await read_form(request, upload.open)
         return await asyncio.to_thread(
             upload.finish, fields
-        )  # not a thread of the endpoints: reading a file may take minutes
+        )  # not in the endpoints' thread pool: reading a file may take minutes
     except BaseException:
         with anyio.CancelScope(shield=True):
             await run_in_threadpool(upload.abandon)
@@ -100,7 +100,7 @@ async def upload_form(request: Request, who: Principal, language: str, dataset_i
 
 
 def _check_announced(request: Request, who: Principal, dataset_id: str | None) -> None:
-    """Refuse at once what is announced to be larger than the user may still store, and new rows for a dataset that they may not change."""
+    """Reject early what exceeds the user's quota by its announced size, or a dataset that they may not change."""
     uploads.sweep_if_due(on_new_rows=score_in_background)
     announced = request.headers.get("content-length", "")
     with database.reading() as session:
@@ -113,7 +113,7 @@ def _check_announced(request: Request, who: Principal, dataset_id: str | None) -
 
 
 async def append(request: Request, who: Principal, upload_id: str, offset: int) -> None:
-    """Add the body of a request to an upload; what has arrived stays when the connection breaks.
+    """Append the body of a request to an upload; received bytes survive a broken connection.
 
     The last byte starts the conversion.
     """
