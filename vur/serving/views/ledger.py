@@ -152,11 +152,13 @@ def statistics(
 
 
 def _model(session: Session, id: str, points: Any, period: str) -> dict[str, Any]:
+    from vur.scoring.metrics import METRICS
+
     model, live = session.get(Model, id), scoring.accuracy(points)
     backtest = {
         key: value
         for key, value in (model.metrics if model else {}).items()
-        if key in registry.METRICS or key.startswith("coverage-")
+        if key in METRICS or key == "skill" or key.startswith("coverage-")
     }
     return {
         "model_id": id,
