@@ -14,7 +14,6 @@ from vur.errors import VurError
 from vur.forecasters.base import create, load_forecaster
 from vur.forecasters.design import Design, design_for, training_rows, with_leads
 from vur.forecasters.registry import algorithms
-from vur.forecasters.regression import ON_FEATURES
 from vur.frequency import frequency
 from vur.models.future import (
     check_cells,
@@ -39,6 +38,7 @@ QUICK = {
     "lightgbm": {"rounds": 60},
     "xgboost": {"rounds": 60},
 }
+ON_FEATURES = [id for id, entry in algorithms().items() if entry.family == "machine_learning"]
 WEATHER = ("temp", "wind", "rain", "visibility", "cancelled")
 
 

@@ -398,7 +398,7 @@ def fit_item(item: Item, season: int, long: Sequence[float], options: Mapping[st
 
     Never raises for what the data hold: without success the season is given up unless it was asked for, then the series falls back.
     """
-    reason = unfit_reason("sarimax", item.y) or ("too_short" if len(item.y) < SHORTEST else "")
+    reason = unfit_reason(item.y) or ("too_short" if len(item.y) < SHORTEST else "")
     asked = options["seasonal_order"] is not None
     usable = season if asked or len(item.y) >= 2 * season + 5 else 1
     for attempt in [] if reason else [usable] if asked or usable == 1 else [usable, 1]:

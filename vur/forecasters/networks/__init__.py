@@ -33,7 +33,7 @@ from vur.forecasters.networks.windows import (
     training_windows,
     with_future,
 )
-from ..registry import Algorithm, Parameter, register
+from ..registry import Algorithm, Auto, Parameter, register
 from ..statistical import fallback
 from ...frequency import default_horizon
 from ...panel import Panel
@@ -181,7 +181,8 @@ register(Algorithm("lstm", "LSTM", "deep_learning", "global", 12.0, "vur.forecas
     "loss": Parameter("str", "mae", _NAMED + "loss", choices=LOSSES, tune={"choices": ["mae", "mse", "huber"]}),
     "optimizer": Parameter("str", "adam", _NAMED + "optimizer", choices=tuple(OPTIMIZERS)),
     "max_windows": Parameter("int", MAX_WINDOWS, _NAMED + "max_windows", min=100, max=10_000_000)},
-    ("known_future", "past_only", "static"), "vur.forecasters.networks:check_lstm", ("tensorflow", "keras")))
+    ("known_future", "past_only", "static"), "vur.forecasters.networks:check_lstm", ("tensorflow", "keras"),
+    Auto("best", least=3_000, most=500_000)))
 
 
 def check_lstm(values: dict[str, Any]) -> None:
