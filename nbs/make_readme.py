@@ -18,6 +18,7 @@ def readme() -> str:
     for cell in notebook.cells:
         cell.metadata.pop("execution", None)
     body, _ = MarkdownExporter().from_notebook_node(notebook)
+    body = re.sub(r"""(["'(])\.\./""", r"\1", body)  # a notebook runs in its folder, the README is read in the root
     body = re.sub(r"<style scoped>.*?</style>\n?", "", body, flags=re.S)
     body = re.sub(r"[ \t]+$", "", body, flags=re.M)
     return (
