@@ -1,4 +1,4 @@
-"""One self-contained page about a run that a manager understands and that opens without a network."""
+"""The report of a run: one self-contained HTML page for readers who do not write code; it needs no network."""
 
 import importlib.util
 import json
@@ -10,7 +10,7 @@ from vur.text import LANGUAGES, translate
 
 
 def script_json(value: Any) -> str:
-    """JSON that may stand inside a `<script>` element whatever text it holds."""
+    """JSON that is safe inside a `<script>` element, whatever text it contains."""
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     return (
         text.replace("<", "\\u003c")
@@ -22,7 +22,7 @@ def script_json(value: Any) -> str:
 
 
 def plotly_source() -> str:
-    """The JavaScript of the installed plotly package, found without importing it."""
+    """The JavaScript of the installed plotly package, located without importing it."""
     spec = importlib.util.find_spec("plotly")
     assert spec and spec.submodule_search_locations, "plotly is a dependency of VUR"
     source = Path(spec.submodule_search_locations[0], "package_data", "plotly.min.js").read_text(encoding="utf-8")
@@ -30,7 +30,10 @@ def plotly_source() -> str:
 
 
 def render_report(context: ReportContext, path: Path | str, language: str = "en") -> Path:
-    """Write the page to `path` and return it; `KeyError` for a language other than `en` and `pt-BR`."""
+    """Write the report page to `path` and return the path.
+
+    Raises `KeyError` for a language that VUR does not have.
+    """
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
     from markupsafe import Markup
 

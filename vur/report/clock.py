@@ -1,4 +1,4 @@
-"""Between the clock of the reader, in which a report's panel may be, and the stamps that a model and its folds know."""
+"""Converts between the reader's clock, which a report's panel may use, and the timestamps of a model and its folds."""
 
 from typing import Any
 
@@ -11,9 +11,10 @@ from vur.timezones import is_sub_daily, to_zone
 
 
 def in_model_time(panel: Panel, ends: pd.Series) -> Panel:
-    """`panel` with the stamps that a pipeline which stands at `ends` knows it by; the same where they agree.
+    """`panel` with the timestamps that a pipeline uses; the same panel where both agree.
 
-    The panel is regular: its stamps are counted back from the end of each series.
+    `ends` are the last timestamps of the pipeline's series. The panel is regular, so its timestamps are counted back
+    from the end of each series.
     """
     if not panel.tz or not is_sub_daily(panel.freq):
         return panel
@@ -25,12 +26,12 @@ def in_model_time(panel: Panel, ends: pd.Series) -> Panel:
 
 
 def on_clock(frame: pd.DataFrame, tz: str | None, freq: Frequency) -> pd.DataFrame:
-    """`frame` with `ds` as the reader's clock shows it, without a zone."""
+    """`frame` with `ds` in the reader's local time, without a zone."""
     if not tz or not is_sub_daily(freq) or frame.empty:
         return frame
     return frame.assign(ds=to_zone(frame, tz, freq)["ds"].dt.tz_localize(None))
 
 
 def stamp_on_clock(value: Any, tz: str | None, freq: Frequency) -> Any:
-    """One stamp as the reader's clock shows it."""
+    """One timestamp in the reader's local time."""
     return on_clock(pd.DataFrame({"ds": [value]}), tz, freq)["ds"].iloc[0]

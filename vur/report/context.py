@@ -1,4 +1,4 @@
-"""What a report page is made of: plain frames and dicts about one run."""
+"""The data of a report page: plain frames and dicts about one run."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -12,22 +12,25 @@ from vur.panel import Panel
 
 @dataclasses.dataclass
 class ReportContext:
-    """Everything the page is made of, as plain frames and dicts; None or empty leaves that part out.
+    """Everything that the page shows, as plain frames and dicts; what is None or empty is left out.
 
     run: `run_id, name, source` (file name), `created` (ISO text), `status, seed, fingerprint, config_hash, seconds,
-    versions, notebook`
-        (relative link), `interrupted`.
-    data: what `describe_panel` gives; `aggregate` ("sum" or "mean") and `label` may be added.
+    versions, notebook` (relative link), `interrupted`.
+
+    data: the result of `describe_panel`; `aggregate` ("sum" or "mean") and `label` may be added.
+
     history: `unique_id, ds, y` as observed. forecast: `unique_id, ds, forecast, lo-80, hi-80, …` in the same units.
+
     leaderboard: columns of `vur.stages.training.leaderboard.leaderboard`, best first; percentages in percent, `skill`
     as a share. status: `algorithm, state, seconds, reason, fallbacks` of every candidate. by_step: `algorithm, step,
     mae, …`. by_series: `algorithm, unique_id, mae, mase, …`. residuals: `fold, unique_id, ds, step, y, forecast` of the
-    winner. test_scores: the held-out end, rows by `algorithm`. findings: the table of
-    `vur.stages.preview.findings.audit_table`. plan: `horizon, folds` (number), `test` (bool), `gap, window, refit,
-    alignment, notes` (sentences). recipe: `preprocess, features, parameters` as dicts. drivers: result of
-    `vur.explain.drivers.drivers`. checks: result of `residual_checks`, computed when None. fallbacks: `unique_id,
-    reason, used`. canary: `passed, failed, max_difference, fold, where`. model: `name, tag`. notes: warnings of the
-    training. extras: what the sections of `vur.report.sections` found, by name.
+    winner. test_scores: scores on the held-out test, rows by `algorithm`.
+
+    findings: the table of `vur.stages.preview.findings.audit_table`. plan: `horizon, folds` (number), `test` (bool),
+    `gap, window, refit, alignment, notes` (sentences). recipe: `preprocess, features, parameters` as dicts. drivers:
+    the result of `vur.explain.drivers.drivers`. checks: the result of `residual_checks`, computed when None. fallbacks:
+    `unique_id, reason, used`. canary: `passed, failed, max_difference, fold, where`. model: `name, tag`. notes:
+    warnings of the training. extras: what the sections collected, by name.
     """
 
     run: dict[str, Any]
@@ -67,12 +70,12 @@ class ReportContext:
 
     @property
     def hierarchy(self) -> Any:
-        """Which series are sums of others, as a `vur.hierarchy` hierarchy; None without sums."""
+        """Which series are sums of others, as a `vur.hierarchy` object; None without sums."""
         return getattr(getattr(self.extras.get("hierarchy"), "reconciler", None), "hierarchy", None)
 
 
 def describe_panel(panel: Panel) -> dict[str, Any]:
-    """The facts of a panel that the page states: names of columns, counts, span, frequency with its evidence, roles."""
+    """Column names, counts, span, frequency with its evidence, and roles of a panel, as the page states them."""
     frame = panel.frame
     names = dict(panel.names)
     observed = frame["y"].notna()

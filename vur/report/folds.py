@@ -1,4 +1,4 @@
-"""What the winner forecast in the folds, with the scale of each series."""
+"""Forecasts of the winner in the folds, with the scale of each series."""
 
 import pandas as pd
 
@@ -10,7 +10,10 @@ from vur.stages.training.leaderboard import residuals_of
 
 
 def winner_residuals(facts: Facts) -> tuple[pd.DataFrame, pd.Series, Panel] | None:
-    """Fold forecasts of the winner with the scale of each series, its latest scales, and the panel; None without folds."""
+    """Fold forecasts of the winner with the scale of each series, the latest scales, and the panel.
+
+    None without folds or a fitted pipeline.
+    """
     evaluation = getattr(facts.training, "evaluation", None)
     forecasts = getattr(evaluation, "forecasts", None)
     ends = getattr(getattr(facts.training, "pipeline", None), "ends", None)

@@ -1,4 +1,4 @@
-"""The report page: its sections in order, and what the template prints."""
+"""The report page: the order of its sections, and the values for its template."""
 
 from types import ModuleType
 from typing import Any
@@ -28,7 +28,7 @@ from vur.report.sections import (
 )
 from vur.report.tables import say, speaker
 
-# By the id of the element on the page. A new section is a module of vur.report.sections and a line here.
+# By element id. A new section is a module in vur.report.sections and an entry here.
 SECTIONS: dict[str, ModuleType] = {
     "top": headline,
     "forecast": forecast,
@@ -49,7 +49,7 @@ SECTIONS: dict[str, ModuleType] = {
 
 
 def collect(facts: Facts) -> dict[str, Any]:
-    """What the sections compute after a training, by name; a section that has nothing to show is left out."""
+    """What the sections compute after a training, by name; sections with nothing to show are left out."""
     found = {name: section.collect(facts) for name, section in SECTIONS.items() if hasattr(section, "collect")}
     return {name: value for name, value in found.items() if value is not None}
 
@@ -66,7 +66,7 @@ def parts(context: ReportContext, language: str) -> dict[str, Part]:
 
 
 def section_view(name: str, part: Part) -> dict[str, Any]:
-    """A section as the template prints it; the figure of each block gets an element id and joins `figures`."""
+    """A section as the template needs it; the figure of each block gets an element id and is added to `figures`."""
     figures, blocks = dict(part.figures), []
     for number, block in enumerate(part.blocks):
         id = f"plot-{name}-{number}" if block.figure else ""
@@ -86,7 +86,7 @@ def section_view(name: str, part: Part) -> dict[str, Any]:
 
 
 def page(context: ReportContext, language: str) -> dict[str, Any]:
-    """Everything the template prints; `figures` holds the Plotly descriptions by element id."""
+    """All values of the template; `figures` has the Plotly descriptions by element id."""
     t = speaker(language)
     sections = [section_view(name, part) for name, part in parts(context, language).items()]
     return {
@@ -106,7 +106,7 @@ def page(context: ReportContext, language: str) -> dict[str, Any]:
 
 
 def head(context: ReportContext, language: str) -> dict[str, Any]:
-    """Title, the line that says which run this is, and the notes of the training."""
+    """The title, the line that identifies the run, and the warnings of the training."""
     run, created = context.run, context.run.get("created")
     when = ""
     if created:

@@ -1,4 +1,4 @@
-"""Static pictures for executed notebooks: small, and shown wherever a notebook is shown."""
+"""Small static pictures for executed notebooks, visible in every notebook viewer."""
 
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
@@ -29,7 +29,7 @@ def _image(figure: "Figure") -> "Image":
 
 
 def draw_history(frame: pd.DataFrame) -> "Image":
-    """One line a series, at most four of them."""
+    """The history of at most four series, one line each."""
     shown = list(frame.groupby("unique_id", observed=True))[:MOST_SERIES]
     figure, axes = _axes(len(shown))
     for axis, (name, rows) in zip(axes, shown, strict=True):
@@ -39,7 +39,7 @@ def draw_history(frame: pd.DataFrame) -> "Image":
 
 
 def draw_forecast(frame: pd.DataFrame, forecast: pd.DataFrame, horizon: int) -> "Image":
-    """The last horizons of history and the forecast with its intervals, at most four series."""
+    """The end of the history and the forecast with its intervals, for at most four series."""
     names = forecast["unique_id"].drop_duplicates().head(MOST_SERIES)
     levels = [name.removeprefix("lo-") for name in forecast if name.startswith("lo-")]
     figure, axes = _axes(len(names))

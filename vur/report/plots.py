@@ -1,8 +1,8 @@
-"""The figures of the report as plain Plotly descriptions; `forecast_figure` gives the one that `r.plot()` shows.
+"""Figures of the report as plain Plotly descriptions; `forecast_figure` builds the one that `r.plot()` shows.
 
 Every `*_spec` function returns `{"data": [...], "layout": {...}}` of lists, strings and numbers, so that a report is
-written without importing plotly. Colours are those of `LIGHT`; the report's page swaps them for `DARK` where the
-reader's system is dark.
+written without importing plotly. Colours are those of `LIGHT`; the page replaces them with `DARK` when the reader's
+system uses a dark theme.
 """
 
 import html
@@ -51,7 +51,7 @@ MAX_SERIES, MAX_POINTS = 20, 24_000
 
 
 def label(text: object, length: int = 40) -> str:
-    """`text` as Plotly shows it literally: no tags, no templates, shortened in the middle to `length` characters."""
+    """`text` for Plotly to show literally: no tags or templates, shortened in the middle to `length` characters."""
     words = str(text)
     if len(words) > length:
         words = words[: length * 2 // 3] + "…" + words[-(length // 3 - 1) :]
@@ -59,12 +59,12 @@ def label(text: object, length: int = 40) -> str:
 
 
 def _values(values: Any) -> list[float | None]:
-    """Numbers as JSON holds them: seven figures, None where there is none."""
+    """Numbers for JSON: seven significant figures, None for missing ones."""
     return [float(f"{v:.7g}") if np.isfinite(v) else None for v in np.asarray(values, dtype=float)]
 
 
 def _stamps(ds: pd.Series) -> list[Any]:
-    """Stamps as Plotly reads them: ISO text without a time where there is none, or integers."""
+    """Timestamps for Plotly: ISO text, without a time where all are at midnight, or integers."""
     if not pd.api.types.is_datetime64_any_dtype(ds):
         return [int(v) if isinstance(v, (int, np.integer)) else v for v in ds]
     whole = (ds == ds.dt.normalize()).all()
@@ -138,14 +138,14 @@ def _legend() -> dict[str, Any]:
 
 
 def levels_of(forecast: pd.DataFrame) -> list[int]:
-    """Interval levels in percent that a forecast frame has, widest first."""
+    """Interval levels of a forecast frame in percent, widest first."""
     return sorted((int(name[3:]) for name in forecast.columns if name.startswith("lo-")), reverse=True)
 
 
 def shown_series(
     history: pd.DataFrame, forecast: pd.DataFrame, first: list[str] | tuple[str, ...] = (), most: int = MAX_SERIES
 ) -> list[str]:
-    """The series a figure holds: those in `first`, then the largest by sum of |y|, at most `most`."""
+    """The series that a figure contains: those in `first`, then the largest by sum of |y|, at most `most`."""
     from vur.explain.drivers import largest_series
 
     there = set(forecast["unique_id"].unique())
@@ -171,7 +171,10 @@ def _band(x: list, lower: list, upper: list, name: str, color: str, group: dict)
 def _forecast_traces(
     past: pd.DataFrame, ahead: pd.DataFrame, tested: pd.DataFrame, language: str, visible: bool, digits: int
 ) -> list[dict]:
-    """Bands, past test forecasts, history and forecast of one series; the forecast starts at the last observation."""
+    """Bands, past test forecasts, history and forecast of one series.
+
+    The forecast line starts at the last observation.
+    """
     group: dict[str, Any] = {"visible": visible}
     last = past.dropna(subset=["y"]).tail(1)
     start_x, start_y = (_stamps(last["ds"]), _values(last["y"])) if len(last) else ([], [])
@@ -233,7 +236,7 @@ def _forecast_traces(
 
 
 def _test_runs(residuals: pd.DataFrame | None, name: str) -> pd.DataFrame:
-    """Past test forecasts of one series, an empty row between one fold and the next."""
+    """Past test forecasts of one series, with an empty row between folds."""
     if residuals is None or residuals.empty:
         return pd.DataFrame({"ds": pd.Series([], dtype="datetime64[ns]"), "forecast": []})
     rows = residuals[residuals["unique_id"] == name].sort_values("ds")
@@ -255,11 +258,11 @@ def forecast_spec(
     residuals: pd.DataFrame | None = None,
     height: int = 430,
 ) -> dict[str, Any]:
-    """History, past test forecasts and forecast with interval bands; the first series is drawn, a menu shows another.
+    """History, past test forecasts and forecast with interval bands; the first series is shown, a menu selects another.
 
-    `series` names what to hold (default: the `MAX_SERIES` largest). History is shortened so that the figure stays
-    small. `layout.meta` holds `series` (names in order), `traces` (how many each has) and `recent` (how many
-    observations a closer view shows).
+    `series` names the series to include (default: the `MAX_SERIES` largest). History is shortened to keep the figure
+    small. `layout.meta` holds `series` (names in order), `traces` (number of traces per series) and `recent` (number of
+    observations in the zoomed view).
     """
     names = [series] if isinstance(series, str) else list(series or shown_series(history, forecast))
     keep = max(MAX_POINTS // max(len(names), 1), 60)
@@ -313,7 +316,7 @@ def forecast_figure(
     series: str | list[str] | None = None,
     residuals: pd.DataFrame | None = None,
 ) -> Any:
-    """The Plotly figure of a forecast: history, bands, and a menu of series when there are several."""
+    """The Plotly figure of a forecast: history, bands, and a menu when there are several series."""
     import plotly.graph_objects as go
 
     return go.Figure(forecast_spec(history, forecast, language, series, residuals))
@@ -323,7 +326,7 @@ def forecast_figure(
 
 
 def skill_spec(leaderboard: pd.DataFrame, language: str = "en", winner: str | None = None) -> dict[str, Any]:
-    """One bar an algorithm: how much smaller its error is than the seasonal naive forecast's, which is the line at 0."""
+    """One bar per algorithm: how much smaller its error is than that of the seasonal naive forecast (the line at 0)."""
     table = leaderboard.dropna(subset=["skill"]).iloc[::-1]
     share = table["skill"].clip(lower=-1.0)
     best = winner if winner is not None else leaderboard["algorithm"].iloc[0]
@@ -367,7 +370,7 @@ def skill_spec(leaderboard: pd.DataFrame, language: str = "en", winner: str | No
 
 
 def _names_axis(language: str, names: list[str]) -> dict[str, Any]:
-    """A vertical axis with names at 0, 1, 2…: as categories two names shortened alike would share a bar."""
+    """A vertical axis with names at 0, 1, 2…: as categories, two names shortened alike would share a bar."""
     return _axis(
         language,
         showgrid=False,
@@ -381,7 +384,7 @@ def _names_axis(language: str, names: list[str]) -> dict[str, Any]:
 def step_spec(
     by_step: pd.DataFrame, language: str = "en", metric: str = "mae", algorithms: list[str] | None = None
 ) -> dict[str, Any]:
-    """Error at each step of the horizon, a line an algorithm: the first is the winner, `seasonal_naive` is grey."""
+    """Error at each step of the horizon, one line per algorithm: the winner first, `seasonal_naive` in grey."""
     names = algorithms or by_step["algorithm"].drop_duplicates().tolist()[:3]
     data = []
     for position, name in enumerate(names):
@@ -424,7 +427,7 @@ def step_spec(
 
 
 def acf_spec(acf: pd.DataFrame, language: str = "en") -> dict[str, Any]:
-    """Autocorrelation of the errors as bars, with the band that independent errors would stay in."""
+    """Autocorrelation of the errors as bars, with the band for independent errors."""
     outside = acf["acf"].abs() > acf["bound"]
     bars = {
         "type": "bar",
@@ -446,7 +449,7 @@ def acf_spec(acf: pd.DataFrame, language: str = "en") -> dict[str, Any]:
 
 
 def error_histogram_spec(scaled: np.ndarray, language: str = "en") -> dict[str, Any]:
-    """How errors are spread, in multiples of the typical error of their series; right of 0 the truth was higher."""
+    """Histogram of scaled errors, in multiples of the typical error; right of 0 the actual value was higher."""
     inside = np.clip(scaled, -5, 5)
     counts, edges = np.histogram(inside, bins=min(31, max(9, int(np.sqrt(len(inside))) | 1)))
     bars = {
@@ -473,7 +476,7 @@ def error_histogram_spec(scaled: np.ndarray, language: str = "en") -> dict[str, 
 
 
 def decomposition_spec(parts: pd.DataFrame, language: str = "en") -> dict[str, Any]:
-    """Observed values, trend, season and remainder, one above the other."""
+    """Observed values, trend, season and remainder, stacked as panels."""
     names = [
         name
         for name in ("observed", "trend", "seasonal", "remainder")
@@ -511,7 +514,7 @@ def decomposition_spec(parts: pd.DataFrame, language: str = "en") -> dict[str, A
 def importance_spec(
     importance: pd.DataFrame, language: str = "en", top: int = 12, labels: list[str] | None = None
 ) -> dict[str, Any]:
-    """The `top` features by share of importance, most important on top."""
+    """The `top` features by share of importance, most important at the top."""
     table = importance.head(top).iloc[::-1]
     names = (labels or importance["feature"].tolist())[: len(table)][::-1]
     bars = {
@@ -542,7 +545,10 @@ def importance_spec(
 def sparkline(
     past: pd.DataFrame, ahead: pd.DataFrame, freq: Frequency, language: str, width: int = 160, height: int = 34
 ) -> str:
-    """A small inline SVG of the end of one series and its forecast with the narrowest band; colours come from the page's CSS."""
+    """A small inline SVG of the end of one series and its forecast with the narrowest band.
+
+    Colours come from the page's CSS.
+    """
     shown = max(2 * len(ahead), 24)
     y, f = past["y"].tail(shown).to_numpy(float), ahead["forecast"].to_numpy(float)
     level = min(levels_of(ahead), default=None)
@@ -573,7 +579,7 @@ def sparkline(
     )
 
 
-MOST_MARKS = 60  # steps up to which each has a mark of its own
+MOST_MARKS = 60  # steps that are drawn as points; more become a band
 
 
 def signed(value: float, language: str, digits: int) -> str:
@@ -582,7 +588,10 @@ def signed(value: float, language: str, digits: int) -> str:
 
 
 def waterfall_spec(found: Explanation, language: str = "en") -> dict[str, Any]:
-    """From the usual level to the forecast, a bar a part, the largest first; parts that push down are in another colour."""
+    """A waterfall from the usual level to the forecast: one bar per contribution, largest first.
+
+    Negative contributions have another colour.
+    """
     shown, digits = found.shown(language), found.digits
     parts = shown["contribution"].to_numpy(float)
     before = found.baseline + np.r_[0.0, np.cumsum(parts)[:-1]][: len(parts)]
@@ -644,7 +653,7 @@ def waterfall_spec(found: Explanation, language: str = "en") -> dict[str, Any]:
 
 
 def shuffled_spec(found: Importance, freq: Frequency, language: str = "en") -> dict[str, Any]:
-    """A bar a group: how much larger the error is without it, with its interval."""
+    """One bar per group of features: how much larger the error is without it, with its interval."""
     table = found.table.iloc[::-1]
     color = [LIGHT["forecast"] if low > 0 else LIGHT["naive"] for low in table["low"]]
     bars = {
@@ -682,7 +691,7 @@ def shuffled_spec(found: Importance, freq: Frequency, language: str = "en") -> d
 
 
 def coverage_spec(table: pd.DataFrame, language: str = "en") -> dict[str, Any]:
-    """Realised coverage at each step with what chance allows, and the promise as a dotted line."""
+    """Realised coverage at each step with its sampling error, and the nominal level as a dotted line."""
     data, colors, levels = [], [LIGHT["forecast"], LIGHT["past"], LIGHT["history"]], table["level"].nunique()
     last = int(table["step"].max())
     for position, (level, rows) in enumerate(table.groupby("level", sort=True)):
@@ -719,7 +728,7 @@ def coverage_spec(table: pd.DataFrame, language: str = "en") -> dict[str, Any]:
 
 
 def coverage_traces(rows: pd.DataFrame, level: float, color: str, shift: float, language: str) -> list[dict[str, Any]]:
-    """Realised coverage of one level: a mark with a line for its uncertainty at each step, a band where steps are many."""
+    """Realised coverage of one level: a point with an error bar at each step, a band when there are many steps."""
     few = len(rows) <= MOST_MARKS
     hover = translate(
         "insight.plot.coverage", language, step="%{customdata[1]}", share="%{y:.1f}%", count="%{customdata[0]}"
@@ -752,7 +761,7 @@ def coverage_traces(rows: pd.DataFrame, level: float, color: str, shift: float, 
 
 
 def anomaly_spec(bands: pd.DataFrame, found: pd.DataFrame, language: str = "en", level: float = 95) -> dict[str, Any]:
-    """Observations of one series with the forecasts and intervals that did not know them; those outside are marked."""
+    """Observations of one series with held-out forecasts and intervals; those outside the interval are marked."""
     data, digits, first = [], digits_for(bands["y"]), True
     for _, run in bands.groupby("fold", sort=True) if "fold" in bands else [(0, bands)]:
         lower, upper = _band(

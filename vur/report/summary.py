@@ -1,4 +1,4 @@
-"""What a run found, in a few numbers and plain sentences: what is expected, and whether it can be trusted."""
+"""The findings of a run in a few numbers and plain sentences: what to expect, and whether to trust it."""
 
 import math
 from typing import Any
@@ -16,7 +16,7 @@ CLEAR = 0.05
 
 
 def aggregate_of(data: dict[str, Any]) -> str:
-    """How a horizon is summed up: `sum` for counts (non-negative integers), else `mean`, unless `data` says."""
+    """How a horizon is aggregated: `sum` for counts (non-negative integers), else `mean`, unless `data` sets it."""
     return data.get("aggregate") or ("sum" if data.get("integer") and data.get("nonnegative") else "mean")
 
 
@@ -30,10 +30,10 @@ def _lagged(ds: pd.Series, freq: Frequency, lag: int) -> pd.Series:
 
 
 def change_since(history: pd.DataFrame, forecast: pd.DataFrame, freq: Frequency, horizon: int) -> dict[str, Any] | None:
-    """Forecast over the actual values of the same stamps a whole number of seasons before: `{"share", "lag"}`.
+    """Change of the forecast from the actual values of the same timestamps some seasons earlier: `{"share", "lag"}`.
 
-    The lag is the shortest multiple of the season that reaches back behind the whole horizon (the horizon itself
-    without a season). None when under 90% of those stamps were observed or their sum is not positive.
+    The lag is the shortest multiple of the season that covers the whole horizon (the horizon itself without a season).
+    None when fewer than 90% of those timestamps were observed or their sum is not positive.
     """
     season = max(freq.season, 1)
     for lag in dict.fromkeys((math.ceil(horizon / season) * season, horizon)):
@@ -48,7 +48,7 @@ def change_since(history: pd.DataFrame, forecast: pd.DataFrame, freq: Frequency,
 
 
 def total_misses(residuals: pd.DataFrame | None, aggregate: str) -> dict[str, float] | None:
-    """How far the total (or mean) over a test's horizon and all its series was off: `mean`, `max` share, and `tests`."""
+    """Relative error of the total (or mean) over horizon and series in past tests: `mean`, `max`, number of `tests`."""
     if residuals is None or residuals.empty or "fold" not in residuals:
         return None
     folds = residuals.dropna(subset=["y", "forecast"]).groupby("fold")[["y", "forecast"]].sum()
@@ -66,9 +66,9 @@ def expected(
     data: dict[str, Any],
     residuals: pd.DataFrame | None = None,
 ) -> dict[str, Any]:
-    """The numbers of the headline: total or mean of the horizon, next value with its range, change against the past.
+    """The numbers of the headline: total or mean of the horizon, next value with its range, change from the past.
 
-    For several series `next` is the sum (or mean) over series without a range, where all start at the same stamp.
+    For several series `next` is their sum (or mean) without a range, if all of them start at the same timestamp.
     """
     how, ids = aggregate_of(data), forecast["unique_id"].nunique()
     horizon = int(forecast.groupby("unique_id", observed=True).size().max())
@@ -96,13 +96,13 @@ def expected(
 
 
 def title(name: str) -> str:
-    """A column's name at the start of a sentence: `total_vendas` as `Total vendas`."""
+    """A column name at the start of a sentence: `total_vendas` as `Total vendas`."""
     words = str(name).replace("_", " ").strip() or str(name)
     return words[:1].upper() + words[1:]
 
 
 def expectation_sentences(facts: dict[str, Any], data: dict[str, Any], freq: Frequency, language: str) -> list[str]:
-    """Headline first, then the next value, the change against the past and how far such totals were off in tests."""
+    """The headline, then the next value, the change from the past, and the size of past errors of such totals."""
 
     def say(key: str, **values: object) -> str:
         return translate(f"report.headline.{key}", language, **values)
@@ -149,7 +149,10 @@ def expectation_sentences(facts: dict[str, Any], data: dict[str, Any], freq: Fre
 
 
 def scored_sentences(hierarchy: Any, tested: bool, language: str) -> list[str]:
-    """Which series the scores count, and of which forecasts, where some series are sums; `tested`: there is a held-out end."""
+    """Which series and forecasts the scores are about, when some series are sums of others.
+
+    `tested`: there is a held-out test.
+    """
     if hierarchy is None:
         return []
     counts = {"series": len(hierarchy.ids), "own": len(hierarchy.bottom), "sums": len(hierarchy.sums)}
@@ -163,7 +166,10 @@ def scored_sentences(hierarchy: Any, tested: bool, language: str) -> list[str]:
 
 
 def score_rows(scores: Any) -> pd.DataFrame:
-    """Scores as a frame with an `algorithm` column, from a frame, `{algorithm: {metric: value}}` or one algorithm's dict."""
+    """Scores as a frame with an `algorithm` column.
+
+    `scores` is a frame, `{algorithm: {metric: value}}`, or the dict of one algorithm.
+    """
     if scores is None or len(scores) == 0:
         return pd.DataFrame({"algorithm": []})
     if isinstance(scores, pd.DataFrame):
@@ -174,7 +180,7 @@ def score_rows(scores: Any) -> pd.DataFrame:
 
 
 def _skill(scores: pd.DataFrame, winner: str, metric: str) -> float:
-    """Skill of `winner`: its own column, else from the errors of winner and seasonal naive."""
+    """Skill of `winner`: from its own column, else from the errors of winner and seasonal naive."""
     rows = scores[scores["algorithm"].isin([winner, ""])]
     if rows.empty:
         return float("nan")
@@ -188,10 +194,10 @@ def _skill(scores: pd.DataFrame, winner: str, metric: str) -> float:
 
 
 def trust(leaderboard: pd.DataFrame, winner: str, metric: str, tests: int, test_scores: Any = None) -> dict[str, Any]:
-    """Whether the winner beats the seasonal naive forecast: `verdict`, `skill` on the folds, `test_skill` on the held-out end.
+    """Whether the winner beats the seasonal naive forecast: `verdict`, `skill` on the folds, `test_skill` on the test.
 
-    Verdicts: `clear` (at least 5% smaller errors, also on the test), `slight`, `mixed` (folds say yes, the test no),
-    `no`, `naive` (the simple forecast itself won) and `unknown`.
+    Verdicts: `clear` (errors at least 5% smaller, on the test too), `slight`, `mixed` (better on the folds, not on the
+    test), `no`, `naive` (the naive forecast itself won) and `unknown`.
     """
     skill, test_skill = _skill(leaderboard, winner, metric), _skill(score_rows(test_scores), winner, metric)
     known = [value for value in (skill, test_skill) if not math.isnan(value)]
@@ -209,7 +215,7 @@ def trust(leaderboard: pd.DataFrame, winner: str, metric: str, tests: int, test_
 
 
 def trust_sentence(facts: dict[str, Any], freq: Frequency, horizon: int, language: str) -> str:
-    """Accuracy against the naive forecast in plain words, as frank when it is no better."""
+    """Accuracy compared with the naive forecast, in plain words, also when it is no better."""
 
     def say(key: str, **values: object) -> str:
         return translate(f"report.trust.{key}", language, **values)
@@ -239,7 +245,7 @@ def trust_sentence(facts: dict[str, Any], freq: Frequency, horizon: int, languag
 
 
 def typical_error(leaderboard: pd.DataFrame, history: pd.DataFrame, winner: str, language: str) -> tuple[str, str]:
-    """The winner's usual miss and its meaning: WAPE where the target is never negative, else MAE in its units."""
+    """The winner's typical error and its meaning: WAPE if the target is never negative, else MAE in its units."""
     row = leaderboard[leaderboard["algorithm"] == winner]
     if row.empty:
         return "–", translate("report.tile.error_none", language)
@@ -251,9 +257,9 @@ def typical_error(leaderboard: pd.DataFrame, history: pd.DataFrame, winner: str,
 
 
 def coverage_rows(leaderboard: pd.DataFrame, winner: str) -> list[dict[str, Any]]:
-    """Nominal and realised share of actual values inside each interval of the winner, narrowest level first, with verdict.
+    """Nominal and realised coverage of each interval of the winner, narrowest level first, with a verdict.
 
-    more than 10 points below the nominal level is `narrow`, more than 12 above is `wide`, else `close`.
+    More than 10 points below the nominal level is `narrow`, more than 12 above is `wide`, else `close`.
     """
     row, rows = leaderboard[leaderboard["algorithm"] == winner], []
     for name in sorted(

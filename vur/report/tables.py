@@ -1,4 +1,4 @@
-"""Notes as text, tables and scores: what the sections of the report page share."""
+"""Notes as text, tables and scores: helpers that several sections of the report use."""
 
 import math
 from collections.abc import Callable, Iterable, Mapping
@@ -21,7 +21,7 @@ def speaker(language: str) -> Callable[..., str]:
 
 
 def say(note: Any, language: str) -> str:
-    """A note as text: plain text stays, a known key or a (key, data) pair is translated."""
+    """A note as text: plain text stays as it is, a known key or a (key, data) pair is translated."""
     if hasattr(note, "parts"):
         return " ".join(translate(key, language, **_named(data, language)) for key, data in note.parts)
     key, data = note, {}
@@ -40,7 +40,7 @@ def say(note: Any, language: str) -> str:
 
 
 def _named(data: Mapping[str, Any], language: str) -> dict[str, Any]:
-    """The data of a note with algorithms by name."""
+    """The data of a note, with algorithms by their display names."""
     named = dict(data)
     if "members" in named:
         named["members"] = listing([algorithm_name(id, language) for id in str(named["members"]).split(", ")], language)
@@ -55,7 +55,7 @@ def _named(data: Mapping[str, Any], language: str) -> dict[str, Any]:
 def table(
     columns: Iterable[tuple[str, str]], rows: Iterable[Iterable[Any]], marked: Iterable[int] = ()
 ) -> dict[str, Any]:
-    """A table for the template: `columns` are (title, "text" or "number"), `marked` the rows to stress."""
+    """A table for the template: `columns` are (title, "text" or "number"), `marked` the indices of highlighted rows."""
     return {"columns": list(columns), "rows": [list(row) for row in rows], "marked": set(marked)}
 
 

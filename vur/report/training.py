@@ -1,4 +1,4 @@
-"""The report context of a finished training."""
+"""Builds the report context of a finished training."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ from vur.report.sections import Facts
 
 
 def _plain(value: Any) -> Any:
-    """A spec, plan or result as a dict: by `to_dict`, as a dataclass, or as it is."""
+    """A spec, plan or result as dict: by `to_dict`, as a dataclass or by attributes; mappings and frames unchanged."""
     if value is None or isinstance(value, (Mapping, pd.DataFrame)):
         return value
     if hasattr(value, "to_dict"):
@@ -28,7 +28,7 @@ def _plain(value: Any) -> Any:
     return dict(vars(value)) if hasattr(value, "__dict__") else value
 
 
-STATED = ("test_auto",)  # said on the page in other words
+STATED = ("test_auto",)  # the page states it elsewhere
 
 
 def plan_facts(plan: Any, language: str) -> dict[str, Any]:
@@ -73,7 +73,7 @@ def build_context(
     model: dict[str, Any] | None = None,
     parameters: dict[str, dict[str, Any]] | None = None,
 ) -> ReportContext:
-    """The context of a finished training.
+    """The report context of a finished training.
 
     `training` has `leaderboard, evaluation, by_step, by_series, test_scores, canary, pipeline`; `parameters` are those
     that the run set, by algorithm id.
@@ -113,9 +113,9 @@ def build_context(
 
 
 def write_anomalies(found: Any, path: Path) -> None:
-    """Write the anomalies of the training data as CSV, the highest score first.
+    """Write the anomalies of the training data as CSV, highest score first.
 
-    `found` is what the section on anomalies collected; None, where nothing could be judged, gives a file without rows.
+    `found` is what the section on anomalies collected; None (nothing could be judged) gives a file without rows.
     """
     rows = pd.DataFrame(columns=list(COLUMNS)) if found is None else found.table
     rows.to_csv(path, index=False)

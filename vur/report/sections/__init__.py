@@ -1,12 +1,12 @@
-"""The form of a report section.
+"""The interface of a report section.
 
-Each module of this folder is a section, listed in `vur.report.page.SECTIONS` in the order of the page. It has
+Each module of this folder is a section, listed in `vur.report.page.SECTIONS` in page order. It has
 
-    part(found, language) -> Part | None       what the page shows; None leaves the section out
-    collect(facts) -> Any | None               optional: what is computed once, after training, and kept with the context
+    part(found, language) -> Part | None    what the page shows; None leaves the section out
+    collect(facts) -> Any | None            optional: computed once, after training, and kept in the context
 
-`found` is what `collect` returned (a section that returned None is left out); a section without `collect` gets the
-`ReportContext` itself. Helpers that several sections share live beside this folder, so that no section imports another.
+`found` is the result of `collect` (after None the section is left out); a section without `collect` gets the
+`ReportContext`. Helpers of several sections live in `vur.report`, so that no section imports another.
 """
 
 from collections.abc import Callable
@@ -24,9 +24,9 @@ D = TypeVar("D")
 
 @dataclass(frozen=True)
 class Facts:
-    """What `collect` may look at: the panel, the finished training, its plan, the forecast with intervals, the language.
+    """The input of `collect`: the panel, the finished training, its plan, the forecast with intervals, the language.
 
-    `parameters` are those that the run set, by algorithm id; the other algorithms had their defaults.
+    `parameters` are those that the run set, by algorithm id; all other algorithms used their defaults.
     """
 
     panel: Panel
@@ -39,7 +39,7 @@ class Facts:
 
 @dataclass(frozen=True)
 class Block:
-    """A figure or a table of a section with a text above it; `folded` keeps the table closed until the reader opens it."""
+    """A figure or a table of a section, with a text above; a `folded` table stays closed until the reader opens it."""
 
     title: str = ""
     text: str = ""
@@ -50,9 +50,9 @@ class Block:
 
 @dataclass(frozen=True)
 class Part:
-    """What a section shows: sentences and blocks under its title.
+    """The content of a section: sentences and blocks under a title.
 
-    A section with its own layout, `templates/sections/<name>.html.j2`, passes that template its values in `content`
+    A section with its own layout, `templates/sections/<name>.html.j2`, passes the values of that template in `content`
     and its Plotly descriptions by element id in `figures`.
     """
 
@@ -67,11 +67,11 @@ def attempt(work: Callable[[], T], default: D, failures: list[Exception]) -> T |
     """The result of `work()`; on an error `default`, and the error is appended to `failures`."""
     try:
         return work()
-    except Exception as error:  # a section that fails must not take the finished run with it
+    except Exception as error:  # a failing section must not fail the finished run
         failures.append(error)
         return default
 
 
 def failure_text(error: Exception, language: str) -> str:
-    """An error as the page shows it."""
+    """The text of an error for the page."""
     return error.text(language) if isinstance(error, VurError) else f"{type(error).__name__}: {error}"

@@ -1,4 +1,4 @@
-"""The section on accuracy: leaderboard, error by step, the held-out end, and what the intervals covered."""
+"""Section on accuracy: leaderboard, error by step, held-out test, and coverage of the intervals."""
 
 import math
 from typing import Any
@@ -19,13 +19,13 @@ FINISHED = ("", "ok", "done", "finished", "cached", "evaluated", "scored")
 
 
 def part(found: ReportContext, language: str) -> Part:
-    """Scores of all models, and what the intervals of the winner promise and covered."""
+    """Scores of all models, and nominal and realised coverage of the winner's intervals."""
     content = accuracy(found, language) | {"intervals": intervals(found, language)}
     return Part(speaker(language)("nav.accuracy"), figures=content.pop("figures"), content=content)
 
 
 def accuracy(context: ReportContext, language: str) -> dict[str, Any]:
-    """Leaderboard as bars and tables, error by step, scores on the held-out end, and why MAPE is left aside."""
+    """Leaderboard as bars and tables, error by step, scores on the held-out test, and why MAPE is not used."""
     t, board = speaker(language), scored(context.leaderboard)
     there = [name for name in ("skill", *shown_metrics("report")) if name in board and board[name].notna().any()]
     main = [name for name in ("skill", context.metric, "mae", "wape") if name in there]
@@ -75,7 +75,7 @@ def accuracy(context: ReportContext, language: str) -> dict[str, Any]:
 
 
 def board_notes(board: pd.DataFrame, language: str) -> list[str]:
-    """Notes of the leaderboard, each with the models it concerns."""
+    """Notes of the leaderboard, each with the models that it is about."""
     said: dict[str, list[str]] = {}
     for name, note in zip(board["algorithm"], board.get("note", [None] * len(board)), strict=True):
         if text := say(note, language):
@@ -84,7 +84,7 @@ def board_notes(board: pd.DataFrame, language: str) -> list[str]:
 
 
 def scored(board: pd.DataFrame) -> pd.DataFrame:
-    """The rows of a leaderboard that have a score; the others are listed with their reason."""
+    """The rows of a leaderboard that have a score; the others are listed separately with their reason."""
     there = [name for name in ("mase", "mae", "rmse") if name in board]
     return board[board[there].notna().any(axis=1)].reset_index(drop=True) if there else board
 
@@ -120,7 +120,7 @@ def left_out(context: ReportContext, language: str) -> list[tuple[str, str]]:
 
 
 def test_table(context: ReportContext, language: str) -> dict[str, Any] | None:
-    """Scores on the end of the data that was kept apart."""
+    """Scores on the held-out test."""
     scores, t = score_rows(context.test_scores), speaker(language)
     scores = scores[scores["algorithm"] != ""]
     there = [m for m in ("skill", *shown_metrics("test")) if m in scores and scores[m].notna().any()]
@@ -138,7 +138,7 @@ def test_table(context: ReportContext, language: str) -> dict[str, Any] | None:
 
 
 def intervals(context: ReportContext, language: str) -> list[dict[str, Any]]:
-    """For each level: what the interval promises and what it held on past data."""
+    """For each level: its nominal and its realised coverage on past data."""
     digits = digits_for(context.forecast["forecast"].head(1000), bool(context.data.get("integer")))
     return [
         {

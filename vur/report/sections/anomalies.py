@@ -1,4 +1,4 @@
-"""The section on odd observations: values that the winner's forecasts, made without them, did not hold possible."""
+"""Section on anomalies: observations outside the intervals of forecasts that had not seen them."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -20,7 +20,7 @@ SHOWN = 20
 
 @dataclass(frozen=True)
 class Found:
-    """The anomalies, the bands they were judged by (stamps on the reader's clock), the level, and the series that has most."""
+    """Anomalies, the bands that judged them (reader's clock), the level, and the series with the most anomalies."""
 
     table: pd.DataFrame
     bands: pd.DataFrame
@@ -30,7 +30,7 @@ class Found:
 
 
 def collect(facts: Facts) -> Found | None:
-    """The winner's folds judged by the widest interval of the forecast; None without folds or levels."""
+    """Judge the winner's folds by the widest interval of the forecast; None without folds or levels."""
     known, levels = winner_residuals(facts), levels_of(facts.forecast)
     if known is None or not levels:
         return None
@@ -55,7 +55,7 @@ def collect(facts: Facts) -> Found | None:
 
 
 def part(found: Found, language: str) -> Part:
-    """How many values are odd and how many chance would give; the series with most of them; the oddest as a table."""
+    """The number of anomalies and how many to expect by chance, the series with the most, and a table."""
 
     def t(key: str, **values: Any) -> str:
         return translate(f"insight.anomaly.{key}", language, **values)
@@ -78,7 +78,7 @@ def part(found: Found, language: str) -> Part:
 
 
 def anomaly_table(found: Found, language: str) -> dict[str, Any]:
-    """The oddest values with forecast, interval, score and p-value."""
+    """The anomalies with the highest scores: forecast, interval, score and p-value."""
     whole = bool((found.table[["y", "forecast", "lo", "hi"]] % 1 == 0).all(axis=None))
     rows, digits = found.table.head(SHOWN), digits_for(found.table["y"], whole)
     names = ("stamp", "series", "value", "forecast", "range", "score", "p_value")

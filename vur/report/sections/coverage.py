@@ -1,4 +1,4 @@
-"""The section on intervals by horizon: what they promise and what they held at each step."""
+"""Section on intervals by horizon: nominal and realised coverage at each step."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +16,7 @@ from vur.wording import number, percent
 
 @dataclass(frozen=True)
 class Found:
-    """Coverage by step and level, as of `coverage_by_step`."""
+    """Coverage by step and level, as `coverage_by_step` returns it."""
 
     table: pd.DataFrame
 
@@ -34,7 +34,7 @@ def collect(facts: Facts) -> Found | None:
 
 
 def part(found: Found, language: str) -> Part:
-    """The verdict in words, the figure and the numbers."""
+    """The verdict in words, a figure and the numbers."""
 
     def t(key: str, **values: Any) -> str:
         return translate(f"insight.coverage.{key}", language, **values)

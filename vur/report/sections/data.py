@@ -1,4 +1,4 @@
-"""The section on the data: what they are, and what the audit found in them."""
+"""Section on the data: a summary of the panel and the findings of the audit."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -15,13 +15,13 @@ SEVERITIES = ("error", "warning", "info")
 
 
 def part(found: ReportContext, language: str) -> Part:
-    """Facts of the panel and findings of the audit."""
+    """Summary of the panel and findings of the audit."""
     content = facts(found, language) | {"findings": findings(found, language)}
     return Part(speaker(language)("nav.data"), content=content)
 
 
 def facts(context: ReportContext, language: str) -> dict[str, Any]:
-    """What the data are, as label and value pairs."""
+    """A summary of the data as label and value pairs."""
     t, data, freq = speaker(language), context.data, context.freq
     pairs = [
         (t("data.source"), str(context.run.get("source") or "–")),
@@ -52,7 +52,7 @@ def _every(freq: Any, language: str) -> str:
 
 
 def dialect(upload: Mapping[str, Any], language: str) -> str:
-    """How the file was read, in one line of facts that were found."""
+    """How the file was read, in one line."""
     found = upload.get("dialect") or {}
     found = found if isinstance(found, Mapping) else vars(found)
     t = speaker(language)
@@ -68,7 +68,7 @@ def _character(value: Any) -> str:
 
 
 def findings(context: ReportContext, language: str) -> dict[str, Any]:
-    """Findings of the audit, one entry a code, worst first; several series of one code are one entry."""
+    """Findings of the audit, most severe first; findings of the same code on several series are one entry."""
     frame, t = context.findings, speaker(language)
     if frame is None or not len(frame):
         return {"known": frame is not None, "groups": [], "counts": []}

@@ -1,4 +1,4 @@
-"""The section on a SARIMAX or Prophet model: what its errors show, its coefficients, and the parts of its forecast."""
+"""Section on SARIMAX and Prophet models: residual checks, coefficients and forecast components."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -21,11 +21,11 @@ MOST_ROWS = 600
 
 @dataclass(frozen=True)
 class Found:
-    """Diagnostics of a SARIMAX model and components of a Prophet model (None without), and what could not be made.
+    """Diagnostics of a SARIMAX model and components of a Prophet model (None without one), and errors on the way.
 
-    `member` says that they belong to a member of an ensemble, `rival` that SARIMAX was not chosen and was estimated for
-    this section with `default`, `given` or `tuned` parameters, `prepared` that units are those of the target after
-    preprocessing.
+    `member`: they belong to a member of an ensemble. `rival`: SARIMAX did not win and was estimated for this section
+    with its `default`, `given` or `tuned` parameters. `prepared`: units are those of the target after preprocessing.
+    `missing`: the covariate whose future values are missing.
     """
 
     sarimax: Any
@@ -40,7 +40,11 @@ class Found:
 
 
 def collect(facts: Facts) -> Found | None:
-    """What SARIMAX and Prophet show on the largest series, as winner or in an ensemble; SARIMAX that competed in vain too; else None."""
+    """Diagnostics of SARIMAX and Prophet on the largest series.
+
+    They cover the winner, members of a winning ensemble, and a SARIMAX candidate that did not win; None without any of
+    them.
+    """
     pipeline: Any = getattr(facts.training, "pipeline", None)
     forecaster, ends = getattr(pipeline, "forecaster", None), getattr(pipeline, "ends", None)
     if forecaster is None or ends is None:
@@ -81,9 +85,9 @@ def collect(facts: Facts) -> Found | None:
 
 
 def competed(facts: Facts) -> tuple[str, dict[str, Any]]:
-    """Where the parameters of the best SARIMAX on the leaderboard are from (`default, given, tuned`), and they; `("", {})` without one.
+    """The origin (`default, given, tuned`) and the parameters of the best SARIMAX on the leaderboard.
 
-    After Ctrl-C there is none: nobody who waits for the end wants another fit.
+    `("", {})` without one, and after Ctrl-C, since another fit would delay the end of the run.
     """
     training = facts.training
     board = getattr(training, "leaderboard", None)
@@ -98,7 +102,7 @@ def competed(facts: Facts) -> tuple[str, dict[str, Any]]:
 
 
 def fitted_again(pipeline: Any, prepared: Panel, parameters: dict[str, Any]) -> Any:
-    """SARIMAX on all data of the largest series with the features of the run; None where it falls back."""
+    """SARIMAX fitted on all data of the largest series, with the features of the run; None if it falls back."""
     from vur.explain.drivers import largest_series
     from vur.forecasters.base import create
 
@@ -109,7 +113,7 @@ def fitted_again(pipeline: Any, prepared: Panel, parameters: dict[str, Any]) -> 
 
 
 def inside(forecaster: Any) -> list[Any]:
-    """The SARIMAX and Prophet models that a forecaster is or has as members, in its order."""
+    """The SARIMAX and Prophet models in a forecaster: itself or its members, in their order."""
     if forecaster is None:
         return []
     members = getattr(forecaster, "members", None)
@@ -135,7 +139,7 @@ def _sarimax(model: Any, prepared: Panel) -> Any:
 
 
 def _prophet(model: Any, prepared: Panel, pipeline: Any, facts: Facts) -> tuple[pd.DataFrame | None, str, str]:
-    """Components of the largest series, its name, and why the future is missing from them."""
+    """Components of the largest series, its name, and the covariate whose future values are missing, if any."""
     from vur.explain.diagnostics import choose_series, prophet_components
     from vur.stages.model.pipeline import future_rows
 
@@ -170,7 +174,7 @@ def part(found: Found, language: str) -> Part:
 
 
 def sarimax_blocks(found: Any, language: str) -> list[Block]:
-    """The model in words with its coefficients, the autocorrelation of its errors, and their quantiles against the normal ones."""
+    """The model with its coefficients, the autocorrelation of its errors, and a normal Q–Q plot."""
     from vur.explain.diagnostics import effect_sentences, parameter_label, probability, sarimax_sentences, verdicts
 
     def t(key: str) -> str:
@@ -207,7 +211,7 @@ def sarimax_blocks(found: Any, language: str) -> list[Block]:
 
 
 def bare(probability: str) -> str:
-    """`0.03` or `< 0.001` from `p = 0.03` or `p < 0.001`, for a column that says p-value."""
+    """`0.03` or `< 0.001` from `p = 0.03` or `p < 0.001`, for a column titled p-value."""
     return probability.removeprefix("p = ").removeprefix("p ")
 
 
@@ -239,7 +243,7 @@ def tests_table(tests: pd.DataFrame, language: str) -> dict[str, Any]:
 
 
 def qq_spec(errors: np.ndarray, language: str = "en") -> dict[str, Any]:
-    """Sorted standardised errors against the quantiles of the normal distribution; on the line they are alike."""
+    """Sorted standardised errors against normal quantiles; normally distributed errors lie on the line."""
     from scipy.stats import norm
 
     found = np.sort(errors[np.isfinite(errors)])
@@ -272,7 +276,7 @@ def qq_spec(errors: np.ndarray, language: str = "en") -> dict[str, Any]:
 
 
 def component_name(name: str, language: str) -> str:
-    """A component as a reader knows it; a covariate keeps its name."""
+    """The display name of a component; a covariate keeps its name."""
     from vur.explain.diagnostics import parameter_label
 
     known = ("trend", "yearly", "weekly", "daily", "season", "holidays", "forecast")
@@ -280,7 +284,7 @@ def component_name(name: str, language: str) -> str:
 
 
 def prophet_blocks(found: Found, parts: pd.DataFrame, language: str) -> list[Block]:
-    """The components one above the other, and their values over the horizon (or the last steps)."""
+    """The components as stacked panels, and their values over the horizon (or the last steps)."""
     names = [name for name in parts if name not in ("ds", "past", "forecast")]
     swings = parts[names].max() - parts[names].min()
     largest = [
@@ -310,7 +314,7 @@ def prophet_blocks(found: Found, parts: pd.DataFrame, language: str) -> list[Blo
 
 
 def components_spec(parts: pd.DataFrame, names: list[str], language: str = "en", most: int = 8) -> dict[str, Any]:
-    """One panel a component, past and future in two colours."""
+    """One panel per component, past and future in two colours."""
     names, x, data = names[:most], _stamps(parts["ds"]), []
     past, height = int(parts["past"].sum()), 1 / len(names[:most])
     layout = _layout(

@@ -1,4 +1,4 @@
-"""The section on what drives the forecast: members, features, strengths of trend and season, and a decomposition."""
+"""Section on the drivers of the forecast: ensemble members, features, trend and season, decomposition."""
 
 import re
 
@@ -14,7 +14,7 @@ from vur.wording import percent
 
 
 def part(found: ReportContext, language: str) -> Part | None:
-    """What the forecast rests on: members, importance, strengths and the decomposition of the largest series."""
+    """Members, feature importance, strengths of trend and season, and the decomposition of the largest series."""
     if not found.drivers:
         return None
     t, figures, members = speaker(language), {}, found.drivers["members"]
@@ -60,7 +60,7 @@ FEATURES = (
 
 
 def feature_label(name: str, language: str) -> str:
-    """A feature in words: `lag7` as `value 7 steps before`; a column of the data keeps its name."""
+    """The display name of a feature: `lag7` as `value 7 steps before`; a column of the data keeps its name."""
     key = f"report.feature.{name}"
     if key in text_table():
         return translate(key, language)

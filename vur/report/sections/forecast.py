@@ -1,4 +1,4 @@
-"""The section on the forecast: the interactive plot, each series at a glance, and the values."""
+"""Section on the forecast: interactive plot, each series at a glance, and the values."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ from vur.wording import digits_for, number, percent, stamp, steps
 
 
 def part(found: ReportContext, language: str) -> Part:
-    """The interactive plot, the glance table of several series and the values behind the plot."""
+    """The interactive plot, the glance table of several series, and the values of the plot."""
     t, ids = speaker(language), found.forecast["unique_id"].nunique()
     first: list[str] = []
     if ids > 1 and found.by_series is not None and len(found.by_series):
@@ -48,7 +48,7 @@ def part(found: ReportContext, language: str) -> Part:
 
 
 def glance(context: ReportContext, names: list[str], language: str) -> dict[str, Any]:
-    """A row a series: a small drawing, the next value with its range, the horizon's total or mean and its change."""
+    """One row per series: a sparkline, the next value with its range, the total or mean of the horizon, the change."""
     t, how = speaker(language), aggregate_of(context.data)
     levels = plots.levels_of(context.forecast)
     level = levels[-1] if levels else None
@@ -89,7 +89,7 @@ def glance(context: ReportContext, names: list[str], language: str) -> dict[str,
 
 
 def values_table(context: ReportContext, names: list[str], language: str) -> dict[str, Any]:
-    """The forecast in numbers, of the series drawn first."""
+    """The forecast in numbers, for the series drawn first."""
     t = speaker(language)
     frame = context.forecast[context.forecast["unique_id"].isin(names)].head(60)
     digits = digits_for(frame["forecast"], bool(context.data.get("integer")))

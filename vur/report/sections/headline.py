@@ -1,4 +1,4 @@
-"""The top of the page: what is expected, whether to trust it, and four numbers at a glance."""
+"""The top of the page: what to expect, whether to trust it, and four numbers at a glance."""
 
 import math
 from typing import Any
@@ -14,7 +14,7 @@ from vur.wording import number, percent, stamp, steps
 
 
 def fold_count(context: ReportContext) -> int:
-    """How many past tests the page speaks of."""
+    """The number of past tests behind the page's sentences."""
     if context.residuals is not None and "fold" in context.residuals and len(context.residuals):
         return int(context.residuals["fold"].nunique())
     return int(context.plan.get("folds") or 0)
@@ -32,7 +32,7 @@ def part(found: ReportContext, language: str) -> Part:
 
 
 def hero(context: ReportContext, facts: dict[str, Any], confidence: dict[str, Any], language: str) -> dict[str, Any]:
-    """The headline, the sentences under it and the verdict against the naive forecast."""
+    """The headline, the sentences below it, and the verdict compared with the naive forecast."""
     sentences = expectation_sentences(facts, context.data, context.freq, language)
     period = translate(
         "report.headline.period",
@@ -53,7 +53,7 @@ def hero(context: ReportContext, facts: dict[str, Any], confidence: dict[str, An
 def tiles(
     context: ReportContext, facts: dict[str, Any], confidence: dict[str, Any], language: str
 ) -> list[dict[str, str]]:
-    """The four numbers at a glance: horizon, next value, typical error, gain on the naive forecast."""
+    """Four numbers at a glance: horizon, next value, typical error, gain over the naive forecast."""
     t, freq = speaker(language), context.freq
 
     def tell(value: float) -> str:

@@ -1,4 +1,4 @@
-"""Report section on totals: which sums there are, how they were made to agree with their parts, and what that gained or cost."""
+"""Section on sums: which there are, how they were reconciled with their parts, and the effect on accuracy."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -17,12 +17,12 @@ from vur.wording import digits_for, listing, number, percent
 
 COLORS = ("forecast", "past", "bad", "good", "history")
 NOTES = ("late", "closed", "cut", "zeroed", "averaged")
-SAME = 0.005  # changes below half a percent are told as none
+SAME = 0.005  # changes below half a percent count as no change
 
 
 @dataclass(frozen=True)
 class Found:
-    """What the section tells: the reconciler, history and forecast of all series, the panel's notes, and the largest gap."""
+    """The reconciler, history and forecast of all series, notes of the panel, and the largest gap of sum and parts."""
 
     reconciler: Any
     history: pd.DataFrame
@@ -33,7 +33,7 @@ class Found:
 
 
 def collect(facts: Facts) -> Found | None:
-    """The facts of a training with a reconciler; None where no sums were asked for."""
+    """The results of a training with a reconciler; None without sums."""
     pipeline = getattr(facts.training, "pipeline", None)
     reconciler = getattr(facts.training, "reconciler", None) or getattr(pipeline, "reconciler", None)
     if reconciler is None:
@@ -50,7 +50,7 @@ def collect(facts: Facts) -> Found | None:
 
 
 def part(found: Found, language: str) -> Part:
-    """The section in `language`."""
+    """Levels, method, scores by level and a figure of the parts."""
 
     def t(key: str, **values: Any) -> str:
         return translate(f"hierarchy.{key}", language, **values)
@@ -79,12 +79,12 @@ def part(found: Found, language: str) -> Part:
 
 
 def level_label(name: str, language: str) -> str:
-    """A level as a reader knows it."""
+    """The display name of a level."""
     return translate("hierarchy.total", language) if name == "Total" else name
 
 
 def levels_sentence(found: Found, language: str) -> str:
-    """How many series each level has."""
+    """The number of series at each level."""
     tags = found.reconciler.hierarchy.tags
     told = [
         translate("hierarchy.total_level", language)
@@ -96,7 +96,7 @@ def levels_sentence(found: Found, language: str) -> str:
 
 
 def gap_sentence(found: Found, language: str) -> str:
-    """That parts add up, with the largest difference found."""
+    """Whether the parts add up, with the largest difference found."""
     if found.gap <= 1e-9:
         steps = number(found.forecast["ds"].nunique(), language, 0)
         return translate("hierarchy.adds_up", language, steps=steps, gap="0" if found.gap == 0 else f"{found.gap:.0e}")
@@ -104,7 +104,7 @@ def gap_sentence(found: Found, language: str) -> str:
 
 
 def method_sentences(found: Found, language: str) -> list[str]:
-    """Which method was chosen and why, and what it gained or cost."""
+    """The chosen method, why it was chosen, and its effect on the errors."""
     reconciler = found.reconciler
     name = translate(f"hierarchy.method.{reconciler.method}", language)
     told = [
@@ -130,7 +130,7 @@ def method_sentences(found: Found, language: str) -> list[str]:
 
 
 def clear_sentence(by_level: pd.DataFrame, worse: bool, language: str) -> list[str]:
-    """The levels that are better or worse by more than chance."""
+    """Levels that are significantly better (or `worse`) after reconciliation."""
     if by_level.empty:
         return []
     rows = by_level[by_level["clear"].astype(bool) & ((by_level["change"] > 0) == worse)]
@@ -143,7 +143,7 @@ def clear_sentence(by_level: pd.DataFrame, worse: bool, language: str) -> list[s
 
 
 def note_sentences(found: Found, language: str) -> list[str]:
-    """What was done to parts that start late, end early or miss values, and to their covariates."""
+    """How parts that start late, end early or have gaps were handled, and their covariates."""
     told = []
     for kind, rows in found.notes.items():
         if kind == "averaged":
@@ -172,7 +172,7 @@ def note_sentences(found: Found, language: str) -> list[str]:
 
 
 def level_table(by_level: pd.DataFrame, language: str) -> dict[str, Any]:
-    """Scores by level before and after."""
+    """Scores by level before and after reconciliation."""
     names = ("level", "series", "mase_before", "mase_after", "change", "mae_after", "skill_after")
     held = [name for name in by_level if name.startswith("held-") and by_level[name].notna().any()]
     columns = [
@@ -199,7 +199,7 @@ def level_table(by_level: pd.DataFrame, language: str) -> dict[str, Any]:
 
 
 def method_table(reconciler: Any, language: str) -> dict[str, Any]:
-    """The methods compared on the folds, the chosen one marked."""
+    """Errors of the methods on the folds, with the chosen one highlighted."""
     methods = reconciler.methods
     columns = [
         (translate("hierarchy.column.method", language), "text"),
@@ -236,7 +236,10 @@ def parts_shown(found: Found) -> tuple[list[str], list[str]]:
 
 
 def parts_figure(found: Found, language: str) -> dict[str, Any]:
-    """The end of the history and the forecast as stacked parts (as lines where some are negative), with the total's interval."""
+    """History and forecast as stacked parts, with the interval of the total.
+
+    Parts are lines where some values are negative.
+    """
     shown, rest = parts_shown(found)
     steps = found.forecast["ds"].nunique()
     history = found.history.pivot(index="ds", columns="unique_id", values="y").tail(max(3 * steps, 40))
@@ -282,7 +285,7 @@ def parts_figure(found: Found, language: str) -> dict[str, Any]:
 
 
 def total_traces(found: Found, language: str, digits: int) -> list[dict]:
-    """Forecast and narrowest interval of the series at the top, where there is a single one."""
+    """Forecast and narrowest interval of the top series; nothing if the top level has several series."""
     top = next(iter(found.reconciler.hierarchy.tags.values()))
     if len(top) > 1:
         return []

@@ -1,4 +1,4 @@
-"""The section on how the forecast was made: tests, choices, provenance, fallbacks and the leakage check."""
+"""Section on how the forecast was made: tests, choices, provenance, fallbacks and the leakage check."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -15,7 +15,7 @@ from vur.wording import listing, number, steps
 
 
 def flat(value: Any, prefix: str = "") -> list[tuple[str, str]]:
-    """A nested dict as `a.b: value` pairs without what is empty or off."""
+    """A nested dict as `a.b: value` pairs, without empty and disabled entries."""
     pairs = []
     for key, inner in (value or {}).items():
         name = f"{prefix}{key}"
@@ -37,12 +37,12 @@ def flat(value: Any, prefix: str = "") -> list[tuple[str, str]]:
 
 
 def part(found: ReportContext, language: str) -> Part:
-    """How the run tested, chose and can be repeated."""
+    """Tests, choices and provenance of the run."""
     return Part(speaker(language)("nav.recipe"), content=recipe(found, language))
 
 
 def recipe(context: ReportContext, language: str) -> dict[str, Any]:
-    """How the forecast was made: tests, choices, provenance, fallbacks and the leakage canary."""
+    """Tests, choices, provenance, fallbacks and the leakage check."""
     t, plan, run = speaker(language), context.plan, context.run
     tests = []
     if plan.get("folds"):
@@ -97,7 +97,7 @@ def recipe(context: ReportContext, language: str) -> dict[str, Any]:
 
 
 def canary_lines(context: ReportContext, language: str) -> list[str]:
-    """What the leakage check said, of the winner and of candidates it threw out."""
+    """The result of the leakage check, for the winner and for disqualified candidates."""
     canary, t = context.canary or {}, speaker(language)
     if canary.get("passed") is None:
         return []

@@ -1,4 +1,4 @@
-"""The section on the errors of past tests: bias, autocorrelation, season and spread."""
+"""Section on the errors of past tests: bias, autocorrelation, season and distribution."""
 
 import numpy as np
 
@@ -11,7 +11,7 @@ from vur.wording import number
 
 
 def part(found: ReportContext, language: str) -> Part | None:
-    """The residual checks in words, with the autocorrelation and the spread of the errors."""
+    """The residual checks in words, with the autocorrelation and a histogram of the errors."""
     checks = found.checks
     if checks is None and found.residuals is not None and len(found.residuals):
         checks = residual_checks(found.residuals, found.freq.season)

@@ -1,4 +1,4 @@
-"""The section on optimised parameters: what was tried, what it gained, and how much of that is honest."""
+"""Section on hyperparameter optimisation: what was tried, what it gained, and how much of the gain is real."""
 
 import json
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ SHOWN = 10  # trials in the table
 
 @dataclass(frozen=True)
 class Found:
-    """The tunings of a training, the winner, and whether a held-out test judged it."""
+    """The tunings of a training, the winner, and whether a held-out test confirmed it."""
 
     tunings: tuple[Tuning, ...]
     winner: str
@@ -28,7 +28,7 @@ class Found:
 
 
 def collect(facts: Facts) -> Found | None:
-    """The searches of the training; None when nothing was optimised."""
+    """The tunings of the training; None if nothing was optimised."""
     tunings = tuple(getattr(facts.training, "tunings", ()))
     if not tunings:
         return None
@@ -36,7 +36,7 @@ def collect(facts: Facts) -> Found | None:
 
 
 def part(found: Found, language: str) -> Part:
-    """Sentences on each search and on how to read them; a history, importances and the best trials of each."""
+    """Sentences on each search and how to read them; history, importances and best trials of each."""
 
     def t(key: str, **values: Any) -> str:
         return translate(f"tuning.report.{key}", language, **values)
@@ -51,7 +51,7 @@ def part(found: Found, language: str) -> Part:
 
 
 def told(tuning: Tuning, language: str) -> list[str]:
-    """What was tried, what was gained, and why the search ended, if not by itself."""
+    """What was tried, what was gained, and why the search stopped early, if it did."""
 
     def t(key: str, **values: Any) -> str:
         return translate(f"tuning.report.{key}", language, **values)
@@ -94,7 +94,7 @@ def told(tuning: Tuning, language: str) -> list[str]:
 
 
 def drawn(tuning: Tuning, language: str) -> list[Block]:
-    """History, importances and the best trials of one search."""
+    """History, importances and best trials of one search."""
 
     def t(key: str, **values: Any) -> str:
         return translate(f"tuning.report.{key}", language, **values)
@@ -107,7 +107,7 @@ def drawn(tuning: Tuning, language: str) -> list[Block]:
 
 
 def history_spec(tuning: Tuning, language: str = "en") -> dict[str, Any]:
-    """The score of each trial and the best so far as a step line; the default's is a dotted line.
+    """The score of each trial, the best so far as a step line, and the default as a dotted line.
 
     Failed trials have no point.
     """
@@ -168,7 +168,10 @@ def history_spec(tuning: Tuning, language: str = "en") -> dict[str, Any]:
 
 
 def _span(values: Any, default: float | None) -> list[float] | None:
-    """A vertical range that a few very bad trials do not squeeze: up to the upper quartile and as much again."""
+    """A vertical range that a few very bad trials do not stretch.
+
+    It is the median plus or minus three times its distance to the upper quartile, within the values.
+    """
     shown = np.array([*values, *([] if default is None else [default])], dtype=float)
     if len(shown) < 8:
         return None
@@ -181,7 +184,7 @@ def _span(values: Any, default: float | None) -> list[float] | None:
 
 
 def importance_spec(tuning: Tuning, language: str = "en") -> dict[str, Any]:
-    """One bar a parameter: its share in the differences between trials."""
+    """One bar per parameter: its share of the variation between trials."""
     shares = list(tuning.importances.items())[::-1]
     bars = {
         "type": "bar",
@@ -206,7 +209,7 @@ def importance_spec(tuning: Tuning, language: str = "en") -> dict[str, Any]:
 
 
 def best_table(tuning: Tuning, language: str) -> dict[str, Any]:
-    """The best complete trials and the default, with their parameters; the chosen one is marked."""
+    """The best complete trials and the default, with their parameters; the first row is highlighted."""
 
     def t(key: str) -> str:
         return translate(f"tuning.report.{key}", language)
@@ -231,7 +234,7 @@ def best_table(tuning: Tuning, language: str) -> dict[str, Any]:
 
 
 def parameters_text(parameters: dict[str, Any], language: str, markup: bool = False) -> str:
-    """`alpha = 2.43, model = STM`; with `markup` safe inside a Plotly text."""
+    """`alpha = 2.43, model = STM`; with `markup` safe inside Plotly text."""
 
     def written(value: Any) -> str:
         missing = value is None or isinstance(value, float) and np.isnan(value)

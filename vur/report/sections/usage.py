@@ -1,4 +1,4 @@
-"""The section on how to use the saved model."""
+"""Section on how to use the saved model."""
 
 import shlex
 
@@ -8,7 +8,7 @@ from vur.report.tables import speaker
 
 
 def part(found: ReportContext, language: str) -> Part:
-    """The calls that forecast with the saved model, on the command line and in Python."""
+    """How to forecast with the saved model, on the command line and in Python."""
     name, horizon = str(found.model.get("name") or found.run.get("name") or "NAME"), found.horizon
     shell = f"vur forecast {shlex.quote(name)} --horizon {horizon} --out forecast.csv"
     python = f"import vur\n\nforecast = vur.forecast({name!r}, horizon={horizon})"

@@ -1,4 +1,4 @@
-"""The section on why: one or two forecasts taken apart, and how much worse the model would be without each group of features."""
+"""Section on why: one or two forecasts explained, and the importance of each group of features."""
 
 import math
 from dataclasses import dataclass, replace
@@ -19,7 +19,7 @@ from vur.wording import listing, number, percent, stamp
 
 @dataclass(frozen=True)
 class Found:
-    """Explanations of telling points, importance by shuffling (None without a model on features), and what could not be made."""
+    """Explanations of single forecasts, permutation importance (None without features), and errors on the way."""
 
     explanations: tuple[Any, ...]
     importance: Any
@@ -28,7 +28,10 @@ class Found:
 
 
 def collect(facts: Facts) -> Found | None:
-    """The next step of the largest series and its step furthest from the usual level, explained; None without a fitted pipeline."""
+    """Explain the next step of the largest series and its step furthest from the usual level.
+
+    None without a fitted pipeline.
+    """
     pipeline: Any = getattr(facts.training, "pipeline", None)
     ends = getattr(pipeline, "ends", None)
     if getattr(pipeline, "forecaster", None) is None or ends is None or facts.forecast.empty:
@@ -66,7 +69,7 @@ def telling_points(pipeline: Any, panel: Any, forecast: pd.DataFrame) -> tuple[A
 
 
 def _on_clock(found: Any, tz: str | None) -> Any:
-    """The explanation with its stamps as the reader's clock shows them."""
+    """The explanation with its timestamps in the reader's local time."""
     data = found.data | (
         {"source": stamp_on_clock(found.data["source"], tz, found.freq)} if "source" in found.data else {}
     )
@@ -74,7 +77,7 @@ def _on_clock(found: Any, tz: str | None) -> Any:
 
 
 def part(found: Found, language: str) -> Part:
-    """A waterfall with sentences for each point, and the importance of groups with its interval."""
+    """A waterfall with sentences for each explained point, and the importance of feature groups with intervals."""
 
     def t(key: str, **values: Any) -> str:
         return translate(f"insight.why.{key}", language, **values)
@@ -98,7 +101,7 @@ def part(found: Found, language: str) -> Part:
 
 
 def contribution_table(found: Any, language: str) -> dict[str, Any]:
-    """The parts as a table, from the usual level to the forecast."""
+    """Contributions as a table, from the usual level to the forecast."""
     rows = [[translate("insight.plot.usual", language), number(found.baseline, language, found.digits)]]
     rows += [
         [row.label, signed(row.contribution, language, found.digits)] for row in found.shown(language).itertuples()
@@ -112,7 +115,7 @@ def contribution_table(found: Any, language: str) -> dict[str, Any]:
 
 
 def importance_block(found: Found, language: str) -> Block:
-    """Increase of the error without each group, with what is certain about it."""
+    """Increase of the error without each group, with its uncertainty."""
     from vur.explain.why import part_label
 
     shown = found.importance

@@ -1,4 +1,4 @@
-"""The section on the series that are hardest to forecast."""
+"""Section on the series that are hardest to forecast."""
 
 import math
 
@@ -11,7 +11,10 @@ from vur.wording import number
 
 
 def part(found: ReportContext, language: str) -> Part | None:
-    """The ten series with the largest scaled errors of the winner; None for a single series or without scores."""
+    """The ten series with the largest scaled errors of the winner.
+
+    None for a single series or without scores.
+    """
     frame, t = found.by_series, speaker(language)
     if frame is None or not len(frame) or found.forecast["unique_id"].nunique() < 2:
         return None
