@@ -1,4 +1,4 @@
-"""What if the price changed: scenarios move the forecast in the right direction by the right amount, are kept, compared and refused."""
+"""What-if scenarios: the forecast moves by the right amount; scenarios are stored, compared, and refused when invalid."""
 
 import json
 from pathlib import Path
@@ -85,7 +85,7 @@ def tag(runs) -> str:
     return tag
 
 
-def test_a_lower_price_sells_more_by_about_what_it_did_in_the_data(tag):
+def test_a_lower_price_raises_sales_by_about_the_effect_in_the_data(tag):
     found = scenario(tag, "um a menos", {"preço": "-1"})
     table = effects(tag, ["um a menos"]).set_index("unique_id")
     np.testing.assert_allclose(table["mean_difference"], [-SLOPE, -2 * SLOPE], rtol=0.25)
@@ -96,7 +96,7 @@ def test_a_lower_price_sells_more_by_about_what_it_did_in_the_data(tag):
     assert {"lo-80", "hi-80", "lo-95", "hi-95"} <= set(found.forecast)
 
 
-def test_the_baseline_is_the_forecast_as_it_stands(runs, tag):
+def test_the_baseline_is_the_unedited_forecast(runs, tag):
     found = scenario(tag, "x", {"promoção": 1})
     pd.testing.assert_frame_equal(found.baseline, vur.forecast(tag, HORIZON))
     assert (found.forecast["forecast"] >= found.baseline["forecast"] - 1e-9).all() and found.future["promoção"].eq(
@@ -148,7 +148,7 @@ def test_every_kind_of_edit_changes_the_values_it_names(tag, edit, expected):
         ({"preço": {"value": 1}}, "scenarios.edit", ["preço"]),
     ],
 )
-def test_an_edit_that_makes_no_sense_is_refused_by_name(tag, edits, code, named):
+def test_an_invalid_edit_is_refused_by_name(tag, edits, code, named):
     with pytest.raises(VurError) as caught:
         scenario(tag, "x", edits)
     assert caught.value.code == code
@@ -167,7 +167,7 @@ def test_a_model_that_uses_no_price_refuses_a_scenario(runs):
     assert len(vur.forecast(runs["naive"].model_tag)) == 2 * HORIZON, "without coming values it forecasts as ever"
 
 
-def test_scenarios_are_kept_by_model_listed_loaded_replaced_and_deleted(runs, tag):
+def test_scenarios_are_stored_by_model_listed_loaded_replaced_and_deleted(runs, tag):
     made = scenario(tag, "  barato ", {"preço": "-10%"})
     scenario(tag, "caro", {"preço": "+10%"})
     listed = scenarios("com-preco")
@@ -250,7 +250,7 @@ def test_a_longer_horizon_needs_a_base_that_names_what_is_missing(tag):
     assert caught.value.code == "scenarios.bases" and "outra base" in caught.value.text("pt-BR")
 
 
-def test_scenarios_stand_side_by_side_in_a_table_and_a_plot(runs, tag):
+def test_scenarios_are_compared_in_a_table_and_a_plot(runs, tag):
     scenario(tag, "barato", {"preço": "-2"})
     scenario(tag, "só sul", {"preço": {"change": "-2", "series": "sul"}})
     table = compare(tag, ["barato", "só sul"])
@@ -277,7 +277,7 @@ def test_scenarios_stand_side_by_side_in_a_table_and_a_plot(runs, tag):
     assert len(compare_spec(table)["data"]) == 8, "without a history the forecasts are drawn alone"
 
 
-def test_the_history_comes_from_the_run_where_it_is_still_there(runs, tag, monkeypatch, tmp_path):
+def test_the_history_comes_from_the_run_if_its_folder_exists(runs, tag, monkeypatch, tmp_path):
     import dataclasses
 
     from vur.runs import result
@@ -291,7 +291,7 @@ def test_the_history_comes_from_the_run_where_it_is_still_there(runs, tag, monke
     assert result.model_history(tag) is None
 
 
-def test_values_beyond_what_was_seen_are_told(tag):
+def test_values_outside_the_training_range_are_reported(tag):
     found = scenario(tag, "x", {"preço": {"change": "=30", "series": "sul"}, "promoção": 1})
     from vur.frequency import frequency
     from vur.models.future import Coming
@@ -322,7 +322,7 @@ def test_the_template_filled_in_and_read_back_forecasts(tag, tmp_path):
     pd.testing.assert_frame_equal(vur.forecast(tag, 9, future=path), from_frame)
 
 
-def test_a_future_file_with_one_hole_names_that_cell(tag, tmp_path):
+def test_a_future_file_with_one_empty_cell_names_it(tag, tmp_path):
     path: Path = tmp_path / "futuro.csv"
     table = future_template(tag, 9).fillna({"preço": 10.0, "promoção": 0})
     table.loc[16, "preço"] = np.nan
@@ -336,7 +336,7 @@ def test_a_future_file_with_one_hole_names_that_cell(tag, tmp_path):
         assert "preço (sul, 2024-09-04)" in caught.value.text(language)
 
 
-def test_a_future_file_with_text_or_a_strange_series_says_so(tag, tmp_path):
+def test_a_future_file_with_text_or_an_unknown_series_is_refused(tag, tmp_path):
     path: Path = tmp_path / "futuro.csv"
     table = future_template(tag)
     table.astype({"preço": object}).assign(
@@ -360,7 +360,7 @@ def test_a_future_file_with_text_or_a_strange_series_says_so(tag, tmp_path):
         vur.forecast(tag, future=tmp_path / "nada.csv")
 
 
-def test_the_what_if_command_tells_the_effect_and_writes_plot_and_table(tag, tmp_path, capsys):
+def test_the_what_if_command_prints_the_effect_and_writes_plot_and_table(tag, tmp_path, capsys):
     plot, table = tmp_path / "p.html", tmp_path / "t.csv"
     first = pd.Timestamp("2024-01-01") + pd.Timedelta(days=240)
     asked = [
@@ -405,7 +405,7 @@ def test_the_what_if_command_tells_the_effect_and_writes_plot_and_table(tag, tmp
         (["--set", "preço=+1", "--only", "leste"], "leste"),
     ],
 )
-def test_the_what_if_command_names_what_it_cannot_do(tag, options, named, capsys):
+def test_the_what_if_command_names_the_invalid_option(tag, options, named, capsys):
     assert main(["what-if", tag, "--name", "x", *options]) == 1
     assert named in capsys.readouterr().err
 

@@ -1,4 +1,4 @@
-"""A realistic report context without any training: synthetic sales of a few shops, or of one, with scores computed from real forecasts."""
+"""A realistic report context without training: synthetic sales of one or more shops, scored on real forecasts."""
 
 import numpy as np
 import pandas as pd

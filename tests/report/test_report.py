@@ -162,7 +162,7 @@ def test_provenance_and_use_are_stated(pages):
     assert ("a", "train.ipynb") in [(tag, attrs.get("href")) for tag, attrs in pages["en"].elements]
 
 
-def test_findings_come_worst_first_with_repair_and_one_entry_a_kind(context, pages):
+def test_findings_are_sorted_by_severity_with_repairs_and_one_entry_per_kind(context, pages):
     found = data.findings(context, "en")
     assert [group["severity"] for group in found["groups"]] == ["error", "warning", "warning", "info"]
     gaps = next(group for group in found["groups"] if group["code"] == "gaps")
@@ -235,7 +235,8 @@ def scores(**mase: float) -> pd.DataFrame:
 def test_one_series_gets_its_next_value_with_a_range():
     words = " ".join(hero(sample_context(1, alias="MS", length=96, horizon=12))["sentences"])
     assert re.search(
-        r"The next value, January 2032, should be [\d,]+: 80 times out of 100 such a value falls between [\d,]+ and [\d,]+\.",
+        r"The next value, January 2032, should be [\d,]+: "
+        r"80 times out of 100 such a value falls between [\d,]+ and [\d,]+\.",
         words,
     )
     assert "12 months earlier" in words
@@ -282,14 +283,14 @@ def test_change_compares_the_same_part_of_the_season():
         (scores(ets=0.7, seasonal_naive=float("nan")), {}, "unknown", "treat it with caution"),
     ],
 )
-def test_the_page_is_frank_about_the_naive_forecast(folds, test, verdict, words):
+def test_the_page_states_the_comparison_with_the_naive_forecast(folds, test, verdict, words):
     facts = summary.trust(folds, "ets", "mase", 3, test)
     assert facts["verdict"] == verdict
     assert words in summary.trust_sentence(facts, FREQUENCIES["D"], 28, "en")
     assert summary.trust_sentence(facts, FREQUENCIES["1"], 28, "pt-BR")
 
 
-def test_naive_as_winner_is_said(tmp_path):
+def test_a_naive_winner_is_stated(tmp_path):
     context = sample_context(2, winner="seasonal_naive")
     page = render(context, tmp_path)
     assert "no other model did better than repeating the value of one season ago" in page.text
@@ -302,7 +303,7 @@ def test_interval_that_holds_too_little_is_called_narrow(context):
     assert "too narrow" in accuracy.intervals(context, "en")[1]["sentence"]
 
 
-def test_failed_leakage_check_is_shouted(context, tmp_path):
+def test_a_failed_leakage_check_is_prominent(context, tmp_path):
     import dataclasses
 
     broken = dataclasses.replace(context, canary={"passed": False})
@@ -596,7 +597,7 @@ def test_notes_of_any_kind_become_text(note):
         assert tables.say(note, "en") == translate_text("report.title", "en")
 
 
-def test_one_sided_errors_are_told():
+def test_one_sided_errors_are_reported():
     context = sample_context(1)
     low = context.residuals.assign(forecast=context.residuals["forecast"] * 0.5)
     sentences = residual_sentences(residual_checks(low, 7), "en")

@@ -61,7 +61,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, subprocess
     return only_run(place / "reports"), done
 
 
-def test_a_run_leaves_every_file(finished: tuple) -> None:
+def test_a_run_writes_every_file(finished: tuple) -> None:
     folder, _ = finished
     assert {path.name for path in folder.iterdir()} >= FILES
     forecast = pd.read_csv(folder / "forecast.csv")
@@ -79,7 +79,7 @@ def test_a_run_leaves_every_file(finished: tuple) -> None:
     assert {"fingerprint", "config_hash", "versions", "seed", "stages", "winner", "model"} <= record.keys()
 
 
-def test_the_command_tells_progress_leaderboard_and_where_things_are(finished: tuple) -> None:
+def test_the_command_prints_progress_leaderboard_and_paths(finished: tuple) -> None:
     folder, done = finished
     assert "training" in done.stdout and "%" in done.stdout and "best so far" in done.stdout
     for text in ("Leaderboard", "skill", "seasonal_naive", "report.html", "train.ipynb", "voos-ny:"):
@@ -113,7 +113,7 @@ def test_the_saved_model_forecasts_the_same_without_retraining(finished: tuple, 
 
 
 @pytest.mark.slow
-def test_reproduce_says_equal_or_shows_the_first_difference(finished: tuple) -> None:
+def test_reproduce_reports_equality_or_the_first_difference(finished: tuple) -> None:
     folder, _ = finished
     done = call("reproduce", folder, cwd=folder.parent)
     assert done.returncode == 0 and "last digit" in done.stdout, done.stdout + done.stderr
@@ -191,7 +191,7 @@ def test_a_brazilian_file_needs_no_options_and_answers_in_portuguese(tmp_path: P
 
 
 @pytest.mark.slow
-def test_a_failed_run_tells_stage_cause_and_remedy_and_keeps_the_notebook(tmp_path: Path) -> None:
+def test_a_failed_run_reports_stage_cause_and_remedy_and_keeps_the_notebook(tmp_path: Path) -> None:
     rows = pd.read_csv(DATA / "electrical_equipment.csv")
     pd.concat([rows, rows.tail(1)]).assign(turnover=lambda d: range(len(d))).to_csv(tmp_path / "twice.csv", index=False)
     done = call("run", "twice.csv", "--out", "r", "--quiet", cwd=tmp_path)
@@ -260,7 +260,7 @@ def many_series(path: Path, count: int = 400) -> Path:
 
 
 @pytest.mark.slow
-def test_ctrl_c_ends_cleanly_with_what_is_done(tmp_path: Path) -> None:
+def test_ctrl_c_keeps_the_models_finished_so_far(tmp_path: Path) -> None:
     many_series(tmp_path / "shops.csv")
     with (tmp_path / "out.txt").open("w") as out:
         job = subprocess.Popen(
@@ -280,7 +280,7 @@ def test_ctrl_c_ends_cleanly_with_what_is_done(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_killed_run_leaves_no_kernel_and_resumes_where_it_was(tmp_path: Path) -> None:
+def test_a_killed_run_leaves_no_kernel_and_resumes(tmp_path: Path) -> None:
     import psutil
 
     many_series(tmp_path / "shops.csv", 120)
@@ -328,14 +328,14 @@ def test_rerun_takes_the_training_from_the_cache(finished: tuple, tmp_path: Path
 
 
 @pytest.mark.slow
-def test_the_report_comes_in_the_other_language_without_training(finished: tuple) -> None:
+def test_the_report_is_rendered_in_another_language_without_training(finished: tuple) -> None:
     folder, _ = finished
     done = call("report", folder, "--language", "pt-BR", cwd=folder.parent)
     assert done.returncode == 0, done.stderr
     assert 'lang="pt-BR"' in (folder / "report.html").read_text(encoding="utf-8")
 
 
-def test_known_future_values_are_asked_for_by_name(tmp_path: Path) -> None:
+def test_missing_known_future_values_are_named(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     days = pd.date_range("2023-01-01", periods=200, freq="D")
     promo = rng.integers(0, 2, 200)

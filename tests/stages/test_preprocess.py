@@ -24,8 +24,8 @@ from vur.stages.upload.files import UploadOptions
 from vur.store.data import sources
 from vur.store.runs import file_fingerprint
 from vur.text import table
-from vur.wizard.requests import work_of
-from vur.wizard.rows import change_rows, look_ahead
+from vur.wizard.requests import preparation_plan
+from vur.wizard.rows import change_rows, preview_pipeline
 
 NAMES = (*TRANSFORMS, *DIFFERENCES)
 SETTINGS = settings(max_examples=60, deadline=None)
@@ -332,9 +332,9 @@ def test_a_new_missing_method_works_in_the_wizard(tmp_path: Path):
     stored = sources.read(path, file_fingerprint(path), UploadOptions(), "holed.csv").name
     data = {"date": "ds", "target": "y"}
     asked = {"missing_values": {"method": "same_weekday", "columns": ["y", "visits"]}}
-    work = work_of(asked, "y", "ds", {"ds": "date", "y": "numeric", "visits": "numeric"})
+    work = preparation_plan(asked, "y", "ds", {"ds": "date", "y": "numeric", "visits": "numeric"})
     assert work.preprocess == {"missing": "last_week"}
-    seen = look_ahead(stored, data, work.preprocess, None, "en")
+    seen = preview_pipeline(stored, data, work.preprocess, None, "en")
     assert "last_week" in seen["steps"][0] and [row["y"] for row in seen["after"]] == [200.0]
     changed = change_rows(stored, data, work.rows, str(tmp_path / "new.parquet"), "pt-BR")
     assert "valor de uma semana antes" in changed["steps"][0]

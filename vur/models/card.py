@@ -1,4 +1,4 @@
-"""The model card that lies beside every saved model."""
+"""The model card, stored beside every saved model."""
 
 from typing import Any
 
@@ -23,12 +23,13 @@ def model_card(
     date: str,
     seed: int,
 ) -> str:
-    """Markdown: what the model is, what it was trained on, how well it did, its limits and how to call it.
+    """Markdown: what the model is, its training data, its scores, its limits and how to use it.
 
-    `metadata` is what is saved with the model: `run, fingerprint, vur` are quoted.
+    `metadata` is the metadata saved with the model; `run, fingerprint, vur` are quoted.
     """
     board = training.leaderboard
     ends = panel.frame.groupby("unique_id", observed=True)["ds"].max()
+    names = ", ".join(panel.ids[:8]) + ("…" if len(panel.ids) > 8 else "")
     columns = ("rank", "algorithm", *shown_metrics("card"), "skill", "coverage-80", "coverage-95")
     table = (
         board[[column for column in columns if column in board]]
@@ -38,7 +39,7 @@ def model_card(
     return f"""# Model {name}
 
 - algorithm: {training.winner}; run: {metadata["run"]}; data fingerprint: {metadata["fingerprint"]}
-- target: {target}; date: {date}; series: {len(panel.ids)} ({", ".join(panel.ids[:8])}{"…" if len(panel.ids) > 8 else ""})
+- target: {target}; date: {date}; series: {len(panel.ids)} ({names})
 {sums_line(training)}- frequency: {panel.freq.alias}; horizon: {plan.horizon}; data end: {ends.max()}
 - folds: {len(plan.folds)}; seed: {seed}; VUR {metadata["vur"]}
 
@@ -54,23 +55,23 @@ def model_card(
 
 ## Limits
 
-Forecasts assume that the coming steps behave as the folds did. Intervals are calibrated on {len(plan.folds)} folds of
-{plan.horizon} steps; beyond {plan.horizon} steps their width is extrapolated. First forecast stamp: {forecast["ds"].min()}.
+Forecasts assume that the future steps behave like those of the folds. Intervals are calibrated on {len(plan.folds)}
+folds of {plan.horizon} steps; beyond {plan.horizon} steps their width is extrapolated. First forecast timestamp: {forecast["ds"].min()}.
 """
 
 
 def sums_line(training: Training) -> str:
-    """How many of the series are sums and how they agree with their parts; empty without a hierarchy."""
+    """How many series are sums and how they are reconciled with their parts; empty without a hierarchy."""
     reconciler = getattr(training.pipeline, "reconciler", None)
     return (
         ""
         if reconciler is None
-        else f"- sums: {len(reconciler.hierarchy.sums)} of these series; parts add up to them by {reconciler.method}\n"
+        else f"- sums: {len(reconciler.hierarchy.sums)} of these series; reconciled by {reconciler.method}\n"
     )
 
 
 def panel_head(panel: Panel) -> dict[str, Any]:
-    """What a saved model must know of the panel besides its own state."""
+    """The facts about the panel that a saved model needs besides its own state."""
     return {
         "freq": vars(panel.freq),
         "roles": panel.roles,
@@ -85,7 +86,7 @@ def panel_head(panel: Panel) -> dict[str, Any]:
 
 
 def known_ranges(panel: Panel) -> dict[str, list[float]]:
-    """Lowest and highest value of each numeric column known in the future, over the observed stamps."""
+    """Minimum and maximum of each numeric known-future column over the observed timestamps."""
     numeric = panel.frame[panel.columns("known_future")].select_dtypes("number")
     return {
         name: [float(column.min()), float(column.max())] for name, column in numeric.items() if column.notna().any()

@@ -1,4 +1,4 @@
-"""New observations held against the forecasts of a saved model: which of them are odd, and which cannot be judged."""
+"""Compares new observations with the forecasts of a saved model and flags anomalies."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,7 +20,7 @@ from vur.wording import listing, number
 if TYPE_CHECKING:
     from vur.stages.model.pipeline import Pipeline
 
-FURTHEST = 10_000  # steps after the model's origin that are looked at
+FURTHEST = 10_000  # steps after the model's origin
 NOTES = ("unknown_series", "before", "off_grid", "too_far", "no_value", "gap", "beyond")
 COLUMNS = (
     "unique_id",
@@ -40,15 +40,17 @@ COLUMNS = (
 
 
 def check_new(tag: str, data: pd.DataFrame | str | Path, level: float = 95) -> pd.DataFrame:
-    """Every new observation beside what the saved model `tag` expects of it, in the order of series and time.
+    """Every new observation with the forecast of the saved model `tag`, sorted by series and time.
 
     `data` is a frame or file with the column names of the training data. Columns: `unique_id, ds, step, y, forecast,
     lo, hi, score, p_value, direction, event, anomaly, note`. `anomaly` is True outside the `level` percent interval;
-    `score` is the distance from the forecast in units of the interval's reach; `event` numbers runs of neighbouring
-    anomalies. `note` says what is in the way: `unknown_series`, `before` (not after the origin), `off_grid` (no step of
-    the frequency), `too_far`, `no_value`, `gap` (a step that `data` lack), or `beyond` (judged, but further ahead than
-    the intervals were tested). Known- future columns are read from `data`; where they are empty the value before holds.
-    `VurError` names a column or value that cannot be read.
+    `score` is the distance from the forecast as a multiple of the interval's half-width; `event` numbers runs of
+    adjacent anomalies. `note` states why a row could not be judged: `unknown_series`, `before` (not after the origin),
+    `off_grid` (not a step of the frequency), `too_far`, `no_value`, `gap` (a step missing from `data`); or `beyond`:
+    judged, but beyond the horizon that the intervals were tested on.
+
+    Known-future columns are read from `data`; an empty cell takes the last known value. `VurError` names a column or
+    value that cannot be read.
     """
     (level,) = check_levels([level])
     model, head, metadata = open_model(tag)
@@ -65,7 +67,7 @@ def check_new(tag: str, data: pd.DataFrame | str | Path, level: float = 95) -> p
 
 
 def observed_rows(model: "Pipeline", head: dict[str, Any], table: pd.DataFrame) -> pd.DataFrame:
-    """`unique_id, ds, y` and the other columns of `table` in the panel's names, stamps as the model knows them."""
+    """`unique_id, ds, y` and the other columns of `table` by the panel's names, with the model's timestamps."""
     if table.empty:
         raise VurError("insight.no_rows")
     names = head["names"]
@@ -91,7 +93,7 @@ def observed_rows(model: "Pipeline", head: dict[str, Any], table: pd.DataFrame) 
 
 
 def reach(model: "Pipeline", head: dict[str, Any], rows: pd.DataFrame, horizon: int) -> Coming:
-    """The coming steps of `model` up to the last of `rows`, at least `horizon` and at most `FURTHEST`."""
+    """The future steps of `model` up to the last of `rows`: at least `horizon`, at most `FURTHEST`."""
     last = rows.loc[rows["unique_id"].isin(model.ends.index), "ds"].max()
     while True:
         coming = coming_steps(model, horizon, head["names"])
@@ -102,7 +104,7 @@ def reach(model: "Pipeline", head: dict[str, Any], rows: pd.DataFrame, horizon: 
 
 
 def placed(model: "Pipeline", rows: pd.DataFrame, coming: Coming) -> pd.DataFrame:
-    """`rows` with `step` (NaN where they are none) and `note`; stamps on the grid are those of the forecast."""
+    """`rows` with `step` (NaN if it is not one) and `note`; timestamps on the grid are those of the forecast."""
     rows = rows.assign(key=grid_keys(rows["ds"], coming), note="")
     ends = rows["unique_id"].map(model.ends)
     known = ends.notna()
@@ -128,7 +130,7 @@ def placed(model: "Pipeline", rows: pd.DataFrame, coming: Coming) -> pd.DataFram
 
 
 def with_gaps(rows: pd.DataFrame, coming: Coming) -> pd.DataFrame:
-    """`rows` and one for each step before the last of a series that has none, with the note `gap`."""
+    """`rows` plus a row with the note `gap` for every missing step before the last one of its series."""
     last = rows.groupby("unique_id")["step"].max()
     due = coming.rows[coming.rows["step"] <= coming.rows["unique_id"].map(last)][["unique_id", "ds", "step"]]
     have = pd.MultiIndex.from_frame(rows.loc[rows["step"].notna(), ["unique_id", "ds"]])
@@ -137,7 +139,7 @@ def with_gaps(rows: pd.DataFrame, coming: Coming) -> pd.DataFrame:
 
 
 def judge_rows(model: "Pipeline", rows: pd.DataFrame, coming: Coming, level: float) -> pd.DataFrame:
-    """`rows` with forecast, interval, score, p-value, direction, event and whether they are anomalies."""
+    """`rows` with forecast, interval, score, p-value, direction, event and the anomaly flag."""
     assert model.calibration is not None, "`check_new` refuses a model without calibrated intervals"
     steps = rows["step"].dropna()
     if steps.empty:
@@ -159,7 +161,10 @@ def judge_rows(model: "Pipeline", rows: pd.DataFrame, coming: Coming, level: flo
 
 
 def covariates(model: "Pipeline", rows: pd.DataFrame, coming: Coming, horizon: int) -> pd.DataFrame | None:
-    """Known-future columns of the first `horizon` steps: from `rows`, else as the model keeps them, else the value before."""
+    """Known-future columns of the first `horizon` steps.
+
+    Values come from `rows`, else from the model, else from the last known value.
+    """
     if not coming.columns:
         return None
     steps = coming.rows[coming.rows["step"] <= horizon].reset_index(drop=True)
@@ -187,7 +192,10 @@ def covariates(model: "Pipeline", rows: pd.DataFrame, coming: Coming, horizon: i
 
 
 def check_sentences(table: pd.DataFrame, level: float = 95, language: str = DEFAULT_LANGUAGE) -> list[str]:
-    """What `check_new` found, in words: anomalies beside what chance would give, and each kind of row that could not be judged."""
+    """The result of `check_new` in words.
+
+    Anomalies with the number to expect by chance, then each kind of row that could not be judged.
+    """
     judged = table[table["score"].notna() & table["y"].notna()] if "score" in table else table.head(0)
     odd = judged[judged["anomaly"].astype(bool)].sort_values("score", ascending=False)
     said = (

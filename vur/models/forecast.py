@@ -1,4 +1,4 @@
-"""Forecasts of a saved model for some or all of its series, where a series that cannot be forecast does not stop the others."""
+"""Forecasts of a saved model for any of its series; a series that fails does not stop the others."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -11,7 +11,7 @@ import pandas as pd
 from vur.errors import VurError
 from vur.models.future import Coming, check_cells, check_usable, coming_steps, fill_coming, read_series, used_columns
 from vur.models.moving import move, read_observations, unknown_series
-from vur.models.saved import Saved, apart, restrict
+from vur.models.saved import Saved, bisect, restrict
 from vur.scoring.intervals import check_levels
 from vur.store.forecasts.ledger import Points
 
@@ -24,7 +24,11 @@ LONGEST = 10_000
 
 @dataclass(frozen=True)
 class Forecasts:
-    """`frame` has `unique_id, ds, forecast, lo-L, hi-L` (stamps as the model keeps them); `ends` the origin, `errors` the reason, by series."""
+    """Forecasts of several series, and the errors of those that failed.
+
+    `frame` has `unique_id, ds, forecast, lo-L, hi-L` (the model's timestamps); `ends` the origin and `errors` the
+    reason, by series.
+    """
 
     frame: pd.DataFrame
     ends: pd.Series
@@ -32,7 +36,7 @@ class Forecasts:
 
     @classmethod
     def none(cls, saved: Saved, errors: dict[str, VurError] | None = None) -> "Forecasts":
-        """No series at all."""
+        """A result without any series."""
         return cls(pd.DataFrame(), saved.pipeline.ends.iloc[:0], errors or {})
 
 
@@ -45,11 +49,11 @@ def forecasts(
     observations: pd.DataFrame | None = None,
     future: pd.DataFrame | None = None,
 ) -> Forecasts:
-    """Forecast `horizon` steps with intervals at `levels` (both as trained by default).
+    """Forecast `horizon` steps with intervals at `levels` (by default, both as trained).
 
-    `ids` chooses series. `observations` are rows with the user's column names: the forecasts of their series begin
-    after them. `future` holds coming values of known-future columns. A series that is unknown, unreadable or lacks a
-    coming value is an error of its own; `VurError` is raised for what is wrong with the request as a whole.
+    `ids` selects series. `observations` are rows with the user's column names; forecasts of their series start after
+    them. `future` has the values of known-future columns. A series that is unknown, unreadable or lacks a future value
+    gets its own error; `VurError` is raised for problems of the request as a whole.
     """
     horizon, levels = check_request(saved, horizon, levels)
     if observations is None:
@@ -64,13 +68,13 @@ def forecasts(
             continue
         coming = _Rows.of(saved, future, group)
         work = partial(_moved, saved, given, horizon=horizon, levels=levels, coming=coming)
-        done, wrong = apart(group, work)
+        done, wrong = bisect(group, work)
         made, errors = made + done, errors | wrong
     return _together(saved, made, errors)
 
 
 def _groups(saved: Saved, given: "Panel", ids: Sequence[str] | None) -> list[list[str]]:
-    """The series of `given` that are wanted: those that the model knows, and those that are new to it."""
+    """The requested series of `given`, known and new to the model apart."""
     wanted = [id for id in given.frame["unique_id"].unique() if ids is None or id in set(ids)]
     known = [id for id in wanted if id in saved.pipeline.ends.index]
     return [group for group in (known, [id for id in wanted if id not in set(known)]) if group]
@@ -86,7 +90,7 @@ def _together(saved: Saved, made: list[Forecasts], errors: dict[str, VurError]) 
 
 
 def check_request(saved: Saved, horizon: int | None, levels: Sequence[float] | None) -> tuple[int, tuple[float, ...]]:
-    """Horizon and levels in force; `VurError` for those that cannot be."""
+    """The horizon and levels in effect; `VurError` for invalid ones."""
     horizon = int(horizon or saved.metadata["horizon"])
     if not 1 <= horizon <= LONGEST:
         raise VurError("predictions.horizon", horizon=horizon, limit=LONGEST, field="horizon")
@@ -98,14 +102,14 @@ def check_request(saved: Saved, horizon: int | None, levels: Sequence[float] | N
 
 @dataclass(frozen=True)
 class _Rows:
-    """A user's table of coming values and the series of each of its rows; no rows where there is no table."""
+    """A user's table of future values and the series of each row; empty without a table."""
 
     table: pd.DataFrame | None
     ids: np.ndarray
 
     @classmethod
     def of(cls, saved: Saved, table: pd.DataFrame | None, group: list[str]) -> "_Rows":
-        """The rows of `table`; `VurError` where one names a series that is neither the model's nor in `group`."""
+        """The rows of `table`; `VurError` if one names a series that is neither the model's nor in `group`."""
         if table is None:
             return cls(None, np.array([]))
         known = pd.DataFrame({"unique_id": saved.pipeline.ends.index.union(group)})
@@ -114,7 +118,7 @@ class _Rows:
         )
 
     def part(self, some: list[str]) -> pd.DataFrame | None:
-        """The rows of some series; None where there is none."""
+        """The rows of some series; None if there are none."""
         rows = None if self.table is None else self.table[np.isin(self.ids, some)]
         return rows if rows is not None and len(rows) else None
 
@@ -134,7 +138,7 @@ def _from(
     ids: Sequence[str] | None,
     future: pd.DataFrame | None,
 ) -> Forecasts:
-    """Forecasts of `pipeline` from where it stands."""
+    """Forecasts of `pipeline` from its current origin."""
     known = pipeline.ends.index
     errors = unknown_series(saved, [id for id in ids or () if id not in known])
     wanted = known if ids is None else pd.Index([id for id in dict.fromkeys(ids) if id in known])
@@ -155,7 +159,10 @@ def _from(
 def _coming(
     pipeline: "Pipeline", saved: Saved, horizon: int, future: pd.DataFrame | None, wanted: set[str]
 ) -> tuple[pd.DataFrame | None, dict[str, VurError]]:
-    """What `Pipeline.predict` takes as future: what the model kept with `future` laid over it; and wanted series that lack a value."""
+    """The future values for `Pipeline.predict`, and requested series that lack one.
+
+    Values in `future` take precedence over those that the model has stored.
+    """
     check_usable(pipeline, future)
     if not pipeline.head.columns("known_future"):
         return None, {}
@@ -167,9 +174,9 @@ def _coming(
 
 
 def _complete(pipeline: "Pipeline", coming: Coming, wanted: set[str]) -> tuple[Coming, dict[str, VurError]]:
-    """`coming` without empty cells in the columns that the model uses, and an error for each wanted series that had some.
+    """`coming` without empty cells in the columns that the model uses, and an error for each requested series with one.
 
-    The cells of series that are not answered are filled with their neighbours, so that the others can be.
+    Cells of the failed series are filled from their neighbours, so that the others can be forecast.
     """
     needed = used_columns(pipeline)
     empty = coming.rows[needed].isna().any(axis=1) if needed else None
@@ -192,7 +199,7 @@ def _complete(pipeline: "Pipeline", coming: Coming, wanted: set[str]) -> tuple[C
 
 
 def points_of(found: Forecasts, horizon: int, levels: Sequence[float]) -> Points:
-    """Forecasts as the ledger keeps them: matrices of series by steps."""
+    """Forecasts in the form of the ledger: matrices of series by steps."""
     if found.frame.empty:
         empty = np.empty((0, horizon))
         return Points([], np.empty(0), empty, empty, {})

@@ -1,4 +1,4 @@
-"""Columns known in the future: which models use them, what the coming steps need, and exactly which values are missing."""
+"""Known-future covariates: which models use them, what the horizon needs, and which values are missing."""
 
 import tempfile
 from collections.abc import Sequence
@@ -23,7 +23,7 @@ SHOWN = 5
 
 
 def _coming(panel: Panel, horizon: int) -> pd.DataFrame:
-    """The `horizon` stamps after each series' end with the known-future values that the data hold for them."""
+    """The `horizon` timestamps after each series' end, with the known-future values in the data."""
     names = panel.columns("known_future")
     grid = future_frame(panel, horizon)
     given = panel.future if panel.future is not None else grid.iloc[:0][["unique_id", "ds"]]
@@ -31,7 +31,7 @@ def _coming(panel: Panel, horizon: int) -> pd.DataFrame:
 
 
 def known_steps(panel: Panel) -> int:
-    """How many steps after its end every series has all known-future values for; 0 without such columns or values."""
+    """Steps for which every series has all known-future values; 0 without such columns or values."""
     names = panel.columns("known_future")
     if not names or panel.future is None or panel.future.empty:
         return 0
@@ -42,7 +42,7 @@ def known_steps(panel: Panel) -> int:
 
 
 def check_future(panel: Panel, horizon: int) -> None:
-    """`VurError` naming the first series, stamp and column that the horizon needs and the data do not hold."""
+    """`VurError` naming the first series, timestamp and column that the horizon needs and the data lack."""
     names = panel.columns("known_future")
     if not names:
         return
@@ -65,12 +65,12 @@ def check_future(panel: Panel, horizon: int) -> None:
 
 
 def known_users() -> list[str]:
-    """Ids of the registered algorithms that can use columns known in the future, cheapest first."""
+    """Ids of the algorithms that can use known-future columns, cheapest first."""
     return [id for id, entry in algorithms().items() if "known_future" in entry.covariates]
 
 
 def used_columns(pipeline: Any) -> list[str]:
-    """Known-future columns that change the forecasts of a fitted pipeline; of an ensemble, those that any member uses."""
+    """Known-future columns that affect the forecasts of a fitted pipeline; for an ensemble, of any member."""
     models = getattr(pipeline.forecaster, "members", None) or [pipeline.forecaster]
     return [name for name in pipeline.head.columns("known_future") if any(_uses(model, name) for model in models)]
 
@@ -78,16 +78,16 @@ def used_columns(pipeline: Any) -> list[str]:
 def _uses(model: Any, column: str) -> bool:
     if "known_future" not in algorithm(model.id).covariates:
         return False
-    if hasattr(model, "design"):  # a regression; one that learnt nothing repeats the last values
+    if hasattr(model, "design"):  # a regression; without training it repeats the last values
         return model.trained and column in model.design.spec.known_future
     chosen = getattr(model.features, "known_future", "auto")
     return chosen == "auto" or column in chosen
 
 
 def check_usable(pipeline: Any, X_future: pd.DataFrame | Sequence[str] | None) -> None:
-    """`VurError` covariates.unused when coming values were given to a fitted pipeline that no such column changes.
+    """`VurError` covariates.unused if future values are given to a fitted pipeline that uses no such column.
 
-    `X_future` is a frame of coming values, or the names of their columns; None passes.
+    `X_future` is a frame of future values, or the names of its columns; None passes.
     """
     if X_future is None or used_columns(pipeline):
         return
@@ -101,8 +101,8 @@ def check_usable(pipeline: Any, X_future: pd.DataFrame | Sequence[str] | None) -
 def covariate_use(algorithm_id: str, panel: Panel, members: Sequence[str] = ()) -> dict[str, list[str]]:
     """The covariates of `panel` that an algorithm can use and those that it ignores: `used, ignored`.
 
-    `members` are the algorithms of an ensemble. A `past_only` column that leads nothing is tried and may still be left
-    out.
+    `members` are the algorithms of an ensemble. A `past_only` column counts as used although it is dropped later if it
+    does not lead the target.
     """
     roles = {role for id in (members or [algorithm_id]) for role in algorithm(id).covariates}
     columns = [
@@ -123,10 +123,10 @@ def covariate_use(algorithm_id: str, panel: Panel, members: Sequence[str] = ()) 
 
 @dataclass(frozen=True)
 class Coming:
-    """The coming steps of all series: `rows` has `unique_id, ds, step` and the known-future `columns`, NaN where not known.
+    """The future steps of all series: `rows` has `unique_id, ds, step` and the known-future `columns` (NaN if unknown).
 
-    `names` are the user's names of `date` and `series`; `text` are the columns that hold text; `parts` has the series
-    columns of each `unique_id` where it is made of several.
+    `names` are the user's names of `date` and `series`; `text` are the columns with text; `parts` has the series
+    columns by `unique_id`, if it is made of several.
     """
 
     rows: pd.DataFrame
@@ -144,11 +144,11 @@ class Coming:
 
     @property
     def series(self) -> list[str]:
-        """The user's names of the series columns; `unique_id` where a name made of several cannot be taken apart."""
+        """The user's names of the series columns; `unique_id` if a composite name cannot be split."""
         return ["unique_id"] if self.parts is None and len(_series(self.names)) > 1 else _series(self.names)
 
     def table(self) -> pd.DataFrame:
-        """One row a series and step with the user's column names; `attrs` holds `date`, `series` and `known_future`."""
+        """One row per series and step with the user's column names; `attrs` has `date`, `series` and `known_future`."""
         local = to_zone(self.rows, self.tz, self.freq)
         columns: dict[str, Any] = {self.date: local["ds"]}
         for name in self.series:
@@ -170,9 +170,9 @@ def _keys(names: dict[str, Any]) -> list[str]:
 
 
 def coming_steps(source: Any, horizon: int, names: dict[str, Any] | None = None) -> Coming:
-    """The `horizon` steps after the end of each series of a panel or a fitted pipeline, with what is known of them.
+    """The `horizon` steps after the end of each series of a panel or fitted pipeline, with their known values.
 
-    `names` overrides the names that the source holds: a pipeline that was loaded has forgotten them.
+    `names` overrides the names in the source: a loaded pipeline does not have them.
     """
     if horizon < 1:
         raise VurError("forecasters.horizon", horizon=horizon)
@@ -197,7 +197,7 @@ def coming_steps(source: Any, horizon: int, names: dict[str, Any] | None = None)
 
 
 def _own_ends(pipeline: Any) -> pd.Series:
-    """Where each series ends; sums are left out, since their coming values follow from their parts."""
+    """The end of each series, without sums: their future values follow from their parts."""
     reconciler = getattr(pipeline, "reconciler", None)
     return pipeline.ends if reconciler is None else pipeline.ends[list(reconciler.hierarchy.bottom)]
 
@@ -209,7 +209,7 @@ def _grid(ends: pd.Series, freq: Frequency, horizon: int) -> pd.DataFrame:
 
 
 def _parts(frame: pd.DataFrame, ids: np.ndarray, series: list[str]) -> pd.DataFrame | None:
-    """The series columns by `unique_id`, from the panel or by taking names apart; None where that has no single answer."""
+    """The series columns by `unique_id`, from the panel or by splitting names; None if that is ambiguous."""
     if len(series) < 2:
         return None
     if set(series) <= set(frame.columns):
@@ -221,17 +221,17 @@ def _parts(frame: pd.DataFrame, ids: np.ndarray, series: list[str]) -> pd.DataFr
 
 
 def future_table(source: Any, horizon: int, names: dict[str, Any] | None = None) -> pd.DataFrame:
-    """One row a series and coming step of a panel or a fitted pipeline, with the user's column names, filled where known.
+    """One row per series and future step of a panel or fitted pipeline, with the user's column names.
 
-    Columns are the date, the series and the known-future columns; what is not known is empty (see `missing_cells`).
+    Columns are the date, the series and the known-future columns; unknown values are empty (see `missing_cells`).
     """
     return coming_steps(source, horizon, names).table()
 
 
 def missing_cells(table: pd.DataFrame, date: str | None = None, series: Sequence[str] | None = None) -> pd.DataFrame:
-    """Every empty cell of a table of coming values: `series, stamp, column`, in the order of the rows.
+    """Every empty cell of a table of future values: `series, stamp, column`, in row order.
 
-    `date` and `series` are the names of those columns; a table of `future_table` knows them.
+    `date` and `series` are the names of those columns; a table of `future_table` has them in its `attrs`.
     """
     date = date or table.attrs.get("date", "ds")
     keys = list(table.attrs.get("series", ["unique_id"] if "unique_id" in table else []) if series is None else series)
@@ -244,7 +244,7 @@ def missing_cells(table: pd.DataFrame, date: str | None = None, series: Sequence
 
 
 def check_cells(coming: Coming, columns: Sequence[str]) -> None:
-    """`VurError` covariates.missing naming the first empty cells among `columns`; its data hold them all as `table`."""
+    """`VurError` covariates.missing naming the first empty cells in `columns`; its data has all of them as `table`."""
     if not coming.rows[list(columns)].isna().to_numpy().any():
         return
     local = to_zone(coming.rows, coming.tz, coming.freq)
@@ -258,18 +258,18 @@ def check_cells(coming: Coming, columns: Sequence[str]) -> None:
 
 
 def stamp_text(value: Any) -> str:
-    """A stamp for a message: without a time where there is none."""
+    """A timestamp for a message, without a time at midnight."""
     if isinstance(value, pd.Timestamp):
         return f"{value:%Y-%m-%d}" if value == value.normalize() else f"{value:%Y-%m-%d %H:%M}"
     return str(value)
 
 
 def fill_coming(coming: Coming, given: pd.DataFrame | str | Path, needed: Sequence[str]) -> Coming:
-    """`coming` with the values of `given` (a frame or a file with the user's column names) in place of what was known.
+    """`coming` with the values of `given` (a frame or file with the user's column names).
 
-    An empty cell of `given` keeps what was known. Rows before the coming steps and columns of another kind are passed
-    over. `VurError` names a column that is missing although `needed`, an unknown series, a stamp that comes twice, a
-    text where a number is due, or that no row lies in the coming steps.
+    An empty cell of `given` keeps the known value. Rows before the future steps and other columns are ignored.
+    `VurError` names a missing column that is `needed`, an unknown series, a duplicate timestamp, text instead of a
+    number, or that no row is in the future steps.
     """
     frame = given if isinstance(given, pd.DataFrame) else read_table(Path(given))
     rows = locate_rows(coming, frame)
@@ -286,7 +286,7 @@ def fill_coming(coming: Coming, given: pd.DataFrame | str | Path, needed: Sequen
 
 
 def read_table(path: Path) -> pd.DataFrame:
-    """The table in a file, whatever format the upload reads; `VurError` when there is none."""
+    """The table in a file of any format that the upload reads; `VurError` if it does not exist."""
     if not path.is_file():
         raise VurError("runs.no_file", path=path)
     with tempfile.TemporaryDirectory() as scratch:
@@ -297,7 +297,10 @@ def read_table(path: Path) -> pd.DataFrame:
 
 
 def locate_rows(coming: Coming, frame: pd.DataFrame) -> pd.DataFrame:
-    """`unique_id, ds, row, place` of the rows of `frame` that lie in the coming steps: row from 1, place in `coming.rows`."""
+    """`unique_id, ds, row, place` of the rows of `frame` in the future steps.
+
+    `row` counts from 1; `place` is the position in `coming.rows`.
+    """
     date = next((name for name in (coming.date, "ds") if name in frame), None)
     if date is None:
         raise column_error(coming.date, frame)
@@ -334,7 +337,7 @@ def locate_rows(coming: Coming, frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def grid_keys(stamps: pd.Series, coming: Coming) -> np.ndarray:
-    """Whole numbers that are equal for stamps of one step: the month of monthly steps, the day of daily and longer ones."""
+    """Integers that are equal for timestamps of the same step: month number, day number or nanoseconds."""
     values = stamps.to_numpy()
     if values.dtype.kind != "M" or coming.rows["ds"].dtype.kind != "M":
         if (values.dtype.kind == "M") != (coming.rows["ds"].dtype.kind == "M"):
@@ -356,7 +359,7 @@ def _unit(freq: Frequency) -> str:
 
 
 def read_series(coming: Coming, frame: pd.DataFrame) -> pd.Series:
-    """The series of each row; `VurError` when a series column is missing or the model knows no series of that name."""
+    """The series of each row; `VurError` if a series column is missing or the model does not know a series."""
     known = coming.rows["unique_id"].unique()
     wanted = _wanted(coming)
     if "unique_id" in frame and not (wanted and set(wanted) <= set(frame.columns)):
@@ -391,12 +394,12 @@ def _wanted(coming: Coming) -> list[str]:
 
 
 def _found(name: str, frame: pd.DataFrame) -> str | None:
-    """The column of `frame` that is called `name`; a name that the panel had to change is known by its old form too."""
+    """The column of `frame` called `name`, or by its original name where the panel had to rename it."""
     return name if name in frame else name[:-1] if name.endswith("_") and name[:-1] in frame else None
 
 
 def column_error(name: str, frame: pd.DataFrame) -> VurError:
-    """The error for a column that a table of coming values lacks, with the one that may have been meant."""
+    """The error for a column missing from a table of future values, with the closest match."""
     columns = [str(column) for column in frame.columns]
     plain = {column.strip().lower(): column for column in columns}
     near = get_close_matches(name.strip().lower(), plain, 1, 0.7)
@@ -405,7 +408,7 @@ def column_error(name: str, frame: pd.DataFrame) -> VurError:
 
 
 def read_values(coming: Coming, name: str, column: pd.Series, rows: pd.DataFrame) -> np.ndarray:
-    """The values of a column at `rows`: text, or floats; `VurError` names the first that should be a number and is none."""
+    """The values of a column at `rows`, as text or floats; `VurError` names the first that is not a number."""
     column = column.reset_index(drop=True).iloc[rows["row"].to_numpy() - 1]
     if name in coming.text:
         return (
@@ -432,7 +435,7 @@ def read_values(coming: Coming, name: str, column: pd.Series, rows: pd.DataFrame
 
 
 def _over(known: pd.Series, place: np.ndarray, values: np.ndarray) -> pd.Series:
-    """`known` with `values` at the rows `place`, where they are not empty."""
+    """`known` with the non-empty `values` at the row positions `place`."""
     full = known.astype(object) if values.dtype == object else known.astype(float)
     filled: Any = full.to_numpy(copy=True)
     there = ~pd.isna(values)

@@ -1,4 +1,4 @@
-"""A saved model at the end of newer observations: they are laid over its history, nothing is trained and the model itself stays as it is."""
+"""Advances a saved model to newer observations without retraining; the stored model does not change."""
 
 from collections.abc import Iterable
 from dataclasses import replace
@@ -16,18 +16,18 @@ from vur.scoring.intervals import interval_scale
 
 if TYPE_CHECKING:
     from vur.stages.model.pipeline import Pipeline
-from vur.models.saved import Saved, apart, fork
+from vur.models.saved import Saved, bisect, fork
 
-FURTHEST = 10_000  # steps that observations may lie after the end of the history
+FURTHEST = 10_000  # steps between the end of the history and the last observation
 
 
 # --- reading observations ---
 
 
 def read_observations(saved: Saved, table: pd.DataFrame) -> tuple[Panel | None, dict[str, VurError]]:
-    """The observations in `table` (the user's column names, or `unique_id, ds, y`) as a panel, and an error for each series that is none.
+    """The observations in `table` as a panel, and an error for each series that cannot be read.
 
-    `VurError` for the table as a whole: no rows, or no such column.
+    Columns have the user's names, or are `unique_id, ds, y`. `VurError` if the table has no rows or lacks a column.
     """
     if table.empty:
         raise VurError("insight.no_rows")
@@ -39,7 +39,7 @@ def read_observations(saved: Saved, table: pd.DataFrame) -> tuple[Panel | None, 
     wanted = [id for id in given if id not in errors]
     if not wanted:
         return None, errors
-    panels, wrong = apart(
+    panels, wrong = bisect(
         wanted,
         lambda some: history_panel(
             saved.pipeline, saved.head, table if len(some) == len(given) else table[np.isin(ids, some)]
@@ -59,7 +59,7 @@ def read_observations(saved: Saved, table: pd.DataFrame) -> tuple[Panel | None, 
 
 
 def series_of(saved: Saved, table: pd.DataFrame) -> np.ndarray:
-    """The series of each row of `table`; `VurError` when the column of the date, the target or a series is missing."""
+    """The series of each row of `table`; `VurError` if a date, target or series column is missing."""
     from vur.columns import series_columns, series_names
 
     names = saved.head["names"]
@@ -77,11 +77,11 @@ def series_of(saved: Saved, table: pd.DataFrame) -> np.ndarray:
     return series_names(table, columns, only).to_numpy()
 
 
-EXPLAINED = 5  # unknown series of a request that are compared with all names there are
+EXPLAINED = 5  # unknown series of a request for which close names are searched
 
 
 def unknown_series(saved: Saved, ids: Iterable[str]) -> dict[str, VurError]:
-    """An error for each of `ids`, which a model cannot forecast, with the series that may have been meant."""
+    """An error for each of `ids`, none of which the model can forecast, with the closest known names."""
     from difflib import get_close_matches
 
     known, errors = saved.pipeline.ends.index, {}
@@ -97,17 +97,17 @@ def unknown_series(saved: Saved, ids: Iterable[str]) -> dict[str, VurError]:
 
 
 def move(saved: Saved, given: Panel) -> "Pipeline":
-    """A copy of the model at the end of the observations in `given`, for their series only; a hierarchy keeps all its series.
+    """A copy of the model advanced to the end of `given`, for the series of `given` only (all of a hierarchy).
 
-    Series are all known to the model, or all new to it: those bring their whole history. `VurError` runs.data_gone
-    where the history of known ones is no longer there, and for observations that lie too far ahead.
+    Series are either all known to the model or all new to it; new ones bring their whole history. `VurError`
+    runs.data_gone if the history of known series is missing, predictions.too_far for observations too far ahead.
     """
     pipeline = saved.pipeline
     new = given.frame["unique_id"].iloc[0] not in pipeline.ends.index
     panel = (
         complete(replace(given, integer=pipeline.head.integer, nonnegative=pipeline.head.nonnegative))
         if new
-        else lay_over(saved.history(), given, all_series=pipeline.reconciler is not None)
+        else merge_history(saved.history(), given, all_series=pipeline.reconciler is not None)
     )
     moved = fork(pipeline)
     moved.update(panel)
@@ -117,8 +117,11 @@ def move(saved: Saved, given: Panel) -> "Pipeline":
     return moved
 
 
-def lay_over(history: Panel, given: Panel, all_series: bool = False) -> Panel:
-    """`history` with the rows of `given` in place of its own, for the series of `given` or for all; gaps become rows without a target."""
+def merge_history(history: Panel, given: Panel, all_series: bool = False) -> Panel:
+    """`history` updated with the rows of `given`, for the series of `given` or for all.
+
+    Rows of `given` replace those with the same timestamp; gaps become rows without a target.
+    """
     before = (
         history.frame
         if all_series
@@ -144,7 +147,7 @@ def _futures(given: Panel, history: Panel) -> pd.DataFrame | None:
 
 
 def check_reach(before: pd.DataFrame, given: Panel) -> None:
-    """`VurError` predictions.too_far naming the first series whose observations lie more than `FURTHEST` steps after its history."""
+    """`VurError` predictions.too_far naming the first series with observations more than `FURTHEST` steps ahead."""
     last, ends = (frame.groupby("unique_id", sort=False)["ds"].max() for frame in (given.frame, before))
     ends = ends.reindex(last.index).dropna()
     last = last[ends.index]

@@ -1,4 +1,4 @@
-"""Forecast from a saved model, without retraining."""
+"""Forecasts from a saved model, without retraining."""
 
 import copy
 import json
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Saved:
-    """A model opened from the store: its pipeline, what it knows of the panel, its metadata, and a way to the panel it was trained on."""
+    """A model opened from the store: pipeline, facts about its panel, metadata, and a loader of its training panel."""
 
     tag: str
     pipeline: "Pipeline"
@@ -34,19 +34,22 @@ class Saved:
 
     @property
     def levels(self) -> tuple[float, ...]:
-        """The levels that it was trained for, in percent; none without calibration."""
+        """The trained interval levels, in percent; empty without calibration."""
         return tuple(float(level) for level in self.metadata["levels"]) if self.pipeline.calibration is not None else ()
 
     @property
     def learns_new_series(self) -> bool:
-        """Whether it can forecast a series that it never saw: every algorithm in it learnt from all series together."""
+        """Whether it can forecast series that it was not trained on: all of its algorithms are global models."""
         forecaster = self.pipeline.forecaster
         members = getattr(forecaster, "members", None) or [forecaster]
         return self.pipeline.reconciler is None and all(algorithm(member.id).scope == "global" for member in members)
 
 
 def fork(pipeline: "Pipeline") -> "Pipeline":
-    """A copy that can be moved: `update` replaces what a pipeline and its forecasters hold, and changes nothing in place."""
+    """A copy that can be updated without affecting the original.
+
+    `update` replaces the attributes of a pipeline and its forecasters and modifies nothing in place.
+    """
     twin = copy.copy(pipeline)
     twin.forecaster = _twin(pipeline.forecaster)
     return twin
@@ -59,11 +62,11 @@ def _twin(forecaster: Any) -> Any:
     return twin
 
 
-PER_SERIES = ("ids", "first", "last", "fitted", "levels", "slopes")  # what algorithms keep by series
+PER_SERIES = ("ids", "first", "last", "fitted", "levels", "slopes")  # attributes with one entry per series
 
 
 def restrict(pipeline: "Pipeline", ids: Sequence[str]) -> "Pipeline":
-    """A copy that holds some of its series only, where all its algorithms treat each one alone; else the pipeline itself."""
+    """A copy with some of the series only, if all of its algorithms are local; else the pipeline itself."""
     wanted = set(ids)
     forecaster = _restricted(pipeline.forecaster, wanted) if pipeline.reconciler is None else None
     if forecaster is None:
@@ -89,15 +92,15 @@ def _restricted(forecaster: Any, wanted: set[str]) -> Any | None:
     return twin
 
 
-def apart(ids: Sequence[str], work: Callable[[list[str]], Any]) -> tuple[list[Any], dict[str, VurError]]:
-    """`work` on all of `ids` at once, or, where that fails, on halves, down to the ones that are to blame: results, and errors by id."""
+def bisect(ids: Sequence[str], work: Callable[[list[str]], Any]) -> tuple[list[Any], dict[str, VurError]]:
+    """Results of `work` on `ids`, and errors by id: on an error `ids` are halved until the failing ones are found."""
     try:
         return [work(list(ids))], {}
     except VurError as error:
         if len(ids) < 2:
             return [], dict.fromkeys(ids, error)
     half = len(ids) // 2
-    (first, wrong), (second, more) = apart(ids[:half], work), apart(ids[half:], work)
+    (first, wrong), (second, more) = bisect(ids[:half], work), bisect(ids[half:], work)
     return first + second, wrong | more
 
 
@@ -110,10 +113,10 @@ def forecast(
 ) -> pd.DataFrame:
     """`unique_id, ds, forecast, lo-L, hi-L` for `horizon` steps after the end of the model's data.
 
-    `tag` is a model's name (its newest version) or exact tag. `future` holds the known-future columns for every step,
-    as a frame or file with the same column names as the training data; what is empty there is taken from the rows that
-    the training data held for the coming steps. Levels default to those that were trained. `VurError` names every value
-    that is missing, what cannot be read, and a model that no coming value changes.
+    `tag` is a model's name (its newest version) or exact tag. `future` has the known-future columns for every step, as
+    a frame or file with the column names of the training data; empty cells are taken from the future rows of the
+    training data. Levels default to the trained ones. `VurError` names every missing value, what cannot be read, and a
+    model that uses no known-future column.
     """
     model, head, metadata = open_model(tag)
     coming = coming_rows(model, head, int(horizon or metadata["horizon"]), future)
@@ -121,23 +124,22 @@ def forecast(
 
 
 def future_template(tag: str, horizon: int | None = None) -> pd.DataFrame:
-    """The table of coming values that `forecast(tag, horizon, future=...)` takes: one row a series and step, to be filled in.
+    """The table of future values for `forecast(tag, horizon, future=...)`: one row per series and step, to fill in.
 
-    Columns have the names of the training data. Values that the training data held for the coming steps are there
-    already.
+    Columns have the names of the training data. Values that the training data has for future steps are filled in.
     """
     model, head, metadata = open_model(tag)
     return coming_steps(model, int(horizon or metadata["horizon"]), head["names"]).table()
 
 
 def open_model(tag: str) -> tuple["Pipeline", dict[str, Any], dict[str, Any]]:
-    """A saved model: its pipeline, what it knows of the panel, and its metadata."""
+    """The pipeline of a saved model, the facts about its panel, and its metadata."""
     model = find_model(tag)
     return open_folder(Path(model.path), str(model.tag))
 
 
 def open_folder(path: Path, tag: str) -> tuple["Pipeline", dict[str, Any], dict[str, Any]]:
-    """The same for a stored model's folder, wherever it lies; `VurError` when one of its files was changed."""
+    """The same for the folder of a stored model, wherever it is; `VurError` if one of its files was modified."""
     verify(path, tag)
     head = json.loads((path / "panel.json").read_text(encoding="utf-8"))
     return load_pipeline(path), head, folder_metadata(path)
@@ -146,7 +148,7 @@ def open_folder(path: Path, tag: str) -> tuple["Pipeline", dict[str, Any], dict[
 def coming_rows(
     model: "Pipeline", head: dict[str, Any], horizon: int, future: pd.DataFrame | str | Path | None = None
 ) -> Coming:
-    """The coming steps of a model, complete in every column that it uses: what it kept, with `future` laid over it."""
+    """The future steps of a model with all values that it uses: its own, updated with those in `future`."""
     needed = used_columns(model)
     coming = coming_steps(model, horizon, head["names"])
     if future is not None:
@@ -158,7 +160,7 @@ def coming_rows(
 
 
 def predict_coming(model: "Pipeline", coming: Coming, levels: tuple[int, ...]) -> pd.DataFrame:
-    """The forecast of the coming steps with its intervals, stamps in the user's time zone."""
+    """The forecast of the future steps with its intervals, in the user's time zone."""
     given = coming.rows[["unique_id", "ds", *coming.columns]] if coming.columns else None
     frame = model.predict(int(coming.rows["step"].max()), given, levels=levels)
     return to_zone(frame, coming.tz, coming.freq)

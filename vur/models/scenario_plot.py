@@ -31,10 +31,10 @@ def compare_spec(
     series: str | None = None,
     height: int = 430,
 ) -> dict[str, Any]:
-    """History, baseline and scenarios of each series; the first is drawn, a menu shows another.
+    """History, baseline and scenarios of each series; the first is shown, a menu selects another.
 
-    `table` is that of `compare`, `history` has `unique_id, ds, y`. At most `MAX_SERIES` series are held, those that the
-    scenarios change most, unless `series` names one.
+    `table` is the result of `compare`, `history` has `unique_id, ds, y`. At most `MAX_SERIES` series are included,
+    those that the scenarios change most, unless `series` names one.
     """
     names = [series] if series is not None else most_changed(table)
     pasts = {} if history is None else dict(tuple(history.groupby("unique_id", observed=True)))
@@ -62,7 +62,7 @@ def compare_spec(
 
 
 def most_changed(table: pd.DataFrame, most: int = MAX_SERIES) -> list[str]:
-    """The series whose forecasts the scenarios change most, in the target's units; equal changes in the table's order."""
+    """The series whose forecasts change most, in the target's units; ties in the order of the table."""
     columns = [name for name in table.columns if name not in ("unique_id", "ds", "baseline")]
     change = table[columns].sub(table["baseline"], axis=0).abs().sum(axis=1)
     return (
@@ -75,7 +75,7 @@ def most_changed(table: pd.DataFrame, most: int = MAX_SERIES) -> list[str]:
 
 
 def _traces(past: pd.DataFrame, rows: pd.DataFrame, language: str, visible: bool) -> list[dict[str, Any]]:
-    """History, baseline and each scenario of one series; what is ahead starts at the last observation."""
+    """History, baseline and each scenario of one series; future lines start at the last observation."""
     last = past.dropna(subset=["y"]).tail(1)
     start_x, start_y = (_stamps(last["ds"]), _values(last["y"])) if len(last) else ([], [])
     digits = digits_for(rows["baseline"])

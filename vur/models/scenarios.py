@@ -1,4 +1,4 @@
-"""What if: forecasts of a saved model under edited coming values, kept by name and compared with the forecast as it stands."""
+"""What-if scenarios: forecasts of a saved model with edited future values, stored by name."""
 
 import json
 import re
@@ -41,12 +41,12 @@ LIMITS = ("change", "series", "start", "end")
 
 
 def apply_edits(coming: Coming, edits: Mapping[str, Any] | pd.DataFrame | str | Path, used: Sequence[str]) -> Coming:
-    """`coming` with `edits` made.
+    """`coming` with `edits` applied.
 
     A mapping gives a change for each column: a value, `"=3"`, `"+5"`, `"-5"`, `"*1.2"`, `"+10%"`, `"-10%"`, a list with
-    one value a step, or a dict with `change` and any of `series` (a name or several), `start` and `end` (stamps) to
-    change only those rows. A frame or file gives new values for the rows and columns it has. `VurError` names a column
-    that the model does not use, and what cannot be read or changed.
+    one value per step, or a dict with `change` and any of `series` (one name or several), `start` and `end`
+    (timestamps) to change only those rows. A frame or file gives new values for its rows and columns. `VurError` names
+    a column that the model does not use, and an edit that cannot be read or applied.
     """
     if not isinstance(edits, Mapping):
         return fill_coming(coming, edits, ())
@@ -66,7 +66,7 @@ def apply_edits(coming: Coming, edits: Mapping[str, Any] | pd.DataFrame | str | 
 
 
 def chosen_rows(coming: Coming, limits: Mapping[str, Any]) -> np.ndarray:
-    """Which of the coming rows an edit is for; `VurError` when it names an unknown series or leaves none."""
+    """A mask of the rows that an edit is for; `VurError` if it names an unknown series or selects no row."""
     rows, chosen = coming.rows, np.ones(len(coming.rows), dtype=bool)
     if limits.get("series") is not None:
         given = limits["series"]
@@ -88,7 +88,7 @@ def chosen_rows(coming: Coming, limits: Mapping[str, Any]) -> np.ndarray:
 
 
 def local_stamps(coming: Coming) -> np.ndarray:
-    """The stamps of the coming rows on the user's clock."""
+    """The timestamps of the future rows in the user's local time."""
     from vur.timezones import to_zone
 
     return wall_time(to_zone(coming.rows[["ds"]], coming.tz, coming.freq)["ds"], coming.tz)[0].to_numpy()
@@ -104,7 +104,7 @@ def _stamp(value: Any, coming: Coming) -> Any:
 
 
 def changed(coming: Coming, column: pd.Series, name: str, change: Any, rows: np.ndarray) -> pd.Series:
-    """`column` with `change` made at `rows`; `VurError` when the change makes no sense for it."""
+    """`column` with `change` applied at `rows`; `VurError` if the change is not valid for it."""
     old = column.astype(object) if name in coming.text else column.astype(float)
     values: Any = old.to_numpy(copy=True)
     if isinstance(change, (list, tuple, np.ndarray, pd.Series)):
@@ -127,7 +127,7 @@ def _single(coming: Coming, name: str, value: Any) -> Any:
 
 
 def _calculated(coming: Coming, name: str, change: Any, old: np.ndarray) -> Any:
-    """What `old` becomes under a value or an expression."""
+    """The new values of `old` under a value or an expression."""
     if name in coming.text:
         if not isinstance(change, str) or not change.strip().removeprefix("="):
             raise VurError("scenarios.edit_text", column=name, value=change)
@@ -154,13 +154,13 @@ BASELINE = "baseline"
 
 @dataclass(frozen=True)
 class Scenario:
-    """A forecast under edited coming values.
+    """A forecast with edited future values.
 
-    `edits` are as given (a table as records), `future` the coming values that were used (`unique_id, ds` and columns),
-    `base` the values before the edits, `forecast` and `baseline` the forecasts under each (`unique_id, ds, forecast,
-    lo-L, hi-L`). `outside` lists columns that the edits take beyond their values in training: `column, low, high,
-    value`; there a model tells little. `whole` are the series that count everything once where some are sums of others;
-    empty where none are.
+    `edits` are as given (a table as records), `future` the future values used (`unique_id, ds` and columns), `base` the
+    values before the edits, `forecast` and `baseline` the forecasts with each (`unique_id, ds, forecast, lo-L, hi-L`).
+    `outside` lists columns that the edits take beyond their training range: `column, low, high, value`; forecasts are
+    unreliable there. `whole` are the series that add up to the total without double counting if some are sums of
+    others; else empty.
     """
 
     name: str
@@ -185,12 +185,11 @@ def scenario(
     horizon: int | None = None,
     base: pd.DataFrame | str | Path | None = None,
 ) -> Scenario:
-    """Forecast with model `tag` under coming values with `edits` made to them, and keep it as `name`.
+    """Forecast with model `tag` and edited future values, and store the result as `name`.
 
-    `edits` as in `apply_edits`: `{"price": "-10%", "promotion": 1}`, or a table of new values. They are made to the
-    coming values that the training data held, with `base` (a frame or file in the user's column names) laid over them.
-    A scenario of the same name and model is replaced. `VurError` covariates.unused when no coming value changes the
-    model's forecasts.
+    `edits` as in `apply_edits`: `{"price": "-10%", "promotion": 1}`, or a table of new values. They apply to the future
+    values of the training data, updated with `base` (a frame or file in the user's column names). A scenario of the
+    same name and model is replaced. `VurError` covariates.unused if the model uses no known-future column.
     """
     label = clean_name(name)
     model, head, metadata = open_model(tag)
@@ -221,7 +220,10 @@ def scenario(
 
 
 def outside_range(before: "Coming", after: "Coming", ranges: Mapping[str, Sequence[float]]) -> list[dict[str, Any]]:
-    """Columns whose changed values lie furthest beyond their `ranges` (lowest, highest in training): `column, low, high, value`."""
+    """Columns whose edited values leave their training range, with the most extreme value.
+
+    `ranges` has the minimum and maximum in training. Returns `column, low, high, value`.
+    """
     found = []
     for name, (low, high) in ranges.items():
         if name not in after.columns or name in after.text:
@@ -234,7 +236,7 @@ def outside_range(before: "Coming", after: "Coming", ranges: Mapping[str, Sequen
 
 
 def plain_edits(edits: Any, before: "Coming", after: "Coming") -> Any:
-    """The edits as JSON holds them; of a table, the cells that it changed."""
+    """The edits as JSON values; for a table, the cells that it changed."""
     if isinstance(edits, Mapping):
         return json.loads(json.dumps(dict(edits), default=_json))
     cells = [
@@ -257,7 +259,7 @@ def _json(value: Any) -> Any:
 
 
 def clean_name(name: str) -> str:
-    """A scenario's name without spaces around it; `VurError` when it is empty, too long, or the baseline's."""
+    """A scenario's name, stripped; `VurError` if it is empty, too long, or reserved for the baseline."""
     label = " ".join(str(name).split())
     if not label or len(label) > LONGEST or label == BASELINE:
         raise VurError("scenarios.name", name=label[:LONGEST], longest=LONGEST, taken=BASELINE)
@@ -265,13 +267,13 @@ def clean_name(name: str) -> str:
 
 
 def _folder(tag: str, name: str | None = None) -> Path:
-    """Where the scenarios of an exact tag lie. Names are turned into digests, so that none becomes a path."""
+    """The folder of the scenarios of an exact tag. Names are hashed, so that none can become a path."""
     path = home() / "scenarios" / digest("model", tag)[:32]
     return path if name is None else path / digest("scenario", name)[:32]
 
 
 def save_scenario(found: Scenario) -> None:
-    """Write a scenario: `scenario.json` and four Parquet tables, in the place of one with the same name."""
+    """Write a scenario (`scenario.json` and four Parquet tables), replacing one of the same name."""
     target = _folder(found.model, found.name)
     shutil.rmtree(target, ignore_errors=True)
     with new_folder(target) as draft:
@@ -292,7 +294,7 @@ def save_scenario(found: Scenario) -> None:
 
 
 def load_scenario(tag: str, name: str) -> Scenario:
-    """A kept scenario; `VurError` lists the known ones when there is none of that name."""
+    """A stored scenario; `VurError` lists the known ones if the name is unknown."""
     exact = str(find_model(tag).tag)
     path = _folder(exact, clean_name(name))
     if not (path / HEAD).is_file():
@@ -303,7 +305,10 @@ def load_scenario(tag: str, name: str) -> Scenario:
 
 
 def scenarios(tag: str) -> pd.DataFrame:
-    """The scenarios of a model, newest first: `name, model, horizon, created, edits, difference, percent` (of the total)."""
+    """The scenarios of a model, newest first: `name, model, horizon, created, edits, difference, percent`.
+
+    `difference` and `percent` are those of the total.
+    """
     exact = str(find_model(tag).tag)
     heads = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(_folder(exact).glob(f"*/{HEAD}"))]
     rows = [
@@ -322,7 +327,7 @@ def _total(tag: str, name: str) -> dict[str, float]:
 
 
 def delete_scenario(tag: str, name: str) -> None:
-    """Remove a scenario for good; `VurError` when there is none of that name."""
+    """Delete a scenario permanently; `VurError` if the name is unknown."""
     found = load_scenario(tag, name)
     shutil.rmtree(_folder(found.model, found.name))
 
@@ -331,9 +336,9 @@ def delete_scenario(tag: str, name: str) -> None:
 
 
 def compare(tag: str, names: Sequence[str], series: str | Sequence[str] | None = None) -> pd.DataFrame:
-    """`unique_id, ds, baseline` and one column a scenario: their forecasts at the steps that all of them have.
+    """`unique_id, ds, baseline` and one column per scenario: their forecasts at the steps that all of them have.
 
-    `VurError` when two scenarios start from different coming values, so that they have no baseline in common.
+    `VurError` if two scenarios start from different future values, so that they share no baseline.
     """
     found = [load_scenario(tag, name) for name in ([names] if isinstance(names, str) else names)]
     if not found:
@@ -367,11 +372,11 @@ def _rows(frame: pd.DataFrame, series: str | Sequence[str] | None, tag: str) -> 
 def effects(
     tag: str, names: Sequence[str], series: str | Sequence[str] | None = None, total: bool = False
 ) -> pd.DataFrame:
-    """What each scenario changes: `scenario, unique_id, baseline, total, difference, mean_difference, percent`.
+    """The effect of each scenario: `scenario, unique_id, baseline, total, difference, mean_difference, percent`.
 
-    `baseline` and `total` are sums over the steps in the target's units, `difference` is between them,
-    `mean_difference` a step's, `percent` a share of the baseline (0.1 is 10%; NaN where that is 0). `total=True` gives
-    one row a scenario over all series.
+    `baseline` and `total` are sums over the steps in the target's units, `difference` is total minus baseline,
+    `mean_difference` is per step, `percent` is a share of the baseline (0.1 is 10%; NaN if that is 0). `total=True`
+    gives one row per scenario over all series.
     """
     rows = []
     for name in [names] if isinstance(names, str) else names:
@@ -399,10 +404,10 @@ def effects(
 def compare_figure(
     tag: str, names: Sequence[str], series: str | None = None, history: pd.DataFrame | None = None, language: str = "en"
 ) -> "Figure":
-    """History, baseline and scenarios of one series as an interactive figure; see `vur.models.scenario_plot` for its description.
+    """History, baseline and scenarios of one series as an interactive figure.
 
-    `history` has `unique_id, ds, y`; `vur.runs.result.model_history(tag)` gives what the model was trained on. None
-    draws none.
+    `history` has `unique_id, ds, y`, as `vur.runs.result.model_history(tag)` returns it; None leaves it out. See
+    `vur.models.scenario_plot` for the description of the figure.
     """
     import plotly.graph_objects as go
 

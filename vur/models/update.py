@@ -1,4 +1,4 @@
-"""A saved model moved to the end of new data: nothing is trained again, and its intervals learn from the errors on the way."""
+"""Updates a saved model to the end of new data without retraining; its intervals adapt to the new errors."""
 
 import json
 import math
@@ -28,11 +28,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Moved:
-    """What became of a model: the `tag` of the new version, the stamp it stands at, and the rows it was held against on the way.
+    """The result of an update: the `tag` of the new version, its origin `end`, and the forecasts compared on the way.
 
-    `compared` has `unique_id, ds, step, y, forecast` and the intervals that were in force, `lo-L, hi-L`. `widths` has
-    for each level how wide the intervals are now, as a multiple of before; nothing for a hierarchy, whose intervals
-    come from joint errors.
+    `compared` has `unique_id, ds, step, y, forecast` and the intervals in effect, `lo-L, hi-L`. `widths` has the new
+    width of the intervals of each level as a multiple of the old one; empty for a hierarchy, whose intervals come from
+    joint errors.
     """
 
     tag: str
@@ -42,7 +42,7 @@ class Moved:
     freq: Frequency
 
     def sentences(self, language: str = DEFAULT_LANGUAGE) -> list[str]:
-        """Where the model stands, how its intervals did on the new values, and how they changed."""
+        """The new origin, how the intervals did on the new values, and how they changed."""
         observed = self.compared[self.compared["y"].notna()]
         said = [
             translate(
@@ -81,13 +81,13 @@ class Moved:
 
 
 def update_model(tag: str, data: pd.DataFrame | str | Path, *, steps: int | None = None) -> Moved:
-    """Move the saved model `tag` to the end of `data` without training, adapt its intervals, and save it as a new version.
+    """Update the saved model `tag` to the end of `data` without retraining, and save it as a new version.
 
-    `data` is a frame or file with the column names of the training data that holds the whole history: the training file
-    with new rows added. Before the model moves, each block of `steps` (default: its horizon) is forecast and compared
-    with what came, and the interval levels adapt (see `vur.scoring.intervals`). The tag is the old one and the last
-    stamp: the same data give the same version. `VurError` names a column or series that `data` lack, a history that
-    begins too late, or that nothing is new.
+    `data` is a frame or file with the column names of the training data and the whole history: the training file with
+    new rows appended. Before the model advances, each block of `steps` (default: its horizon) is forecast and compared
+    with the actual values, and the interval levels adapt (see `vur.scoring.intervals`). The new tag is the old one plus
+    the last timestamp: the same data give the same version. `VurError` names a column or series missing from `data`, a
+    history that starts too late, or that there is nothing new.
     """
     model, head, metadata = open_model(tag)
     if model.calibration is None:
@@ -110,9 +110,9 @@ def update_model(tag: str, data: pd.DataFrame | str | Path, *, steps: int | None
 
 
 def history_panel(model: "Pipeline", head: dict[str, Any], table: pd.DataFrame) -> Panel:
-    """The panel of `table`, read as the training data were: same columns, roles, frequency and time zone.
+    """The panel of `table`, read like the training data: same columns, roles, frequency and time zone.
 
-    A column that the model makes nothing of may be missing.
+    A column that the model does not use may be missing.
     """
     names, roles = head["names"], head["roles"]
     plain = {"unique_id", "ds", "y"} <= set(table.columns)
@@ -129,13 +129,16 @@ def history_panel(model: "Pipeline", head: dict[str, Any], table: pd.DataFrame) 
     panel = make_panel(
         frame, date=date, target=target, series=series or (), freq=model.head.freq.alias, roles=roles, tz=head["tz"]
     )
-    if not series and len(model.ends) == 1:  # a single series is named after its target
+    if not series and len(model.ends) == 1:  # a single series is named after its target column
         panel = panel.with_frame(panel.frame.assign(unique_id=model.ends.index[0]))
     return panel
 
 
 def needed_columns(model: "Pipeline", roles: dict[str, str]) -> set[str]:
-    """The columns of `roles` (by name) that a fitted model looks at: those that a regression chose, else those its algorithm can use."""
+    """The columns of `roles` that a fitted model uses.
+
+    For a regression these are the selected columns, for any other algorithm all those that it can use.
+    """
     needed: set[str] = set()
     for member in getattr(model.forecaster, "members", None) or [model.forecaster]:
         if hasattr(member, "design"):
@@ -151,7 +154,7 @@ def needed_columns(model: "Pipeline", roles: dict[str, str]) -> set[str]:
 
 
 def check_history(model: "Pipeline", panel: Panel) -> None:
-    """`VurError` naming the first series of the model that `panel` lacks, or whose history begins after that of the training data."""
+    """`VurError` naming the first series that `panel` lacks or whose history starts later than in training."""
     first = panel.frame.groupby("unique_id", sort=False)["ds"].min()
     for series in model.ends.index.difference(sums(model), sort=False):
         if series not in first.index:
@@ -164,7 +167,7 @@ def check_history(model: "Pipeline", panel: Panel) -> None:
 
 
 def sums(model: "Pipeline") -> list[str]:
-    """The series of a model that are sums of others, which data do not have; none without a hierarchy."""
+    """The series of a model that are sums of others and not in the data; empty without a hierarchy."""
     reconciler = getattr(model, "reconciler", None)
     return [] if reconciler is None else list(reconciler.hierarchy.sums)
 
@@ -179,7 +182,7 @@ def widths(
 
 
 def _save(tag: str, model: "Pipeline", panel: Panel, metadata: dict[str, Any], end: Any) -> str:
-    """Write the moved model beside the old one and return its tag."""
+    """Save the updated model as a new version and return its tag."""
     from vur.models.card import panel_head
 
     old, source = find_model(tag), model_folder(tag)

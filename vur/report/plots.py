@@ -573,8 +573,10 @@ def sparkline(
         end=stamp(ahead["ds"].iloc[-1], freq, language),
     )
     return (
-        f'<svg class="spark" viewBox="0 0 {width} {height}" width="{width}" height="{height}" role="img" aria-label="{html.escape(words)}">'
-        f'<polygon class="spark-band" points="{band}"/><polyline class="spark-past" points="{points(y, xs[: len(y)])}"/>'
+        f'<svg class="spark" viewBox="0 0 {width} {height}" width="{width}" height="{height}" role="img" '
+        f'aria-label="{html.escape(words)}">'
+        f'<polygon class="spark-band" points="{band}"/>'
+        f'<polyline class="spark-past" points="{points(y, xs[: len(y)])}"/>'
         f'<polyline class="spark-ahead" points="{points(f, front)}"/></svg>'
     )
 

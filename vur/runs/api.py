@@ -1,4 +1,4 @@
-"""`vur.run` and its companions: start a run, rerun it, forecast from a saved model."""
+"""`vur.run` and related functions: start, resume, reproduce a run, and render its report again."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -55,12 +55,12 @@ def run(
     """Audit the data, compare forecasters on the same folds, keep the best, write notebook, report and forecast.
 
     `source` is a file (CSV, TSV, gzip, zip, Parquet, Excel) or a data frame; everything not given is inferred. `preset`
-    says how far `algorithms="auto"` goes (`fast, balanced, best`), `optimize` how many combinations of parameters are
-    tried, and `networks` are neural networks of one's own by name, in JSON form. `hierarchy` asks for totals that their
-    parts add up to: `all`, `auto`, columns from the top down such as `"region,store"`, or what `HierarchySpec` takes.
+    sets how many candidates `algorithms="auto"` tries (`fast, balanced, best`), `optimize` the number of hyperparameter
+    combinations to try, and `networks` defines custom neural networks by name, in JSON form. `hierarchy` adds
+    reconciled totals: `all`, `auto`, columns from the top down such as `"region,store"`, or what `HierarchySpec` takes.
     `config` (a `Config` or a pipeline.yaml) is the base that the other arguments override. `notebook=False` runs in
-    this process, without papermill. `fresh=True` ignores stage outputs of earlier runs. `watcher` receives progress
-    events. Raises `VurError` with cause and remedy.
+    this process, without papermill. `fresh=True` ignores cached stage outputs. `watcher` receives progress events.
+    Raises `VurError` with cause and remedy.
     """
     base = default_config() if config is None else config if isinstance(config, Config) else _config_file(Path(config))
     if isinstance(source, pd.DataFrame) and PANEL_COLUMNS <= set(source.columns):
@@ -123,7 +123,7 @@ def _optimize(base: Config, iterations: int | None, method: str | None) -> dict[
 
 
 def _config_file(path: Path) -> Config:
-    """A configuration whose relative data path counts from the file's own folder, or from here if it lies there."""
+    """A configuration whose relative data path is resolved against the file's folder, or against the working folder."""
     config = Config.from_yaml(path)
     data = config.data.path
     if data and not Path(data).is_absolute() and not Path(data).is_file():
@@ -132,7 +132,7 @@ def _config_file(path: Path) -> Config:
 
 
 def prepare(config: Config, reports: Path) -> Path:
-    """Make the folder of a new run and write its configuration there; `VurError` when data or a library is missing."""
+    """Create the folder of a new run with its configuration; `VurError` if data or a library is missing."""
     fingerprint = config.data.fingerprint
     if not fingerprint:
         if not config.data.path:
@@ -155,7 +155,7 @@ def resume(
     watcher: Callable[[dict], None] | None = None,
     notebook: bool = True,
 ) -> RunResult:
-    """Go on with a run that failed or was interrupted: a new attempt that takes every finished stage from the cache."""
+    """Resume a run that failed or was interrupted: a new attempt that reuses all cached stages."""
     old = find_run(run_id, Path(out) if out else settings().reports)
     folder = prepare(Config.from_yaml(old / CONFIG), old.parent)
     (execute_notebook if notebook else execute_in_process)(folder, watcher)
@@ -167,8 +167,8 @@ def reproduce(
 ) -> dict[str, Any]:
     """Run again from the stored data without any cache, and compare the forecasts digit by digit.
 
-    The algorithms are those that the run completed, and the time budget is lifted, so that a slower machine compares
-    the same. Returns `equal, rows, first (row, column, old, new) or None, versions {library: [then, now]}, folder`.
+    The algorithms are those that the run completed, without a time budget, so that a slower machine compares the same.
+    Returns `equal, rows, first (row, column, old, new) or None, versions {library: [then, now]}, folder`.
     """
     import tempfile
 
@@ -215,7 +215,7 @@ def compare_tables(old: Path, new: Path) -> dict[str, Any]:
 
 
 def render_again(run_id: str | Path, language: str, *, out: str | Path | None = None) -> Path:
-    """Write the report of a finished run again in `language`, from stage outputs in the cache."""
+    """Render the report of a finished run again, in `language`, from cached stage outputs."""
     from vur.runs.run import Run
 
     folder = find_run(run_id, Path(out) if out else settings().reports)

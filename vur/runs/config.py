@@ -1,4 +1,4 @@
-"""The configuration of a run: one section a stage, read from and written to YAML."""
+"""The configuration of a run: one section per stage, read from and written to YAML."""
 
 import dataclasses
 import difflib
@@ -23,9 +23,9 @@ DUPLICATES = ("refuse", "sum", "mean", "first", "last")
 
 @dataclasses.dataclass(frozen=True)
 class DataSpec:
-    """Which file, and which of its columns mean what; None and "auto" are inferred.
+    """The source file and the roles of its columns; None and "auto" are inferred.
 
-    `fingerprint` is the SHA-256 of the source's bytes: with it a run finds the stored dataset when the file has gone.
+    `fingerprint` is the SHA-256 of the source's bytes: a run finds the stored dataset by it when the file is missing.
     """
 
     path: str | None = None
@@ -48,7 +48,7 @@ class DataSpec:
 
 @dataclasses.dataclass(frozen=True)
 class TrainingSpec:
-    """How long to train, which interval levels to give, and the seed."""
+    """Time budget in seconds, interval levels in percent, and the seed."""
 
     time_budget: float | None = None
     levels: tuple[int, ...] = (80, 95)
@@ -65,7 +65,7 @@ class TrainingSpec:
 
 @dataclasses.dataclass(frozen=True)
 class Config:
-    """Everything that decides a run. `name` and `language` change no number and are not part of `hash`."""
+    """Everything that determines a run. `name` and `language` change no number and are not part of `hash`."""
 
     name: str | None = None
     language: str = "en"
@@ -78,7 +78,7 @@ class Config:
     training: TrainingSpec = TrainingSpec()
 
     def hash(self) -> str:
-        """SHA-256 of what can change a number: all but the names, the language and where the file lies."""
+        """SHA-256 of everything that can change a number: all but the name, the language and the path of the file."""
         content = self.to_dict()
         content["data"].pop("path")
         content["data"].pop("fingerprint")
@@ -112,12 +112,12 @@ class Config:
             return TypeAdapter(cls).validate_python(content)
         except ValidationError as error:
             problem = _problem(error)
-        # Raised out here: as context of `problem`, which it holds, pydantic's error could never be freed.
+        # Raised here: inside the handler, `problem` and pydantic's error would refer to each other and never be freed.
         raise problem
 
 
 def _problem(error: ValidationError) -> VurError:
-    """The first of pydantic's complaints, or the `VurError` that a section raised itself."""
+    """The first validation error of pydantic, or the `VurError` that a section raised."""
     first = error.errors()[0]
     told = first.get("ctx", {}).get("error")
     if isinstance(told, VurError):
@@ -157,7 +157,7 @@ def default_config(**changes: Any) -> Config:
 
 
 def replace_sections(config: Config, **changes: Any) -> Config:
-    """`config` with `section={key: value}` changes; values of None are left as they are."""
+    """`config` with `section={key: value}` changes; values of None change nothing."""
     content = config.to_dict()
     for section, values in changes.items():
         if isinstance(values, dict):

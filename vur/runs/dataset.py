@@ -21,13 +21,13 @@ from vur.store.home import folder, new_folder
 from vur.store.runs import file_fingerprint, frame_fingerprint
 
 FRAME = "frame.parquet"
-# Types of uploaded columns that can be covariates; texts and ids cannot.
+# Types of columns that can be covariates; text and ids cannot.
 COVARIATE_TYPES = ("numeric", "boolean", "categorical")
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """An uploaded source: where it came from, its fingerprint and its Parquet version."""
+    """An uploaded source: its origin, fingerprint and Parquet version."""
 
     upload: Upload
     fingerprint: str
@@ -35,7 +35,7 @@ class Dataset:
     source: str
 
     def chosen(self, spec: DataSpec) -> dict[str, Any]:
-        """Date, target and series columns: the user's where given, else the suggested ones."""
+        """Date, target and series columns: the user's choice, else the suggested ones."""
         suggested, columns = self.upload.suggestions, [column.name for column in self.upload.columns]
         date, target = spec.date or suggested.date, spec.target or suggested.target
         for value, code in ((date, "runs.no_date"), (target, "runs.no_target")):
@@ -63,12 +63,12 @@ class Dataset:
         return pd.read_parquet(self.upload.parquet, columns=named + covariates)
 
     def raw_findings(self, spec: DataSpec, country: str | None, language: str) -> list[Finding]:
-        """What the audit says of the rows as uploaded: all that can be said where no panel can be made of them."""
+        """Findings of the audit on the rows as uploaded, for data that cannot become a panel."""
         chosen = self.chosen(spec)
         return audit_frame(self.frame(spec), **chosen, freq=spec.freq, tz=spec.tz, country=country, language=language)
 
     def panel(self, spec: DataSpec) -> Panel:
-        """The panel of these rows; `VurError` on what cannot be a panel, such as duplicate stamps."""
+        """The panel of these rows; `VurError` for data that cannot be a panel, such as duplicate timestamps."""
         chosen = self.chosen(spec)
         roles = {name: role for name, role in spec.roles.items() if role != "exclude"}
         return make_panel(
@@ -79,10 +79,10 @@ class Dataset:
 def dataset_of(
     spec: DataSpec, cache: StageCache, language: str = "en", progress: Callable[..., None] | None = None
 ) -> tuple[Dataset, bool]:
-    """The dataset of `spec`, and whether it was stored before.
+    """The dataset of `spec`, and whether it was already stored.
 
-    Reads `spec.path`; where the file has gone or changed, what is stored of `spec.fingerprint` serves. The rejects file
-    of a new upload is written in `language`.
+    Reads `spec.path`; if the file is missing or has changed, the stored data of `spec.fingerprint` are used. The file
+    of rejected rows of a new upload is written in `language`.
     """
     path = Path(spec.path) if spec.path else None
     if path is None and spec.fingerprint is None:
@@ -122,7 +122,7 @@ def _store(path: Path, target: Path, options: UploadOptions, progress: Callable[
 
 
 def keep_frame(frame: pd.DataFrame) -> Path:
-    """Write a frame given in memory into the data home and return its path; equal frames share one file."""
+    """Write an in-memory frame to the data home and return its path; equal frames share one file."""
     if not isinstance(frame.index, pd.RangeIndex):
         frame = frame.reset_index()
     frame = frame.reset_index(drop=True)

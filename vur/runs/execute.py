@@ -1,4 +1,4 @@
-"""Run a pipeline headlessly: papermill executes the training notebook in a kernel while progress is told."""
+"""Runs a pipeline headlessly: papermill executes the training notebook while progress is reported."""
 
 import os
 import shutil
@@ -29,15 +29,15 @@ def training_notebook() -> Path:
 
 
 def execute_in_process(target: Path, watcher: Callable[[dict], None] | None, *, fresh: bool = False) -> dict[str, Any]:
-    """All stages in this process; returns the run's record."""
+    """Run all stages in this process and return the run's record."""
     return Run(target, watcher=watcher, fresh=fresh).all()
 
 
 def execute_notebook(target: Path, watcher: Callable[[dict], None] | None, *, fresh: bool = False) -> dict[str, Any]:
-    """papermill executes the training notebook into `target`; returns the run's record.
+    """Execute the training notebook into `target` with papermill and return the run's record.
 
-    The first Ctrl-C asks the training to end with what is done, the second ends the kernel. Raises `VurError` with the
-    failing stage's cause and remedy.
+    The first Ctrl-C stops the training and keeps the models finished so far, the second kills the kernel. Raises
+    `VurError` with the failing stage's cause and remedy.
     """
     state = folder("runs", target.name)
     state.mkdir(parents=True, exist_ok=True)
@@ -49,7 +49,7 @@ def execute_notebook(target: Path, watcher: Callable[[dict], None] | None, *, fr
 
 
 class _PapermillJob(threading.Thread):
-    """papermill in a thread: the main thread stays free to tell progress and to take Ctrl-C."""
+    """papermill in a thread, so that the main thread can report progress and handle Ctrl-C."""
 
     def __init__(self, target: Path, fresh: bool):
         super().__init__(daemon=True, name="papermill")
@@ -59,10 +59,10 @@ class _PapermillJob(threading.Thread):
         self.ended = threading.Event()
 
     def run(self) -> None:
-        """Execute; whatever goes wrong is kept for the main thread."""
+        """Execute the notebook; any error is stored for the main thread."""
         try:
             self._execute()
-        except BaseException as error:  # noqa: B036 - handed to the main thread, which raises it
+        except BaseException as error:  # noqa: B036 - passed to the main thread, which raises it
             self.error = error
         finally:
             self.ended.set()
@@ -82,7 +82,7 @@ class _PapermillJob(threading.Thread):
             await manager.start_kernel(cwd=str(self.target), extra_arguments=[f"--IPKernelApp.exec_lines={PRELOAD}"])
 
         try:
-            # The kernel starts, and imports what the notebook will, while this process imports papermill.
+            # The kernel starts and imports the notebook's modules while this process imports papermill.
             asyncio.run(start_kernel())
             import papermill
 
@@ -103,7 +103,7 @@ class _PapermillJob(threading.Thread):
                 os.replace(draft, self.target / NOTEBOOK)
 
     def kill(self) -> None:
-        """End the kernel and everything it started."""
+        """Kill the kernel and all of its child processes."""
         provisioner = getattr(self.manager, "provisioner", None)
         if provisioner is not None and provisioner.pid:
             os.killpg(os.getpgid(provisioner.pid), signal.SIGKILL)
@@ -112,7 +112,7 @@ class _PapermillJob(threading.Thread):
 def _watch(job: _PapermillJob, follower: Follower, watcher: Callable[[dict], None] | None, stop: Path) -> None:
     tell = watcher or (lambda event: None)
     job.start()
-    # An event and not `join`: in Python 3.11 a Ctrl-C inside `join` makes a living thread look dead.
+    # An event instead of `join`: in Python 3.11, Ctrl-C inside `join` marks a running thread as finished.
     while not job.ended.is_set():
         try:
             for event in follower.new_events():
@@ -168,7 +168,7 @@ def outcome(target: Path, error: BaseException | None) -> dict[str, Any]:
 
 
 class RunFailed(VurError):
-    """A stage of a run failed; cause and remedy are those that the stage gave."""
+    """A stage of a run failed; cause and remedy are those of the stage."""
 
     def __init__(self, failure: dict[str, Any]):
         self.failure = failure

@@ -1,4 +1,4 @@
-"""Keeps `from vur.runs.pipeline import open_run` working in training notebooks that earlier versions executed."""
+"""Keeps `from vur.runs.pipeline import open_run` working in notebooks that earlier versions executed."""
 
 from vur.runs.run import open_run
 

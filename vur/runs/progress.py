@@ -1,4 +1,4 @@
-"""Progress of a run: events appended to a file by the one who works, followed by whoever watches."""
+"""Progress of a run: events that the running process appends to a file, and readers of that file."""
 
 import json
 import time
@@ -8,7 +8,7 @@ from typing import Any
 
 from vur.text import translate
 
-# Share of a run's time that each stage takes, roughly; training is scaled by its own fraction.
+# Rough share of each stage in a run's time; training is scaled by its own fraction.
 WEIGHTS = {
     "upload": 3,
     "panel": 2,
@@ -24,18 +24,18 @@ WEIGHTS = {
     "report": 4,
 }
 STAGES = tuple(WEIGHTS)
-# Share of the run from which the pace says something about the rest.
+# Completed share of the run from which the remaining time can be estimated.
 KNOWN_FROM = 0.15
 
 
 def overall(stage: str, fraction: float) -> float:
-    """Fraction of the whole run that is done when `stage` is at `fraction`."""
+    """Completed fraction of the whole run when `stage` is at `fraction`."""
     before = sum(WEIGHTS[name] for name in STAGES[: STAGES.index(stage)])
     return (before + WEIGHTS[stage] * min(max(fraction, 0.0), 1.0)) / sum(WEIGHTS.values())
 
 
 class ProgressLog:
-    """Appends events to `path` as JSON lines and passes them to `watcher`; the clock is only here, never in a stage."""
+    """Appends events to `path` as JSON lines and passes them to `watcher`; stages themselves never read a clock."""
 
     def __init__(self, path: Path, watcher: Callable[[dict], None] | None = None):
         self.path, self.watcher, self.started = path, watcher, time.monotonic()
@@ -66,7 +66,7 @@ class Follower:
         self.path, self.offset = path, 0
 
     def new_events(self) -> list[dict]:
-        """Events since the last call; an unfinished last line waits."""
+        """Events since the last call; an incomplete last line is left for the next one."""
         if not self.path.is_file():
             return []
         with self.path.open("rb") as handle:
@@ -78,7 +78,7 @@ class Follower:
 
 
 class ConsoleProgress:
-    """Prints one line for each new stage and for each step worth telling, never the same line twice."""
+    """Prints a line for each new stage and each new message, and never repeats a line."""
 
     def __init__(self, write: Callable[[str], None], language: str):
         self.write, self.language, self.last = write, language, ("", "")

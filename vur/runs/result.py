@@ -1,4 +1,4 @@
-"""What a run leaves behind, read from its folder: the same for a notebook run, an in-process run and last year's run."""
+"""The results of a run, read from its folder: the same for notebook runs, in-process runs and old runs."""
 
 import json
 from dataclasses import dataclass
@@ -41,7 +41,7 @@ class RunResult:
 
     @property
     def config(self) -> Config:
-        """The configuration with everything inferred written out; `config.to_yaml()` exports it."""
+        """The configuration with all inferred values; `config.to_yaml()` exports it."""
         return Config.from_yaml(self.folder / CONFIG)
 
     def _table(self, name: str) -> pd.DataFrame:
@@ -62,12 +62,12 @@ class RunResult:
 
     @cached_property
     def test_scores(self) -> pd.DataFrame:
-        """Errors and coverage on the held-out end, which chose nothing; empty where the data leave none."""
+        """Errors and coverage on the held-out test, which no choice was based on; empty if there is none."""
         return self._table("test_scores.csv")
 
     @cached_property
     def forecast(self) -> pd.DataFrame:
-        """`unique_id, ds, forecast, lo-80, hi-80, lo-95, hi-95` for the coming steps."""
+        """`unique_id, ds, forecast, lo-80, hi-80, lo-95, hi-95` for the future steps."""
         frame = self._table("forecast.csv")
         return frame if pd.api.types.is_integer_dtype(frame["ds"]) else frame.assign(ds=pd.to_datetime(frame["ds"]))
 
@@ -78,17 +78,17 @@ class RunResult:
 
     @cached_property
     def anomalies(self) -> pd.DataFrame:
-        """Values of the training data that a forecast which did not know them held impossible, the oddest first.
+        """Observations of the training data outside the intervals of held-out forecasts, highest score first.
 
-        `unique_id, ds, step, y, forecast, lo, hi, score, p_value, direction, event`, as of
-        `vur.explain.anomalies.anomalies`, by the widest interval. Only values inside a fold can be judged.
+        `unique_id, ds, step, y, forecast, lo, hi, score, p_value, direction, event`, as returned by
+        `vur.explain.anomalies.anomalies` for the widest interval. Only values inside a fold can be judged.
         """
         frame = self._table("anomalies.csv")
         return frame if pd.api.types.is_integer_dtype(frame["ds"]) else frame.assign(ds=pd.to_datetime(frame["ds"]))
 
     @property
     def report(self) -> Path:
-        """Path of the page for managers."""
+        """Path of the report page."""
         return self.folder / "report.html"
 
     @property
@@ -111,7 +111,7 @@ class RunResult:
 
     @cached_property
     def panel(self) -> "Panel":
-        """The panel that was trained on, sums included, from the stored dataset."""
+        """The training panel, sums included, from the stored dataset."""
         from vur.hierarchy import with_sums
         from vur.panel import complete
         from vur.runs.dataset import dataset_of
@@ -121,7 +121,7 @@ class RunResult:
         return with_sums(complete(dataset_of(data, StageCache())[0].panel(data)), self.config.hierarchy)
 
     def plot(self, series: str | None = None) -> "Figure":
-        """History and forecast with intervals, as an interactive figure; `series` picks one."""
+        """History and forecast with intervals, as an interactive figure; `series` selects one."""
         from vur.report.plots import forecast_figure
 
         return forecast_figure(
@@ -136,7 +136,7 @@ class RunResult:
 
 
 def model_history(tag: str) -> pd.DataFrame | None:
-    """`unique_id, ds, y` that a saved model was trained on, on the user's clock; None where its run's folder has gone."""
+    """`unique_id, ds, y` of a saved model's training data in the user's local time; None without its run's folder."""
     run = find_model(tag).info.metadata["run"]
     try:
         folder: Path = find_run(run, settings().reports)

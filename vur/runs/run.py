@@ -1,4 +1,4 @@
-"""What a kernel that papermill started must do for itself."""
+"""A run: every stage as a cached property, in the folder that also holds its notebook and report."""
 
 import ctypes
 import json
@@ -53,7 +53,7 @@ PR_SET_PDEATHSIG = 1
 
 
 def die_with_parent() -> None:
-    """End this kernel when the process that started it is killed, so that none is left behind (Linux only)."""
+    """End this kernel when the process that started it is killed (Linux only), so that no kernel is orphaned."""
     parent = os.environ.get(PARENT)
     if parent and sys.platform == "linux" and os.getppid() == int(parent):
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
@@ -63,10 +63,11 @@ CONFIG, RECORD, NOTEBOOK = "pipeline.yaml", "run.json", "train.ipynb"
 
 
 class Run:
-    """A run in its folder: each stage is computed once, cached by content, and leaves its file beside the notebook.
+    """A run in its folder: each stage is computed once, cached by content, and writes its file beside the notebook.
 
-    `target` is the run's folder and must hold a `pipeline.yaml`. `watcher` receives progress events. `fresh=True`
-    ignores cached stage outputs. `should_stop` is asked now and then during training: True ends it with what is done.
+    `target` is the run's folder and must contain a `pipeline.yaml`. `watcher` receives progress events. `fresh=True`
+    ignores cached stage outputs. `should_stop` is polled during training: True stops it and keeps the models finished
+    so far.
     """
 
     def __init__(
@@ -100,7 +101,7 @@ class Run:
 
     @contextmanager
     def stage(self, name: str) -> Iterator[dict[str, Any]]:
-        """Times a stage, tells the watcher, and records a failure with its cause and remedy."""
+        """Time a stage, report it to the watcher, and record a failure with its cause and remedy."""
         started = monotonic()
         entry: dict[str, Any] = {"cached": False}
         self.log.emit(name, 0.0)
@@ -119,7 +120,7 @@ class Run:
 
     @cached_property
     def upload(self) -> Dataset:
-        """Stage 1: the source as a Parquet version with its column types and suggestions."""
+        """Stage 1: the source as a Parquet version with column types and suggestions."""
         with self.stage("upload") as entry:
             dataset, entry["cached"] = dataset_of(
                 self.given.data, self.cache, self.language, lambda f, m="", **d: self.log.emit("upload", f, m, **d)
@@ -134,9 +135,9 @@ class Run:
 
     @cached_property
     def panel(self) -> Panel:
-        """The regular panel: missing stamps are rows without a target. Where none can be made, the audit says why.
+        """The regular panel: missing timestamps are rows without a target. If there can be none, the audit states why.
 
-        With a hierarchy, its sums are series beside those of the data; `own_panel` is without them.
+        With a hierarchy, sums are additional series; `own_panel` is without them.
         """
         dataset = self.upload
         with self.stage("panel"):
@@ -149,7 +150,7 @@ class Run:
 
     @cached_property
     def findings(self) -> pd.DataFrame:
-        """The audit: what is wrong with the data, as a table; also `audit.csv`."""
+        """The audit: problems of the data as a table; also `audit.csv`."""
         dataset, _ = self.upload, self.panel
         with self.stage("audit"):
             rejects = dataset.upload.rejects if dataset.upload.rejected else None
@@ -170,7 +171,7 @@ class Run:
 
     @cached_property
     def config(self) -> Config:
-        """The configuration with everything that was inferred written out: what `pipeline.yaml` holds afterwards."""
+        """The configuration with all inferred values, as written to `pipeline.yaml` at the end."""
         dataset, panel = self.upload, self.panel
         data = replace(
             self.given.data,
@@ -198,7 +199,7 @@ class Run:
 
     @cached_property
     def preprocessor(self) -> Preprocessor:
-        """Stage 4, fitted on all data: what the final model uses; each fold fits its own on its training part."""
+        """Stage 4, fitted on all data for the final model; each fold fits its own on its training part."""
         panel = self.panel
         with self.stage("preprocess"):
             return fit_preprocess(panel, self.config.preprocess)
@@ -212,7 +213,7 @@ class Run:
 
     @cached_property
     def candidates(self) -> list[Candidate]:
-        """Stage 6: the algorithms that will compete, cheapest first."""
+        """Stage 6: the competing algorithms, cheapest first."""
         panel = self.panel
         with self.stage("model"):
             return candidates(panel, self.config.model)
@@ -251,7 +252,7 @@ class Run:
     def _train(self, path: Path, inputs: dict[str, Any]) -> Training:
         config = self.config
         if settings().dask:
-            os.environ["VUR_DASK"] = settings().dask  # where the forecasters look for a cluster
+            os.environ["VUR_DASK"] = settings().dask  # read by the forecasters
         budgetless = {key: value for key, value in inputs.items() if key not in ("config", "candidates")}
         scope = [
             budgetless,
@@ -288,7 +289,7 @@ class Run:
 
     @cached_property
     def forecast(self) -> pd.DataFrame:
-        """The forecast of the coming steps: `unique_id, ds, forecast, lo-80, hi-80, …`; also `forecast.csv`."""
+        """The forecast of the future steps: `unique_id, ds, forecast, lo-80, hi-80, …`; also `forecast.csv`."""
         training = self.training
         with self.stage("forecast"):
             frame = training.pipeline.predict(self.plan.horizon, self.panel.future, levels=self.config.training.levels)
@@ -352,7 +353,7 @@ class Run:
 
     @cached_property
     def report(self) -> Path:
-        """The page for people who don't open a notebook: `report.html`."""
+        """The report page for readers who do not open a notebook: `report.html`."""
         from vur.report import render_report
         from vur.report.training import build_context, write_anomalies
 
@@ -392,7 +393,7 @@ class Run:
         }
 
     def finish(self) -> dict[str, Any]:
-        """Write the resolved configuration and close the record; the last call of the notebook."""
+        """Write the final configuration and close the record; the last call of the notebook."""
         write_text(self.folder / CONFIG, self.config.to_yaml())
         seconds = round(sum(entry["seconds"] for entry in self.record["stages"].values()), 3)
         self._write_record(
@@ -429,7 +430,7 @@ class Run:
         return split_table(self.panel, self.plan)
 
     def describe_preprocess(self) -> pd.DataFrame:
-        """What stage 4 does to each series: values observed, filled, taken for outliers, trimmed."""
+        """Effect of stage 4 on each series: values observed, filled, flagged as outliers, trimmed."""
         return self.preprocessor.report
 
     def describe_candidates(self) -> pd.DataFrame:
@@ -445,7 +446,7 @@ class Run:
         )
 
     def plot_history(self) -> "Image":
-        """The first series as they are, as a static picture."""
+        """The first series as a static picture."""
         from vur.report.pictures import draw_history
 
         return draw_history(self.panel.frame)
@@ -460,7 +461,7 @@ class Run:
         return f"Run({self.id}, source={self.given.data.path and Path(self.given.data.path).name!r})"
 
     def all(self) -> dict[str, Any]:
-        """Every stage in order, without a notebook."""
+        """Run every stage in order, without a notebook."""
         for stage in (
             "upload",
             "findings",
@@ -478,7 +479,7 @@ class Run:
 
 
 def open_run(config: str | Path = CONFIG, *, fresh: bool = False) -> Run:
-    """The run whose folder holds this `pipeline.yaml`: what the training notebook opens first."""
+    """The run whose folder contains this `pipeline.yaml`: the first call of the training notebook."""
 
     die_with_parent()
     return Run(Path(config).absolute().parent, fresh=fresh)

@@ -1,6 +1,6 @@
-"""A stored dataset as a run would see it: what is wrong with it, whether it can be forecast, its series, and where it would be cut.
+"""Checks of a stored dataset: audit, whether it can be forecast, its series, and its split.
 
-Every function takes and gives plain JSON data, so that it can work in a process of its own.
+All arguments and results are plain JSON data, so that the work can run in a child process.
 """
 
 from typing import Any
@@ -24,16 +24,16 @@ from vur.store.home import folder
 MOST_FINDINGS, MOST_ROWS, MOST_SERIES = 200, 20, 100
 
 
-def opened(version_folder: str, data: dict[str, Any]) -> tuple[Dataset, DataSpec]:
-    """The stored version and the columns chosen of it; `data` is the `data` section of a `Config`."""
+def open_version(version_folder: str, data: dict[str, Any]) -> tuple[Dataset, DataSpec]:
+    """The stored version and its chosen columns; `data` is the `data` section of a `Config`."""
     spec = Config.from_dict({"data": data}).data
     found, source = sources.read_head(folder("datasets", version_folder))
     return Dataset(found, spec.fingerprint or found.fingerprint, None, source), spec
 
 
 def panel_of(version_folder: str, data: dict[str, Any]) -> Panel:
-    """The regular panel that a run would make."""
-    dataset, spec = opened(version_folder, data)
+    """The regular panel that a run would train on."""
+    dataset, spec = open_version(version_folder, data)
     return complete(dataset.panel(spec))
 
 
@@ -41,8 +41,8 @@ def panel_of(version_folder: str, data: dict[str, Any]) -> Panel:
 
 
 def validate(version_folder: str, data: dict[str, Any], language: str, country: str | None = None) -> dict[str, Any]:
-    """Findings of the audit, the gravest first, and whether models can be compared on the data."""
-    dataset, spec = opened(version_folder, data)
+    """Findings of the audit, most severe first, and whether models can be compared on the data."""
+    dataset, spec = open_version(version_folder, data)
     reason, facts = (
         None,
         {
@@ -82,7 +82,7 @@ def validate(version_folder: str, data: dict[str, Any], language: str, country: 
 def _raw(dataset: Dataset, spec: DataSpec, country: str | None, language: str) -> list[Finding]:
     try:
         return dataset.raw_findings(spec, country, language)
-    except VurError:  # no column to look at: the reason says so already
+    except VurError:  # there is no such column, which `reason` states already
         return []
 
 
@@ -123,7 +123,7 @@ def _stamp(value: Any) -> Any:
 
 
 def series_facts(version_folder: str, data: dict[str, Any], language: str) -> dict[str, Any]:
-    """How many series there are, their frequency, and statistics of the first of them."""
+    """The number of series, their frequency, and statistics of the first ones."""
     panel = panel_of(version_folder, data)
     table = describe_series(panel).head(MOST_SERIES)
     items = [{name: tables.plain(_stamp(value)) for name, value in row.items()} for row in table.to_dict("records")]
@@ -133,10 +133,10 @@ def series_facts(version_folder: str, data: dict[str, Any], language: str) -> di
 # --- the split ---
 
 
-def split(version_folder: str, data: dict[str, Any], wishes: dict[str, Any], language: str) -> dict[str, Any]:
-    """Where the data would be cut: training, validation and test by date, the folds, and what there is to say about it."""
+def split(version_folder: str, data: dict[str, Any], spec: dict[str, Any], language: str) -> dict[str, Any]:
+    """The split of the data: training, validation and test by date, the folds, and notes on them."""
     panel = panel_of(version_folder, data)
-    plan = plan_split(panel, SplitSpec(**wishes))
+    plan = plan_split(panel, SplitSpec(**spec))
     folds = [
         {name: _stamp(value) for name, value in row.items()} for row in split_table(panel, plan).to_dict("records")
     ]
@@ -153,7 +153,7 @@ def split(version_folder: str, data: dict[str, Any], wishes: dict[str, Any], lan
 
 
 def _parts(panel: Panel, plan: SplitPlan) -> dict[str, Any]:
-    """What trains the first fold, what the folds score, and the test, as dates and rows."""
+    """The training part of the first fold, the scored parts of all folds, and the test, as dates and row counts."""
     scored = [validation_frame(panel, fold, plan) for fold in plan.folds]
     held_out = validation_frame(panel, plan.test, plan) if plan.test else None
     first = plan.folds[0] if plan.folds else plan.test

@@ -1,4 +1,7 @@
-"""Choose, check, split and prepare a dataset of the catalog: each answer is computed once a version and kept beside its table."""
+"""Select columns of, validate, split and prepare a dataset of the catalog.
+
+Answers are computed once per version and cached beside its table.
+"""
 
 import shutil
 from collections.abc import Callable
@@ -20,15 +23,15 @@ from vur.store.data.uploads import read_file
 from vur.store.events import record_activity
 from vur.store.home import folder
 from vur.text import translate
-from vur.wizard.requests import Work, work_of
+from vur.wizard.requests import PreparationPlan, preparation_plan
 from vur.wording import listing
 
-BIG_ROWS = 200_000  # tables above this are worked on in a process of their own
+BIG_ROWS = 200_000  # larger tables are processed in a child process
 
 
 @dataclass(frozen=True)
-class Place:
-    """A version of a dataset as the functions of this module need it, outside any transaction."""
+class VersionRef:
+    """A version of a dataset with the facts that this module needs, detached from any transaction."""
 
     dataset_id: str
     number: int
@@ -41,21 +44,21 @@ class Place:
 
     @property
     def date(self) -> str | None:
-        """The column of dates."""
+        """The date column."""
         return self.data["date"] or self.suggested["date"]
 
     @property
     def target(self) -> str | None:
-        """The column to forecast."""
+        """The target column."""
         return self.data["target"] or self.suggested["target"]
 
 
-def place_of(session: Session, dataset: Dataset, number: int | None = None) -> Place:
-    """Where a version lies and which of its columns were chosen; `VurError` datasets.gone when its files are missing."""
+def version_ref(session: Session, dataset: Dataset, number: int | None = None) -> VersionRef:
+    """Folder, size and chosen columns of a version; `VurError` datasets.gone if its files are missing."""
     version = datasets.version_of(session, dataset, number)
     datasets.parquet_path(session, dataset, number)
     kinds = {column["name"]: column["type"] for column in dataset.head["columns"]}
-    return Place(
+    return VersionRef(
         dataset.id,
         version.number,
         version.folder,
@@ -67,40 +70,40 @@ def place_of(session: Session, dataset: Dataset, number: int | None = None) -> P
     )
 
 
-def ask(place: Place, name: str, function: str, /, **arguments: Any) -> Any:
-    """The remembered answer of `vur.wizard.checks:<function>` about a version."""
-    inputs = inputs_of(place.folder, place.data, **arguments)
-    heavy = place.rows > BIG_ROWS
+def cached_answer(ref: VersionRef, name: str, function: str, /, **arguments: Any) -> Any:
+    """The answer of `function` (`module:name`) about a version, computed once and cached under `name`."""
+    inputs = inputs_of(ref.folder, ref.data, **arguments)
+    heavy = ref.rows > BIG_ROWS
     return tables.remembered(
-        place.folder, name, inputs, lambda: child_process.call(function, inputs, in_child=heavy), heavy
+        ref.folder, name, inputs, lambda: child_process.call(function, inputs, in_child=heavy), heavy
     )
 
 
 def inputs_of(version_folder: str, data: dict[str, Any], **arguments: Any) -> dict[str, Any]:
-    """What an answer about a version is computed from and remembered by."""
+    """The inputs of an answer about a version, which are also its cache key."""
     return {"version_folder": version_folder, "data": data, **arguments}
 
 
-def validate(place: Place, language: str, country: str | None = None) -> dict[str, Any]:
+def validate(ref: VersionRef, language: str, country: str | None = None) -> dict[str, Any]:
     """Findings about a version; see `vur.wizard.checks.validate`."""
-    return ask(place, "validate", "vur.wizard.checks:validate", language=language, country=country)
+    return cached_answer(ref, "validate", "vur.wizard.checks:validate", language=language, country=country)
 
 
-def split(place: Place, wishes: dict[str, Any], language: str) -> dict[str, Any]:
-    """Where a version would be cut; see `vur.wizard.checks.split`."""
-    return ask(place, "split", "vur.wizard.checks:split", wishes=wishes, language=language)
+def split(ref: VersionRef, spec: dict[str, Any], language: str) -> dict[str, Any]:
+    """The split of a version; see `vur.wizard.checks.split`."""
+    return cached_answer(ref, "split", "vur.wizard.checks:split", spec=spec, language=language)
 
 
-def series(place: Place, language: str) -> dict[str, Any]:
+def series(ref: VersionRef, language: str) -> dict[str, Any]:
     """Statistics of the series of a version."""
-    return ask(place, "series", "vur.wizard.checks:series_facts", language=language)
+    return cached_answer(ref, "series", "vur.wizard.checks:series_facts", language=language)
 
 
-def statistics(place: Place) -> list[dict[str, Any]]:
+def statistics(ref: VersionRef) -> list[dict[str, Any]]:
     """Statistics of the columns of a version."""
-    path, heavy = str(folder("datasets", place.folder) / sources.TABLE), place.rows > BIG_ROWS
+    path, heavy = str(folder("datasets", ref.folder) / sources.TABLE), ref.rows > BIG_ROWS
     return tables.remembered(
-        place.folder,
+        ref.folder,
         "columns",
         {},
         lambda: child_process.call("vur.store.data.tables:column_facts", {"path": path}, in_child=heavy),
@@ -112,89 +115,92 @@ def statistics(place: Place) -> list[dict[str, Any]]:
 
 
 def prepare(
-    who: Principal, dataset_id: str, asked: dict[str, Any], language: str, expected: int | None = None
+    who: Principal, dataset_id: str, request: dict[str, Any], language: str, expected: int | None = None
 ) -> dict[str, Any]:
-    """Do what a request in the documents' form asks for, and tell it: a new version where rows change, the pipeline's steps otherwise."""
+    """Carry out a preparation request of the API and return a summary.
+
+    Row operations create a new version of the dataset; everything else is stored as pipeline configuration.
+    """
     with database.reading() as session:
         dataset = fetch(session, Dataset, dataset_id, who, "edit")
         check_version(dataset, expected)
-        place, owner_id, stamp = place_of(session, dataset), dataset.owner_id, dataset.version
+        ref, owner_id, stamp = version_ref(session, dataset), dataset.owner_id, dataset.version
         old = {name: dict(dataset.config.get(name) or {}) for name in ("preprocess", "features")}
-    if place.date is None or place.target is None:
-        raise VurError("runs.no_date" if place.date is None else "runs.no_target", columns=", ".join(place.kinds))
-    work = work_of(asked, place.target, place.date, place.kinds)
-    sections = {"preprocess": old["preprocess"] | work.preprocess, "features": old["features"] | work.features}
-    if work.duplicates:
-        place.data["duplicates"] = work.duplicates
-    if not work.rows:
-        answer = _answer(place, place, None, work, sections, asked, language)
+    if ref.date is None or ref.target is None:
+        raise VurError("runs.no_date" if ref.date is None else "runs.no_target", columns=", ".join(ref.kinds))
+    plan = preparation_plan(request, ref.target, ref.date, ref.kinds)
+    sections = {"preprocess": old["preprocess"] | plan.preprocess, "features": old["features"] | plan.features}
+    if plan.duplicates:
+        ref.data["duplicates"] = plan.duplicates
+    if not plan.rows:
+        answer = _answer(ref, ref, None, plan, sections, request, language)
         with database.writing() as session:
             dataset = fetch(session, Dataset, dataset_id, who, "edit")
             check_version(dataset, stamp)
-            _keep(session, who, dataset, sections, work, answer)
+            _keep(session, who, dataset, sections, plan, answer)
         return answer
-    return _with_new_rows(who, place, owner_id, stamp, work, sections, asked, language)
+    return _with_new_rows(who, ref, owner_id, stamp, plan, sections, request, language)
 
 
 def _with_new_rows(
     who: Principal,
-    place: Place,
+    ref: VersionRef,
     owner_id: str,
     stamp: int,
-    work: Work,
+    plan: PreparationPlan,
     sections: dict[str, Any],
-    asked: dict[str, Any],
+    request: dict[str, Any],
     language: str,
 ) -> dict[str, Any]:
     scratch = folder("uploads", new_id())
-    file, heavy = scratch / "rows.parquet", place.rows > BIG_ROWS
-    check_disk(2 * sources.size_of(folder("datasets", place.folder) / sources.TABLE))
+    file, heavy = scratch / "rows.parquet", ref.rows > BIG_ROWS
+    check_disk(2 * sources.size_of(folder("datasets", ref.folder) / sources.TABLE))
     scratch.mkdir(parents=True)
     digest = None
     try:
         with disk_full():
-            order = {
-                "version_folder": place.folder,
-                "data": place.data,
-                "work": work.rows,
+            job: dict[str, Any] = {
+                "version_folder": ref.folder,
+                "data": ref.data,
+                "operations": plan.rows,
                 "target_file": str(file),
                 "language": language,
             }
-            done = child_process.call("vur.wizard.rows:change_rows", order, in_child=heavy)
+            change = child_process.call("vur.wizard.rows:change_rows", job, in_child=heavy)
             reading: dict[str, Any] = {"path": str(file), "options": {}, "name": file.name, "language": language}
-            made = child_process.call("vur.store.data.uploads:read_file", reading, in_child=heavy)
-            digest = made["fingerprint"]
-            found = sources.read_head(folder("datasets", made["folder"]))[0]
-            new = Place(
-                place.dataset_id,
+            stored = child_process.call("vur.store.data.uploads:read_file", reading, in_child=heavy)
+            digest = stored["fingerprint"]
+            found = sources.read_head(folder("datasets", stored["folder"]))[0]
+            new = VersionRef(
+                ref.dataset_id,
                 0,
-                made["folder"],
+                stored["folder"],
                 found.rows,
-                place.data | {"fingerprint": digest, "upload": {}},
+                ref.data | {"fingerprint": digest, "upload": {}},
                 {column.name: column.type for column in found.columns},
                 found.suggestions.to_dict(),
             )
-            answer = _answer(place, new, done, work, sections, asked, language)
+            answer = _answer(ref, new, change, plan, sections, request, language)
             with sources.held(digest):
-                # Another dataset with the same rows may have been deleted in between, and its table with it.
-                if not (folder("datasets", made["folder"]) / sources.HEAD).is_file():
-                    made = read_file(**reading)
+                # A dataset with the same rows may have been deleted in the meantime, and the shared table with it.
+                if not (folder("datasets", stored["folder"]) / sources.HEAD).is_file():
+                    stored = read_file(**reading)
                 sources.keep(file, digest, found)
                 with database.writing(durable=True) as session:
-                    dataset = fetch(session, Dataset, place.dataset_id, who, "edit")
+                    dataset = fetch(session, Dataset, ref.dataset_id, who, "edit")
                     check_version(dataset, stamp)
-                    recipe = {"asked": asked, "steps": done["steps"], "from": place.number, "options": {}}
+                    recipe = {"asked": request, "steps": change["steps"], "from": ref.number, "options": {}}
                     version = datasets.add_version(
                         session,
                         dataset,
                         found,
-                        folder_name=made["folder"],
+                        folder_name=stored["folder"],
                         size=file.stat().st_size,
                         kind="preprocess",
                         recipe=recipe,
                     )
                     answer |= {"version": version.number, "new_version": True}
-                    _keep(session, who, dataset, sections, work, answer)
+                    _keep(session, who, dataset, sections, plan, answer)
         return answer
     except BaseException:
         if digest:
@@ -205,9 +211,14 @@ def _with_new_rows(
 
 
 def _keep(
-    session: Session, who: Principal, dataset: Dataset, sections: dict[str, Any], work: Work, answer: dict[str, Any]
+    session: Session,
+    who: Principal,
+    dataset: Dataset,
+    sections: dict[str, Any],
+    plan: PreparationPlan,
+    answer: dict[str, Any],
 ) -> None:
-    columns = dataset.config.get("columns", {}) | ({"duplicates": work.duplicates} if work.duplicates else {})
+    columns = dataset.config.get("columns", {}) | ({"duplicates": plan.duplicates} if plan.duplicates else {})
     dataset.config = dataset.config | sections | {"columns": columns}
     record_activity(
         session,
@@ -221,77 +232,77 @@ def _keep(
 
 
 def _answer(
-    old: Place,
-    new: Place,
-    done: dict[str, Any] | None,
-    work: Work,
+    old: VersionRef,
+    new: VersionRef,
+    change: dict[str, Any] | None,
+    plan: PreparationPlan,
     sections: dict[str, Any],
-    asked: dict[str, Any],
+    request: dict[str, Any],
     language: str,
 ) -> dict[str, Any]:
-    """The answer to a request: what was done to rows, and what each fold's pipeline will do to the target."""
-    steps = [{"where": "data", "text": text} for text in (done["steps"] if done else [])]
+    """The summary of a request: changes to rows, and the effect of each fold's pipeline on the target."""
+    steps = [{"where": "data", "text": text} for text in (change["steps"] if change else [])]
     warnings = (
-        [translate("prepare.unused.normalization", language, columns=listing(work.unused, language))]
-        if work.unused
+        [translate("prepare.unused.normalization", language, columns=listing(plan.unused, language))]
+        if plan.unused
         else []
     )
-    if any(item["do"] in ("fill", "outliers") and item.get("method") not in ("forward", "zero") for item in work.rows):
+    if any(item["do"] in ("fill", "outliers") and item.get("method") not in ("forward", "zero") for item in plan.rows):
         warnings.append(translate("prepare.sees_future", language))
-    ahead: dict[str, Any] = {"steps": [], "counts": {}, "before": [], "after": [], "features": None}
+    preview: dict[str, Any] = {"steps": [], "counts": {}, "before": [], "after": [], "features": None}
     try:
-        ahead = ask(
+        preview = cached_answer(
             new,
-            "ahead",
-            "vur.wizard.rows:look_ahead",
+            "preview",
+            "vur.wizard.rows:preview_pipeline",
             preprocess=sections["preprocess"],
-            features=sections["features"] if "feature_engineering" in asked else None,
+            features=sections["features"] if "feature_engineering" in request else None,
             language=language,
         )
     except VurError as error:
-        if work.preprocess or work.features:
+        if plan.preprocess or plan.features:
             raise
         warnings.append(error.text(language))
-    steps += [{"where": "pipeline", "text": text} for text in [*_planned(work, sections, language), *ahead["steps"]]]
-    changed = done if done and (done["before"] or not ahead["before"]) else ahead
+    steps += [{"where": "pipeline", "text": text} for text in [*_planned(plan, sections, language), *preview["steps"]]]
+    changed = change if change and (change["before"] or not preview["before"]) else preview
     return {
         "dataset_id": old.dataset_id,
         "version": old.number,
         "new_version": False,
         "steps": steps,
         "warnings": warnings,
-        "counts": {"rows_before": old.rows, "rows_after": new.rows, **ahead["counts"]},
+        "counts": {"rows_before": old.rows, "rows_after": new.rows, **preview["counts"]},
         "preview": {"before": changed["before"], "after": changed["after"]},
-        "target_preview": {"before": ahead["before"], "after": ahead["after"]},
-        "features": ahead["features"],
+        "target_preview": {"before": preview["before"], "after": preview["after"]},
+        "features": preview["features"],
         "config": sections,
         "explanation": translate("prepare.explanation", language),
     }
 
 
-def _planned(work: Work, sections: dict[str, Any], language: str) -> list[str]:
-    """What the pipeline's own steps are set to, where the request said so."""
+def _planned(plan: PreparationPlan, sections: dict[str, Any], language: str) -> list[str]:
+    """The pipeline settings that the request changed, in words."""
     words: list[tuple[bool, str, Callable[[], dict[str, Any]]]] = [
         (
-            "missing" in work.preprocess,
+            "missing" in plan.preprocess,
             "prepare.planned.missing",
-            lambda: {"method": translate(f"prepare.method.{work.preprocess['missing']}", language)},
+            lambda: {"method": translate(f"prepare.method.{plan.preprocess['missing']}", language)},
         ),
         (
-            "outliers" in work.preprocess,
+            "outliers" in plan.preprocess,
             "prepare.planned.outliers",
             lambda: {
-                "method": work.preprocess["outliers"]["method"],
-                "treatment": translate(f"preprocess.treatment.{work.preprocess['outliers']['treatment']}", language),
+                "method": plan.preprocess["outliers"]["method"],
+                "treatment": translate(f"preprocess.treatment.{plan.preprocess['outliers']['treatment']}", language),
             },
         ),
         (
-            bool(work.preprocess.get("transforms")),
+            bool(plan.preprocess.get("transforms")),
             "prepare.planned.transforms",
-            lambda: {"transforms": listing(work.preprocess["transforms"], language)},
+            lambda: {"transforms": listing(plan.preprocess["transforms"], language)},
         ),
-        (bool(work.features), "prepare.planned.features", lambda: {"names": listing(work.features, language)}),
-        (bool(work.duplicates), "prepare.planned.duplicates", lambda: {"method": work.duplicates}),
+        (bool(plan.features), "prepare.planned.features", lambda: {"names": listing(plan.features, language)}),
+        (bool(plan.duplicates), "prepare.planned.duplicates", lambda: {"method": plan.duplicates}),
     ]
     return [translate(key, language, **values()) for wanted, key, values in words if wanted]
 
@@ -300,10 +311,10 @@ def _planned(work: Work, sections: dict[str, Any], language: str) -> list[str]:
 
 
 def choose(dataset: Dataset, chosen: dict[str, Any]) -> list[dict[str, Any]]:
-    """Set which columns mean what, after checking that they exist and can; returns remarks (`column`, `code`) on what will not be used.
+    """Set the columns of a dataset and return warnings (`column`, `code`) on those that will not be used.
 
-    `chosen` has `date, target, series, features, exclude, freq, tz, roles, duplicates`. `VurError` names the columns
-    there are.
+    `chosen` has `date, target, series, features, exclude, freq, tz, roles, duplicates`. `VurError` names a column that
+    does not exist or cannot have its role, and lists the columns.
     """
     kinds = {column["name"]: column for column in dataset.head["columns"]}
     _check_names(chosen, kinds)

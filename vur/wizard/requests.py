@@ -1,7 +1,7 @@
-"""What a client asks to be done to a dataset, in the words of the documents, as sections of a run's configuration and work on rows.
+"""Translates a preparation request of the API into configuration sections and row operations.
 
-What is done to the target belongs to the pipeline: it is learnt in each fold from its training part alone, so that no
-score sees the future. Work on rows (columns beside the target, whole rows) makes a new version of the dataset.
+Changes to the target are part of the pipeline: they are learnt in each fold from its training part alone, so that no
+score uses future data. Row operations (on other columns, or on whole rows) create a new version of the dataset.
 """
 
 from dataclasses import dataclass, field
@@ -46,8 +46,8 @@ DUPLICATES = ("drop", "sum", "mean", "first", "last", "refuse")
 
 
 @dataclass
-class Work:
-    """What a request comes to: sections of the configuration, work on rows, the option for duplicates, and what was left undone."""
+class PreparationPlan:
+    """Configuration sections, row operations, the option for duplicates, and columns that cannot be normalised."""
 
     preprocess: dict[str, Any] = field(default_factory=dict)
     features: dict[str, Any] = field(default_factory=dict)
@@ -56,36 +56,36 @@ class Work:
     unused: list[str] = field(default_factory=list)
 
 
-def work_of(asked: dict[str, Any], target: str, date: str, kinds: dict[str, str]) -> Work:
-    """The work that a request in the documents' form comes to; `kinds` are the types of the columns by name.
+def preparation_plan(request: dict[str, Any], target: str, date: str, kinds: dict[str, str]) -> PreparationPlan:
+    """The plan of a preparation request; `kinds` are the column types by name.
 
-    `VurError` prepare.choice or prepare.column names what is not known.
+    `VurError` prepare.choice or prepare.column names an unknown option or column.
     """
-    work = Work()
-    if asked.get("missing_values"):
-        _missing(asked["missing_values"], target, kinds, work)
-    if asked.get("outliers"):
-        _outliers(asked["outliers"], target, kinds, work)
-    if asked.get("normalization"):
-        _normalization(asked["normalization"], target, kinds, work)
-    if asked.get("feature_engineering"):
-        work.features = feature_section(asked["feature_engineering"])
-    if asked.get("duplicates"):
-        _duplicates(asked["duplicates"], work)
-    if asked.get("date_range"):
-        work.rows.append(
-            {"do": "range", "column": date, **{name: asked["date_range"].get(name) for name in ("start", "end")}}
+    plan = PreparationPlan()
+    if request.get("missing_values"):
+        _missing(request["missing_values"], target, kinds, plan)
+    if request.get("outliers"):
+        _outliers(request["outliers"], target, kinds, plan)
+    if request.get("normalization"):
+        _normalization(request["normalization"], target, kinds, plan)
+    if request.get("feature_engineering"):
+        plan.features = feature_section(request["feature_engineering"])
+    if request.get("duplicates"):
+        _duplicates(request["duplicates"], plan)
+    if request.get("date_range"):
+        plan.rows.append(
+            {"do": "range", "column": date, **{name: request["date_range"].get(name) for name in ("start", "end")}}
         )
-    if asked.get("drop_columns"):
-        names = _columns(asked["drop_columns"], kinds, "drop_columns")
+    if request.get("drop_columns"):
+        names = _columns(request["drop_columns"], kinds, "drop_columns")
         if {target, date} & set(names):
             raise VurError(
                 "prepare.needed", field="drop_columns", column=next(name for name in names if name in (target, date))
             )
-        work.rows.append({"do": "columns", "columns": names})
-    if work.preprocess:
-        PreprocessSpec.from_dict(work.preprocess)
-    return work
+        plan.rows.append({"do": "columns", "columns": names})
+    if plan.preprocess:
+        PreprocessSpec.from_dict(plan.preprocess)
+    return plan
 
 
 def _choice(value: Any, others: dict[str, str], known: tuple[str, ...], field: str) -> str:
@@ -102,70 +102,70 @@ def _columns(names: list[str], kinds: dict[str, str], field: str) -> list[str]:
     return list(dict.fromkeys(names))
 
 
-def _beside(asked: dict[str, Any], target: str, kinds: dict[str, str], field: str) -> tuple[bool, list[str]]:
-    """Whether the target is meant, and which other columns are; without `columns` the target alone."""
-    names = _columns(asked.get("columns") or [target], kinds, f"{field}.columns")
+def _beside(request: dict[str, Any], target: str, kinds: dict[str, str], field: str) -> tuple[bool, list[str]]:
+    """Whether the request is about the target, and about which other columns; without `columns`, the target only."""
+    names = _columns(request.get("columns") or [target], kinds, f"{field}.columns")
     return target in names, [name for name in names if name != target]
 
 
-def _missing(asked: dict[str, Any], target: str, kinds: dict[str, str], work: Work) -> None:
-    method = _choice(asked.get("method", "auto"), missing_names(), (*MISSING, "mode"), "missing_values.method")
-    own, others = _beside(asked, target, kinds, "missing_values")
+def _missing(request: dict[str, Any], target: str, kinds: dict[str, str], plan: PreparationPlan) -> None:
+    method = _choice(request.get("method", "auto"), missing_names(), (*MISSING, "mode"), "missing_values.method")
+    own, others = _beside(request, target, kinds, "missing_values")
     if own:
         if method == "mode":
             raise VurError(
                 "prepare.kind", field="missing_values.method", column=target, type=kinds[target], method="mode"
             )
-        work.preprocess["missing"] = method
+        plan.preprocess["missing"] = method
     if others:
-        method = "linear" if method != "mode" and MISSING[method].seasonal else method  # no season beside the target
+        method = "linear" if method != "mode" and MISSING[method].seasonal else method  # only the target has a season
         for name in others:
             if kinds[name] not in ("numeric", "id") and method != "mode" and not MISSING[method].text:
                 raise VurError(
                     "prepare.kind", field="missing_values.method", column=name, type=kinds[name], method=method
                 )
-        work.rows.append({"do": "drop" if method == "drop" else "fill", "method": method, "columns": others})
+        plan.rows.append({"do": "drop" if method == "drop" else "fill", "method": method, "columns": others})
 
 
-def _outliers(asked: dict[str, Any], target: str, kinds: dict[str, str], work: Work) -> None:
-    method = _choice(asked.get("method", "iqr"), OUTLIERS, tuple(THRESHOLDS), "outliers.method")
+def _outliers(request: dict[str, Any], target: str, kinds: dict[str, str], plan: PreparationPlan) -> None:
+    method = _choice(request.get("method", "iqr"), OUTLIERS, tuple(THRESHOLDS), "outliers.method")
     treatment = _choice(
-        asked.get("treatment") or asked.get("action") or "clip", ACTIONS, TREATMENTS, "outliers.treatment"
+        request.get("treatment") or request.get("action") or "clip", ACTIONS, TREATMENTS, "outliers.treatment"
     )
-    threshold = asked.get("threshold")
-    OutlierSpec(method, treatment, threshold)  # raises where they do not go together
-    chosen = {"method": method, "treatment": treatment, "threshold": threshold}
-    own, others = _beside(asked, target, kinds, "outliers")
+    threshold = request.get("threshold")
+    OutlierSpec(method, treatment, threshold)  # raises for an invalid combination
+    spec = {"method": method, "treatment": treatment, "threshold": threshold}
+    own, others = _beside(request, target, kinds, "outliers")
     if own:
-        work.preprocess["outliers"] = chosen
+        plan.preprocess["outliers"] = spec
     for name in others:
         if kinds[name] != "numeric" or method == "hampel":
             raise VurError("prepare.kind", field="outliers.columns", column=name, type=kinds[name], method=method)
     if others and method != "none":
-        work.rows.append({"do": "outliers", **chosen, "columns": others})
+        plan.rows.append({"do": "outliers", **spec, "columns": others})
 
 
-def _normalization(asked: dict[str, Any], target: str, kinds: dict[str, str], work: Work) -> None:
-    method = _choice(asked.get("method", "standard"), SCALES, KNOWN_SCALES, "normalization.method")
-    own, others = _beside(asked, target, kinds, "normalization")
+def _normalization(request: dict[str, Any], target: str, kinds: dict[str, str], plan: PreparationPlan) -> None:
+    method = _choice(request.get("method", "standard"), SCALES, KNOWN_SCALES, "normalization.method")
+    own, others = _beside(request, target, kinds, "normalization")
     if own:
-        work.preprocess["transforms"] = [] if method == "none" else [method]
-    work.unused += others
+        plan.preprocess["transforms"] = [] if method == "none" else [method]
+    plan.unused += others
 
 
-def _duplicates(asked: dict[str, Any], work: Work) -> None:
-    method = _choice(asked.get("method", "drop"), {}, DUPLICATES, "duplicates.method")
+def _duplicates(request: dict[str, Any], plan: PreparationPlan) -> None:
+    method = _choice(request.get("method", "drop"), {}, DUPLICATES, "duplicates.method")
     if method == "drop":
-        work.rows.append({"do": "duplicates"})
+        plan.rows.append({"do": "duplicates"})
     else:
-        work.duplicates = method
+        plan.duplicates = method
 
 
-def feature_section(asked: dict[str, Any]) -> dict[str, Any]:
-    """The `features` section from the documents' form: what is not mentioned stays as the data suggest, what is off becomes empty."""
+def feature_section(request: dict[str, Any]) -> dict[str, Any]:
+    """The `features` section of a feature request: what it leaves out stays "auto", what it disables is emptied."""
     section: dict[str, Any] = {}
     lags, rolling, seasonal, holidays = (
-        asked.get(name) for name in ("lag_features", "rolling_features", "seasonal_features", "holidays")
+        request.get(name) for name in ("lag_features", "rolling_features", "seasonal_features", "holidays")
     )
     if lags is not None:
         section["lags"] = (list(lags.get("lags") or []) or "auto") if lags.get("enabled", True) else []

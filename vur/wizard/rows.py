@@ -1,4 +1,7 @@
-"""Prepare a stored dataset: work on its rows, and what the pipeline's own steps will do, in words, counts and a few rows to look at."""
+"""Row operations on a stored dataset, and a preview of what the pipeline's own steps will do.
+
+Both are described in words, with counts and a few sample rows.
+"""
 
 from pathlib import Path
 from typing import Any
@@ -14,28 +17,29 @@ from vur.stages.preprocess.cleaning import Groups, OutlierSpec, fill, fixed_band
 from vur.stages.preprocess.preprocessor import PreprocessSpec
 from vur.store.data import tables
 from vur.text import translate
-from vur.wizard.checks import opened, panel_of
+from vur.wizard.checks import open_version, panel_of
 from vur.wording import listing
 
 SHOWN = 10
 
 
-# --- work on rows ---
+# --- operations on rows ---
 
 
 def change_rows(
-    version_folder: str, data: dict[str, Any], work: list[dict[str, Any]], target_file: str, language: str
+    version_folder: str, data: dict[str, Any], operations: list[dict[str, Any]], target_file: str, language: str
 ) -> dict[str, Any]:
-    """Do `work` on the rows of a version and write them to `target_file` (Parquet): sentences, counts, and changed rows before and after.
+    """Apply `operations` to the rows of a version and write the result to `target_file` (Parquet).
 
-    Rows keep their order. Columns are filled and measured a series at a time, in the order of dates.
+    Returns sentences, counts, and changed rows before and after. The order of rows is kept. Columns are filled and
+    measured series by series, in date order.
     """
-    dataset, spec = opened(version_folder, data)
+    dataset, spec = open_version(version_folder, data)
     chosen = dataset.chosen(spec)
     frame = read_rows(dataset.upload.parquet)
     before, steps, counts = frame, [], {"rows_before": len(frame)}
-    for item in work:
-        frame, sentence = _DO[item["do"]](frame, item, chosen, language)
+    for item in operations:
+        frame, sentence = OPERATIONS[item["do"]](frame, item, chosen, language)
         steps.append(sentence)
     if frame.empty:
         raise VurError("prepare.nothing_left", rows=counts["rows_before"])
@@ -44,7 +48,7 @@ def change_rows(
 
 
 def read_rows(path: Path) -> pd.DataFrame:
-    """All rows of a table; whole numbers stay whole where some are missing."""
+    """All rows of a table; integer columns stay integer where values are missing."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -56,7 +60,7 @@ def _numbers(column: pd.Series) -> np.ndarray:
 
 
 def _order(frame: pd.DataFrame, chosen: dict[str, Any]) -> tuple[np.ndarray, Groups]:
-    """The rows in the order of series and dates, and which belong together."""
+    """Row positions sorted by series and date, and the groups of rows of one series."""
     names = list(chosen["series"])
     code = (
         frame.groupby(names, sort=False, dropna=False).ngroup().to_numpy() if names else np.zeros(len(frame), np.int64)
@@ -172,7 +176,7 @@ def _drop_columns(
     )
 
 
-_DO = {
+OPERATIONS = {
     "fill": _fill,
     "drop": _drop,
     "outliers": _outliers,
@@ -187,7 +191,7 @@ def _counts(counts: dict[str, int], language: str) -> str:
 
 
 def _compared(before: pd.DataFrame, after: pd.DataFrame, chosen: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
-    """The first rows that are not the same any more, with the columns that changed; the first rows of all where rows went."""
+    """The first changed rows, with the columns that changed; the first rows of both tables if rows were removed."""
     if len(before) == len(after):
         changed = {
             name: ~(
@@ -215,14 +219,17 @@ def _cell(value: Any) -> Any:
 # --- what the pipeline will do ---
 
 
-def look_ahead(
+def preview_pipeline(
     version_folder: str,
     data: dict[str, Any],
     preprocess: dict[str, Any],
     features: dict[str, Any] | None,
     language: str,
 ) -> dict[str, Any]:
-    """What the pipeline's steps do to the target of a version, were they fitted on all of it: sentences, counts, rows before and after."""
+    """The effect of the pipeline's steps on the target of a version, as if fitted on all of its rows.
+
+    Returns sentences, counts, and rows before and after.
+    """
     panel = panel_of(version_folder, data)
     fitted = fit_preprocess(panel, PreprocessSpec.from_dict(preprocess))
     counts = {name: int(fitted.series[name].sum()) for name in ("filled", "outliers", "trimmed")}

@@ -1,4 +1,4 @@
-"""Check what a step of a pipeline chose against the configuration of a run and against the data."""
+"""Validates the settings of a pipeline's steps against the run configuration and the data."""
 
 import json
 from dataclasses import replace
@@ -12,8 +12,8 @@ from vur.runs.config import Config, default_config
 from vur.stages.split.folds import SplitSpec
 from vur.store.pipelines import SECTIONS, STEPS
 from vur.wizard import preparation
-from vur.wizard.preparation import Place
-from vur.wizard.requests import feature_section, work_of
+from vur.wizard.preparation import VersionRef
+from vur.wizard.requests import feature_section, preparation_plan
 
 DOCUMENT_COLUMNS = {
     "date_column": "date",
@@ -24,36 +24,38 @@ DOCUMENT_COLUMNS = {
     "roles": "roles",
     "duplicates": "duplicates",
 }
-DOCUMENT_WORK = ("missing_values", "outliers", "normalization", "duplicates", "date_range", "drop_columns")
-OWN_WORK = ("missing", "transforms", "season", "box_cox_lambda")
+DOCUMENT_KEYS = ("missing_values", "outliers", "normalization", "duplicates", "date_range", "drop_columns")
+OWN_KEYS = ("missing", "transforms", "season", "box_cox_lambda")
 PRIVATE = ("path", "fingerprint", "upload")
 DEEPEST, LONGEST = 40, 256 * 1024
 
 
-def check(step: str, given: dict[str, Any], place: Place, language: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The section of the configuration that a step's data come to, and facts to show; `VurError` for what cannot be.
+def check_step(
+    step: str, given: dict[str, Any], ref: VersionRef, language: str
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The configuration section for the data of a step, and facts to show; `VurError` for invalid settings.
 
-    `place` is the dataset's version with the columns that the pipeline chose so far.
+    `ref` is the dataset's version with the columns that the pipeline has chosen so far.
     """
-    return _CHECKS[step](given, place, language)
+    return _CHECKS[step](given, ref, language)
 
 
-def with_columns(place: Place, data: dict[str, Any]) -> Place:
+def with_columns(ref: VersionRef, data: dict[str, Any]) -> VersionRef:
     """The same version with other columns chosen."""
     usual = Config().to_dict()["data"]
     return replace(
-        place,
-        data=place.data | {key: value for key, value in data.items() if key not in PRIVATE and value != usual.get(key)},
+        ref,
+        data=ref.data | {key: value for key, value in data.items() if key not in PRIVATE and value != usual.get(key)},
     )
 
 
 def _plain(name: str, values: dict[str, Any]) -> dict[str, Any]:
-    """The given keys of a section, checked and in their plain form."""
+    """The given keys of a section, validated and in their canonical form."""
     checked = Config.from_dict({name: values}).to_dict()[name]
     return {key: checked[key] for key in values}
 
 
-def _preview(given: dict[str, Any], place: Place, language: str) -> tuple[dict[str, Any], dict[str, Any]]:
+def _preview(given: dict[str, Any], ref: VersionRef, language: str) -> tuple[dict[str, Any], dict[str, Any]]:
     values = {
         DOCUMENT_COLUMNS.get(key, key): value
         for key, value in given.items()
@@ -64,57 +66,57 @@ def _preview(given: dict[str, Any], place: Place, language: str) -> tuple[dict[s
     excluded = list(given.get("exclude_columns") or [])
     if given.get("feature_columns") is not None:
         named = {
-            values.get("date") or place.suggested["date"],
-            values.get("target") or place.suggested["target"],
-            *(place.suggested["series"] if values.get("series") is None else values["series"]),
+            values.get("date") or ref.suggested["date"],
+            values.get("target") or ref.suggested["target"],
+            *(ref.suggested["series"] if values.get("series") is None else values["series"]),
             *given["feature_columns"],
         }
-        excluded += [name for name in place.kinds if name not in named]
+        excluded += [name for name in ref.kinds if name not in named]
     for name in (*excluded, *(given.get("feature_columns") or []), *values["roles"]):
-        if name not in place.kinds:
-            raise VurError("datasets.column", field="data", column=name, known=", ".join(place.kinds))
+        if name not in ref.kinds:
+            raise VurError("datasets.column", field="data", column=name, known=", ".join(ref.kinds))
     values["roles"] |= dict.fromkeys(excluded, "exclude")
     section = _plain("data", values)
-    return section, preparation.series(with_columns(place, section), language) | {"items": None}
+    return section, preparation.series(with_columns(ref, section), language) | {"items": None}
 
 
-def _split(given: dict[str, Any], place: Place, language: str) -> tuple[dict[str, Any], dict[str, Any]]:
+def _split(given: dict[str, Any], ref: VersionRef, language: str) -> tuple[dict[str, Any], dict[str, Any]]:
     values = {key: value for key, value in given.items() if value is not None and key != "method"}
     if given.get("method") == "sliding":
         values["window"] = "sliding"
     section = _plain("split", values)
     SplitSpec(**section)
     section.pop("shuffle", None)
-    return section, preparation.split(place, section, language)
+    return section, preparation.split(ref, section, language)
 
 
-def _preprocessing(given: dict[str, Any], place: Place, language: str) -> tuple[dict[str, Any], dict[str, Any]]:
+def _preprocessing(given: dict[str, Any], ref: VersionRef, language: str) -> tuple[dict[str, Any], dict[str, Any]]:
     values = given
-    if given.keys() & set(DOCUMENT_WORK) and not given.keys() & set(OWN_WORK):
-        work = work_of(given, place.target or "", place.date or "", place.kinds)
-        if work.rows or work.duplicates:
+    if given.keys() & set(DOCUMENT_KEYS) and not given.keys() & set(OWN_KEYS):
+        plan = preparation_plan(given, ref.target or "", ref.date or "", ref.kinds)
+        if plan.rows or plan.duplicates:
             raise VurError("pipelines.rows", field="preprocessing")
-        values = work.preprocess
+        values = plan.preprocess
     section = _plain("preprocess", values)
-    return section, preparation.ask(
-        place, "ahead", "vur.wizard.rows:look_ahead", preprocess=section, features=None, language=language
+    return section, preparation.cached_answer(
+        ref, "preview", "vur.wizard.rows:preview_pipeline", preprocess=section, features=None, language=language
     )
 
 
-def _features(given: dict[str, Any], place: Place, language: str) -> tuple[dict[str, Any], dict[str, Any]]:
+def _features(given: dict[str, Any], ref: VersionRef, language: str) -> tuple[dict[str, Any], dict[str, Any]]:
     values = feature_section(given) if any(key.endswith("_features") or key == "holidays" for key in given) else given
     section = _plain("features", values)
-    ahead = preparation.ask(
-        place, "ahead", "vur.wizard.rows:look_ahead", preprocess={}, features=section, language=language
+    preview = preparation.cached_answer(
+        ref, "preview", "vur.wizard.rows:preview_pipeline", preprocess={}, features=section, language=language
     )
-    return section, ahead["features"]
+    return section, preview["features"]
 
 
-def _model(given: dict[str, Any], place: Place, language: str) -> tuple[dict[str, Any], dict[str, Any]]:
+def _model(given: dict[str, Any], ref: VersionRef, language: str) -> tuple[dict[str, Any], dict[str, Any]]:
     return _plain("model", given), {}
 
 
-def _training(given: dict[str, Any], place: Place, language: str) -> tuple[dict[str, Any], dict[str, Any]]:
+def _training(given: dict[str, Any], ref: VersionRef, language: str) -> tuple[dict[str, Any], dict[str, Any]]:
     return _plain("training", given), {}
 
 
@@ -134,7 +136,7 @@ _CHECKS = {
 def config_of(
     name: str, sections: dict[str, Any], fingerprint: str | None = None, upload: dict[str, Any] | None = None
 ) -> Config:
-    """The configuration that a pipeline's steps come to, without a path."""
+    """The configuration of a pipeline's steps, without a path."""
     content = default_config().to_dict()
     for key, values in sections.items():
         if isinstance(values, dict) and isinstance(content.get(key), dict):
@@ -144,12 +146,12 @@ def config_of(
 
 
 def to_yaml(config: Config, notes: list[str]) -> str:
-    """A pipeline.yaml that `vur run` takes, with remarks on top."""
+    """A pipeline.yaml for `vur run`, with notes as comments at the top."""
     return "".join(f"# {' '.join(note.split())}\n" for note in notes) + config.to_yaml()
 
 
 class _Plain(yaml.SafeLoader):
-    """YAML without anchors: a few lines of them can stand for gigabytes."""
+    """A YAML loader that refuses anchors: a few lines with aliases can expand to gigabytes."""
 
     def compose_node(self, parent: Any, index: Any) -> Any:
         """Refuse an alias."""
@@ -159,7 +161,10 @@ class _Plain(yaml.SafeLoader):
 
 
 def read_document(text: str) -> dict[str, Any]:
-    """The content of an exported pipeline or of a pipeline.yaml, from JSON or YAML; `VurError` pipelines.document says what is wrong."""
+    """The content of an exported pipeline or a pipeline.yaml, from JSON or YAML.
+
+    `VurError` pipelines.document states what is wrong with it.
+    """
     try:
         if len(text) > LONGEST:
             raise ValueError(f"it is longer than {LONGEST} characters")
@@ -179,8 +184,8 @@ def _check_depth(value: Any, depth: int) -> None:
         _check_depth(item, depth + 1)
 
 
-def fitting(content: dict[str, Any], language: str) -> tuple[dict[str, dict[str, Any]], list[dict[str, str]]]:
-    """The sections of an imported configuration that are right, and what was left out of the others: `section, severity, text`."""
+def valid_sections(content: dict[str, Any], language: str) -> tuple[dict[str, dict[str, Any]], list[dict[str, str]]]:
+    """The valid sections of an imported configuration, and the problems of the others: `section, severity, text`."""
     sections, problems = {}, []
     usual = Config().to_dict()
     for name in [key for key in content if key not in usual]:
@@ -212,10 +217,10 @@ def _problem(section: str, severity: str, error: VurError, language: str) -> dic
     return {"section": str(section)[:50], "severity": severity, "code": error.code, "text": error.text(language)[:1000]}
 
 
-def exported(
+def export_document(
     name: str, description: str, config: Config, completed: list[str], dataset: dict[str, Any] | None
 ) -> dict[str, Any]:
-    """A pipeline as a document that another installation can import: no paths, no secrets, the data by their fingerprint."""
+    """A pipeline as a document for another installation: no paths, no secrets, the data by fingerprint."""
     content = config.to_dict()
     content["data"].pop("path")
     return {
@@ -229,8 +234,8 @@ def exported(
     }
 
 
-def completed_in(document: dict[str, Any], sections: dict[str, Any]) -> list[str]:
-    """The steps that an imported document says to be complete and whose sections are right."""
+def completed_steps(document: dict[str, Any], sections: dict[str, Any]) -> list[str]:
+    """The steps that an imported document marks as completed and whose sections are valid."""
     claimed = (
         document.get("completed")
         if "config" in document

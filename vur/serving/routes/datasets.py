@@ -103,10 +103,10 @@ def delete_dataset(dataset_id: ObjectId, who: Analyst, expected: Version) -> Non
 # --- preview and statistics ---
 
 
-def _place(dataset_id: str, who: Any, number: int | None = None) -> tuple[Dataset, prepared.Place]:
+def _place(dataset_id: str, who: Any, number: int | None = None) -> tuple[Dataset, prepared.VersionRef]:
     with reading() as session:
         dataset = fetch(session, Dataset, dataset_id, who)
-        return dataset, prepared.place_of(session, dataset, number)
+        return dataset, prepared.version_ref(session, dataset, number)
 
 
 @router.get("/{dataset_id}/preview", response_model=inspection.Preview, summary="Rows of a dataset", responses=MISSING)
@@ -351,7 +351,7 @@ def split(
     with reading() as session:
         dataset = fetch(session, Dataset, dataset_id, who, "edit")
         check_version(dataset, expected)
-        place, stamp = prepared.place_of(session, dataset), dataset.version
+        place, stamp = prepared.version_ref(session, dataset), dataset.version
     plan = prepared.split(place, wishes, language)
     with writing() as session:
         dataset = fetch(session, Dataset, dataset_id, who, "edit")

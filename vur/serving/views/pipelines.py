@@ -121,7 +121,7 @@ def save_step(
         check_reachable(pipeline, step)
         stamp, chosen = pipeline.version, dict(pipeline.config.get("data") or {})
         dataset = fetch(session, Dataset, _dataset_id(given) if step == "upload" else pipeline.dataset_id or "", who)
-        place = preparation.place_of(session, dataset)
+        place = preparation.version_ref(session, dataset)
     section, facts = given, {"rows": place.rows, "columns": place.kinds}
     if step == "model" and "algorithm" in given:
         given = model_section(
@@ -132,7 +132,7 @@ def save_step(
             given.get("preset"),
         )
     if step != "upload":
-        section, facts = steps.check(
+        section, facts = steps.check_step(
             step, given, place if step == "preview" else steps.with_columns(place, chosen), language
         )
     with database.writing() as session:
@@ -177,7 +177,7 @@ def export(session: Session, pipeline: Pipeline, who: Principal) -> tuple[dict[s
             "columns": [{"name": column["name"], "type": column["type"]} for column in dataset.head["columns"]],
         }
     config = steps.config_of(pipeline.name, pipeline.config, fingerprint, options)
-    return steps.exported(pipeline.name, pipeline.description, config, pipelines.done(pipeline), about), config
+    return steps.export_document(pipeline.name, pipeline.description, config, pipelines.done(pipeline), about), config
 
 
 def bring_in(who: Principal, text: str, language: str) -> dict[str, Any]:
@@ -192,7 +192,7 @@ def bring_in(who: Principal, text: str, language: str) -> dict[str, Any]:
         if isinstance(document.get("config"), dict)
         else {key: value for key, value in document.items() if key not in ("name", "language")}
     )
-    sections, problems = steps.fitting(
+    sections, problems = steps.valid_sections(
         {key: value for key, value in content.items() if key not in ("name", "language")}, language
     )
     if not sections and (problems or not content):
@@ -208,7 +208,7 @@ def bring_in(who: Principal, text: str, language: str) -> dict[str, Any]:
     )[:200]
     with database.writing() as session:
         dataset, number = pipelines.find_dataset(session, who, str(data.get("fingerprint") or "")[:64])
-        completed = steps.completed_in(document, sections)
+        completed = steps.completed_steps(document, sections)
         problems += _misfits(document, dataset, number, sections, completed, language)
         pipeline = Pipeline(
             id=new_id(),
