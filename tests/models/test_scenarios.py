@@ -1,4 +1,4 @@
-"""What-if scenarios: the forecast moves by the right amount; scenarios are stored, compared, and refused when invalid."""
+"""What-if scenarios: the forecast moves by the right amount; they are stored, compared, and refused if invalid."""
 
 import json
 from pathlib import Path
