@@ -56,7 +56,7 @@ def model_card(
 ## Limits
 
 Forecasts assume that the future steps behave like those of the folds. Intervals are calibrated on {len(plan.folds)}
-folds of {plan.horizon} steps; beyond that their width is extrapolated. First forecast timestamp: {forecast["ds"].min()}.
+folds of {plan.horizon} steps; beyond that their width is extrapolated. First timestamp: {forecast["ds"].min()}.
 """
 
 
