@@ -7,7 +7,7 @@ NOTEBOOKS := $(shell find nbs -name '*.ipynb' -not -path '*/.ipynb_checkpoints/*
 # A process a core; tests/conftest.py puts the files that take minutes first.
 PARALLEL := -n logical --dist loadfile --no-loadscope-reorder
 
-.PHONY: run test test-fast lint setup system bench lock readme notebooks clean help
+.PHONY: run test test-fast test-quick lint setup system bench docs lock readme notebooks clean help
 
 help:             ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -22,12 +22,17 @@ test: setup system lint  ## set up, then all tests, a process a core
 test-fast: setup  ## the tests that take seconds
 	$(BIN)/python -m pytest $(PARALLEL) -m "not slow and not browser"
 
-lint: setup       ## ruff on the hand-written code
+test-quick: setup ## the first tests to run: the ground, the stages and the scoring, under a minute
+	$(BIN)/python -m pytest $(PARALLEL) -m "not slow and not browser" tests/ground tests/stages tests/scoring
+
+lint: setup       ## ruff and mypy: hand-written code is formatted and free of errors
 	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/python tests/mypy_budget.py
 
-setup: $(READY)   ## make the environment in .venv
+setup: $(READY)   ## make the environment in .venv, with every extra
 
-$(READY): requirements.lock pyproject.toml
+$(READY): requirements.lock pyproject.toml setup.py
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v <= (3, 13) else f"VUR needs Python 3.11 to 3.13; $(PYTHON) is {v[0]}.{v[1]}. Try: make $(MAKECMDGOALS) PYTHON=python3.12")'
 	$(PYTHON) -m venv $(VENV)
 	@if command -v uv >/dev/null; then \
@@ -50,11 +55,14 @@ notebooks: setup  ## export nbs/ to vur/, run and save the notebooks, clean them
 	$(BIN)/nbdev-clean
 	$(MAKE) readme
 
+docs: setup       ## the site of guides and API reference
+	$(BIN)/mkdocs build --strict
+
 readme: setup     ## README.md from nbs/index.ipynb
 	$(BIN)/python nbs/make_readme.py
 
-lock: setup       ## resolve requirements.lock anew (needs uv)
-	uv pip compile pyproject.toml --extra dev --extra observe --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+lock:             ## resolve requirements.lock anew (needs uv); what it holds already keeps its version
+	uv pip compile pyproject.toml --extra all --extra dev --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	  --no-annotate --no-header --quiet -o requirements.lock
 
 clean:            ## remove the environment and caches, keep data home and reports
