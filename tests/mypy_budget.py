@@ -27,7 +27,7 @@ def package(path: str) -> str:
 
 
 def verdict(output: str, budget: dict[str, int]) -> tuple[list[str], dict[str, int]]:
-    """The errors in `output` of mypy that break a rule, followed by the rule, and the budget lowered to today's counts."""
+    """The errors in mypy's `output` that break a rule, each with the rule, and the budget lowered to today's counts."""
     errors = [(match["path"], match.group()) for match in ERROR.finditer(output)]
     found = Counter(package(path) for path, _ in errors if generated(path))
     broken = [line for path, line in errors if not generated(path)]

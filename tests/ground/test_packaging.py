@@ -53,8 +53,8 @@ def imported(path: Path, top_level: bool = False) -> set[str]:
 
 
 def modules() -> Iterator[Path]:
-    """Every module of the package."""
-    yield from sorted((ROOT / "vur").rglob("*.py"))
+    """Every module of the package but the one that only `nbdev-export` imports."""
+    yield from sorted({*(ROOT / "vur").rglob("*.py")} - {ROOT / "vur" / "_nbdev.py"})
 
 
 # --- what pyproject.toml declares ---
