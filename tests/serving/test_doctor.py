@@ -140,7 +140,7 @@ def run(statement: Any) -> Any:
         (lose("results/j"), "datasets", ("warning", "runs")),
         (write("uploads/u9/part"), "leftovers", ("warning", "some")),
         (write("results/j9/1/report.html"), "leftovers", ("warning", "some")),
-        (lambda root: workers.gone("w"), "worker", ("warning", "none")),
+        (lambda root: workers.remove("w"), "worker", ("warning", "none")),
         (lose("bentoml/models/m"), "models", ("problem", "lost")),
         (write("bentoml/models/m/1/model.json", b"tampered"), "models", ("problem", "changed")),
         (write("bentoml/models/m/1/more.pkl"), "models", ("problem", "changed")),
@@ -220,7 +220,7 @@ def test_the_port_is_ours_or_somebody_elses(well, port, body, expected):
 
 
 def test_the_findings_for_programs(well, capsys):
-    workers.gone("w")
+    workers.remove("w")
     assert main(["doctor", "--json", "--fast", "--language", "en"]) == 0
     findings = {one["name"]: one for one in json.loads(capsys.readouterr().out)}
     assert findings["worker"]["status"] == "warning" and findings["worker"]["remedy"] and "models" not in findings

@@ -294,7 +294,7 @@ def test_ready_needs_a_worker_that_was_heard_of(probe):
     workers.beat("w1")
     assert ready(probe) == (200, dict.fromkeys(("database", "disk", "models", "worker"), "ok"))
     assert probe.get("/health").status_code == 200
-    workers.gone("w1")
+    workers.remove("w1")
     assert ready(probe)[0] == 503
 
 

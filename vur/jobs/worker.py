@@ -184,7 +184,7 @@ class Worker:
         halt.join(max(deadline - time.monotonic(), 1.0))
         for job_id in self.runner.parked:
             self._do(lambda job_id=job_id: queue.client().resume_workflow(job_id, queue_name=queue.QUEUE))
-        self._do(lambda: workers.gone(self.owner))
+        self._do(lambda: workers.remove(self.owner))
         log.info("worker %s ended; %d jobs were given back", self.owner, len(self.runner.parked))
 
 

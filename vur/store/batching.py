@@ -1,4 +1,4 @@
-"""Many small pieces of work from many requests, done together by one thread of the process: one transaction instead of one each."""
+"""Micro-batching: requests queued while a batch runs are committed in one transaction."""
 
 import asyncio
 import os
@@ -11,14 +11,14 @@ from typing import Any, Generic, TypeVar
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 Pair = tuple[Item, "Future[Result]"]
-MOST = 256  # pieces that are done at once
+MOST = 256  # items of a batch
 
 
 class Batcher(Generic[Item, Result]):
-    """Takes pieces of work and hands all that wait to `work`, which ends the future of each.
+    """Queues items and calls `work` with all that are queued, in one thread; `work` completes the future of each.
 
-    While one batch is worked on the next one gathers: batches grow with the load, and nobody waits for others without
-    need. The thread begins with the first piece, and anew in a process that was forked.
+    Items queue while a batch runs, so batches grow with the load and an idle batcher adds no delay. The thread starts
+    with the first item, and again in a forked process.
     """
 
     def __init__(self, name: str, work: Callable[[Sequence[Pair]], None]):
@@ -27,11 +27,11 @@ class Batcher(Generic[Item, Result]):
         self._started: tuple[int, SimpleQueue[Pair] | None] = (0, None)
 
     def submit(self, item: Item) -> "Future[Result]":
-        """A future for what becomes of `item`."""
+        """Queue `item`; the future of its result."""
         return self._put(item, Future())
 
     async def run(self, item: Item) -> Result:
-        """The same on an event loop, which is woken once for all pieces of a batch."""
+        """Queue `item` and await its result; the event loop is woken once for each batch."""
         loop = asyncio.get_running_loop()
         awaited = loop.create_future()
         self._put(item, _Awaited(loop, awaited))
@@ -63,7 +63,7 @@ class Batcher(Generic[Item, Result]):
                     break
             try:
                 self.work(batch)
-            except BaseException as error:  # noqa: B036 - handed to those who wait for it
+            except BaseException as error:  # noqa: B036 - raised where the results are awaited
                 for _, done in batch:
                     if not done.done():
                         done.set_exception(error)
@@ -71,14 +71,14 @@ class Batcher(Generic[Item, Result]):
 
 
 class _Awaited(Future[Any]):
-    """What became of a piece that an event loop waits for."""
+    """The future of an item that an event loop awaits."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, awaited: "asyncio.Future[Any]"):
         super().__init__()
         self.loop, self.awaited = loop, awaited
 
     def settle(self) -> None:
-        """Hand the outcome to who waits, on their event loop; one that has gone is passed over."""
+        """Pass the result to the awaiting task, on its event loop; a cancelled one is skipped."""
         if self.awaited.cancelled():
             return
         if (error := self.exception(0)) is not None:
@@ -92,7 +92,7 @@ def _wake(waiting: Sequence[_Awaited]) -> None:
         mine = [one for one in waiting if one.loop is loop]
         try:
             loop.call_soon_threadsafe(_settle, mine)
-        except RuntimeError:  # the loop was closed: nobody waits any more
+        except RuntimeError:  # the loop is closed: nothing awaits the results
             continue
 
 

@@ -1,7 +1,7 @@
-"""The tables of the catalog: who there is, what they uploaded and trained, what was forecast, and what runs in the background.
+"""The tables of the catalog: users, datasets, models, jobs, forecasts and monitors.
 
-Ids are random UUIDs as text, stamps are UTC. Objects that users edit have a `version`, which an update must match.
-Nothing here holds data rows or model files: those lie in the data home under the ids and tags that the catalog names.
+Ids are random UUIDs as text, timestamps are UTC. Objects that users edit have a `version`, which an update must match.
+Data rows and model files are not in the catalog, but in the data home, under the ids and tags that it refers to.
 """
 
 import uuid
@@ -36,11 +36,11 @@ NAMES = {
     "ck": "ck_%(table_name)s_%(constraint_name)s",
 }
 Json = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
-Serial = BigInteger().with_variant(Integer, "sqlite")  # SQLite numbers rows itself only in an INTEGER key
+Serial = BigInteger().with_variant(Integer, "sqlite")  # SQLite generates keys only for INTEGER
 
 
 def now() -> datetime:
-    """The present moment, UTC."""
+    """The current time in UTC."""
     return datetime.now(UTC)
 
 
@@ -50,13 +50,13 @@ def new_id() -> str:
 
 
 class Utc(TypeDecorator[datetime]):
-    """A moment: stored in UTC, read back with its zone also where the database has none."""
+    """A timestamp: stored in UTC, and read with its time zone even if the database has no time zones."""
 
     impl = DateTime(timezone=True)
     cache_ok = True
 
     def process_bind_param(self, value: datetime | None, dialect: Any) -> datetime | None:
-        """UTC for the database; a stamp without zone is a mistake of the caller."""
+        """Convert to UTC; `ValueError` for a timestamp without time zone."""
         if value is None:
             return None
         if value.tzinfo is None:
@@ -65,12 +65,12 @@ class Utc(TypeDecorator[datetime]):
         return value.replace(tzinfo=None) if dialect.name == "sqlite" else value
 
     def process_result_value(self, value: datetime | None, dialect: Any) -> datetime | None:
-        """UTC, with its zone."""
+        """Convert to UTC with time zone."""
         return None if value is None else value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
 class Base(DeclarativeBase):
-    """Base of all tables."""
+    """The base of all tables."""
 
     metadata = MetaData(naming_convention=NAMES)
     type_annotation_map = {
@@ -85,29 +85,26 @@ class Base(DeclarativeBase):
 
 
 class Created:
-    """A row with an id and the moment it was made."""
+    """A row with an id and the time of its creation."""
 
     id: Mapped[str] = mapped_column(String(36), primary_key=True, default=new_id)
     created_at: Mapped[datetime] = mapped_column(default=now, index=True)
 
 
 class Edited(Created):
-    """A row that users edit: `version` counts its changes and guards against lost ones."""
+    """A row that users edit: `version` counts its changes and prevents lost updates."""
 
     updated_at: Mapped[datetime] = mapped_column(default=now, onupdate=now)
     version: Mapped[int] = mapped_column(default=1)
 
     @declared_attr.directive
     def __mapper_args__(cls) -> dict[str, Any]:
-        """Every update must find the version that was read."""
+        """Let every update check the version that was read."""
         return {"version_id_col": cls.version}
 
 
 class User(Edited, Base):
-    """A person: `role` is one of `ROLES`, `email` is in lower case.
-
-    `epoch` goes up when all their tokens end at once.
-    """
+    """A user: `role` is one of `ROLES`, `email` is in lower case; a higher `epoch` invalidates all access tokens."""
 
     __tablename__ = "users"
     email: Mapped[str] = mapped_column(String(254), unique=True)
@@ -123,7 +120,7 @@ class User(Edited, Base):
 
 
 class Session(Created, Base):
-    """A login: one chain of rotating refresh tokens. A token that comes back later ends the chain."""
+    """A login: a chain of rotating refresh tokens, which the reuse of an old token ends."""
 
     __tablename__ = "sessions"
     user_id: Mapped[str] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), index=True)
@@ -136,7 +133,7 @@ class Session(Created, Base):
 
 
 class ApiKey(Created, Base):
-    """A personal key for machines: only a hash of it is kept; `prefix` is what its owner sees."""
+    """An API key: only its hash is stored; `prefix` is shown to its owner."""
 
     __tablename__ = "api_keys"
     user_id: Mapped[str] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), index=True)
@@ -150,7 +147,7 @@ class ApiKey(Created, Base):
 
 
 class Counter(Base):
-    """A count in a window of time, shared by all processes: what login is throttled by."""
+    """A counter over a time window, shared by all processes, as the throttling of logins needs it."""
 
     __tablename__ = "counters"
     key: Mapped[str] = mapped_column(String(200), primary_key=True)
@@ -159,7 +156,7 @@ class Counter(Base):
 
 
 class Share(Created, Base):
-    """The right of a user to an object of another: `view` or `edit`."""
+    """A user's right to an object of another user: `view` or `edit`."""
 
     __tablename__ = "shares"
     __table_args__ = (UniqueConstraint("kind", "object_id", "user_id"),)
@@ -176,7 +173,7 @@ class Owned:
 
 
 class Dataset(Owned, Edited, Base):
-    """An uploaded table. `head` is what the upload found, `config` the user's choice of columns, `number` its current version."""
+    """An uploaded table: `head` is the upload's result, `config` the user's choices, `number` the current version."""
 
     __tablename__ = "datasets"
     name: Mapped[str]
@@ -192,7 +189,7 @@ class Dataset(Owned, Edited, Base):
 
 
 class DatasetVersion(Created, Base):
-    """An immutable Parquet version of a dataset: the upload is number 1, preprocessing adds more."""
+    """An immutable Parquet version of a dataset: the upload is number 1, later uploads and preparation add more."""
 
     __tablename__ = "dataset_versions"
     __table_args__ = (UniqueConstraint("dataset_id", "number"),)
@@ -207,10 +204,10 @@ class DatasetVersion(Created, Base):
 
 
 class Upload(Owned, Created, Base):
-    """An upload that may still be going on: bytes up to `received` lie in the data home under its id.
+    """An upload: the bytes up to `received` are in the data home under its id.
 
-    `size_bytes` is None where all comes in one request. `state` is `receiving, converting, done` or `failed`; whoever
-    converts moves `updated_at` every few seconds. `options` say how to read the file.
+    `size_bytes` is None if the file comes in one request. `state` is `receiving, converting, done` or `failed`; the
+    converting process updates `updated_at` every few seconds. `options` are those for reading the file.
     """
 
     __tablename__ = "uploads"
@@ -229,7 +226,7 @@ class Upload(Owned, Created, Base):
 
 
 class Pipeline(Owned, Edited, Base):
-    """The seven steps from a dataset to a model: where the user stands and what was chosen, `config` in the shape of pipeline.yaml."""
+    """The seven steps from a dataset to a model: the user's current step and choices, `config` as in pipeline.yaml."""
 
     __tablename__ = "pipelines"
     name: Mapped[str]
@@ -242,9 +239,9 @@ class Pipeline(Owned, Edited, Base):
 
 
 class Model(Owned, Edited, Base):
-    """A model: configured, in training or trained. `tag` is its exact name in the model store, `run_id` the run that made it.
+    """A model: configured, in training or trained; `tag` is its name in the model store, `run_id` its run.
 
-    `family` is shared by models that stand for each other, usually those of one pipeline: an alias points into it.
+    Models of a `family`, usually of one pipeline, can replace each other: an alias points to one of them.
     """
 
     __tablename__ = "models"
@@ -268,7 +265,7 @@ class Model(Owned, Edited, Base):
 
 
 class Run(Owned, Created, Base):
-    """A finished or failed run of the training notebook: where its files lie in the data home, and what they hash to."""
+    """A finished or failed run of the training notebook: the folder and checksum of its files."""
 
     __tablename__ = "runs"
     run_id: Mapped[str] = mapped_column(String(64), index=True)
@@ -281,7 +278,7 @@ class Run(Owned, Created, Base):
 
 
 class Alias(Edited, Base):
-    """A name that points to one model of a family, such as `champion`; moving it is what a promotion does."""
+    """A name that points to one model of a family, such as `champion`; a promotion moves it."""
 
     __tablename__ = "aliases"
     __table_args__ = (UniqueConstraint("owner_id", "family", "name"),)
@@ -292,7 +289,7 @@ class Alias(Edited, Base):
 
 
 class Promotion(Created, Base):
-    """One move of an alias, by a promotion or back by a rollback; `previous_id` is where it pointed before."""
+    """One move of an alias, by a promotion or a rollback; `previous_id` is the model before it."""
 
     __tablename__ = "promotions"
     alias_id: Mapped[str] = mapped_column(ForeignKey("aliases.id", ondelete="CASCADE"), index=True)
@@ -304,11 +301,10 @@ class Promotion(Created, Base):
 
 
 class Job(Owned, Base):
-    """Work in the background. Its id is also that of its durable workflow.
+    """A background job; its id is also that of its durable workflow.
 
-    `attempt` counts the times it was started, `crashes` those that ended without a word, `losses` those whose worker
-    died. `state` goes `queued, running` and ends in `succeeded, failed` or `cancelled`. Only the attempt that holds the
-    row may end it.
+    `attempt` counts its starts, `crashes` the attempts that crashed, `losses` those whose worker died. `state` is
+    `queued`, `running` and finally `succeeded, failed` or `cancelled`. Only the attempt that holds the row may end it.
     """
 
     __tablename__ = "jobs"
@@ -342,7 +338,7 @@ class Job(Owned, Base):
 
 
 class JobLog(Base):
-    """A line of a job's log: `text` in English; where `key` is set, a text of the translations that `values` fill, for other readers."""
+    """A line of a job's log: `text` in English, and the `key` of the translations, if any, which `values` fill."""
 
     __tablename__ = "job_logs"
     id: Mapped[int] = mapped_column(Serial, primary_key=True, autoincrement=True)
@@ -356,7 +352,7 @@ class JobLog(Base):
 
 
 class Schedule(Owned, Edited, Base):
-    """A retraining by cron expression; `next_at` is moved in the same transaction that makes the job."""
+    """A scheduled retraining by cron expression; the transaction that adds the job also moves `next_at`."""
 
     __tablename__ = "schedules"
     model_id: Mapped[str] = mapped_column(ForeignKey("models.id", ondelete="CASCADE"), index=True)
@@ -369,9 +365,9 @@ class Schedule(Owned, Edited, Base):
 
 
 class Forecast(Owned, Created, Base):
-    """The head of one answered forecast: who asked which model for what. Its points are in `ForecastPoint`.
+    """The head of a forecast: who requested what from which model; its values are in `ForecastPoint`.
 
-    `freq` and `timezone` (where steps are shorter than a day) say how their stamps are read.
+    `freq` and `timezone` (for steps shorter than a day) are those of the values' stamps.
     """
 
     __tablename__ = "forecasts"
@@ -391,9 +387,9 @@ class Forecast(Owned, Created, Base):
 
 
 class ForecastPoint(Base):
-    """One forecast value: the ledger.
+    """A value of a forecast; its stamp is `target_at` (UTC), or `target_step` if stamps are integers.
 
-    `target_at` is UTC, or `target_step` where stamps are whole numbers; actuals come later.
+    The actual value is added when it is known.
     """
 
     __tablename__ = "forecast_points"
@@ -414,7 +410,7 @@ class ForecastPoint(Base):
 
 
 class DatabaseConnection(Owned, Edited, Base):
-    """A registered source of new rows. `secret` is the URL or path, encrypted with the key of the data home."""
+    """A registered data source; `secret` is its URL or path, encrypted with the key of the data home."""
 
     __tablename__ = "connections"
     name: Mapped[str]
@@ -429,9 +425,9 @@ class DatabaseConnection(Owned, Edited, Base):
 
 
 class Monitor(Owned, Edited, Base):
-    """Continuous predictions: every `interval_seconds` new rows of a connection are read, predicted, kept and broadcast.
+    """Continuous predictions: every `interval_seconds`, new rows of a source are read, scored and forecast from.
 
-    With `follow` the champion of the model's family predicts, whichever that is at the time.
+    With `follow`, the current champion of the model's family predicts.
     """
 
     __tablename__ = "monitors"
@@ -450,7 +446,7 @@ class Monitor(Owned, Edited, Base):
 
 
 class Activity(Created, Base):
-    """Something that happened, told in the reader's language from `key` and `values`."""
+    """An entry of the activity history; its text in the reader's language comes from `kind` and `values`."""
 
     __tablename__ = "activities"
     owner_id: Mapped[str] = mapped_column(String(36), index=True)
@@ -463,7 +459,7 @@ class Activity(Created, Base):
 
 
 class Alert(Created, Base):
-    """Something that wants attention until it is acknowledged or resolves itself."""
+    """A condition that needs attention until it is acknowledged or resolved."""
 
     __tablename__ = "alerts"
     owner_id: Mapped[str] = mapped_column(String(36), index=True)
@@ -477,10 +473,10 @@ class Alert(Created, Base):
 
 
 class Event(Base):
-    """A live message: written by whoever knows, read by every process that has clients. Old ones are pruned."""
+    """A live message, read by every process with live clients; old ones are pruned."""
 
     __tablename__ = "events"
-    __table_args__ = {"sqlite_autoincrement": True}  # an id is never given twice, not even after all rows were pruned
+    __table_args__ = {"sqlite_autoincrement": True}  # an id is never reused, not even after all rows were pruned
     id: Mapped[int] = mapped_column(Serial, primary_key=True, autoincrement=True)
     at: Mapped[datetime] = mapped_column(default=now, index=True)
     type: Mapped[str] = mapped_column(String(32))
@@ -489,7 +485,7 @@ class Event(Base):
 
 
 class Idempotency(Base):
-    """The answer given to a request with an idempotency key, repeated when the same request comes again."""
+    """The response to a request with an idempotency key, which is repeated for the same request."""
 
     __tablename__ = "idempotency"
     user_id: Mapped[str] = mapped_column(String(36), primary_key=True)

@@ -39,7 +39,7 @@ def limited(heavy: bool) -> Iterator[None]:
 
 
 def call(function: str, arguments: dict[str, Any], *, in_child: bool, progress: Progress | None = None) -> Any:
-    """Call the function `module:name` with `arguments`, in a child process if `in_child`; both ways are plain JSON data.
+    """Call the function `module:name`, in a child process if `in_child`; arguments and result are plain JSON data.
 
     With `progress`, the function gets an argument `progress(fraction, key, **data)`. A `VurError` of the function is
     raised here; `RuntimeError` if the child dies.

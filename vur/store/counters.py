@@ -1,4 +1,4 @@
-"""Counts in a window of time that all processes share, such as failed logins and heartbeats."""
+"""Counters over a time window, shared by all processes: failed logins, heartbeats."""
 
 from datetime import datetime, timedelta
 from typing import Any
@@ -12,7 +12,7 @@ KEPT = timedelta(days=1)
 
 
 def increment(session: Session, key: str, window: timedelta) -> tuple[int, datetime]:
-    """Count one more under `key`; the count and the start of its window, which begins anew once it is over."""
+    """Increment the counter `key`; its count and the start of its window, which restarts when it has expired."""
     moment = now()
     over = Counter.window_start < moment - window
     changed = {
@@ -27,16 +27,16 @@ def increment(session: Session, key: str, window: timedelta) -> tuple[int, datet
 
 
 def touch(session: Session, key: str) -> None:
-    """Note that `key` was alive just now."""
+    """Update the time of `key`, as a heartbeat does."""
     moment = now()
     session.execute(_upsert(session, key, moment, {"window_start": moment, "count": Counter.count + 1}))
 
 
 def _upsert(session: Session, key: str, moment: datetime, changed: dict[str, Any]) -> Any:
-    if session.get_bind().dialect.name == "sqlite":
-        from sqlalchemy.dialects.sqlite import insert
-    else:
-        from sqlalchemy.dialects.postgresql import insert
+    from sqlalchemy.dialects import postgresql, sqlite
+
+    dialect = session.get_bind().dialect.name
+    insert: Any = sqlite.insert if dialect == "sqlite" else postgresql.insert
     return (
         insert(Counter)
         .values(key=key, window_start=moment, count=1)
@@ -45,15 +45,15 @@ def _upsert(session: Session, key: str, moment: datetime, changed: dict[str, Any
 
 
 def decrement(session: Session, key: str) -> None:
-    """Take back one count of `key`."""
+    """Decrement the counter `key`, down to zero."""
     session.execute(update(Counter).where(Counter.key == key, Counter.count > 0).values(count=Counter.count - 1))
 
 
 def clear(session: Session, key: str) -> None:
-    """Forget `key`."""
+    """Delete the counter `key`."""
     session.execute(delete(Counter).where(Counter.key == key))
 
 
 def prune(session: Session) -> None:
-    """Forget windows that began more than a day ago."""
+    """Delete counters whose window started more than a day ago."""
     session.execute(delete(Counter).where(Counter.window_start < now() - KEPT))

@@ -1,9 +1,9 @@
-"""What a user's dashboard says, computed from the catalog: numbers over real periods, and what wants to be done next."""
+"""The content of a user's dashboard, computed from the catalog: key figures with their trends, and recommendations."""
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 from statistics import median
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import Select, func, or_, select
 from sqlalchemy.orm import Session
@@ -16,6 +16,8 @@ from vur.store.pipelines import STEPS, done
 MONTH, WEEK, DAY = timedelta(days=30), timedelta(days=7), timedelta(days=1)
 CHAMPION = "champion"
 FAILED_FOR, MOST_EACH, JUDGED_MODELS, JUDGED_POINTS = timedelta(days=14), 20, 20, 2_000
+Statement = TypeVar("Statement", bound=Select[*tuple[Any, ...]])
+Period = dict[str, Any]
 PRIORITY = {"high": 0, "medium": 1, "low": 2}
 
 
@@ -23,14 +25,14 @@ PRIORITY = {"high": 0, "medium": 1, "low": 2}
 
 
 def stats(session: Session, who: Principal) -> dict[str, Any]:
-    """The numbers of the dashboard and the change of each against the period before; None where there is nothing to compute from."""
+    """The key figures and their changes against the previous period; None where there is no data."""
     moment = now()
     models = visible(select(Model.trained_at).where(Model.tag.is_not(None)), Model, who)
     made = visible(select(Dataset.created_at), Dataset, who)
     raised = visible(select(Alert.created_at), Alert, who)
     present, before = accuracy_of(champions_at(session, who)), accuracy_of(champions_at(session, who, moment - MONTH))
     midnight = moment.replace(hour=0, minute=0, second=0, microsecond=0)
-    periods = {
+    periods: dict[str, Period] = {
         "models": _periods(session, models, Model.trained_at, moment, MONTH),
         "datasets": _periods(session, made, Dataset.created_at, moment, WEEK),
         "alerts": {
@@ -61,22 +63,22 @@ def stats(session: Session, who: Principal) -> dict[str, Any]:
 
 
 def _total(session: Session, query: Select[Any]) -> int:
-    return session.scalar(select(func.count()).select_from(query.subquery()))
+    return session.scalar(select(func.count()).select_from(query.subquery())) or 0
 
 
 def _count(session: Session, query: Select[Any], column: Any, start: datetime, end: datetime | None) -> int:
     return _total(session, query.where(column >= start) if end is None else query.where(column >= start, column < end))
 
 
-def _periods(session: Session, query: Select[Any], column: Any, moment: datetime, length: timedelta) -> dict[str, int]:
+def _periods(session: Session, query: Select[Any], column: Any, moment: datetime, length: timedelta) -> Period:
     return {
         "current": _count(session, query, column, moment - length, None),
         "previous": _count(session, query, column, moment - 2 * length, moment - length),
     }
 
 
-def _signed(period: dict[str, float | None], unit: str = "", digits: int = 0) -> str | None:
-    """The change as `+2`, `-1.2%` or `0`; None where one side is not known."""
+def _signed(period: Period, unit: str = "", digits: int = 0) -> str | None:
+    """The change as `+2`, `-1.2%` or `0`; None if one value is unknown."""
     if period["current"] is None or period["previous"] is None:
         return None
     change = round(period["current"] - period["previous"], digits)
@@ -84,7 +86,7 @@ def _signed(period: dict[str, float | None], unit: str = "", digits: int = 0) ->
 
 
 def champions_at(session: Session, who: Principal, moment: datetime | None = None) -> list[dict[str, Any]]:
-    """Metrics of the models that answer for their families, now or as it was at `moment`."""
+    """The metrics of all champions, now or at `moment`."""
     if moment is None:
         query = (
             select(Model.metrics)
@@ -108,7 +110,7 @@ def champions_at(session: Session, who: Principal, moment: datetime | None = Non
 
 
 def accuracy_of(metrics: Iterable[dict[str, Any]]) -> float | None:
-    """100 less the median percentage error of models over their folds: sMAPE, or WAPE where there is none; not below 0, None without any."""
+    """The accuracy of models: 100 less the median sMAPE (else WAPE) of their folds, at least 0; None without models."""
     errors = [found.get("smape") if found.get("smape") is not None else found.get("wape") for found in metrics]
     middle = _median(errors, 6)
     return None if middle is None else round(max(100 - middle, 0.0), 1)
@@ -119,11 +121,11 @@ def _median(values: Iterable[float | None], digits: int) -> float | None:
     return round(median(known), digits) if known else None
 
 
-# --- what happened ---
+# --- activities ---
 
 
 def activities(who: Principal, **filters: Any) -> Select[Any]:
-    """Activities on the user's objects and those that they did themselves; `filters` are values of columns."""
+    """The query for activities on the user's objects and by the user; `filters` are values of columns."""
     query = select(Activity)
     if not who.is_admin:
         query = query.where(or_(Activity.owner_id == who.user_id, Activity.user_id == who.user_id))
@@ -133,11 +135,11 @@ def activities(who: Principal, **filters: Any) -> Select[Any]:
     return query
 
 
-# --- what to do next ---
+# --- recommendations ---
 
 
 def tasks(session: Session, who: Principal) -> list[dict[str, Any]]:
-    """Recommendations for what the user may change, the most urgent first: `type, priority, object_kind, object_id, values, since`."""
+    """Recommendations on the user's objects, the most urgent first; see `task` for their fields."""
     found = [
         *_failed(session, who),
         *_drifted(session, who),
@@ -149,13 +151,13 @@ def tasks(session: Session, who: Principal) -> list[dict[str, Any]]:
     return sorted(found, key=lambda task: (PRIORITY[task["priority"]], -task["since"].timestamp()))
 
 
-def mine(query: Select[Any], table: Any, who: Principal) -> Select[Any]:
-    """Limited to the user's own objects; all for admins."""
+def mine(query: Statement, table: Any, who: Principal) -> Statement:
+    """Limit `query` to the user's own objects; all for admins."""
     return query if who.is_admin else query.where(table.owner_id == who.user_id)
 
 
 def task(type: str, priority: str, kind: str, id: str, since: datetime, **values: Any) -> dict[str, Any]:
-    """One recommendation."""
+    """One recommendation: `type, priority, object_kind, object_id, values, since`."""
     return {"type": type, "priority": priority, "object_kind": kind, "object_id": id, "since": since, "values": values}
 
 
@@ -184,7 +186,7 @@ def _failed(session: Session, who: Principal) -> list[dict[str, Any]]:
 
 
 def _drifted(session: Session, who: Principal) -> list[dict[str, Any]]:
-    """Champions whose forecasts, where actual values came, were worse than their folds promised."""
+    """Champions whose live accuracy is worse than that of their backtest."""
     query = select(Model).join(Alias, Alias.model_id == Model.id).where(Alias.name == CHAMPION, Model.tag.is_not(None))
     found = []
     for model in session.scalars(mine(query, Model, who).order_by(Model.trained_at.desc()).limit(JUDGED_MODELS)):
@@ -197,7 +199,7 @@ def _drifted(session: Session, who: Principal) -> list[dict[str, Any]]:
 
 
 def _judge(session: Session, model: Model) -> dict[str, Any] | None:
-    """What is wrong with the newest scored points of a model since it was trained, if anything."""
+    """The drift of a model's newest scored points: type, values and since when; None without drift."""
     point = ForecastPoint
     columns = (point.forecast_id, point.unique_id, point.forecast, point.actual, point.quantiles, point.scored_at)
     rows = session.execute(
@@ -225,7 +227,7 @@ def _judge(session: Session, model: Model) -> dict[str, Any] | None:
 
 
 def _outdated(session: Session, who: Principal) -> list[dict[str, Any]]:
-    """The newest trained model of a family whose dataset has a later version."""
+    """The newest trained models of families whose dataset has a newer version."""
     newest = (
         select(Model.family, Model.owner_id, func.max(Model.trained_at).label("at"))
         .where(Model.tag.is_not(None))
@@ -264,7 +266,7 @@ def _outdated(session: Session, who: Principal) -> list[dict[str, Any]]:
 
 
 def _rejected(session: Session, who: Principal) -> list[dict[str, Any]]:
-    """Datasets of whose rows many could not be read."""
+    """Datasets with many rejected rows."""
     rejected = Dataset.head["rejected"].as_integer()
     query = select(Dataset).where(rejected > MANY_REJECTS * (Dataset.rows + rejected))
     rows = session.scalars(mine(query, Dataset, who).order_by(Dataset.created_at.desc()).limit(MOST_EACH))
@@ -284,7 +286,7 @@ def _rejected(session: Session, who: Principal) -> list[dict[str, Any]]:
 
 
 def _unfinished(session: Session, who: Principal) -> list[dict[str, Any]]:
-    """Pipelines that have no model yet: to be trained where all steps are complete, else to be gone on with."""
+    """Pipelines without a model: to be trained if all steps are complete, else to be continued."""
     used = select(Model.pipeline_id).where(Model.pipeline_id.is_not(None))
     rows = session.scalars(
         mine(select(Pipeline).where(Pipeline.id.not_in(used)), Pipeline, who)
@@ -293,14 +295,14 @@ def _unfinished(session: Session, who: Principal) -> list[dict[str, Any]]:
     )
     found = []
     for row in rows:
-        coming = next((step for step in STEPS if step not in done(row)), None)
-        kind, priority = ("train_pipeline", "medium") if coming is None else ("continue_pipeline", "low")
-        found.append(task(kind, priority, "pipeline", row.id, row.updated_at, name=row.name, step=coming))
+        following = next((step for step in STEPS if step not in done(row)), None)
+        kind, priority = ("train_pipeline", "medium") if following is None else ("continue_pipeline", "low")
+        found.append(task(kind, priority, "pipeline", row.id, row.updated_at, name=row.name, step=following))
     return found
 
 
 def _untrained(session: Session, who: Principal) -> list[dict[str, Any]]:
-    """Datasets that neither a model nor a pipeline uses."""
+    """Datasets without a model and without a pipeline."""
     used = (
         select(Model.dataset_id)
         .where(Model.dataset_id.is_not(None))

@@ -1,7 +1,7 @@
-"""The catalog's database: SQLite inside the data home, or PostgreSQL by URL, behind two kinds of transaction.
+"""The catalog's database: SQLite inside the data home or PostgreSQL by URL, with transactions for reading and writing.
 
-SQLite is opened through `pysqlite3`, which carries a release without the WAL-reset corruption of 3.7.0 to 3.51.2, in
-WAL mode and with BEGIN IMMEDIATE for writers: without it two processes that read and then write lose updates.
+SQLite is opened through `pysqlite3`, which bundles a release without the WAL-reset corruption of 3.7.0 to 3.51.2. It
+runs in WAL mode, with BEGIN IMMEDIATE for writers: otherwise two processes that read and then write lose updates.
 """
 
 import os
@@ -24,7 +24,7 @@ SAFE_SQLITE = (3, 51, 3)
 
 
 def database_url() -> str:
-    """The URL in force: `database_url` of the settings, else a SQLite file inside the data home."""
+    """The database's URL: the setting `database_url`, else a SQLite file in the data home."""
     given = settings().database_url
     if not given:
         return f"sqlite:///{home() / 'catalog.sqlite'}"
@@ -36,7 +36,7 @@ def database_url() -> str:
 
 
 def engine() -> Engine:
-    """The engine of the URL in force; one a process and URL."""
+    """The database's engine, one for each process and URL."""
     return _engine(database_url())
 
 
@@ -64,7 +64,7 @@ def _sqlite(url: str) -> Engine:
 
 
 def sqlite_module() -> Any:
-    """The DB-API module for SQLite; `VurError` when it carries a release that can corrupt a WAL file."""
+    """The DB-API module for SQLite; `VurError` catalog.sqlite if its release can corrupt a WAL file."""
     try:
         with _own_symbols():
             from pysqlite3 import dbapi2 as module
@@ -77,10 +77,9 @@ def sqlite_module() -> Any:
 
 @contextmanager
 def _own_symbols() -> Iterator[None]:
-    """Extension modules loaded in this block use the functions they carry, not equally named ones of a library loaded before.
+    """Let extension modules loaded in this block use their own symbols, not those of libraries loaded before.
 
-    TensorFlow makes the functions of its own, older SQLite visible to the whole process, and `pysqlite3` would call
-    those.
+    TensorFlow exports the symbols of its own, older SQLite to the whole process, and `pysqlite3` would call those.
     """
     before = sys.getdlopenflags() if hasattr(sys, "getdlopenflags") else None
     if before is not None and hasattr(os, "RTLD_DEEPBIND"):
@@ -110,10 +109,10 @@ def _begin_sqlite(connection: Connection) -> None:
 
 @contextmanager
 def writing(durable: bool = False) -> Iterator[Session]:
-    """A transaction that may write: committed at the end of the block, rolled back by an exception.
+    """A transaction that writes: committed at the end of the block, rolled back on an exception.
 
-    Other writers wait, so no update is lost. `durable` makes SQLite flush to disk before the block ends: for what must
-    survive a power cut, such as the state of a job or an answered forecast. PostgreSQL always does.
+    Other writers wait, so no update is lost. With `durable`, SQLite flushes to disk at the commit: for what must
+    survive a power cut, such as a job's state or a forecast that was sent. PostgreSQL always does.
     """
     with Session(engine().execution_options(durable=durable), expire_on_commit=False) as session, session.begin():
         yield session
@@ -121,7 +120,7 @@ def writing(durable: bool = False) -> Iterator[Session]:
 
 @contextmanager
 def reading() -> Iterator[Session]:
-    """A transaction that only reads a consistent state, beside any writer."""
+    """A read-only transaction with a consistent snapshot; it does not block writers."""
     with Session(engine().execution_options(reading=True), expire_on_commit=False) as session, session.begin():
         yield session
 
@@ -134,7 +133,7 @@ def rows_changed(session: Session, statement: Update | Delete) -> int:
 
 
 def migrate(target: str = "head") -> None:
-    """Bring the schema to revision `target` (`head`, `base` or an id), forwards or backwards; other processes wait."""
+    """Migrate the schema to revision `target` (`head`, `base` or an id), up or down; other processes wait."""
     from vur.store.home import lock
 
     with lock("migrations"), engine().begin() as connection:
@@ -142,7 +141,7 @@ def migrate(target: str = "head") -> None:
 
 
 def migrate_connection(connection: Connection, target: str = "head") -> None:
-    """Bring the schema of one database to revision `target`, inside the caller's transaction."""
+    """Migrate one database's schema to revision `target`, inside the caller's transaction."""
     from alembic import command
     from alembic.script import ScriptDirectory
 
@@ -166,14 +165,14 @@ def _migrations() -> Any:
 
 @cache
 def newest_revision() -> str | None:
-    """The revision that this version of VUR works with."""
+    """The schema revision of this version of VUR."""
     from alembic.script import ScriptDirectory
 
     return ScriptDirectory.from_config(_migrations()).get_current_head()
 
 
 def current_revision(connection: Connection) -> str | None:
-    """The revision that the database stands at; None where nothing was ever migrated."""
+    """The schema revision of the database; None if it was never migrated."""
     from alembic.migration import MigrationContext
 
     return MigrationContext.configure(connection).get_current_revision()

@@ -1,4 +1,4 @@
-"""What the catalog remembers of events: activities for people, alerts until they are dealt with, live messages for clients."""
+"""Events in the catalog: activities for the history, alerts until they are resolved, live messages for clients."""
 
 from datetime import timedelta
 from typing import Any
@@ -21,7 +21,10 @@ def record_activity(
     about: tuple[str, str] | None = None,
     **values: Any,
 ) -> None:
-    """Note that something happened: `kind` is a key `activity.<kind>` of the translations, `about` the object's kind and id."""
+    """Add an entry to the activity history: its text is `activity.<kind>` in the translations.
+
+    `about` is the kind and id of the object.
+    """
     object_kind, object_id = about or (None, None)
     session.add(
         Activity(
@@ -45,9 +48,9 @@ def raise_alert(
     about: tuple[str, str] | None = None,
     **values: Any,
 ) -> bool:
-    """Raise an alert (`alert.<kind>` in the translations) unless the same one about the same object is still open; whether it was raised.
+    """Raise an alert (`alert.<kind>` in the translations), unless the same alert about the same object is open.
 
-    Clients are told live.
+    Publishes it to live clients; returns whether it was raised.
     """
     object_kind, object_id = about or (None, None)
     same = select(Alert.id).where(
@@ -59,7 +62,13 @@ def raise_alert(
     )
     if session.scalar(same) is not None:
         return False
-    raised = {"kind": kind, "severity": severity, "object_kind": object_kind, "object_id": object_id, "values": values}
+    raised: dict[str, Any] = {
+        "kind": kind,
+        "severity": severity,
+        "object_kind": object_kind,
+        "object_id": object_id,
+        "values": values,
+    }
     alert = Alert(id=new_id(), owner_id=owner_id, **raised)
     session.add(alert)
     publish(session, "alert", {"id": alert.id, **raised}, owner_id)
@@ -67,10 +76,10 @@ def raise_alert(
 
 
 def publish(session: Session, type: str, data: dict[str, Any], owner_id: str | None = None) -> None:
-    """Send a live message (`training_update, prediction, alert`) to the clients of `owner_id` and of admins; None for all."""
+    """Publish a live message, such as `training_update`, to the clients of `owner_id` and of admins; None for all."""
     session.add(Event(type=type, owner_id=owner_id, data=data))
 
 
 def prune(session: Session) -> None:
-    """Forget live messages older than a day."""
+    """Delete live messages older than a day."""
     session.execute(delete(Event).where(Event.at < now() - KEPT))

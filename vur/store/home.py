@@ -1,4 +1,4 @@
-"""The data home: one folder that holds all VUR keeps. Deleting it loses nothing but what VUR made."""
+"""The data home: the one folder in which VUR stores everything. It contains nothing that VUR did not create."""
 
 import os
 import re
@@ -26,7 +26,7 @@ def home() -> Path:
 
 
 def folder(kind: str, *ids: str) -> Path:
-    """The folder of `kind` (one of `KINDS`) and ids inside the data home; ids are checked, never taken as paths."""
+    """The folder of `kind` (one of `KINDS`) and ids inside the data home; ids are validated and never used as paths."""
     if kind not in KINDS:
         raise KeyError(kind)
     for part in ids:
@@ -37,9 +37,9 @@ def folder(kind: str, *ids: str) -> Path:
 
 @contextmanager
 def new_folder(target: Path) -> Iterator[Path]:
-    """A temporary folder beside `target` that becomes `target` in one step when the block ends well.
+    """A temporary folder that is renamed to `target` at the end of the block, unless it raises.
 
-    When another process made `target` first, its content stays: content-addressed folders are equal by construction.
+    If another process has created `target` first, that one stays: content-addressed folders are equal by construction.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     draft = Path(tempfile.mkdtemp(prefix=".draft-", dir=target.parent))
@@ -55,7 +55,7 @@ def new_folder(target: Path) -> Iterator[Path]:
 
 
 def write_text(path: Path, text: str) -> Path:
-    """Write `text` to `path` so that a reader sees the old or the new file, never half of one."""
+    """Write `text` to `path` atomically: a reader sees the old or the new file."""
     with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=path.parent, prefix=".draft-", delete=False) as draft:
         draft.write(text)
     os.chmod(draft.name, 0o644)

@@ -1,4 +1,4 @@
-"""The seven steps of a pipeline in the catalog: which are complete, which can be reached, and what a change undoes."""
+"""The seven steps of a pipeline in the catalog: which are complete or available, and what a change invalidates."""
 
 from typing import Any
 
@@ -20,8 +20,8 @@ SECTIONS = {
     "model": "model",
     "training": "training",
 }
-# What must be confirmed again when what a step chose has changed.
-UNDOES = {
+# The steps that must be confirmed again when the choices of a step change.
+INVALIDATES: dict[str, tuple[str, ...]] = {
     "upload": STEPS[1:],
     "preview": ("split", "preprocessing", "features", "training"),
     "split": ("training",),
@@ -34,25 +34,25 @@ STATUSES = {"queued": "training", "training": "training", "trained": "trained", 
 
 
 def check_step(step: str) -> str:
-    """`step` when it is one; `VurError` pipelines.step names the seven."""
+    """`step` if it exists; else `VurError` pipelines.step, which names the seven."""
     if step not in STEPS:
         raise VurError("pipelines.step", field="step", step=step[:50], known=", ".join(STEPS))
     return step
 
 
 def done(pipeline: Pipeline) -> list[str]:
-    """The complete steps in their order; none where the dataset was deleted."""
+    """The complete steps in order; none if the dataset was deleted."""
     return [name for name in STEPS if name in pipeline.completed] if pipeline.dataset_id else []
 
 
 def missing(pipeline: Pipeline, step: str) -> list[str]:
-    """The steps before `step` that are not complete; without any it can be reached."""
+    """The incomplete steps before `step`; without any, the step is available."""
     return [name for name in STEPS[: STEPS.index(step)] if name not in done(pipeline)]
 
 
 def complete(pipeline: Pipeline, step: str, changed: bool) -> list[str]:
-    """Mark a step as complete; the later steps that must be confirmed again because its choices `changed`."""
-    undone = [name for name in UNDOES[step] if changed and name in pipeline.completed]
+    """Mark a step as complete; if its choices `changed`, returns the steps that must be confirmed again."""
+    undone = [name for name in INVALIDATES[step] if changed and name in pipeline.completed]
     kept = (set(pipeline.completed) | {step}) - set(undone)
     pipeline.completed = [name for name in STEPS if name in kept]
     if pipeline.status in ("draft", "ready"):
@@ -61,23 +61,23 @@ def complete(pipeline: Pipeline, step: str, changed: bool) -> list[str]:
 
 
 def section(pipeline: Pipeline, step: str) -> dict[str, Any]:
-    """What a step chose so far."""
+    """The current choices of a step."""
     if step == "upload":
         return {"dataset_id": pipeline.dataset_id} if pipeline.dataset_id else {}
     return dict(pipeline.config.get(SECTIONS[step]) or {})
 
 
 def set_section(pipeline: Pipeline, step: str, values: dict[str, Any]) -> bool:
-    """Keep what a step chose; whether it is something else than before."""
+    """Store the choices of a step; whether they changed."""
     changed = section(pipeline, step) != values
     pipeline.config = pipeline.config | {SECTIONS[step]: values}
     return changed
 
 
 def take_dataset(session: Session, pipeline: Pipeline, dataset: Dataset) -> bool:
-    """Build on `dataset`; whether that is a change.
+    """Set the pipeline's dataset; whether that is a change.
 
-    Choices for another dataset stay where its columns allow, others begin with its own.
+    Choices of columns stay if the new dataset has these columns, otherwise the dataset's own apply.
     """
     if pipeline.dataset_id == dataset.id:
         return False
@@ -104,7 +104,7 @@ def take_dataset(session: Session, pipeline: Pipeline, dataset: Dataset) -> bool
 
 
 def models_of(session: Session, pipeline: Pipeline) -> list[Model]:
-    """Models of a pipeline, the newest first."""
+    """The latest models of a pipeline, the newest first."""
     return list(
         session.scalars(
             select(Model).where(Model.pipeline_id == pipeline.id).order_by(Model.created_at.desc()).limit(100)
@@ -113,18 +113,18 @@ def models_of(session: Session, pipeline: Pipeline) -> list[Model]:
 
 
 def statuses(session: Session, rows: list[Pipeline]) -> dict[str, str]:
-    """By id: `draft`, `ready`, or what became of the newest model: `training, trained, failed`."""
+    """The status by id: `draft`, `ready`, or that of the newest model, `training, trained, failed`."""
     found = {row.id: "ready" if len(done(row)) == len(STEPS) else "draft" for row in rows}
     query = (
         select(Model.pipeline_id, Model.status)
         .where(Model.pipeline_id.in_(found), Model.status.in_(STATUSES))
         .order_by(Model.created_at)
     )
-    return found | {id: STATUSES[status] for id, status in session.execute(query)}
+    return found | {id: STATUSES[status] for id, status in session.execute(query) if id is not None}
 
 
 def find_dataset(session: Session, who: Principal, fingerprint: str | None) -> tuple[Dataset | None, int | None]:
-    """A dataset that `who` may see with a version of this fingerprint, the newest first, and the version's number."""
+    """The newest dataset with a version of this fingerprint that `who` may see, and the version's number."""
     if not fingerprint:
         return None, None
     query = (
@@ -137,7 +137,7 @@ def find_dataset(session: Session, who: Principal, fingerprint: str | None) -> t
 
 
 def remove(session: Session, pipeline: Pipeline, who: Principal) -> None:
-    """Delete a pipeline; its models stay. `VurError` pipelines.in_use while one of them is trained."""
+    """Delete a pipeline; its models stay. `VurError` pipelines.in_use while one of them is in training."""
     models = select(Model.id).where(Model.pipeline_id == pipeline.id)
     job = session.scalar(select(Job.id).where(Job.model_id.in_(models), Job.state.in_(datasets.BUSY)))
     if job is not None:

@@ -1,4 +1,4 @@
-"""Who a run is: fingerprint of its data, hash of its configuration and code, attempt number."""
+"""The identity of a run: fingerprint of its data, hash of its configuration and code, attempt number."""
 
 import hashlib
 import re
@@ -15,7 +15,7 @@ CHUNK = 1 << 20
 
 
 def file_fingerprint(path: Path) -> str:
-    """SHA-256 of the bytes of `path`, read in pieces."""
+    """SHA-256 of the file `path`, read in chunks."""
     sha = hashlib.sha256()
     with path.open("rb") as handle:
         while piece := handle.read(CHUNK):
@@ -24,7 +24,7 @@ def file_fingerprint(path: Path) -> str:
 
 
 def frame_fingerprint(frame: pd.DataFrame) -> str:
-    """SHA-256 of the columns, types and values of `frame`, whatever its index."""
+    """SHA-256 of the columns, types and values of `frame`; its index does not matter."""
     sha = hashlib.sha256(repr([(str(name), str(kind)) for name, kind in frame.dtypes.items()]).encode())
     for name in frame.columns:
         sha.update(np.ascontiguousarray(pd.util.hash_pandas_object(frame[name], index=False).to_numpy()).tobytes())
@@ -32,12 +32,12 @@ def frame_fingerprint(frame: pd.DataFrame) -> str:
 
 
 def run_hash(fingerprint: str, config_hash: str) -> str:
-    """The part of a run id that data, configuration and code decide: 12 hexadecimal digits."""
+    """The first part of a run id, from data, configuration and code: 12 hexadecimal digits."""
     return digest(fingerprint, config_hash, code_version())[:12]
 
 
 def next_attempt(reports: Path, prefix: str) -> str:
-    """The first free id `prefix-N`, whose folder is created so that two runs at once never share one."""
+    """The first free id `prefix-N`; its folder is created, so that concurrent runs never share one."""
     taken = [int(match[2]) for path in reports.glob(f"{prefix}-*") if (match := RUN_ID.fullmatch(path.name))]
     attempt = max(taken, default=0) + 1
     while True:

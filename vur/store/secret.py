@@ -1,4 +1,4 @@
-"""The secrets of a data home: made on first use, in a file that only its owner can read."""
+"""The secrets of a data home, created on first use in a file that only its owner can read."""
 
 import json
 import os
@@ -18,10 +18,9 @@ FILE = "secrets.json"
 
 
 def secret(name: str) -> str:
-    """The secret `name` (`tokens` signs access tokens, `connections` encrypts database URLs), 256 random bits.
+    """The secret `name`, 256 random bits: `tokens` signs access tokens, `connections` encrypts database URLs.
 
-    `VurError` store.secrets when the file is damaged: nothing is made anew in its place, because connections would be
-    lost.
+    `VurError` store.secrets if the file is damaged. It is not replaced by a new one, which would lose all connections.
     """
     return _secrets(home() / FILE)[name]
 
@@ -48,7 +47,7 @@ def _secrets(path: Path) -> dict[str, str]:
 
 
 def forget() -> None:
-    """Read the file again at the next question: it was replaced."""
+    """Clear the cache, because the file was replaced."""
     _secrets.cache_clear()
 
 
@@ -62,7 +61,7 @@ def _write(path: Path, content: dict[str, str]) -> None:
 
 
 def cipher() -> "Fernet":
-    """What encrypts and decrypts secrets of users, such as the URL of a database."""
+    """The cipher for users' secrets, such as database URLs."""
     from cryptography.fernet import Fernet
 
     return Fernet(secret("connections").encode())

@@ -74,7 +74,7 @@ def cached_answer(ref: VersionRef, name: str, function: str, /, **arguments: Any
     """The answer of `function` (`module:name`) about a version, computed once and cached under `name`."""
     inputs = inputs_of(ref.folder, ref.data, **arguments)
     heavy = ref.rows > BIG_ROWS
-    return tables.remembered(
+    return tables.cached(
         ref.folder, name, inputs, lambda: child_process.call(function, inputs, in_child=heavy), heavy
     )
 
@@ -102,7 +102,7 @@ def series(ref: VersionRef, language: str) -> dict[str, Any]:
 def statistics(ref: VersionRef) -> list[dict[str, Any]]:
     """Statistics of the columns of a version."""
     path, heavy = str(folder("datasets", ref.folder) / sources.TABLE), ref.rows > BIG_ROWS
-    return tables.remembered(
+    return tables.cached(
         ref.folder,
         "columns",
         {},
@@ -181,7 +181,7 @@ def _with_new_rows(
                 found.suggestions.to_dict(),
             )
             answer = _answer(ref, new, change, plan, sections, request, language)
-            with sources.held(digest):
+            with sources.locked(digest):
                 # A dataset with the same rows may have been deleted in the meantime, and the shared table with it.
                 if not (folder("datasets", stored["folder"]) / sources.HEAD).is_file():
                     stored = read_file(**reading)

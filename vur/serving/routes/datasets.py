@@ -425,7 +425,7 @@ def use_version(
         dataset = fetch(session, Dataset, dataset_id, who, "edit")
         check_version(dataset, expected)
         version = datasets.version_of(session, dataset, number)
-        datasets.use(dataset, version, tables.head(version.folder))
+        datasets.set_current(dataset, version, tables.head(version.folder))
         record_activity(
             session,
             dataset.owner_id,

@@ -1,4 +1,4 @@
-"""Who may see and change what: every object has an owner, may be shared with other users, and is open to admins."""
+"""Access rights: every object has an owner, can be shared with other users, and is open to admins."""
 
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -10,6 +10,7 @@ from vur.errors import VurError
 from vur.store.catalog import ROLES, Base, DatabaseConnection, Dataset, Model, Monitor, Pipeline, Share
 
 Row = TypeVar("Row", bound=Base)
+Statement = TypeVar("Statement", bound=Select[*tuple[Any, ...]])
 KINDS: dict[type[Base], str] = {
     Dataset: "dataset",
     Pipeline: "pipeline",
@@ -21,7 +22,7 @@ KINDS: dict[type[Base], str] = {
 
 @dataclass(frozen=True)
 class Principal:
-    """Who a request comes from: a user by access token (`via="token"`), personal key (`"key"`) or the local command line (`"local"`)."""
+    """The user who makes a request, by access token (`via="token"`), API key (`"key"`) or command line (`"local"`)."""
 
     user_id: str
     role: str = "analyst"
@@ -31,34 +32,36 @@ class Principal:
 
     @property
     def is_admin(self) -> bool:
-        """Whether everything is open to them."""
+        """Whether the user is an admin, who may see and change everything."""
         return self.role == "admin"
 
     def require(self, role: str) -> None:
-        """`VurError` api.forbidden unless their role is `role` or a higher one (viewer < analyst < admin)."""
+        """`VurError` api.forbidden unless the user's role is at least `role` (viewer < analyst < admin)."""
         if ROLES.index(self.role) < ROLES.index(role):
             raise VurError("api.forbidden", role=role, have=self.role)
 
 
-def visible(statement: Select[Any], table: type[Base], principal: Principal) -> Select[Any]:
-    """`statement` limited to the rows of `table` that `principal` may see: their own, those shared with them; all for admins."""
+def visible(statement: Statement, table: type[Base], principal: Principal) -> Statement:
+    """Limit `statement` to the rows of `table` that `principal` may see: their own and shared ones, all for admins."""
     if principal.is_admin:
         return statement
-    own = table.owner_id == principal.user_id
+    columns: Any = table  # `Base` does not declare `id` and `owner_id`, which all objects have
+    own = columns.owner_id == principal.user_id
     kind = KINDS.get(table)
     if kind is None:
         return statement.where(own)
     shared = select(Share.object_id).where(Share.kind == kind, Share.user_id == principal.user_id)
-    return statement.where(or_(own, table.id.in_(shared)))
+    return statement.where(or_(own, columns.id.in_(shared)))
 
 
 def fetch(session: Session, table: type[Row], id: str, principal: Principal, right: str = "view") -> Row:
-    """The row `id` of `table` if `principal` has `right` (`view, edit, own`) to it.
+    """Fetch the row `id` of `table`, if `principal` has the `right` (`view, edit, own`) to it.
 
-    `VurError` api.not_found where it does not exist or is hidden, so that nobody learns of another's ids; api.forbidden
-    where it may be seen and not changed. Changing anything needs the role analyst.
+    `VurError` api.not_found if it does not exist or is hidden, so that ids of others cannot be guessed; api.not_yours
+    if it may be viewed but not changed. Changes need the role analyst (api.forbidden).
     """
-    row = session.scalar(visible(select(table).where(table.id == id), table, principal))
+    columns: Any = table
+    row = session.scalar(visible(select(table).where(columns.id == id), table, principal))
     if row is None:
         raise VurError("api.not_found", kind=KINDS.get(table, table.__tablename__.rstrip("s")), id=id)
     if right != "view":
@@ -68,8 +71,8 @@ def fetch(session: Session, table: type[Row], id: str, principal: Principal, rig
     return row
 
 
-def may(session: Session, row: Base, principal: Principal, right: str) -> bool:
-    """Whether `principal` may `edit` or `own` a row that they can see."""
+def may(session: Session, row: Any, principal: Principal, right: str) -> bool:
+    """Whether `principal` has the `right` (`edit` or `own`) to a row that they can view."""
     if principal.is_admin or row.owner_id == principal.user_id:
         return True
     found = session.scalar(
@@ -81,6 +84,6 @@ def may(session: Session, row: Base, principal: Principal, right: str) -> bool:
 
 
 def check_version(row: Any, expected: int | None) -> None:
-    """`VurError` api.version when the caller's version (from If-Match or the body) is not the present one; None asks nothing."""
+    """`VurError` api.version unless `expected` (from If-Match or the body) is the row's version or None."""
     if expected is not None and expected != row.version:
         raise VurError("api.version", expected=expected, version=row.version)

@@ -1,8 +1,7 @@
-"""Logins, their rotating refresh tokens, personal keys, and whether a token still stands.
+"""Logins with rotating refresh tokens, API keys, and the validity of tokens.
 
-A refresh token is `LOGIN.SECRET.SIGNATURE`: the signature tells a token that was once ours from one that is made up, so
-that a genuine one that comes a second time ends its login, and a made-up one ends nothing. The catalog holds SHA-256
-hashes only.
+A refresh token is `LOGIN.SECRET.SIGNATURE`. The signature distinguishes issued tokens from invented ones: an issued
+token that is used twice ends its login, an invented one does nothing. The catalog stores only SHA-256 hashes.
 """
 
 import hashlib
@@ -22,13 +21,14 @@ from vur.store import counters, events
 from vur.store.accounts.access import Principal
 from vur.store.catalog import ROLES, ApiKey, Idempotency, User, new_id, now
 from vur.store.catalog import Session as Login
+from vur.store.database import rows_changed
 from vur.store.secret import secret
 
 KEY_PREFIX = "vur_"
 MOST_KEYS = 50
-KEPT = timedelta(days=30)
-SEEN_EVERY = timedelta(minutes=5)
-REPEAT = timedelta(seconds=10)
+KEPT = timedelta(days=30)  # how long ended logins and keys stay in the catalog
+SEEN_EVERY = timedelta(minutes=5)  # between two updates of a key's last use
+REPEAT = timedelta(seconds=10)  # how long a refresh may be repeated
 
 
 def digest(text: str) -> str:
@@ -42,19 +42,19 @@ def _signed(login_id: str, text: str) -> str:
 
 
 def _signature(text: str, use: str = "refresh") -> str:
-    made = hmac.digest(secret("tokens").encode(), f"{use}:{text}".encode(), "sha256")
-    return urlsafe_b64encode(made).decode().rstrip("=")
+    signature = hmac.digest(secret("tokens").encode(), f"{use}:{text}".encode(), "sha256")
+    return urlsafe_b64encode(signature).decode().rstrip("=")
 
 
 def _login_of(token: str) -> str | None:
-    """The login that a refresh token was made for, whether or not it still stands; None for a made-up one."""
+    """The login of a refresh token, valid or not; None if its signature is wrong."""
     body, _, signature = token.rpartition(".")
     good = token.isascii() and hmac.compare_digest(signature, _signature(body))
     return body.partition(".")[0] if good else None
 
 
 def set_quietly(session: Session, user_id: str, **values: Any) -> User:
-    """Set columns of a user that are no edit of theirs: the version stays, and nobody who does the same at once is refused."""
+    """Set columns of a user without raising the version, so that concurrent requests do not conflict."""
     session.execute(
         update(User).where(User.id == user_id).values(updated_at=User.updated_at, **values),
         execution_options={"synchronize_session": False},
@@ -63,16 +63,16 @@ def set_quietly(session: Session, user_id: str, **values: Any) -> User:
 
 
 def open_login(session: Session, user: User, agent: str = "") -> tuple[Login, str, User]:
-    """A new login of `user`, its refresh token, and the user as they are now.
+    """Create a login; returns it with its refresh token and the updated user.
 
-    `agent` is what the client calls itself.
+    `agent` is the client's User-Agent.
     """
     login = Login(id=new_id(), user_id=user.id, agent=agent[:200], expires_at=_end(), refresh_hash="")
     token = _signed(login.id, secrets.token_urlsafe(32))
     login.refresh_hash = digest(token)
     session.add(login)
     session.flush()
-    # Past the ORM: it would count this as a change of the user, and of two logins at once refuse one.
+    # Without the ORM, which would raise the user's version and reject one of two concurrent logins.
     user = set_quietly(session, user.id, last_login_at=now())
     return login, token, user
 
@@ -82,32 +82,33 @@ def _end() -> datetime:
 
 
 def rotate(session: Session, token: str) -> tuple[User, str, str] | None:
-    """The user, the id of the login and its next refresh token, in exchange for the present one.
+    """Exchange a refresh token for the next one: the user, the login's id and the new token.
 
-    The same token again within `REPEAT` gets the same answer: two tabs of a browser asked at once, or an answer was
-    lost on its way. Later it ends its login, because either its owner or a thief holds the newer one. None when the
-    login has ended; commit also then. `VurError` users.ended for a token that never was ours.
+    The same token again within `REPEAT` gets the same answer, for two browser tabs at once or a lost response. Later
+    it ends the login, because the owner or a thief holds the newer token. None if the login has ended; commit even
+    then. `VurError` users.ended for a token that was never issued.
     """
     login_id = _login_of(token)
     if login_id is None:
         raise VurError("users.ended")
     fresh = _signed(login_id, _signature(token, "next"))
-    stands = (
+    valid = (
         Login.id == login_id,
         Login.refresh_hash == digest(token),
         Login.revoked_at.is_(None),
         Login.expires_at > now(),
     )
-    changed = session.execute(
+    exchange = (
         update(Login)
-        .where(*stands)
+        .where(*valid)
         .values(refresh_hash=digest(fresh), previous_hash=digest(token), refreshed_at=now(), expires_at=_end())
     )
+    exchanged = rows_changed(session, exchange) == 1
     login = session.get(Login, login_id, populate_existing=True)
     user = session.get(User, login.user_id) if login else None
     if login is None or user is None:
         return None
-    if user.active and (changed.rowcount == 1 or _repeated(login, token, fresh)):
+    if user.active and (exchanged or _repeated(login, token, fresh)):
         return user, login_id, fresh
     if login.revoked_at is None:
         login.revoked_at = now()
@@ -117,29 +118,29 @@ def rotate(session: Session, token: str) -> tuple[User, str, str] | None:
 
 
 def _repeated(login: Login, token: str, fresh: str) -> bool:
-    """Whether `token` was exchanged for `fresh` a moment ago, and that one is still the present one."""
+    """Whether `token` was exchanged for `fresh` within `REPEAT`, and `fresh` is still valid."""
     same = login.previous_hash == digest(token) and login.refresh_hash == digest(fresh)
     return same and login.revoked_at is None and now() - REPEAT < login.refreshed_at and login.expires_at > now()
 
 
 def end_login(session: Session, login_id: str, user_id: str) -> bool:
-    """End one login of a user; whether it was open."""
+    """End a login; whether it was still valid."""
     ended = (
         update(Login)
         .where(Login.id == login_id, Login.user_id == user_id, Login.revoked_at.is_(None))
         .values(revoked_at=now())
     )
-    return session.execute(ended).rowcount == 1
+    return rows_changed(session, ended) == 1
 
 
 def end_logins(session: Session, user_id: str, but: str | None = None) -> int:
-    """End all logins of a user, except the one with id `but`; how many there were."""
+    """End all logins of a user but the one with id `but`; how many were ended."""
     open = update(Login).where(Login.user_id == user_id, Login.revoked_at.is_(None))
-    return session.execute((open.where(Login.id != but) if but else open).values(revoked_at=now())).rowcount
+    return rows_changed(session, (open.where(Login.id != but) if but else open).values(revoked_at=now()))
 
 
 def open_logins(session: Session, user_id: str) -> list[Login]:
-    """The logins of a user that can still be refreshed, latest first."""
+    """The valid logins of a user, the latest first."""
     return list(
         session.scalars(
             select(Login)
@@ -150,9 +151,9 @@ def open_logins(session: Session, user_id: str) -> list[Login]:
 
 
 def still_stands(session: Session, named: Principal, epoch: int) -> Principal:
-    """`named` as the catalog knows them now; `VurError` api.unauthenticated when their token has lost its worth.
+    """The current principal for the claims of an access token; `VurError` api.unauthenticated if it is no longer valid.
 
-    That is when the user was deactivated or got another role or password since, or when the login has ended.
+    A token becomes invalid when the user is deactivated, or gets another role or password, or when the login ends.
     """
     query = select(User.role, User.epoch, User.active, User.language)
     if named.session_id is not None:
@@ -168,7 +169,7 @@ def still_stands(session: Session, named: Principal, epoch: int) -> Principal:
 def add_key(
     session: Session, user: User, name: str, role: str | None = None, days: int | None = None
 ) -> tuple[ApiKey, str]:
-    """A new personal key of `user` and its text, which is never to be seen again. Its role is at most the user's."""
+    """Create an API key with at most the user's role; returns it with its text, which cannot be retrieved later."""
     if role is not None and ROLES.index(role) > ROLES.index(user.role):
         raise VurError("api.forbidden", role=role, have=user.role)
     there = select(ApiKey.id).where(ApiKey.user_id == user.id, ApiKey.revoked_at.is_(None))
@@ -190,7 +191,7 @@ def add_key(
 
 @dataclass(frozen=True)
 class KeyUse:
-    """Who a key stands for, and whether it is time to note that it was used."""
+    """The principal of an API key, and whether its last use needs an update."""
 
     principal: Principal
     key_id: str
@@ -198,7 +199,7 @@ class KeyUse:
 
 
 def read_key(session: Session, text: str) -> KeyUse:
-    """Who a personal key stands for; `VurError` api.unauthenticated when it is unknown, over, revoked or of an inactive user."""
+    """Look up an API key; `VurError` api.unauthenticated if it is unknown, expired, revoked or of an inactive user."""
     query = (
         select(ApiKey, User.role, User.active, User.language)
         .join(User, User.id == ApiKey.user_id)
@@ -217,12 +218,12 @@ def read_key(session: Session, text: str) -> KeyUse:
 
 
 def note_use(session: Session, key_id: str) -> None:
-    """Keep when a key was last used, to the few minutes."""
+    """Store when a key was last used."""
     session.execute(update(ApiKey).where(ApiKey.id == key_id).values(last_used_at=now()))
 
 
 def prune(session: Session) -> None:
-    """Forget logins and keys that ended a month ago, and counts and kept answers that are over."""
+    """Delete logins and keys that ended a month ago, and expired counters and idempotency records."""
     old = now() - KEPT
     session.execute(delete(Login).where(or_(Login.revoked_at < old, Login.expires_at < old)))
     session.execute(delete(ApiKey).where(or_(ApiKey.revoked_at < old, ApiKey.expires_at < old)))

@@ -1,4 +1,4 @@
-"""Users: who they are, their passwords, roles and shares."""
+"""Users: their names, passwords and roles, and what they share."""
 
 import re
 import unicodedata
@@ -15,6 +15,7 @@ from vur.errors import VurError
 from vur.store.accounts.access import KINDS, Principal, fetch
 from vur.store.accounts.sessions import end_logins
 from vur.store.catalog import ROLES, Share, User
+from vur.store.database import rows_changed
 from vur.text import LANGUAGES
 
 if TYPE_CHECKING:
@@ -28,19 +29,19 @@ RIGHTS = ("view", "edit")
 
 @cache
 def hasher() -> "PasswordHasher":
-    """Argon2id with the library's recommended cost."""
+    """The Argon2id hasher with the library's recommended parameters."""
     from argon2 import PasswordHasher
 
     return PasswordHasher()
 
 
 @cache
-def _nobodys_hash() -> str:
+def _dummy_hash() -> str:
     return hasher().hash("of nobody")
 
 
 def clean_email(email: str) -> str:
-    """The address in lower case; `VurError` users.email when it is none."""
+    """Normalize an e-mail address to lower case; `VurError` users.email if it is not valid."""
     from email_validator import EmailNotValidError, validate_email
 
     try:
@@ -50,7 +51,7 @@ def clean_email(email: str) -> str:
 
 
 def clean_username(username: str, email: str) -> str:
-    """The name in lower case and composed form; `VurError` users.username for one that could be taken for the address of somebody else."""
+    """Normalize a user name to lower case and NFKC; `VurError` users.username if it could be another's address."""
     name = unicodedata.normalize("NFKC", username).strip().lower()
     if name == email and len(name) <= MOST_USERNAME:
         return name
@@ -67,7 +68,7 @@ def _username_for(email: str) -> str:
 
 
 def check_password(password: str, *hints: str) -> str:
-    """`password` when it may be used; `VurError` api.password otherwise."""
+    """`password` if it is strong enough and none of `hints`; else `VurError` api.password."""
     if (
         not LEAST_PASSWORD <= len(password) <= MOST_PASSWORD
         or password.lower() in {hint.lower() for hint in hints}
@@ -78,12 +79,12 @@ def check_password(password: str, *hints: str) -> str:
 
 
 def check_role(role: str) -> str:
-    """`role` when it is one; `VurError` users.choice otherwise."""
+    """`role` if it exists; else `VurError` users.choice."""
     return _one_of("role", role, ROLES)
 
 
 def check_language(language: str) -> str:
-    """`language` when VUR speaks it; `VurError` users.choice otherwise."""
+    """`language` if it is supported; else `VurError` users.choice."""
     return _one_of("language", language, LANGUAGES)
 
 
@@ -103,13 +104,13 @@ def add_user(
     role: str = "analyst",
     language: str = "en",
 ) -> User:
-    """A new user; `VurError` api.taken when the address or name is in use."""
-    made = hash_password(password, email, username or "")
-    return keep_user(session, email, made, username=username, full_name=full_name, role=role, language=language)
+    """Create a user; `VurError` api.taken if the address or name is in use."""
+    hashed = hash_password(password, email, username or "")
+    return keep_user(session, email, hashed, username=username, full_name=full_name, role=role, language=language)
 
 
 def hash_password(password: str, *hints: str) -> str:
-    """The hash of a good password; takes tens of milliseconds, so call it outside a transaction where others may wait."""
+    """Check and hash a password; takes tens of milliseconds, so call it outside transactions."""
     return hasher().hash(check_password(password, *hints))
 
 
@@ -123,7 +124,7 @@ def keep_user(
     role: str = "analyst",
     language: str = "en",
 ) -> User:
-    """A new user whose password is hashed already."""
+    """Create a user whose password is already hashed; see `add_user`."""
     email = clean_email(email)
     name = clean_username(username, email) if username else _username_for(email)
     user = User(
@@ -150,13 +151,13 @@ def _flush(session: Session, user: User) -> None:
 
 
 def find_user(session: Session, login: str) -> User | None:
-    """The user of an e-mail address or a user name."""
+    """The user with an e-mail address or user name, or None."""
     login = unicodedata.normalize("NFKC", login).strip().lower()
     return session.scalar(select(User).where((User.email == login) | (User.username == login)))
 
 
 def known_user(session: Session, login: str) -> User:
-    """The user of an e-mail address, user name or id; `VurError` api.not_found where there is none."""
+    """The user with an e-mail address, user name or id; `VurError` api.not_found if there is none."""
     user = find_user(session, login) or session.get(User, login)
     if user is None:
         raise VurError("api.not_found", kind="user", id=login)
@@ -164,20 +165,20 @@ def known_user(session: Session, login: str) -> User:
 
 
 def verify_password(password_hash: str | None, password: str) -> bool:
-    """Whether `password` belongs to the hash; takes as long where there is none, so that nobody learns who has an account."""
+    """Whether `password` matches the hash; without a hash it takes as long, so that accounts cannot be probed."""
     from argon2.exceptions import InvalidHashError, VerificationError
 
     try:
-        return hasher().verify(password_hash or _nobodys_hash(), password) and password_hash is not None
+        return hasher().verify(password_hash or _dummy_hash(), password) and password_hash is not None
     except (VerificationError, InvalidHashError):
         return False
 
 
 def change_user(session: Session, user: User, changes: dict[str, Any]) -> User:
-    """Set columns of a user. What they hold as tokens loses its worth when role, password or activity change; all logins end with the account.
+    """Change a user: `email, username, full_name, language, role, active, quota_bytes, password_hash`.
 
-    `changes` may have `email, username, full_name, language, role, active, quota_bytes, password_hash`. `VurError`
-    users.last_admin when no active administrator would be left, api.taken when address or name are another's.
+    A new role, password or activity invalidates all access tokens, deactivation also ends all logins. `VurError`
+    users.last_admin if no active administrator would be left, api.taken if the address or name is in use.
     """
     changes = dict(changes)
     email = clean_email(changes["email"]) if "email" in changes else user.email
@@ -213,7 +214,7 @@ def change_user(session: Session, user: User, changes: dict[str, Any]) -> User:
 
 
 def _keep_an_admin(session: Session, leaving: User) -> None:
-    """`VurError` users.last_admin unless there is another one; two who leave at once wait for each other."""
+    """`VurError` users.last_admin unless there is another admin; the rows are locked against concurrent changes."""
     admins = session.scalars(
         select(User.id).where(User.role == "admin", User.active).order_by(User.id).with_for_update()
     ).all()
@@ -222,7 +223,7 @@ def _keep_an_admin(session: Session, leaving: User) -> None:
 
 
 def share(session: Session, who: Principal, kind: str, object_id: str, email: str, right: str) -> tuple[Share, User]:
-    """Let the user with an address view or edit an object of `who`; sharing again changes the right."""
+    """Share an object of `who` with the user of an address, with a right; sharing again changes the right."""
     row = fetch(session, _table(kind), object_id, who, "own")
     _one_of("right", right, RIGHTS)
     user = find_user(session, email)
@@ -242,7 +243,7 @@ def share(session: Session, who: Principal, kind: str, object_id: str, email: st
 
 
 def shares(session: Session, who: Principal, kind: str, object_id: str) -> list[tuple[Share, User]]:
-    """With whom an object of `who` is shared."""
+    """The shares of an object of `who`, with their users."""
     fetch(session, _table(kind), object_id, who, "own")
     query = (
         select(Share, User)
@@ -250,15 +251,15 @@ def shares(session: Session, who: Principal, kind: str, object_id: str) -> list[
         .where(Share.kind == kind, Share.object_id == object_id)
         .order_by(User.email)
     )
-    return [tuple(row) for row in session.execute(query)]
+    return [(found, user) for found, user in session.execute(query)]
 
 
 def unshare(session: Session, who: Principal, kind: str, object_id: str, user_id: str) -> None:
-    """Take a right back; also the one who has it may give it up."""
+    """Remove a share; its owner may, and the user who has it."""
     table = _table(kind)
     fetch(session, table, object_id, who, "view" if user_id == who.user_id else "own")
     gone = delete(Share).where(Share.kind == kind, Share.object_id == object_id, Share.user_id == user_id)
-    if not session.execute(gone).rowcount:
+    if not rows_changed(session, gone):
         raise VurError("api.not_found", kind="share", id=user_id)
 
 

@@ -1,4 +1,4 @@
-"""Datasets in the catalog: their versions and files, what their owner may still store, and what becomes of both when one is deleted."""
+"""Datasets in the catalog: their versions and files, their owners' quotas, and their deletion."""
 
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from vur.errors import VurError
 from vur.settings import settings
-from vur.stages.upload import Upload as Found
+from vur.stages.upload import Upload as UploadResult
 from vur.stages.upload.files import UploadOptions
 from vur.store import database
 from vur.store.accounts.access import Principal, fetch
@@ -23,15 +23,15 @@ from vur.store.home import folder
 BUSY = ("queued", "running")
 RECEIVING = ("receiving", "converting")
 COLUMN_KEYS = ("date", "target", "series", "features", "exclude", "roles")
-MANY_REJECTS = 0.01
+MANY_REJECTS = 0.01  # the share of rejected rows that raises an alert
 UNNEEDED_AFTER = timedelta(hours=1)
 
 
-# --- what other parts ask of a dataset ---
+# --- reading ---
 
 
 def version_of(session: Session, dataset: Dataset, number: int | None = None) -> DatasetVersion:
-    """Version `number` of a dataset, by default the present one; `VurError` datasets.no_version names those there are."""
+    """Version `number` of a dataset, by default the current one; `VurError` datasets.no_version if there is none."""
     number = dataset.number if number is None else number
     found = session.scalar(
         select(DatasetVersion).where(DatasetVersion.dataset_id == dataset.id, DatasetVersion.number == number)
@@ -45,7 +45,10 @@ def version_of(session: Session, dataset: Dataset, number: int | None = None) ->
 
 
 def source_path(session: Session, dataset: Dataset, number: int | None = None) -> Path:
-    """The file that a run takes: the original as it was sent for version 1, the Parquet file that was written for a later one."""
+    """The original file of a version, which a run reads: for version 1 as it was uploaded, for prepared ones Parquet.
+
+    `VurError` datasets.gone if it is missing.
+    """
     version = version_of(session, dataset, number)
     path = sources.original(version.fingerprint)
     if path is None:
@@ -54,7 +57,7 @@ def source_path(session: Session, dataset: Dataset, number: int | None = None) -
 
 
 def parquet_path(session: Session, dataset: Dataset, number: int | None = None) -> Path:
-    """The typed table of a version."""
+    """The Parquet table of a version; `VurError` datasets.gone if it is missing."""
     version = version_of(session, dataset, number)
     path = folder("datasets", version.folder) / sources.TABLE
     if not path.is_file():
@@ -63,7 +66,7 @@ def parquet_path(session: Session, dataset: Dataset, number: int | None = None) 
 
 
 def data_spec(session: Session, dataset: Dataset, number: int | None = None) -> dict[str, Any]:
-    """The `data` section of a run's `Config` from the columns that the user chose, without a path."""
+    """The `data` section of a run's `Config` for the columns that the user chose, without the path."""
     version = version_of(session, dataset, number)
     chosen = dataset.config.get("columns", {})
     return {
@@ -80,7 +83,7 @@ def data_spec(session: Session, dataset: Dataset, number: int | None = None) -> 
 
 
 def roles_of(dataset: Dataset) -> dict[str, str]:
-    """The roles of columns that the user fixed: the ones named, and `exclude` for those left out of the features."""
+    """The column roles that the user chose; columns that are not among the chosen features get `exclude`."""
     chosen = dataset.config.get("columns", {})
     roles = dict.fromkeys(chosen.get("exclude") or (), "exclude")
     if chosen.get("features") is not None:
@@ -97,7 +100,7 @@ def roles_of(dataset: Dataset) -> dict[str, str]:
 
 
 def sections(dataset: Dataset) -> dict[str, dict[str, Any]]:
-    """What the user chose for the dataset as sections of a run's `Config`: `split, preprocess, features`; empty where nothing was."""
+    """The user's choices as sections of a run's `Config`: `split, preprocess, features`; empty without a choice."""
     return {
         "split": dict(dataset.split),
         **{name: dict(dataset.config.get(name) or {}) for name in ("preprocess", "features")},
@@ -105,16 +108,16 @@ def sections(dataset: Dataset) -> dict[str, dict[str, Any]]:
 
 
 def column_names(dataset: Dataset) -> list[str]:
-    """Names of the present version's columns."""
+    """The column names of the current version."""
     return [column["name"] for column in dataset.head["columns"]]
 
 
-# --- what a user may store ---
+# --- quotas ---
 
 
 @dataclass(frozen=True)
 class Usage:
-    """What a user stores: `total_bytes` of files, tables and uploads under way, against `quota_bytes` (None: no limit)."""
+    """A user's storage: `total_bytes` includes tables and unfinished uploads; `quota_bytes` is None without a limit."""
 
     datasets: int
     rows: int
@@ -126,12 +129,12 @@ class Usage:
 
     @property
     def left(self) -> int | None:
-        """Bytes that may still come; None without a limit."""
+        """The bytes left in the quota; None without a limit."""
         return None if self.quota_bytes is None else max(self.quota_bytes - self.total_bytes, 0)
 
 
 def usage(session: Session, user_id: str, but: str | None = None) -> Usage:
-    """What a user stores, `but` for one upload; see `Usage`."""
+    """A user's storage without the upload with id `but`."""
     own = Dataset.owner_id == user_id
     count, rows, files, last = session.execute(
         select(
@@ -160,24 +163,24 @@ def usage(session: Session, user_id: str, but: str | None = None) -> Usage:
     return Usage(
         count,
         int(rows),
-        int(files) + int(tables) + sum(max(size or 0, got) for size, got in coming),
+        int(files) + int(tables or 0) + sum(max(size or 0, got) for size, got in coming),
         quota_of(session, user_id),
         len(coming),
         last,
-        recent,
+        recent or 0,
     )
 
 
 def quota_of(session: Session, user_id: str) -> int | None:
-    """Bytes that a user may store: their own limit, else that of the settings; None without one."""
+    """A user's quota in bytes: their own, else that of the settings; None without a limit."""
     own = session.scalar(select(User.quota_bytes).where(User.id == user_id))
     return (settings().quota_bytes if own is None else own) or None
 
 
 def check_quota(session: Session, user_id: str, more: int, but: str | None = None) -> Usage:
-    """What a user stores; `VurError` api.quota when `more` bytes do not fit beside it.
+    """A user's storage; `VurError` api.quota if `more` bytes exceed the quota.
 
-    The user's row is locked until the transaction ends, so that two uploads cannot both take the last room.
+    The user's row is locked until the transaction ends, so that two uploads cannot both use the last free bytes.
     """
     session.scalar(select(User.id).where(User.id == user_id).with_for_update())
     used = usage(session, user_id, but)
@@ -186,11 +189,11 @@ def check_quota(session: Session, user_id: str, more: int, but: str | None = Non
     return used
 
 
-# --- making, changing, deleting ---
+# --- creating, changing, deleting ---
 
 
-def head_of(found: Found) -> dict[str, Any]:
-    """What the catalog keeps of an upload: all but where its files lie."""
+def head_of(found: UploadResult) -> dict[str, Any]:
+    """The content of an upload's result that the catalog stores: all but the paths of its files."""
     content = found.to_dict()
     return {name: content[name] for name in ("columns", "suggestions", "rejected", "dialect", "notes")}
 
@@ -208,7 +211,7 @@ def changed_options(options: UploadOptions) -> dict[str, Any]:
 def add(
     session: Session,
     owner_id: str,
-    found: Found,
+    found: UploadResult,
     *,
     folder_name: str,
     filename: str,
@@ -218,9 +221,9 @@ def add(
     options: UploadOptions,
     upload_id: str | None = None,
 ) -> Dataset:
-    """The catalog's rows of a new dataset whose files are in place; `VurError` api.quota when its owner may not store them.
+    """Add the catalog rows of a new dataset whose files exist; `VurError` api.quota if they exceed the owner's quota.
 
-    `upload_id` is the upload that it comes from, whose bytes are not counted twice.
+    `upload_id` is the upload that became the dataset; its bytes are not counted twice.
     """
     table = sources.size_of(folder("datasets", folder_name))
     check_quota(session, owner_id, size + table, upload_id)
@@ -262,7 +265,7 @@ def add(
 def grow(
     session: Session,
     dataset_id: str,
-    found: Found,
+    found: UploadResult,
     *,
     folder_name: str,
     filename: str,
@@ -271,13 +274,13 @@ def grow(
     user_id: str,
     upload_id: str | None = None,
 ) -> Dataset:
-    """Make an uploaded file the next version of a dataset; what was chosen stays chosen.
+    """Make an uploaded file the next version of a dataset; the user's choices are kept.
 
-    `VurError` datasets.columns_gone when the file lacks a column that the dataset is forecast by.
+    `VurError` datasets.columns_gone if the file lacks the date, target or a series column.
     """
     dataset = fetch(session, Dataset, dataset_id, Principal(user_id), "edit")
     chosen, suggested = dict(dataset.config.get("columns", {})), dataset.head["suggestions"]
-    kept = {
+    kept: dict[str, Any] = {
         role: chosen.get(role) if chosen.get(role) is not None else suggested[role]
         for role in ("date", "target", "series")
     }
@@ -322,7 +325,7 @@ def grow(
 
 
 def last_options(session: Session, dataset_id: str | None) -> dict[str, Any]:
-    """How the newest uploaded file of a dataset was read."""
+    """The options with which the newest uploaded file of a dataset was read."""
     uploads = select(DatasetVersion.recipe).where(
         DatasetVersion.dataset_id == dataset_id, DatasetVersion.kind == "upload"
     )
@@ -333,7 +336,7 @@ def last_options(session: Session, dataset_id: str | None) -> dict[str, Any]:
 def add_version(
     session: Session,
     dataset: Dataset,
-    found: Found,
+    found: UploadResult,
     *,
     folder_name: str,
     size: int,
@@ -341,10 +344,7 @@ def add_version(
     recipe: dict[str, Any],
     upload_id: str | None = None,
 ) -> DatasetVersion:
-    """A further version whose files are in place; it becomes the present one.
-
-    `VurError` api.quota as for a new dataset.
-    """
+    """Add a version whose files exist, and make it the current one; `VurError` api.quota as for `add`."""
     size += sources.size_of(folder("datasets", folder_name))
     check_quota(session, dataset.owner_id, size, upload_id)
     last = session.scalar(select(func.max(DatasetVersion.number)).where(DatasetVersion.dataset_id == dataset.id))
@@ -359,12 +359,12 @@ def add_version(
         recipe=recipe,
     )
     session.add(version)
-    use(dataset, version, head_of(found))
+    set_current(dataset, version, head_of(found))
     return version
 
 
-def use(dataset: Dataset, version: DatasetVersion, head: dict[str, Any]) -> None:
-    """Make `version` the present one: `head` is what its upload found."""
+def set_current(dataset: Dataset, version: DatasetVersion, head: dict[str, Any]) -> None:
+    """Make `version` the current one; `head` is the content of its upload's result, see `head_of`."""
     dataset.number, dataset.rows, dataset.fingerprint, dataset.head = (
         version.number,
         version.rows,
@@ -373,15 +373,15 @@ def use(dataset: Dataset, version: DatasetVersion, head: dict[str, Any]) -> None
     )
     names = {column["name"] for column in head["columns"]}
     chosen = {
-        key: _still_there(value, names) if key in COLUMN_KEYS else value
+        key: _existing(value, names) if key in COLUMN_KEYS else value
         for key, value in dataset.config.get("columns", {}).items()
     }
     if chosen:
         dataset.config = dataset.config | {"columns": chosen}
 
 
-def _still_there(value: Any, names: set[str]) -> Any:
-    """A choice without columns that do not exist in this version."""
+def _existing(value: Any, names: set[str]) -> Any:
+    """A choice of columns without those that are not in `names`."""
     if isinstance(value, dict):
         return {name: role for name, role in value.items() if name in names}
     if isinstance(value, list):
@@ -399,7 +399,7 @@ def versions(session: Session, dataset: Dataset) -> list[DatasetVersion]:
 
 
 def active_job(session: Session, dataset_id: str) -> str | None:
-    """Id of a job that is queued or running on the dataset or on a model of it."""
+    """The id of a queued or running job of the dataset or of one of its models, or None."""
     models = select(Model.id).where(Model.dataset_id == dataset_id)
     return session.scalar(
         select(Job.id).where(or_(Job.dataset_id == dataset_id, Job.model_id.in_(models)), Job.state.in_(BUSY))
@@ -407,9 +407,9 @@ def active_job(session: Session, dataset_id: str) -> str | None:
 
 
 def remove(session: Session, dataset: Dataset, who: Principal) -> list[str]:
-    """Delete a dataset's rows; models and pipelines lose their link to it. Returns what to `collect` after the transaction.
+    """Delete a dataset's rows; models and pipelines lose their link to it.
 
-    `VurError` datasets.in_use while a job needs it.
+    Returns the fingerprints to `collect` after the transaction. `VurError` datasets.in_use while a job needs it.
     """
     if (job := active_job(session, dataset.id)) is not None:
         raise VurError("datasets.in_use", id=dataset.id, job=job)
@@ -429,13 +429,13 @@ def remove(session: Session, dataset: Dataset, who: Principal) -> list[str]:
 
 
 def collect(fingerprints: Iterable[str]) -> int:
-    """Delete the files of `fingerprints` that no dataset and no stored model needs any more; how many.
+    """Delete the files of those `fingerprints` that no dataset and no stored model needs; how many.
 
-    Not inside a transaction.
+    Do not call it inside a transaction.
     """
     deleted = 0
     for fingerprint in set(fingerprints):
-        with sources.held(fingerprint):
+        with sources.locked(fingerprint):
             if not is_needed(fingerprint):
                 sources.discard(fingerprint)
                 deleted += 1
@@ -443,7 +443,7 @@ def collect(fingerprints: Iterable[str]) -> int:
 
 
 def is_needed(fingerprint: str) -> bool:
-    """Whether a dataset's version or a model in the model store was made from this file."""
+    """Whether a version of a dataset or a stored model was created from this file."""
     with database.reading() as session:
         if (
             session.scalar(select(DatasetVersion.id).where(DatasetVersion.fingerprint == fingerprint).limit(1))
@@ -456,7 +456,7 @@ def is_needed(fingerprint: str) -> bool:
 
 
 def sweep() -> int:
-    """Delete originals that nothing needs and that are no longer new: what a killed process left; how many."""
+    """Delete originals older than an hour that nothing needs, as a killed process leaves them; how many."""
     before = (now() - UNNEEDED_AFTER).timestamp()
     old = [
         path.name.removeprefix("file-") for path in folder("datasets").glob("file-*") if path.stat().st_mtime < before

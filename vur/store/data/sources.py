@@ -1,8 +1,8 @@
-"""Source files and what was read from them, by content: an original is kept once, its typed Parquet table once for each reading.
+"""Uploaded files and their Parquet tables, addressed by content: each is stored once, however many users upload it.
 
-`datasets/file-<sha256>/original.csv` is a file as it was sent; `datasets/<fingerprint>-<reading>/` is its table with
-rejects and head. Equal files of several users share both. A change of the reading code gives a new reading, so an
-original can be read anew.
+`datasets/file-<sha256>/original.csv` is an uploaded file, `datasets/<fingerprint>-<reading>/` its table with rejects
+and head. The reading is a hash of the options and of the code that reads: when the code changes, the original is read
+again.
 """
 
 import json
@@ -27,12 +27,12 @@ Progress = Callable[..., None]
 
 
 def address(fingerprint: str, options: UploadOptions) -> Path:
-    """The folder of the table that this code reads from the file `fingerprint` with `options`."""
+    """The folder for the table of the file `fingerprint`, read with `options` by this version of the code."""
     return folder("datasets", f"{fingerprint[:16]}-{digest(asdict(options), code_version())[:8]}")
 
 
 def within_limits(options: UploadOptions) -> UploadOptions:
-    """`options` with the unpacked size that the settings allow, where it is smaller."""
+    """`options` with the unpacked size limited to the setting `max_unpacked_bytes`."""
     return replace(
         options,
         max_unpacked_bytes=min(
@@ -49,9 +49,9 @@ def read(
     language: str = "en",
     progress: Progress | None = None,
 ) -> Path:
-    """The folder with the table of the file at `path`, made unless it is there; errors call the file `name`.
+    """Read the file at `path` into a table, unless that exists, and return the table's folder.
 
-    `VurError` for a file that cannot be read safely.
+    `VurError` if the file cannot be read safely; it calls the file `name`.
     """
     target = address(fingerprint, options)
     if not (target / HEAD).is_file():
@@ -71,7 +71,7 @@ def _named(error: VurError, stored: str, name: str) -> VurError:
 
 
 def write_head(target: Path, result: Upload, source: str) -> None:
-    """Write what an upload found beside its table."""
+    """Write an upload's result beside its table."""
     head = {
         "upload": result.to_dict(),
         "parquet": result.parquet.name,
@@ -82,7 +82,7 @@ def write_head(target: Path, result: Upload, source: str) -> None:
 
 
 def read_head(target: Path) -> tuple[Upload, str]:
-    """What the upload in `target` found, and the name of the file that it was made from."""
+    """The upload's result in the folder `target`, and the name of the original file."""
     head = json.loads((target / HEAD).read_text(encoding="utf-8"))
     return Upload.from_dict(
         head["upload"] | {"parquet": str(target / head["parquet"]), "rejects": str(target / head["rejects"])}
@@ -90,26 +90,25 @@ def read_head(target: Path) -> tuple[Upload, str]:
 
 
 def plain_name(result: Upload) -> str:
-    """What a kept file is called: nothing of its sender's, since equal files of several users are kept once."""
+    """The file name of a stored original; not the user's own name, because users share equal files."""
     return f"{ORIGINAL}{SUFFIXES.get(result.dialect.kind, '')}{PACKED.get(result.dialect.compression or '', '')}"
 
 
 def original(fingerprint: str) -> Path | None:
-    """The kept file whose bytes hash to `fingerprint`, or None."""
+    """The stored original with this `fingerprint`, or None."""
     return next(iter(sorted(folder("datasets", f"file-{fingerprint}").glob(f"{ORIGINAL}*"))), None)
 
 
 def keep(path: Path, fingerprint: str, result: Upload) -> Path:
-    """Have the file at `path` among the originals too (an equal one serves), flushed to disk, and return where it lies.
+    """Store the file at `path` as an original, unless an equal one exists, flush it to disk, and return its path.
 
-    `path` stays, as a second name of the same bytes where the file system knows such: whoever is interrupted can begin
-    again.
+    `path` stays, as a hard link if the file system supports it, so that an interrupted conversion can restart.
     """
     if found := original(fingerprint):
         return found
     target = folder("datasets", f"file-{fingerprint}")
     target.mkdir(parents=True, exist_ok=True)
-    place, draft = target / plain_name(result), target / f".draft-{os.getpid()}"
+    final, draft = target / plain_name(result), target / f".draft-{os.getpid()}"
     flush(path)
     draft.unlink(missing_ok=True)
     try:
@@ -117,13 +116,13 @@ def keep(path: Path, fingerprint: str, result: Upload) -> Path:
     except OSError:
         shutil.copyfile(path, draft)
         flush(draft)
-    os.replace(draft, place)
+    os.replace(draft, final)
     flush(target)
-    return place
+    return final
 
 
 def flush(path: Path) -> None:
-    """Have the disk hold what `path` (a file or a folder) holds."""
+    """Flush the file or folder `path` to disk."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -132,21 +131,21 @@ def flush(path: Path) -> None:
 
 
 @contextmanager
-def held(fingerprint: str) -> Iterator[None]:
-    """Nobody else adds or removes files of `fingerprint` meanwhile."""
+def locked(fingerprint: str) -> Iterator[None]:
+    """Lock the files of `fingerprint` against changes by other processes."""
     with lock(f"dataset-{fingerprint[:2]}"):
         yield
 
 
 def discard(fingerprint: str) -> None:
-    """Delete the file `fingerprint` and every table read from it; the caller has made sure that nothing needs them."""
+    """Delete the file `fingerprint` and all its tables; the caller ensures that nothing needs them."""
     shutil.rmtree(folder("datasets", f"file-{fingerprint}"), ignore_errors=True)
     for path in folder("datasets").glob(f"{fingerprint[:16]}-????????"):
         shutil.rmtree(path, ignore_errors=True)
 
 
 def size_of(*paths: Path) -> int:
-    """Bytes of files and of all files in folders."""
+    """The total size of files and folders in bytes."""
     return sum(
         file.stat().st_size
         for path in paths

@@ -1,4 +1,4 @@
-"""The typed table of a dataset's version: pages of it, facts that were computed once, and the way out as CSV."""
+"""The Parquet table of a dataset's version: its pages, cached facts about it, and its export as CSV."""
 
 import csv
 import io
@@ -27,21 +27,22 @@ PLACEHOLDER = re.compile(r"\{(\w+)(![rs])?\}")
 
 
 def plain(value: Any) -> Any:
-    """A cell as JSON has it: stamps in ISO format, no NaN and no infinity."""
+    """Convert a cell for JSON: dates in ISO format, no NaN or infinity."""
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value.isoformat() if isinstance(value, date) else value
 
 
 def rows(path: Path, page: int, limit: int, columns: Sequence[str] | None = None) -> tuple[list[dict[str, Any]], int]:
-    """The rows of one page, all columns or the given ones, and how many rows there are.
+    """The rows of one page, with all or the given columns, and the number of all rows.
 
-    Reads the row groups of the page only.
+    Only the row groups of the page are read.
     """
     import pyarrow.parquet as pq
 
     with pq.ParquetFile(path) as file:
-        start, at, groups, first = (page - 1) * limit, 0, [], 0
+        start, at, first = (page - 1) * limit, 0, 0
+        groups: list[int] = []
         for number in range(file.metadata.num_row_groups):
             size = file.metadata.row_group(number).num_rows
             if at < start + limit and at + size > start:
@@ -55,10 +56,10 @@ def rows(path: Path, page: int, limit: int, columns: Sequence[str] | None = None
     return [{name: plain(row[name]) for name in names} for row in found.to_pylist()], at
 
 
-def remembered(version_folder: str, name: str, inputs: Any, compute: Callable[[], Any], heavy: bool = False) -> Any:
-    """What `compute` says of a version, as JSON: kept beside its table, computed once for the same inputs and code.
+def cached(version_folder: str, name: str, inputs: Any, compute: Callable[[], Any], heavy: bool = False) -> Any:
+    """The result of `compute` for a version, cached as JSON beside its table by inputs and code.
 
-    `VurError` api.busy when it is `heavy` and too many wait for such work already.
+    `VurError` api.busy if it is `heavy` and too many requests wait for such work already.
     """
     path = _place(version_folder, name, inputs)
     if not path.is_file():
@@ -68,8 +69,8 @@ def remembered(version_folder: str, name: str, inputs: Any, compute: Callable[[]
     return json.loads(path.read_text(encoding="utf-8"))
 
 
-def recall(version_folder: str, name: str, inputs: Any) -> Any:
-    """What was remembered for the same inputs, or None."""
+def find_cached(version_folder: str, name: str, inputs: Any) -> Any:
+    """The cached result for the same inputs, or None."""
     path = _place(version_folder, name, inputs)
     return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
 
@@ -80,7 +81,7 @@ def _place(version_folder: str, name: str, inputs: Any) -> Path:
 
 
 def column_facts(path: str) -> list[dict[str, Any]]:
-    """Descriptive statistics of each column of a table."""
+    """Describe each column of the table at `path`: type, missing values, statistics."""
     return [
         {name: plain(_number(value)) for name, value in row.items()}
         for row in describe_columns(Path(path)).to_dict("records")
@@ -96,12 +97,12 @@ def _number(value: Any) -> Any:
     )
 
 
-# --- the way out ---
+# --- export ---
 
 
 @dataclass(frozen=True)
 class CsvForm:
-    """How a CSV is written: `,` and `.`, or `;` and a decimal comma with the mark by which Excel knows UTF-8."""
+    """The dialect of a CSV file; `mark` is the byte order mark by which Excel recognizes UTF-8."""
 
     delimiter: str = ","
     decimal: str = "."
@@ -112,10 +113,7 @@ FORMS = {"en": CsvForm(), "pt-BR": CsvForm(";", ",", "\ufeff")}
 
 
 def csv_pieces(path: Path, columns: Sequence[ColumnInfo], form: CsvForm) -> Iterator[bytes]:
-    """The table as CSV, piece by piece; what is read back from it is the same table.
-
-    Dates are written as ISO has them.
-    """
+    """The table as CSV in chunks, with dates in ISO format; uploaded again, it gives the same table."""
     import duckdb
     import pyarrow.parquet as pq
 
@@ -135,11 +133,10 @@ def csv_pieces(path: Path, columns: Sequence[ColumnInfo], form: CsvForm) -> Iter
         )
         target, start = Path(scratch) / "piece.csv", 0
         for size in sizes:
-            connection.execute(
-                f"COPY (SELECT {wanted} FROM read_parquet(?, file_row_number = true) WHERE file_row_number >= {start} AND file_row_number < {start + size} "  # noqa: S608
-                f"ORDER BY file_row_number) TO '{target}' (FORMAT csv, HEADER false, DELIMITER '{form.delimiter}', QUOTE '\"', ESCAPE '\"')",
-                [str(path)],
-            )
+            some = f"file_row_number >= {start} AND file_row_number < {start + size}"
+            rows = f"SELECT {wanted} FROM read_parquet(?, file_row_number = true) WHERE {some} ORDER BY file_row_number"  # noqa: S608
+            written = f"FORMAT csv, HEADER false, DELIMITER '{form.delimiter}', QUOTE '\"', ESCAPE '\"'"
+            connection.execute(f"COPY ({rows}) TO '{target}' ({written})", [str(path)])
             with target.open("rb") as stream:
                 while piece := stream.read(PIECE):
                     yield piece
@@ -156,15 +153,12 @@ def _days_only(connection: Any, path: Path, name: str, kind: str) -> bool:
     if not kind.startswith("timestamp"):
         return False
     column = _quoted(name)
-    return bool(
-        connection.execute(
-            f"SELECT coalesce(bool_and({column} = date_trunc('day', {column})), true) FROM read_parquet(?)", [str(path)]
-        ).fetchone()[0]
-    )  # noqa: S608
+    query = f"SELECT coalesce(bool_and({column} = date_trunc('day', {column})), true) FROM read_parquet(?)"  # noqa: S608
+    return bool(connection.execute(query, [str(path)]).fetchone()[0])
 
 
 def _cell(name: str, kind: str, form: CsvForm, zoned: bool, days: bool) -> str:
-    """SQL of a column as the text of a cell."""
+    """The SQL expression of a column's cells as text."""
     column = _quoted(name)
     if kind.startswith("timestamp"):
         text = f"CAST(CAST({column} AS DATE) AS VARCHAR)" if days and not zoned else f"CAST({column} AS VARCHAR)"
@@ -184,11 +178,12 @@ def _quoted(name: str) -> str:
 def reject_rows(
     version_folder: str, language: str, start: int = 0, limit: int | None = None
 ) -> tuple[list[dict[str, Any]], int]:
-    """Rows that the upload left out, by line: `line, cause, text` with the cause in the reader's language; and how many there are."""
+    """Rows that an upload rejected: `line, cause, text`, with the cause in `language`; and the number of all."""
     path = folder("datasets", version_folder) / "rejects.csv"
     if not path.is_file():
         raise VurError("datasets.gone", id=version_folder, number=1)
-    found, total = [], 0
+    found: list[dict[str, Any]] = []
+    total = 0
     csv.field_size_limit(2**24)
     with path.open(encoding="utf-8", newline="") as stream:
         for total, row in enumerate(csv.DictReader(stream), 1):
@@ -198,18 +193,22 @@ def reject_rows(
 
 
 def cause_in(sentence: str, language: str) -> str:
-    """The cause of a reject in another language: its sentence was written in that of the upload."""
+    """Translate the cause of a reject, which was written in the language of the upload."""
     for key, texts in table().items():
         if key.startswith("upload.reject."):
             for template in texts.values():
-                found = _values(template, sentence)
-                if found is not None:
-                    return PLACEHOLDER.sub(lambda part, found=found: found[part[1]], texts[language])
+                values = _values(template, sentence)
+                if values is not None:
+                    return _fill(texts[language], values)
     return sentence
 
 
+def _fill(template: str, values: dict[str, str]) -> str:
+    return PLACEHOLDER.sub(lambda part: values[part[1]], template)
+
+
 def _values(template: str, sentence: str) -> dict[str, str] | None:
-    """What fills the placeholders of `template` in `sentence`, or None where it is no sentence of it."""
+    """The values of the placeholders of `template` in `sentence`; None if the sentence does not match."""
     pattern, at = "", 0
     for part in PLACEHOLDER.finditer(template):
         pattern += re.escape(template[at : part.start()]) + f"(?P<{part[1]}>.*?)"
@@ -219,5 +218,5 @@ def _values(template: str, sentence: str) -> dict[str, str] | None:
 
 
 def head(version_folder: str) -> dict[str, Any]:
-    """What the upload of a version found, as the catalog keeps it."""
+    """The upload's result of a version as the catalog stores it."""
     return head_of(sources.read_head(folder("datasets", version_folder))[0])

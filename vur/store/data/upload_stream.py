@@ -1,4 +1,4 @@
-"""Bytes of an upload on their way to disk: within the size allowed, the sender's quota and the room on the disk."""
+"""Streams the bytes of an upload to disk, within the size limit, the sender's quota and the free disk space."""
 
 import errno
 import fcntl
@@ -24,21 +24,21 @@ from vur.store.home import folder, home
 
 FILE = "data"
 SPARE = 256 * 2**20  # bytes that stay free on the disk
-LOOK_EVERY = 64 * 2**20
+CHECK_EVERY = 64 * 2**20  # bytes between two checks of the disk
 CHOICES = ("encoding", "delimiter", "quote", "decimal", "date_order", "header", "sheet", "member", "na_values")
 
 
-# --- names and room ---
+# --- names and limits ---
 
 
 def clean_filename(name: str) -> str:
-    """The last part of a file's name as its sender calls it, without control characters; it is shown, never used as a path."""
+    """The last part of a client's file name, without control characters; it is shown, but never used as a path."""
     plain = unicodedata.normalize("NFC", re.split(r"[\\/]", name)[-1])
     return "".join(letter for letter in plain if letter.isprintable()).strip()[-255:] or "data"
 
 
 def clean_name(name: str | None, filename: str) -> str:
-    """The name of a dataset: the one given, else that of its file without endings."""
+    """The name of a dataset: `name`, else the file's name without suffixes."""
     plain = " ".join((name or "").split())
     return (
         plain
@@ -48,7 +48,7 @@ def clean_name(name: str | None, filename: str) -> str:
 
 
 def options_of(given: dict[str, Any], language: str = "en") -> UploadOptions:
-    """How to read a file, from what its sender fixed; `VurError` upload.option names a wrong value."""
+    """The options for reading a file from a client's choices; `VurError` upload.option for a wrong value."""
     chosen = {name: value for name, value in given.items() if name in CHOICES and value not in (None, "")}
     if "na_values" in chosen:
         chosen["na_values"] = tuple(chosen["na_values"])
@@ -69,7 +69,7 @@ def _check_encoding(name: str) -> None:
 
 
 def check_disk(needed: int) -> None:
-    """`VurError` api.disk when the disk has no room for `needed` bytes."""
+    """`VurError` api.disk if the disk has no space for `needed` bytes."""
     free = shutil.disk_usage(home()).free
     if free - needed < SPARE:
         raise VurError("api.disk", needed=needed, free=free)
@@ -77,7 +77,7 @@ def check_disk(needed: int) -> None:
 
 @contextmanager
 def disk_full() -> Iterator[None]:
-    """Say api.disk where the disk or its quota is full, whichever library found out."""
+    """Convert the error of a full disk or disk quota to `VurError` api.disk."""
     try:
         yield
     except OSError as error:
@@ -102,10 +102,10 @@ def begin(
     id: str | None = None,
     dataset_id: str | None = None,
 ) -> Upload:
-    """A new upload; `VurError` when its size is refused by the limit, the owner's quota or the disk, or an option is wrong.
+    """Add an upload; `VurError` if it exceeds the size limit, the owner's quota or the disk, or has a wrong option.
 
-    With `dataset_id` the file becomes the next version of that dataset; the caller has made sure that the owner may
-    change it.
+    With `dataset_id` the file becomes the next version of that dataset; the caller checks the owner's right to change
+    it.
     """
     options_of(options or {}, language)
     limit = settings().max_upload_bytes
@@ -130,10 +130,10 @@ def begin(
 
 
 class Receiver:
-    """Takes the bytes of an upload from `offset` on, while no other request does; `VurError` where they pass a limit.
+    """Writes the bytes of an upload from `offset` on, under a lock; `VurError` if they exceed a limit.
 
-    `most` is the size that was announced; `room` is what the owner may still store. Bytes that arrived stay when the
-    rest does not: `size` says how many there are.
+    `most` is the announced size, `room` the owner's storage. Received bytes stay if the connection breaks; `size` is
+    their number.
     """
 
     def __init__(self, upload_id: str, offset: int = 0, most: int | None = None, room: datasets.Usage | None = None):
@@ -146,7 +146,7 @@ class Receiver:
         except VurError:
             self.file.close()
             raise
-        self.size = self.looked = self.start = offset
+        self.size = self.checked = self.start = offset
 
     def _claim(self, upload_id: str, offset: int) -> None:
         try:
@@ -166,38 +166,38 @@ class Receiver:
             raise VurError("uploads.longer", size=self.most)
         if self.room and self.room.left is not None and self.size - self.start > self.room.left:
             raise VurError("api.quota", needed=self.size, used=self.room.total_bytes, quota=self.room.quota_bytes)
-        if self.size - self.looked > LOOK_EVERY:
+        if self.size - self.checked > CHECK_EVERY:
             check_disk(0)
-            self.looked = self.size
+            self.checked = self.size
         with disk_full():
             view = memoryview(data)
             while view:
                 view = view[self.file.write(view) :]
 
     def close(self) -> None:
-        """Let others write again."""
+        """Close the file, which releases the lock."""
         self.file.close()
 
 
 def file_of(upload_id: str) -> Path:
-    """Where the bytes of an upload lie."""
+    """The file with the bytes of an upload."""
     return folder("uploads", upload_id) / FILE
 
 
 def received(row: Upload) -> int:
-    """Bytes that have arrived."""
+    """The number of received bytes."""
     path = file_of(row.id)
     return path.stat().st_size if row.state == "receiving" and path.is_file() else row.received
 
 
 def note_received(session: Session, row: Upload) -> int:
-    """Keep in the catalog how many bytes have arrived; returns them."""
+    """Store the number of received bytes in the catalog, and return it."""
     row.received, row.updated_at = received(row), now()
     return row.received
 
 
 def abandon(upload_id: str) -> None:
-    """Forget an upload and its bytes."""
+    """Delete an upload and its bytes."""
     with database.writing() as session:
         session.execute(delete(Upload).where(Upload.id == upload_id))
     shutil.rmtree(folder("uploads", upload_id), ignore_errors=True)

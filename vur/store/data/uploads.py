@@ -95,7 +95,7 @@ def _is_full(error: Exception) -> bool:
 
 def _register(row: Upload, table: dict[str, str], options: UploadOptions, size: int) -> Dataset:
     path, digest = file_of(row.id), table["fingerprint"]
-    with sources.held(digest):
+    with sources.locked(digest):
         target = folder("datasets", table["folder"])
         if not (target / sources.HEAD).is_file():  # the last dataset of an equal file has just been deleted
             target = sources.read(path, digest, options, row.filename, row.language)
@@ -237,7 +237,7 @@ def sweep_if_due(*, on_new_rows: OnNewRows) -> None:
 
 
 def sweep(*, on_new_rows: OnNewRows) -> int:
-    """Delete abandoned uploads, their files and datasets' orphaned files, and resume stopped conversions; how many it deleted."""
+    """Delete abandoned uploads and orphaned files, and resume stopped conversions; how many it deleted."""
     moment = now()
     with database.writing() as session:
         session.execute(

@@ -1,4 +1,4 @@
-"""Registered data sources: what is read from them, and their addresses, which are encrypted and never shown again."""
+"""Registered data sources: their encrypted addresses, tests of them, and what is read from them."""
 
 import math
 import time
@@ -26,7 +26,7 @@ SHOWN_ROWS, MOST_SHOWN = 20, 200
 
 @dataclass(frozen=True)
 class Columns:
-    """The roles of the table's columns; the values of `series` identify a series together, without them there is one."""
+    """The roles of the table's columns; `series` identify a series together, without them there is one series."""
 
     date: str
     target: str
@@ -154,7 +154,7 @@ def remove(who: Principal, id: str) -> None:
 
 
 def _may_reach(who: Principal, kind: str) -> None:
-    """Check the kind, and for URLs the right: they are opened from the service's network, so the administrator decides."""
+    """Check the kind and, for URLs, the right: the service opens them in its network, so the administrator decides."""
     if kind not in KINDS:
         raise VurError("connections.kind", kind=kind, kinds=", ".join(KINDS))
     if KINDS[kind].is_url and settings().connections == "admin":
@@ -197,7 +197,7 @@ def open_source(row: DatabaseConnection) -> Iterator[Reader]:
 
 
 def probe(row: DatabaseConnection) -> Probe:
-    """Test a source: open it, check its table and columns, read its newest date, and store the status in the catalog."""
+    """Test a source: open it, check its table and columns, read its newest date, and store its status."""
     started = time.perf_counter()
     try:
         with open_source(row) as source:

@@ -1,4 +1,4 @@
-"""Monitors in the catalog: started and stopped by users, taken by workers under a lease, moved on after each round."""
+"""Monitors in the catalog: users start and stop them, workers lease the due ones and update them after each round."""
 
 from collections.abc import Collection
 from datetime import timedelta
@@ -11,17 +11,18 @@ from vur.errors import VurError
 from vur.store import events
 from vur.store.accounts.access import Principal, fetch
 from vur.store.catalog import Alert, DatabaseConnection, Model, Monitor, Pipeline, Share, User, new_id, now
+from vur.store.database import rows_changed
 from vur.store.models import champions
 from vur.text import DEFAULT_LANGUAGE
 
 LEASE = timedelta(seconds=30)
-LONGEST_REST = 300.0  # seconds between two tries of a monitor that fails
-MOST = 100  # monitors of one user that may run
+LONGEST_REST = 300.0  # seconds between two rounds of a failing monitor, at most
+MOST = 100  # active monitors of a user
 ACTIVE = ("running", "failing")
 FAILED = "monitor_failed"
 
 
-# --- what users do ---
+# --- for users ---
 
 
 def start(
@@ -33,11 +34,10 @@ def start(
     pipeline_id: str | None = None,
     follow: bool | None = None,
 ) -> Monitor:
-    """A monitor that is due at once; one that was stopped for the same model and source goes on where it stood.
+    """Start a monitor, which is due at once; a stopped one of the same model and source resumes at its position.
 
-    With `follow` the champion of the model's family predicts; by default where the model is the champion.
-
-    `VurError` monitors.exists where one runs already, monitors.too_many, models.not_trained.
+    With `follow`, the champion of the model's family predicts; the default is whether the model is the champion.
+    `VurError` monitors.exists if one is active already, monitors.too_many, models.not_trained.
     """
     model = fetch(session, Model, model_id, who)
     fetch(session, DatabaseConnection, connection_id, who)
@@ -53,7 +53,8 @@ def start(
     )
     if there is not None and there.state != "stopped":
         raise VurError("monitors.exists", id=there.id)
-    if session.scalar(select(func.count()).select_from(mine.where(Monitor.state != "stopped").subquery())) >= MOST:
+    active = select(func.count()).select_from(mine.where(Monitor.state != "stopped").subquery())
+    if (session.scalar(active) or 0) >= MOST:
         raise VurError("monitors.too_many", limit=MOST)
     monitor = there or Monitor(
         owner_id=who.user_id, model_id=model_id, connection_id=connection_id, interval_seconds=interval, position={}
@@ -75,10 +76,7 @@ def start(
 
 
 def stop(session: Session, who: Principal, id: str) -> Monitor:
-    """End a monitor; what it is doing at this moment is not kept.
-
-    Stopped ones stay to be looked at and started again.
-    """
+    """Stop a monitor; a round that is running is discarded. A stopped monitor can be started again."""
     monitor = fetch(session, Monitor, id, who, "edit")
     if monitor.state != "stopped":
         monitor.state, monitor.due_at, monitor.lease_owner = "stopped", None, None
@@ -96,7 +94,7 @@ def stop(session: Session, who: Principal, id: str) -> Monitor:
 
 
 def remove(session: Session, who: Principal, id: str) -> None:
-    """Forget a monitor; its forecasts stay in the ledger."""
+    """Delete a monitor; its forecasts stay in the ledger."""
     monitor = fetch(session, Monitor, id, who, "own")
     resolve(session, id)
     session.execute(delete(Share).where(Share.kind == "monitor", Share.object_id == id))
@@ -104,25 +102,25 @@ def remove(session: Session, who: Principal, id: str) -> None:
 
 
 def name_of(session: Session, monitor: Monitor) -> str:
-    """What a monitor is called in sentences: its model's name."""
+    """The name of a monitor in messages: that of its model."""
     return session.scalar(select(Model.name).where(Model.id == monitor.model_id)) or monitor.id
 
 
 def language_of(session: Session, monitor: Monitor) -> str:
-    """The language of its owner."""
+    """The language of the monitor's owner."""
     return session.scalar(select(User.language).where(User.id == monitor.owner_id)) or DEFAULT_LANGUAGE
 
 
-# --- what workers do ---
+# --- for workers ---
 
 
 def take_due(
     session: Session, owner: str, most: int, but: Collection[str] = (), failing: int | None = None
 ) -> list[tuple[str, str]]:
-    """Ids of monitors that are due, with the token of the lease that now belongs to `owner`; the longest overdue first.
+    """Lease up to `most` due monitors to `owner`, the longest overdue first: their ids and lease tokens.
 
-    At most `failing` of them are ones that fail, so that sources that hang leave room for the others. Nobody else takes
-    them until the lease ends.
+    At most `failing` of them are in the state failing, so that sources that hang leave room for the others. Until the
+    lease ends, no other worker takes them.
     """
     moment = now()
     due = select(Monitor.id, Monitor.state).where(
@@ -131,22 +129,22 @@ def take_due(
     found = session.execute(
         due.order_by(case((Monitor.state == "failing", 1), else_=0), Monitor.due_at).limit(4 * most)
     ).all()
-    room, taken = most if failing is None else failing, []
+    room = most if failing is None else failing
+    taken: list[tuple[str, str]] = []
     for id, state in found:
         if len(taken) >= most or (state == "failing" and room <= 0):
             continue
         token = f"{owner[:60]}:{new_id()[:8]}"
         same = update(Monitor).where(Monitor.id == id, Monitor.state.in_(ACTIVE), Monitor.due_at <= moment)
-        if session.execute(
-            same.values(due_at=moment + LEASE, lease_owner=token, updated_at=Monitor.updated_at)
-        ).rowcount:
+        leased = same.values(due_at=moment + LEASE, lease_owner=token, updated_at=Monitor.updated_at)
+        if rows_changed(session, leased):
             taken.append((id, token))
             room -= state == "failing"
     return taken
 
 
 def renew(session: Session, tokens: Collection[str]) -> None:
-    """Keep the leases of monitors that are still worked on."""
+    """Renew the leases of running rounds."""
     if tokens:
         held = update(Monitor).where(Monitor.lease_owner.in_(list(tokens)), Monitor.state.in_(ACTIVE))
         session.execute(held.values(due_at=now() + LEASE, updated_at=Monitor.updated_at))
@@ -161,7 +159,7 @@ def move_on(
     forecasts: int,
     problem: dict[str, Any] | None = None,
 ) -> bool:
-    """End a round that went well; False when the lease was lost, or the monitor stopped, and nothing may be kept."""
+    """End a successful round; False if the lease was lost or the monitor stopped, and the round must be discarded."""
     return _end(
         session,
         id,
@@ -177,7 +175,7 @@ def move_on(
 def fail(
     session: Session, id: str, token: str, interval: float, position: dict[str, Any], problem: dict[str, Any]
 ) -> bool:
-    """End a round that failed: the rest before the next one doubles, up to `LONGEST_REST` or the monitor's own interval."""
+    """End a failed round; the time to the next one doubles, up to `LONGEST_REST` or the monitor's own interval."""
     failures = int(position.get("failures", 0)) + 1
     rest = min(interval * 2 ** min(failures, 20), max(LONGEST_REST, interval))
     return _end(
@@ -193,33 +191,29 @@ def fail(
 
 def _end(session: Session, id: str, token: str, **values: Any) -> bool:
     held = update(Monitor).where(Monitor.id == id, Monitor.lease_owner == token, Monitor.state.in_(ACTIVE))
-    return (
-        session.execute(
-            held.values(lease_owner=None, last_run_at=now(), updated_at=Monitor.updated_at, **values)
-        ).rowcount
-        == 1
-    )
+    ended = held.values(lease_owner=None, last_run_at=now(), updated_at=Monitor.updated_at, **values)
+    return rows_changed(session, ended) == 1
 
 
 def resolve(session: Session, id: str) -> bool:
-    """The alert that a monitor fails is over; whether there was one."""
+    """Resolve the alert that a monitor fails; whether there was one."""
     open = update(Alert).where(Alert.kind == FAILED, Alert.object_id == id, Alert.resolved_at.is_(None))
-    return session.execute(open.values(resolved_at=now())).rowcount > 0
+    return rows_changed(session, open.values(resolved_at=now())) > 0
 
 
 def principal_of(session: Session, monitor: Monitor) -> Principal:
-    """Its owner, with the rights that they have now; `VurError` monitors.owner where their account is closed."""
+    """The monitor's owner with their current rights; `VurError` monitors.owner if the account is closed."""
     user = session.get(User, monitor.owner_id)
     if user is None or not user.active:
         raise VurError("monitors.owner")
     return Principal(user.id, user.role, user.language, "local")
 
 
-# --- what is shown ---
+# --- for the API ---
 
 
 def shown(session: Session, rows: Collection[Monitor]) -> list[dict[str, Any]]:
-    """Monitors as the API shows them, with the names of their models and sources."""
+    """Monitors as the API returns them, with the names of their models and sources."""
     models = dict(
         session.execute(select(Model.id, Model.name).where(Model.id.in_({row.model_id for row in rows}))).all()
     )
@@ -262,8 +256,8 @@ def shown(session: Session, rows: Collection[Monitor]) -> list[dict[str, Any]]:
 
 
 def counts(session: Session, ids: Collection[str]) -> dict[str, int]:
-    """How many monitors of each pipeline are active."""
+    """The number of active monitors of each pipeline."""
     grouped = select(Monitor.pipeline_id, func.count()).where(
         Monitor.pipeline_id.in_(list(ids)), or_(*(Monitor.state == state for state in ACTIVE))
     )
-    return dict(session.execute(grouped.group_by(Monitor.pipeline_id)).all())
+    return {id: count for id, count in session.execute(grouped.group_by(Monitor.pipeline_id)) if id is not None}

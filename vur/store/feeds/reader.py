@@ -44,7 +44,7 @@ def allowed_folders() -> list[Path]:
 
 
 def checked_path(text: str, folder: bool = False) -> Path:
-    """Resolve the path of a file (with `folder` also of a folder); relative to the first allowed folder, links followed.
+    """Resolve the path of a file, or of a folder if `folder`: relative to the first allowed folder, links followed.
 
     `VurError` connections.folder if it is outside the allowed folders, connections.no_file if it does not exist. The
     catalog and everything else in the data home but `sources` is never allowed.
@@ -98,7 +98,7 @@ class Reader:
         raise NotImplementedError
 
     def columns(self, table: str) -> dict[str, str]:
-        """The columns of `table` with their types in the source; `VurError` connections.table if it has no such table."""
+        """The columns of `table` with their types; `VurError` connections.table if the source has no such table."""
         raise NotImplementedError
 
     def read(
@@ -171,7 +171,7 @@ class Sql(Reader):
 
 
 def comparable(value: Any, since: date | int) -> Any:
-    """Convert `since` to the type of `value`: an integer, a date, a timestamp or an ISO string; None for other types."""
+    """Convert `since` to the type of `value`: integer, date, timestamp or ISO string; None for other types."""
     if isinstance(since, int):
         return since if isinstance(value, int) and not isinstance(value, bool) else None
     if isinstance(value, (date, datetime)):
@@ -183,7 +183,7 @@ class Schemas(Sql):
     """A source with schemas: a table is named `table` or `schema.table`."""
 
     def listed(self) -> list[tuple[str, str, str, str]]:
-        """List schema, table, column and type of all readable columns; the first schema on the search path comes first."""
+        """List schema, table, column and type of all readable columns, the first schema of the search path first."""
         raise NotImplementedError
 
     def _found(self) -> dict[str, tuple[str, str, dict[str, str]]]:

@@ -1,4 +1,4 @@
-"""The forecast ledger: every answered forecast is on disk before its answer leaves, at the price of one flush for many answers."""
+"""The forecast ledger: every forecast is on disk before it is sent, and concurrent forecasts share one flush."""
 
 import json
 import os
@@ -13,18 +13,18 @@ from typing import Any
 from uuid import UUID
 
 import numpy as np
-from sqlalchemy import Connection, Table, delete
+from sqlalchemy import Connection, Table, delete, insert
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 
 from vur.errors import VurError
 from vur.store.batching import Batcher
-from vur.store.catalog import Event, Forecast, ForecastPoint, now
+from vur.store.catalog import Base, Event, Forecast, ForecastPoint, now
 from vur.store.database import engine, writing
 
-CHUNK = 5_000  # points in one transaction of a batch: others wait no longer than one of these takes
+CHUNK = 5_000  # points of one transaction of a batch, which is the longest that other writers wait
 MOST_ERRORS = 200
-COPIED = 20  # rows from which PostgreSQL's COPY is quicker
-PATIENCE = 60.0  # seconds that a request waits for its place on disk
+COPIED = 20  # rows from which PostgreSQL's COPY is faster than INSERT
+PATIENCE = 60.0  # seconds that a request waits for the ledger
 HEAD = (
     "id",
     "owner_id",
@@ -57,11 +57,13 @@ POINT = (
 )
 
 
+FORECASTS, POINTS = (Base.metadata.tables[table.__tablename__] for table in (Forecast, ForecastPoint))
+
+
 def ordered_id() -> str:
-    """A UUID (version 7) whose text grows with time: neighbours in the ledger are neighbours in its indexes."""
-    random = _random.get(os.getpid()) or _random.setdefault(
-        os.getpid(), Random()
-    )  # a forked process must not repeat its parent's
+    """A UUID (version 7), which sorts by time: rows written together are close together in the indexes."""
+    # One generator a process: a forked one must not repeat its parent's numbers.
+    random = _random.get(os.getpid()) or _random.setdefault(os.getpid(), Random())
     value = (time_ns() // 1_000_000 << 80 | random.getrandbits(80)) & ~(0xF << 76 | 0x3 << 62) | 0x7 << 76 | 0x2 << 62
     return str(UUID(int=value))
 
@@ -71,10 +73,7 @@ _random: dict[int, Random] = {}
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """One answered forecast: who asked which model for what.
-
-    Made before the answer; `seconds` is what the answer took to make.
-    """
+    """The ledger's row of a forecast: who requested what from which model; `seconds` is how long it took."""
 
     owner_id: str
     kind: str
@@ -94,24 +93,23 @@ class Head:
     created_at: datetime = field(default_factory=now)
 
     def row(self, dialect: str) -> tuple[Any, ...]:
-        """Values of `HEAD` as the database's driver takes them."""
+        """The values of `HEAD` in the types of the database's driver."""
         values = {name: getattr(self, name) for name in HEAD}
         errors = None if self.errors is None else json.dumps(self.errors, ensure_ascii=False)
         return tuple((values | {"created_at": _moment(self.created_at, dialect), "errors": errors}).values())
 
 
 def stored_errors(errors: Mapping[str, VurError]) -> dict[str, Any] | None:
-    """Why series have no forecast, as a head keeps it: the first `MOST_ERRORS` of them; None where all have one."""
+    """The first `MOST_ERRORS` errors by series as a head stores them; None without errors."""
     return {id: {"code": error.code, "detail": str(error)} for id, error in islice(errors.items(), MOST_ERRORS)} or None
 
 
 class Points:
-    """The points of a forecast as the ledger keeps them, in the order of series and steps.
+    """The points of a forecast, in the order of series and steps.
 
-    `ids` names the series, `origins` where each stands, `targets` (series x steps) the stamps, `values` (series x
-    steps) the forecasts and `bounds` the ends of intervals by level, `{"80": (lo, hi)}` in the shape of `values`.
-    Stamps are datetime64[ns] (UTC, or dates) or int64. Rows for the driver are made once and used for every answer with
-    these points.
+    `ids` are the series, `origins` their last observed stamps, `targets` (series x steps) the stamps, `values` (series
+    x steps) the forecasts and `bounds` the intervals by level, `{"80": (lo, hi)}` in the shape of `values`. Stamps are
+    datetime64[ns] (UTC, or dates) or int64. The driver's rows are computed once and reused for equal requests.
     """
 
     def __init__(
@@ -129,7 +127,7 @@ class Points:
         return self.values.size
 
     def take(self, rows: Any) -> "Points":
-        """Some of the series, by their places or as a slice."""
+        """Select series by their positions or a slice."""
         bounds = {level: (lo[rows], hi[rows]) for level, (lo, hi) in self.bounds.items()}
         return Points(
             np.array(self.ids, dtype=object)[rows].tolist(),
@@ -140,13 +138,13 @@ class Points:
         )
 
     def rows(self, head: Head, dialect: str) -> Iterable[tuple[Any, ...]]:
-        """Values of `POINT` as the database's driver takes them."""
+        """The values of `POINT` in the types of the database's driver."""
         if dialect not in self._columns:
-            self._columns[dialect] = self._made(dialect)
+            self._columns[dialect] = self._driver_columns(dialect)
         return zip(repeat(head.id), repeat(head.owner_id), repeat(head.tag), *self._columns[dialect], strict=False)
 
-    def _made(self, dialect: str) -> tuple[list[Any], ...]:
-        """The columns of `POINT` after the first three."""
+    def _driver_columns(self, dialect: str) -> tuple[list[Any], ...]:
+        """The columns of `POINT` but the first three."""
         count, steps = self.values.shape
         dated = self.targets.dtype.kind == "M"
         origins = np.array(_stamps(self.origins, dialect) if dated else [None] * count, dtype=object)
@@ -169,7 +167,7 @@ class Points:
 
 
 def _texts(values: np.ndarray) -> list[str]:
-    """Numbers as JSON has them."""
+    """Format numbers for JSON."""
     flat = values.ravel()
     texts = list(map(repr, flat.tolist()))
     for place in np.flatnonzero(~np.isfinite(flat)):
@@ -178,16 +176,16 @@ def _texts(values: np.ndarray) -> list[str]:
 
 
 def _stamps(stamps: np.ndarray, dialect: str) -> list[Any]:
-    """Stamps in UTC as the driver takes them: SQLite keeps text, as SQLAlchemy writes it."""
+    """Convert stamps in UTC for the driver: text in SQLAlchemy's format for SQLite."""
     values, place = np.unique(stamps.astype("M8[us]"), return_inverse=True)
     if dialect == "sqlite":
-        told = np.array(
+        converted = np.array(
             [text.replace("T", " ") for text in np.datetime_as_string(values, unit="us").tolist()], dtype=object
         )
     else:
-        told = np.empty(len(values), dtype=object)
-        told[:] = [moment.replace(tzinfo=UTC) for moment in values.tolist()]
-    return told[place].tolist()
+        converted = np.empty(len(values), dtype=object)
+        converted[:] = [moment.replace(tzinfo=UTC) for moment in values.tolist()]
+    return converted[place].tolist()
 
 
 def _moment(moment: datetime, dialect: str) -> Any:
@@ -196,7 +194,7 @@ def _moment(moment: datetime, dialect: str) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """What one transaction keeps of one answer: its head, its points, and a live message if there is one."""
+    """The ledger's entry of one forecast: head, points, and the live message to publish, if any."""
 
     head: Head
     points: Points
@@ -204,13 +202,14 @@ class Entry:
 
 
 def _insert(connection: Connection, table: Table, columns: Sequence[str], rows: list[tuple[Any, ...]]) -> None:
-    """Many rows in the driver's own way: a third of the time that typed parameters take, a quarter by COPY on PostgreSQL."""
+    """Insert rows through the driver: in a third of the time of typed parameters, a quarter with COPY on PostgreSQL."""
     names = ", ".join(columns)
     if connection.dialect.name == "postgresql" and len(rows) >= COPIED:
         refused = connection.dialect.loaded_dbapi.Error
         try:
+            raw: Any = connection.connection  # psycopg's, which has context managers and COPY
             with (
-                connection.connection.cursor() as cursor,
+                raw.cursor() as cursor,
                 cursor.copy(f"COPY {table.name} ({names}) FROM STDIN") as copy,
             ):
                 for row in rows:
@@ -219,11 +218,12 @@ def _insert(connection: Connection, table: Table, columns: Sequence[str], rows: 
             raise DBAPIError.instance("COPY", None, error, refused, dialect=connection.dialect) from error
         return
     mark = "?" if connection.dialect.name == "sqlite" else "%s"
-    connection.exec_driver_sql(f"INSERT INTO {table.name} ({names}) VALUES ({', '.join([mark] * len(columns))})", rows)  # noqa: S608 - our own names
+    values = ", ".join([mark] * len(columns))
+    connection.exec_driver_sql(f"INSERT INTO {table.name} ({names}) VALUES ({values})", rows)  # noqa: S608 - our own names
 
 
 def _write(connection: Connection, entries: Sequence[Entry]) -> None:
-    _insert(connection, Forecast.__table__, HEAD, [entry.head.row(connection.dialect.name) for entry in entries])
+    _insert(connection, FORECASTS, HEAD, [entry.head.row(connection.dialect.name) for entry in entries])
     _write_points(connection, entries)
 
 
@@ -231,21 +231,21 @@ def _write_points(connection: Connection, entries: Sequence[Entry]) -> None:
     dialect = connection.dialect.name
     points = [row for entry in entries for row in entry.points.rows(entry.head, dialect)]
     if points:
-        _insert(connection, ForecastPoint.__table__, POINT, points)
+        _insert(connection, POINTS, POINT, points)
     events = [
         {"type": "prediction", "owner_id": entry.head.owner_id, "data": entry.event, "at": entry.head.created_at}
         for entry in entries
         if entry.event
     ]
     if events:
-        connection.execute(Event.__table__.insert(), events)
+        connection.execute(insert(Event), events)
 
 
-# --- one writer a process ---
+# --- the writer of this process ---
 
 
 def _commit(batch: Sequence[tuple[Entry, "Future[None]"]]) -> None:
-    """All entries in one durable transaction; an entry that the database refuses does not keep the others out."""
+    """Commit all entries in one durable transaction; if the database rejects one, the others are committed alone."""
     try:
         with engine().execution_options(durable=True).begin() as connection:
             _write(connection, [entry for entry, _ in batch])
@@ -266,9 +266,9 @@ _writer: Batcher[Entry, None] = Batcher("ledger", _commit)
 
 
 def record(entry: Entry) -> None:
-    """Put an answer into the ledger together with all others that wait; returns when it is on disk.
+    """Write an entry to the ledger, in one transaction with all that are queued; returns when it is on disk.
 
-    `VurError` ledger.full where there is no room, ledger.busy where the catalog is held too long.
+    `VurError` ledger.full if there is no disk space, ledger.busy if the catalog is locked for too long.
     """
     try:
         _writer.submit(entry).result(PATIENCE)
@@ -277,12 +277,12 @@ def record(entry: Entry) -> None:
 
 
 async def record_async(entry: Entry) -> None:
-    """The same on an event loop."""
+    """As `record`, on an event loop."""
     await _writer.run(entry)
 
 
 def readable(error: DBAPIError) -> Exception:
-    """What a database's refusal means to who asked; the error itself where it is a mistake of ours."""
+    """Convert a database error to a `VurError`; other errors than operational ones are returned unchanged."""
     if not isinstance(error, OperationalError):
         return error
     text, code = str(error.orig).lower(), getattr(error.orig, "sqlstate", None)
@@ -291,7 +291,10 @@ def readable(error: DBAPIError) -> Exception:
 
 
 def record_large(entry: Entry) -> None:
-    """Keep a forecast of many points, in transactions of `CHUNK` so that others need not wait; one of a job replaces what it left before."""
+    """Write a forecast of many points in transactions of `CHUNK`, so that other writers need not wait.
+
+    A job's forecast replaces the one of its earlier attempt.
+    """
     head, points = entry.head, entry.points
     each = max(1, CHUNK // max(points.values.shape[1], 1))
     starts = range(0, len(points.ids), each)

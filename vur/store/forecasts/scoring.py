@@ -1,4 +1,4 @@
-"""What happened, beside what was forecast: actual values come into the ledger, and errors and coverage are counted from it."""
+"""Scores forecasts of the ledger against actual values: error, coverage and drift."""
 
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from sqlalchemy import Select, and_, func, or_, select, update
+from sqlalchemy import ColumnElement, Select, and_, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from vur.frequency import DAY, spacing
@@ -23,7 +23,7 @@ SERIES_AT_ONCE, POINTS_AT_ONCE = 500, 5_000
 
 @dataclass(frozen=True)
 class Scored:
-    """What became of actual values: `points` of the ledger that got one, `matched` values that some forecast had awaited, `unmatched` others."""
+    """The result of scoring: `points` that got an actual value, and `matched` and `unmatched` actual values."""
 
     points: int = 0
     matched: int = 0
@@ -31,7 +31,7 @@ class Scored:
 
 
 def cells(stamps: np.ndarray, freq: str) -> np.ndarray:
-    """Whole numbers that are equal for stamps of one step of `freq`: the month of monthly ones, the day of daily and longer ones."""
+    """Map stamps to integers that are equal within a step of `freq`: months if monthly, days if daily or longer."""
     if stamps.dtype.kind != "M":
         return stamps.astype(np.int64)
     step = spacing(freq)
@@ -42,16 +42,17 @@ def cells(stamps: np.ndarray, freq: str) -> np.ndarray:
 def score(
     models: Mapping[str, str], actuals: "pd.DataFrame", freq: str, *, owner_id: str | None = None, again: bool = False
 ) -> Scored:
-    """Fill in `actual` for the points that awaited one of `actuals`: `unique_id, ds, y`, stamps as the models keep them.
+    """Store `actuals` (`unique_id, ds, y`, with the models' stamps) in the points that forecast them.
 
-    `models` are the tags of models by id. `owner_id` limits it to forecasts of one user. Points that have an actual
-    value keep it, unless `again`. Done in short transactions.
+    `models` are the tags of models by id. `owner_id` limits it to the forecasts of one user. Points that have an actual
+    value keep it, unless `again`. Works in short transactions.
     """
     rows = actuals[actuals["y"].notna()].drop_duplicates(["unique_id", "ds"], keep="last")
     if rows.empty or not models:
         return Scored()
     rows = rows.assign(cell=cells(rows["ds"].to_numpy(), freq))[["unique_id", "cell", "y", "ds"]]
-    ids, points, found = rows["unique_id"].unique().tolist(), 0, set()
+    ids, points = rows["unique_id"].unique().tolist(), 0
+    found: set[tuple[Any, Any]] = set()
     for start in range(0, len(ids), SERIES_AT_ONCE):
         some = rows[rows["unique_id"].isin(ids[start : start + SERIES_AT_ONCE])]
         for due in _due(models, some, freq, owner_id, again):
@@ -64,7 +65,7 @@ def score(
 def _due(
     models: Mapping[str, str], rows: "pd.DataFrame", freq: str, owner_id: str | None, again: bool
 ) -> Iterator["pd.DataFrame"]:
-    """Points that await the values of `rows`, in pieces: `id, unique_id, cell`."""
+    """Points that forecast the values of `rows`, in pages: `id, unique_id, cell`."""
     import pandas as pd
 
     dated = rows["ds"].dtype.kind == "M"
@@ -77,7 +78,7 @@ def _due(
         )
     else:
         low, high = int(low), int(high)
-    wanted = [
+    wanted: list[ColumnElement[bool]] = [
         ForecastPoint.tag.in_(list(models.values())),
         Forecast.model_id.in_(list(models)),
         ForecastPoint.unique_id.in_(rows["unique_id"].unique().tolist()),
@@ -118,19 +119,16 @@ def _fill(rows: "pd.DataFrame") -> int:
     return len(content)
 
 
-# --- how good forecasts were ---
+# --- accuracy ---
 
 MOST_POINTS, MOST_LEVELS = 50_000, 10
-ENOUGH, WORSE, BELOW = (
-    12,
-    1.5,
-    3.0,
-)  # points to judge by; times the error of the backtest; standard errors below the promised coverage
+# Drift: the least number of points; the factor of the backtest's error; standard errors below the nominal coverage.
+ENOUGH, WORSE, BELOW = 12, 1.5, 3.0
 PERIODS = {"day": "D", "week": "W", "month": "M"}
 
 
 def accessible(statement: Select[Any], who: Principal) -> Select[Any]:
-    """`statement` over `Forecast` limited to forecasts that `who` asked for, and those of their models; all for admins."""
+    """Limit `statement` to the forecasts that `who` requested and those of their models; all for admins."""
     if who.is_admin:
         return statement
     return statement.where(
@@ -151,16 +149,16 @@ def scored_points(
     series: str | None = None,
     kind: str | None = None,
 ) -> "pd.DataFrame":
-    """Scored points of forecasts answered between `since` and `until`, the newest first, at most `MOST_POINTS`.
+    """Scored points of forecasts made from `since` to before `until`, the newest first, at most `MOST_POINTS`.
 
-    A forecast of the same model for the same series, origin and step counts once, however often it was answered.
+    A model's forecast for the same series, origin and step counts once, however often it was requested.
     Columns: `model_id, forecast_id, unique_id, horizon, target_at, target_step, forecast, actual` and the ends of
     intervals, `lo-L, hi-L`.
     """
     import pandas as pd
 
     point = ForecastPoint
-    wanted = [point.actual.is_not(None)]
+    wanted: list[ColumnElement[bool]] = [point.actual.is_not(None)]
     wanted += [
         column == value for column, value in ((point.unique_id, series), (Forecast.kind, kind)) if value is not None
     ]
@@ -196,10 +194,10 @@ def scored_points(
 
 
 def with_ends(points: "pd.DataFrame") -> "pd.DataFrame":
-    """`points` with the ends of intervals at their usual levels, `lo-L` and `hi-L`, as columns in place of `quantiles`."""
+    """Replace the column `quantiles` by the intervals' bounds at their most common levels, `lo-L` and `hi-L`."""
     usual = Counter(level for ends in points["quantiles"] for level in ends).most_common(MOST_LEVELS)
     levels = sorted((level for level, _ in usual), key=float)
-    columns = {}
+    columns: dict[str, np.ndarray] = {}
     for level in levels:
         ends = np.array([pair.get(level) or (np.nan, np.nan) for pair in points["quantiles"]], dtype=float)
         columns |= {f"lo-{level}": ends[:, 0], f"hi-{level}": ends[:, 1]}
@@ -207,7 +205,10 @@ def with_ends(points: "pd.DataFrame") -> "pd.DataFrame":
 
 
 def accuracy(points: "pd.DataFrame") -> dict[str, Any]:
-    """`n` points, `paths` (forecasts of a series) that they come from, `mae, rmse, smape, bias` and `coverage` (percent, by level)."""
+    """The accuracy of `points`.
+
+    `n` points from `paths` (forecasts of a series); `mae, rmse, smape, bias`, and `coverage` in percent by level.
+    """
     from vur.scoring.metrics import bias, coverage, mae, rmse, smape
 
     points = with_ends(points) if "quantiles" in points else points
@@ -226,12 +227,12 @@ def _plain(value: float) -> float | None:
 
 
 def by_horizon(points: "pd.DataFrame") -> list[dict[str, Any]]:
-    """Accuracy of each step."""
+    """The accuracy of each step of the horizon."""
     return [{"horizon": int(step)} | accuracy(part) for step, part in points.groupby("horizon", sort=True)]
 
 
 def by_period(points: "pd.DataFrame", period: str) -> list[dict[str, Any]]:
-    """Accuracy by `day, week` or `month` of the target; nothing where stamps are whole numbers."""
+    """The accuracy by `day, week` or `month` of the target; empty if stamps are integers."""
     import pandas as pd
 
     dated = points[points["target_at"].notna()]
@@ -244,11 +245,11 @@ def by_period(points: "pd.DataFrame", period: str) -> list[dict[str, Any]]:
 
 
 def drift(live: dict[str, Any], backtest: dict[str, Any]) -> dict[str, Any]:
-    """Whether live forecasts are worse than the backtest promised: `drifting`, `reasons`, `ratio` of the errors to those of the folds.
+    """Compare the live accuracy with the backtest: `drifting`, `reasons`, `judged`, and the `ratio` of their errors.
 
-    `error`: the mean absolute error is `WORSE` times that of the folds or more. `coverage`: an interval held `BELOW`
-    standard errors less than it promises, where all steps of one forecast count as one observation, since they err
-    together. Nothing is said on fewer than `ENOUGH` points.
+    `error`: the mean absolute error is at least `WORSE` times that of the folds. `coverage`: an interval's coverage is
+    more than `BELOW` standard errors below its level; all steps of one forecast count as one observation, because
+    their errors are correlated. Fewer than `ENOUGH` points are not judged.
     """
     promised = backtest.get("mae")
     ratio = live["mae"] / promised if live["mae"] is not None and promised else None

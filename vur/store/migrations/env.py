@@ -1,6 +1,6 @@
-"""Alembic's entry: runs the migrations on the connection that `vur.store.database.migrate` gives."""
+"""Alembic's entry point: runs the migrations on the connection from `vur.store.database.migrate`."""
 
-from typing import Any
+from typing import Any, Literal
 
 from alembic import context
 from sqlalchemy import JSON
@@ -8,8 +8,8 @@ from sqlalchemy import JSON
 from vur.store.catalog import Base, Utc
 
 
-def render_item(kind: str, item: Any, autogen: Any) -> str | bool:
-    """The catalog's own types as a new revision spells them: without importing the catalog, which moves on."""
+def render_item(kind: str, item: Any, autogen: Any) -> str | Literal[False]:
+    """Render the catalog's types in a new revision without importing the catalog, which changes later."""
     if kind == "type" and isinstance(item, Utc):
         return "sa.DateTime(timezone=True)"
     return "JSON" if kind == "type" and isinstance(item, JSON) else False

@@ -1,4 +1,4 @@
-"""Which model of a family answers: the alias `champion`, its moves, and what a name in a request stands for."""
+"""The champion of a family of models: its alias, promotions and rollbacks, and the resolution of names in requests."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,9 +20,9 @@ CHAMPION = "champion"
 
 
 def promote(session: Session, model: Model, user_id: str, reason: str = "") -> Alias:
-    """Let `model` answer for its family from the next request on; the same model again changes nothing.
+    """Make `model` the champion of its family from the next request on; no change if it is already.
 
-    `VurError` models.not_trained where there is nothing that could answer.
+    `VurError` models.not_trained if it was not trained.
     """
     check_trained(model)
     alias = _alias(session, model)
@@ -38,12 +38,12 @@ def promote(session: Session, model: Model, user_id: str, reason: str = "") -> A
 
 
 def rollback(session: Session, owner_id: str, family: str, user_id: str) -> Model:
-    """Let the champion before the present one answer again, and return it.
+    """Make the previous champion the champion again, and return it.
 
-    Repeated, it goes further back. Models that were deleted since are passed over. `VurError` champions.none where the
-    family has no champion, champions.no_previous where there was none before.
+    Repeated rollbacks go further back; deleted models are skipped. `VurError` champions.none if the family has no
+    champion, champions.no_previous if it had none before.
     """
-    alias = _held(session, owner_id, family)
+    alias = _locked(session, owner_id, family)
     if alias is None:
         raise VurError("champions.none", family=family)
     model = _previous(session, alias)
@@ -78,27 +78,30 @@ def _move(session: Session, alias: Alias, model: Model, user_id: str, reason: st
     session.flush()
 
 
-def _held(session: Session, owner_id: str, family: str) -> Alias | None:
-    """The alias of a family, held against other writers until the transaction ends."""
+def _locked(session: Session, owner_id: str, family: str) -> Alias | None:
+    """The alias of a family, locked until the transaction ends."""
     mine = select(Alias).where(Alias.owner_id == owner_id, Alias.family == family, Alias.name == CHAMPION)
     return session.scalar(mine.with_for_update().execution_options(populate_existing=True))
 
 
 def _alias(session: Session, model: Model) -> Alias:
-    """The alias of the model's family; a new one points to the model, also when another transaction makes it at this moment."""
-    if (found := _held(session, model.owner_id, model.family)) is not None:
+    """The alias of the model's family; created if it does not exist, unless another transaction does so at once."""
+    if (found := _locked(session, model.owner_id, model.family)) is not None:
         return found
     try:
         with session.begin_nested():
-            made = Alias(owner_id=model.owner_id, family=model.family, name=CHAMPION, model_id=model.id)
-            session.add(made)
-        return made
+            alias = Alias(owner_id=model.owner_id, family=model.family, name=CHAMPION, model_id=model.id)
+            session.add(alias)
+        return alias
     except IntegrityError:
-        return _held(session, model.owner_id, model.family)
+        found = _locked(session, model.owner_id, model.family)
+        if found is None:
+            raise
+        return found
 
 
 def _previous(session: Session, alias: Alias) -> Model | None:
-    """The model that stood before the present one and can still answer, with the moves that were rolled back left out."""
+    """The latest earlier champion that still exists, without those that were rolled back."""
     stood: list[str] = []
     for move in session.scalars(select(Promotion).where(Promotion.alias_id == alias.id).order_by(Promotion.created_at)):
         while move.rollback and stood and stood[-1] != move.model_id:
@@ -113,7 +116,7 @@ def _previous(session: Session, alias: Alias) -> Model | None:
 
 
 def is_champion(session: Session, model: Model) -> bool:
-    """Whether `model` answers for its family."""
+    """Whether `model` is the champion of its owner's family; see also `registry.has_champion_alias`."""
     return (
         session.scalar(
             select(Alias.id).where(Alias.owner_id == model.owner_id, Alias.model_id == model.id, Alias.name == CHAMPION)
@@ -122,8 +125,8 @@ def is_champion(session: Session, model: Model) -> bool:
     )
 
 
-def check_trained(model: "Model | Served") -> None:
-    """`VurError` models.not_trained unless the model has files that can answer."""
+def check_trained(model: Model) -> None:
+    """`VurError` models.not_trained unless the model has files in the model store."""
     if model.tag is None:
         raise VurError("models.not_trained", id=model.id, status=model.status)
 
@@ -133,21 +136,21 @@ def check_trained(model: "Model | Served") -> None:
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """What answering needs to know of a model's row."""
+    """The columns of a trained model's row that a prediction needs."""
 
     id: str
     owner_id: str
     name: str
     family: str
     status: str
-    tag: str | None
+    tag: str
     checksum: str | None
     run_id: str | None
     dataset_id: str | None
     dataset_number: int | None
 
     def data_version(self, metadata: Mapping[str, Any]) -> str | None:
-        """The data that it was trained on: their fingerprint, and the number of the dataset's version."""
+        """The version of its training data: fingerprint and number of the dataset's version."""
         fingerprint = metadata.get("fingerprint")
         return fingerprint and f"{fingerprint}:{self.dataset_number or 1}"
 
@@ -164,14 +167,14 @@ COLUMNS = (
     Model.dataset_id,
     Model.dataset_number,
 )
-_USER = bindparam("user")
+_USER: Any = bindparam("user")
 _OWN_FIRST = case((Model.owner_id == _USER, 0), else_=1)
 
 
-def _statements(admin: bool) -> dict[str, Select[Any]]:
-    """The three ways to find a model, made once: building them costs more than asking them."""
+def _statements(admin: bool) -> dict[str, Select[*tuple[Any, ...]]]:
+    """The three queries that find a model, built once, because building them takes longer than running them."""
     who = Principal(_USER, "admin" if admin else "analyst")
-    name = bindparam("name")
+    name: Any = bindparam("name")
     plain = visible(select(*COLUMNS, _OWN_FIRST.label("distance")), Model, who)
     aliased = plain.join(Alias, Alias.model_id == Model.id).where(
         Alias.family == name, Alias.name == bindparam("alias")
@@ -187,11 +190,10 @@ _FIND = {admin: _statements(admin) for admin in (False, True)}
 
 
 def find_served(session: Session | Connection, who: Principal, name: str) -> Served:
-    """The trained model that `name` stands for: a model's id, an exact tag, a family, or `family@champion`.
+    """Resolve `name` to a trained model: a model's id, an exact tag, a family, or `family@champion`.
 
-    Own models come before those of others. `VurError` api.not_found where there is none that `who` may see,
-    champions.none and models.not_trained where nothing can answer yet, champions.ambiguous where champions of several
-    owners go by the name.
+    The user's own models take precedence. `VurError` api.not_found if `who` may see no such model, champions.none and
+    models.not_trained if there is no trained model yet, champions.ambiguous if several owners share such a champion.
     """
     found, find = None, _FIND[who.is_admin]
     family, at, alias = name.rpartition("@")
@@ -206,13 +208,13 @@ def find_served(session: Session | Connection, who: Principal, name: str) -> Ser
             raise VurError("champions.ambiguous", family=pair["name"], ids=", ".join(row.id for row in rows))
         found = rows[0] if rows else None
     if found is None:
-        raise _nothing(session, who, family if at else name)
-    served = Served(*found[:-1])
-    check_trained(served)
-    return served
+        raise _not_found(session, who, family if at else name)
+    if found.tag is None:
+        raise VurError("models.not_trained", id=found.id, status=found.status)
+    return Served(*found[:-1])
 
 
-def _nothing(session: Session | Connection, who: Principal, name: str) -> VurError:
+def _not_found(session: Session | Connection, who: Principal, name: str) -> VurError:
     known = session.scalar(visible(select(Model.id).where(Model.family == name), Model, who).limit(1))
     return (
         VurError("api.not_found", kind="model", id=name) if known is None else VurError("champions.none", family=name)
@@ -220,21 +222,21 @@ def _nothing(session: Session | Connection, who: Principal, name: str) -> VurErr
 
 
 def resolve(session: Session, who: Principal, name: str) -> Model:
-    """The row of the model that `name` stands for; see `find_served`."""
+    """The row of the model to which `name` resolves; see `find_served`."""
     return session.get_one(Model, find_served(session, who, name).id)
 
 
 def champion_of(session: Session, who: Principal, served: Served) -> Served:
-    """The champion of the family of `served`, of the same owner; `served` itself where the family has none that can answer."""
+    """The champion of the same owner and family as `served`; `served` itself if there is none."""
     row = select(Alias.model_id).where(
         Alias.owner_id == served.owner_id, Alias.family == served.family, Alias.name == CHAMPION
     )
     present = session.scalar(row)
-    return served if present in (None, served.id) else find_served(session, who, present)
+    return served if present is None or present == served.id else find_served(session, who, present)
 
 
 def champion(session: Session, who: Principal, family: str) -> Model | None:
-    """The model that answers for a family, if there is one that `who` may see."""
+    """The champion of a family, or None if `who` may see none."""
     try:
         return resolve(session, who, f"{family}@{CHAMPION}")
     except VurError as error:

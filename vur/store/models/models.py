@@ -1,4 +1,4 @@
-"""Trained models in the BentoML model store under the data home."""
+"""Trained models in the BentoML model store of the data home."""
 
 import hashlib
 import os
@@ -18,7 +18,10 @@ CHECKSUMS = "SHA256SUMS"
 
 
 def model_name(name: str) -> str:
-    """`name` as the model store accepts it: lower-case ASCII letters, digits and dashes (`Loja São João` -> `loja-sao-joao`)."""
+    """Convert `name` to a name of the model store: `Loja São João` becomes `loja-sao-joao`.
+
+    `VurError` store.model_name if it has no ASCII letter or digit.
+    """
     plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
     slug = re.sub(r"[^a-z0-9]+", "-", plain).strip("-")[:60]
     if not slug:
@@ -26,7 +29,7 @@ def model_name(name: str) -> str:
     return slug
 
 
-def _store():
+def _store() -> Any:
     os.environ.setdefault("BENTOML_DO_NOT_TRACK", "True")
     os.environ.setdefault("BENTOML_HOME", str(folder("bentoml")))
     from bentoml._internal.models.model import ModelStore
@@ -39,8 +42,8 @@ def _store():
 def save_model(source: Path, name: str, version: str, metadata: Mapping[str, Any], labels: Mapping[str, str]) -> str:
     """Copy the model folder `source` into the store as `name:version` and return that tag.
 
-    An equal tag is replaced, so that rerunning a notebook leaves one model. Writers wait for each other: the store's
-    own files break when several write at once. A checksum of every file goes with the model.
+    An existing tag is replaced, so that rerunning a notebook leaves one model. Writers take a lock, because the store
+    is not safe for concurrent writes. The checksum of every file is saved with the model.
     """
     store = _store()
     import bentoml
@@ -66,7 +69,7 @@ def save_model(source: Path, name: str, version: str, metadata: Mapping[str, Any
 
 
 def checksums(path: Path) -> str:
-    """SHA-256 of every file of a stored model, as `sha256sum` writes them; what is kept beside the model."""
+    """The SHA-256 of every file of a stored model, in the format of `sha256sum`."""
     files = sorted(p for p in path.rglob("*") if p.is_file() and p.name not in (CHECKSUMS, "model.yaml"))
     return "".join(f"{hashlib.sha256(p.read_bytes()).hexdigest()}  {p.relative_to(path).as_posix()}\n" for p in files)
 
@@ -81,14 +84,14 @@ def _find(tag: str) -> Any | None:
 
 
 def delete_model(tag: str) -> None:
-    """Delete the stored model of an exact tag; nothing happens where there is none."""
+    """Delete the stored model with an exact tag, if it exists."""
     with lock("models"):
         if _find(tag) is not None:
             _store().delete(tag)
 
 
 def find_model(tag: str) -> Any:
-    """The stored model of an exact tag, or the newest of a bare name; `VurError` lists the known ones."""
+    """The stored model with an exact tag, or the newest with a name; `VurError` store.no_model lists the known ones."""
     name, _, version = tag.partition(":")
     exact = _find(f"{model_name(name)}:{version}") if version and version != "latest" else None
     if exact is not None and exact.info.module == "vur.stages.model":
@@ -103,13 +106,13 @@ def find_model(tag: str) -> Any:
 
 
 def model_folder(tag: str) -> Path:
-    """Folder of the stored model after its checksums were compared; `VurError` when a file was changed."""
+    """The folder of a stored model whose checksums match; `VurError` store.tampered if a file was changed."""
     model = find_model(tag)
     return verify(Path(model.path), str(model.tag))
 
 
 def verify(path: Path, tag: str) -> Path:
-    """`path` when the files of the stored model in it are those that were saved; `VurError` store.tampered otherwise."""
+    """`path` if the files of the stored model in it have their checksums; else `VurError` store.tampered."""
     listed = path / CHECKSUMS
     if not listed.is_file() or listed.read_text(encoding="utf-8") != checksums(path):
         raise VurError("store.tampered", tag=tag)
@@ -117,10 +120,11 @@ def verify(path: Path, tag: str) -> Path:
 
 
 def folder_metadata(path: Path) -> dict[str, Any]:
-    """The metadata that lie with a stored model."""
+    """The metadata in the folder of a stored model."""
     import yaml
 
-    return yaml.safe_load((path / "model.yaml").read_text(encoding="utf-8"))["metadata"]
+    content: dict[str, Any] = yaml.safe_load((path / "model.yaml").read_text(encoding="utf-8"))["metadata"]
+    return content
 
 
 def list_models() -> pd.DataFrame:

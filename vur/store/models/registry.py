@@ -1,4 +1,4 @@
-"""Models as the catalog keeps them, beside the files in the model store: where a run's results lie, adoption, deletion."""
+"""The registry of trained models: catalog rows for the files of the model store, adoption, results, deletion."""
 
 import hashlib
 import json
@@ -19,12 +19,12 @@ FACTS = ("series", "horizon", "freq", "levels", "fingerprint", "vur", "versions"
 
 
 def checksum(folder: Path) -> str:
-    """SHA-256 of the list of checksums that lies with a stored model: it stands for all of its files."""
+    """SHA-256 of a stored model's list of checksums, and so of all its files."""
     return hashlib.sha256((folder / CHECKSUMS).read_bytes()).hexdigest()
 
 
 def run_folder(session: Session, model: Model) -> Path:
-    """The folder with what the model's run left; `VurError` models.no_results where there is none any more."""
+    """The folder with the results of the model's run; `VurError` models.no_results if it no longer exists."""
     row = (
         session.scalar(select(Run).where(Run.model_id == model.id, Run.run_id == model.run_id))
         if model.run_id
@@ -37,25 +37,25 @@ def run_folder(session: Session, model: Model) -> Path:
 
 
 def has_champion_alias(session: Session, model: Model) -> bool:
-    """Whether an alias `champion` points to the model."""
+    """Whether any alias `champion` points to the model, whoever owns it; see also `champions.is_champion`."""
     return session.scalar(select(Alias.id).where(Alias.model_id == model.id, Alias.name == "champion")) is not None
 
 
 def with_champion_alias(session: Session, ids: list[str]) -> set[str]:
-    """Those of `ids` that an alias `champion` points to."""
+    """Those of `ids` to which an alias `champion` points."""
     return set(session.scalars(select(Alias.model_id).where(Alias.model_id.in_(ids), Alias.name == "champion")))
 
 
 def active_job(session: Session, model_id: str) -> Job | None:
-    """The job of a model that is queued or running."""
+    """The queued or running job of a model, or None."""
     return session.scalar(select(Job).where(Job.model_id == model_id, Job.state.in_(BUSY)))
 
 
 def adopt(session: Session, tag: str, owner_id: str) -> Model:
-    """A catalog row for a model that `vur run` saved in this data home without the service.
+    """Add a catalog row for a model that `vur run` saved in this data home without the service.
 
-    Its run's folder lies where the user wanted it, outside the data home: results stay there. `VurError` store.no_model
-    or store.tampered where there is no such model or its files were changed.
+    The results of its run stay in the folder that the user chose. `VurError` store.no_model if there is no such model,
+    store.tampered if its files were changed.
     """
     from vur.scoring.metrics import METRICS
 
@@ -86,23 +86,24 @@ def adopt(session: Session, tag: str, owner_id: str) -> Model:
 
 
 def stored_metadata(tag: str) -> dict[str, Any]:
-    """What was saved with a model, as plain JSON values."""
+    """The metadata of a stored model as plain JSON values."""
     from vur.store.models.models import find_model
 
-    return json.loads(json.dumps(dict(find_model(tag).info.metadata), default=str))
+    content: dict[str, Any] = json.loads(json.dumps(dict(find_model(tag).info.metadata), default=str))
+    return content
 
 
 def unadopted(session: Session) -> list[str]:
-    """Tags of the model store that no row of the catalog knows, newest first."""
+    """Tags of the model store without a row in the catalog, newest first."""
     known = set(session.scalars(select(Model.tag).where(Model.tag.is_not(None))))
     return [tag for tag in list_models()["tag"] if tag not in known]
 
 
 def remove(session: Session, model: Model, who: Principal) -> str | None:
-    """Delete a model's row; returns the tag whose files are to be deleted after the transaction, or None.
+    """Delete a model's row; returns the tag whose files the caller deletes after the transaction, or None.
 
-    `VurError` api.running while it is trained, models.champion while an alias points to it: promote another one first,
-    or delete it as the last of its family.
+    `VurError` api.running during its training, models.champion if an alias points to it and its family has other
+    trained models: promote one of them first.
     """
     if active_job(session, model.id) is not None:
         raise VurError("api.running", kind="model", id=model.id)

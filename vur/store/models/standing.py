@@ -1,4 +1,4 @@
-"""How pipelines and trained models stand: what goes on with them, how old they are, and how their forecasts did."""
+"""The standing of pipelines and trained models: active jobs and monitors, age, live accuracy, staleness."""
 
 from collections.abc import Collection
 from datetime import timedelta
@@ -13,11 +13,11 @@ from vur.store.feeds import monitors
 from vur.store.forecasts.scoring import accuracy, drift, scored_points
 from vur.store.models.registry import BUSY, with_champion_alias
 
-KEPT = timedelta(days=90)  # older forecasts say nothing about today
+RECENT = timedelta(days=90)  # the forecasts that live accuracy is measured on
 
 
 def pipeline_rows(session: Session, rows: Collection[Pipeline]) -> list[dict[str, Any]]:
-    """Pipelines with their models, jobs and monitors."""
+    """Pipelines with the numbers of their models, active jobs and monitors."""
     ids = [row.id for row in rows]
     of = Model.pipeline_id.in_(ids)
     models = {
@@ -51,7 +51,7 @@ def pipeline_rows(session: Session, rows: Collection[Pipeline]) -> list[dict[str
 
 
 def model_rows(session: Session, who: Principal, rows: Collection[Model]) -> list[dict[str, Any]]:
-    """Trained models with their champions, age, and how their forecasts did."""
+    """Trained models with champion flag, active monitors, live accuracy and staleness."""
     ids = [row.id for row in rows]
     first, newest = (
         with_champion_alias(session, ids),
@@ -68,7 +68,7 @@ def model_rows(session: Session, who: Principal, rows: Collection[Model]) -> lis
             .group_by(Monitor.model_id)
         ).all()
     )
-    points = dict(list(scored_points(session, who, model_ids=ids, since=now() - KEPT).groupby("model_id")))
+    points = dict(list(scored_points(session, who, model_ids=ids, since=now() - RECENT).groupby("model_id")))
     keys = (
         "name",
         "algorithm",
@@ -90,7 +90,7 @@ def model_rows(session: Session, who: Principal, rows: Collection[Model]) -> lis
                 "champion": row.id in first,
                 "active_monitors": watched.get(row.id, 0),
                 "live": live,
-                "staleness": staleness(row, newest.get(row.dataset_id), live),
+                "staleness": staleness(row, newest.get(row.dataset_id or ""), live),
                 **{key: getattr(row, key) for key in keys},
             }
         )
@@ -98,7 +98,7 @@ def model_rows(session: Session, who: Principal, rows: Collection[Model]) -> lis
 
 
 def staleness(model: Model, newest: int | None, live: dict[str, Any] | None) -> dict[str, Any]:
-    """Whether there are newer data than the model was trained on, or its forecasts are worse than its folds promised."""
+    """Whether the model is stale: its dataset has a newer version, or its live accuracy is worse than its backtest."""
     reasons = (
         ["newer_data"]
         if newest is not None and model.dataset_number is not None and newest > model.dataset_number

@@ -1,7 +1,7 @@
-"""Backups: one tar file with the catalog, the data and the models, each with its checksum, written while the service runs.
+"""Backups: one tar file with catalog, data and models and their checksums, written while the service runs.
 
-The catalog is copied first, as it is at one moment. Files never change once they are there, so those that it names are
-copied after it. `manifest.json` comes last: a backup without it was cut short.
+A consistent snapshot of the catalog is copied first. The files to which it refers are immutable, so they are copied
+after it. `manifest.json` comes last: a backup without it is incomplete.
 """
 
 import hashlib
@@ -28,15 +28,14 @@ FORMAT = 1
 CATALOG, MANIFEST = "catalog.sqlite", "manifest.json"
 PARTS = {"data": ("datasets",), "models": ("bentoml/models",), "runs": ("runs", "results", "scenarios")}
 TOP = {folder.partition("/")[0] for folders in PARTS.values() for folder in folders}
-PASSING = frozenset(
-    {"locks", "logs", "metrics", "sources"}
-)  # what a home may hold and still be empty; `sources` are files of the user
+# A home with only these folders counts as empty; `sources` holds files of the user.
+IGNORED = frozenset({"locks", "logs", "metrics", "sources"})
 BLOCK = 2**20
 
 
 @dataclass
 class Manifest:
-    """What a backup holds: `files` by name with size in bytes and SHA-256."""
+    """The content of a backup: `files` by name, with size in bytes and SHA-256."""
 
     format: int
     vur: str
@@ -49,18 +48,18 @@ class Manifest:
 
     @property
     def size(self) -> int:
-        """Bytes of all files."""
+        """The size of all files in bytes."""
         return sum(entry["size"] for entry in self.files.values())
 
 
 class _Hashed:
-    """A file that hashes what is read from it."""
+    """A file that computes the SHA-256 of what is read from it."""
 
     def __init__(self, file: IO[bytes]):
         self.file, self.hash = file, hashlib.sha256()
 
     def read(self, size: int = -1) -> bytes:
-        """The next bytes."""
+        """Read up to `size` bytes."""
         block = self.file.read(size)
         self.hash.update(block)
         return block
@@ -69,7 +68,7 @@ class _Hashed:
 def backup(path: Path, without: tuple[str, ...] = (), secrets: bool = False) -> Manifest:
     """Write a backup to the new file `path`, readable by its owner only; `without` may name `data, models, runs`.
 
-    `VurError` backup.exists when the file is there, backup.write when it cannot be written: no half file stays.
+    `VurError` backup.exists if the file exists, backup.write if it cannot be written; no incomplete file is left.
     """
     if path.exists():
         raise VurError("backup.exists", path=path)
@@ -98,7 +97,7 @@ def _write(file: IO[bytes], parts: list[str], secrets: bool) -> Manifest:
         manifest = Manifest(FORMAT, __version__, made, revision, engine().dialect.name, parts, secrets)
         _add(tar, copy, CATALOG, manifest)
         if secrets:
-            secret.secret("tokens")  # made where it is not there yet
+            secret.secret("tokens")  # creates the file if it does not exist
             _add(tar, home() / secret.FILE, secret.FILE, manifest)
         for part in parts:
             for root in PARTS[part]:
@@ -112,21 +111,21 @@ def _write(file: IO[bytes], parts: list[str], secrets: bool) -> Manifest:
 
 
 def _files(root: Path) -> Iterator[Path]:
-    """Finished files below `root`, in order; drafts of writers are passed over."""
+    """All files below `root` in order, without the temporary files of writers."""
     for folder, names, files in os.walk(root):
         names[:] = sorted(name for name in names if not name.startswith(".draft-"))
         yield from (Path(folder) / name for name in sorted(files) if not name.startswith(".draft-"))
 
 
 def _add(tar: tarfile.TarFile, path: Path, name: str, manifest: Manifest) -> None:
-    """One file; what was deleted since the catalog was copied is left out."""
+    """Add a file, unless it was deleted since the catalog was copied."""
     try:
         file = path.open("rb")
     except FileNotFoundError:
         return
     with file:
         state = os.fstat(file.fileno())
-        small = file.read(BLOCK + 1)  # at once: a file such as the store's `latest` may be written anew meanwhile
+        small = file.read(BLOCK + 1)  # in one read: small files such as the store's `latest` may be replaced
         entry, source = tarfile.TarInfo(name), _Hashed(BytesIO(small) if len(small) <= BLOCK else file)
         file.seek(0)
         entry.size, entry.mode, entry.mtime = (
@@ -139,12 +138,12 @@ def _add(tar: tarfile.TarFile, path: Path, name: str, manifest: Manifest) -> Non
 
 
 def verify(path: Path) -> Manifest:
-    """What a backup holds, after every checksum was compared; `VurError` backup.damaged, backup.unsafe or backup.newer."""
+    """Verify all checksums of a backup: its manifest; `VurError` backup.damaged, backup.unsafe or backup.newer."""
     return _unpack(path, None)
 
 
 def _unpack(path: Path, target: Path | None) -> Manifest:
-    """Read every file of a backup, into `target` where one is given, and compare checksums."""
+    """Read all files of a backup, extract them to `target` if given, and verify their checksums."""
     seen: dict[str, dict[str, Any]] = {}
     manifest: Manifest | None = None
     try:
@@ -179,7 +178,7 @@ def _read_manifest(content: Any) -> Manifest:
 
 
 def _safe(name: str) -> bool:
-    """Whether a name inside a backup is one that a backup has."""
+    """Whether a name is one that a backup may contain."""
     parts = PurePosixPath(name).parts
     if (
         not parts
@@ -194,7 +193,7 @@ def _safe(name: str) -> bool:
 
 
 def _copy(source: IO[bytes], target: Path | None) -> str:
-    """Copy a file, or only read it; SHA-256 of its content."""
+    """Copy a file to `target`, or only read it; the SHA-256 of its content."""
     hashed = _Hashed(source)
     if target is None:
         while hashed.read(BLOCK):
@@ -209,7 +208,7 @@ def _copy(source: IO[bytes], target: Path | None) -> str:
 
 @dataclass(frozen=True)
 class Restored:
-    """What a restore did: rows by table, where the old home and tables lie now, and whether there are secrets to read connections with."""
+    """The result of a restore: rows by table, where the old home and tables are now, and whether there are secrets."""
 
     manifest: Manifest
     rows: dict[str, int]
@@ -219,15 +218,14 @@ class Restored:
 
 
 def restore(path: Path, force: bool = False) -> Restored:
-    """Put a backup in place of the data home and of the catalog; everything is verified before anything moves.
+    """Replace the data home and the catalog by a backup; everything is verified before anything is moved.
 
-    `VurError` backup.in_use while a service runs on them, backup.not_empty when there is something and not `force`:
-    with it, the old home moves into a folder `before-...` inside of it, and old tables of PostgreSQL into a schema of
-    that name.
+    `VurError` backup.in_use while a service uses them, backup.not_empty if they are not empty, unless `force`: then
+    the old home moves to a folder `before-...` inside of it, and PostgreSQL's old tables to a schema of that name.
     """
     root, plain = home(), engine().dialect.name == "sqlite"
     catalog = Path(engine().url.database or "") if plain else None
-    occupied = bool(_held(root)) or (catalog.exists() if catalog else not snapshot.is_empty())
+    occupied = bool(_content(root)) or (catalog.exists() if catalog else not snapshot.is_empty())
     engine().dispose()
     if occupied and snapshot.in_use():
         raise VurError("backup.in_use", path=catalog or engine().url.render_as_string())
@@ -258,12 +256,12 @@ def restore(path: Path, force: bool = False) -> Restored:
     )
 
 
-def _held(root: Path) -> list[Path]:
-    """What a home holds, apart from what may lie in an empty one."""
+def _content(root: Path) -> list[Path]:
+    """The content of a home, without what an empty one may contain."""
     return [
         found
         for found in root.iterdir()
-        if found.name not in PASSING and not found.name.startswith(("before-", ".restore-", ".backup-"))
+        if found.name not in IGNORED and not found.name.startswith(("before-", ".restore-", ".backup-"))
     ]
 
 
@@ -277,7 +275,7 @@ def _check_room(path: Path, root: Path) -> None:
 
 
 def _settle_secrets(root: Path, draft: Path) -> bool:
-    """Keep the secrets of the old home where the backup has none; whether there are any."""
+    """Keep the secrets of the old home if the backup has none; whether there are any."""
     if not (draft / secret.FILE).is_file() and (root / secret.FILE).is_file():
         shutil.copyfile(root / secret.FILE, draft / secret.FILE)
         (draft / secret.FILE).chmod(0o600)
@@ -285,10 +283,10 @@ def _settle_secrets(root: Path, draft: Path) -> bool:
 
 
 def _swap(root: Path, draft: Path, aside: Path, catalog: Path | None) -> None:
-    """Move what a home holds into `aside`, and what `draft` holds into its place; undone when a step fails.
+    """Move the content of a home to `aside`, and that of `draft` into its place; undone if a step fails.
 
-    Entry by entry, because a home may be a mounted volume that cannot be renamed. The catalog goes first and comes
-    last: whatever interrupts this, old and new files are never taken for one another's.
+    Entry by entry, because a home may be a mounted volume, which cannot be renamed. The catalog leaves first and comes
+    last, so that an interruption never combines an old catalog with new files or the reverse.
     """
     done: list[tuple[Path, Path]] = []
 
@@ -302,7 +300,7 @@ def _swap(root: Path, draft: Path, aside: Path, catalog: Path | None) -> None:
             for end in ("", "-wal", "-shm"):
                 if (old := catalog.with_name(catalog.name + end)).exists():
                     move(old, aside / old.name)
-        for found in _held(root):
+        for found in _content(root):
             move(found, aside / found.name)
         for found in sorted(draft.iterdir(), key=lambda entry: entry.name == CATALOG):
             move(found, catalog if catalog is not None and found.name == CATALOG else root / found.name)

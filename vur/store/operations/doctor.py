@@ -1,4 +1,4 @@
-"""What can be wrong with an installation, looked at piece by piece: each finding says how it stands and what to do."""
+"""Checks of an installation: each finding tells the state of one thing and what to do about it."""
 
 import json
 import os
@@ -25,14 +25,14 @@ from vur.store.operations.workers import workers_alive
 from vur.text import translate
 
 OK, WARNING, PROBLEM = "ok", "warning", "problem"
-LITTLE_ROOM = 5 * 2**30
+LITTLE_SPACE = 5 * 2**30  # bytes
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 SHOWN = 5
 
 
 @dataclass(frozen=True)
 class Finding:
-    """How one thing stands: `text` and `remedy` are keys `doctor.<name>.<state>` of the translations with `values`."""
+    """The result of a check; its texts are `doctor.<name>.<state>` in the translations, filled from `values`."""
 
     name: str
     status: str
@@ -40,59 +40,59 @@ class Finding:
     values: dict[str, Any] = field(default_factory=dict)
 
     def say(self, language: str) -> str:
-        """What was found."""
+        """The text of the finding."""
         return translate(f"doctor.{self.name}.{self.state}", language, **self.values)
 
     def remedy(self, language: str) -> str:
-        """What to do about it; nothing where all is well."""
+        """What to do about it; empty if the check passed."""
         return (
             "" if self.status == OK else translate(f"doctor.{self.name}.{self.state}.remedy", language, **self.values)
         )
 
 
 def ok(name: str, **values: Any) -> Finding:
-    """All is well."""
+    """The check passed."""
     return Finding(name, OK, OK, values)
 
 
 def warning(name: str, state: str, **values: Any) -> Finding:
-    """Works, and should be mended."""
+    """It works, but should be fixed."""
     return Finding(name, WARNING, state, values)
 
 
 def problem(name: str, state: str, **values: Any) -> Finding:
-    """Does not work."""
+    """It does not work."""
     return Finding(name, PROBLEM, state, values)
 
 
 def examine(deep: bool = True) -> Iterator[Finding]:
-    """Every finding, one after the other.
+    """Run all checks.
 
-    What needs the database is left out where it is not there, and what belongs to the service where the extra `serve`
-    is not installed; `deep` also reads every model.
+    Those that need the database are skipped if it is unavailable, those of the service if the extra `serve` is not
+    installed; with `deep` every model is read.
     """
     yield ok("settings", path=find_settings_file() or "-")
-    yield from look_at_home(home())
-    yield look_at_room(health.free_bytes())
-    yield from (look_at_extra(extra) for extra in EXTRAS)
+    yield from check_home(home())
+    yield check_space(health.free_bytes())
+    yield from (check_extra(extra) for extra in EXTRAS)
     if missing(EXTRAS["serve"]):
         return
-    secrets, database = look_at_secrets(home() / secret.FILE), look_at_database()
+    secrets, database = check_secrets(home() / secret.FILE), check_database()
     yield from (secrets, database)
     if database.status != PROBLEM:
         with reading() as session:
-            yield look_at_connections(session, secrets.state in (OK, "open"))
-        for look in (look_at_users, look_at_datasets, look_at_leftovers, look_at_worker):
+            yield check_connections(session, secrets.state in (OK, "open"))
+        for check in (check_users, check_datasets, check_leftovers, check_worker):
             with reading() as session:
-                yield look(session)
+                yield check(session)
         if deep:
             with reading() as session:
-                yield look_at_models(session)
-    yield look_at_port(settings().host, settings().port)
+                yield check_models(session)
+    yield check_port(settings().host, settings().port)
 
 
-def look_at_home(path: Path) -> Iterator[Finding]:
-    """Whether the data home is ours alone and can be written to."""
+def check_home(path: Path) -> Iterator[Finding]:
+    """Check that the data home is private and writable."""
     state = path.stat()
     try:
         probe = path / f".doctor-{os.getpid()}"
@@ -107,23 +107,23 @@ def look_at_home(path: Path) -> Iterator[Finding]:
         yield ok("home", path=path)
 
 
-def look_at_room(free: int) -> Finding:
-    """Whether there is room on the disk."""
+def check_space(free: int) -> Finding:
+    """Check the free disk space."""
     shown = f"{free / 2**30:.1f}"
     if free < health.LEAST_FREE:
         return problem("disk", "full", free=shown)
-    return warning("disk", "little", free=shown) if free < LITTLE_ROOM else ok("disk", free=shown)
+    return warning("disk", "little", free=shown) if free < LITTLE_SPACE else ok("disk", free=shown)
 
 
-def look_at_extra(extra: str) -> Finding:
-    """Whether the libraries of an extra are installed; to do without them is a choice, not a fault."""
+def check_extra(extra: str) -> Finding:
+    """Check that the libraries of an extra are installed; a missing extra is not an error."""
     lacking = missing(EXTRAS[extra])
     values = {"extra": extra, "libraries": ", ".join(lacking)}
     return Finding("extra", OK, "missing", values) if lacking else ok("extra", extra=extra)
 
 
-def look_at_secrets(path: Path) -> Finding:
-    """Whether the file of secrets is there, readable, and readable by its owner only."""
+def check_secrets(path: Path) -> Finding:
+    """Check that the file of secrets exists and can be read, by its owner only."""
     if not path.is_file():
         return warning("secrets", "none", path=path)
     try:
@@ -137,8 +137,8 @@ def look_at_secrets(path: Path) -> Finding:
     return problem("secrets", "open", path=path, mode=f"{mode:o}") if mode & 0o077 else ok("secrets", path=path)
 
 
-def look_at_database() -> Finding:
-    """Whether the database answers, is whole, and stands at the schema of this version."""
+def check_database() -> Finding:
+    """Check that the database responds, is intact, and has the schema of this version."""
     try:
         if database_url().startswith("sqlite"):
             sqlite_module()
@@ -169,8 +169,8 @@ def look_at_database() -> Finding:
     )
 
 
-def look_at_users(session: Session) -> Finding:
-    """Whether somebody can administer, and nobody makes an account who should not."""
+def check_users(session: Session) -> Finding:
+    """Check that there is an admin, and that registration is not open to the network."""
     admins = session.scalars(select(User.id).where(User.role == "admin", User.active)).all()
     if not admins:
         return warning("users", "no_admin")
@@ -179,8 +179,8 @@ def look_at_users(session: Session) -> Finding:
     return ok("users", admins=len(admins))
 
 
-def look_at_connections(session: Session, key: bool) -> Finding:
-    """Whether the secrets of registered databases can be read with the key of this home, where there is one."""
+def check_connections(session: Session, key: bool) -> Finding:
+    """Check that the addresses of registered sources can be decrypted with the key of this home."""
     rows = session.scalars(select(DatabaseConnection)).all()
     lost = [row.name for row in rows if not key or not _opens(row.secret)]
     return (
@@ -199,8 +199,8 @@ def _opens(kept: str) -> bool:
         return False
 
 
-def look_at_datasets(session: Session) -> Finding:
-    """Whether the files of every dataset are there, and those of every run."""
+def check_datasets(session: Session) -> Finding:
+    """Check that the files of all datasets and runs exist."""
     folders = {row for row in session.scalars(select(DatasetVersion.folder)) if not (folder("datasets") / row).is_dir()}
     runs = {row for row in session.scalars(select(Run.folder)) if not (home() / row).is_dir()}
     if folders:
@@ -210,8 +210,8 @@ def look_at_datasets(session: Session) -> Finding:
     return ok("datasets")
 
 
-def look_at_leftovers(session: Session) -> Finding:
-    """Whether files lie about that belong to nothing any more."""
+def check_leftovers(session: Session) -> Finding:
+    """Check for orphaned files."""
     known = {
         "uploads": set(session.scalars(select(Upload.id))),
         "jobs": (jobs := set(session.scalars(select(Job.id)))),
@@ -239,20 +239,22 @@ def _folders(path: Path) -> list[Path]:
     return sorted(found for found in path.iterdir() if found.is_dir()) if path.is_dir() else []
 
 
-def look_at_worker(session: Session) -> Finding:
-    """Whether somebody runs the jobs."""
+def check_worker(session: Session) -> Finding:
+    """Check that a worker is alive."""
     alive = workers_alive(session)
     waiting = len(session.scalars(select(Job.id).where(Job.state == "queued")).all())
     return ok("worker", count=len(alive)) if alive else warning("worker", "none", waiting=waiting)
 
 
-def look_at_models(session: Session) -> Finding:
-    """Whether the files of every model are those that were saved."""
+def check_models(session: Session) -> Finding:
+    """Verify the checksums of all models."""
     from vur.store.models.models import CHECKSUMS, checksums
 
-    lost, changed, tags = [], [], session.scalars(select(Model.tag).where(Model.tag.is_not(None))).all()
+    tags = [tag for tag in session.scalars(select(Model.tag)) if tag is not None]
+    lost: list[str] = []
+    changed: list[str] = []
     for tag in tags:
-        path = folder("bentoml").joinpath("models", *str(tag).split(":"))
+        path = folder("bentoml").joinpath("models", *tag.split(":"))
         listed = path / CHECKSUMS
         if not listed.is_file():
             lost.append(tag)
@@ -267,8 +269,8 @@ def look_at_models(session: Session) -> Finding:
     )
 
 
-def look_at_port(host: str, port: int) -> Finding:
-    """Whether the port of the service is free, or the service itself answers there."""
+def check_port(host: str, port: int) -> Finding:
+    """Check that the service's port is free or used by the service itself."""
     try:
         socket.create_connection((host if host not in ("0.0.0.0", "::") else "127.0.0.1", port), timeout=2).close()
     except OSError:
@@ -281,7 +283,7 @@ def look_at_port(host: str, port: int) -> Finding:
 
 
 def answers(host: str, port: int, get: Callable[..., Any] = urllib.request.urlopen) -> bool:
-    """Whether VUR answers there."""
+    """Whether a VUR service responds at this address."""
     try:
         with get(f"http://{host if ':' not in host else f'[{host}]'}:{port}/health/live", timeout=3) as answer:
             return json.load(answer) == {"status": "ok"}

@@ -1,4 +1,4 @@
-"""Whether what the service stands on is there: the database, room on the disk, the model store, a worker."""
+"""The health of the service: database, disk space, model store, worker."""
 
 import logging
 import os
@@ -17,7 +17,7 @@ OK, BAD = "ok", "unavailable"
 
 
 def database() -> str:
-    """Whether the catalog answers and stands at this version's schema."""
+    """Check that the catalog responds and has this version's schema."""
     with engine().connect() as connection:
         connection.execute(text("SELECT 1"))
         current = current_revision(connection)
@@ -25,17 +25,17 @@ def database() -> str:
 
 
 def disk() -> str:
-    """Whether there is room for what is about to be written."""
+    """Check the free disk space."""
     return OK if free_bytes() >= LEAST_FREE else "almost full"
 
 
 def free_bytes() -> int:
-    """Room in the data home, in bytes."""
+    """The free space of the data home's disk in bytes."""
     return shutil.disk_usage(home()).free
 
 
 def models() -> str:
-    """Whether a model could be stored and read."""
+    """Check that the model store can be written and read."""
     path = folder("bentoml") / "models"
     path.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryFile(dir=path):
@@ -44,7 +44,7 @@ def models() -> str:
 
 
 def worker() -> str:
-    """Whether a worker was heard of within ten seconds."""
+    """Check that a worker has sent a heartbeat within ten seconds."""
     with reading() as session:
         return OK if workers_alive(session) else "none alive"
 
@@ -53,12 +53,12 @@ CHECKS = {"database": database, "disk": disk, "models": models, "worker": worker
 
 
 def state() -> dict[str, str]:
-    """What is well (`ok`) and what is not, by component; no paths, addresses or causes, because anybody may ask."""
+    """The state of each component, `ok` if healthy; without paths, addresses or causes, because it is public."""
     found = {}
     for name, check in CHECKS.items():
         try:
             found[name] = check()
-        except Exception:  # whatever it is, the component is not there, and the log says why
-            log.exception("%s is not well", name)
+        except Exception:  # the component is unavailable whatever the cause, which the log contains
+            log.exception("%s is not healthy", name)
             found[name] = BAD
     return found

@@ -1,7 +1,4 @@
-"""How long what was answered is kept: forecasts of the ledger, files of batches, and results of models that are gone.
-
-By default for ever.
-"""
+"""Retention of forecasts in the ledger, files of batches, and results of deleted models; by default unlimited."""
 
 import shutil
 from datetime import datetime, timedelta
@@ -13,12 +10,12 @@ from vur.store.catalog import Forecast, Job, Run, now
 from vur.store.database import reading, writing
 from vur.store.home import folder
 
-AT_ONCE = 200  # forecasts that one transaction deletes: answers wait for it
+AT_ONCE = 200  # forecasts that one transaction deletes, while other writers wait
 ENDED = ("succeeded", "failed", "cancelled")
 
 
 def sweep() -> tuple[int, int]:
-    """Delete what is older than the settings keep; how many forecasts and how many jobs' results."""
+    """Delete what is older than the settings allow; the numbers of forecasts and of jobs' results."""
     chosen = settings()
     forecasts = (
         forget_forecasts(now() - timedelta(days=chosen.keep_forecasts_days)) if chosen.keep_forecasts_days else 0
@@ -28,7 +25,7 @@ def sweep() -> tuple[int, int]:
 
 
 def forget_forecasts(before: datetime) -> int:
-    """Delete forecasts of the ledger that were answered before a moment, with their points; returns how many."""
+    """Delete the forecasts made before `before` from the ledger, with their points; how many."""
     count = 0
     while True:
         with writing() as session:
@@ -44,10 +41,9 @@ def forget_forecasts(before: datetime) -> int:
 
 
 def forget_results(before: datetime) -> int:
-    """Delete the files of batches, and of trainings whose model was deleted, that ended before a moment; returns how many.
+    """Delete the files of batches, and of trainings of deleted models, that ended before `before`; how many.
 
-    `OSError` where files cannot be deleted. The run of a model that is still there stays as long as the model: it is
-    what its numbers can be checked by.
+    The run of an existing model stays, because it proves the model's numbers. `OSError` if files cannot be deleted.
     """
     with reading() as session:
         orphans = select(Run.job_id).where(Run.model_id.is_(None), Run.job_id.is_not(None))
@@ -58,7 +54,7 @@ def forget_results(before: datetime) -> int:
             if folder("results", id).is_dir()
         ]
     for id in ids:
-        shutil.rmtree(folder("results", id))  # before its rows: what cannot be deleted now is found again
+        shutil.rmtree(folder("results", id))  # before its rows, so that a failed deletion is tried again
         with writing() as session:
             session.execute(delete(Run).where(Run.job_id == id))
             session.execute(update(Job).where(Job.id == id).values(artifact=None, checksum=None))

@@ -1,4 +1,4 @@
-"""The catalog as one consistent SQLite file, whichever database it lies in, and back into either."""
+"""Snapshots: the catalog of either database as one consistent SQLite file, and back."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,7 +19,7 @@ UNFINISHED = ("receiving", "converting")
 
 
 def take(target: Path) -> str:
-    """Write the catalog as it is at this moment into the new file `target`, beside whoever writes to it; returns its revision."""
+    """Write a consistent copy of the catalog to the new file `target` while others use it; returns its revision."""
     source = engine()
     if source.dialect.name == "sqlite":
         _copy_file(Path(source.url.database or ""), target)
@@ -51,13 +51,14 @@ def _copy_tables(source: Engine, target: Path) -> None:
             raise VurError("backup.revision", revision=revision or "-", newest=newest_revision())
         Base.metadata.create_all(write)
         write.execute(text(f"CREATE TABLE {VERSIONS} (version_num VARCHAR(32) NOT NULL PRIMARY KEY)"))
-        write.execute(text(f"INSERT INTO {VERSIONS} VALUES (:revision)"), {"revision": revision})  # noqa: S608 - a name of our own
+        inserted = text(f"INSERT INTO {VERSIONS} VALUES (:revision)")  # noqa: S608 - our own name
+        write.execute(inserted, {"revision": revision})
         for table in Base.metadata.sorted_tables:
             _copy_rows(read, write, table)
 
 
 def _copy_rows(read: Connection, write: Connection, table: Any) -> int:
-    """Copy all rows of a table; how many there were."""
+    """Copy all rows of a table; how many."""
     rows = read.execution_options(yield_per=CHUNK).execute(select(table)).mappings()
     count = 0
     for part in rows.partitions(CHUNK):
@@ -68,14 +69,14 @@ def _copy_rows(read: Connection, write: Connection, table: Any) -> int:
 
 @contextmanager
 def _file(path: Path) -> Iterator[Connection]:
-    """A transaction on a SQLite file that nobody else uses."""
+    """A transaction on a SQLite file that no other process uses."""
     found = create_engine(f"sqlite:///{path}", module=sqlite_module(), poolclass=NullPool)
     with found.begin() as connection:
         yield connection
 
 
 def _tidy(connection: Connection) -> None:
-    """Leave out what means nothing elsewhere: tables of others, counts, heartbeats, kept answers, uploads that are not finished."""
+    """Delete what is useless in a backup: foreign tables, counters, idempotency records, unfinished uploads."""
     known = {table.name for table in Base.metadata.tables.values()} | {VERSIONS}
     there = set(inspect(connection).get_table_names())
     for name in there - known:
@@ -94,10 +95,10 @@ def _compact(path: Path) -> None:
 
 
 def prepare(path: Path) -> dict[str, int]:
-    """Bring a snapshot to the newest schema, and have jobs that were running begin anew; rows by table."""
+    """Migrate a snapshot to the newest schema, and re-queue its running jobs; the number of rows by table."""
     with _file(path) as connection:
         migrate_connection(connection)
-        started_anew = {
+        requeued = {
             "state": "queued",
             "lease_owner": None,
             "heartbeat_at": None,
@@ -107,7 +108,7 @@ def prepare(path: Path) -> dict[str, int]:
             "progress": 0.0,
         }
         connection.execute(
-            update(Job).where(Job.state == "running", Job.cancel_requested.is_(False)).values(**started_anew)
+            update(Job).where(Job.state == "running", Job.cancel_requested.is_(False)).values(**requeued)
         )
         connection.execute(update(Job).where(Job.state == "running").values(state="cancelled", ended_at=now()))
         return {
@@ -117,15 +118,15 @@ def prepare(path: Path) -> dict[str, int]:
 
 
 def check(path: Path) -> str:
-    """`ok`, or what SQLite finds wrong in a file."""
+    """`ok`, or the first error that SQLite finds in a file."""
     with _file(path) as connection:
         return str(connection.execute(text("PRAGMA integrity_check(1)")).scalar())
 
 
 def load(path: Path, connection: Connection, aside: str) -> None:
-    """Put a prepared snapshot into PostgreSQL, inside the caller's transaction. Tables that are there move into the schema `aside`.
+    """Load a prepared snapshot into PostgreSQL, inside the caller's transaction; old tables move to the schema `aside`.
 
-    Also the queue of jobs moves: workflows of old jobs must not be taken for those of the restored ones.
+    The job queue moves too, so that workflows of old jobs are not taken for those of the restored ones.
     """
     ours = [table.name for table in Base.metadata.sorted_tables] + [VERSIONS]
     there = set(inspect(connection).get_table_names())
@@ -144,11 +145,9 @@ def load(path: Path, connection: Connection, aside: str) -> None:
                 and "id" in table.columns
                 and table.columns["id"].autoincrement is True
             ):
-                connection.execute(
-                    text(
-                        f"SELECT setval(pg_get_serial_sequence('\"{table.name}\"', 'id'), (SELECT max(id) FROM \"{table.name}\"))"
-                    )
-                )  # noqa: S608 - names of our own
+                last = f'SELECT max(id) FROM "{table.name}"'  # noqa: S608 - our own name
+                sequence = f"pg_get_serial_sequence('\"{table.name}\"', 'id')"
+                connection.execute(text(f"SELECT setval({sequence}, ({last}))"))
 
 
 def in_use() -> bool:
@@ -156,19 +155,22 @@ def in_use() -> bool:
     found = engine()
     if found.dialect.name == "postgresql":
         with found.connect() as connection:
-            others = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'"
+            others = (
+                "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() "
+                "AND pid <> pg_backend_pid() AND backend_type = 'client backend'"
+            )
             return bool(connection.scalar(text(others)))
     return file_in_use(Path(found.url.database or ""))
 
 
 def file_in_use(path: Path) -> bool:
-    """Whether another process has a SQLite file open: leaving WAL mode needs it for oneself."""
+    """Whether another process has a SQLite file open: only the sole process can leave WAL mode."""
     if not path.is_file():
         return False
     module = sqlite_module()
     connection = module.connect(str(path), timeout=0, isolation_level=None)
     try:
-        return connection.execute("PRAGMA journal_mode=DELETE").fetchone()[0] != "delete"
+        return bool(connection.execute("PRAGMA journal_mode=DELETE").fetchone()[0] != "delete")
     except module.OperationalError:
         return True
     finally:
@@ -176,6 +178,6 @@ def file_in_use(path: Path) -> bool:
 
 
 def is_empty() -> bool:
-    """Whether the database in force holds none of our tables."""
+    """Whether the database contains none of VUR's tables."""
     with engine().connect() as connection:
         return not set(inspect(connection).get_table_names()) & {table.name for table in Base.metadata.sorted_tables}

@@ -1,4 +1,4 @@
-"""Which workers are alive: each leaves a heartbeat in the catalog every two seconds."""
+"""Heartbeats of workers in the catalog, one every two seconds."""
 
 from datetime import timedelta
 
@@ -15,19 +15,19 @@ ALIVE = timedelta(seconds=10)
 
 
 def beat(owner: str) -> None:
-    """The heartbeat of worker `owner`: call it every `EVERY` seconds."""
+    """Store the heartbeat of worker `owner`; called every `EVERY` seconds."""
     with writing() as session:
         counters.touch(session, PREFIX + owner)
 
 
-def gone(owner: str) -> None:
-    """Worker `owner` has ended in good order."""
+def remove(owner: str) -> None:
+    """Delete the heartbeat of worker `owner`, which is shutting down."""
     with writing() as session:
         counters.clear(session, PREFIX + owner)
 
 
 def workers_alive(session: Session, within: timedelta = ALIVE) -> list[str]:
-    """The workers that were heard of within `within`."""
+    """The workers with a heartbeat within `within`."""
     rows = session.scalars(
         select(Counter.key)
         .where(Counter.key.startswith(PREFIX, autoescape=True), Counter.window_start > now() - within)
