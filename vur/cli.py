@@ -10,6 +10,7 @@ import vur.commands
 from vur import __version__
 from vur.errors import VurError
 from vur.extras import require_extra
+from vur.languages import DEFAULT_LANGUAGE
 from vur.settings import settings
 from vur.text import table, translate
 
@@ -46,7 +47,7 @@ def main(arguments: list[str] | None = None) -> int:
     given = sys.argv[1:] if arguments is None else list(arguments)
     known = commands()
     options = parser(next((part for part in given if part in known), "-")).parse_args(given)
-    language = getattr(options, "language", None) or "en"
+    language = getattr(options, "language", None) or DEFAULT_LANGUAGE
     try:
         language = getattr(options, "language", None) or settings().language
         command = known[options.command]

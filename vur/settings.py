@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 
 from vur.errors import VurError
-from vur.text import LANGUAGES
+from vur.languages import DEFAULT_LANGUAGE, LANGUAGES
 
 SECTION = "vur"
 
@@ -19,7 +19,7 @@ class Settings:
     home: Path = Path("~/.vur")
     database_url: str = ""
     reports: Path = Path("reports")
-    language: str = "en"
+    language: str = DEFAULT_LANGUAGE
     levels: tuple[int, ...] = (80, 95)
     time_budget: float | None = None
     workers: int = 0
@@ -63,7 +63,7 @@ def _levels(text: str) -> tuple[int, ...]:
 
 
 def _language(text: str) -> str:
-    match = {code.lower(): code for code in (*LANGUAGES,)} | {"pt": "pt-BR", "pt_br": "pt-BR"}
+    match = {alias: code for code, entry in LANGUAGES.items() for alias in (code.lower(), *entry.aliases)}
     return match[text.strip().lower()]
 
 

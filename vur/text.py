@@ -1,22 +1,20 @@
-"""The translation table: every sentence a user reads, in Brazilian Portuguese and English."""
+"""The translation table: every sentence a user reads, in every language of `vur.languages`."""
 
 from functools import cache
-from pathlib import Path
 
-LANGUAGES = ("en", "pt-BR")
-DEFAULT_LANGUAGE = "en"
+from vur.languages import DEFAULT_LANGUAGE, LANGUAGES
 
 
 @cache
 def table() -> dict[str, dict[str, str]]:
-    """All entries of `vur/translations/<language>/*.yaml`: key to language to text."""
+    """All entries of the YAML files of each language: key to language to text; `KeyError` for a repeated key."""
     import yaml
 
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     entries: dict[str, dict[str, str]] = {}
-    for language in LANGUAGES:
+    for language, entry in LANGUAGES.items():
         seen: set[str] = set()
-        for path in sorted((Path(__file__).parent / "translations" / language).glob("*.yaml")):
+        for path in sorted(entry.texts.glob("*.yaml")):
             section = yaml.load(path.read_text(encoding="utf-8"), Loader=loader) or {}
             if repeated := seen & section.keys():
                 raise KeyError(f"{language}/{path.name} repeats the translation keys {sorted(repeated)}")

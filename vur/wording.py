@@ -6,9 +6,9 @@ from collections.abc import Iterable
 import pandas as pd
 
 from vur.frequency import Frequency
+from vur.languages import LANGUAGES
 from vur.text import translate
 
-_MARKS = {"en": (",", "."), "pt-BR": (".", ",")}
 _UNITS = {
     "Y": "year",
     "A": "year",
@@ -36,10 +36,10 @@ def number(value: object, language: str, digits: int | None = None) -> str:
         return "–"
     if math.isinf(value):
         return "∞" if value > 0 else "−∞"
-    thousands, decimal = _MARKS[language]
+    marks = {",": LANGUAGES[language].thousands, ".": LANGUAGES[language].decimal}
     text = f"{abs(value):,.{digits_for([value]) if digits is None else digits}f}"
     minus = "−" if value < 0 and any(c in "123456789" for c in text) else ""
-    return minus + text.translate(str.maketrans({",": thousands, ".": decimal}))
+    return minus + text.translate(str.maketrans(marks))
 
 
 def digits_for(values: Iterable[float], integer: bool = False) -> int:
@@ -89,18 +89,23 @@ def stamp(value: object, freq: Frequency, language: str) -> str:
         return str(value.year)
     if word == "quarter":
         return translate("report.date.quarter", language, quarter=(value.month + 2) // 3, year=value.year)
-    month = translate("report.date.months", language).split()[value.month - 1]
     if word == "month":
+        month = LANGUAGES[language].months[value.month - 1]
         return translate("report.date.month", language, month=month, year=value.year)
-    day = day_text(value, language)
-    return f"{day}, {value:%H:%M}" if word in ("hour", "minute", "second") else day
+    return moment_text(value, language) if word in ("hour", "minute", "second") else day_text(value, language)
 
 
 def day_text(value: pd.Timestamp, language: str) -> str:
-    """A day: `31/12/2010` or `31 Dec 2010`."""
-    if language == "pt-BR":
-        return f"{value:%d/%m/%Y}"
-    return f"{value.day} {translate('report.date.months', language).split()[value.month - 1][:3]} {value.year}"
+    """A date in the one style of each language: `31/12/2010` or `31 Dec 2010`."""
+    entry, place = LANGUAGES[language], value.month - 1
+    names = {"month_name": entry.months[place], "short_month": entry.short_months[place]}
+    return entry.day.format(day=value.day, month=value.month, year=value.year, **names)
+
+
+def moment_text(value: pd.Timestamp, language: str) -> str:
+    """A date with its time: `31/12/2010, 14:30` or `31 Dec 2010, 14:30`; seconds where they are not zero."""
+    time = f"{value:%H:%M:%S}" if value.second else f"{value:%H:%M}"
+    return LANGUAGES[language].moment.format(day=day_text(value, language), time=time)
 
 
 def listing(items: Iterable[object], language: str, most: int = 6) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from vur.commands._arguments import add_horizon, add_language, add_model
 from vur.errors import VurError
+from vur.languages import LANGUAGES
 from vur.text import translate
 
 if TYPE_CHECKING:
@@ -93,11 +94,15 @@ def _edits(options: argparse.Namespace, language: str) -> dict[str, Any] | Path:
 
 
 def _day(text: str | None, option: str, language: str) -> str | None:
-    """Return a date in ISO form. `05/02/2025` is 5 February in Portuguese; elsewhere it is ambiguous and refused."""
+    """Return a date in ISO form. `05/02/2025` is 5 February in Portuguese; in English it is ambiguous and refused."""
     found = re.fullmatch(r"(\d{1,2})/(\d{1,2})/(\d{4})", text or "")
-    if found and language != "pt-BR":
+    if not found:
+        return text
+    order = LANGUAGES[language].date_order
+    if order is None:
         raise VurError("config.value", key=option, value=text, expected="2025-02-28")
-    return f"{found[3]}-{int(found[2]):02d}-{int(found[1]):02d}" if found else text
+    parts = dict(zip(order, found.groups(), strict=True))
+    return f"{parts['y']}-{int(parts['m']):02d}-{int(parts['d']):02d}"
 
 
 def _number(change: str) -> Any:

@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 from vur.errors import VurError
 from vur.jobs.messages import error_text
 from vur.jobs.spec import JobSpec
+from vur.languages import DEFAULT_LANGUAGE
 from vur.models.forecast import Forecasts, check_request, forecasts, points_of
 from vur.models.saved import Saved
 from vur.predictions.open_models import open_served
@@ -124,7 +125,8 @@ def _read_input(job: JobSpec) -> "tuple[pd.DataFrame, int]":
 
     scratch = job.folder / "upload"
     scratch.mkdir(parents=True, exist_ok=True)
-    found = upload(path, scratch, options_of(job.params.get("options") or {}, job.params.get("language") or "en"))
+    language = job.params.get("language") or DEFAULT_LANGUAGE
+    found = upload(path, scratch, options_of(job.params.get("options") or {}, language))
     if found.rejected:
         os.replace(found.rejects, results_folder(job.id) / REJECTS)
     return pd.read_parquet(found.parquet), found.rejected
@@ -186,7 +188,7 @@ def write_errors(job: JobSpec, errors: dict[str, VurError]) -> None:
     """Write why series have no forecast, in the language of who asked: `series, code, detail`."""
     import csv
 
-    language = job.params.get("language") or "en"
+    language = job.params.get("language") or DEFAULT_LANGUAGE
     draft = job.folder / ERRORS
     with draft.open("w", encoding="utf-8", newline="") as file:
         rows = csv.writer(file)
@@ -216,6 +218,6 @@ def on_ended(session: Session, job: Job, result: dict[str, Any] | None) -> None:
             (folder("results", job.params["input"]) / job.params["input_name"]).unlink(missing_ok=True)
     elif job.state == "failed":
         owner = session.get(User, job.owner_id)
-        reason = (error_text(job.error, owner.language if owner else "en") or {}).get("detail", "")
+        reason = (error_text(job.error, owner.language if owner else DEFAULT_LANGUAGE) or {}).get("detail", "")
         record_activity(session, job.owner_id, "batch_failed", status="error", about=about, reason=reason)
         raise_alert(session, job.owner_id, "batch_failed", severity="error", about=about, reason=reason)

@@ -16,6 +16,7 @@ from vur.jobs.kinds import call_hook
 from vur.jobs.messages import log_text
 from vur.jobs.queue import ACTIVE, close, tell_clients
 from vur.jobs.spec import JobSpec, spec_of, work_folder
+from vur.languages import DEFAULT_LANGUAGE
 from vur.store.catalog import Job, JobLog, now
 from vur.store.database import reading, rows_changed, writing
 from vur.store.home import folder
@@ -84,7 +85,7 @@ def report(
     owner: str,
     changes: dict[str, Any] | None = None,
     lines: list[JobLog] | None = None,
-    language: str = "en",
+    language: str = DEFAULT_LANGUAGE,
 ) -> str:
     """Write progress and renew the lease: `lost` if another holder has the job, `cancel` if it is to be cancelled, else `on`.
 
@@ -183,7 +184,7 @@ def line(job_id: str, attempt: int, key: str, values: dict[str, Any], level: str
         job_id=job_id,
         attempt=attempt,
         level=level,
-        text=log_text(key, values, "en")[:2000],
+        text=log_text(key, values, DEFAULT_LANGUAGE)[:2000],
         key=key if key in table() else None,
         values=values,
     )

@@ -5,6 +5,7 @@ from typing import Any
 
 import pandas as pd
 
+from vur.languages import LANGUAGES
 from vur.report import plots
 from vur.report.context import ReportContext
 from vur.report.sections import (
@@ -27,6 +28,7 @@ from vur.report.sections import (
     worst,
 )
 from vur.report.tables import say, speaker
+from vur.wording import moment_text
 
 # By element id. A new section is a module in vur.report.sections and an entry here.
 SECTIONS: dict[str, ModuleType] = {
@@ -88,6 +90,7 @@ def section_view(name: str, part: Part) -> dict[str, Any]:
 def page(context: ReportContext, language: str) -> dict[str, Any]:
     """All values of the template; `figures` has the Plotly descriptions by element id."""
     t = speaker(language)
+    entry = LANGUAGES[language]
     sections = [section_view(name, part) for name, part in parts(context, language).items()]
     return {
         "head": head(context, language),
@@ -95,8 +98,13 @@ def page(context: ReportContext, language: str) -> dict[str, Any]:
         "figures": {id: spec for section in sections for id, spec in section["figures"].items()},
         "theme": [[plots.LIGHT[name], plots.DARK[name]] for name in plots.LIGHT],
         "locale": {
-            "months": t("date.months").split(),
-            "days": t("date.days").split(),
+            "months": entry.months,
+            "shortMonths": entry.short_months,
+            "days": entry.weekdays,
+            "shortDays": entry.short_weekdays,
+            "date": entry.axis[1],
+            "decimal": entry.decimal,
+            "thousands": entry.thousands,
             "reset": t("plot.reset"),
             "zoom": t("plot.zoom"),
             "image": t("plot.image"),
@@ -108,14 +116,10 @@ def page(context: ReportContext, language: str) -> dict[str, Any]:
 def head(context: ReportContext, language: str) -> dict[str, Any]:
     """The title, the line that identifies the run, and the warnings of the training."""
     run, created = context.run, context.run.get("created")
-    when = ""
-    if created:
-        moment = pd.Timestamp(created)
-        when = f"{moment:%d/%m/%Y %H:%M}" if language == "pt-BR" else f"{moment.day} {moment:%b %Y, %H:%M}"
     return {
         "title": str(run.get("name") or context.data.get("target") or "VUR"),
         "run_id": str(run.get("run_id") or ""),
-        "created": when,
+        "created": moment_text(pd.Timestamp(created).floor("min"), language) if created else "",
         "source": str(run.get("source") or ""),
         "notebook": str(run.get("notebook") or "train.ipynb"),
         "interrupted": bool(run.get("interrupted")),

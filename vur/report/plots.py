@@ -15,6 +15,7 @@ from vur.explain.attribution import Importance
 from vur.explain.why import Explanation, part_label
 from vur.forecasters.registry import algorithm_name
 from vur.frequency import Frequency
+from vur.languages import LANGUAGES
 from vur.text import translate
 from vur.wording import digits_for, number, percent, stamp
 
@@ -89,7 +90,7 @@ def _axis(language: str, **given: Any) -> dict[str, Any]:
 def _time_axis(language: str, is_date: bool) -> dict[str, Any]:
     if not is_date:
         return _axis(language, showgrid=False)
-    formats = {"pt-BR": ("%d/%m %H:%M", "%d/%m/%Y", "%m/%Y"), "en": ("%d %b %H:%M", "%d %b %Y", "%b %Y")}[language]
+    formats = LANGUAGES[language].axis
     day, month, year = 86_400_000, "M1", "M12"
     stops = [
         ([None, day - 1], formats[0]),
@@ -113,7 +114,7 @@ def _layout(language: str, height: int, **given: Any) -> dict[str, Any]:
         "plot_bgcolor": LIGHT["surface"],
         "autosize": True,
         "font": {"family": FONT, "size": 13, "color": LIGHT["text"]},
-        "separators": ",." if language == "pt-BR" else ".,",
+        "separators": LANGUAGES[language].decimal + LANGUAGES[language].thousands,
         "margin": {"l": 8, "r": 12, "t": 12, "b": 8},
         "showlegend": False,
         "hoverlabel": {

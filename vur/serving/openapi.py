@@ -4,6 +4,7 @@ from typing import Any
 
 from fastapi import FastAPI
 
+from vur.languages import LANGUAGES
 from vur.serving.middleware.guard import API, OPEN
 
 ERROR = {
@@ -42,10 +43,10 @@ Time series: from a file of dated measurements to forecasts you can trust.
 `POST /models/{model_id}/predict`. Live messages (training progress, forecasts, alerts) are sent over the WebSocket
 `/ws`.
 
-Every error has the same shape: `detail` in your language (`Accept-Language: pt-BR` or `en`), `code` for programs,
+Every error has the same shape: `detail` in your language (`Accept-Language`: {languages}), `code` for programs,
 `field` if one is at fault. Lists take `page`, `limit`, `sort` and `search`. Changes take the object's version in
 `If-Match`; uploads and training requests take an `Idempotency-Key`, so that they can be retried safely.
-"""
+""".replace("{languages}", ", ".join(LANGUAGES))
 USUAL = {401: "No valid token", 422: "A value is missing or invalid", 429: "Too many requests; see `Retry-After`"}
 METHODS = ("get", "head", "put", "post", "delete", "patch", "options")
 

@@ -26,6 +26,8 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, declared_attr, mapped_column
 
+from vur.languages import DEFAULT_LANGUAGE
+
 ROLES = ("viewer", "analyst", "admin")
 SHARED = ("dataset", "pipeline", "model", "connection", "monitor")
 NAMES = {
@@ -113,7 +115,7 @@ class User(Edited, Base):
     password_hash: Mapped[str]
     role: Mapped[str] = mapped_column(String(16), default="analyst")
     active: Mapped[bool] = mapped_column(default=True)
-    language: Mapped[str] = mapped_column(String(8), default="en")
+    language: Mapped[str] = mapped_column(String(8), default=DEFAULT_LANGUAGE)
     quota_bytes: Mapped[int | None] = mapped_column(BigInteger)
     epoch: Mapped[int] = mapped_column(default=0)
     last_login_at: Mapped[datetime | None]
@@ -218,7 +220,7 @@ class Upload(Owned, Created, Base):
     received: Mapped[int] = mapped_column(BigInteger, default=0)
     state: Mapped[str] = mapped_column(String(16), default="receiving", index=True)
     options: Mapped[dict[str, Any]] = mapped_column(default=dict)
-    language: Mapped[str] = mapped_column(String(8), default="en")
+    language: Mapped[str] = mapped_column(String(8), default=DEFAULT_LANGUAGE)
     progress: Mapped[float] = mapped_column(default=0.0)
     dataset_id: Mapped[str | None] = mapped_column(String(36))
     error: Mapped[dict[str, Any] | None]

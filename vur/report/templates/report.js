@@ -34,13 +34,13 @@
     return layout;
   }
 
-  var months = settings.locale.months, days = settings.locale.days;
-  var short = function (words) { return words.map(function (w) { return w.slice(0, 3); }); };
-  Plotly.register({ moduleType: "locale", name: "pt-BR",
-    dictionary: { "Reset axes": settings.locale.reset, "Autoscale": settings.locale.reset, "Zoom": settings.locale.zoom, "Pan": settings.locale.pan,
-                  "Download plot as a PNG": settings.locale.image, "Download plot as a png": settings.locale.image },
-    format: { days: days, shortDays: short(days), months: months, shortMonths: short(months), date: "%d/%m/%Y", decimal: ",", thousands: "." } });
-  var config = { responsive: true, displaylogo: false, locale: settings.language, scrollZoom: false,
+  var locale = settings.locale;
+  Plotly.register({ moduleType: "locale", name: "vur",
+    dictionary: { "Reset axes": locale.reset, "Autoscale": locale.reset, "Zoom": locale.zoom, "Pan": locale.pan,
+                  "Download plot as a PNG": locale.image, "Download plot as a png": locale.image },
+    format: { days: locale.days, shortDays: locale.shortDays, months: locale.months, shortMonths: locale.shortMonths,
+              date: locale.date, decimal: locale.decimal, thousands: locale.thousands } });
+  var config = { responsive: true, displaylogo: false, locale: "vur", scrollZoom: false,
                  modeBarButtonsToRemove: ["select2d", "lasso2d", "zoomIn2d", "zoomOut2d", "autoScale2d", "pan2d"], showSendToCloud: false };
 
   var view = "recent", chosen = 0;

@@ -5,6 +5,7 @@ from datetime import timedelta
 import jwt
 
 from vur.errors import VurError
+from vur.languages import DEFAULT_LANGUAGE
 from vur.settings import settings
 from vur.store.accounts.access import Principal
 from vur.store.catalog import User, now
@@ -40,5 +41,5 @@ def read_token(token: str) -> tuple[Principal, int]:
     if content["typ"] != "access":
         raise VurError("api.unauthenticated")
     return Principal(
-        content["sub"], content["role"], content.get("lang") or "en", "token", content.get("sid")
+        content["sub"], content["role"], content.get("lang") or DEFAULT_LANGUAGE, "token", content.get("sid")
     ), content["epoch"]

@@ -8,6 +8,7 @@ from fastapi.responses import FileResponse, StreamingResponse
 from sqlalchemy import select
 
 from vur.errors import VurError, error_body
+from vur.languages import LanguageChoice
 from vur.serving.dependencies import Analyst, Language, Listed, Version, Who, list_rows, set_etag
 from vur.serving.routes import uploads
 from vur.serving.schemas import datasets as bodies
@@ -238,8 +239,8 @@ def download(
     language: Language,
     format: Literal["csv", "parquet", "original"] = "csv",
     dialect: Annotated[
-        Literal["auto", "en", "pt-BR"],
-        Query(description="`pt-BR`: `;` and decimal comma; `auto`: by the user's language"),
+        LanguageChoice,
+        Query(description="Delimiter and decimal mark of a language; `auto`: of the user's language"),
     ] = "auto",
     version: Annotated[int | None, Query(ge=1, le=2**31 - 1)] = None,
 ) -> Response:

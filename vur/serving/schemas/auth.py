@@ -5,6 +5,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from vur.languages import LanguageCode
+
 Role = Literal["viewer", "analyst", "admin"]
 Email = Field(min_length=3, max_length=254, examples=["ana@example.com"])
 Password = Field(min_length=1, max_length=256, examples=["nine correct horses"])
@@ -41,7 +43,7 @@ class Registration(BaseModel):
     password: str = Password
     username: str | None = Field(None, max_length=64)
     full_name: str = Field("", max_length=200)
-    language: Literal["en", "pt-BR"] | None = None
+    language: LanguageCode | None = None
 
 
 class Credentials(BaseModel):
@@ -102,7 +104,7 @@ class ProfileChange(BaseModel):
     )
 
     full_name: str | None = Field(None, max_length=200)
-    language: Literal["en", "pt-BR"] | None = None
+    language: LanguageCode | None = None
     email: str | None = Field(None, min_length=3, max_length=254)
     username: str | None = Field(None, min_length=1, max_length=64)
     password: str | None = Field(None, min_length=1, max_length=256)

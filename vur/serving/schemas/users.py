@@ -5,6 +5,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from vur.languages import DEFAULT_LANGUAGE, LanguageCode
 from vur.serving.schemas.auth import Email, Password, Role, UserOut
 
 Right = Literal["view", "edit"]
@@ -34,7 +35,7 @@ class NewUser(BaseModel):
     username: str | None = Field(None, max_length=64)
     full_name: str = Field("", max_length=200)
     role: Role = "analyst"
-    language: Literal["en", "pt-BR"] = "en"
+    language: LanguageCode = DEFAULT_LANGUAGE
     quota_bytes: int | None = Field(default=None, ge=0, le=2**62)
 
 

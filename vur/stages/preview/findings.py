@@ -19,7 +19,7 @@ from ...frequency import describe_alias, locate
 from ...panel import Panel
 from ..preprocess.cleaning import Groups, fill
 from ...text import DEFAULT_LANGUAGE, translate
-from ...wording import number
+from ...wording import day_text, moment_text, number
 
 # %% ../../../nbs/stages/2_preview/1_findings.ipynb #63db9c91
 SEVERITIES = ("error", "warning", "info")
@@ -55,11 +55,10 @@ class Finding:
 
 # %% ../../../nbs/stages/2_preview/1_findings.ipynb #78d4d36d
 def show(value: object, language: str) -> str:
-    """A value as a reader writes it: 31/01/2024 or 2024-01-31, 1.234,5 or 1,234.5; text as it is."""
+    """A value as a reader writes it: 31/01/2024 or 31 Jan 2024, 1.234,5 or 1,234.5; text as it is."""
     if isinstance(value, (pd.Timestamp, np.datetime64)):
         stamp = pd.Timestamp(value)
-        day = stamp.strftime("%d/%m/%Y" if language == "pt-BR" else "%Y-%m-%d")
-        return day if stamp == stamp.normalize() else f"{day} {stamp:%H:%M}" + (f":{stamp:%S}" if stamp.second else "")
+        return day_text(stamp, language) if stamp == stamp.normalize() else moment_text(stamp, language)
     if isinstance(value, (float, np.floating)):
         return number(float(value), language, 0 if float(value).is_integer() else None)
     if isinstance(value, (int, np.integer)) and abs(value) >= 10_000:

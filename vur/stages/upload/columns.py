@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ...languages import LANGUAGES, plain_word
 from .files import UploadOptions, note
 
 if TYPE_CHECKING:
@@ -58,9 +59,8 @@ def _numeric_ways() -> list[DateWay]:
     return ways
 
 # %% ../../../nbs/stages/1_upload/3_columns.ipynb #dd27dc06
-_MONTHS = ("jan|janeiro|january|fev|feb|fevereiro|february|mar|marco|march|abr|apr|abril|april|mai|maio|may|jun|junho|june|"
-           "jul|julho|july|ago|aug|agosto|august|set|sep|sept|setembro|september|out|oct|outubro|october|nov|novembro|november|"
-           "dez|dec|dezembro|december")
+_WORDS = {plain_word(word) for language in LANGUAGES.values() for word in (*language.months, *language.short_months)}
+_MONTHS = "|".join(sorted(_WORDS | {"sept"}))
 _DATE_WORDS = (("d mon y", r"\d{1,2} (?:M) {4}", "%d %b %Y"), ("mon d y", r"(?:M) \d{1,2} {4}", "%b %d %Y"), ("mon y", r"(?:M) {4}", "%b %Y"),
           ("y mon d", r"{4} (?:M) \d{1,2}", "%Y %b %d"), ("y mon", r"{4} (?:M)", "%Y %b"), ("d mon yy", r"\d{1,2} (?:M) \d\d", "%d %b %y"),
           ("mon yy", r"(?:M) \d\d", "%b %y"))
@@ -81,7 +81,9 @@ _TIME = r"\d{1,2}[:h]\d{2}(?::\d{2}(?:[.,]\d{1,6}0*)?)?(?: ?[aApP]\.?[mM]\.?)?"
 _ZONE = r"Z|UTC|GMT|[+-]\d{2}:?\d{2}|[+-]\d{2}|[A-Z][A-Za-z]+/[A-Za-z_]+(?:/[A-Za-z_]+)?"
 _TAIL = rf"(?:(?:T|,? +)({_TIME}))?(?: ?({_ZONE}))?"
 _CLOCKS = ("%H:%M", "%H:%M:%S", "%H:%M:%S.%f", "%I:%M %p", "%I:%M:%S %p")
-_ENGLISH = {"fev": "feb", "abr": "apr", "mai": "may", "ago": "aug", "set": "sep", "out": "oct", "dez": "dec"}
+_WEEKDAYS = "|".join(sorted({plain_word(word) for language in LANGUAGES.values() for word in language.short_weekdays}))
+_ENGLISH = {plain_word(short): plain_word(english) for language in LANGUAGES.values()
+            for short, english in zip(language.short_months, LANGUAGES["en"].short_months) if plain_word(short) != plain_word(english)}
 
 
 def literal(text: str) -> str:
@@ -92,7 +94,7 @@ def literal(text: str) -> str:
 def month_names(text: str) -> str:
     """SQL that turns `Terça-feira, 05 de março de 2024 10:30` into `05 marco 2024 10:30`."""
     sql = f"strip_accents(lower(trim({text})))"
-    for pattern, new in ((r"^(?:seg|ter|qua|qui|sex|sab|dom|mon|tue|wed|thu|fri|sat|sun)[a-z]*(?:-feira)?[,.]? +", ""),
+    for pattern, new in ((rf"^(?:{_WEEKDAYS})[a-z]*(?:-feira)?[,.]? +", ""),
                          (r"\b(\d{1,2})(?:(?:st|nd|rd|th|o)\b|º|°)", r"\1"), (r"\b(?:de|of)\b|[,./-]", " "), (r" +", " ")):
         sql = f"regexp_replace({sql}, {literal(pattern)}, {literal(new)}, 'g')"
     return f"trim({sql})"
@@ -102,8 +104,8 @@ def short_months(text: str) -> str:
     """SQL that cuts the month words of `month_names` to the three letters `strptime` knows."""
     sql = rf"regexp_replace({text}, '({_MONTHS})\b', '<\1>')"
     sql = rf"regexp_replace({sql}, '<([a-z]{{3}})[a-z]*>', '\1')"
-    for portuguese, english in _ENGLISH.items():
-        sql = f"replace({sql}, '{portuguese}', '{english}')"
+    for short, english in _ENGLISH.items():
+        sql = f"replace({sql}, '{short}', '{english}')"
     return sql
 
 # %% ../../../nbs/stages/1_upload/3_columns.ipynb #ed1bfac7

@@ -25,6 +25,7 @@ from typing import IO, Any
 import numpy as np
 
 from ...errors import VurError
+from ...languages import LANGUAGES
 from ...text import translate
 
 # %% ../../../nbs/stages/1_upload/1_files.ipynb #66462ab0
@@ -61,7 +62,7 @@ class UploadOptions:
 
 
 _ALLOWED = {"delimiter": ("auto", ",", ";", "\t", "|"), "quote": ("auto", '"', "'"), "decimal": ("auto", ".", ","),
-            "date_order": ("auto", "dmy", "mdy", "ymd"), "header": ("auto", "yes", "no"), "language": ("en", "pt-BR")}
+            "date_order": ("auto", "dmy", "mdy", "ymd"), "header": ("auto", "yes", "no"), "language": LANGUAGES}
 
 # %% ../../../nbs/stages/1_upload/1_files.ipynb #f1d9e4ec
 def note(key: str, **data: Any) -> dict:

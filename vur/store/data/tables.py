@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from vur.errors import VurError
+from vur.languages import LANGUAGES
 from vur.stages.preview import describe_columns
 from vur.stages.upload.suggestions import ColumnInfo
 from vur.store import child_process
@@ -109,7 +110,7 @@ class CsvForm:
     mark: str = ""
 
 
-FORMS = {"en": CsvForm(), "pt-BR": CsvForm(";", ",", "\ufeff")}
+FORMS = {code: CsvForm(entry.csv_delimiter, entry.decimal, entry.csv_mark) for code, entry in LANGUAGES.items()}
 
 
 def csv_pieces(path: Path, columns: Sequence[ColumnInfo], form: CsvForm) -> Iterator[bytes]:

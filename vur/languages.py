@@ -1,0 +1,95 @@
+"""The languages of VUR: one entry each, read by everything that writes or reads numbers, dates and files for people.
+
+To add a language, add its entry to `LANGUAGES` and its texts to `vur/translations/<code>/`, with the same keys as English.
+"""
+
+import unicodedata
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+TRANSLATIONS = Path(__file__).parent / "translations"
+
+
+@dataclass(frozen=True)
+class Language:
+    """How one language is written, and where its texts are.
+
+    `code` is a BCP 47 tag, `name` the language's own name; `aliases` are lower-case spellings that settings accept as well.
+    `day` is a date with the placeholders `{day}`, `{month}` (numbers), `{month_name}`, `{short_month}` and `{year}`;
+    `moment` joins `{day}` and `{time}`. `axis` holds the d3 formats of a moment, a day and a month on the axis of a plot.
+    `date_order` is how a date such as 05/02/2025 is read, `dmy` or `mdy`; None where readers disagree, so that it is refused.
+    `csv_delimiter` and `csv_mark` (a byte-order mark, by which Excel recognises UTF-8) are how a CSV file is written.
+    """
+
+    code: str
+    name: str
+    months: tuple[str, ...]
+    weekdays: tuple[str, ...]  # from Sunday
+    aliases: tuple[str, ...] = ()
+    decimal: str = "."
+    thousands: str = ","
+    day: str = "{day} {short_month} {year}"
+    moment: str = "{day}, {time}"
+    axis: tuple[str, str, str] = ("%d %b %H:%M", "%d %b %Y", "%b %Y")
+    date_order: Literal["dmy", "mdy"] | None = None
+    csv_delimiter: str = ","
+    csv_mark: str = ""
+    folder: Path | None = None
+
+    @property
+    def texts(self) -> Path:
+        """The folder of the language's YAML files."""
+        return self.folder or TRANSLATIONS / self.code
+
+    @property
+    def short_months(self) -> list[str]:
+        """The first three letters of each month."""
+        return [month[:3] for month in self.months]
+
+    @property
+    def short_weekdays(self) -> list[str]:
+        """The first three letters of each day of the week."""
+        return [day[:3] for day in self.weekdays]
+
+
+LANGUAGES: dict[str, Language] = {
+    language.code: language
+    for language in (
+        Language(
+            code="en",
+            name="English",
+            months=tuple("January February March April May June July August September October November December".split()),
+            weekdays=tuple("Sunday Monday Tuesday Wednesday Thursday Friday Saturday".split()),
+        ),
+        Language(
+            code="pt-BR",
+            name="Português (Brasil)",
+            months=tuple(
+                "janeiro fevereiro março abril maio junho julho agosto setembro outubro novembro dezembro".split()
+            ),
+            weekdays=tuple("domingo segunda terça quarta quinta sexta sábado".split()),
+            aliases=("pt", "pt_br"),
+            decimal=",",
+            thousands=".",
+            day="{day:02}/{month:02}/{year}",
+            axis=("%d/%m %H:%M", "%d/%m/%Y", "%m/%Y"),
+            date_order="dmy",
+            csv_delimiter=";",
+            csv_mark="\ufeff",
+        ),
+    )
+}
+DEFAULT_LANGUAGE = "en"
+
+if TYPE_CHECKING:
+    LanguageCode = str
+    LanguageChoice = str
+else:  # what the API accepts
+    LanguageCode = Literal[*LANGUAGES]
+    LanguageChoice = Literal["auto", *LANGUAGES]
+
+
+def plain_word(word: str) -> str:
+    """`word` in lower-case ASCII letters: `Março` as `marco`."""
+    return unicodedata.normalize("NFKD", word).encode("ascii", "ignore").decode().lower()
