@@ -146,11 +146,11 @@ def settings_page() -> str:
         elif "=" in line:
             key, _, value = (part.strip() for part in line.partition("="))
             shown = f"`{value}`" if value else ""
-            rows.append(f"| `{key}` | {shown} | `VUR_{key.upper()}` | {comment} |")
+            rows.append(f"| `{key}` | {shown} | {comment} |")
     head = (
-        "# Settings\n\n`settings.ini` holds every key that a user may set. An environment variable overrides it, for "
+        "# Settings\n\n`settings.ini` holds every key that a user may set. The variable `VUR_<KEY>` overrides a key, for "
         "instance `VUR_HOME=/data/vur` or `VUR_LANGUAGE=pt-BR`; `VUR_SETTINGS` names another file.\n\n"
-        "| key | default | variable | meaning |\n|---|---|---|---|\n"
+        "| key | default | meaning |\n|---|---|---|\n"
     )
     return head + "\n".join(rows) + "\n"
 

@@ -70,14 +70,14 @@ def test_a_clean_panel_gives_about_the_nominal_share(level):
     assert max(shares) < 2.5 * (1 - level / 100)
 
 
-def test_p_values_of_clean_errors_are_spread_evenly():
+def test_p_values_of_clean_errors_are_uniform():
     rows = pd.concat([judged(residuals(seed)) for seed in range(3)])
     assert [float((rows["p_value"] < cut).mean()) for cut in (0.1, 0.5)] == pytest.approx([0.1, 0.5], abs=0.06)
     calibration = calibrate(residuals(), residuals().groupby("unique_id")["scale"].first())
     assert np.isnan(conformal_p(calibration, residuals().head(1).assign(y=np.nan))).all()
 
 
-def test_neighbouring_misses_on_one_side_are_one_event():
+def test_adjacent_anomalies_on_one_side_are_one_event():
     bands = pd.DataFrame(
         {
             "unique_id": "a",
@@ -97,7 +97,7 @@ def test_neighbouring_misses_on_one_side_are_one_event():
     assert apart["event"].nunique() == 5, "a missing day ends an event"
 
 
-def test_a_series_without_any_error_is_odd_at_the_first_one():
+def test_the_first_error_of_a_perfectly_forecast_series_is_an_anomaly():
     rows = score_bands(
         pd.DataFrame({"unique_id": "a", "ds": DAYS[:2], "forecast": 5.0, "lo-95": 5.0, "hi-95": 5.0, "y": [5.0, 6.0]})
     )
@@ -106,12 +106,12 @@ def test_a_series_without_any_error_is_odd_at_the_first_one():
         score_bands(rows, 80)
 
 
-def test_one_fold_of_one_series_judges_nothing():
+def test_one_fold_of_one_series_has_no_held_out_intervals():
     rows = residuals(series=1, folds=1)
     assert judged(rows).empty and {"lo-95", "hi-95", "p_value"} <= set(judged(rows))
 
 
-def test_sentences_tell_chance_from_more_than_chance():
+def test_sentences_compare_the_count_with_chance():
     quiet, loud = (
         residuals(),
         residuals().assign(y=lambda r: r["y"] + r["scale"] * 20 * ((r["fold"] == 2) & (r["step"] > 5))),
@@ -124,7 +124,7 @@ def test_sentences_tell_chance_from_more_than_chance():
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_the_section_shows_the_worst_series_and_the_oddest_first(language, tmp_path):
+def test_the_section_lists_anomalies_by_score_and_plots_the_worst_series(language, tmp_path):
     bands = judged(
         residuals().assign(y=lambda r: r["y"] + 60 * r["scale"] * ((r["unique_id"] == "s2") & (r["step"] == 7)))
     )
@@ -183,7 +183,7 @@ def new_rows(**edits: float) -> pd.DataFrame:
     return frame
 
 
-def test_a_run_lists_the_odd_values_of_its_training_data(ran):
+def test_a_run_lists_the_anomalies_of_its_training_data(ran):
     first = ran.anomalies.iloc[0]
     assert (first["unique_id"], first["ds"], first["direction"]) == ("north", DAYS[-20], "above")
     assert ran.anomalies["score"].is_monotonic_decreasing and first["score"] > 3
@@ -200,7 +200,7 @@ def test_a_spike_in_new_data_is_flagged_with_the_highest_score(ran):
     pd.testing.assert_frame_equal(clean, check_new("shops", new_rows().sample(frac=1, random_state=1)))
 
 
-def test_rows_that_cannot_be_judged_say_why(ran):
+def test_rows_that_cannot_be_checked_say_why(ran):
     new = new_rows()
     new = new[~((new["shop"] == "north") & (new["day"] == AHEAD[4]))]
     extra = pd.DataFrame(
@@ -245,7 +245,7 @@ def test_a_value_that_cannot_be_read_is_named(ran, edit, named):
         check_new("shops", new_rows().astype({next(iter(edit)): object}).assign(**edit))
 
 
-def test_nothing_and_the_same_day_twice_are_refused(ran):
+def test_empty_data_and_duplicate_dates_are_refused(ran):
     with pytest.raises(VurError, match="no rows"):
         check_new("shops", new_rows().head(0))
     with pytest.raises(VurError, match=f"{AHEAD[0]:%Y-%m-%d}"):
@@ -303,7 +303,7 @@ def test_update_moves_the_saved_model_and_is_repeatable(ran, tmp_path: Path, cap
         (new_rows, f"{AHEAD[0]:%Y-%m-%d}"),
     ],
 )
-def test_update_refuses_data_that_lack_what_the_model_knows(ran, frame, named):
+def test_update_refuses_data_without_the_training_rows(ran, frame, named):
     from vur.models.update import update_model
 
     with pytest.raises(VurError, match=named) as caught:

@@ -82,7 +82,7 @@ def test_shares_add_up_to_every_step_of_the_forecast(fitted, id):
 
 
 @pytest.mark.parametrize("id", QUICK)
-def test_the_promotion_is_worth_what_it_was_made_with(fitted, id):
+def test_the_share_of_the_promotion_is_its_true_effect(fitted, id):
     """With and without promotion the shares differ by about 8; those of the noise column stay small."""
     model, future = fitted[id], fitted["future"]
     on, off = (feature_shares(model, "s0", 3, future.assign(promo=value)).iloc[-1] for value in (1, 0))
@@ -91,7 +91,7 @@ def test_the_promotion_is_worth_what_it_was_made_with(fitted, id):
     assert on["covariate:promo"] > 0 > off["covariate:promo"]
 
 
-def test_a_line_shares_exactly_its_coefficients(fitted):
+def test_shares_of_a_linear_model_are_exactly_its_coefficients(fitted):
     """Coefficient times deviation from the mean, category columns counted with the column they were made from."""
     model, behind = fitted["ridge"], forecast_rows(fitted["ridge"], "s1", 5, fitted["future"])
     base, shares = row_shares(model, behind.X[[4]], 5)
@@ -116,7 +116,7 @@ def test_missing_values_do_not_break_the_sum():
         assert feature_shares(model, "s0", 2, future).sum(axis=1).iloc[0] == pytest.approx(forecast, rel=1e-9)
 
 
-def test_what_does_not_add_up_is_refused(fitted, monkeypatch):
+def test_shares_that_do_not_add_up_are_refused(fitted, monkeypatch):
     model = fitted["lightgbm"]
     behind = forecast_rows(model, "s1", 2, fitted["future"])
     monkeypatch.setattr(type(model), "_step", lambda self, X, step: np.full(len(X), 1e3))
@@ -145,7 +145,7 @@ def test_groups_are_what_a_reader_knows():
 
 
 @pytest.mark.parametrize("id", ["ridge", "lightgbm", "random_forest"])
-def test_a_driver_comes_first_and_noise_covers_zero(id):
+def test_a_driver_ranks_first_and_the_interval_of_noise_contains_zero(id):
     panel, _ = shops(seed=4)
     pipeline = Pipeline(Candidate(id, id, QUICK[id])).fit(panel)
     found = pipeline_importance(
@@ -181,7 +181,7 @@ def test_targets_lie_after_the_cutoff_only():
     assert len(evaluation_rows(model, panel, cutoffs, (~late).to_numpy(), max_rows=10_000).y) == 0
 
 
-def test_importance_repeats_and_differs_with_the_seed():
+def test_importance_is_deterministic_and_depends_on_the_seed():
     panel, _ = shops()
     cutoffs = panel.frame.groupby("unique_id")["ds"].max() - pd.Timedelta("14D")
     model = create("ridge").fit(panel)
@@ -191,7 +191,7 @@ def test_importance_repeats_and_differs_with_the_seed():
     assert not first["increase"].equals(shuffle_importance(model, rows, 5, seed=2)["increase"])
 
 
-def test_the_heaviest_member_on_features_speaks_for_an_ensemble():
+def test_importance_of_an_ensemble_is_of_its_heaviest_member_on_features():
     panel, _ = shops()
     light, line = create("lightgbm", rounds=5), create("ridge")
     together = Ensemble.of(
@@ -203,7 +203,7 @@ def test_the_heaviest_member_on_features_speaks_for_an_ensemble():
     assert feature_member(plain) is None
 
 
-def test_importance_without_folds_says_that_the_rows_were_learnt_from():
+def test_importance_without_folds_says_that_the_model_was_trained_on_the_rows():
     panel, _ = shops()
     short = panel.with_frame(panel.frame.groupby("unique_id").tail(25))
     for data in (panel, short):

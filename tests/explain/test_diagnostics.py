@@ -147,7 +147,7 @@ def test_constant_and_trend_are_in_units_of_the_data():
     assert table.loc["sigma2", "estimate"] == pytest.approx(100, rel=0.4)
 
 
-def test_white_noise_passes_and_related_errors_are_flagged():
+def test_white_noise_passes_and_autocorrelated_errors_are_flagged():
     noise = np.random.default_rng(0).normal(size=300)
     assert residual_tests(noise, 12, 0)["p_value"].min() > 0.05
     flagged = residual_tests(related(300), 12, 0)
@@ -158,7 +158,7 @@ def test_white_noise_passes_and_related_errors_are_flagged():
     assert louder["p_value"] < 1e-6 and louder["statistic"] > 3
 
 
-def test_the_false_alarms_of_white_noise_are_about_as_many_as_promised():
+def test_false_alarms_on_white_noise_are_at_the_nominal_rate():
     rng = np.random.default_rng(1)
     alarms = [(residual_tests(rng.normal(size=120), 1, 0).set_index("test")["p_value"] < 0.05) for _ in range(100)]
     share = pd.DataFrame(alarms).mean()
@@ -166,7 +166,7 @@ def test_the_false_alarms_of_white_noise_are_about_as_many_as_promised():
 
 
 @pytest.mark.parametrize(("order", "verdict"), [([0, 0, 0], "note"), ([1, 0, 0], "good")])
-def test_a_model_without_memory_is_told_apart_from_the_right_one(order, verdict):
+def test_a_misspecified_model_is_distinguished_from_the_right_one(order, verdict):
     panel = make({"a": 50 + related(200)}, "D")
     seen = sarimax_diagnostics(create("sarimax", order=order, season=1).fit(panel), panel)
     assert verdicts(seen)[0][0] == verdict
@@ -185,7 +185,7 @@ def test_lags_leave_room_for_coefficients_and_short_series_have_no_test():
     ]
 
 
-def test_words_of_covariates(found):
+def test_sentences_on_covariates(found):
     sentence = effect_sentences(found)[0]
     assert re.match(r"One unit more of promotion goes with [678]\.\d+ more \(standard error", sentence), sentence
     assert effect_sentences(found, "pt-BR")[0].startswith("Uma unidade a mais de promotion acompanha ")
@@ -211,7 +211,7 @@ def test_the_largest_series_unless_one_is_named(promoted, shop, found):
     assert caught.value.code == "diagnostics.series" and "shop" in caught.value.text("pt-BR")
 
 
-def test_a_series_that_fell_back_is_passed_over(promoted):
+def test_a_series_with_a_fallback_is_skipped(promoted):
     panel = make({"flat": np.full(40, 1e6), "live": related(40) + 10}, "D")
     model = create("sarimax", order=[1, 0, 0], season=1).fit(panel)
     assert sarimax_diagnostics(model, panel).series == "live"
@@ -290,7 +290,7 @@ def test_section_of_a_tuned_rival_uses_its_parameters(plain):
     assert "optimised parameters" in diagnostics.part(seen, "en").sentences[0]
 
 
-def test_no_section_without_a_model_to_look_at(plain):
+def test_no_section_without_a_model_to_diagnose(plain):
     assert diagnostics.collect(facts(plain, "drift", ["drift", "theta"])) is None
     assert diagnostics.collect(facts(plain, "drift", ["drift", "sarimax"], interrupted=True)) is None, (
         "after Ctrl-C nobody waits for another fit"
@@ -301,7 +301,7 @@ def test_no_section_without_a_model_to_look_at(plain):
     assert diagnostics.collect(Facts(plain, SimpleNamespace(pipeline=None), None, pd.DataFrame())) is None
 
 
-def test_members_of_an_ensemble_are_looked_at(plain):
+def test_members_of_an_ensemble_are_diagnosed(plain):
     own = {"members": ["sarimax", "prophet"], "parts": {"sarimax": {"algorithm": "sarimax", "parameters": AIRLINE}}}
     pipeline_facts = facts(plain, "ensemble", ["ensemble", "sarimax", "prophet"], own=own)
     seen = diagnostics.collect(pipeline_facts)
@@ -328,7 +328,7 @@ def test_prophet_without_its_future_says_which_column_is_missing(plain):
     assert "promo não é conhecida" in diagnostics.part(seen, "pt-BR").blocks[0].text
 
 
-def test_a_failure_is_told_and_leaves_the_report_standing(plain, monkeypatch):
+def test_a_failing_section_is_reported_and_the_report_is_complete(plain, monkeypatch):
     from vur.explain import diagnostics as insight
 
     given = facts(plain, "sarimax", ["sarimax"], own=AIRLINE)

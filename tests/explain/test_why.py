@@ -115,7 +115,7 @@ def test_shap_values_add_up_and_find_the_promotion(id):
 
 
 @pytest.mark.parametrize("transforms", [("log1p",), ("difference",), ("seasonal_difference", "standard")])
-def test_parts_are_in_units_of_the_target_whatever_was_done_to_it(transforms):
+def test_parts_are_in_units_of_the_target_after_any_transformation(transforms):
     panel = shops()
     pipeline = fitted(panel, "ridge", transforms)
     found = explain_point(pipeline, panel, "a", AHEAD[4])
@@ -133,7 +133,7 @@ def test_an_ensemble_shows_its_members_and_their_parts():
         assert median in " ".join(found.sentences(language))
 
 
-def test_what_the_limit_at_zero_took_is_a_part():
+def test_clipping_at_zero_is_a_part():
     falling = Panel(
         pd.DataFrame({"unique_id": "x", "ds": pd.date_range("2024-01-01", periods=30), "y": np.linspace(30, 1, 30)}),
         DAILY,
@@ -227,7 +227,7 @@ def test_parts_that_vanish_are_left_out_and_the_rest_still_adds_up():
     ("series", "stamp", "named"),
     [("z", AHEAD[0], "'z'"), ("a", "2023-06-30", "2023-06-30"), ("a", "2023-07-02 09:00", "2023-07-02")],
 )
-def test_points_that_are_not_coming_steps_are_named(series, stamp, named):
+def test_points_that_are_not_future_steps_are_named(series, stamp, named):
     panel = shops()
     with pytest.raises(VurError, match=named) as caught:
         explain_point(fitted(panel, "naive"), panel, series, stamp)

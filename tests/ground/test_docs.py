@@ -116,6 +116,6 @@ def test_the_site_holds_every_chapter_command_setting_and_endpoint(site: Path) -
         assert (site / place / "index.html").is_file() and place.split("/", 1)[1] in home
     commands = (site / "reference" / "commands" / "index.html").read_text(encoding="utf-8")
     assert all(f"vur {name}" in commands for name in ("run", "what-if", "serve", "doctor"))
-    assert "VUR_LEASE_SECONDS" in (site / "guides" / "settings" / "index.html").read_text(encoding="utf-8")
+    assert "lease_seconds" in (site / "guides" / "settings" / "index.html").read_text(encoding="utf-8")
     assert "/api/v1/predictions/predict" in (site / "reference" / "rest" / "index.html").read_text(encoding="utf-8")
     assert 'id="vur.runs.api.run"' in (site / "reference" / "runs" / "index.html").read_text(encoding="utf-8")

@@ -118,7 +118,7 @@ def test_order_of_levels_and_columns_does_not_matter():
     assert one.ids == two.ids
 
 
-def test_everything_is_counted_once():
+def test_rows_that_cover_the_data_once():
     panel = panel_of(stores())
     assert hierarchy(panel).whole == ("Total",)
     assert hierarchy(panel, [["region"]]).whole == tuple(panel.ids)
@@ -165,7 +165,7 @@ def test_slashes_in_names():
         ([[], ["region"], ["store"]], "hierarchy.not_nested", ("store=1", "region=Norte", "region=Sul", "crossed")),
     ],
 )
-def test_levels_that_cannot_be(levels, code, words):
+def test_invalid_levels(levels, code, words):
     with refused(code, *words):
         hierarchy(panel_of(stores()), levels)
 
@@ -180,7 +180,7 @@ def test_levels_that_cannot_be(levels, code, words):
         ("store, region", ("Total", "store=1", "store=2", "store=3", "store=4")),
     ],
 )
-def test_wishes_in_words(wish, sums):
+def test_levels_given_as_words(wish, sums):
     found = hierarchy(panel_of(stores()), wish)
     assert found.sums == sums and found.dropped == {}
 

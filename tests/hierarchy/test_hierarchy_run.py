@@ -129,7 +129,7 @@ def test_the_report_compares_with_and_without_adding_up(done: vur.RunResult) -> 
     assert alone == pytest.approx(board.at[done.record["winner"], "mase"])
 
 
-def test_the_headline_counts_everything_once(done: vur.RunResult) -> None:
+def test_the_headline_counts_the_data_once(done: vur.RunResult) -> None:
     page = html.unescape(done.report.read_text(encoding="utf-8"))
     mean = done.forecast.loc[done.forecast["unique_id"] == "Total", "forecast"].mean()
     assert f"{mean:,.0f}" in page.partition("</h1>")[0].rpartition("<h1")[2]
@@ -155,7 +155,7 @@ def test_reproduce_gives_the_same_digits(done: vur.RunResult) -> None:
     assert answer["equal"] and answer["rows"] == 8 * HORIZON, answer
 
 
-def test_coming_values_are_given_for_stores_only(done: vur.RunResult) -> None:
+def test_future_values_are_given_for_stores_only(done: vur.RunResult) -> None:
     table = future_template(done.model_tag)
     assert sorted(set(table["region"] + "/" + table["store"])) == OWN and table["promo"].notna().all()
     plain, busy = (
@@ -206,7 +206,7 @@ def test_the_panel_of_a_result_holds_the_sums(done: vur.RunResult) -> None:
     assert np.allclose(frame["Total"], frame[OWN].sum(axis=1))
 
 
-def test_the_configuration_keeps_the_wish(done: vur.RunResult, tmp_path: Path) -> None:
+def test_the_configuration_keeps_the_hierarchy(done: vur.RunResult, tmp_path: Path) -> None:
     config = done.config
     assert yaml.safe_load(config.to_yaml())["hierarchy"]["levels"] == [[], ["region"], ["region", "store"]]
     (tmp_path / "one.yaml").write_text(config.to_yaml(), encoding="utf-8")
@@ -222,7 +222,7 @@ def test_the_configuration_keeps_the_wish(done: vur.RunResult, tmp_path: Path) -
 
 
 @pytest.mark.slow
-def test_the_command_asks_for_a_total(tmp_path: Path) -> None:
+def test_the_command_adds_a_total(tmp_path: Path) -> None:
     frame = shops(ahead=0).drop(columns="promo").assign(sold=lambda rows: rows["sold"].round())
     frame.to_csv(tmp_path / "shops.csv", index=False)
     arguments = [
@@ -295,7 +295,7 @@ BAD = [
 
 
 @pytest.mark.parametrize("given, change, code, words", BAD, ids=[code for _, _, code, _ in BAD])
-def test_wishes_that_cannot_be_met(given, change, code, words, tmp_path: Path) -> None:
+def test_impossible_hierarchies(given, change, code, words, tmp_path: Path) -> None:
     frame = shops(ahead=0)
     frame = frame if change is None else change(frame)
     with pytest.raises(VurError) as info:
@@ -344,7 +344,7 @@ def test_a_series_that_closed_counts_as_zero(tmp_path: Path) -> None:
     )
 
 
-def test_without_a_wish_there_are_no_sums(tmp_path: Path) -> None:
+def test_without_a_hierarchy_there_are_no_sums(tmp_path: Path) -> None:
     made = vur.run(
         shops(ahead=0).drop(columns="promo"),
         date="day",

@@ -137,7 +137,7 @@ def airports():
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_every_method_adds_up_and_leaves_what_agrees_alone(setting, method):
+def test_every_method_adds_up_and_keeps_coherent_forecasts(setting, method):
     errors = np.random.default_rng(0).normal(size=(len(setting.found.ids), 40))
     shares, found = shares_of(method, setting.found, errors), setting.found
     forecast = np.random.default_rng(1).normal(100, 30, (len(found.ids), 6))
@@ -212,7 +212,7 @@ def test_negative_parts_are_clipped_and_still_add_up(setting):
 # --- choosing ---
 
 
-def test_a_good_total_is_listened_to():
+def test_an_accurate_total_has_weight():
     panel = panel_of(simulated(500, seed=2))
     plan = plan_split(panel, SplitSpec(horizon=HORIZON, folds=8, test=False))
     residuals = mean_forecasts(panel, plan, noise={"region/shop": 0.3})
@@ -222,7 +222,7 @@ def test_a_good_total_is_listened_to():
     assert errors[reconciler.method] < errors["none"] < errors["bottom_up"]
 
 
-def test_a_bad_total_is_not_listened_to():
+def test_an_inaccurate_total_has_no_weight():
     panel = panel_of(simulated(500, seed=2))
     plan = plan_split(panel, SplitSpec(horizon=HORIZON, folds=8, test=False))
     residuals = mean_forecasts(panel, plan, noise={"Total": 0.5, "region": 0.5})
@@ -232,7 +232,7 @@ def test_a_bad_total_is_not_listened_to():
     assert errors[reconciler.method] <= errors["bottom_up"]
 
 
-def test_weights_are_judged_on_folds_they_have_not_seen(setting):
+def test_weights_are_evaluated_on_held_out_folds(setting):
     matrices = fold_matrices(setting.residuals, setting.found, setting.panel, setting.plan)
     from vur.hierarchy.methods import held_out_forecasts, learning_errors
 
@@ -258,7 +258,7 @@ def test_one_fold_and_no_fold(setting):
     assert np.sqrt((width[IDS] ** 2).sum()) < width["Total"] <= 1.01 * width[IDS].sum()
 
 
-def test_a_series_too_young_for_a_fold(setting):
+def test_a_series_that_starts_too_late_for_a_fold(setting):
     cutoff = setting.plan.folds[1].cutoffs.max()
     frame = setting.panel.frame[(setting.panel.frame["unique_id"] != "r2/s3") | (setting.panel.frame["ds"] > cutoff)]
     panel = replace(bottom_of(setting.panel), frame=frame[frame["unique_id"].isin(IDS)].reset_index(drop=True))
@@ -277,7 +277,7 @@ def test_a_series_too_young_for_a_fold(setting):
     assert np.isfinite(made[["forecast", "lo-95", "hi-95"]]).all(axis=None)
 
 
-def test_series_that_were_never_wrong(setting):
+def test_series_without_any_error(setting):
     perfect = setting.residuals.assign(forecast=setting.residuals["y"])
     made = fit_reconciler(perfect, setting.found, setting.panel, setting.plan).apply(ahead_of(setting.panel), (95,))
     assert largest_gap(setting.found, made) <= 1e-9
@@ -457,7 +457,7 @@ def facts_of(airports, language: str = "en") -> Facts:
     return Facts(airports.panel, airports.whole, airports.plan, forecast, language)
 
 
-def test_the_report_tells_of_totals(airports):
+def test_the_report_has_a_section_on_totals(airports):
     found = section.collect(facts_of(airports))
     for language in LANGUAGES:
         part = section.part(found, language)
