@@ -148,7 +148,7 @@ def settings_page() -> str:
             shown = f"`{value}`" if value else ""
             rows.append(f"| `{key}` | {shown} | {comment} |")
     head = (
-        "# Settings\n\n`settings.ini` holds every key that a user may set. The variable `VUR_<KEY>` overrides a key, for "
+        "# Settings\n\n`settings.ini` holds every key that a user may set. `VUR_<KEY>` overrides a key, for "
         "instance `VUR_HOME=/data/vur` or `VUR_LANGUAGE=pt-BR`; `VUR_SETTINGS` names another file.\n\n"
         "| key | default | meaning |\n|---|---|---|\n"
     )
