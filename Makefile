@@ -22,8 +22,9 @@ test: setup system lint  ## set up, then all tests, a process a core
 test-fast: setup  ## the tests that take seconds
 	$(BIN)/python -m pytest $(PARALLEL) -m "not slow and not browser"
 
-test-quick: setup ## the first tests to run: the ground, the stages and the scoring, under a minute
-	$(BIN)/python -m pytest $(PARALLEL) -m "not slow and not browser" tests/ground tests/stages tests/scoring
+test-quick: setup ## run these first: ground, stages and scoring without whole trainings, under a minute
+	$(BIN)/python -m pytest $(PARALLEL) -m "not slow and not browser" tests/ground tests/stages tests/scoring \
+	  --ignore tests/stages/test_training_stage.py
 
 lint: setup       ## ruff and mypy: hand-written code is formatted and free of errors
 	$(BIN)/ruff check .
