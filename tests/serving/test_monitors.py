@@ -466,13 +466,13 @@ def test_sources_that_hang_leave_room_for_the_others(model, source, catalog, ana
         return plain(source, saved, since)
 
     current = threading.local()
-    run = rounds.Turn.run
+    run = rounds.Round.run
 
     def noted(self):
         current.id = self.monitor.id
         return run(self)
 
-    monkeypatch.setattr(rounds.Turn, "run", noted)
+    monkeypatch.setattr(rounds.Round, "run", noted)
     monkeypatch.setattr(rounds, "read_rows", read)
     run_due_monitors("worker")
     id = start(ana, model, Source(ana, catalog / "sources", "other"))

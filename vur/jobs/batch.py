@@ -1,4 +1,4 @@
-"""Forecasts in bulk as a background job: rows in, a file of forecasts and a file of errors out, every forecast in the ledger."""
+"""The job kind `batch`: forecasts many series, writes them to a file and to the ledger, and errors to another file."""
 
 import hashlib
 import json
@@ -34,10 +34,10 @@ ERRORS, REJECTS, INPUT = "errors.csv", "rejects.csv", "input"
 
 
 def work(job: JobSpec, report: Callable[..., None]) -> dict[str, Any]:
-    """Forecast what the job asks for and leave the files in its folder of results; `VurError` where nothing could be forecast.
+    """Forecast as requested and write the files to the job's folder of results; `VurError` if no series has a forecast.
 
-    `params`: `horizon, levels, output` and where the observations come from: `input` (a file among the results of a
-    job, `input_kind` json or file with `options` to read it), else the job's dataset, else none.
+    `params`: `horizon, levels, output` and the source of the observations: `input` (a file among the results of a job,
+    `input_kind` json or file with `options` to read it), else the job's dataset, else none.
     """
     started, params = perf_counter(), job.params
     report(0.02, "model")
@@ -72,26 +72,26 @@ def work(job: JobSpec, report: Callable[..., None]) -> dict[str, Any]:
 
 
 def serving_model(job: JobSpec) -> Served:
-    """The job's model, if its owner may still see it."""
+    """The job's model; `VurError` if its owner may no longer view it."""
     with reading() as session:
         owner = session.get_one(User, job.owner_id)
         return find_served(session, Principal(owner.id, owner.role), job.model_id or "")
 
 
 def results_folder(job_id: str) -> Path:
-    """Where a batch leaves its files."""
+    """The folder for the files of a batch."""
     path = folder("results", job_id)
     path.mkdir(parents=True, exist_ok=True)
     return path
 
 
-# --- what comes in ---
+# --- input ---
 
 
 def observations(job: JobSpec, saved: Saved) -> "tuple[pd.DataFrame | None, int]":
-    """The rows whose series are to be forecast from their ends, and how many could not be read; None for all series as trained.
+    """The new observations from whose ends to forecast, and the number of rejected rows.
 
-    The very data that the model was trained on bring nothing new.
+    None without new observations, also if they are the model's training data: all series are forecast as trained.
     """
     import pandas as pd
 
@@ -132,11 +132,11 @@ def _read_input(job: JobSpec) -> "tuple[pd.DataFrame, int]":
     return pd.read_parquet(found.parquet), found.rejected
 
 
-# --- what goes out ---
+# --- output ---
 
 
 def head_of(job: JobSpec, served: Served, saved: Saved, found: Forecasts, horizon: int, seconds: float) -> Head:
-    """The row of the ledger for all forecasts of the job."""
+    """The ledger's head for all forecasts of the job."""
     freq, timezone = zone(saved.pipeline.head.freq, saved.head["tz"])
     return Head(
         owner_id=job.owner_id,
@@ -164,9 +164,9 @@ def write_forecasts(job: JobSpec, saved: Saved, frame: "pd.DataFrame", output: s
     name = f"forecast.{output}"
     draft = job.folder / name
     if output == "csv":
-        told = stamp_texts(frame["ds"].to_numpy(), *zone(saved.pipeline.head.freq, saved.head["tz"]))
+        stamps = stamp_texts(frame["ds"].to_numpy(), *zone(saved.pipeline.head.freq, saved.head["tz"]))
         pa.csv.write_csv(
-            pa.Table.from_pandas(frame.assign(ds=told), preserve_index=False),
+            pa.Table.from_pandas(frame.assign(ds=stamps), preserve_index=False),
             draft,
             pa.csv.WriteOptions(quoting_style="needed"),
         )
@@ -185,7 +185,7 @@ def write_forecasts(job: JobSpec, saved: Saved, frame: "pd.DataFrame", output: s
 
 
 def write_errors(job: JobSpec, errors: dict[str, VurError]) -> None:
-    """Write why series have no forecast, in the language of who asked: `series, code, detail`."""
+    """Write the errors of series without a forecast: `series, code, detail`, in the language of the request."""
     import csv
 
     language = job.params.get("language") or DEFAULT_LANGUAGE
@@ -197,11 +197,11 @@ def write_errors(job: JobSpec, errors: dict[str, VurError]) -> None:
     os.replace(draft, results_folder(job.id) / ERRORS)
 
 
-# --- in the transaction that ends the job ---
+# --- hook in the transaction that ends the job ---
 
 
 def on_ended(session: Session, job: Job, result: dict[str, Any] | None) -> None:
-    """Tell the owner; what came in is no longer needed after a success."""
+    """Record the activity, and an alert if the job failed; after a success, delete its input."""
     about = ("job", job.id)
     if job.state == "succeeded" and result is not None:
         job.artifact, job.checksum = f"results/{job.id}/{result['file']}", result["sha256"]

@@ -30,7 +30,7 @@ class Report:
         self.path, self.started, self.last, self.written = path, time.monotonic(), -math.inf, ("", "")
 
     def __call__(self, fraction: float, stage: str = "", text: str = "", /, **data: Any) -> None:
-        """Report that `fraction` in [0, 1] is done; `text` is a key of the translations filled from `data`, or plain text."""
+        """Report the done `fraction` in [0, 1]; `text` is a translation key that `data` fill, or plain text."""
         moment = time.monotonic()
         if (stage, text) == self.written and moment - self.last < EVERY and fraction < 1:
             return

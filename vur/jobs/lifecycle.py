@@ -87,7 +87,7 @@ def report(
     lines: list[JobLog] | None = None,
     language: str = DEFAULT_LANGUAGE,
 ) -> str:
-    """Write progress and renew the lease: `lost` if another holder has the job, `cancel` if it is to be cancelled, else `on`.
+    """Write progress and renew the lease; returns `lost` to another holder, `cancel` if requested, else `on`.
 
     Live clients get the log lines in `language`, that of the job's owner.
     """
@@ -106,8 +106,8 @@ def report(
         return "cancel" if job.cancel_requested else "on"
 
 
-def asked(spec: JobSpec, owner: str) -> str:
-    """The answer of `report`, without writing."""
+def lease_state(spec: JobSpec, owner: str) -> str:
+    """What `report` returns, without writing."""
     with reading() as session:
         row = session.execute(
             select(Job.cancel_requested).where(

@@ -38,7 +38,7 @@ def error_of(error: BaseException) -> dict[str, Any]:
 
 
 def log_text(key: str, values: dict[str, Any], language: str) -> str:
-    """The text of a log line in `language`: that of `key`, or `key` itself if it is not a key or `values` do not fill it."""
+    """The text of `key` in `language`, filled from `values`; `key` itself if it is plain text."""
     if key not in table():
         return key
     named = values | ({"algorithm": _name(values["algorithm"], language)} if "algorithm" in values else {})

@@ -1,4 +1,4 @@
-"""Continuous predictions: new rows of a source are held against what was forecast for them, and the next steps are forecast from them."""
+"""Continuous predictions: scores new rows of a source against their forecasts, and forecasts the next steps."""
 
 import hashlib
 import logging
@@ -33,21 +33,16 @@ if TYPE_CHECKING:
 
 SLOTS, RENEW_SECONDS = 8, 5.0
 KIND = "monitor"
-SHOWN_SERIES, SHOWN_STEPS, SHOWN_OUTSIDE, SHOWN_PROBLEMS = (
-    5,
-    24,
-    20,
-    20,
-)  # of a live message, and of a monitor's problems
-CHECKED = 5_000  # new values of a round that are held against their intervals
+SHOWN_SERIES, SHOWN_STEPS, SHOWN_OUTSIDE, SHOWN_PROBLEMS = 5, 24, 20, 20  # in a live message, and in a monitor's error
+CHECKED = 5_000  # new values of a round that are compared with their intervals
 log = logging.getLogger("vur.monitors")
 
 
-# --- whose turn it is ---
+# --- scheduling ---
 
 
 class Rounds:
-    """The rounds that go on in this process: each in a thread of its own, so that a source that hangs stops no other monitor."""
+    """The running rounds of this process, each in its own thread, so that no source blocks other monitors."""
 
     def __init__(self) -> None:
         self.running: dict[str, tuple[str, threading.Thread]] = {}
@@ -55,7 +50,7 @@ class Rounds:
         self.renewed = time.monotonic()
 
     def start_due(self, owner: str) -> None:
-        """Take what is due, as far as there is room, and keep the leases of what still runs."""
+        """Start the due monitors, as far as there are free slots, and renew the leases of running rounds."""
         with self.lock:
             self.running = {id: (token, thread) for id, (token, thread) in self.running.items() if thread.is_alive()}
             free = SLOTS - len(self.running)
@@ -69,19 +64,19 @@ class Rounds:
                     else []
                 )
             for id, token in taken:
-                # A daemon: a worker that ends does not wait for a source that hangs. The lease ends, and another one
-                # takes over.
+                # A daemon thread: a stopping worker does not wait for a source that hangs. When the lease ends, another
+                # worker takes over.
                 thread = threading.Thread(target=run_round, args=(id, token), daemon=True, name=f"monitor {id[:8]}")
                 self.running[id] = (token, thread)
                 thread.start()
 
     @property
     def busy(self) -> bool:
-        """Whether a round goes on."""
+        """Whether a round is running."""
         return any(thread.is_alive() for _, thread in list(self.running.values()))
 
     def wait(self, seconds: float) -> None:
-        """Until those that run now are over, or time is."""
+        """Wait until the running rounds have ended, at most `seconds`."""
         end = time.monotonic() + seconds
         for _, thread in list(self.running.values()):
             thread.join(max(end - time.monotonic(), 0))
@@ -100,42 +95,42 @@ def rounds() -> Rounds:
 
 
 def run_due_monitors(lease_owner: str) -> None:
-    """Start a round of each monitor that is due; returns at once. Call it every second from each worker."""
+    """Start a round of each due monitor in the background; each worker calls it every second."""
     if _any_due():
         rounds().start_due(lease_owner)
 
 
 def _any_due() -> bool:
-    """Whether there is anything to do, found out without holding up writers."""
+    """Whether a monitor is due or running; does not block writers."""
     with reading() as session:
         due = select(Monitor.id).where(Monitor.state.in_(monitors.ACTIVE), Monitor.due_at <= now()).limit(1)
         return bool(_rounds and _rounds[0].busy) or session.scalar(due) is not None
 
 
 def run_round(id: str, token: str) -> None:
-    """One round of the monitor `id` under the lease `token`; whatever goes wrong is kept with the monitor."""
+    """Run one round of the monitor `id` under the lease `token`; its error is stored in the monitor."""
     try:
-        turn = Turn.of(id, token)
+        round_ = Round.of(id, token)
     except Exception:
         log.exception("monitor %s cannot be read", id)
         return
-    if turn is None:
+    if round_ is None:
         return
     try:
-        turn.run()
+        round_.run()
     except VurError as error:
-        turn.failed(error)
-    except Exception as error:  # a driver, a library: the monitor says that much, the log says all
+        round_.failed(error)
+    except Exception as error:  # of a driver or library: the monitor shows its type, the log everything
         log.exception("monitor %s failed", id)
-        turn.failed(VurError("monitors.unexpected", reason=type(error).__name__))
+        round_.failed(VurError("monitors.unexpected", reason=type(error).__name__))
 
 
 # --- one round ---
 
 
 @dataclass
-class Turn:
-    """A monitor, and what one round of it found out."""
+class Round:
+    """One round of a monitor, and its results."""
 
     monitor: Monitor
     token: str
@@ -147,8 +142,8 @@ class Turn:
     skipped: int = 0
 
     @classmethod
-    def of(cls, id: str, token: str) -> "Turn | None":
-        """The monitor as it stands; None where it was removed just now."""
+    def of(cls, id: str, token: str) -> "Round | None":
+        """The round of a monitor in its current state; None if it was just deleted."""
         with reading() as session:
             monitor = session.get(Monitor, id)
             if monitor is None:
@@ -157,7 +152,7 @@ class Turn:
             return cls(monitor, token, name, language, dict(monitor.position), dict(monitor.position))
 
     def run(self) -> None:
-        """Read what is new, score it, forecast from it, and move on."""
+        """Read the new rows, score them, forecast from them, and store the new position."""
         from vur.predictions.open_models import open_model
         from vur.store.models.champions import champion_of, find_served
 
@@ -171,13 +166,13 @@ class Turn:
             self.position = {"model_version": served.tag, "ends": series_ends(saved.pipeline.ends)}
         table, new = self._news(source, saved)
         if new is None and "forecast_id" in self.position:
-            return self._rest(source)
+            return self._nothing_new(source)
         outside = self._score(who, served, saved, new)
         answer = self._forecast(who, served, saved, source, table, new)
-        self._moved(source, new, outside, answer)
+        self._advanced(source, new, outside, answer)
 
     def _news(self, source: DatabaseConnection, saved: "Saved") -> tuple["pd.DataFrame | None", "pd.DataFrame | None"]:
-        """The rows read, with the model's names, and those that are new as `unique_id, ds, y`; None where there are none."""
+        """The rows read, with the model's column names, and the new ones as `unique_id, ds, y`; None without rows."""
         from vur.models.moving import read_observations
 
         try:
@@ -205,7 +200,7 @@ class Turn:
     def _score(
         self, who: Principal, served: "Served", saved: "Saved", new: "pd.DataFrame | None"
     ) -> list[dict[str, Any]]:
-        """Hold new values against the forecasts made for them; those outside of their widest interval."""
+        """Score new values against their forecasts; returns those outside their widest interval."""
         from vur.store.forecasts.scoring import score
 
         if new is None:
@@ -227,7 +222,10 @@ class Turn:
         table: "pd.DataFrame | None",
         new: "pd.DataFrame | None",
     ) -> dict[str, Any] | None:
-        """Forecast from the rows since the training data; None where this very forecast is in the ledger already, from a round that was cut off."""
+        """Forecast from the rows since the training data.
+
+        None if an interrupted round has already written this forecast to the ledger.
+        """
         from vur.predictions.predict import PredictionRequest, predict
 
         rows = None
@@ -254,14 +252,15 @@ class Turn:
         return answer
 
     def _request(self, served: "Served", new: "pd.DataFrame | None") -> str:
-        """A name for the forecast of this round, the same when it is made again."""
+        """The request id of this round's forecast, the same if the round is repeated."""
         last = sorted(series_ends(new.groupby("unique_id", sort=False)["ds"].max()).items()) if new is not None else []
-        return f"m-{hashlib.sha256(repr((self.monitor.id, served.tag, last, sorted(self.position['ends'].items()))).encode()).hexdigest()[:40]}"
+        identity = (self.monitor.id, served.tag, last, sorted(self.position["ends"].items()))
+        return f"m-{hashlib.sha256(repr(identity).encode()).hexdigest()[:40]}"
 
-    # --- how it ends ---
+    # --- ending the round ---
 
-    def _rest(self, source: DatabaseConnection) -> None:
-        """Nothing is new."""
+    def _nothing_new(self, source: DatabaseConnection) -> None:
+        """End a round without new rows."""
         with writing() as session:
             kept = monitors.move_on(
                 session, self.monitor.id, self.token, self.monitor.interval_seconds, self._clean(), 0, self._problem()
@@ -270,14 +269,14 @@ class Turn:
                 self._recovered(session)
         self._source_is_fine(source)
 
-    def _moved(
+    def _advanced(
         self,
         source: DatabaseConnection,
         new: "pd.DataFrame | None",
         outside: list[dict[str, Any]],
         answer: dict[str, Any] | None,
     ) -> None:
-        """Keep the new position, and tell clients; nothing of it when the monitor was stopped meanwhile."""
+        """Store the new position and publish the forecast, unless the monitor was stopped meanwhile."""
         if new is not None:
             self.position["ends"] = self.position["ends"] | series_ends(
                 new.groupby("unique_id", sort=False)["ds"].max()
@@ -312,7 +311,7 @@ class Turn:
         self._source_is_fine(source)
 
     def _event(self, outside: list[dict[str, Any]], answer: dict[str, Any] | None) -> dict[str, Any]:
-        told = {
+        event: dict[str, Any] = {
             "monitor_id": self.monitor.id,
             "model_id": self.monitor.model_id,
             "pipeline_id": self.monitor.pipeline_id,
@@ -325,16 +324,16 @@ class Turn:
             "origin": self.position.get("origin"),
         }
         if answer is None:
-            return told
+            return event
         series = answer["forecasts"]
-        return told | {
+        return event | {
             "horizon": answer["horizon"],
             "series": len(series),
             "forecasts": {id: _head(one) for id, one in list(series.items())[:SHOWN_SERIES]},
         }
 
     def failed(self, error: VurError) -> None:
-        """Keep the reason, rest longer, raise an alert."""
+        """Store the error, delay the next round, and raise an alert."""
         try:
             with writing() as session:
                 if monitors.fail(
@@ -349,8 +348,8 @@ class Turn:
                         name=self.name,
                         reason=error.text(self.language),
                     )
-        except Exception:  # the catalog itself: the lease ends, and another round finds it again
-            log.exception("monitor %s: the reason of its failure cannot be kept", self.monitor.id)
+        except Exception:  # the catalog cannot be reached: the lease ends, and another round takes over
+            log.exception("monitor %s: the error cannot be stored", self.monitor.id)
 
     def _recovered(self, session: Any) -> None:
         if self.monitor.state == "failing" and monitors.resolve(session, self.monitor.id):
@@ -366,7 +365,7 @@ class Turn:
         return {key: value for key, value in self.position.items() if key != "failures"}
 
     def _problem(self) -> dict[str, Any] | None:
-        """What is wrong with some series while the others go on."""
+        """The errors of single series while the others continue."""
         if not self.problems:
             return None
         return problem_of(next(iter(self.problems.values()))) | {
@@ -376,7 +375,7 @@ class Turn:
 
 
 def _head(forecast: dict[str, Any]) -> dict[str, Any]:
-    """The first steps of a series' forecast: live messages are small, the ledger has it all."""
+    """The first steps of a series' forecast, to keep live messages small; the ledger has all steps."""
     bands = {
         level: {end: values[:SHOWN_STEPS] for end, values in band.items()}
         for level, band in forecast["intervals"].items()
@@ -390,7 +389,7 @@ def _head(forecast: dict[str, Any]) -> dict[str, Any]:
 
 
 def problem_of(error: VurError) -> dict[str, Any]:
-    """An error as the catalog keeps it: its sentence is made when it is read."""
+    """An error as the catalog stores it; its text is rendered when it is read."""
     plain = {
         key: value if isinstance(value, (str, int, float, bool, type(None))) else str(value)[:500]
         for key, value in error.data.items()

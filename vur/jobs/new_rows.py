@@ -1,4 +1,4 @@
-"""Rows of a source as a model reads them: which of them are new to a monitor, and what was forecast for them."""
+"""New rows of a data source for a monitor: read as the model's observations, and joined with its forecasts of them."""
 
 from collections.abc import Mapping
 from datetime import UTC, date, timedelta
@@ -22,14 +22,14 @@ DAY, MONTH = timedelta(days=1), timedelta(days=31)
 
 
 def series_ends(ends: "pd.Series") -> dict[str, Any]:
-    """Where each series stands, as JSON: ISO text, or a whole number."""
+    """The last stamp of each series for JSON: an ISO string or an integer."""
     import pandas as pd
 
     return {str(id): end.isoformat() if isinstance(end, pd.Timestamp) else int(end) for id, end in ends.items()}
 
 
 def earliest(ends: Mapping[str, Any]) -> date | int | None:
-    """What rows of any series can be asked for by: the first of the positions, a day earlier because of time zones."""
+    """The stamp from which to read rows of any series: the earliest end, less a day because of time zones."""
     import pandas as pd
 
     first = min(ends.values(), default=None)
@@ -37,7 +37,7 @@ def earliest(ends: Mapping[str, Any]) -> date | int | None:
 
 
 def read_rows(source: DatabaseConnection, saved: "Saved", since: Mapping[str, Any]) -> "pd.DataFrame":
-    """The rows of a source since the first of the positions, under the names of the training data."""
+    """Read the rows of a source since the earliest end in `since`, with the column names of the training data."""
     names = names_for(saved, Columns.of(source))
     chosen = Columns.of(source)
     with connections.open_source(source) as reader:
@@ -47,7 +47,10 @@ def read_rows(source: DatabaseConnection, saved: "Saved", since: Mapping[str, An
 
 
 def names_for(saved: "Saved", chosen: Columns) -> list[str]:
-    """What the model calls the date, target, series and covariates of a source; `VurError` monitors.series_columns where they do not fit."""
+    """The model's column names for a source's date, target, series and covariates.
+
+    `VurError` monitors.series_columns if the number of series columns differs.
+    """
     names = saved.head["names"]
     series = list(names.get("series") or [])
     if len(series) != len(chosen.series):
@@ -56,7 +59,7 @@ def names_for(saved: "Saved", chosen: Columns) -> list[str]:
 
 
 def rows_after(frame: "pd.DataFrame", ends: Mapping[str, Any]) -> "pd.DataFrame | None":
-    """The observed rows of a panel that lie after the position of their series; None where there are none."""
+    """The observed rows of a panel after the end of their series; None if there are none."""
     import pandas as pd
 
     known = frame["unique_id"].astype(str).map(dict(ends))
@@ -69,7 +72,7 @@ def rows_after(frame: "pd.DataFrame", ends: Mapping[str, Any]) -> "pd.DataFrame 
 def rows_to_forecast(
     saved: "Saved", table: "pd.DataFrame", new: "pd.DataFrame", ends: Mapping[str, Any]
 ) -> list[dict[str, Any]]:
-    """The rows that the forecasts begin after: those of series that have new ones; a hierarchy needs all."""
+    """The rows from whose ends to forecast: those of series with new rows; all for a hierarchy."""
     from vur.models.moving import series_of
 
     if saved.pipeline.reconciler is None:
@@ -78,7 +81,7 @@ def rows_to_forecast(
 
 
 def with_forecasts(owner_id: str, tag: str, new: "pd.DataFrame", freq: str) -> "pd.DataFrame":
-    """`new` with what was forecast for each value the shortest time before: `forecast, quantiles` and `unique_id, ds, y`."""
+    """Join `new` (`unique_id, ds, y`) with the latest forecast of each value: `forecast, quantiles`."""
     import pandas as pd
 
     from vur.store.forecasts.scoring import cells
@@ -91,11 +94,9 @@ def with_forecasts(owner_id: str, tag: str, new: "pd.DataFrame", freq: str) -> "
         if dated
         else (int(low), int(high))
     )
-    columns, rows, ids = (
-        (point.unique_id, target, point.horizon, point.forecast, point.quantiles),
-        [],
-        new["unique_id"].astype(str).unique().tolist(),
-    )
+    columns = (point.unique_id, target, point.horizon, point.forecast, point.quantiles)
+    rows: list[Any] = []
+    ids = new["unique_id"].astype(str).unique().tolist()
     with reading() as session:
         for start in range(0, len(ids), SERIES_AT_ONCE):
             some = point.unique_id.in_(ids[start : start + SERIES_AT_ONCE])
@@ -119,7 +120,7 @@ def with_forecasts(owner_id: str, tag: str, new: "pd.DataFrame", freq: str) -> "
 
 
 def outside_intervals(rows: "pd.DataFrame") -> list[dict[str, Any]]:
-    """Those of `with_forecasts` whose value left its widest interval."""
+    """The rows of `with_forecasts` whose value is outside its widest interval."""
     from vur.models.future import stamp_text
 
     found = []

@@ -142,7 +142,7 @@ def kill_job(job_id: str, attempt: int | None = None) -> int:
 
 
 def clear_leftovers(job_id: str, folder: Path) -> int:
-    """Clean up after a dead worker: kill its attempts' processes and delete their scratch folders; how many were killed."""
+    """Clean up after a dead worker: kill a job's processes and delete its scratch folders; how many were killed."""
     count = kill_job(job_id)
     for note in folder.glob(f"*/{SCRATCH}"):
         scratch = Path(note.read_text(encoding="utf-8"))

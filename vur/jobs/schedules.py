@@ -1,4 +1,4 @@
-"""Trainings by the clock: a cron expression in a time zone, fired once however many workers look."""
+"""Scheduled trainings: a cron expression in a time zone, which fires once however many workers there are."""
 
 import logging
 import uuid
@@ -15,15 +15,15 @@ from vur.store.catalog import Model, Schedule, User, new_id, now
 from vur.store.events import record_activity
 from vur.store.models import registry
 
-AT_ONCE = 100
+AT_ONCE = 100  # schedules of one transaction
 log = logging.getLogger("vur.jobs")
 
 
 def next_time(cron: str, timezone: str, after: datetime) -> datetime:
-    """The first moment after `after` that `cron` (minute hour day month weekday) names on the clocks of `timezone`.
+    """The first time after `after` that matches `cron` (minute hour day month weekday) in `timezone`.
 
-    A time that the clocks show twice in the autumn counts once, one that they leave out in spring comes an hour later.
-    `VurError` schedules.cron for an expression that names no moment, schedules.timezone for an unknown zone.
+    A local time that occurs twice in autumn counts once; one that is skipped in spring fires an hour later. `VurError`
+    schedules.cron for an expression that never matches, schedules.timezone for an unknown zone.
     """
     from croniter import CroniterError, croniter
 
@@ -42,11 +42,10 @@ def next_time(cron: str, timezone: str, after: datetime) -> datetime:
 
 
 def run_due() -> list[str]:
-    """Start a training for each schedule whose time has come and return their jobs.
+    """Submit a training for each schedule that is due, and return the ids of the jobs.
 
-    The next time is moved in the transaction that makes the job, and the job's id follows from schedule and time: two
-    workers cannot both fire. However many times were missed, the schedule fires once. A model that is in training
-    already is left out this time.
+    The transaction that adds the job also moves the schedule's next time, and the job's id is derived from schedule and
+    time, so two workers cannot both fire. Missed times fire once. A model that is in training is skipped.
     """
     moment = now()
     with database.writing(durable=True) as session:
@@ -66,8 +65,10 @@ def run_due() -> list[str]:
 
 
 def _fire(session: Session, schedule: Schedule, moment: datetime) -> str | None:
+    assert schedule.next_at is not None, "only schedules that are due fire"
     job_id = str(uuid.uuid5(uuid.UUID(schedule.id), schedule.next_at.isoformat()))
-    model, owner = session.get(Model, schedule.model_id, with_for_update=True), session.get(User, schedule.owner_id)
+    model = session.get_one(Model, schedule.model_id, with_for_update=True)
+    owner = session.get_one(User, schedule.owner_id)
     if not owner.active:
         schedule.enabled = False
         return None
@@ -93,25 +94,25 @@ def _fire(session: Session, schedule: Schedule, moment: datetime) -> str | None:
 
 
 def model_to_train(session: Session, model: Model, user_id: str) -> Model:
-    """The row that a training of `model` fills: itself, or where it was trained before a new one of the same family.
+    """The row for a training of `model`: itself, or a new one of the same family if it was trained before.
 
-    What a trained model answers never changes under its id: a retrained one takes over by promotion.
+    A trained model never changes under its id; a retrained one replaces it by promotion.
     """
     if not model.tag:
         return model
     same = ("owner_id", "name", "description", "algorithm", "dataset_id", "pipeline_id", "family", "config")
-    made = Model(
+    created = Model(
         id=new_id(),
         options=model.options | {"previous": model.id, "by": user_id},
         **{key: getattr(model, key) for key in same},
     )
-    session.add(made)
+    session.add(created)
     session.flush()
-    return made
+    return created
 
 
 def first_time(cron: str, timezone: str) -> datetime:
-    """When a new schedule fires first; `VurError` where it would fire more often than every five minutes."""
+    """The first time of a new schedule; `VurError` schedules.often if it fires more often than every five minutes."""
     first = next_time(cron, timezone, now())
     times = [first]
     for _ in range(12):

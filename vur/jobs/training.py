@@ -1,4 +1,4 @@
-"""Trainings as background jobs: a configured model becomes a run of the training notebook, and its row what the run found."""
+"""The job kind `train`: runs the training notebook for a configured model, and stores the result in its row."""
 
 import hashlib
 import json
@@ -28,11 +28,11 @@ if TYPE_CHECKING:
 RUN, DIAGNOSTICS = "run.txt", "diagnostics.json"
 
 
-# --- in the job's own process ---
+# --- in the child process ---
 
 
 def work(job: JobSpec, report: Callable[..., None]) -> dict[str, Any]:
-    """Run the training notebook for the job's model and describe what it left; `VurError` with the failing stage's reason."""
+    """Run the training notebook for the job's model and describe its run; `VurError` of the stage that fails."""
     from vur.runs.execute import execute_notebook
     from vur.runs.result import RunResult
 
@@ -49,14 +49,14 @@ def work(job: JobSpec, report: Callable[..., None]) -> dict[str, Any]:
 
 
 def configuration(job: JobSpec) -> tuple["Config", int]:
-    """The model's configuration with the source it is to be trained on, and the number of that version of the dataset."""
+    """The model's configuration with the file of its training data, and the number of the dataset's version."""
     from vur.runs.config import Config
     from vur.store.data import datasets
 
     with reading() as session:
         model = session.get(Model, job.model_id)
         dataset = session.get(Dataset, model.dataset_id) if model is not None and model.dataset_id else None
-        if dataset is None:
+        if model is None or dataset is None:
             raise VurError("jobs.no_dataset", stage="upload")
         number = job.params.get("dataset_number") or dataset.number
         path, found, content = (
@@ -75,7 +75,7 @@ def configuration(job: JobSpec) -> tuple["Config", int]:
 
 
 def prepare(job: JobSpec, config: "Config") -> Path:
-    """The folder of this attempt's run with its configuration.
+    """Create the folder of this attempt's run with its configuration.
 
     All attempts of a job share one run id, and so one tag in the model store.
     """
@@ -84,7 +84,7 @@ def prepare(job: JobSpec, config: "Config") -> Path:
 
     note = folder("jobs", job.id) / RUN
     if not note.is_file():
-        fingerprint = config.data.fingerprint or file_fingerprint(Path(config.data.path))
+        fingerprint = config.data.fingerprint or file_fingerprint(Path(config.data.path or ""))
         write_text(note, next_attempt(folder("runs"), run_hash(fingerprint, config.hash())))
     target = folder("results", job.id, str(job.attempt)) / note.read_text(encoding="utf-8")
     target.mkdir(parents=True, exist_ok=True)
@@ -93,7 +93,7 @@ def prepare(job: JobSpec, config: "Config") -> Path:
 
 
 def describe(found: "RunResult") -> dict[str, Any]:
-    """What the catalog keeps of a finished run: where it lies, what it hashes to, and how good its model is."""
+    """Describe a finished run for the catalog: its folder, checksums, metrics and facts."""
     from vur.runs.run import NOTEBOOK, RECORD
     from vur.scoring.metrics import METRICS
     from vur.store.models.models import model_folder
@@ -129,14 +129,14 @@ def checksum(*files: Path) -> str:
 
 
 def diagnostics(found: "RunResult") -> dict[str, Any]:
-    """What the errors of the winner over the folds still hold, in numbers and in words of every language; empty where nothing is kept."""
+    """Check the winner's residuals over the folds: numbers, and texts in every language; empty if none are stored."""
     from vur.explain.residuals import residual_checks, residual_sentences
     from vur.frequency import frequency
 
     errors = _winners_forecasts(found)
     if errors is None or errors.empty:
         return {}
-    checks = residual_checks(errors, frequency(found.config.data.freq).season)
+    checks = residual_checks(errors, frequency(found.config.data.freq or "").season)
     sentences = {language: residual_sentences(checks, language) for language in LANGUAGES}
     return jsonable(
         {
@@ -150,7 +150,7 @@ def diagnostics(found: "RunResult") -> dict[str, Any]:
 
 
 def _winners_forecasts(found: "RunResult") -> "pd.DataFrame | None":
-    """Forecasts of the winner beside what happened, from the cached stage; None where the training was cut short and nothing is kept."""
+    """The winner's forecasts over the folds with the actual values; None if a stopped training did not store them."""
     import pandas as pd
 
     path = folder("cache", "training", found.record["stages"]["training"]["key"]) / "evaluation_forecasts.parquet"
@@ -160,11 +160,11 @@ def _winners_forecasts(found: "RunResult") -> "pd.DataFrame | None":
     return frame[frame["algorithm"] == found.record["winner"]]
 
 
-# --- in the transactions that move the job ---
+# --- hooks in the transactions that change the job's state ---
 
 
 def on_queued(session: Session, job: Job) -> None:
-    """A model is trained by one job at a time; `VurError` api.running names the one there is."""
+    """Mark the model as queued; `VurError` api.running if another job trains it already."""
     model = session.get(Model, job.model_id, with_for_update=True) if job.model_id else None
     if model is None:
         raise VurError("api.not_found", kind="model", id=job.model_id)
@@ -174,29 +174,29 @@ def on_queued(session: Session, job: Job) -> None:
 
 
 def on_started(session: Session, job: Job) -> None:
-    """The model is in training."""
+    """Mark the model as in training."""
     if (model := session.get(Model, job.model_id, with_for_update=True)) is not None:
         model.status = "training"
 
 
 def on_interrupted(session: Session, job: Job) -> None:
-    """The model waits for another worker."""
+    """Mark the model as queued, until another worker resumes the job."""
     if (model := session.get(Model, job.model_id, with_for_update=True)) is not None:
         model.status = "queued"
 
 
 def on_ended(session: Session, job: Job, result: dict[str, Any] | None) -> None:
-    """The model becomes what the run found, or is as it was; the run, the activity and an alert are noted."""
+    """Store the run and its results in the model, or restore its status; record activity and alert."""
     model = session.get(Model, job.model_id, with_for_update=True)
     if job.state == "succeeded" and result is not None:
-        _keep_run(session, job, "finished", result["folder"], result["run_id"], result["checksum"], result["record"])
+        _add_run(session, job, "finished", result["folder"], result["run_id"], result["checksum"], result["record"])
         job.artifact, job.checksum = result["folder"], result["checksum"]
         job.result = {key: value for key, value in result.items() if key != "record"}
         if model is not None:
             _trained(session, job, model, result)
         return
     if job.state == "failed":
-        _keep_failed_run(session, job)
+        _add_failed_run(session, job)
     if model is None:
         return
     model.status = "trained" if model.tag else job.state
@@ -229,7 +229,7 @@ def on_ended(session: Session, job: Job, result: dict[str, Any] | None) -> None:
 
 
 def failure(job: Job, language: str) -> str:
-    """Why a job failed, for a reader."""
+    """The reason of a failed job in `language`."""
     return (error_text(job.error, language) or {}).get("detail", "")
 
 
@@ -267,12 +267,12 @@ def _trained(session: Session, job: Job, model: Model, result: dict[str, Any]) -
 
 
 def _worse(model: Model, present: Model) -> bool:
-    """Whether a retrained model did worse on its folds than the champion did on its own."""
+    """Whether a retrained model has a worse MASE over its folds than the champion over its own."""
     new, old = model.metrics.get("mase"), present.metrics.get("mase")
     return new is None or old is not None and new > old
 
 
-def _keep_run(
+def _add_run(
     session: Session, job: Job, status: str, path: str, run_id: str, hashed: str | None, record: dict[str, Any]
 ) -> None:
     session.add(
@@ -289,12 +289,12 @@ def _keep_run(
     )
 
 
-def _keep_failed_run(session: Session, job: Job) -> None:
-    """The run of a failed job, where it came so far as to begin one: its notebook shows the failing cell."""
+def _add_failed_run(session: Session, job: Job) -> None:
+    """Store the run of a failed job, if it had begun: its notebook shows the failing cell."""
     note = folder("jobs", job.id) / RUN
     run_id = note.read_text(encoding="utf-8") if note.is_file() else ""
     path = folder("results", job.id, str(job.attempt)) / run_id if run_id else None
     if path is not None and path.is_dir():
         record = path / "run.json"
         content = json.loads(record.read_text(encoding="utf-8")) if record.is_file() else {}
-        _keep_run(session, job, "failed", path.relative_to(home()).as_posix(), run_id, None, content)
+        _add_run(session, job, "failed", path.relative_to(home()).as_posix(), run_id, None, content)

@@ -1,4 +1,4 @@
-"""A worker: runs queued jobs, and looks after what has to happen now and then wherever a worker lives."""
+"""A worker: runs queued jobs, monitors and schedules, and cleans up regularly."""
 
 import logging
 import math
@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from functools import partial
 
 from sqlalchemy import func, select
 from sqlalchemy.exc import OperationalError
@@ -21,60 +22,55 @@ from vur.store import database, events
 from vur.store.accounts import sessions
 from vur.store.catalog import Counter, Job, now
 from vur.store.data import uploads
-from vur.store.home import folder, write_text
+from vur.store.home import folder, lock, write_text
 from vur.store.operations import retention, workers
 
-PARKING_SECONDS, STOP_SECONDS, SAID_AGAIN_SECONDS = 6.0, 9.0, 30.0
+PARKING_SECONDS, STOP_SECONDS, LOG_AGAIN_SECONDS = 6.0, 9.0, 30.0
 KEPT_WORKFLOWS, KEPT_FOLDERS = timedelta(days=7), timedelta(days=30)
 log = logging.getLogger("vur.jobs")
 
 
 @contextmanager
 def slot() -> Iterator[str]:
-    """The first free place for a worker in this data home, held until the block ends: its name, the same after a restart.
+    """Lock the first free worker slot of this data home until the block ends; yields the worker's name.
 
-    Two processes that went by one name would run a job twice, so the name says host, data home and place, and a lock
-    holds it.
+    The name stays the same after a restart. Two workers with one name would run a job twice, so it is made of host,
+    data home and slot, and protected by a lock.
     """
     import fcntl
 
-    place, locks = 0, folder("locks")
+    number, locks = 0, folder("locks")
     locks.mkdir(parents=True, exist_ok=True)
     while True:
-        handle = (locks / f"worker-{place}").open("w")
+        handle = (locks / f"worker-{number}").open("w")
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             break
         except BlockingIOError:
             handle.close()
-            place += 1
+            number += 1
     with handle:
-        yield f"{socket.gethostname()[:40]}-{_home_name()}-{place}"
+        yield f"{socket.gethostname()[:40]}-{_home_name()}-{number}"
 
 
 def _home_name() -> str:
     path = folder("locks") / "home.txt"
     if not path.is_file():
-        with _one_at_a_time(), path.open("a+", encoding="utf-8"):
+        with lock("home"), path.open("a+", encoding="utf-8"):
             if not path.stat().st_size:
                 write_text(path, secrets.token_hex(4))
     return path.read_text(encoding="utf-8")
 
 
-def _one_at_a_time():
-    from vur.store.home import lock
-
-    return lock("home")
-
-
 class Pulse:
-    """Which workers are dead: those whose heartbeats did not change for a while by this process's own clock, whatever theirs say."""
+    """Finds dead workers: those whose heartbeat has not changed for a lease, by this process's own clock."""
 
     def __init__(self, owner: str):
-        self.owner, self.seen = owner, {}
+        self.owner = owner
+        self.seen: dict[str, tuple[int | None, float]] = {}
 
     def dead(self) -> set[str]:
-        """Workers that were once heard of, or that hold a job, and have been silent for longer than a lease."""
+        """Workers with a heartbeat or a job whose heartbeat has not changed for longer than a lease."""
         with database.reading() as session:
             beats = {
                 key.removeprefix(workers.PREFIX): count
@@ -86,8 +82,9 @@ class Pulse:
             flow.executor_id
             for flow in queue.client().list_workflows(status="PENDING", load_input=False, load_output=False)
         }
-        moment, found = time.monotonic(), {}
-        for owner in (beats.keys() | holders) - {self.owner, None}:
+        moment = time.monotonic()
+        found: dict[str, tuple[int | None, float]] = {}
+        for owner in (beats.keys() | {holder for holder in holders if holder is not None}) - {self.owner}:
             before = self.seen.get(owner)
             found[owner] = before if before and before[0] == beats.get(owner) else (beats.get(owner), moment)
         self.seen = found
@@ -95,11 +92,11 @@ class Pulse:
 
 
 class Worker:
-    """Runs until it is told to stop, or with `once` until no job is left."""
+    """Runs jobs and the regular duties of a worker until it is stopped."""
 
     def __init__(self, owner: str):
         self.owner, self.runner, self.pulse = owner, Runner(owner), Pulse(owner)
-        self.stop, self.away = threading.Event(), -math.inf
+        self.stop, self.logged = threading.Event(), -math.inf
         self.duties: list[tuple[float, Callable[[], object]]] = [
             (workers.EVERY, lambda: workers.beat(owner)),
             (1.0, schedules.run_due),
@@ -108,7 +105,7 @@ class Worker:
         ]
 
     def run(self, once: bool = False) -> None:
-        """Work; returns after `stop` was set and running jobs were given back."""
+        """Run until `stop` is set, or with `once` until no job is left; running jobs are re-queued."""
         queue.create_schema()
         workers.beat(self.owner)
         self.runner.launch(settings().job_concurrency)
@@ -126,20 +123,20 @@ class Worker:
         self._end()
 
     def _do(self, duty: Callable[[], object]) -> None:
-        """One duty; what goes wrong is told and keeps the worker from nothing else."""
+        """Run a duty; its errors are logged and do not stop the worker."""
         try:
             duty()
-            self.away = -math.inf
+            self.logged = -math.inf
         except OperationalError as error:
-            if time.monotonic() - self.away > SAID_AGAIN_SECONDS:
-                self.away = time.monotonic()
-                log.error("worker %s has no catalog: %s", self.owner, first_line(error))
+            if time.monotonic() - self.logged > LOG_AGAIN_SECONDS:
+                self.logged = time.monotonic()
+                log.error("worker %s cannot reach the catalog: %s", self.owner, first_line(error))
         except Exception:
             log.exception("worker %s: a duty failed", self.owner)
 
     def _reconcile(self) -> None:
         for job_id in queue.reconcile(self.pulse.dead()):
-            log.warning("job %s was taken back from a dead worker", job_id)
+            log.warning("job %s of a dead worker was re-queued", job_id)
 
     def _tidy_up(self) -> None:
         from vur.predictions.actuals import score_in_background
@@ -157,7 +154,7 @@ class Worker:
             return bool(session.scalar(select(func.count()).select_from(Job).where(Job.state.in_(queue.ACTIVE))))
 
     def _monitors(self) -> None:
-        """Continuous predictions, beside everything else."""
+        """Run the monitors that are due, in a thread of their own."""
         while not self.stop.wait(1.0):
             try:
                 from vur.jobs.monitors import run_due_monitors
@@ -171,7 +168,7 @@ class Worker:
                 self.stop.wait(10.0)
 
     def _end(self) -> None:
-        """Take nothing more, give back what runs, so that another worker goes on with it at once."""
+        """Stop taking jobs, and re-queue the running ones, so that another worker resumes them at once."""
         from dbos import DBOS
 
         self.stop.set()
@@ -183,13 +180,13 @@ class Worker:
         halt.start()
         halt.join(max(deadline - time.monotonic(), 1.0))
         for job_id in self.runner.parked:
-            self._do(lambda job_id=job_id: queue.client().resume_workflow(job_id, queue_name=queue.QUEUE))
+            self._do(partial(queue.client().resume_workflow, job_id, queue_name=queue.QUEUE))
         self._do(lambda: workers.remove(self.owner))
-        log.info("worker %s ended; %d jobs were given back", self.owner, len(self.runner.parked))
+        log.info("worker %s ended; %d jobs were re-queued", self.owner, len(self.runner.parked))
 
 
 def run_worker(once: bool = False) -> None:
-    """A worker in this process until SIGTERM, Ctrl-C or, with `once`, until nothing is left to do."""
+    """Run a worker in this process until SIGTERM or Ctrl-C, or with `once` until no job is left."""
     import signal
 
     with slot() as owner:
@@ -197,9 +194,8 @@ def run_worker(once: bool = False) -> None:
 
         def ask_to_stop(number: int, frame: object) -> None:
             worker.stop.set()
-            timer = threading.Timer(
-                STOP_SECONDS, os._exit, (1,)
-            )  # whatever hangs: running jobs die with this process and are resumed
+            # If something hangs, exit anyway: running jobs die with this process and are resumed by another worker.
+            timer = threading.Timer(STOP_SECONDS, os._exit, (1,))
             timer.daemon = True
             timer.start()
 

@@ -184,7 +184,7 @@ class Watch:
         self.silent += POLL_SECONDS
         if changes or lines or self.silent >= BEAT_SECONDS:
             return self._report(changes, lines)
-        return self._ask(lifecycle.asked, self.spec, self.owner)
+        return self._ask(lifecycle.lease_state, self.spec, self.owner)
 
     def _report(self, changes: dict[str, Any], lines: list[JobLog]) -> str:
         self.silent = 0.0
@@ -302,7 +302,7 @@ def first_line(error: OperationalError) -> str:
 
 
 def _retrying(change: Any, *arguments: Any, **more: Any) -> Any:
-    """Call `change(...)`, and retry while the catalog cannot be reached: a database restart must not lose an outcome."""
+    """Call `change(...)`, and retry while the catalog cannot be reached, so that no outcome is lost by a restart."""
     waited = 0.0
     while True:
         try:

@@ -1,1 +1,1 @@
-"""Forecasts asked for while VUR runs: opened models, their answers, the ledger, and what happened."""
+"""Predictions of the running service: open models, responses, the ledger, and scores against actual values."""

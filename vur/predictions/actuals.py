@@ -1,4 +1,4 @@
-"""Actual values as users have them, scored against the forecasts in the ledger; a model that does worse than it promised raises an alert."""
+"""Actual values from users and datasets, scored against the ledger; a model that drifts raises an alert."""
 
 import logging
 import threading
@@ -21,7 +21,7 @@ from vur.store.events import raise_alert
 from vur.store.forecasts.scoring import Scored, accuracy, drift, score, scored_points
 from vur.store.models.champions import find_served
 
-JUDGED = timedelta(days=30)
+JUDGED = timedelta(days=30)  # the forecasts on which drift is judged
 PREPARED = "preprocess"  # the kind of versions with changed values, which are no observations
 log = logging.getLogger("vur.predictions")
 
@@ -29,13 +29,13 @@ log = logging.getLogger("vur.predictions")
 def score_table(
     saved: Saved, models: Iterable[Model], table: pd.DataFrame, *, owner_id: str | None = None, again: bool = False
 ) -> Scored:
-    """Score the rows of `table`, read with the column names of the training data, for all of `models`.
+    """Score the rows of `table`, with the column names of the training data, for all `models`.
 
-    `VurError` names a column that is missing or a value that cannot be read.
+    `VurError` for a missing column or an unreadable value.
     """
     rows = observed_rows(saved.pipeline, saved.head, table)
     return score(
-        {model.id: model.tag for model in models},
+        {model.id: model.tag for model in models if model.tag is not None},
         rows[["unique_id", "ds", "y"]],
         saved.pipeline.head.freq.alias,
         owner_id=owner_id,
@@ -44,7 +44,7 @@ def score_table(
 
 
 def family_of(session: Session, model: Model) -> list[Model]:
-    """The trained models that stand for each other with `model`, itself included: what is true for one is for all."""
+    """The trained models of the same family as `model`, including it: actual values apply to all of them."""
     return list(
         session.scalars(
             select(Model).where(Model.owner_id == model.owner_id, Model.family == model.family, Model.tag.is_not(None))
@@ -53,7 +53,7 @@ def family_of(session: Session, model: Model) -> list[Model]:
 
 
 def score_in_background(dataset_id: str) -> None:
-    """Score the new rows of a dataset with `score_dataset`, in a thread and its child process; for uploads and sweeps."""
+    """Call `score_dataset` in a child process, which a thread waits for, when a dataset has got new rows."""
     threading.Thread(target=_score_in_child, args=(dataset_id,), daemon=True, name="score-dataset").start()
 
 
@@ -69,7 +69,7 @@ def _score_in_child(dataset_id: str) -> None:
 
 
 def score_dataset(dataset_id: str) -> Scored:
-    """Score the data that a dataset holds now against all forecasts of models that were trained on it; to be called when it grew."""
+    """Score the current data of a dataset against all forecasts of models that were trained on it."""
     with reading() as session:
         dataset = session.get(Dataset, dataset_id)
         path = None if dataset is None else observed_path(session, dataset)
@@ -79,7 +79,8 @@ def score_dataset(dataset_id: str) -> Scored:
             .order_by(Model.trained_at.desc())
         )
         models = [] if path is None else list(session.scalars(trained))
-    points, matched, unmatched, done = 0, 0, 0, set()
+    points = matched = unmatched = 0
+    done: set[tuple[str, str]] = set()
     table = pd.read_parquet(path) if models else None
     for model in models:
         if (model.owner_id, model.family) in done:
@@ -94,7 +95,7 @@ def score_dataset(dataset_id: str) -> Scored:
 
 
 def observed_path(session: Session, dataset: Dataset) -> Path:
-    """The table of the newest version that holds values as they were observed; `VurError` datasets.gone where its file is missing."""
+    """The table of the newest version with observed values; `VurError` datasets.gone if its file is missing."""
     from vur.store.data.datasets import parquet_path
 
     observed = select(DatasetVersion.number).where(
@@ -105,7 +106,7 @@ def observed_path(session: Session, dataset: Dataset) -> Path:
 
 
 def check_drift(model_ids: list[str]) -> list[str]:
-    """Raise an alert for each model whose forecasts of the last 30 days were worse than its backtest; returns those models."""
+    """Raise an alert for each model whose recent forecasts are worse than its backtest; returns their ids."""
     drifting = []
     for id in model_ids:
         with reading() as session:

@@ -1,4 +1,4 @@
-"""Forecasts as the JSON of an answer, written once and sent as often as they are asked for."""
+"""Responses with forecasts: their JSON is rendered once and reused for equal requests."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -15,12 +15,12 @@ from vur.store.forecasts.ledger import Points
 from vur.text import DEFAULT_LANGUAGE
 from vur.timezones import stamp_texts, zone
 
-SHOWN_ROWS = 100  # of a table inside an error
+SHOWN_ROWS = 100  # rows of a table inside an error
 
 
 @dataclass(frozen=True)
 class RenderedForecast:
-    """A forecast ready to be told and kept: JSON of each series, points for the ledger, and why other series have none."""
+    """A rendered forecast: the JSON of each series, the points for the ledger, and the errors of other series."""
 
     parts: dict[str, str]
     points: Points
@@ -35,7 +35,7 @@ class RenderedForecast:
 
 @dataclass(frozen=True)
 class Answer:
-    """What a request gets: `forecasts` holds the JSON of each series, `errors` why others have none; `values` is the number of forecasts."""
+    """The response to a request: the JSON of each forecast, errors by series, and the number of forecast values."""
 
     head: dict[str, Any]
     forecasts: Mapping[str, str]
@@ -43,20 +43,21 @@ class Answer:
     values: int
 
     def json(self, language: str = DEFAULT_LANGUAGE) -> bytes:
-        """The answer as it is sent; errors in `language`."""
+        """The response's body, with errors in `language`."""
         series = ", ".join(f"{json.dumps(id)}: {text}" for id, text in self.forecasts.items())
         errors = {id: describe(error, language) for id, error in self.errors.items()}
         return f'{json.dumps(self.head)[:-1]}, "forecasts": {{{series}}}, "errors": {json.dumps(errors)}}}'.encode()
 
     def to_dict(self, language: str = DEFAULT_LANGUAGE) -> dict[str, Any]:
-        """The same as plain data."""
-        return json.loads(self.json(language))
+        """The response as plain data."""
+        content: dict[str, Any] = json.loads(self.json(language))
+        return content
 
 
 def render(
     saved: Saved, found: Forecasts, horizon: int, levels: Sequence[float], wrong: Mapping[str, VurError] | None = None
 ) -> RenderedForecast:
-    """The forecasts of each series as JSON and as points; `wrong` are errors from before."""
+    """Render the forecasts of each series as JSON and points; `wrong` are errors of the request."""
     points, errors = points_of(found, horizon, levels), found.errors | dict(wrong or {})
     if not points.ids:
         return RenderedForecast({}, points, None, errors)
@@ -80,15 +81,15 @@ def render(
     return RenderedForecast(parts, points, _latest(saved, points), errors)
 
 
-def take(saved: Saved, made: RenderedForecast, ids: Sequence[str]) -> RenderedForecast:
-    """Some series of a forecast; those that it does not have become errors."""
-    place = {id: number for number, id in enumerate(made.points.ids)}
+def select_series(saved: Saved, rendered: RenderedForecast, ids: Sequence[str]) -> RenderedForecast:
+    """Select series of a rendered forecast; unknown ones become errors."""
+    place = {id: number for number, id in enumerate(rendered.points.ids)}
     there = [id for id in ids if id in place]
-    errors = {id: made.errors[id] for id in ids if id in made.errors}
+    errors = {id: rendered.errors[id] for id in ids if id in rendered.errors}
     errors |= unknown_series(saved, [id for id in ids if id not in place and id not in errors])
-    points = made.points.take([place[id] for id in there])
+    points = rendered.points.take([place[id] for id in there])
     return RenderedForecast(
-        {id: made.parts[id] for id in there}, points, _latest(saved, points) if there else None, errors
+        {id: rendered.parts[id] for id in there}, points, _latest(saved, points) if there else None, errors
     )
 
 
@@ -103,8 +104,9 @@ def _numbers(values: np.ndarray) -> list[float | None]:
 
 
 def describe(error: VurError, language: str) -> dict[str, Any]:
-    """An error of one series: `detail, code, field` and `values`; tables among them as rows."""
-    tables = {name: value for name, value in error.data.items() if hasattr(value, "to_dict")}
+    """Describe the error of one series: `detail, code, field` and `values`, with tables as rows."""
+    data: dict[str, Any] = error.data
+    tables = {name: value for name, value in data.items() if hasattr(value, "to_dict")}
     body = error_body(error, language)
     rows = {name: table.head(SHOWN_ROWS).astype(str).to_dict("records") for name, table in tables.items()}
     return body | {"values": body["values"] | rows}

@@ -1,4 +1,4 @@
-"""Models opened once a process and kept while they are used, with the answers that they have already made."""
+"""Open models: each process opens a model once and caches it together with its latest responses."""
 
 import hashlib
 import threading
@@ -22,55 +22,55 @@ if TYPE_CHECKING:
 
 
 Value = TypeVar("Value")
-MODELS, HISTORIES = 16, 4  # models of a process, and panels that models were trained on
-ANSWERS, LARGE = 64, 2  # answers of each model, small and large ones
+MODELS, HISTORIES = 16, 4  # models and training panels that a process caches
+ANSWERS, LARGE = 64, 2  # small and large responses that are cached for each model
 
 
 @dataclass
 class _Slot:
     lock: threading.Lock = field(default_factory=threading.Lock)
-    made: bool = False
+    ready: bool = False
     value: Any = None
     error: BaseException | None = None
 
 
 class LruCache(Generic[Value]):
-    """The last `size` values by key; each is made once, however many ask for it at the same moment."""
+    """A cache of the `size` least recently used values; concurrent requests for one key compute it once."""
 
     def __init__(self, size: int):
         self.size = size
         self._slots: OrderedDict[Hashable, _Slot] = OrderedDict()
         self._lock = threading.Lock()
 
-    def get(self, key: Hashable, make: Callable[[], Value]) -> Value:
-        """The value of `key`, which `make` makes; an error of it is for all that wait, and not for those that come after."""
+    def get(self, key: Hashable, compute: Callable[[], Value]) -> Value:
+        """The value of `key`, computed if it is not cached; all waiting threads get its exception, later ones retry."""
         with self._lock:
             slot = self._slots.setdefault(key, _Slot()) if key not in self._slots else self._slots[key]
             self._slots.move_to_end(key)
             while len(self._slots) > self.size:
                 self._slots.popitem(last=False)
-        if slot.made:
+        if slot.ready:
             return slot.value
         with slot.lock:
             if slot.error is not None:
                 raise slot.error
-            if not slot.made:
+            if not slot.ready:
                 try:
-                    slot.value = make()
+                    slot.value = compute()
                 except BaseException as error:
                     slot.error = error
                     self.drop(key)
                     raise
-                slot.made = True
+                slot.ready = True
         return slot.value
 
     def peek(self, key: Hashable) -> Value | None:
-        """The value of `key` where it is there already; never waits."""
+        """The cached value of `key`, or None; never waits."""
         slot = self._slots.get(key)
-        return slot.value if slot is not None and slot.made else None
+        return slot.value if slot is not None and slot.ready else None
 
     def drop(self, key: Hashable) -> None:
-        """Forget the value of `key`."""
+        """Remove `key` from the cache."""
         with self._lock:
             self._slots.pop(key, None)
 
@@ -80,7 +80,7 @@ class LruCache(Generic[Value]):
 
 @dataclass(frozen=True)
 class OpenModel:
-    """A model ready to answer, and the last answers that it made."""
+    """An open model with its cached responses, small and large ones."""
 
     saved: Saved
     answers: LruCache[Any] = field(default_factory=lambda: LruCache(ANSWERS))
@@ -92,33 +92,32 @@ _histories: LruCache[Any] = LruCache(HISTORIES)
 
 
 def open_model(served: Served) -> OpenModel:
-    """The opened model of a row of the catalog; `VurError` store.tampered where its files are not those that were registered."""
+    """The open model of a catalog row, cached; `VurError` store.tampered if its files were changed."""
     key = (served.tag, served.checksum)
     return _models.get(key, lambda: _open(served, key))
 
 
 def open_if_cached(served: Served) -> OpenModel | None:
-    """The same where it is open already; never waits."""
+    """The open model if it is cached, else None; never waits."""
     return _models.peek((served.tag, served.checksum))
 
 
 def _open(served: Served, key: tuple[str | None, str | None]) -> OpenModel:
-
     saved = open_served(served)
     return OpenModel(replace(saved, history=lambda: _histories.get(key, saved.history)))
 
 
 def open_served(served: Served) -> Saved:
-    """The model of a row of the catalog; `VurError` store.tampered where its files are not those that were registered."""
+    """Open the model of a catalog row; `VurError` store.tampered if its files were changed."""
     folder = Path(find_model(served.tag).path)
     check_registered(folder, served)
     pipeline, head, metadata = open_folder(folder, served.tag)
-    check_registered(folder, served)  # they may have been replaced while they were read
+    check_registered(folder, served)  # again, because they may have been replaced while being read
     return Saved(served.tag, pipeline, head, metadata, lambda: training_panel(served.id, head, metadata))
 
 
 def check_registered(folder: Path, served: Served) -> None:
-    """`VurError` store.tampered unless the list of checksums beside a model is the one that the catalog knows."""
+    """`VurError` store.tampered unless a model's list of checksums is the one registered in the catalog."""
     try:
         found = hashlib.sha256((folder / CHECKSUMS).read_bytes()).hexdigest()
     except OSError:
@@ -128,10 +127,10 @@ def check_registered(folder: Path, served: Served) -> None:
 
 
 def training_panel(model_id: str, head: dict[str, Any], metadata: dict[str, Any]) -> "Panel":
-    """The panel that a model was trained on, read again: from its dataset, else from what its run stored.
+    """Read the panel that a model was trained on: from its dataset, else from its run's file.
 
-    `head` is what the saved model knows of the panel: it decides what the columns mean. `VurError` when the data are
-    gone.
+    `head` describes the panel in the saved model and determines the roles of the columns. `VurError` if the data no
+    longer exist.
     """
     from vur.panel import complete
     from vur.runs.config import DataSpec
@@ -144,10 +143,10 @@ def training_panel(model_id: str, head: dict[str, Any], metadata: dict[str, Any]
         if dataset is not None:
             from vur.store.data.datasets import data_spec, source_path
 
-            stored = _spec(data_spec(session, dataset, model.dataset_number))
+            own = _spec(data_spec(session, dataset, model.dataset_number))
             spec = replace(
-                stored,
-                duplicates=spec.duplicates if spec.duplicates != DataSpec().duplicates else stored.duplicates,
+                own,
+                duplicates=spec.duplicates if spec.duplicates != DataSpec().duplicates else own.duplicates,
                 path=str(source_path(session, dataset, model.dataset_number)),
             )
     stored = dataset_of(replace(spec, fingerprint=metadata.get("fingerprint")), StageCache())[0]

@@ -1,4 +1,4 @@
-"""Answers to prediction requests: the model that a name stands for, its forecast, and the ledger before the answer."""
+"""Prediction requests: resolves the model, forecasts, and writes the ledger entry before replying."""
 
 import asyncio
 from collections.abc import Collection, Mapping, Sequence
@@ -14,7 +14,7 @@ from vur.errors import VurError
 from vur.models.forecast import check_request, forecasts
 from vur.models.moving import series_of
 from vur.models.saved import Saved
-from vur.predictions.answer import Answer, RenderedForecast, render, take
+from vur.predictions.answer import Answer, RenderedForecast, render, select_series
 from vur.predictions.open_models import LruCache, OpenModel, open_if_cached, open_model
 from vur.store.accounts.access import Principal, fetch, may
 from vur.store.batching import Batcher
@@ -27,22 +27,21 @@ from vur.timezones import zone
 if TYPE_CHECKING:
     import pandas as pd
 
-MOST_VALUES = 200_000  # forecasts and ends of intervals in one answer; more is a batch
+MOST_VALUES = 200_000  # forecasts and interval bounds of one response; a batch can have more
 REAL_TIME = "real_time"
-# forecasts made at once: more threads only take the interpreter from each other, fewer let a slow model hold up all
-# others
-MAKERS = 2
-_makers = ThreadPoolExecutor(MAKERS, thread_name_prefix="forecast")
+# Threads that forecast: more would only compete for the interpreter, with one a slow model would block all others.
+THREADS = 2
+_threads = ThreadPoolExecutor(THREADS, thread_name_prefix="forecast")
 
 
 @dataclass(frozen=True)
 class PredictionRequest:
-    """What a request asks for.
+    """The parameters of a prediction request.
 
-    `series` chooses series by name, or holds new observations since the end of the training data: rows with the user's
-    column names, or `{"series": {"timestamps": [...], "values": [...]}}`. All of them must be sent each time: the
-    service keeps none, and what lacks in between counts as missing. `future` are rows with coming values of known-
-    future columns.
+    `series` selects series by name, or contains new observations since the end of the training data: rows with the
+    user's column names, or `{"series": {"timestamps": [...], "values": [...]}}`. Each request must contain all of them,
+    because the service stores none, and gaps count as missing values. `future` are rows with the future values of
+    known-future columns.
     """
 
     horizon: int | None = None
@@ -54,7 +53,7 @@ class PredictionRequest:
 
 
 class NothingForecast(VurError):
-    """No series of a request could be forecast: the reason of the first, and those of all by series as `errors`."""
+    """No series of a request could be forecast: the error of the first one, and `errors` by series."""
 
     def __init__(self, errors: Mapping[str, VurError]):
         first = next(iter(errors.values()))
@@ -62,60 +61,61 @@ class NothingForecast(VurError):
         super().__init__(first.code, stage=first.stage, **first.data)
 
 
-def predict(who: Principal, model: str, asked: PredictionRequest) -> Answer:
-    """Forecast with the model that `model` stands for (see `champions.find_served`) and keep the answer in the ledger before returning it.
+def predict(who: Principal, model: str, request: PredictionRequest) -> Answer:
+    """Forecast with the model `model` (see `champions.find_served`), and write the ledger entry before returning.
 
-    A series that cannot be forecast is in the answer's `errors`; `NothingForecast` where none could be.
+    Series that cannot be forecast are in the response's `errors`; `NothingForecast` if there is no other.
     """
     served = _finder.submit((who, model)).result()
-    saved, made, seconds = _timed(served, asked)
-    entry, answer = _answer(who, served, asked, saved, made, seconds)
-    (record if made.points.values.size <= CHUNK else record_large)(entry)
+    saved, rendered, seconds = _timed(served, request)
+    entry, answer = _answer(who, served, request, saved, rendered, seconds)
+    (record if rendered.points.values.size <= CHUNK else record_large)(entry)
     return answer
 
 
-async def predict_async(who: Principal, model: str, asked: PredictionRequest) -> Answer:
-    """The same on the event loop: what was answered before takes no thread, the rest one of a few, and opening a model none of these."""
+async def predict_async(who: Principal, model: str, request: PredictionRequest) -> Answer:
+    """As `predict`, on an event loop: cached responses need no thread, and opening a model does not block forecasts."""
     served = await _finder.run((who, model))
-    saved, made = _made_before(served, asked)
-    seconds = 0.0
-    if saved is None or made is None:
+    cached = _cached(served, request)
+    if cached is not None:
+        saved, rendered, seconds = *cached, 0.0
+    else:
         if open_if_cached(served) is None:
             await run_in_threadpool(open_model, served)
-        saved, made, seconds = await asyncio.get_running_loop().run_in_executor(_makers, _timed, served, asked)
-    entry, answer = _answer(who, served, asked, saved, made, seconds)
-    if made.points.values.size > CHUNK:
+        saved, rendered, seconds = await asyncio.get_running_loop().run_in_executor(_threads, _timed, served, request)
+    entry, answer = _answer(who, served, request, saved, rendered, seconds)
+    if rendered.points.values.size > CHUNK:
         await run_in_threadpool(record_large, entry)
     else:
         await record_async(entry)
     return answer
 
 
-def _timed(served: Served, asked: PredictionRequest) -> tuple[Saved, RenderedForecast, float]:
-    """The model, its forecast and the seconds that it took; `NothingForecast` where no series has one."""
+def _timed(served: Served, request: PredictionRequest) -> tuple[Saved, RenderedForecast, float]:
+    """The model, its forecast and how long it took in seconds; `NothingForecast` if no series has one."""
     started = perf_counter()
     opened = open_model(served)
-    made = _make(opened, asked)
-    if not made.parts:
-        raise NothingForecast(made.errors)
-    return opened.saved, made, perf_counter() - started
+    rendered = _forecast(opened, request)
+    if not rendered.parts:
+        raise NothingForecast(rendered.errors)
+    return opened.saved, rendered, perf_counter() - started
 
 
 def warm_up(served: Served) -> None:
-    """Open a model and forecast its first series, so that the first request need not wait for either; nothing is recorded.
+    """Open a model and forecast its first series, so that the first request is fast; nothing is written to the ledger.
 
-    `VurError` where it cannot be opened. That a forecast needs more, such as coming values, is no fault of the model.
+    `VurError` if it cannot be opened. Errors of the forecast, which may need future values, are ignored.
     """
     opened = open_model(served)
     with suppress(VurError):
-        _make(opened, PredictionRequest(series=[str(opened.saved.pipeline.ends.index[0])]))
+        _forecast(opened, PredictionRequest(series=[str(opened.saved.pipeline.ends.index[0])]))
 
 
-# --- which model: one question to the catalog for all requests that wait ---
+# --- resolving models: one query for all queued requests ---
 
 
 def _find(batch: Sequence[tuple[tuple[Principal, str], "Future[Served]"]]) -> None:
-    """Look each name up once for all who asked for it; the catalog is read after they asked, so that a promotion holds from its commit on."""
+    """Resolve each name once for all queued requests; the catalog is read after that, so promotions apply at once."""
     waiting: dict[tuple[str, bool, str], list[tuple[Principal, Future[Served]]]] = {}
     for (who, name), done in batch:
         waiting.setdefault((who.user_id, who.is_admin, name), []).append((who, done))
@@ -134,14 +134,14 @@ def _find(batch: Sequence[tuple[tuple[Principal, str], "Future[Served]"]]) -> No
 _finder: Batcher[tuple[Principal, str], Served] = Batcher("champions", _find)
 
 
-# --- making ---
+# --- forecasting ---
 
 
-def _make(opened: OpenModel, asked: PredictionRequest) -> RenderedForecast:
+def _forecast(opened: OpenModel, request: PredictionRequest) -> RenderedForecast:
     saved = opened.saved
-    horizon, levels = check_request(saved, asked.horizon, asked.levels)
-    ids, observations, wrong = read_series(asked.series)
-    if observations is not None or asked.future is not None:
+    horizon, levels = check_request(saved, request.horizon, request.levels)
+    ids, observations, wrong = read_series(request.series)
+    if observations is not None or request.future is not None:
         if observations is not None and observations.empty:
             raise NothingForecast(wrong) if wrong else VurError("insight.no_rows", field="series")
         check_size(saved, horizon, levels, ids if observations is None else set(series_of(saved, observations)))
@@ -151,43 +151,53 @@ def _make(opened: OpenModel, asked: PredictionRequest) -> RenderedForecast:
             levels,
             ids=ids,
             observations=observations,
-            future=None if asked.future is None else _table(asked.future),
+            future=None if request.future is None else _table(request.future),
         )
         return render(saved, found, horizon, levels, wrong)
     check_size(saved, horizon, levels, ids)
     if ids is None or len(saved.pipeline.ends) * horizon <= CHUNK:
-        every = _kept(opened, horizon, None).get(
+        every = _cache_for(opened, horizon, None).get(
             (horizon, levels, None), lambda: render(saved, forecasts(saved, horizon, levels), horizon, levels)
         )
-        return every if ids is None else opened.answers.get((horizon, levels, ids), lambda: take(saved, every, ids))
-    return _kept(opened, horizon, ids).get(
+        return (
+            every
+            if ids is None
+            else opened.answers.get((horizon, levels, ids), lambda: select_series(saved, every, ids))
+        )
+    return _cache_for(opened, horizon, ids).get(
         (horizon, levels, ids), lambda: render(saved, forecasts(saved, horizon, levels, ids=ids), horizon, levels)
     )
 
 
-def _kept(opened: OpenModel, horizon: int, ids: Sequence[str] | None) -> LruCache[RenderedForecast]:
-    """Where an answer of this size is kept: of large ones only a few are."""
+def _cache_for(opened: OpenModel, horizon: int, ids: Sequence[str] | None) -> LruCache[RenderedForecast]:
+    """The cache for responses of this size."""
     return opened.answers if len(saved_ids(opened.saved, ids)) * horizon <= CHUNK else opened.large
 
 
 def saved_ids(saved: Saved, ids: Collection[str] | None) -> Collection[str]:
-    """The series asked for: all by default."""
+    """The requested series: all by default."""
     return saved.pipeline.ends.index if ids is None else ids
 
 
-def _made_before(served: Served, asked: PredictionRequest) -> tuple[Saved | None, RenderedForecast | None]:
-    """What an equal request was answered, where it is at hand, and by which model; never waits."""
+def _cached(served: Served, request: PredictionRequest) -> tuple[Saved, RenderedForecast] | None:
+    """The model and the cached response of an equal request; None if it is not cached. Never waits."""
     opened = open_if_cached(served)
-    names = asked.series is None or isinstance(asked.series, list) and all(isinstance(one, str) for one in asked.series)
-    if opened is None or not names or asked.future is not None:
-        return None, None
-    horizon, levels = check_request(opened.saved, asked.horizon, asked.levels)
-    made = opened.answers.peek((horizon, levels, None if asked.series is None else tuple(dict.fromkeys(asked.series))))
-    return opened.saved, made if made is not None and made.parts else None
+    names = (
+        request.series is None
+        or isinstance(request.series, list)
+        and all(isinstance(one, str) for one in request.series)
+    )
+    if opened is None or not names or request.future is not None:
+        return None
+    horizon, levels = check_request(opened.saved, request.horizon, request.levels)
+    rendered = opened.answers.peek(
+        (horizon, levels, None if request.series is None else tuple(dict.fromkeys(request.series)))
+    )
+    return (opened.saved, rendered) if rendered is not None and rendered.parts else None
 
 
 def check_size(saved: Saved, horizon: int, levels: Sequence[float], ids: Collection[str] | None) -> None:
-    """`VurError` predictions.too_many for an answer that is too large to wait for."""
+    """`VurError` predictions.too_many if the response exceeds `MOST_VALUES`."""
     count = len(saved_ids(saved, ids)) * horizon * (1 + 2 * len(levels))
     if count > MOST_VALUES:
         raise VurError("predictions.too_many", count=count, limit=MOST_VALUES, field="series")
@@ -196,7 +206,7 @@ def check_size(saved: Saved, horizon: int, levels: Sequence[float], ids: Collect
 def read_series(
     series: Sequence[Any] | Mapping[str, Any] | None,
 ) -> tuple[tuple[str, ...] | None, "pd.DataFrame | None", dict[str, VurError]]:
-    """The names asked for, or a table of observations, and an error for each block whose lists do not fit each other."""
+    """The names of series, or a table of observations, with the errors of blocks whose lists differ in length."""
     if series is None:
         return None, None, {}
     if not series:
@@ -217,7 +227,8 @@ def _table(rows: Sequence[Mapping[str, Any]]) -> "pd.DataFrame":
 def _blocks(series: Mapping[str, Any]) -> tuple[None, "pd.DataFrame", dict[str, VurError]]:
     import pandas as pd
 
-    tables, wrong = [], {}
+    tables: list[pd.DataFrame] = []
+    wrong: dict[str, VurError] = {}
     for id, block in series.items():
         columns = {{"timestamps": "ds", "values": "y"}.get(name, name): values for name, values in block.items()}
         if len({len(values) for values in columns.values()}) > 1:
@@ -233,30 +244,30 @@ def _blocks(series: Mapping[str, Any]) -> tuple[None, "pd.DataFrame", dict[str, 
     return None, pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(), wrong
 
 
-# --- telling ---
+# --- responding ---
 
 
 def _answer(
-    who: Principal, served: Served, asked: PredictionRequest, saved: Saved, made: RenderedForecast, seconds: float
+    who: Principal, served: Served, request: PredictionRequest, saved: Saved, rendered: RenderedForecast, seconds: float
 ) -> tuple[Entry, Answer]:
-    """The answer, and what the ledger keeps of it."""
+    """The ledger entry, and the response."""
     freq, timezone = zone(saved.pipeline.head.freq, saved.head["tz"])
     head = Head(
         owner_id=who.user_id,
-        kind=asked.kind,
+        kind=request.kind,
         tag=served.tag,
         freq=freq,
         timezone=timezone,
-        horizon=made.steps,
-        n_series=len(made.parts),
+        horizon=rendered.steps,
+        n_series=len(rendered.parts),
         model_id=served.id,
         run_id=served.run_id,
         data_version=served.data_version(saved.metadata),
-        request_id=asked.request_id,
+        request_id=request.request_id,
         seconds=round(seconds, 6),
-        errors=stored_errors(made.errors),
+        errors=stored_errors(rendered.errors),
     )
-    told = {
+    content = {
         "forecast_id": head.id,
         "kind": head.kind,
         "model_id": served.id,
@@ -267,25 +278,27 @@ def _answer(
         "data_version": head.data_version,
         "freq": freq,
         "horizon": head.horizon,
-        "levels": [float(level) for level in made.points.bounds],
-        "origin": made.origin,
+        "levels": [float(level) for level in rendered.points.bounds],
+        "origin": rendered.origin,
         "created_at": head.created_at.isoformat(timespec="milliseconds"),
     }
     event = (
-        {key: told[key] for key in ("forecast_id", "model_id", "model_version", "origin", "horizon")}
-        if asked.kind == REAL_TIME
+        {key: content[key] for key in ("forecast_id", "model_id", "model_version", "origin", "horizon")}
+        if request.kind == REAL_TIME
         else None
     )
-    return Entry(head, made.points, event), Answer(told, made.parts, made.errors, made.points.values.size)
+    return Entry(head, rendered.points, event), Answer(
+        content, rendered.parts, rendered.errors, rendered.points.values.size
+    )
 
 
-# --- what happened ---
+# --- actual values ---
 
 
 def actuals(
     who: Principal, model: str, rows: Sequence[Mapping[str, Any]] | None, dataset_id: str | None = None
 ) -> dict[str, Any]:
-    """Score `rows`, or the data that a dataset holds, for the family of `model`; see `vur.predictions.actuals`."""
+    """Score `rows`, or the current data of a dataset, for the family of `model`; see `vur.predictions.actuals`."""
     import pandas as pd
 
     from vur.predictions.actuals import check_drift, family_of, observed_path, score_table
