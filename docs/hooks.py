@@ -113,7 +113,7 @@ def output_block(output: dict[str, Any], name: str, images: dict[str, bytes]) ->
         yield f"![Plot made by the cell above]({name})"
     elif "text/html" in data:
         html = re.sub(r"<style scoped>.*?</style>\n?", "", "".join(data["text/html"]), flags=re.S)
-        yield re.sub(r"\n\s*\n", "\n", html)
+        yield re.sub(r"\n\s*\n", "\n", html.replace(' border="1"', ""))
     elif "text/plain" in data:
         yield f"````text\n{''.join(data['text/plain']).rstrip()}\n````"
 
