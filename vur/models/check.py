@@ -58,8 +58,8 @@ def check_new(tag: str, data: pd.DataFrame | str | Path, level: float = 95) -> p
         raise VurError("forecasters.uncalibrated", algorithm=model.id)
     table = data if isinstance(data, pd.DataFrame) else read_table(Path(data))
     rows = observed_rows(model, head, table)
-    coming = reach(model, head, rows, int(metadata["horizon"]))
-    rows = with_gaps(placed(model, rows, coming), coming)
+    coming = future_steps(model, head, rows, int(metadata["horizon"]))
+    rows = add_gaps(place_rows(model, rows, coming), coming)
     judged = judge_rows(model, rows, coming, level)
     judged.loc[judged["note"].eq("") & judged["step"].gt(int(metadata["horizon"])), "note"] = "beyond"
     judged = judged.reindex(columns=list(COLUMNS)).sort_values(["unique_id", "ds"], kind="stable", ignore_index=True)
@@ -92,7 +92,7 @@ def observed_rows(model: "Pipeline", head: dict[str, Any], table: pd.DataFrame) 
     return rows.assign(ds=stamps, y=read_target(rows["y"], target))
 
 
-def reach(model: "Pipeline", head: dict[str, Any], rows: pd.DataFrame, horizon: int) -> Coming:
+def future_steps(model: "Pipeline", head: dict[str, Any], rows: pd.DataFrame, horizon: int) -> Coming:
     """The future steps of `model` up to the last of `rows`: at least `horizon`, at most `FURTHEST`."""
     last = rows.loc[rows["unique_id"].isin(model.ends.index), "ds"].max()
     while True:
@@ -103,7 +103,7 @@ def reach(model: "Pipeline", head: dict[str, Any], rows: pd.DataFrame, horizon: 
         horizon = min(2 * horizon, FURTHEST)
 
 
-def placed(model: "Pipeline", rows: pd.DataFrame, coming: Coming) -> pd.DataFrame:
+def place_rows(model: "Pipeline", rows: pd.DataFrame, coming: Coming) -> pd.DataFrame:
     """`rows` with `step` (NaN if it is not one) and `note`; timestamps on the grid are those of the forecast."""
     rows = rows.assign(key=grid_keys(rows["ds"], coming), note="")
     ends = rows["unique_id"].map(model.ends)
@@ -129,7 +129,7 @@ def placed(model: "Pipeline", rows: pd.DataFrame, coming: Coming) -> pd.DataFram
     return rows.assign(ds=rows["due"].fillna(rows["ds"]), note=note).drop(columns=["due", "key", "row"])
 
 
-def with_gaps(rows: pd.DataFrame, coming: Coming) -> pd.DataFrame:
+def add_gaps(rows: pd.DataFrame, coming: Coming) -> pd.DataFrame:
     """`rows` plus a row with the note `gap` for every missing step before the last one of its series."""
     last = rows.groupby("unique_id")["step"].max()
     due = coming.rows[coming.rows["step"] <= coming.rows["unique_id"].map(last)][["unique_id", "ds", "step"]]

@@ -273,7 +273,7 @@ def fill_coming(coming: Coming, given: pd.DataFrame | str | Path, needed: Sequen
     """
     frame = given if isinstance(given, pd.DataFrame) else read_table(Path(given))
     rows = locate_rows(coming, frame)
-    names = {name: _found(name, frame) for name in coming.columns}
+    names = {name: _column(name, frame) for name in coming.columns}
     for name in needed:
         if names[name] is None and coming.rows[name].isna().any():
             raise column_error(name, frame)
@@ -281,7 +281,7 @@ def fill_coming(coming: Coming, given: pd.DataFrame | str | Path, needed: Sequen
     for name, column in names.items():
         if column is not None:
             values = read_values(coming, name, frame[column], rows)
-            filled[name] = _over(filled[name], rows["place"].to_numpy(), values)
+            filled[name] = _overlay(filled[name], rows["place"].to_numpy(), values)
     return replace(coming, rows=filled)
 
 
@@ -393,7 +393,7 @@ def _wanted(coming: Coming) -> list[str]:
 # --- values ---
 
 
-def _found(name: str, frame: pd.DataFrame) -> str | None:
+def _column(name: str, frame: pd.DataFrame) -> str | None:
     """The column of `frame` called `name`, or by its original name where the panel had to rename it."""
     return name if name in frame else name[:-1] if name.endswith("_") and name[:-1] in frame else None
 
@@ -434,7 +434,7 @@ def read_values(coming: Coming, name: str, column: pd.Series, rows: pd.DataFrame
     return numbers
 
 
-def _over(known: pd.Series, place: np.ndarray, values: np.ndarray) -> pd.Series:
+def _overlay(known: pd.Series, place: np.ndarray, values: np.ndarray) -> pd.Series:
     """`known` with the non-empty `values` at the row positions `place`."""
     full = known.astype(object) if values.dtype == object else known.astype(float)
     filled: Any = full.to_numpy(copy=True)

@@ -61,11 +61,11 @@ def apply_edits(coming: Coming, edits: Mapping[str, Any] | pd.DataFrame | str | 
         limits = dict(change) if isinstance(change, Mapping) else {"change": change}
         if set(limits) - set(LIMITS) or "change" not in limits:
             raise VurError("scenarios.edit", column=name, value=change)
-        rows[name] = changed(coming, rows[name], str(name), limits["change"], chosen_rows(coming, limits))
+        rows[name] = apply_change(coming, rows[name], str(name), limits["change"], edited_rows(coming, limits))
     return replace(coming, rows=rows)
 
 
-def chosen_rows(coming: Coming, limits: Mapping[str, Any]) -> np.ndarray:
+def edited_rows(coming: Coming, limits: Mapping[str, Any]) -> np.ndarray:
     """A mask of the rows that an edit is for; `VurError` if it names an unknown series or selects no row."""
     rows, chosen = coming.rows, np.ones(len(coming.rows), dtype=bool)
     if limits.get("series") is not None:
@@ -103,7 +103,7 @@ def _stamp(value: Any, coming: Coming) -> Any:
     return stamp
 
 
-def changed(coming: Coming, column: pd.Series, name: str, change: Any, rows: np.ndarray) -> pd.Series:
+def apply_change(coming: Coming, column: pd.Series, name: str, change: Any, rows: np.ndarray) -> pd.Series:
     """`column` with `change` applied at `rows`; `VurError` if the change is not valid for it."""
     old = column.astype(object) if name in coming.text else column.astype(float)
     values: Any = old.to_numpy(copy=True)

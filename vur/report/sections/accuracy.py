@@ -26,7 +26,7 @@ def part(found: ReportContext, language: str) -> Part:
 
 def accuracy(context: ReportContext, language: str) -> dict[str, Any]:
     """Leaderboard as bars and tables, error by step, scores on the held-out test, and why MAPE is not used."""
-    t, board = speaker(language), scored(context.leaderboard)
+    t, board = speaker(language), scored_rows(context.leaderboard)
     there = [name for name in ("skill", *shown_metrics("report")) if name in board and board[name].notna().any()]
     main = [name for name in ("skill", context.metric, "mae", "wape") if name in there]
     digits = digits_for(board["mae"]) if "mae" in board else None
@@ -66,7 +66,7 @@ def accuracy(context: ReportContext, language: str) -> dict[str, Any]:
         "glossary": [(t(f"metric.{m}.short"), t(f"metric.{m}.meaning")) for m in there],
         "notes": notes,
         "mape": t("accuracy.mape") if has_zero else "",
-        "left_out": left_out(context, language),
+        "left_out": unscored_models(context, language),
         "test": test_table(context, language),
         "step_note": step.pop("note", ""),
         "metric": t(f"metric.{context.metric}.short"),
@@ -83,7 +83,7 @@ def board_notes(board: pd.DataFrame, language: str) -> list[str]:
     return [text if len(names) == len(board) else f"{listing(names, language)}: {text}" for text, names in said.items()]
 
 
-def scored(board: pd.DataFrame) -> pd.DataFrame:
+def scored_rows(board: pd.DataFrame) -> pd.DataFrame:
     """The rows of a leaderboard that have a score; the others are listed separately with their reason."""
     there = [name for name in ("mase", "mae", "rmse") if name in board]
     return board[board[there].notna().any(axis=1)].reset_index(drop=True) if there else board
@@ -108,7 +108,7 @@ def _by_step(context: ReportContext, language: str) -> dict[str, Any]:
     return {"plot-step": plots.step_spec(frame, language, metric, names), "note": note}
 
 
-def left_out(context: ReportContext, language: str) -> list[tuple[str, str]]:
+def unscored_models(context: ReportContext, language: str) -> list[tuple[str, str]]:
     """Candidates that were not scored, and why."""
     if context.status is None or not len(context.status):
         return []

@@ -51,10 +51,10 @@ def collect(facts: Facts) -> Found | None:
         return None
     models = {
         model.id: model
-        for model in reversed(inside(forecaster))
+        for model in reversed(member_models(forecaster))
         if any(one.state["kind"] == model.id for one in model.fitted)
     }
-    kind, parameters = ("", {}) if "sarimax" in models else competed(facts)
+    kind, parameters = ("", {}) if "sarimax" in models else sarimax_candidate(facts)
     if not models and not kind:
         return None
     failures: list[Exception] = []
@@ -63,7 +63,9 @@ def collect(facts: Facts) -> Found | None:
     if prepared is None:
         return Found(None, None, "", panel.freq, failures=tuple(failures))
     model = (
-        attempt(lambda: fitted_again(pipeline, prepared, parameters), None, failures) if kind else models.get("sarimax")
+        attempt(lambda: refit_sarimax(pipeline, prepared, parameters), None, failures)
+        if kind
+        else models.get("sarimax")
     )
     sarimax = attempt(lambda: _sarimax(model, prepared), None, failures)
     parts, series, missing = attempt(
@@ -84,7 +86,7 @@ def collect(facts: Facts) -> Found | None:
     )
 
 
-def competed(facts: Facts) -> tuple[str, dict[str, Any]]:
+def sarimax_candidate(facts: Facts) -> tuple[str, dict[str, Any]]:
     """The origin (`default, given, tuned`) and the parameters of the best SARIMAX on the leaderboard.
 
     `("", {})` without one, and after Ctrl-C, since another fit would delay the end of the run.
@@ -101,7 +103,7 @@ def competed(facts: Facts) -> tuple[str, dict[str, Any]]:
     return next((known[name] for name in board.loc[board["rank"].notna(), "algorithm"] if name in known), ("", {}))
 
 
-def fitted_again(pipeline: Any, prepared: Panel, parameters: dict[str, Any]) -> Any:
+def refit_sarimax(pipeline: Any, prepared: Panel, parameters: dict[str, Any]) -> Any:
     """SARIMAX fitted on all data of the largest series, with the features of the run; None if it falls back."""
     from vur.explain.drivers import largest_series
     from vur.forecasters.base import create
@@ -112,13 +114,13 @@ def fitted_again(pipeline: Any, prepared: Panel, parameters: dict[str, Any]) -> 
     return model if model.fallbacks.empty else None
 
 
-def inside(forecaster: Any) -> list[Any]:
+def member_models(forecaster: Any) -> list[Any]:
     """The SARIMAX and Prophet models in a forecaster: itself or its members, in their order."""
     if forecaster is None:
         return []
     members = getattr(forecaster, "members", None)
     if members is not None:
-        return [model for member in members for model in inside(member)]
+        return [model for member in members for model in member_models(member)]
     return [forecaster] if forecaster.id in ("sarimax", "prophet") else []
 
 
@@ -186,7 +188,7 @@ def sarimax_blocks(found: Any, language: str) -> list[Block]:
             number(row.estimate, language),
             number(row.error, language),
             number(row.z, language, 2),
-            bare(probability(row.p_value, language)) if np.isfinite(row.p_value) else "–",
+            p_value_text(probability(row.p_value, language)) if np.isfinite(row.p_value) else "–",
         ]
         for row in found.parameters.itertuples()
     ]
@@ -210,7 +212,7 @@ def sarimax_blocks(found: Any, language: str) -> list[Block]:
     ]
 
 
-def bare(probability: str) -> str:
+def p_value_text(probability: str) -> str:
     """`0.03` or `< 0.001` from `p = 0.03` or `p < 0.001`, for a column titled p-value."""
     return probability.removeprefix("p = ").removeprefix("p ")
 
@@ -227,7 +229,7 @@ def tests_table(tests: pd.DataFrame, language: str) -> dict[str, Any]:
             t(f"test.{row.test}", lags=number(row.lags, language, 0)),
             number(row.statistic, language, 2),
             number(row.degrees, language, 0),
-            bare(probability(row.p_value, language)),
+            p_value_text(probability(row.p_value, language)),
         ]
         for row in tests.itertuples()
     ]

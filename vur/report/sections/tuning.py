@@ -41,16 +41,16 @@ def part(found: Found, language: str) -> Part:
     def t(key: str, **values: Any) -> str:
         return translate(f"tuning.report.{key}", language, **values)
 
-    sentences = [sentence for tuning in found.tunings for sentence in told(tuning, language)]
+    sentences = [sentence for tuning in found.tunings for sentence in search_sentences(tuning, language)]
     winners = {f"{tuning.candidate}-tuned" for tuning in found.tunings if tuning.improved}
     if winners:
         test = ("tested" if found.winner in winners else "tested_other") if found.tested else "untested"
         sentences.append(f"{t('optimistic')} {t(test)}")
-    blocks = [block for tuning in found.tunings if tuning.trials for block in drawn(tuning, language)]
+    blocks = [block for tuning in found.tunings if tuning.trials for block in search_blocks(tuning, language)]
     return Part(t("title"), sentences, blocks)
 
 
-def told(tuning: Tuning, language: str) -> list[str]:
+def search_sentences(tuning: Tuning, language: str) -> list[str]:
     """What was tried, what was gained, and why the search stopped early, if it did."""
 
     def t(key: str, **values: Any) -> str:
@@ -93,7 +93,7 @@ def told(tuning: Tuning, language: str) -> list[str]:
     return [" ".join([first, gained, *(say(note, language) for note in tuning.notes)])]
 
 
-def drawn(tuning: Tuning, language: str) -> list[Block]:
+def search_blocks(tuning: Tuning, language: str) -> list[Block]:
     """History, importances and best trials of one search."""
 
     def t(key: str, **values: Any) -> str:

@@ -38,7 +38,7 @@ def collect(facts: Facts) -> Found | None:
         return None
     panel = in_model_time(facts.panel, ends)
     failures: list[Exception] = []
-    explanations = attempt(lambda: telling_points(pipeline, panel, facts.forecast), (), failures)
+    explanations = attempt(lambda: explain_points(pipeline, panel, facts.forecast), (), failures)
     importance = attempt(lambda: _importance(pipeline, panel, facts.plan), None, failures)
     shown = tuple(_on_clock(one, panel.tz) for one in explanations)
     return (
@@ -52,7 +52,7 @@ def _importance(pipeline: Any, panel: Any, plan: Any) -> Any:
     return pipeline_importance(pipeline, panel, plan)
 
 
-def telling_points(pipeline: Any, panel: Any, forecast: pd.DataFrame) -> tuple[Any, ...]:
+def explain_points(pipeline: Any, panel: Any, forecast: pd.DataFrame) -> tuple[Any, ...]:
     """Explanations of the next step of the largest series and of its step furthest from the usual level."""
     from vur.explain.why import explain_point
 
