@@ -1,5 +1,6 @@
 """The one exception a user sees: which stage, what is wrong, what to do."""
 
+from collections.abc import Callable
 from typing import Any
 
 from vur.text import DEFAULT_LANGUAGE, translate
@@ -9,10 +10,10 @@ class VurError(ValueError):
     """A problem that the user can act on.
 
     `code` names two entries of the translation table, `error.<code>.cause` and `error.<code>.remedy`; `data` fills
-    their placeholders and travels with the exception (columns, rows, values), so that callers need not parse text.
+    their placeholders and is kept on the exception (columns, rows, values), so that callers need not parse text.
     """
 
-    def __init__(self, code: str, *, stage: str = "", **data: object):
+    def __init__(self, code: str, *, stage: str = "", **data: object) -> None:
         self.code, self.stage, self.data = code, stage or code.split(".")[0], data
         super().__init__(self.text())
 
@@ -28,16 +29,16 @@ class VurError(ValueError):
         """Cause and remedy in one line."""
         return f"{self.cause(language)} {self.remedy(language)}"
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[Callable[..., "VurError"], tuple[str, str, dict[str, Any]]]:
         return _rebuild, (self.code, self.stage, self.data)
 
 
-def _rebuild(code: str, stage: str, data: dict) -> VurError:
+def _rebuild(code: str, stage: str, data: dict[str, Any]) -> VurError:
     return VurError(code, stage=stage, **data)
 
 
 def error_body(error: VurError, language: str = DEFAULT_LANGUAGE) -> dict[str, Any]:
-    """An error as plain data: `detail` in `language`, `code`, the `field` that is to blame, and the `values` that the sentence is made of."""
+    """An error as plain data: `detail` in `language`, `code`, the `field` at fault, the `values` of the sentence."""
     plain = {
         key: value if isinstance(value, (str, int, float, bool, type(None))) else str(value)
         for key, value in error.data.items()

@@ -1,6 +1,6 @@
 """The languages of VUR: one entry each, read by everything that writes or reads numbers, dates and files for people.
 
-To add a language, add its entry to `LANGUAGES` and its texts to `vur/translations/<code>/`, with the same keys as English.
+To add a language, add its entry to `LANGUAGES`, and its texts to `vur/translations/<code>/` with the keys of English.
 """
 
 import unicodedata
@@ -15,10 +15,10 @@ TRANSLATIONS = Path(__file__).parent / "translations"
 class Language:
     """How one language is written, and where its texts are.
 
-    `code` is a BCP 47 tag, `name` the language's own name; `aliases` are lower-case spellings that settings accept as well.
-    `day` is a date with the placeholders `{day}`, `{month}` (numbers), `{month_name}`, `{short_month}` and `{year}`;
-    `moment` joins `{day}` and `{time}`. `axis` holds the d3 formats of a moment, a day and a month on the axis of a plot.
-    `date_order` is how a date such as 05/02/2025 is read, `dmy` or `mdy`; None where readers disagree, so that it is refused.
+    `code` is a BCP 47 tag, `name` the language's own name; `aliases` are other spellings in settings, in lower case.
+    `day` formats a date from `{day}`, `{month}` (numbers), `{month_name}`, `{short_month}` and `{year}`; `moment` joins
+    `{day}` and `{time}`. `axis` holds the d3 formats of a moment, a day and a month on the axis of a plot. `date_order`
+    is how a date such as 05/02/2025 is read, `dmy` or `mdy`; None if readers disagree, so that it is refused.
     `csv_delimiter` and `csv_mark` (a byte-order mark, by which Excel recognises UTF-8) are how a CSV file is written.
     """
 
@@ -59,7 +59,9 @@ LANGUAGES: dict[str, Language] = {
         Language(
             code="en",
             name="English",
-            months=tuple("January February March April May June July August September October November December".split()),
+            months=tuple(
+                "January February March April May June July August September October November December".split()
+            ),
             weekdays=tuple("Sunday Monday Tuesday Wednesday Thursday Friday Saturday".split()),
         ),
         Language(

@@ -1,10 +1,12 @@
 """Settings: defaults here, settings.ini over them, `VUR_*` variables over both."""
 
 import os
+from collections.abc import Callable
 from configparser import ConfigParser
 from dataclasses import dataclass, fields
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from vur.errors import VurError
 from vur.languages import DEFAULT_LANGUAGE, LANGUAGES
@@ -108,7 +110,7 @@ def _names(text: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in text.split(",") if part.strip())
 
 
-PARSERS = {
+PARSERS: dict[str, Callable[[str], Any]] = {
     "home": lambda text: Path(text).expanduser(),
     "reports": lambda text: Path(text).expanduser(),
     "levels": _levels,
@@ -171,7 +173,7 @@ def find_settings_file() -> Path | None:
 
 
 def read_settings(path: Path | None = None) -> Settings:
-    """Settings from `path` (or the file in force) and the environment; `VurError` names a key that is unknown or wrong."""
+    """Settings from `path` (or the file in force) and the environment; `VurError` names an unknown or invalid key."""
     given: dict[str, tuple[str, str]] = {}
     path = path or find_settings_file()
     if path:
@@ -197,7 +199,7 @@ def read_settings(path: Path | None = None) -> Settings:
     )
 
 
-def _parse(key: str, text: str, source: str) -> object:
+def _parse(key: str, text: str, source: str) -> Any:
     try:
         return PARSERS.get(key, str)(text)
     except (ValueError, KeyError):

@@ -1,4 +1,4 @@
-"""Stamps between the panel, which holds sub-daily times in UTC, and the user's time zone."""
+"""Conversion of stamps between the panel, which holds sub-daily times in UTC, and the user's time zone."""
 
 from typing import Any
 
@@ -23,12 +23,12 @@ def to_zone(frame: pd.DataFrame, tz: str | None, freq: Frequency) -> pd.DataFram
 
 
 def zone(freq: Frequency, tz: str | None) -> tuple[str, str | None]:
-    """What `stamp_texts` needs to know: the alias of a frequency, and the time zone where that matters."""
+    """Arguments of `stamp_texts`: the alias of a frequency, and the time zone if its steps are shorter than a day."""
     return freq.alias, tz if is_sub_daily(freq) else None
 
 
 def stamp_texts(stamps: np.ndarray, freq: str, timezone: str | None) -> list[Any]:
-    """Stamps as the user knows them: a date, a moment with the offset of their time zone, or a whole number."""
+    """Stamps in ISO format: dates, moments with the UTC offset of the user's time zone, or whole numbers."""
     if stamps.dtype.kind != "M":
         return stamps.tolist()
     values, place = np.unique(stamps, return_inverse=True)

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterable
+from typing import Any
 
 import pandas as pd
 
@@ -27,8 +28,8 @@ _UNITS = {
 }
 
 
-def number(value: object, language: str, digits: int | None = None) -> str:
-    """`1234.56` as `1,234.56` or `1.234,56`; a dash where there is no number.
+def number(value: Any, language: str, digits: int | None = None) -> str:
+    """`1234.56` as `1,234.56` or `1.234,56`; a dash for a missing value.
 
     `digits` None keeps about four figures.
     """
@@ -36,10 +37,10 @@ def number(value: object, language: str, digits: int | None = None) -> str:
         return "–"
     if math.isinf(value):
         return "∞" if value > 0 else "−∞"
-    marks = {",": LANGUAGES[language].thousands, ".": LANGUAGES[language].decimal}
+    marks = {ord(","): LANGUAGES[language].thousands, ord("."): LANGUAGES[language].decimal}
     text = f"{abs(value):,.{digits_for([value]) if digits is None else digits}f}"
     minus = "−" if value < 0 and any(c in "123456789" for c in text) else ""
-    return minus + text.translate(str.maketrans(marks))
+    return minus + text.translate(marks)
 
 
 def digits_for(values: Iterable[float], integer: bool = False) -> int:
@@ -78,7 +79,7 @@ def steps(count: int, freq: Frequency, language: str) -> str:
     return f"{number(count * span, language, 0)} {one if count * span == 1 else many}"
 
 
-def stamp(value: object, freq: Frequency, language: str) -> str:
+def stamp(value: Any, freq: Frequency, language: str) -> str:
     """A stamp as a reader says it: `March 2010`, `31/12/2010`, `31 Dec 2010, 14:30`, `17`."""
     if value is None or pd.isna(value):
         return "–"
@@ -103,7 +104,7 @@ def day_text(value: pd.Timestamp, language: str) -> str:
 
 
 def moment_text(value: pd.Timestamp, language: str) -> str:
-    """A date with its time: `31/12/2010, 14:30` or `31 Dec 2010, 14:30`; seconds where they are not zero."""
+    """A date with its time: `31/12/2010, 14:30` or `31 Dec 2010, 14:30`; seconds unless they are zero."""
     time = f"{value:%H:%M:%S}" if value.second else f"{value:%H:%M}"
     return LANGUAGES[language].moment.format(day=day_text(value, language), time=time)
 

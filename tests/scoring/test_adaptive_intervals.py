@@ -1,4 +1,4 @@
-"""Intervals keep their promise when errors change after training, and say at which horizon they do not."""
+"""Adaptive intervals: they keep their coverage when errors change after training; steps where they do not are named."""
 
 import json
 from dataclasses import replace
@@ -67,7 +67,7 @@ def covered(bands: pd.DataFrame) -> dict[str, float]:
 
 @pytest.mark.slow
 def test_coverage_falls_when_errors_double_and_comes_back():
-    """Variance grows at 150; static intervals lose a quarter of their coverage for good, adaptive ones are back within 100 stamps."""
+    """Errors double at 150: static intervals lose a quarter of their coverage, adaptive ones recover in 100 stamps."""
     stay, learn = [], []
     for seed in range(3):
         rows = stream(np.where(np.arange(600) < 300, 1.0, 2.0), seed)
@@ -90,7 +90,7 @@ def test_coverage_falls_when_errors_double_and_comes_back():
     assert covered(later(learn))["coverage-80"] == pytest.approx(80, abs=5)
 
 
-def test_intervals_shrink_with_the_errors():
+def test_intervals_narrow_with_the_errors():
     rows = stream(np.where(np.arange(500) < 200, 1.0, 0.4), 5)
     calibration = start(rows[rows["ds"] < 200])
     learnt = update_calibration(calibration, rows[rows["ds"] >= 200])
@@ -127,7 +127,7 @@ def test_a_calibration_saved_before_adapting_existed_still_loads_and_learns():
     assert set(update_calibration(loaded, rows).adapted) == {"50", "80", "90", "95", "99"}
 
 
-def test_the_level_moves_by_gamma_times_the_surprise():
+def test_the_level_moves_by_gamma_times_the_miss():
     """Gibbs & Candès: alpha rises by gamma * target after a hit and falls by gamma * (1 - target) after a miss."""
     rows = stream(np.ones(200), 2)
     calibration = start(rows)
@@ -137,8 +137,8 @@ def test_the_level_moves_by_gamma_times_the_surprise():
 
 
 @pytest.mark.slow
-def test_the_level_stays_within_bounds_whatever_comes():
-    """A promise of 95% is never kept by less than 47.5% or more than 99.5% of the scores, however long misses or hits go on."""
+def test_the_level_stays_within_bounds():
+    """A 95% interval never uses a level below 47.5% or above 99.5%, however long misses or hits go on."""
     rows = stream(np.ones(200), 2)
     probe, calibration = rows.tail(1), start(rows)
     worse = pd.concat([probe.assign(ds=k, y=1e6 * 2.0**k) for k in range(300)])  # each larger than all that was learnt
@@ -300,7 +300,7 @@ def test_steps_that_do_not_hold_are_named():
         assert all(coverage_sentences(table, language) for language in LANGUAGES)
 
 
-def test_honest_intervals_are_seldom_accused():
+def test_correct_intervals_are_rarely_flagged():
     accused = [(coverage_by_step(bands(0.0, seed=seed), (80,))["verdict"] != "holds").any() for seed in range(40)]
     assert np.mean(accused) <= 0.1
 

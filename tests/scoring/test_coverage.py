@@ -1,4 +1,4 @@
-"""Coverage by step: its verdicts, its words and its section, where values are many and where they are few."""
+"""Coverage by step: verdicts, sentences and the report section, with many values and with few."""
 
 import json
 
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.slow
 def bands(
     series: int = 60, folds: int = 6, horizon: int = 8, width: float = 1.2816, late: float = 1.0, seed: int = 0
 ) -> pd.DataFrame:
-    """Normal errors under 80% intervals of half `width` and 95% intervals; from the fifth step on errors are `late` times as large."""
+    """Normal errors with 80% intervals of half `width` and 95% intervals; from step 5 errors grow by `late`."""
     index = pd.MultiIndex.from_product(
         [[f"s{k}" for k in range(series)], range(folds), range(1, horizon + 1)], names=["unique_id", "fold", "step"]
     )
@@ -34,7 +34,7 @@ def test_realised_coverage_is_counted_step_by_step():
     assert (table["low"] <= table["realised"]).all() and (table["realised"] <= table["high"]).all()
 
 
-def test_steps_that_fail_are_told_from_those_that_hold():
+def test_steps_that_fail_are_flagged():
     table = coverage_by_step(bands(late=2.0), (80, 95))
     verdicts = table.pivot(index="level", columns="step", values="verdict")
     assert (verdicts.loc[:, 1:4] == "holds").all(axis=None) and (verdicts.loc[:, 5:8] == "narrow").all(axis=None)
@@ -43,7 +43,7 @@ def test_steps_that_fail_are_told_from_those_that_hold():
     assert (coverage_by_step(bands(width=4.0), (80,))["verdict"] == "wide").all()
 
 
-def test_misses_that_come_together_are_worth_less():
+def test_correlated_misses_count_less():
     cluster = pd.Series(np.repeat(np.arange(40), 5))
     together = pd.Series(np.repeat(np.random.default_rng(0).integers(0, 2, 40), 5))
     alone = pd.Series(np.random.default_rng(1).integers(0, 2, 200))
@@ -51,7 +51,7 @@ def test_misses_that_come_together_are_worth_less():
     assert shared_misses(alone, pd.Series(np.arange(200))) == 0.0
 
 
-def test_wilsons_interval_holds_the_share_and_narrows():
+def test_wilsons_interval_contains_the_share_and_narrows():
     assert wilson(0.8, 10) == pytest.approx((0.4902, 0.9433), abs=1e-3)  # 8 of 10, as in textbooks
     assert wilson(1.0, 9)[1] == 1.0 and wilson(0.0, 9)[0] == 0.0
     assert wilson(0.8, 1000)[0] > 0.77
@@ -61,7 +61,7 @@ def test_wilsons_interval_holds_the_share_and_narrows():
     ("language", "claim", "doubt"),
     [("en", "hold at all", "so few values"), ("pt-BR", "se mantêm em todos", "tão poucos valores")],
 )
-def test_few_values_are_not_said_to_prove_anything(language, claim, doubt):
+def test_few_values_prove_nothing(language, claim, doubt):
     many, few = (coverage_sentences(coverage_by_step(bands(series=k), (80,)), language) for k in (60, 1))
     assert claim in many[0] and len(many) == 1
     assert claim not in few[0] and doubt in few[0] and len(few) == 2

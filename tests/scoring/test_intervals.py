@@ -1,4 +1,4 @@
-"""Intervals must cover what they promise, on data that calibration never saw."""
+"""Conformal intervals: their coverage on data that the calibration never saw, and their shape."""
 
 import json
 
@@ -82,7 +82,7 @@ def test_a_series_that_errs_more_gets_wider_intervals():
     st.booleans(),
     st.lists(st.sampled_from([10, 50, 80, 90, 95, 99, 99.9]), min_size=1, unique=True),
 )
-def test_never_crosses_whatever_the_residuals(series, folds, horizon, seed, nonnegative, integer, levels):
+def test_intervals_never_cross(series, folds, horizon, seed, nonnegative, integer, levels):
     frame = residuals(series, folds, horizon, seed, draw=lambda rng, n: rng.standard_t(1.5, size=n))
     frame.loc[frame.index[seed % 3 :: 3], "y"] = np.nan
     frame["forecast"] = 3.0
@@ -106,7 +106,7 @@ def test_intervals_grow_beyond_the_calibrated_horizon():
     assert width[23] / width[5] == pytest.approx(2, abs=0.25)
 
 
-def test_survives_json_to_the_last_digit():
+def test_json_keeps_every_digit():
     frame = residuals(20, 3)
     before = c.calibrate(frame, scales_of(frame), nonnegative=True)
     after = c.Calibration.from_dict(json.loads(json.dumps(before.to_dict())))
@@ -122,7 +122,7 @@ def test_row_order_changes_nothing():
     assert one["hi-95"][0] > one["hi-95"][1]
 
 
-def test_without_residuals_errors_count_as_normal():
+def test_without_residuals_errors_are_taken_as_normal():
     bands = c.calibrate(residuals().head(0), pd.Series({"s": 1.0})).apply(
         pd.DataFrame({"unique_id": ["s"], "ds": [1], "forecast": [0.0]})
     )

@@ -1,4 +1,4 @@
-"""The canary: honest forecasts pass, every way of looking ahead that we could think of is caught and named."""
+"""The leakage canary: honest forecasters pass; each kind of look-ahead is detected and named."""
 
 from dataclasses import replace
 
@@ -132,7 +132,7 @@ def test_leaks_are_caught_and_named(panel, plan, leaky):
     assert result.where is None or result.where.split()[0] in panel.ids
 
 
-def test_breaking_on_the_garbage_counts_as_a_leak_and_breaking_on_true_data_does_not(panel, plan):
+def test_an_error_on_garbage_is_a_leak_and_one_on_true_data_propagates(panel, plan):
     def refuses_large_values(panel, fold, plan):
         if panel.frame["y"].max() > 1e4:
             raise ValueError("too large")
@@ -147,7 +147,7 @@ def test_breaking_on_the_garbage_counts_as_a_leak_and_breaking_on_true_data_does
         leakage_canary(panel, plan, broken)
 
 
-def test_a_forecaster_without_a_seed_is_not_called_leaky(panel, plan):
+def test_a_forecaster_without_a_seed_is_unstable_not_leaky(panel, plan):
     noise = np.random.default_rng(0)
 
     def unseeded(panel, fold, plan):

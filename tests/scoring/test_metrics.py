@@ -1,4 +1,4 @@
-"""Metrics: what a leaderboard shows must be what a statistician computes by hand."""
+"""Metrics: the scores of a leaderboard equal the plain formulas and those of utilsforecast."""
 
 import numpy as np
 import pandas as pd

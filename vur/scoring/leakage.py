@@ -22,7 +22,7 @@ KNOWN_ROLES = ("known_future", "static")
 
 
 def garbage(values: pd.Series, rng: np.random.Generator) -> pd.Series:
-    """Random values of the type of `values`: numbers a million times its size, flipped flags, unheard-of texts."""
+    """Random values of the type of `values`: numbers a million times its size, flipped flags, unseen texts."""
     size, kind = len(values), values.dtype
     if pd.api.types.is_bool_dtype(kind):
         return pd.Series(rng.integers(0, 2, size).astype(bool), index=values.index).astype(kind)
@@ -49,7 +49,7 @@ def _signs(kind: Any, rng: np.random.Generator, size: int) -> np.ndarray:
 def corrupt(panel: Panel, cutoffs: pd.Series, seed: int = 0) -> Panel:
     """`panel` with garbage strictly after each series' cutoff in `y` and in every column that is not known in advance.
 
-    `cutoffs` is indexed by `unique_id`; rows of series that it lacks are left alone.
+    `cutoffs` is indexed by `unique_id`; rows of other series do not change.
     """
     rng = np.random.default_rng(seed)
     return replace(panel, frame=_spoil(panel.frame, panel, cutoffs, rng),
@@ -68,11 +68,11 @@ def _spoil(frame: pd.DataFrame, panel: Panel, cutoffs: pd.Series, rng: np.random
 # %% ../../nbs/scoring/leakage.ipynb #a46025c6
 @dataclass(frozen=True)
 class CanaryResult:
-    """Whether forecasts stayed the same. `fold` is the fold tried, `series` how many series it was tried on.
+    """Whether forecasts stayed the same. `fold` is the fold tested, `series` the number of series tested.
 
-    When they did not: `cause` is `leak`, `unstable` (two runs on the same data differ: a missing seed) or `error` (the
-    forecast broke on the garbage, which it should not have seen), `max_difference` is in units of the target (infinite when
-    rows differ or the run broke) and `where` names the series and stamp of the largest difference.
+    If they did not: `cause` is `leak`, `unstable` (two runs on the same data differ: a missing seed) or `error` (the
+    forecast failed on the garbage, which it should not have seen), `max_difference` is in units of the target (infinite if
+    rows differ or the run failed) and `where` names the series and stamp of the largest difference.
     """
 
     passed: bool
@@ -122,10 +122,10 @@ ForecastFunction = Callable[[Panel, Any, Any], pd.DataFrame]
 
 
 def leakage_canary(panel: Panel, plan: Any, forecast_fn: ForecastFunction, seed: int = 0, max_series: int = 5) -> CanaryResult:
-    """Run `forecast_fn(panel, fold, plan)` on true and on spoilt data and compare its forecasts exactly.
+    """Run `forecast_fn(panel, fold, plan)` on true and on corrupted data and compare its forecasts exactly.
 
     `forecast_fn` gets the whole panel, as in the evaluation, and returns `unique_id, ds, forecast, ...`. An error it raises
-    on true data is passed on. `VurError` when the plan has no fold.
+    on true data propagates. `VurError` if the plan has no fold.
     """
     small, fold = _first_fold(panel, plan, max_series)
     size = len(fold.cutoffs)

@@ -115,7 +115,9 @@ def row_note(row: pd.Series, reason: Note | str, why: str | None) -> Note | str:
             notes.append(Note("training.note.unscaled", count=int(row["unscaled"]), series=int(row["series"])))
         if row["fallbacks"]:
             notes.append(Note("training.note.fallbacks", count=int(row["fallbacks"])))
-    together = notes[0] if notes else ""
+    if not notes:
+        return ""
+    together = notes[0]
     for note in notes[1:]:
         together = together & note
     return together
