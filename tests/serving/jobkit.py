@@ -1,4 +1,4 @@
-"""What the tests of background jobs share: real worker processes, datasets without the upload's endpoints, waiting with a limit."""
+"""Shared by the tests of background jobs: real worker processes, datasets without endpoints, waiting with a timeout."""
 
 import os
 import signal
@@ -21,7 +21,7 @@ DATA = HERE.parents[1] / "data"
 
 
 class WorkerProcess:
-    """A `vur worker` of its own; `kinds` teaches it the test kind of jobs."""
+    """A `vur worker` process; with `kinds` it knows the job kind `test`."""
 
     def __init__(self, home: Path, kinds: bool = False, **settings: Any):
         environment = os.environ | {f"VUR_{key.upper()}": str(value) for key, value in settings.items()}

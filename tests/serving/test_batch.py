@@ -159,7 +159,7 @@ def test_rows_that_cannot_be_read_are_listed(ana, runs):
     assert download(ana, job_id, file="rejects.csv")["line"].tolist() == [62]
 
 
-def test_a_dataset_brings_its_newer_rows(ana, bia, runs, tmp_path):
+def test_a_batch_uses_the_newer_rows_of_a_dataset(ana, bia, runs, tmp_path):
     model = register(ana.id, runs["stores"])
     place = folder("datasets", "newer")
     place.mkdir(parents=True)
@@ -210,7 +210,7 @@ def test_a_dataset_brings_its_newer_rows(ana, bia, runs, tmp_path):
         ({"model": "stores", "series": {"a": {"timestamps": ["1"], "values": []}}}, 422),
     ],
 )
-def test_wrong_batches_are_refused_and_leave_nothing(ana, runs, body, status):
+def test_invalid_batches_are_rejected_and_leave_nothing(ana, runs, body, status):
     register(ana.id, runs["stores"])
     assert ana.post("/predictions/batch", json=body).status_code == status
     with database.reading() as session:
@@ -237,7 +237,7 @@ def test_wrong_forms_are_refused_and_leave_nothing(ana, runs, form, file, status
     assert not folder("results").exists() or not list(folder("results").iterdir())
 
 
-def test_a_batch_is_its_owners_alone_and_its_files_are_the_listed_ones(ana, bia, vera, runs):
+def test_a_batch_belongs_to_its_owner_and_has_only_the_listed_files(ana, bia, vera, runs):
     register(ana.id, runs["stores"])
     job_id = started(ana, json={"model": "stores"})
     do(job_id)
@@ -253,7 +253,7 @@ def test_a_batch_is_its_owners_alone_and_its_files_are_the_listed_ones(ana, bia,
     assert ana.get(f"/predictions/batch/{training}").status_code == 404
 
 
-def test_a_failed_batch_says_why_and_can_be_done_again(ana, runs):
+def test_a_failed_batch_gives_the_reason_and_can_be_retried(ana, runs):
     register(ana.id, runs["stores"])
     job_id = started(ana, json={"model": "stores", "rows": [{"dia": "2024-04-30", "loja": "nova", "vendas": 1}]})
     do(job_id)
@@ -273,7 +273,7 @@ def test_a_failed_batch_says_why_and_can_be_done_again(ana, runs):
         )
 
 
-def test_a_batch_runs_in_a_process_of_its_own_after_its_owner_lost_the_model_it_fails(ana, runs, catalog):
+def test_a_batch_runs_in_a_child_and_fails_once_its_owner_lost_the_model(ana, runs, catalog):
     model = register(ana.id, runs["stores"])
     for lost in (False, True):
         job_id = started(ana, json={"model": "stores"})

@@ -1,4 +1,4 @@
-"""The catalog on both databases: migrations, transactions, stamps, ownership."""
+"""The catalog on both databases: migrations, transactions, timestamps, ownership."""
 
 import multiprocessing
 import subprocess
@@ -14,7 +14,7 @@ from vur.store.accounts.users import add_user
 from vur.store.catalog import Base, Counter, Pipeline, Share, User, now
 
 
-def test_migrations_make_exactly_the_tables_that_the_code_uses(catalog):
+def test_migrations_create_exactly_the_declared_tables(catalog):
     from alembic.autogenerate import compare_metadata
     from alembic.migration import MigrationContext
 
@@ -47,7 +47,7 @@ def _count(times: int) -> None:
 
 
 @pytest.mark.slow
-def test_four_processes_that_read_and_write_lose_nothing(catalog, kind):
+def test_concurrent_processes_lose_no_update(catalog, kind):
     with database.writing() as session:
         session.add(Counter(key="test", window_start=now(), count=0))
     if kind == "postgresql":
@@ -64,13 +64,16 @@ def test_four_processes_that_read_and_write_lose_nothing(catalog, kind):
 
 
 @pytest.mark.slow
-def test_tensorflow_brings_an_older_sqlite_that_is_not_used():
-    code = "import tensorflow; from vur.store.database import SAFE_SQLITE, sqlite_module; assert sqlite_module().sqlite_version_info >= SAFE_SQLITE"
+def test_the_older_sqlite_of_tensorflow_is_not_used():
+    code = (
+        "import tensorflow; from vur.store.database import SAFE_SQLITE, sqlite_module; "
+        "assert sqlite_module().sqlite_version_info >= SAFE_SQLITE"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
 
 
-def test_stamps_keep_their_zone(catalog):
+def test_timestamps_keep_their_time_zone(catalog):
     moment = now()
     with database.writing() as session:
         user = add_user(session, "ana@x.br", "correct horse 9")
@@ -79,7 +82,7 @@ def test_stamps_keep_their_zone(catalog):
         assert session.get(User, user.id).last_login_at == moment
 
 
-def test_a_shared_object_can_be_seen_and_only_an_editor_changes_it(catalog):
+def test_a_shared_object_is_visible_and_only_an_editor_changes_it(catalog):
     with database.writing() as session:
         ana, bia = (add_user(session, f"{name}@x.br", "correct horse 9") for name in ("ana", "bia"))
         pipeline = Pipeline(name="Vendas", owner_id=ana.id)

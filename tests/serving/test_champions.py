@@ -1,4 +1,4 @@
-"""The champion of a family: promotion, rollback, and what a name in a request stands for."""
+"""The champion of a family: promotion, rollback, and the resolution of names."""
 
 import threading
 
@@ -60,7 +60,7 @@ def refused(call) -> str:
     return error.value.code
 
 
-def test_a_promotion_moves_the_champion_and_is_told(people):
+def test_a_promotion_moves_the_champion_and_is_recorded(people):
     ana = people["ana"]
     first, second = add_models(ana, "vendas:1", "vendas:2")
     promote(first)
@@ -86,7 +86,7 @@ def test_rollbacks_go_further_back_each_time_and_stop_at_the_first(people):
     assert rollback(ana) == "vendas:1"
 
 
-def test_a_rollback_passes_over_a_deleted_model(people):
+def test_a_rollback_skips_a_deleted_model(people):
     ana = people["ana"]
     first, second, third = add_models(ana, "vendas:1", "vendas:2", "vendas:3")
     for model in (first, second, third):
@@ -102,7 +102,7 @@ def test_only_a_trained_model_is_promoted(people):
     assert refused(lambda: rollback(people["ana"])) == "champions.none"
 
 
-def test_names_stand_for_models_that_may_be_seen(people):
+def test_names_resolve_to_visible_models(people):
     ana, bia, root = people["ana"], people["bia"], people["root"]
     first, second = add_models(ana, "vendas:1", "vendas:2")
     for name in (first.id, "vendas:1"):
@@ -119,7 +119,7 @@ def test_names_stand_for_models_that_may_be_seen(people):
     assert refused(lambda: answering(bia, "vendas:1")) == "api.not_found"
 
 
-def test_own_champions_come_first_and_equal_names_of_others_are_refused(people):
+def test_own_champions_take_precedence_and_ambiguous_names_are_rejected(people):
     ana, bia, root = people["ana"], people["bia"], people["root"]
     promote(add_models(ana, "vendas:1")[0])
     promote(add_models(bia, "vendas:1", "vendas:2")[1])
@@ -131,7 +131,7 @@ def test_own_champions_come_first_and_equal_names_of_others_are_refused(people):
         assert champions.resolve(session, Principal(bia.id), "vendas:1").owner_id == bia.id
 
 
-def test_promotions_at_the_same_moment_leave_one_alias_and_all_moves(people):
+def test_concurrent_promotions_leave_one_alias_and_all_moves(people):
     ana = people["ana"]
     models = add_models(ana, *(f"vendas:{number}" for number in range(8)))
     threads = [threading.Thread(target=promote, args=(model,)) for model in models]

@@ -1,4 +1,4 @@
-"""Sources of new rows: real SQLite, DuckDB, Parquet and PostgreSQL, read without ever writing, and what must not be reached through them."""
+"""Data sources: real SQLite, DuckDB, Parquet and PostgreSQL, read-only, and what they must not give access to."""
 
 import itertools
 import sqlite3
@@ -45,16 +45,19 @@ def sources(catalog) -> Path:
     with sqlite3.connect(folder / "shop.sqlite") as connection:
         ROWS.to_sql("sales", connection, index=False)
         connection.execute(
-            "CREATE VIEW endless AS WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT x AS day, x AS sold FROM n"
+            "CREATE VIEW endless AS WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) "
+            "SELECT x AS day, x AS sold FROM n"
         )
     with duckdb.connect(str(folder / "shop.duckdb")) as connection:
         connection.execute("CREATE TABLE sales AS SELECT CAST(day AS DATE) AS day, store, sold, price FROM ROWS")
         connection.execute("CREATE SCHEMA other")
         connection.execute(
-            "CREATE TABLE other.moments AS SELECT CAST(day AS TIMESTAMPTZ) AS day, sold::DECIMAL(10, 2) AS sold FROM sales"
+            "CREATE TABLE other.moments AS "
+            "SELECT CAST(day AS TIMESTAMPTZ) AS day, sold::DECIMAL(10, 2) AS sold FROM sales"
         )
         connection.execute(
-            "CREATE VIEW leak AS SELECT column0 AS day, column0 AS sold FROM read_csv('/etc/passwd', header = false, sep = '\\0')"
+            "CREATE VIEW leak AS SELECT column0 AS day, column0 AS sold "
+            "FROM read_csv('/etc/passwd', header = false, sep = '\\0')"
         )
     (folder / "parts").mkdir()
     dated = ROWS.assign(day=pd.to_datetime(ROWS["day"]))
@@ -113,7 +116,7 @@ def add(person, *arguments, **columns) -> dict:
         ("parquet", "parts/a.parquet", ""),
     ],
 )
-def test_a_file_is_registered_tested_looked_at_changed_and_removed(sources, ana, kind_of, file, table):
+def test_a_file_is_registered_tested_previewed_changed_and_removed(sources, ana, kind_of, file, table):
     made = add(ana, kind_of, file, table, covariates=["price"])
     assert made["status"] == "connected" and made["configuration"]["columns"]["covariates"] == ["price"]
     id = made["id"]
@@ -188,7 +191,7 @@ def test_rows_without_a_date_are_not_the_last_ones(sources, root, shop):
         assert root.get(f"/monitoring/databases/{id}/preview?limit=1").json()["rows"][0]["sold"] == 39
 
 
-def test_a_source_that_breaks_later_says_so_and_recovers(sources, ana):
+def test_a_source_that_breaks_later_is_reported_and_recovers(sources, ana):
     id = add(ana, "sqlite", "shop.sqlite")["id"]
     (sources / "shop.sqlite").rename(sources / "away")
     tested = ana.post(f"/monitoring/databases/{id}/test").json()
@@ -238,7 +241,7 @@ def test_nothing_outside_of_the_allowed_folders_is_opened(sources, ana):
     assert sorted(sources.iterdir()) == before
 
 
-def test_the_data_home_stays_closed_where_an_administrator_allows_all_around_it(sources, ana, monkeypatch, tmp_path):
+def test_the_data_home_stays_closed_if_its_parent_is_allowed(sources, ana, monkeypatch, tmp_path):
     monkeypatch.setenv("VUR_DATA_FOLDERS", f"{tmp_path}, /nowhere")
     settings.cache_clear()
     assert (
@@ -250,7 +253,7 @@ def test_the_data_home_stays_closed_where_an_administrator_allows_all_around_it(
     assert "connections.folder" == ana.post("/monitoring/databases", json=body("sqlite", "/etc/passwd")).json()["code"]
 
 
-def test_a_link_inside_of_a_folder_of_parquet_files_leads_nowhere(sources, ana, tmp_path):
+def test_links_inside_a_parquet_folder_are_not_followed(sources, ana, tmp_path):
     outside = tmp_path / "salaries.parquet"
     ROWS.to_parquet(outside)
     (sources / "parts" / "c.parquet").symlink_to(outside)
@@ -272,7 +275,7 @@ EVIL = [
 
 
 @pytest.mark.parametrize("kind_of", ["sqlite", "duckdb", "postgresql"])
-def test_names_that_are_sql_are_refused_and_change_nothing(sources, root, shop, kind_of):
+def test_sql_injection_through_names_is_rejected(sources, root, shop, kind_of):
     source = {"sqlite": "shop.sqlite", "duckdb": "shop.duckdb", "postgresql": shop}[kind_of]
     for evil in EVIL:
         assert (
@@ -289,7 +292,7 @@ def test_names_that_are_sql_are_refused_and_change_nothing(sources, root, shop, 
         assert len(reader.read("sales", ["sold"], "day")) == 40
 
 
-def test_odd_names_that_are_there_are_read_as_they_are(sources, root, shop):
+def test_unusual_names_are_quoted(sources, root, shop):
     odd = 'we"ird; --'
     with sqlite3.connect(sources / "odd.sqlite") as connection:
         connection.execute('CREATE TABLE "a b""; --" ("we""ird; --" TEXT, "100%" REAL)')
@@ -302,7 +305,7 @@ def test_odd_names_that_are_there_are_read_as_they_are(sources, root, shop):
     ]
 
 
-def test_new_rows_only_are_asked_for_where_dates_can_be_compared(sources, shop):
+def test_only_new_rows_are_queried_if_dates_can_be_compared(sources, shop):
     from datetime import date
 
     for kind_of, source, table in (
@@ -324,7 +327,7 @@ def test_new_rows_only_are_asked_for_where_dates_can_be_compared(sources, shop):
             assert len(reader.read(table, ["sold"], "day")) == 40
 
 
-def test_nothing_can_be_written_through_a_source_not_even_by_its_own_views(sources, shop):
+def test_sources_are_read_only_even_for_their_views(sources, shop):
     with opened("postgresql", shop) as reader, pytest.raises(psycopg.errors.ReadOnlySqlTransaction):
         reader.connection.execute("DELETE FROM sales")
     for trap in ("trap0", "trap1"):
@@ -338,14 +341,14 @@ def test_nothing_can_be_written_through_a_source_not_even_by_its_own_views(sourc
         reader.connection.execute("DELETE FROM sales")
 
 
-def test_a_duckdb_view_does_not_lead_to_other_files(sources, ana):
+def test_a_duckdb_view_cannot_read_other_files(sources, ana):
     answer = ana.post("/monitoring/databases", json=body("duckdb", "shop.duckdb", "leak", series=[]))
     if answer.status_code == 201:
         answer = ana.get(f"/monitoring/databases/{answer.json()['id']}/preview")
     assert answer.status_code == 422 and "root:" not in answer.text
 
 
-def test_a_query_without_end_is_stopped(sources, root, shop, monkeypatch):
+def test_an_endless_query_is_stopped(sources, root, shop, monkeypatch):
     monkeypatch.setattr(reader, "SECONDS", 1)
     for made in (
         add(root, "sqlite", "shop.sqlite", "endless", series=[]),
@@ -356,7 +359,7 @@ def test_a_query_without_end_is_stopped(sources, root, shop, monkeypatch):
         assert answer.json()["code"] == "connections.unreachable" and time.monotonic() - started < 10
 
 
-def test_the_secret_is_encrypted_and_never_seen_again(sources, root, shop):
+def test_the_secret_is_encrypted_and_never_returned(sources, root, shop):
     made = add(root, "postgresql", shop)
     assert "reader:***@" in made["configuration"]["source"]
     answers = [
@@ -374,9 +377,7 @@ def test_the_secret_is_encrypted_and_never_seen_again(sources, root, shop):
         assert PASSWORD not in row.secret + row.shown and address(row) == shop
 
 
-def test_only_administrators_reach_postgresql_unless_the_setting_says_otherwise(
-    sources, ana, vera, root, shop, monkeypatch
-):
+def test_only_admins_reach_postgresql_by_default(sources, ana, vera, root, shop, monkeypatch):
     refused = ana.post("/monitoring/databases", json=body("postgresql", shop))
     assert (refused.status_code, refused.json()["code"]) == (403, "api.forbidden")
     made = add(root, "postgresql", shop)
@@ -401,7 +402,7 @@ def test_only_administrators_reach_postgresql_unless_the_setting_says_otherwise(
         "d?sslkey=/etc/ssl/private/key",
     ],
 )
-def test_addresses_that_ask_for_more_than_a_database_are_refused(part):
+def test_addresses_with_forbidden_options_are_rejected(part):
     with pytest.raises(VurError) as refused:
         parsed_url(f"postgresql://u@h/{part}")
     assert refused.value.code == "connections.option"
@@ -420,13 +421,13 @@ def test_addresses_that_ask_for_more_than_a_database_are_refused(part):
         "nonsense = = ",
     ],
 )
-def test_addresses_that_are_not_complete_are_refused(url):
+def test_incomplete_addresses_are_rejected(url):
     with pytest.raises(VurError) as refused:
         parsed_url(url)
     assert refused.value.code == "connections.url"
 
 
-def test_another_users_source_is_not_there(sources, ana, bia, vera):
+def test_another_users_source_is_hidden(sources, ana, bia, vera):
     id = add(ana, "sqlite", "shop.sqlite")["id"]
     for answer in (
         bia.get(f"/monitoring/databases/{id}"),
@@ -440,7 +441,7 @@ def test_another_users_source_is_not_there(sources, ana, bia, vera):
     assert bia.get("/monitoring/databases").json()["items"] == []
 
 
-def test_a_wrong_request_is_told_where_it_is_wrong(sources, ana):
+def test_an_invalid_request_names_the_field(sources, ana):
     for wrong, field in (
         ({"kind": "oracle"}, "kind"),
         ({"table": ""}, "table"),

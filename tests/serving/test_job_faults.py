@@ -1,4 +1,4 @@
-"""Workers that are killed, stopped, frozen: every job comes to one end, and nothing is left running."""
+"""Workers that are killed, stopped or frozen: every job ends once, and no process is left."""
 
 import random
 import signal
@@ -66,8 +66,8 @@ def test_a_training_whose_worker_is_killed_is_finished_by_the_next(ana, catalog,
     assert [path.name for path in (catalog / "results" / job).iterdir()] == ["2"], "what was left half done is gone"
 
 
-def test_jobs_under_fire_all_end_and_none_twice(ana, catalog, tmp_path):
-    """Two workers; four times, at a moment that the seed chooses, the one that has a job in hand is killed with -9 and started again."""
+def test_jobs_end_once_while_workers_are_killed(ana, catalog, tmp_path):
+    """Two workers; four times, at a seeded random time, the one that runs a job is killed with -9 and restarted."""
     log, chance = tmp_path / "log", random.Random(20)
     jobs = [queue.submit("test", ana.id, {"ticks": 10, "log": str(log)}).id for _ in range(6)]
     workers = [WorkerProcess(catalog, kinds=True, lease_seconds=6) for _ in range(2)]
@@ -134,7 +134,7 @@ def test_a_frozen_worker_that_wakes_up_changes_nothing(ana, catalog, kind):
     assert ends() == {job: 1, again: 1}
 
 
-def test_a_worker_that_is_asked_to_stop_gives_its_job_back(ana, catalog, kind):
+def test_a_stopping_worker_requeues_its_job(ana, catalog, kind):
     sqlite_only(kind)
     job = queue.submit("test", ana.id, {"ticks": 60, "start": 1}).id
     with worker(catalog, kinds=True) as first:
@@ -150,7 +150,7 @@ def test_a_worker_that_is_asked_to_stop_gives_its_job_back(ana, catalog, kind):
     )
 
 
-def test_a_job_in_hand_of_a_worker_that_never_comes_back_is_taken_over(ana, catalog, kind):
+def test_an_in_flight_job_of_a_lost_worker_is_taken_over(ana, catalog, kind):
     sqlite_only(kind)
     with holder_and_other(catalog, ticks=600) as (job, holder, other):
         holder.kill()

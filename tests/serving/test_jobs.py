@@ -1,4 +1,4 @@
-"""Jobs in the background: the queue's promises, what is relayed and kept, cancelling, retrying, workers side by side."""
+"""Background jobs: the queue, progress and logs, cancellation, retries, several workers."""
 
 import json
 import logging
@@ -33,7 +33,7 @@ def workflows() -> dict[str, str]:
     return {flow.workflow_id: flow.status for flow in queue.client().list_workflows()}
 
 
-def test_a_job_is_a_row_and_a_workflow_of_one_id(ana):
+def test_a_job_is_a_row_and_a_workflow_with_the_same_id(ana):
     job = queue.submit("test", ana.id, {"a": 1}, id="3f0b8a52-1d9c-4f63-9f8d-1f2a3b4c5d6e")
     assert queue.submit("test", ana.id, {"a": 2}, id=job.id).params == {"a": 1}, "sent again, the same job"
     assert workflows() == {job.id: "ENQUEUED"}
@@ -54,7 +54,7 @@ def test_a_row_without_a_workflow_gets_one(ana, monkeypatch, caplog):
     assert workflows() == {job: "ENQUEUED"}
 
 
-def test_a_job_that_was_cancelled_while_it_waited_never_starts(ana, kind):
+def test_a_job_cancelled_in_the_queue_never_starts(ana, kind):
     job = submit(ana)
     assert queue.request_cancel(job) == "cancelled"
     assert claim(job, "worker-0") is None and job_of(job).attempt == 0
@@ -92,7 +92,7 @@ def test_only_the_attempt_that_holds_a_job_reports_on_it_and_ends_it(ana):
     assert (job_of(job).state, job_of(job).result) == ("succeeded", {"x": 1})
 
 
-def test_an_attempt_whose_worker_died_after_its_end_is_not_repeated(ana):
+def test_a_finished_attempt_of_a_dead_worker_is_not_repeated(ana):
     job = submit(ana)
     spec = claim(job, "worker-0")
     spec.folder.mkdir(parents=True)
@@ -102,7 +102,7 @@ def test_an_attempt_whose_worker_died_after_its_end_is_not_repeated(ana):
     assert end(again, "worker-1", "succeeded", result={"x": 1})
 
 
-def test_a_job_that_kills_ten_workers_is_given_up(ana):
+def test_a_job_fails_after_ten_lost_workers(ana):
     job = submit(ana)
     for number in range(10):
         assert claim(job, f"worker-{number}") is not None
@@ -115,7 +115,7 @@ def test_a_job_that_kills_ten_workers_is_given_up(ana):
     )
 
 
-def test_a_job_of_a_dead_worker_is_taken_back_by_one_only(ana):
+def test_a_job_of_a_dead_worker_is_requeued_once(ana):
     job = submit(ana)
     claim(job, "worker-0")
     with queue.queue_engine().begin() as connection:
@@ -127,7 +127,7 @@ def test_a_job_of_a_dead_worker_is_taken_back_by_one_only(ana):
     assert not queue._take(old), "who looked at the same moment comes too late"
 
 
-def test_a_job_whose_workflow_is_over_does_not_run_for_ever(ana):
+def test_a_job_whose_workflow_ended_fails(ana):
     job = submit(ana)
     claim(job, "worker-0")
     queue.client().cancel_workflow(job)
@@ -135,7 +135,7 @@ def test_a_job_whose_workflow_is_over_does_not_run_for_ever(ana):
     assert job_of(job).error == {"code": "jobs.lost", "stage": "", "data": {"status": "CANCELLED"}}
 
 
-def test_a_model_has_one_training_at_a_time_also_in_a_race(ana):
+def test_concurrent_requests_start_one_training_of_a_model(ana):
     from concurrent.futures import ThreadPoolExecutor
 
     model = model_of(ana.id, None)
@@ -153,7 +153,7 @@ def test_a_model_has_one_training_at_a_time_also_in_a_race(ana):
         assert len(session.scalars(select(Job)).all()) == 1 and session.get(Model, model).status == "queued"
 
 
-def test_what_is_old_is_tidied_up_and_nothing_else(ana, catalog):
+def test_only_old_workflows_and_folders_are_deleted(ana, catalog):
     from datetime import timedelta
 
     from vur.jobs import lifecycle
@@ -170,7 +170,7 @@ def test_what_is_old_is_tidied_up_and_nothing_else(ana, catalog):
     assert [path.name for path in (catalog / "jobs").iterdir()] == [new] and set(workflows()) == {old, new}
 
 
-def test_lines_are_said_in_the_readers_language_and_never_break():
+def test_log_lines_are_translated_and_never_fail():
     values = {"epoch": 3, "epochs": 9, "loss": 0.5}
     for language, words in (("pt-BR", "Época 3 de 9"), ("en", "Epoch 3 of 9")):
         assert log_text("networks.progress.epoch_only", values, language).startswith(words)
@@ -184,7 +184,7 @@ def test_lines_are_said_in_the_readers_language_and_never_break():
     assert error_text({"code": "jobs.memory", "stage": "", "data": {}}, "en")["code"] == "jobs.memory"
 
 
-def test_what_a_child_tells_is_plain_and_not_too_much(tmp_path):
+def test_reported_progress_is_json_and_throttled(tmp_path):
     tell = child.Report(tmp_path / "progress.jsonl")
     for tick in range(1000):
         tell(tick / 1000, "training", "same", loss=float("nan"))
@@ -194,7 +194,7 @@ def test_what_a_child_tells_is_plain_and_not_too_much(tmp_path):
 
 
 @SLOW
-def test_a_job_is_done_and_everything_it_tells_is_kept(ana, catalog):
+def test_a_job_runs_and_its_reports_are_stored(ana, catalog):
     job = submit(ana, ticks=20)
     with worker(catalog, kinds=True) as process:
         until(lambda: job_of(job).epochs, 60)
@@ -216,7 +216,7 @@ def test_a_job_is_done_and_everything_it_tells_is_kept(ana, catalog):
 
 
 @SLOW
-def test_two_workers_share_the_jobs_and_run_none_twice(ana, catalog, tmp_path, kind):
+def test_two_workers_share_the_queue_and_run_no_job_twice(ana, catalog, tmp_path, kind):
     if kind == "postgresql":
         pytest.skip("test_job_faults does so on PostgreSQL, under fire")
     log = tmp_path / "log"
@@ -236,7 +236,7 @@ def test_two_workers_share_the_jobs_and_run_none_twice(ana, catalog, tmp_path, k
 
 
 @SLOW
-def test_cancelling_ends_all_that_a_job_started(ana, catalog, kind):
+def test_cancelling_kills_all_processes_of_a_job(ana, catalog, kind):
     if kind == "postgresql":
         pytest.skip("as on SQLite")
     job = submit(ana, ticks=600, start=1)
@@ -250,7 +250,7 @@ def test_cancelling_ends_all_that_a_job_started(ana, catalog, kind):
 
 
 @SLOW
-def test_a_job_that_ends_badly_tells_why(ana, catalog, kind):
+def test_a_failed_job_gives_the_reason(ana, catalog, kind):
     if kind == "postgresql":
         pytest.skip("as on SQLite")
     jobs = [submit(ana, ticks=1, die=1), submit(ana, ticks=1, refuse="ação proibida"), submit(ana, ticks=1, print=3000)]
@@ -269,7 +269,7 @@ def test_a_job_that_ends_badly_tells_why(ana, catalog, kind):
 
 @SLOW
 @pytest.mark.parametrize("eaten", [900, 20_000])
-def test_too_little_memory_is_said_to_be_the_reason(ana, catalog, kind, eaten):
+def test_a_lack_of_memory_is_reported_as_the_reason(ana, catalog, kind, eaten):
     """What it holds beyond its limit, and what no machine should give, in one request."""
     if kind == "postgresql":
         pytest.skip("as on SQLite")
@@ -287,7 +287,7 @@ def test_too_little_memory_is_said_to_be_the_reason(ana, catalog, kind, eaten):
 @pytest.mark.parametrize(
     "query", ["state=%00", "model_id=%00", "search=%00", "state=running&kind=train", "limit=0", "sort=params"]
 )
-def test_lists_answer_whatever_is_asked(ana, query):
+def test_lists_accept_any_query(ana, query):
     assert ana.get(f"/jobs?{query}").status_code in (200, 422) and ana.get(f"/schedules?{query}").status_code in (
         200,
         422,

@@ -65,7 +65,7 @@ def count(table: type) -> int:
         return session.scalar(select(func.count()).select_from(table))
 
 
-def test_what_is_kept_is_what_was_forecast(ana):
+def test_the_ledger_stores_what_was_forecast(ana):
     made = points([[1.5, np.nextafter(2, 3), 3]])
     made.bounds["95"][1][0, 2] = np.inf
     one = Entry(entry(ana.id, made).head, made, {"forecast_id": "x"})
@@ -95,7 +95,7 @@ def test_what_is_kept_is_what_was_forecast(ana):
     assert (other.request_id, other.errors) == ("r", {"x": {"code": "c"}})
 
 
-def test_many_answers_share_a_flush_and_each_is_kept(ana):
+def test_concurrent_forecasts_share_a_flush_and_each_is_stored(ana):
     commits, made = [], points([[1.0] * 12])
     ledger.record(entry(ana.id, made))
     event.listen(database.engine(), "commit", commits.append)
@@ -113,13 +113,13 @@ def test_many_answers_share_a_flush_and_each_is_kept(ana):
     assert [id[:8] for id in ids] == sorted(id[:8] for id in ids)
 
 
-def test_an_entry_that_the_database_refuses_keeps_no_other_out(ana):
+def test_a_rejected_entry_does_not_reject_the_others(ana):
     batch = [(entry(owner, points([1.0, 2.0])), Future()) for owner in (ana.id, "nobody", ana.id)]
     ledger._commit(batch)
     assert [done.exception() is None for _, done in batch] == [True, False, True] and count(Forecast) == 2
 
 
-def test_a_batch_replaces_what_an_earlier_attempt_left(ana):
+def test_a_batch_replaces_the_forecast_of_an_earlier_attempt(ana):
     made = points(np.ones((3, 4_000)), ids=("a", "b", "c"))
     for _ in range(2):
         ledger.record_large(entry(ana.id, made, job_id="job", kind="batch"))
@@ -137,7 +137,7 @@ def serve(home: Path, port: int) -> subprocess.Popen:
 
 
 @pytest.mark.slow
-def test_an_answer_is_in_the_ledger_also_when_the_service_dies_right_after(ana, runs, catalog, kind):
+def test_a_sent_forecast_is_in_the_ledger_after_a_crash(ana, runs, catalog, kind):
     if kind != "sqlite":
         pytest.skip("one service that starts is enough: the writer is the same")
     model = register(ana.id, runs["equipment"])
@@ -189,7 +189,7 @@ def test_an_answer_is_in_the_ledger_also_when_the_service_dies_right_after(ana, 
 
 
 @pytest.mark.slow
-def test_a_full_disk_is_told_to_all_who_wait_and_is_over_when_there_is_room(ana, runs, kind):
+def test_a_full_disk_fails_all_waiting_requests_until_there_is_space(ana, runs, kind):
     if kind != "sqlite":
         pytest.skip("a full PostgreSQL disk cannot be made here")
     register(ana.id, runs["equipment"])
@@ -247,7 +247,7 @@ def happened(values: list[float], first: str = "2024-01-01", step: str = "D", id
     return pd.DataFrame({"unique_id": id, "ds": stamps, "y": values})
 
 
-def test_actual_values_find_the_forecasts_that_awaited_them(ana, bia):
+def test_actual_values_match_their_forecasts(ana, bia):
     model = add_model(ana.id)
     for owner in (ana.id, bia.id):
         ledger.record(entry(owner, points([10, 11, 12]), model_id=model.id))
@@ -289,7 +289,7 @@ def test_months_match_whatever_their_day_and_counts_match_exactly(ana):
     assert scoring.score({model.id: model.tag}, numbered, "1") == scoring.Scored(1, 1, 1)
 
 
-def test_accuracy_counts_equal_forecasts_once_and_drift_is_told_by_error_and_coverage(ana):
+def test_accuracy_counts_equal_forecasts_once_and_drift_needs_error_or_coverage(ana):
     model = add_model(ana.id)
     for _ in range(3):
         ledger.record(entry(ana.id, points([10, 20, 30]), model_id=model.id))
@@ -312,7 +312,7 @@ def test_accuracy_counts_equal_forecasts_once_and_drift_is_told_by_error_and_cov
 
 
 @pytest.mark.slow
-def test_what_users_see_of_the_ledger(ana, bia, runs):
+def test_the_ledger_is_limited_to_the_users_forecasts(ana, bia, runs):
     model = register(ana.id, runs["stores"])
     first = ana.post("/predictions/predict", json={"model": "stores", "series": ["norte", "x"], "horizon": 3}).json()[
         "forecast_id"

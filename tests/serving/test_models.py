@@ -1,4 +1,4 @@
-"""Models over HTTP: what can be asked for, configured, searched, measured, saved, loaded and deleted."""
+"""Models over HTTP: configuration, search, metrics, saving, loading and deletion."""
 
 from pathlib import Path
 
@@ -46,7 +46,7 @@ def dataset(ana) -> str:
     return dataset_of(ana.id, DATA / "electrical_equipment.csv")
 
 
-def test_the_algorithms_come_by_family_with_their_parameters(ana):
+def test_algorithms_are_listed_by_family_with_their_parameters(ana):
     found = ana.get("/models/algorithms").json()
     arima = next(one for one in found["classical"] if one["id"] == "arima")
     assert {name: arima["parameters"][name]["type"] for name in "pdq"} == {"p": "int", "d": "int", "q": "int"}
@@ -84,7 +84,7 @@ def test_the_documents_configuration_is_kept_as_a_run_understands_it(ana, datase
         ({"horizon": 0}, "api.invalid", "horizon"),
     ],
 )
-def test_what_could_not_be_trained_is_refused_by_name(ana, dataset, change, code, named):
+def test_an_untrainable_configuration_names_the_field(ana, dataset, change, code, named):
     answer = ana.post("/models/configure", json={"dataset_id": dataset, **ARIMA, **change})
     assert answer.status_code in (404, 422) and named in answer.text
     assert code is None or answer.json()["code"] == code
@@ -208,7 +208,7 @@ def test_metrics_are_those_of_the_run(ana, catalog, runs):  # noqa: F811
     )
 
 
-def test_metrics_of_what_was_never_trained_say_what_to_do(ana, dataset):
+def test_metrics_of_an_untrained_model_are_an_error_with_a_remedy(ana, dataset):
     model = ana.post("/models/configure", json={"dataset_id": dataset, "algorithm": "naive"}).json()["model_id"]
     answer = ana.get(f"/models/{model}/metrics")
     assert answer.status_code == 409 and "/train" in answer.json()["detail"]
@@ -235,7 +235,7 @@ def test_an_admin_loads_what_the_command_line_trained_and_others_do_not(ana, roo
     assert root.post("/models/load", json={"tag": tag}).json()["model_id"] == loaded["model_id"]
 
 
-def test_a_model_is_deleted_with_its_files_but_not_while_it_answers_for_others(ana, catalog, runs):  # noqa: F811
+def test_a_model_is_deleted_with_its_files_unless_it_is_the_champion(ana, catalog, runs):  # noqa: F811
     champion = register(ana.id, runs["equipment"], family="one")
     other = register(ana.id, runs["stores"], family="one", champion=False)
     refused = ana.delete(f"/models/{champion.id}")
@@ -247,7 +247,7 @@ def test_a_model_is_deleted_with_its_files_but_not_while_it_answers_for_others(a
     )
 
 
-def test_nobody_sees_or_changes_the_models_of_another(ana, bia, vera, dataset):
+def test_another_users_models_are_hidden(ana, bia, vera, dataset):
     model = ana.post("/models/configure", json={"dataset_id": dataset, "algorithm": "naive"}).json()["model_id"]
     for person in (bia, vera):
         assert person.get("/models").json()["total"] == 0

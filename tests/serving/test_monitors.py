@@ -1,4 +1,4 @@
-"""Continuous predictions with a model that was trained for these tests, on sources that get rows, lose columns and disappear."""
+"""Continuous predictions with a real model, on sources that get new rows, change or disappear."""
 
 import shutil
 import sqlite3
@@ -155,7 +155,7 @@ def rows(statement) -> list:
         return list(session.scalars(statement))
 
 
-def test_new_rows_are_scored_forecast_kept_and_told(model, source, ana):
+def test_new_rows_are_scored_forecast_stored_and_published(model, source, ana):
     id = start(ana, model, source)
     round_of(id)
     first = monitor(ana, id)
@@ -219,7 +219,7 @@ def test_a_forecast_moves_with_the_rows_of_the_source(model, source, ana):
 
 
 @on_sqlite
-def test_a_promotion_holds_from_the_next_round_on(model, trained, source, ana):
+def test_a_promotion_applies_from_the_next_round(model, trained, source, ana):
     import vur
 
     with database.writing() as session:
@@ -282,7 +282,7 @@ def test_a_monitor_on_postgresql(model, ana, root, postgresql):
 
 
 @on_sqlite
-def test_a_source_that_goes_away_and_comes_back(model, source, catalog, ana):
+def test_a_source_that_disappears_and_recovers(model, source, catalog, ana):
     other = Source(ana, catalog / "sources", "other")
     id, healthy = start(ana, model, source), start(ana, model, other)
     round_of(id, healthy)
@@ -328,7 +328,7 @@ def test_a_source_that_goes_away_and_comes_back(model, source, catalog, ana):
         ("UPDATE sales SET sold = 'many'", "panel."),
     ],
 )
-def test_a_table_that_changed_is_told(model, source, ana, command, code):
+def test_a_changed_table_is_reported(model, source, ana, command, code):
     id = start(ana, model, source)
     round_of(id)
     source.add(sales(1, DAYS))
@@ -339,7 +339,7 @@ def test_a_table_that_changed_is_told(model, source, ana, command, code):
 
 
 @on_sqlite
-def test_a_bad_value_stops_its_series_only_and_until_it_is_corrected(model, source, ana):
+def test_an_invalid_value_stops_only_its_series_until_it_is_corrected(model, source, ana):
     id = start(ana, model, source)
     round_of(id)
     source.add(sales(1, DAYS))
@@ -362,7 +362,7 @@ def test_a_bad_value_stops_its_series_only_and_until_it_is_corrected(model, sour
     assert (whole["error"], whole["last"]["observed"], whole["predictions"]) == (None, 1, 3)
 
 
-def test_a_monitor_is_taken_by_one_worker_and_again_when_that_one_is_gone(model, source, ana):
+def test_a_monitor_is_leased_by_one_worker_and_by_another_after_it_died(model, source, ana):
     ids = [start(ana, model, source)]
     for number in range(5):
         with database.writing() as session:
@@ -401,7 +401,7 @@ def test_a_monitor_is_taken_by_one_worker_and_again_when_that_one_is_gone(model,
 
 
 @on_sqlite
-def test_a_round_that_lasts_keeps_its_lease_and_one_that_was_stopped_keeps_nothing(model, source, ana, monkeypatch):
+def test_a_long_round_renews_its_lease_and_a_stopped_one_is_discarded(model, source, ana, monkeypatch):
     id = start(ana, model, source)
     go = threading.Event()
     plain = rounds.read_rows
@@ -442,7 +442,7 @@ def test_a_worker_that_dies_between_forecast_and_position_does_not_forecast_twic
 
 
 @on_sqlite
-def test_sources_that_hang_leave_room_for_the_others(model, source, catalog, ana, monkeypatch):
+def test_hanging_sources_leave_slots_for_the_others(model, source, catalog, ana, monkeypatch):
     go, plain = threading.Event(), rounds.read_rows
     with database.writing() as session:
         hanging = [
@@ -565,7 +565,7 @@ def test_what_cannot_be_started(model, source, ana, bia, vera):
 
 
 @on_sqlite
-def test_a_source_whose_series_do_not_fit_the_model_is_told(model, source, ana):
+def test_a_source_whose_series_columns_differ_is_reported(model, source, ana):
     ana.put(f"/monitoring/databases/{source.id}", json={"columns": {"date": "day", "target": "sold"}})
     id = start(ana, model, source)
     round_of(id)

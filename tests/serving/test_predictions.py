@@ -50,7 +50,7 @@ def ask(person, path: str = "/predictions/predict", **body) -> dict:
     return answer.json()
 
 
-def test_an_answer_has_the_numbers_of_the_pipeline_and_says_where_they_come_from(ana, runs):
+def test_a_response_has_the_pipelines_numbers_and_their_provenance(ana, runs):
     model = register(ana.id, runs["equipment"])
     for name in (model.id, model.tag, "equipment", "equipment@champion"):
         answer = ask(ana, model=name, horizon=6, levels=[50, 99])
@@ -95,7 +95,7 @@ def test_new_observations_move_the_origin_as_an_update_of_the_model_does(ana, ru
     same(ask(ana, model="stores"), runs["stores"].forecast)
 
 
-def test_series_that_cannot_be_forecast_are_told_one_by_one(ana, runs):
+def test_series_that_cannot_be_forecast_have_an_error_each(ana, runs):
     register(ana.id, runs["stores"])
     answer = ask(ana, model="stores", series=["norte", "nordeste"])
     assert (
@@ -129,7 +129,7 @@ def test_series_that_cannot_be_forecast_are_told_one_by_one(ana, runs):
     assert set(refused.json()["errors"]) == {"x", "y"}
 
 
-def test_a_missing_coming_value_is_named_and_stops_only_its_series(ana, runs):
+def test_a_missing_future_value_is_named_and_stops_only_its_series(ana, runs):
     model = register(ana.id, runs["shop"])
     same(ask(ana, model="shop"), runs["shop"].forecast)
     ahead = shop().query("vendas.isna()").groupby("loja").head(7)
@@ -153,7 +153,7 @@ def test_a_missing_coming_value_is_named_and_stops_only_its_series(ana, runs):
     assert ana.post("/predictions/predict", json={"model": "shop", "future": wrong}).status_code == 422
 
 
-def test_a_model_of_all_series_forecasts_one_that_it_never_saw(ana, runs):
+def test_a_global_model_forecasts_an_unseen_series(ana, runs):
     register(ana.id, runs["shop"])
     like = shop().query("loja == 'sul'")
     known = {
@@ -170,7 +170,7 @@ def test_a_model_of_all_series_forecasts_one_that_it_never_saw(ana, runs):
     )
 
 
-def test_hours_are_told_and_taken_in_the_time_zone_of_the_data(ana, runs):
+def test_hours_are_in_the_time_zone_of_the_data(ana, runs):
     register(ana.id, runs["hours"])
     answer = ask(ana, model="hours")
     assert answer["origin"] == "2024-01-21T23:00:00-03:00"
@@ -223,13 +223,13 @@ def test_hours_are_told_and_taken_in_the_time_zone_of_the_data(ana, runs):
         ({"model": "equipment", "horizon": 10_000, "levels": list(range(1, 20))}, 422, "predictions.too_many"),
     ],
 )
-def test_wrong_requests_are_refused_with_a_reason(ana, runs, body, status, code):
+def test_invalid_requests_are_rejected_with_a_reason(ana, runs, body, status, code):
     register(ana.id, runs["equipment"])
     answer = ana.post("/predictions/predict", json=body)
     assert (answer.status_code, answer.json()["code"]) == (status, code), answer.text
 
 
-def test_nobody_forecasts_with_a_model_of_another(ana, bia, vera, root, stranger, runs):
+def test_another_users_model_cannot_be_used(ana, bia, vera, root, stranger, runs):
     model = register(ana.id, runs["equipment"])
     asked = ask(ana, model=model.id)["forecast_id"]
     for name in (model.id, model.tag, "equipment"):
@@ -290,7 +290,7 @@ def test_a_model_whose_checksums_were_forged_along_never_answers(ana, runs):
     )  # it is open already
 
 
-def test_promotion_and_rollback_hold_from_the_next_request_on_and_fail_none(ana, runs):
+def test_promotion_and_rollback_apply_from_the_next_request(ana, runs):
     first, second = (
         register(ana.id, runs["equipment"]),
         register(ana.id, runs["equipment"], champion=False, tag=later_version(runs["equipment"])),
@@ -333,7 +333,7 @@ def test_promotion_and_rollback_hold_from_the_next_request_on_and_fail_none(ana,
     assert ana.post(f"/models/{first.id}/rollback").json()["code"] == "champions.no_previous"
 
 
-def test_a_model_is_loaded_once_however_many_ask_and_old_ones_make_room(ana, runs, monkeypatch):
+def test_concurrent_requests_open_a_model_once_and_old_ones_are_evicted(ana, runs, monkeypatch):
     from vur.predictions import open_models
     from vur.predictions import open_models as opened
 
@@ -355,7 +355,7 @@ def test_a_model_is_loaded_once_however_many_ask_and_old_ones_make_room(ana, run
     assert opened_tags == [model.tag, other.tag, model.tag]
 
 
-def test_a_start_opens_champions_and_says_only_what_is_wrong_with_them(runs, ana, caplog, monkeypatch):
+def test_a_start_opens_champions_and_logs_only_their_errors(runs, ana, caplog, monkeypatch):
     from vur.predictions import predict
     from vur.serving.process import startup
 

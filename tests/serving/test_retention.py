@@ -1,4 +1,4 @@
-"""What is forgotten after the days that the settings name, and what never is."""
+"""Retention: what is deleted after the days of the settings, and what never is."""
 
 from datetime import timedelta
 from pathlib import Path
@@ -78,12 +78,12 @@ def left(home: Path) -> tuple[int, int, set[str], set[str]]:
         return *counts, {path.name for path in (home / "results").iterdir()}, set(session.scalars(select(Run.job_id)))
 
 
-def test_by_default_nothing_is_forgotten(aged):
+def test_by_default_nothing_is_deleted(aged):
     before = left(aged)
     assert retention.sweep() == (0, 0) and left(aged) == before
 
 
-def test_what_is_older_than_the_settings_say_is_forgotten(aged, monkeypatch):
+def test_what_is_older_than_the_settings_allow_is_deleted(aged, monkeypatch):
     monkeypatch.setenv("VUR_KEEP_FORECASTS_DAYS", "30")
     monkeypatch.setenv("VUR_KEEP_RESULTS_DAYS", "30")
     settings.cache_clear()
@@ -93,7 +93,7 @@ def test_what_is_older_than_the_settings_say_is_forgotten(aged, monkeypatch):
     assert retention.sweep() == (0, 0)
 
 
-def test_what_cannot_be_deleted_is_found_again(aged, monkeypatch):
+def test_a_failed_deletion_is_tried_again(aged, monkeypatch):
     monkeypatch.setenv("VUR_KEEP_RESULTS_DAYS", "30")
     settings.cache_clear()
     before = left(aged)

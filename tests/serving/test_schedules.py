@@ -1,4 +1,4 @@
-"""Trainings by the clock: when they fire, that they fire once, and who may set them."""
+"""Scheduled trainings: when they fire, that they fire once, and who may change them."""
 
 import threading
 from datetime import UTC, datetime, timedelta
@@ -37,7 +37,7 @@ def at(text: str) -> datetime:
         ("*/15 * * * *", "Asia/Kolkata", "2026-01-01 00:01", "2026-01-01 00:15"),
     ],
 )
-def test_the_next_time_is_that_of_the_clocks_on_the_spot(cron, zone, after, expected):
+def test_the_next_time_is_in_local_time(cron, zone, after, expected):
     assert next_time(cron, zone, at(after)) == at(expected)
 
 
@@ -55,13 +55,13 @@ def test_the_next_time_is_that_of_the_clocks_on_the_spot(cron, zone, after, expe
         ("0,2 3 * * *", "UTC", "schedules.often"),
     ],
 )
-def test_what_can_never_come_true_is_refused(cron, zone, code):
+def test_expressions_that_never_match_are_rejected(cron, zone, code):
     with pytest.raises(VurError) as refused:
         first_time(cron, zone)
     assert refused.value.code == code and refused.value.text("pt-BR")
 
 
-def test_a_schedule_is_made_changed_and_deleted(ana, bia, vera):
+def test_a_schedule_is_created_changed_and_deleted(ana, bia, vera):
     model = model_of(ana.id, None)
     made = ana.post(f"/models/{model}/schedules", json=MONDAYS)
     assert made.status_code == 201 and made.json()["next_at"] > now().isoformat() and made.json()["enabled"]
@@ -90,7 +90,7 @@ def jobs() -> list[Job]:
         return list(session.scalars(select(Job).order_by(Job.created_at)))
 
 
-def test_a_schedule_fires_once_with_two_workers_and_once_for_all_that_it_missed(ana):
+def test_a_schedule_fires_once_with_two_workers_and_once_for_missed_times(ana):
     model = model_of(ana.id, None)
     schedule = due(model, ana.id, timedelta(days=30))
     fired: list[str] = []
@@ -117,7 +117,7 @@ def test_a_schedule_fires_once_with_two_workers_and_once_for_all_that_it_missed(
     assert [flow.workflow_id for flow in queue.client().list_workflows()] == fired
 
 
-def test_a_model_in_training_is_left_out_and_said_so(ana):
+def test_a_model_in_training_is_skipped_and_recorded(ana):
     model = model_of(ana.id, None)
     queue.submit("train", ana.id, {}, model_id=model)
     schedule = due(model, ana.id)
@@ -127,7 +127,7 @@ def test_a_model_in_training_is_left_out_and_said_so(ana):
         assert session.get(Schedule, schedule).next_at > now(), "it waits for its next time"
 
 
-def test_a_disabled_schedule_and_one_of_a_user_who_has_gone_do_not_fire(ana, bia):
+def test_disabled_schedules_and_those_of_inactive_users_do_not_fire(ana, bia):
     due(model_of(ana.id, None), ana.id, enabled=False)
     theirs = due(model_of(bia.id, None), bia.id)
     with database.writing() as session:
@@ -140,7 +140,7 @@ def test_a_disabled_schedule_and_one_of_a_user_who_has_gone_do_not_fire(ana, bia
 @pytest.mark.parametrize(
     ("promote", "error", "champion"), [(True, 0.7, "new"), (True, 0.9, "old"), (False, 0.7, "old")]
 )
-def test_a_retrained_model_takes_over_only_where_it_should_and_is_no_worse(ana, promote, error, champion):
+def test_a_retrained_model_is_promoted_only_if_wanted_and_no_worse(ana, promote, error, champion):
     model = model_of(ana.id, None)
     ids = {"old": model}
     for name, score in (("old", 0.8), ("new", error)):

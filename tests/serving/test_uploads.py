@@ -1,4 +1,4 @@
-"""Uploads that are large, broken off, sent in pieces, too much, or hostile."""
+"""Uploads that are large, interrupted, in chunks, over a limit, or hostile."""
 
 import asyncio
 import json
@@ -77,7 +77,7 @@ def ended(person, url: str) -> dict:
 
 
 @both
-def test_a_file_sent_in_pieces_becomes_the_same_dataset_as_one_sent_whole(ana):
+def test_a_file_in_chunks_gives_the_same_dataset_as_in_one_request(ana):
     content = (DATA / "flights_daily.csv").read_bytes()
     url = begun(ana, content, "flights_daily.csv")
     for start in range(0, len(content), 10_000):
@@ -93,7 +93,7 @@ def test_a_file_sent_in_pieces_becomes_the_same_dataset_as_one_sent_whole(ana):
     assert list(folder("uploads").glob("*")) == []
 
 
-def test_an_interrupted_upload_goes_on_where_it_stopped(ana):
+def test_an_interrupted_upload_resumes(ana):
     content = table()
     url = begun(ana, content)
     piece(ana, url, content[:300], 0)
@@ -116,7 +116,7 @@ def test_an_interrupted_upload_goes_on_where_it_stopped(ana):
     assert late.status_code == 409 and late.json()["code"] == "uploads.state"
 
 
-def test_more_bytes_than_announced_are_refused_and_the_upload_can_go_on(ana):
+def test_more_bytes_than_announced_are_rejected_and_the_upload_resumes(ana):
     content = table()
     url = begun(ana, content)
     assert piece(ana, url, content + b"more", 0).json()["code"] == "uploads.longer"
@@ -124,7 +124,7 @@ def test_more_bytes_than_announced_are_refused_and_the_upload_can_go_on(ana):
     assert ended(ana, url)["state"] == "done"
 
 
-def test_what_is_wrong_with_a_file_is_told_in_the_language_of_the_reader_and_its_bytes_go(ana):
+def test_the_error_of_a_file_is_translated_and_its_bytes_are_deleted(ana):
     url = begun(ana, b"date,sales\n", "só título.csv")
     piece(ana, url, b"date,sales\n", 0)
     failed = ended(ana, url)
@@ -146,7 +146,7 @@ def test_aborting_deletes_the_bytes(ana):
 
 
 @both
-def test_nobody_sees_or_feeds_the_upload_of_another(ana, bia, vera):
+def test_another_users_upload_is_hidden(ana, bia, vera):
     content = table()
     url = begun(ana, content)
     assert bia.get("/datasets/uploads").json()["total"] == 0
@@ -169,7 +169,7 @@ def test_two_requests_cannot_write_one_upload_at_once(ana):
     assert piece(ana, url, content, 0).status_code == 200
 
 
-def test_a_conversion_whose_process_died_is_taken_up(ana):
+def test_the_conversion_of_a_dead_process_is_resumed(ana):
     content = table()
     url = begun(ana, content)
     id = url.rsplit("/", 1)[1]
@@ -181,7 +181,7 @@ def test_a_conversion_whose_process_died_is_taken_up(ana):
     assert ended(ana, url)["state"] == "done"
 
 
-def test_a_conversion_in_progress_is_not_begun_twice(ana):
+def test_a_running_conversion_is_not_started_twice(ana):
     content = table()
     url = begun(ana, content)
     id = url.rsplit("/", 1)[1]
@@ -227,7 +227,7 @@ def test_a_file_over_the_limit_is_refused_while_it_streams(ana, limits):
 
 
 @both
-def test_the_quota_of_a_user_holds_for_every_way_to_send(ana):
+def test_the_quota_applies_to_every_kind_of_upload(ana):
     size = len(table())
     with database.writing() as session:
         session.execute(update(User).values(quota_bytes=2 * size))
@@ -246,7 +246,7 @@ def test_the_quota_of_a_user_holds_for_every_way_to_send(ana):
     assert ana.get("/datasets").json()["usage"]["remaining_bytes"] < 10 * size
 
 
-def test_two_uploads_at_once_cannot_both_take_the_last_room(ana):
+def test_concurrent_uploads_cannot_exceed_the_quota(ana):
     one = sent(ana, table())
     used = ana.get("/datasets").json()["usage"]["total_bytes"]
     with database.writing() as session:
@@ -264,7 +264,7 @@ def test_two_uploads_at_once_cannot_both_take_the_last_room(ana):
     assert usage["total_bytes"] <= used * 2.5 and usage["datasets"] == 2 and one["dataset_id"]
 
 
-def test_a_full_disk_is_told_and_leaves_nothing(ana, monkeypatch):
+def test_a_full_disk_is_reported_and_leaves_nothing(ana, monkeypatch):
     import shutil
 
     real = shutil.disk_usage("/")
@@ -274,7 +274,7 @@ def test_a_full_disk_is_told_and_leaves_nothing(ana, monkeypatch):
     monkeypatch.undo()
 
 
-def test_a_packed_bomb_is_refused(ana, limits):
+def test_a_decompression_bomb_is_rejected(ana, limits):
     import gzip
 
     limits(max_unpacked_bytes=100_000)
@@ -336,7 +336,7 @@ def test_hostile_file_names_stay_names(ana, catalog, name):
     ana.get(f"/datasets/{body['dataset_id']}/download", params={"format": "original"}).raise_for_status()
 
 
-def test_the_same_request_with_the_same_key_makes_one_dataset(ana):
+def test_a_repeated_request_with_an_idempotency_key_adds_one_dataset(ana):
     first, again = (send(ana, table(), headers={"Idempotency-Key": "k-1"}) for _ in range(2))
     assert first.status_code == again.status_code == 201 and first.json()["dataset_id"] == again.json()["dataset_id"]
     assert ana.get("/datasets").json()["total"] == 1
@@ -346,7 +346,7 @@ def test_the_same_request_with_the_same_key_makes_one_dataset(ana):
 
 
 @pytest.mark.slow
-def test_a_large_file_is_read_apart_and_answered_alike(ana, monkeypatch):
+def test_a_large_file_is_read_in_a_child_with_the_same_result(ana, monkeypatch):
     monkeypatch.setattr(uploads, "SMALL", 0)
     body = sent(ana, table(80).replace(b"2024-01-05,104", b"2024-01-05,muito"))
     assert body["rows_count"] == 79 and body["rejected_rows"] == 1
@@ -355,7 +355,7 @@ def test_a_large_file_is_read_apart_and_answered_alike(ana, monkeypatch):
 
 
 @pytest.mark.slow
-def test_work_that_dies_takes_nothing_with_it(catalog, monkeypatch):
+def test_a_crash_of_the_child_does_not_affect_the_service(catalog, monkeypatch):
     assert child_process.call("os:getpid", {}, in_child=True) != os.getpid()
     with pytest.raises(RuntimeError, match="ended with 3"):
         child_process.call("os:_exit", {"status": 3}, in_child=True)
@@ -367,7 +367,7 @@ def test_work_that_dies_takes_nothing_with_it(catalog, monkeypatch):
     assert refused.value.code == "datasets.memory"
 
 
-def test_only_so_many_requests_wait_for_heavy_work():
+def test_the_number_of_requests_waiting_for_heavy_work_is_limited():
     with ExitStack() as waiting:
         for _ in range(8):
             waiting.enter_context(child_process.limited(True))
@@ -407,7 +407,8 @@ def form_head(token: str, length: int) -> bytes:
     """A request whose file is `length` bytes long, up to its first byte."""
     start = b'--x\r\nContent-Disposition: form-data; name="file"; filename="v.csv"\r\n\r\n'
     head = (
-        f"POST /api/v1/datasets/upload HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer {token}\r\nContent-Type: multipart/form-data; boundary=x\r\n"
+        f"POST /api/v1/datasets/upload HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer {token}\r\n"
+        "Content-Type: multipart/form-data; boundary=x\r\n"
         f"Content-Length: {len(start) + length + len(END)}\r\n\r\n"
     )
     return head.encode() + start
@@ -429,11 +430,12 @@ def test_a_connection_that_breaks_leaves_nothing_behind(ana, server):
         time.sleep(0.05)
 
 
-def test_a_piece_whose_connection_breaks_keeps_what_arrived(ana, server):
+def test_the_received_bytes_of_a_broken_connection_are_kept(ana, server):
     content = b"date,sales\n" + b"2024-01-01,1\n" * 300_000
     url = begun(ana, content)
     head = (
-        f"PATCH /api/v1{url} HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer {ana.token}\r\nUpload-Offset: 0\r\nContent-Length: {len(content)}\r\n\r\n"
+        f"PATCH /api/v1{url} HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer {ana.token}\r\n"
+        f"Upload-Offset: 0\r\nContent-Length: {len(content)}\r\n\r\n"
     ).encode()
     with socket.create_connection(("127.0.0.1", server)) as wire:
         wire.sendall(head + content[:2_500_000])
@@ -450,7 +452,7 @@ def test_a_piece_whose_connection_breaks_keeps_what_arrived(ana, server):
 
 
 @pytest.mark.slow
-def test_the_service_answers_while_a_large_file_is_read(ana, server, monkeypatch):
+def test_the_service_responds_while_a_large_file_is_read(ana, server, monkeypatch):
     import httpx
 
     monkeypatch.setattr(uploads, "read_file", lambda **order: time.sleep(5) or {}["fingerprint"])
@@ -463,7 +465,7 @@ def test_the_service_answers_while_a_large_file_is_read(ana, server, monkeypatch
     slow.join()
 
 
-def test_too_much_that_is_announced_is_refused_before_it_is_sent(ana, server, limits):
+def test_an_announced_size_over_the_limit_is_rejected_at_once(ana, server, limits):
     limits(quota_bytes=1000)
     with socket.create_connection(("127.0.0.1", server)) as wire:
         wire.sendall(form_head(ana.token, 5 * 10**9))
@@ -475,7 +477,7 @@ def test_too_much_that_is_announced_is_refused_before_it_is_sent(ana, server, li
     assert answer.startswith("HTTP/1.1 413") and json.loads(answer.split("\r\n\r\n", 1)[1])["code"] == "api.quota"
 
 
-def test_a_sender_that_stalls_is_let_go(ana, server, monkeypatch):
+def test_a_stalled_connection_is_closed(ana, server, monkeypatch):
     monkeypatch.setattr("vur.serving.multipart.IDLE_SECONDS", 0.3)
     with socket.create_connection(("127.0.0.1", server)) as wire:
         wire.sendall(form_head(ana.token, 10_000) + b"date,sales\n")
@@ -510,7 +512,7 @@ def unexpected(dataset_id: str) -> None:
 
 
 @both
-def test_a_sweep_forgets_what_dead_processes_left_and_nothing_else(ana):
+def test_a_sweep_deletes_only_the_leftovers_of_dead_processes(ana):
     old = now() - timedelta(days=3)
     content = table()
     living, stale = begun(ana, content), begun(ana, content)
@@ -532,7 +534,7 @@ def test_a_sweep_forgets_what_dead_processes_left_and_nothing_else(ana):
         assert {row.id for row in session.query(Upload)} == {living.rsplit("/", 1)[1], "at-it"}
 
 
-def test_a_sweep_deletes_originals_that_nothing_needs_once_they_are_old(ana):
+def test_a_sweep_deletes_old_unneeded_originals(ana):
     body = sent(ana, table())
     with database.writing() as session:
         session.delete(session.get(Dataset, body["dataset_id"]))

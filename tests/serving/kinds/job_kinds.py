@@ -1,4 +1,4 @@
-"""What jobs of the kind `test` do: as their parameters say."""
+"""The job kind `test`, which does what its parameters say."""
 
 import os
 import signal
@@ -9,7 +9,7 @@ from pathlib import Path
 
 
 def work(job, tell):
-    """`ticks` steps of 0.1 s; `start` begins a process that hides in a session of its own, `die` and `eat` end badly."""
+    """`ticks` steps of 0.1 s; `start` starts a process in a session of its own, `die` and `eat` crash."""
     asked = job.params
     if log := asked.get("log"):
         with Path(log).open("a") as file:
