@@ -357,7 +357,7 @@ def test_a_large_file_is_read_in_a_child_with_the_same_result(ana, monkeypatch):
 @pytest.mark.slow
 def test_a_crash_of_the_child_does_not_affect_the_service(catalog, monkeypatch):
     assert child_process.call("os:getpid", {}, in_child=True) != os.getpid()
-    with pytest.raises(RuntimeError, match="ended with 3"):
+    with pytest.raises(RuntimeError, match="exited with 3"):
         child_process.call("os:_exit", {"status": 3}, in_child=True)
     with pytest.raises(RuntimeError, match="nothing"):
         child_process.call("operator:nothing", {}, in_child=True)
