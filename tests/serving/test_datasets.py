@@ -346,7 +346,7 @@ def test_what_concerns_the_target_belongs_to_the_pipeline_and_changes_no_row(ana
     assert (
         body["counts"]["filled"] >= 1
         and body["counts"]["outliers"] == 1
-        and "training part alone" in body["explanation"]
+        and "training part only" in body["explanation"]
     )
     assert body["config"]["preprocess"]["missing"] == "forward" and body["config"]["preprocess"]["transforms"] == [
         "min_max"
