@@ -9,6 +9,7 @@ __all__ = ['ROLES', 'COMBINE', 'Panel', 'panel_frequency', 'snap', 'combine', 's
 # %% ../nbs/00_panel.ipynb #9226d66f
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -31,6 +32,7 @@ from vur.frequency import (
 from .text import DEFAULT_LANGUAGE, translate
 
 # %% ../nbs/00_panel.ipynb #1e7d9c94
+# What each role means runs through features, covariates and design: a new one is deep.
 ROLES = ("static", "known_future", "past_only", "exclude")
 
 # %% ../nbs/00_panel.ipynb #1040aaca
@@ -41,8 +43,8 @@ class Panel:
     `frame` has `unique_id` (str), `ds` (datetime64[ns] without zone, or int64), `y` (float64) and covariate columns, sorted
     by (`unique_id`, `ds`) without duplicates. `y` is NaN where nothing was observed. `roles` gives each covariate's role.
     `future` holds the rows after each series' last target that carry `known_future` covariates (None without any).
-    `names` are the user's names of `date`, `target` and `series`. `notes` holds one table a kind of change that
-    `make_panel` made: `moved` stamps, `combined` duplicates, `trimmed` leading rows, `empty` series; and the rows that
+    `names` are the user's names of `date`, `target` and `series`. `notes` holds a table for each kind of change by
+    `make_panel`: `moved` stamps, `combined` duplicates, `trimmed` leading rows, `empty` series; and the rows that
     `complete` `inserted`.
     """
 
@@ -51,7 +53,7 @@ class Panel:
     roles: dict[str, str] = field(default_factory=dict)
     future: pd.DataFrame | None = None
     tz: str | None = None
-    names: dict[str, object] = field(default_factory=dict)
+    names: dict[str, Any] = field(default_factory=dict)
     integer: bool = False
     nonnegative: bool = False
     notes: dict[str, pd.DataFrame] = field(default_factory=dict)
@@ -71,7 +73,7 @@ class Panel:
 
 # %% ../nbs/00_panel.ipynb #673a9161
 def panel_frequency(frame: pd.DataFrame, freq: str | None = None) -> Frequency:
-    """The frequency of `unique_id, ds` rows: the hint `freq`, else the one most series have.
+    """The frequency of `unique_id, ds` rows: the hint `freq`, otherwise the one that most series have.
 
     Raises `VurError` panel.frequency_few or panel.frequency_irregular of the longest series when no series has one.
     """
@@ -86,8 +88,9 @@ def panel_frequency(frame: pd.DataFrame, freq: str | None = None) -> Frequency:
     votes = known.groupby("alias").agg(series=("steps", "size"), steps=("steps", "sum"), share=("share", "mean"))
     alias = votes.sort_values(["series", "steps"]).index[-1]
     chosen = known[known["alias"] == alias]
-    evidence = chosen["evidence"].iloc[0] if len(table) == 1 else translate(
-        "frequency.evidence_panel", DEFAULT_LANGUAGE, series=len(chosen), all=len(table), evidence=chosen["evidence"].iloc[0])
+    evidence = chosen["evidence"].iloc[0]
+    if len(table) > 1:
+        evidence = translate("frequency.evidence_panel", DEFAULT_LANGUAGE, series=len(chosen), all=len(table), evidence=evidence)
     return frequency(alias, round(float(np.average(chosen["share"], weights=chosen["steps"])), 4), evidence)
 
 # %% ../nbs/00_panel.ipynb #84141be3
@@ -114,9 +117,9 @@ COMBINE = ("refuse", "sum", "mean", "first", "last")
 
 
 def combine(frame: pd.DataFrame, duplicates: str, freq: Frequency) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """One row a series and stamp, and the table of rows that were combined.
+    """One row per series and stamp, and the table of the rows that were combined.
 
-    Target: `sum | mean | first | last` of the observed values. Numbers known beside it: their mean; anything else: the
+    Target: `sum | mean | first | last` of the observed values. Other columns of numbers: their mean; anything else: the
     first. Raises `VurError` panel.duplicates (same stamp) or panel.same_cell (same cell) naming the first pair.
     """
     if duplicates not in COMBINE:
@@ -126,10 +129,10 @@ def combine(frame: pd.DataFrame, duplicates: str, freq: Frequency) -> tuple[pd.D
         return frame, frame.iloc[:0][["unique_id", "ds", "row"]]
     if duplicates == "refuse":
         raise _duplicate_error(frame, twice, freq)
-    how = {c: "mean" if pd.api.types.is_float_dtype(frame[c].dtype) else "first" for c in frame.columns}
+    how: dict[Any, Any] = {c: "mean" if pd.api.types.is_float_dtype(frame[c].dtype) else "first" for c in frame.columns}
     how |= {"y": (lambda y: y.sum(min_count=1)) if duplicates == "sum" else duplicates, "row": "first"}
-    keys = {"unique_id", "ds"}
-    merged = frame[twice].groupby(["unique_id", "ds"], sort=True, as_index=False).agg({c: h for c, h in how.items() if c not in keys})
+    rest = {column: rule for column, rule in how.items() if column not in ("unique_id", "ds")}
+    merged = frame[twice].groupby(["unique_id", "ds"], sort=True, as_index=False).agg(rest)
     kept = pd.concat([frame[~twice], merged[frame.columns]]).sort_values(["unique_id", "ds"], ignore_index=True)
     return kept, frame.loc[twice, ["unique_id", "ds", "row"]].reset_index(drop=True)
 
@@ -199,7 +202,7 @@ def make_panel(frame: pd.DataFrame, *, date: str = "ds", target: str = "y", seri
 
 # %% ../nbs/00_panel.ipynb #780c20e5
 def _assemble(past: pd.DataFrame, future: pd.DataFrame, freq: Frequency, roles: dict[str, str], tz: str | None,
-              names: dict[str, object], notes: dict[str, pd.DataFrame]) -> Panel:
+              names: dict[str, Any], notes: dict[str, pd.DataFrame]) -> Panel:
     known = [c for c, role in roles.items() if role == "known_future"]
     ahead = future[["unique_id", "ds", *known]].reset_index(drop=True) if known and len(future) else None
     observed = past["y"].dropna().to_numpy()
@@ -209,7 +212,7 @@ def _assemble(past: pd.DataFrame, future: pd.DataFrame, freq: Frequency, roles: 
 
 # %% ../nbs/00_panel.ipynb #002efa5f
 def check_density(panel: Panel, lengths: np.ndarray) -> None:
-    """`VurError` panel.too_sparse when the grid has over 50 times the rows (and 100,000): one wrong year can do that.
+    """`VurError` panel.too_sparse when the grid has over 50 times the rows plus 100,000: a single wrong year can cause that.
 
     `lengths` is the number of grid stamps of each series.
     """
@@ -220,7 +223,7 @@ def check_density(panel: Panel, lengths: np.ndarray) -> None:
 
 # %% ../nbs/00_panel.ipynb #1f08db1e
 def complete(panel: Panel) -> Panel:
-    """The panel with a row for every stamp between each series' first and last; given rows are kept as they are.
+    """The panel with a row for every stamp between the first and the last of each series; given rows stay as they are.
 
     The new rows are listed in `notes["inserted"]` (`unique_id, ds`). Raises `VurError` panel.too_sparse.
     """
@@ -241,7 +244,8 @@ def complete(panel: Panel) -> Panel:
     carried = np.maximum.accumulate(source)
     holds = {"unique_id", *panel.columns("static"), *panel.columns("known_future")}
     rows = frame.reset_index(drop=True)
-    columns = {c: stamps if c == "ds" else rows[c].reindex(carried if c in holds else source).array for c in frame.columns}
+    columns = {c: stamps if c == "ds" else rows[c].reindex(carried if c in holds else source).array
+               for c in frame.columns}
     full = pd.DataFrame(columns)
     inserted = full.loc[source < 0, ["unique_id", "ds"]].reset_index(drop=True)
     return replace(panel.with_frame(full), notes=panel.notes | {"inserted": inserted})

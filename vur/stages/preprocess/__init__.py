@@ -83,8 +83,10 @@ def _seasonal(spec: PreprocessSpec, cycle: int) -> bool:
 
 # %% ../../../nbs/stages/4_preprocess/4_preprocess.ipynb #72e2ff4f
 def _fit_steps(spec: PreprocessSpec, values: np.ndarray, groups: Groups, frame: pd.DataFrame, cycle: int) -> tuple[Step, ...]:
-    """Fit each transform on the output of the one before, and keep what undoing the differences needs."""
-    steps, inputs, everyone = [], [], np.arange(len(groups.starts))
+    """Fit each transform on the output of the one before, and keep what inverting the differences needs."""
+    steps: list[Step] = []
+    inputs: list[np.ndarray] = []
+    everyone = np.arange(len(groups.starts))
     for name in spec.transforms:
         if name in DIFFERENCES:
             lag = cycle if name == "seasonal_difference" else 1

@@ -82,7 +82,7 @@ class Preprocessor:
         return _inverse(self, frame, tuple(columns), origin)
 
     def rebase(self, panel: Panel) -> "Preprocessor":
-        """The same rules, with `panel` as the history that forecasts follow; needed when history moves on without refitting."""
+        """The same rules, with `panel` as the history that forecasts follow; needed when history grows without refitting."""
         return _rebase(self, panel)
 
     @property
@@ -107,9 +107,10 @@ class Preprocessor:
         series = pd.DataFrame({name: _decode(values, types.get(name)) for name, values in data["series"].items()},
                               index=pd.Index(data["unique_id"], name="unique_id", dtype=object))
         flags = pd.DataFrame({name: _decode(values, types.get(name)) for name, values in data["flags"].items()})
-        steps = tuple(Step(s["name"], {k: _decode(v, types.get(k)) for k, v in s["numbers"].items()}) for s in data["steps"])
-        freq = Frequency(**{key: tuple(v) if isinstance(v, list) else v for key, v in data["freq"].items()})
-        return Preprocessor(PreprocessSpec.from_dict(data["spec"]), freq, series, _decode(data["season"]), steps, flags,
+        steps = tuple(Step(step["name"], {key: _decode(v, types.get(key)) for key, v in step["numbers"].items()})
+                      for step in data["steps"])
+        freq: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in data["freq"].items()}
+        return Preprocessor(PreprocessSpec.from_dict(data["spec"]), Frequency(**freq), series, _decode(data["season"]), steps, flags,
                             tuple(data["unobserved"]))
 
 # %% ../../../nbs/stages/4_preprocess/3_preprocessor.ipynb #8e4f67c0
@@ -170,8 +171,9 @@ def _transform(pre: Preprocessor, panel: Panel) -> tuple[Panel, pd.DataFrame, li
     values, inputs = _forward(pre, frame, frame["y"].to_numpy())
     kept = ~np.isnan(values)
     result = frame.assign(y=values)[kept].reset_index(drop=True)
-    changed = {"integer": False, "nonnegative": False} if pre.steps else {}
-    return replace(panel, frame=result, **changed), frame, inputs
+    if pre.steps:
+        return replace(panel, frame=result, integer=False, nonnegative=False), frame, inputs
+    return replace(panel, frame=result), frame, inputs
 
 # %% ../../../nbs/stages/4_preprocess/3_preprocessor.ipynb #5cc73ad6
 def _inverse(pre: Preprocessor, frame: pd.DataFrame, columns: tuple[str, ...], origin: str) -> pd.DataFrame:
@@ -234,7 +236,9 @@ def _encode(values: np.ndarray) -> list:
     if values.dtype.kind == "M":
         return np.datetime_as_string(values.astype("datetime64[ns]")).tolist()
     if values.dtype.kind == "f":
-        return np.where(np.isfinite(values), values.astype(object), None).tolist()
+        found = values.astype(object)
+        found[~np.isfinite(values)] = None
+        return found.tolist()
     return values.tolist()
 
 

@@ -82,7 +82,7 @@ def box_cox_forward(values: np.ndarray, numbers: Numbers) -> np.ndarray:
 
 
 def box_cox_backward(values: np.ndarray, numbers: Numbers) -> np.ndarray:
-    """The inverse of `box_cox_forward`; values beyond the reach of a power stop just before its edge."""
+    """The inverse of `box_cox_forward`; values beyond the range of a power are clipped to its limit."""
     power = numbers["power"]
     flat = np.abs(power) < 1e-9
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
@@ -152,7 +152,8 @@ def difference(values: np.ndarray, groups: Groups, lags: np.ndarray) -> np.ndarr
     """`y[t] - y[t - lag]` within each series; NaN in its first `lag` rows."""
     lag = lags[groups.codes]
     rows = np.arange(len(values))
-    return np.where(groups.position >= lag, values - np.where(lag > 0, values[rows - np.minimum(lag, groups.position)], 0.0), np.nan)
+    earlier = np.where(lag > 0, values[rows - np.minimum(lag, groups.position)], 0.0)
+    return np.where(groups.position >= lag, values - earlier, np.nan)
 
 
 def anchors(values: np.ndarray, groups: Groups, lags: np.ndarray, stops: np.ndarray) -> np.ndarray:

@@ -10,6 +10,7 @@ __all__ = ['LARGEST_PAGE', 'NUMBERS', 'STATISTICS', 'LONGEST', 'Page', 'page', '
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -17,6 +18,9 @@ import pandas as pd
 from ...errors import VurError
 from ...panel import Panel
 from ..preprocess.cleaning import Groups, fill_linear, group_mean, group_quantiles, group_std
+
+if TYPE_CHECKING:
+    import duckdb
 
 # %% ../../../nbs/stages/2_preview/5_preview.ipynb #c8443f61
 LARGEST_PAGE = 10_000
@@ -44,7 +48,7 @@ def page(parquet: str | Path, page: int = 1, limit: int = 100, columns: Sequence
         for name in columns or ():
             if name not in names:
                 raise VurError("preview.column", column=name, known=", ".join(names))
-        rows = connection.execute("SELECT count(*) FROM read_parquet(?)", [str(parquet)]).fetchone()[0]
+        (rows,), *_ = connection.execute("SELECT count(*) FROM read_parquet(?)", [str(parquet)]).fetchall()
         pages = max(1, -(-rows // limit))
         if not 1 <= page <= pages:
             raise VurError("preview.page", page=page, pages=pages)
@@ -54,7 +58,7 @@ def page(parquet: str | Path, page: int = 1, limit: int = 100, columns: Sequence
     return Page(frame, page, pages, rows)
 
 # %% ../../../nbs/stages/2_preview/5_preview.ipynb #5ea81553
-def _open(parquet: str | Path):
+def _open(parquet: str | Path) -> "duckdb.DuckDBPyConnection":
     import duckdb
 
     if not Path(parquet).is_file():
@@ -62,7 +66,7 @@ def _open(parquet: str | Path):
     return duckdb.connect()
 
 
-def _columns(connection, parquet: str | Path) -> list[tuple[str, str]]:
+def _columns(connection: "duckdb.DuckDBPyConnection", parquet: str | Path) -> list[tuple[str, str]]:
     """Name and DuckDB type of each column."""
     rows = connection.execute("DESCRIBE SELECT * FROM read_parquet(?)", [str(parquet)]).fetchall()
     return [(row[0], row[1]) for row in rows]
@@ -85,14 +89,16 @@ def describe_columns(parquet: str | Path) -> pd.DataFrame:
     with _open(parquet) as connection:
         columns = _columns(connection, parquet)
         queries = [sql for name, kind in columns for sql in _statistics(_quoted(name), _is_number(kind))]
-        values = connection.execute(f"SELECT count(*), {', '.join(queries)} FROM read_parquet(?)", [str(parquet)]).fetchone()  # noqa: S608
+        query = f"SELECT count(*), {', '.join(queries)} FROM read_parquet(?)"  # noqa: S608
+        values = connection.execute(query, [str(parquet)]).fetchall()[0]
         size = len(STATISTICS)
         rows = []
         for k, (name, kind) in enumerate(columns):
             found = dict(zip(STATISTICS, values[1 + k * size:1 + (k + 1) * size], strict=True))
             top, count = (None, None) if _is_number(kind) else _top(connection, parquet, _quoted(name))
             rows.append({"column": name, "type": kind, "rows": values[0], "missing": found["missing"],
-                         "share_missing": found["missing"] / values[0] if values[0] else 0.0, **found, "top": top, "top_count": count})
+                         "share_missing": found["missing"] / values[0] if values[0] else 0.0, **found, "top": top,
+                         "top_count": count})
     return pd.DataFrame(rows)
 
 # %% ../../../nbs/stages/2_preview/5_preview.ipynb #c88f9b74
@@ -111,9 +117,10 @@ def _statistics(column: str, number: bool) -> list[str]:
             f"count_if({column} = 0)"]
 
 
-def _top(connection, parquet: str | Path, column: str) -> tuple[str | None, int | None]:
+def _top(connection: "duckdb.DuckDBPyConnection", parquet: str | Path, column: str) -> tuple[str | None, int | None]:
     """The most frequent value and its count; the smaller text wins a tie."""
-    query = f"SELECT CAST({column} AS VARCHAR), count(*) n FROM read_parquet(?) WHERE {column} IS NOT NULL GROUP BY 1 ORDER BY n DESC, 1 LIMIT 1"  # noqa: S608
+    query = (f"SELECT CAST({column} AS VARCHAR), count(*) n FROM read_parquet(?) WHERE {column} IS NOT NULL "  # noqa: S608
+             "GROUP BY 1 ORDER BY n DESC, 1 LIMIT 1")
     return connection.execute(query, [str(parquet)]).fetchone() or (None, None)
 
 # %% ../../../nbs/stages/2_preview/5_preview.ipynb #6fcefc49

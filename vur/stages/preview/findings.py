@@ -54,14 +54,14 @@ class Finding:
         return replace(self, message=self.text(language))
 
 # %% ../../../nbs/stages/2_preview/1_findings.ipynb #78d4d36d
-def show(value: object, language: str) -> str:
+def show(value: Any, language: str) -> str:
     """A value as a reader writes it: 31/01/2024 or 31 Jan 2024, 1.234,5 or 1,234.5; text as it is."""
     if isinstance(value, (pd.Timestamp, np.datetime64)):
         stamp = pd.Timestamp(value)
         return day_text(stamp, language) if stamp == stamp.normalize() else moment_text(stamp, language)
     if isinstance(value, (float, np.floating)):
         return number(float(value), language, 0 if float(value).is_integer() else None)
-    if isinstance(value, (int, np.integer)) and abs(value) >= 10_000:
+    if isinstance(value, (int, np.integer)) and abs(int(value)) >= 10_000:
         return number(int(value), language, 0)
     return value.said(language) if hasattr(value, "said") else str(value)
 

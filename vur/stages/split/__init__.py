@@ -53,7 +53,7 @@ def stamp_grid(panel: Panel, table: pd.DataFrame, end: Any) -> np.ndarray:
 
 
 def steps_from(grid: np.ndarray, name: str, value: str | int | None) -> int | None:
-    """How many stamps of `grid` lie at or after the date `value`; None stays None."""
+    """Number of stamps of `grid` at or after the date `value`; None stays None."""
     if value is None:
         return None
     try:
@@ -123,8 +123,9 @@ def _forward_folds(spec: SplitSpec, horizon: int, size: int) -> tuple[int, int, 
     return spec.folds or most, step, steps
 
 # %% ../../../nbs/stages/3_split/2_split.ipynb #95e686f9
-def cut(panel: Panel, table: pd.DataFrame, grid: np.ndarray | None, back: int, steps: int, gap: int, least: int) -> pd.Series:
-    """Cutoffs `back` steps before the end: of the calendar where a `grid` is given, else of each series.
+def cut(panel: Panel, table: pd.DataFrame, grid: np.ndarray | None, back: int, steps: int, gap: int,
+        least: int) -> pd.Series:
+    """Cutoffs `back` steps before the end: of the calendar where a `grid` is given, otherwise of each series.
 
     Returns the last training stamp by `unique_id`, for series with `least` observations up to it and one to score.
     """
@@ -158,7 +159,7 @@ class Layout:
     """Where the cutoffs lie, in steps before the end: a test of `test` steps, and `count` folds that score `steps` each.
 
     The first cutoff lies `span + gap + test` steps before the end and the others follow at a distance of `step`. All
-    but the latest fold ask for `least` training observations of a series.
+    but the latest fold require `least` training observations of a series.
     """
 
     horizon: int
@@ -184,12 +185,12 @@ def make_folds(panel: Panel, table: pd.DataFrame, grid: np.ndarray | None, spec:
                rows: int) -> tuple[list[Fold], Fold | None]:
     """The folds and the test of `layout`; see `cut` for `table` and `grid`."""
     windows = _windows(spec, layout, rows)
-    folds = []
+    folds: list[Fold] = []
     for k in range(layout.count):
         back = layout.test + spec.gap + layout.span - k * layout.step
         least = LEAST_ROWS if k == layout.count - 1 else layout.least
         cutoffs = cut(panel, table, grid, back, layout.steps, spec.gap, least)
-        if cutoffs.empty and _asked(spec, "folds", "train_size", "validation_size", "validation_start"):
+        if cutoffs.empty and _given(spec, "folds", "train_size", "validation_size", "validation_start"):
             raise VurError("split.too_short", needed=back, longest=int(table["rows"].max()), least=least)
         if len(cutoffs):
             folds.append(Fold(len(folds) + 1, cutoffs, layout.steps, windows[k]))
@@ -197,13 +198,14 @@ def make_folds(panel: Panel, table: pd.DataFrame, grid: np.ndarray | None, spec:
         return folds, None
     steps = min(layout.test, layout.horizon)
     cutoffs = cut(panel, table, grid, layout.test + spec.gap, steps, spec.gap, LEAST_ROWS)
-    if cutoffs.empty and (spec.test is True or _asked(spec, "test_size", "test_start")):
-        raise VurError("split.too_short", needed=layout.test + spec.gap, longest=int(table["rows"].max()), least=LEAST_ROWS)
+    if cutoffs.empty and (spec.test is True or _given(spec, "test_size", "test_start")):
+        longest = int(table["rows"].max())
+        raise VurError("split.too_short", needed=layout.test + spec.gap, longest=longest, least=LEAST_ROWS)
     return folds, Fold(0, cutoffs, steps, windows[-1]) if len(cutoffs) else None
 
 
-def _asked(spec: SplitSpec, *names: str) -> bool:
-    """Whether the user gave any of these."""
+def _given(spec: SplitSpec, *names: str) -> bool:
+    """Whether the user set any of these."""
     return any(getattr(spec, name) is not None for name in names)
 
 # %% ../../../nbs/stages/3_split/2_split.ipynb #3005dfd9
@@ -211,9 +213,10 @@ def plan_split(panel: Panel, spec: SplitSpec = SplitSpec()) -> SplitPlan:
     """Decide horizon, test part and folds for `panel`.
 
     Short series are left out of folds and noted; a panel too short for any fold gives a plan without folds. Raises
-    `VurError` when sizes, dates, folds or a test that were asked for do not fit.
+    `VurError` when the sizes, dates, folds or test of `spec` do not fit.
     """
-    table, notes = series_table(panel), []
+    table = series_table(panel)
+    notes: list[dict[str, Any]] = []
     end, share = shared_end(table)
     calendar = share >= SHARED_END or spec.validation_start is not None or spec.test_start is not None
     if not calendar:
@@ -242,14 +245,15 @@ def _layout(panel: Panel, spec: SplitSpec, table: pd.DataFrame, grid: np.ndarray
 
 
 def _sizes(panel: Panel, spec: SplitSpec, grid: np.ndarray, rows: int) -> tuple[int | None, int | None]:
-    """Steps of the test and of the validation part as far as the user gave them; a training size leaves the rest."""
+    """Steps of the test and of the validation part where the user set them; a training size leaves the rest."""
     test = steps_from(grid, "test_start", spec.test_start) or size_in_steps(spec.test_size, rows)
     if test is None and spec.test is True:
         test = spec.horizon or default_horizon(panel.freq)
     size = steps_from(grid, "validation_start", spec.validation_start)
     size = size_in_steps(spec.validation_size, rows) if size is None else size - (test or 0)
-    if size is None and spec.train_size is not None:
-        size = rows - size_in_steps(spec.train_size, rows) - (test or 0) - spec.gap
+    training = size_in_steps(spec.train_size, rows)
+    if size is None and training is not None:
+        size = rows - training - (test or 0) - spec.gap
     if size is not None and size < 1 or rows - (size or 0) - (test or 0) - spec.gap < 1:
         raise VurError("split.too_short", needed=(size or 0) + (test or 0) + spec.gap, longest=rows, least=LEAST_ROWS)
     return test, size

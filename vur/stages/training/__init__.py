@@ -63,12 +63,12 @@ class Training:
 
     @property
     def interrupted(self) -> bool:
-        """Whether the user ended it before all candidates were through."""
+        """Whether the user ended it before all candidates were done."""
         return self.evaluation.interrupted
 
     @property
     def status(self) -> pd.DataFrame:
-        """What became of each candidate: `algorithm, state, seconds, reason, fallbacks`."""
+        """The status of each candidate: `algorithm, state, seconds, reason, fallbacks`."""
         return self.evaluation.status
 
     @property
@@ -77,7 +77,7 @@ class Training:
         return self.status.loc[self.status["state"] == "done", "algorithm"].tolist()
 
     def in_language(self, language: str) -> "Training":
-        """The same training with notes and reasons said in `language`."""
+        """The same training with notes and reasons in `language`."""
         evaluation = replace(self.evaluation, status=in_language(self.status, language))
         return replace(self, evaluation=evaluation, leaderboard=in_language(self.leaderboard, language))
 
@@ -97,12 +97,12 @@ class Training:
 
 # %% ../../../nbs/stages/7_training/7_training.ipynb #ce5de1b2
 def preference(board: pd.DataFrame, candidates: Sequence[Candidate]) -> list[Candidate]:
-    """Candidates that beat the reference, best first, and then the reference, the one that always works."""
+    """Candidates that beat the reference, best first, and then the reference, which always works."""
     known = {candidate.id: candidate for candidate in candidates}
     ranked = [known[name] for name in board.loc[board["rank"].notna(), "algorithm"] if name in known]
-    wished = [candidate for candidate in candidates if candidate.algorithm != REFERENCE]
-    if not ranked and len(wished) == 1:
-        ranked = wished
+    requested = [candidate for candidate in candidates if candidate.algorithm != REFERENCE]
+    if not ranked and len(requested) == 1:
+        ranked = requested
     reference = next((c for c in candidates if c.algorithm == REFERENCE), Candidate(REFERENCE, REFERENCE))
     above = [c.id for c in ranked].index(reference.id) if reference in ranked else len(ranked)
     return [*ranked[:above], reference]
@@ -111,6 +111,7 @@ def preference(board: pd.DataFrame, candidates: Sequence[Candidate]) -> list[Can
 def forecast_test(setting: Setting, candidate: Candidate, residuals: pd.DataFrame, levels: Sequence[float]) -> pd.DataFrame:
     """The test part forecast by `candidate`: `algorithm, fold, unique_id, ds, step, y, forecast, scale, lo-L, hi-L`."""
     fold, panel = setting.plan.test, setting.panel
+    assert fold is not None, "the plan has a test"
     train = training_panel(panel, fold, setting.plan)
     scale = interval_scale(train.frame, panel.freq.season)
     frame = setting.pipeline(candidate).forecast(train, setting.reach, future_covariates(panel, fold, setting.plan))
@@ -120,16 +121,19 @@ def forecast_test(setting: Setting, candidate: Candidate, residuals: pd.DataFram
 
 
 def score_test(forecasts: pd.DataFrame, setting: Setting, levels: Sequence[float]) -> pd.DataFrame:
-    """Scores of the test part, one row an algorithm: the metrics, `skill, coverage-L, width-L`."""
+    """Scores of the test part, a row per algorithm: the metrics, `skill, coverage-L, width-L`."""
     if forecasts.empty:
         return pd.DataFrame({"algorithm": []})
+    assert setting.plan.test is not None, "forecasts of the test come from a plan that has one"
     scales = fold_scales(setting.panel, setting.plan, [setting.plan.test])
     table = with_skill(score(forecasts, scales))
-    bands = [{"algorithm": name, **interval_scores(rows, levels)} for name, rows in forecasts.groupby("algorithm", sort=False)]
+    bands = [{"algorithm": name, **interval_scores(rows, levels)}
+             for name, rows in forecasts.groupby("algorithm", sort=False)]
     return table.merge(pd.DataFrame(bands), on="algorithm")
 
 # %% ../../../nbs/stages/7_training/7_training.ipynb #9fc6a697
-def fit_final(setting: Setting, candidate: Candidate, residuals: pd.DataFrame, progress: Callable[..., None] | None = None) -> Pipeline:
+def fit_final(setting: Setting, candidate: Candidate, residuals: pd.DataFrame,
+              progress: Callable[..., None] | None = None) -> Pipeline:
     """`candidate` fitted on the whole panel and calibrated on `residuals`; its first forecast is tried."""
     panel = setting.panel
     pipeline = setting.pipeline(candidate).fit(panel, progress)
@@ -141,7 +145,7 @@ def fit_final(setting: Setting, candidate: Candidate, residuals: pd.DataFrame, p
 # %% ../../../nbs/stages/7_training/7_training.ipynb #c241859d
 @dataclass
 class Finale:
-    """What happens after choosing: the test and the final fit, with `tell(share, key, **data)` for progress in [0, 1]."""
+    """The steps after the choice: the test and the final fit, with `tell(share, key, **data)` for progress in [0, 1]."""
 
     setting: Setting
     evaluation: Evaluation
@@ -158,13 +162,13 @@ class Finale:
         return pd.concat([rows, tested.loc[tested["algorithm"] == candidate.id, [*rows.columns]]], ignore_index=True)
 
     def share(self, candidate: Candidate) -> Callable[..., None]:
-        """What the final fit of `candidate` reports its progress to."""
-        def told(done: int, total: int, key: str = "training.progress.final", data: dict[str, Any] | None = None) -> None:
+        """The progress callback of the final fit of `candidate`."""
+        def report(done: int, total: int, key: str = "training.progress.final", data: dict[str, Any] | None = None) -> None:
             self.tell(0.5 + done / max(total, 1) / 2, key, **(data or {}), algorithm=candidate.id)
-        return told
+        return report
 
     def note(self, key: str, candidate: Candidate, error: BaseException | None = None) -> None:
-        """Remember that something did not go as it should."""
+        """Record a failure or an interruption."""
         message = {} if error is None else {"message": " ".join(str(error).split())}
         self.notes += (Note(f"training.note.{key}", algorithm=candidate.id, **message),)
 
@@ -178,7 +182,7 @@ def run_test(finale: Finale, candidates: Sequence[Candidate]) -> pd.DataFrame:
             frames.append(forecast_test(finale.setting, candidate, finale.residuals(candidate), finale.levels))
         except KeyboardInterrupt:
             finale.note("test_stopped", candidate)
-        except Exception as error:  # the folds have chosen: a failing test must not take the model away
+        except Exception as error:  # the folds have chosen: a failing test must not lose the model
             finale.note("test_failed", candidate, error)
     return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame({"algorithm": []}, dtype=object)
 
@@ -207,27 +211,35 @@ def train(panel: Panel, plan: SplitPlan, candidates: Sequence[Candidate], *, pre
           cache: Any = None, seed: int = 0, workers: int = 1, storage: Path | None = None) -> Training:
     """Evaluate all candidates on the folds, choose, test once, and fit the winner on all data.
 
-    `budget` (seconds by `clock`) includes the final fits. `stop()` or Ctrl-C end the evaluation with what is done, at least the
-    seasonal naive forecast; Ctrl-C during the final fit leaves the seasonal naive forecast as the model. `cache`
-    (`get(key)`, `put(key, frame)`) keeps finished folds, the folder `storage` the searches for parameters. `progress(fraction, key, **data)`: `data["best"]` is the best so far.
-    Raises `VurError` only for what concerns all candidates.
+    `budget` (seconds by `clock`) includes the final fits. `stop()` or Ctrl-C end the evaluation and keep the candidates finished
+    so far, at least the seasonal naive forecast; Ctrl-C during the final fit leaves the seasonal naive forecast as the model.
+    `cache` (`get(key)`, `put(key, frame)`) keeps finished folds, the folder `storage` the searches for parameters.
+    `progress(fraction, key, **data)` receives the progress; `data["best"]` is the best candidate so far. Raises `VurError` only
+    for what concerns all candidates.
     """
     setting = Setting(panel, plan, preprocess, features, seed, workers, cache)
     tell = progress or (lambda fraction, key, **data: None)
     share = FOLDS_SHARE if model.optimize.iterations < 1 else FOLDS_SHARE * UNTUNED_SHARE
     teller = Teller(progress and (lambda fraction, key, **data: tell(share * fraction, key, **data)), setting, candidates)
     watch, scales = Watch(clock, budget, stop), fold_scales(panel, plan)
-    tuned = tune_candidates(setting, evaluate_all(setting, candidates, watch, teller), candidates, model.optimize, model=model, watch=watch,
-                            progress=lambda fraction, key, **data: tell(share + (FOLDS_SHARE - share) * fraction, key, **data),
-                            storage=storage, scales=scales)
+    tuned = tune_candidates(
+        setting, evaluate_all(setting, candidates, watch, teller), candidates, model.optimize, model=model, watch=watch,
+        progress=lambda fraction, key, **data: tell(share + (FOLDS_SHARE - share) * fraction, key, **data),
+        storage=storage, scales=scales)
     evaluation, competing = tuned.evaluation, [*candidates, *tuned.candidates]
     together = ensemble_candidate(evaluation, scales, competing, model.metric, setting.finish) if model.ensemble else None
     if together is not None:
         evaluation, competing = with_ensemble(evaluation, together, panel), [*competing, together]
     board = leaderboard(evaluation, plan, panel, levels, metric=model.metric, scales=scales)
-    board = note_alone(board) if model.ensemble and together is None else with_weights(keep_ensemble(board, evaluation, scales), together)
-    finale = Finale(setting, evaluation, scales, levels, lambda share, key, **data: tell(FOLDS_SHARE + (1 - FOLDS_SHARE) * share, key, **data),
-                    tuned.notes)
+    if model.ensemble and together is None:
+        board = note_alone(board)
+    else:
+        board = with_weights(keep_ensemble(board, evaluation, scales), together)
+
+    def tell_finale(share: float, key: str, **data: Any) -> None:
+        tell(FOLDS_SHARE + (1 - FOLDS_SHARE) * share, key, **data)
+
+    finale = Finale(setting, evaluation, scales, levels, tell_finale, tuned.notes)
     return replace(conclude(finale, board, competing, model.metric), tunings=tuned.tunings)
 
 # %% ../../../nbs/stages/7_training/7_training.ipynb #c7d31c70

@@ -24,22 +24,23 @@ from .evaluation import Setting, fold_scales
 from .leaderboard import residuals_of
 
 # %% ../../../nbs/stages/7_training/6_sums.ipynb #bc2207ae
-def reconcile_training(training: Training, found: Hierarchy, panel: Panel, plan: SplitPlan, *, levels: Sequence[float] = (80, 95),
-                       seed: int = 0) -> Training:
-    """`training` with a pipeline that has a `reconciler`, and the winner's test forecasts and their scores made coherent.
+def reconcile_training(training: Training, found: Hierarchy, panel: Panel, plan: SplitPlan, *,
+                       levels: Sequence[float] = (80, 95), seed: int = 0) -> Training:
+    """`training` with a `reconciler` in its pipeline, and with coherent test forecasts of the winner and their scores.
 
-    Leaderboard and fold forecasts stay as they were: each series, sums included, forecast for itself.
+    Leaderboard and fold forecasts do not change: each series, sums included, is forecast on its own.
     """
     scales, winner = fold_scales(panel, plan), training.winner
     residuals, tested = residuals_of(training.evaluation, winner, scales), training.test_forecasts
     mine = tested["algorithm"] == winner
-    has_test = plan.test is not None and mine.any()
-    early = training_panel(panel, plan.test, plan) if has_test else panel
+    test = plan.test if mine.any() else None
+    early = panel if test is None else training_panel(panel, test, plan)
     reconciler, after = fit_with_folds(residuals, found, early, plan, None, seed)
     chosen, test_scores = reconciler, training.test_scores
-    if has_test:
-        every = pd.concat([residuals, tested.loc[mine, residuals.columns.intersection(tested.columns)]], ignore_index=True)
-        reconciler = replace(fit_reconciler(every, found, panel, plan, method=chosen.method, seed=seed), methods=chosen.methods)
+    if test is not None:
+        own = tested.loc[mine, residuals.columns.intersection(tested.columns)]
+        fitted = fit_reconciler(pd.concat([residuals, own], ignore_index=True), found, panel, plan, method=chosen.method, seed=seed)
+        reconciler = replace(fitted, methods=chosen.methods)
         tested = pd.concat([reconcile_test(chosen, tested[mine], panel, plan, levels), tested[~mine]]).reindex(tested.index)
         test_scores = score_test(tested, Setting(panel, plan), levels)
     if len(residuals):
@@ -47,23 +48,26 @@ def reconcile_training(training: Training, found: Hierarchy, panel: Panel, plan:
         table = scores_by_level(found, residuals, after, reference, scales)
         reconciler = replace(reconciler, by_level=table.join(held_by_level(reconciler, after, levels), on="level"))
     pipeline, calibration = copy.copy(training.pipeline), training.pipeline.calibration
+    assert calibration is not None, "the pipeline of a training is calibrated"
     pipeline.reconciler = replace(reconciler, learnt={"scores": calibration.scores, "size": calibration.size})
     return replace(training, pipeline=pipeline, test_forecasts=tested, test_scores=test_scores)
 
 # %% ../../../nbs/stages/7_training/6_sums.ipynb #93bd5e1b
-def reconcile_test(reconciler: Reconciler, tested: pd.DataFrame, panel: Panel, plan: SplitPlan, levels: Sequence[float]) -> pd.DataFrame:
-    """The test forecasts `tested` (`fold, unique_id, ds, step, y, forecast, scale`) made coherent; series too young are filled in."""
+def reconcile_test(reconciler: Reconciler, tested: pd.DataFrame, panel: Panel, plan: SplitPlan,
+                   levels: Sequence[float]) -> pd.DataFrame:
+    """The test forecasts `tested` (`fold, unique_id, ds, step, y, forecast, scale`), coherent; too short series are filled."""
     matrices = fold_matrices(tested, reconciler.hierarchy, panel, plan)
     ids, steps = np.asarray(reconciler.hierarchy.ids, dtype=object), matrices.step
-    full = pd.DataFrame({"unique_id": np.repeat(ids, len(steps)), "ds": np.tile(steps, len(ids)), "step": np.tile(steps, len(ids)),
-                         "forecast": matrices.forecast.ravel()})
-    made = reconciler.apply(full, levels).drop(columns="ds")
-    bare = tested.drop(columns=[name for name in made if name in tested and name not in ("unique_id", "step")])
-    return bare.merge(made, on=["unique_id", "step"], how="left")[tested.columns].set_axis(tested.index)
+    full = pd.DataFrame({"unique_id": np.repeat(ids, len(steps)), "ds": np.tile(steps, len(ids)),
+                         "step": np.tile(steps, len(ids)), "forecast": matrices.forecast.ravel()})
+    coherent_rows = reconciler.apply(full, levels).drop(columns="ds")
+    replaced = [name for name in coherent_rows if name in tested and name not in ("unique_id", "step")]
+    return tested.drop(columns=replaced).merge(coherent_rows, on=["unique_id", "step"], how="left")[tested.columns].set_axis(tested.index)
 
 # %% ../../../nbs/stages/7_training/6_sums.ipynb #0a87ff6e
-def reconciled(training: Training, own: Panel, panel: Panel, plan: SplitPlan, spec: HierarchySpec, levels: Sequence[float], seed: int) -> Training:
-    """`training` with forecasts that add up, where `spec` wants sums; `own` is the panel without them."""
+def reconciled(training: Training, own: Panel, panel: Panel, plan: SplitPlan, spec: HierarchySpec, levels: Sequence[float],
+               seed: int) -> Training:
+    """`training` with forecasts that add up, where `spec` asks for sums; `own` is the panel without them."""
     if not spec.wanted:
         return training
     return reconcile_training(training, hierarchy(own, spec), panel, plan, levels=levels, seed=seed)

@@ -61,14 +61,16 @@ def _numeric_ways() -> list[DateWay]:
 # %% ../../../nbs/stages/1_upload/3_columns.ipynb #dd27dc06
 _WORDS = {plain_word(word) for language in LANGUAGES.values() for word in (*language.months, *language.short_months)}
 _MONTHS = "|".join(sorted(_WORDS | {"sept"}))
-_DATE_WORDS = (("d mon y", r"\d{1,2} (?:M) {4}", "%d %b %Y"), ("mon d y", r"(?:M) \d{1,2} {4}", "%b %d %Y"), ("mon y", r"(?:M) {4}", "%b %Y"),
-          ("y mon d", r"{4} (?:M) \d{1,2}", "%Y %b %d"), ("y mon", r"{4} (?:M)", "%Y %b"), ("d mon yy", r"\d{1,2} (?:M) \d\d", "%d %b %y"),
-          ("mon yy", r"(?:M) \d\d", "%b %y"))
+_DATE_WORDS = (("d mon y", r"\d{1,2} (?:M) {4}", "%d %b %Y"), ("mon d y", r"(?:M) \d{1,2} {4}", "%b %d %Y"),
+               ("mon y", r"(?:M) {4}", "%b %Y"), ("y mon d", r"{4} (?:M) \d{1,2}", "%Y %b %d"),
+               ("y mon", r"{4} (?:M)", "%Y %b"), ("d mon yy", r"\d{1,2} (?:M) \d\d", "%d %b %y"),
+               ("mon yy", r"(?:M) \d\d", "%b %y"))
 WAYS = {way.id: way for way in _numeric_ways() + [
     DateWay("compact", r"(?:19|20)\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])", "%Y%m%d", "yyyymmdd"),
     DateWay("compact_month", r"(?:19|20)\d\d(?:0[1-9]|1[0-2])", "%Y%m", "yyyymm"),
     DateWay("week", r"(?:19|20)\d\d-W\d\d", "%G-W%V-%u", "yyyy-Www"),
-    *(DateWay(id, shape.replace("M", _MONTHS).replace("{4}", _DIGITS["{4}"]), format, id, names=True) for id, shape, format in _DATE_WORDS)]}
+    *(DateWay(id, shape.replace("M", _MONTHS).replace("{4}", _DIGITS["{4}"]), format, id, names=True)
+      for id, shape, format in _DATE_WORDS)]}
 OTHER_ORDER = {"dmy": "mdy", "mdy": "dmy"}
 
 
@@ -421,17 +423,17 @@ def _settle(connection: "duckdb.DuckDBPyConnection", relation: str, blank: Colum
     rival = replace(first, way=way)
     other = _count_fits(connection, relation, blank, [rival])[1][0]
     if other < count:
-        order = _WORDS[first.way.order]
+        order = _ORDER_LABELS[first.way.order]
         return first, note("date_order_decided", column=blank.name, order=order, count=count - other, total=count), True
     usual, unusual = (first, rival) if first.way.order == habit else (rival, first)
     low, high = (_evenness(connection, relation, blank, r) for r in (usual, unusual))
     chosen = unusual if high > low + 0.02 else usual
     key = "date_order_regular" if max(low, high) > min(low, high) + 0.02 else "date_order_assumed"
     order = chosen.way.order
-    return chosen, note(key, column=blank.name, order=_WORDS[order], option=order, other=OTHER_ORDER[order]), False
+    return chosen, note(key, column=blank.name, order=_ORDER_LABELS[order], option=order, other=OTHER_ORDER[order]), False
 
 
-_WORDS = {"dmy": "day/month/year", "mdy": "month/day/year", "ymd": "year/month/day"}
+_ORDER_LABELS = {"dmy": "day/month/year", "mdy": "month/day/year", "ymd": "year/month/day"}
 
 
 def _evenness(connection: "duckdb.DuckDBPyConnection", relation: str, blank: ColumnPlan, reading: DateReading) -> float:
