@@ -197,9 +197,9 @@ def check_sentences(table: pd.DataFrame, level: float = 95, language: str = DEFA
     Anomalies with the number to expect by chance, then each kind of row that could not be judged.
     """
     judged = table[table["score"].notna() & table["y"].notna()] if "score" in table else table.head(0)
-    odd = judged[judged["anomaly"].astype(bool)].sort_values("score", ascending=False)
+    flagged = judged[judged["anomaly"].astype(bool)].sort_values("score", ascending=False)
     said = (
-        anomaly_sentences(odd, len(judged), level, language)
+        anomaly_sentences(flagged, len(judged), level, language)
         if len(judged)
         else [translate("insight.check.nothing", language)]
     )

@@ -370,15 +370,15 @@ def read_series(coming: Coming, frame: pd.DataFrame) -> pd.Series:
     if absent or not wanted:
         return pd.Series(known[0], index=range(len(frame)), dtype=object)
     ids = series_names(frame, wanted, "")
-    strange = ids[~ids.isin(known)]
-    if len(strange):
-        listed = list(dict.fromkeys(strange))
+    unknown = ids[~ids.isin(known)]
+    if len(unknown):
+        listed = list(dict.fromkeys(unknown))
         near = get_close_matches(str(listed[0]), [str(id) for id in known], 1, 0.6) or list(known[:SHOWN])
         raise VurError(
             "covariates.unknown_series",
             series=", ".join(map(str, listed[:SHOWN])) + (", …" if len(listed) > SHOWN else ""),
             count=len(listed),
-            row=int(strange.index[0]) + 1,
+            row=int(unknown.index[0]) + 1,
             known=", ".join(map(str, near)),
             total=len(known),
         )

@@ -72,10 +72,10 @@ def edited_rows(coming: Coming, limits: Mapping[str, Any]) -> np.ndarray:
         given = limits["series"]
         wanted = [str(id) for id in ([given] if isinstance(given, (str, int)) else given)]
         known = set(rows["unique_id"])
-        if strange := [id for id in wanted if id not in known]:
+        if unknown := [id for id in wanted if id not in known]:
             raise VurError(
                 "scenarios.series",
-                series=", ".join(strange[:SHOWN]),
+                series=", ".join(unknown[:SHOWN]),
                 known=", ".join(list(dict.fromkeys(rows["unique_id"]))[:SHOWN]),
             )
         chosen &= rows["unique_id"].isin(wanted).to_numpy()
@@ -360,10 +360,10 @@ def _rows(frame: pd.DataFrame, series: str | Sequence[str] | None, tag: str) -> 
     if series is None:
         return frame[["unique_id", "ds", "forecast"]]
     wanted = [series] if isinstance(series, str) else list(series)
-    if strange := [name for name in wanted if name not in set(frame["unique_id"])]:
+    if unknown := [name for name in wanted if name not in set(frame["unique_id"])]:
         raise VurError(
             "scenarios.series",
-            series=", ".join(map(str, strange)),
+            series=", ".join(map(str, unknown)),
             known=", ".join(list(dict.fromkeys(frame["unique_id"]))[:5]),
         )
     return frame.loc[frame["unique_id"].isin(wanted), ["unique_id", "ds", "forecast"]]

@@ -119,9 +119,9 @@ class Config:
 def _problem(error: ValidationError) -> VurError:
     """The first validation error of pydantic, or the `VurError` that a section raised."""
     first = error.errors()[0]
-    told = first.get("ctx", {}).get("error")
-    if isinstance(told, VurError):
-        return told
+    cause = first.get("ctx", {}).get("error")
+    if isinstance(cause, VurError):
+        return cause
     return VurError(
         "config.value", key=".".join(str(part) for part in first["loc"]), value=first["input"], expected=first["msg"]
     )

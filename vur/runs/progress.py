@@ -89,8 +89,8 @@ class ConsoleProgress:
         best = event["data"].get("best")
         leader = translate("cli.best", self.language, **best) if best else ""
         eta = translate("cli.eta", self.language, seconds=f"{event['eta']:.0f}") if event["eta"] is not None else ""
-        told = (stage, text)
-        if told != self.last and (text or stage != self.last[0]):
-            self.last = told
+        line = (stage, text)
+        if line != self.last and (text or stage != self.last[0]):
+            self.last = line
             extras = " · ".join(part for part in (text, leader, eta) if part)
             self.write(f"{event['percent']:5.1f}%  {stage:<12} {extras}".rstrip())

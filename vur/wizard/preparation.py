@@ -74,9 +74,7 @@ def cached_answer(ref: VersionRef, name: str, function: str, /, **arguments: Any
     """The answer of `function` (`module:name`) about a version, computed once and cached under `name`."""
     inputs = inputs_of(ref.folder, ref.data, **arguments)
     heavy = ref.rows > BIG_ROWS
-    return tables.cached(
-        ref.folder, name, inputs, lambda: child_process.call(function, inputs, in_child=heavy), heavy
-    )
+    return tables.cached(ref.folder, name, inputs, lambda: child_process.call(function, inputs, in_child=heavy), heavy)
 
 
 def inputs_of(version_folder: str, data: dict[str, Any], **arguments: Any) -> dict[str, Any]:

@@ -120,19 +120,19 @@ def _outliers(
 ) -> tuple[pd.DataFrame, str]:
     order, groups = _order(frame, chosen)
     spec = OutlierSpec(item["method"], item["treatment"], item.get("threshold"))
-    frame, strange = frame.copy(), {}
+    frame, outliers = frame.copy(), {}
     for name in item["columns"]:
         values = _numbers(frame[name].iloc[order])
         low, high = (band[groups.codes] for band in fixed_bands(values, groups, spec))
-        strange[name] = int(((values < low) | (values > high)).sum())
-        if strange[name] and spec.treatment != "flag":
+        outliers[name] = int(((values < low) | (values > high)).sum())
+        if outliers[name] and spec.treatment != "flag":
             frame[name] = pd.Series(treat_outliers(values, low, high, spec.treatment), frame.index[order]).sort_index()
     return frame, translate(
         "prepare.done.outliers",
         language,
         method=spec.method,
         threshold=f"{spec.limit:g}",
-        columns=_counts(strange, language),
+        columns=_counts(outliers, language),
         treatment=translate(f"preprocess.treatment.{spec.treatment}", language),
     )
 

@@ -86,13 +86,13 @@ def level_label(name: str, language: str) -> str:
 def levels_sentence(found: Found, language: str) -> str:
     """The number of series at each level."""
     tags = found.reconciler.hierarchy.tags
-    told = [
+    sentences = [
         translate("hierarchy.total_level", language)
         if name == "Total"
         else translate("hierarchy.level", language, count=number(len(ids), language, 0), level=name)
         for name, ids in tags.items()
     ]
-    return translate("hierarchy.levels", language, levels=listing(told, language, most=8))
+    return translate("hierarchy.levels", language, levels=listing(sentences, language, most=8))
 
 
 def gap_sentence(found: Found, language: str) -> str:
@@ -107,7 +107,7 @@ def method_sentences(found: Found, language: str) -> list[str]:
     """The chosen method, why it was chosen, and its effect on the errors."""
     reconciler = found.reconciler
     name = translate(f"hierarchy.method.{reconciler.method}", language)
-    told = [
+    sentences = [
         translate(
             "hierarchy.settled", language, method=name, how=translate(f"hierarchy.how.{reconciler.method}", language)
         )
@@ -116,17 +116,17 @@ def method_sentences(found: Found, language: str) -> list[str]:
         reconciler.methods.set_index("method")["error"].dropna() if len(reconciler.methods) else pd.Series(dtype=float)
     )
     if reconciler.method not in errors:
-        return [*told, translate("hierarchy.no_folds", language)]
-    told.append(
+        return [*sentences, translate("hierarchy.no_folds", language)]
+    sentences.append(
         translate("hierarchy.chosen", language, count=number(len(errors.drop("none", errors="ignore")), language, 0))
     )
     if errors.get("none", 0) > 0:
         change = float(errors[reconciler.method] / errors["none"] - 1)
         key = "same" if abs(change) < SAME else "gain" if change < 0 else "cost"
-        told.append(translate(f"hierarchy.{key}", language, change=percent(abs(change), language)))
+        sentences.append(translate(f"hierarchy.{key}", language, change=percent(abs(change), language)))
     for worse in (False, True):
-        told += clear_sentence(reconciler.by_level, worse, language)
-    return told
+        sentences += clear_sentence(reconciler.by_level, worse, language)
+    return sentences
 
 
 def clear_sentence(by_level: pd.DataFrame, worse: bool, language: str) -> list[str]:
@@ -134,25 +134,25 @@ def clear_sentence(by_level: pd.DataFrame, worse: bool, language: str) -> list[s
     if by_level.empty:
         return []
     rows = by_level[by_level["clear"].astype(bool) & ((by_level["change"] > 0) == worse)]
-    told = [
+    sentences = [
         f"{level_label(row['level'], language)} ({percent(abs(row['change']), language)})"
         for row in rows.to_dict("records")
     ]
     key = "hierarchy.clearly_worse" if worse else "hierarchy.clearly_better"
-    return [translate(key, language, levels=listing(told, language))] if told else []
+    return [translate(key, language, levels=listing(sentences, language))] if sentences else []
 
 
 def note_sentences(found: Found, language: str) -> list[str]:
     """How parts that start late, end early or have gaps were handled, and their covariates."""
-    told = []
+    sentences = []
     for kind, rows in found.notes.items():
         if kind == "averaged":
-            told.append(
+            sentences.append(
                 translate("hierarchy.note.averaged", language, columns=listing(rows["column"].unique(), language))
             )
         else:
             ids = rows["unique_id"].unique()
-            told.append(
+            sentences.append(
                 translate(
                     f"hierarchy.note.{kind}",
                     language,
@@ -162,7 +162,7 @@ def note_sentences(found: Found, language: str) -> list[str]:
                 )
             )
     dropped = found.reconciler.hierarchy.dropped
-    return told + [
+    return sentences + [
         translate("hierarchy.note.dropped", language, level=level, same=level_label(same, language))
         for level, same in dropped.items()
     ]
