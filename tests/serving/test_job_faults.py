@@ -73,7 +73,7 @@ def test_jobs_end_once_while_workers_are_killed(ana, catalog, tmp_path):
     workers = [WorkerProcess(catalog, kinds=True, lease_seconds=6) for _ in range(2)]
     try:
         for _ in range(4):
-            holder = until(lambda: in_hand(jobs), 90)
+            holder = until(lambda: holder_of(jobs), 90)
             time.sleep(chance.uniform(0, 1.5))
             # One that was started a moment ago goes by the name of the one before it, but has not said so yet.
             victim = until(
@@ -94,8 +94,8 @@ def test_jobs_end_once_while_workers_are_killed(ana, catalog, tmp_path):
     until(lambda: not [process for job in jobs for process in marked(job)], 10)
 
 
-def in_hand(jobs: list[str]) -> str | None:
-    """The worker that has one of these jobs in hand."""
+def holder_of(jobs: list[str]) -> str | None:
+    """The worker that runs one of these jobs."""
     with database.reading() as session:
         return session.scalar(
             select(Job.lease_owner)
@@ -106,11 +106,11 @@ def in_hand(jobs: list[str]) -> str | None:
 
 @contextmanager
 def holder_and_other(catalog: Path, **params: Any) -> Iterator[tuple[str, WorkerProcess, WorkerProcess]]:
-    """A job, the worker that has it in hand, and another one that is up already."""
+    """A job, the worker that runs it, and another running one."""
     with worker(catalog, kinds=True, lease_seconds=3) as one, worker(catalog, kinds=True, lease_seconds=3) as two:
         until(lambda: "takes up to" in one.log and "takes up to" in two.log, 90)
         job = queue.submit("test", one_user(), params).id
-        name = until(lambda: in_hand([job]), 60)
+        name = until(lambda: holder_of([job]), 60)
         yield job, *((one, two) if f"worker {name} takes" in one.log else (two, one))
 
 

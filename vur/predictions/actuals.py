@@ -22,7 +22,7 @@ from vur.store.forecasts.scoring import Scored, accuracy, drift, score, scored_p
 from vur.store.models.champions import find_served
 
 JUDGED = timedelta(days=30)  # the forecasts on which drift is judged
-PREPARED = "preprocess"  # the kind of versions with changed values, which are no observations
+PREPARED = "preprocess"  # the kind of versions with changed values, which are not observations
 log = logging.getLogger("vur.predictions")
 
 

@@ -28,13 +28,13 @@ def stats(session: Session, who: Principal) -> dict[str, Any]:
     """The key figures and their changes against the previous period; None where there is no data."""
     moment = now()
     models = visible(select(Model.trained_at).where(Model.tag.is_not(None)), Model, who)
-    made = visible(select(Dataset.created_at), Dataset, who)
+    added = visible(select(Dataset.created_at), Dataset, who)
     raised = visible(select(Alert.created_at), Alert, who)
     present, before = accuracy_of(champions_at(session, who)), accuracy_of(champions_at(session, who, moment - MONTH))
     midnight = moment.replace(hour=0, minute=0, second=0, microsecond=0)
     periods: dict[str, Period] = {
         "models": _periods(session, models, Model.trained_at, moment, MONTH),
-        "datasets": _periods(session, made, Dataset.created_at, moment, WEEK),
+        "datasets": _periods(session, added, Dataset.created_at, moment, WEEK),
         "alerts": {
             "current": _count(session, raised, Alert.created_at, midnight, None),
             "previous": _count(session, raised, Alert.created_at, midnight - DAY, midnight),
@@ -48,7 +48,7 @@ def stats(session: Session, who: Principal) -> dict[str, Any]:
     return {
         "active_models": _total(session, models),
         "average_accuracy": present,
-        "total_datasets": _total(session, made),
+        "total_datasets": _total(session, added),
         "active_alerts": _total(session, open_alerts),
         "trends": {
             "models_this_month": _signed(periods["models"]),

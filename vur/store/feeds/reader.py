@@ -91,7 +91,7 @@ class Reader:
         return []
 
     def close(self) -> None:
-        """Release the file or the connection; nothing to do unless a kind says so."""
+        """Release the file or the connection; does nothing by default."""
 
     def tables(self) -> list[str]:
         """List the names of the tables and views that can be read."""
