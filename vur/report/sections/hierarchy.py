@@ -86,13 +86,13 @@ def level_label(name: str, language: str) -> str:
 def levels_sentence(found: Found, language: str) -> str:
     """The number of series at each level."""
     tags = found.reconciler.hierarchy.tags
-    sentences = [
+    levels = [
         translate("hierarchy.total_level", language)
         if name == "Total"
         else translate("hierarchy.level", language, count=number(len(ids), language, 0), level=name)
         for name, ids in tags.items()
     ]
-    return translate("hierarchy.levels", language, levels=listing(sentences, language, most=8))
+    return translate("hierarchy.levels", language, levels=listing(levels, language, most=8))
 
 
 def gap_sentence(found: Found, language: str) -> str:
@@ -134,12 +134,12 @@ def clear_sentence(by_level: pd.DataFrame, worse: bool, language: str) -> list[s
     if by_level.empty:
         return []
     rows = by_level[by_level["clear"].astype(bool) & ((by_level["change"] > 0) == worse)]
-    sentences = [
+    levels = [
         f"{level_label(row['level'], language)} ({percent(abs(row['change']), language)})"
         for row in rows.to_dict("records")
     ]
     key = "hierarchy.clearly_worse" if worse else "hierarchy.clearly_better"
-    return [translate(key, language, levels=listing(sentences, language))] if sentences else []
+    return [translate(key, language, levels=listing(levels, language))] if levels else []
 
 
 def note_sentences(found: Found, language: str) -> list[str]:
