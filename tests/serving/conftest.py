@@ -1,4 +1,4 @@
-"""A catalog on SQLite and on a real PostgreSQL, the composed application around it, and a few users."""
+"""A catalog on SQLite and on a real PostgreSQL, the whole application on it, and a few users."""
 
 import os
 import shutil
@@ -24,14 +24,14 @@ PASSWORD = "correct horse 9"
 
 
 def binary(name: str) -> str | None:
-    """PostgreSQL's programs lie in a folder of their version under Debian."""
+    """The folder of PostgreSQL's programs, which on Debian depends on the version."""
     found = sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"))
     return str(found[-1]) if found else shutil.which(name)
 
 
 @pytest.fixture(scope="session")
 def postgresql() -> Iterator[str]:
-    """URL of a throw-away PostgreSQL server, without a database name."""
+    """URL of a temporary PostgreSQL server, without a database name."""
     if binary("initdb") is None:
         pytest.skip("needs PostgreSQL (Debian's package 'postgresql')")
     folder = Path(tempfile.mkdtemp(prefix="vur-pg-"))
@@ -39,7 +39,10 @@ def postgresql() -> Iterator[str]:
     if user:
         shutil.chown(folder, "postgres")
     port = _free_port()
-    options = f"-c port={port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={folder} -c fsync=off -c max_connections=200"
+    options = (
+        f"-c port={port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={folder} -c fsync=off "
+        "-c max_connections=200"
+    )
     subprocess.run(
         [*user, binary("initdb"), "-D", folder / "data", "-U", "vur", "-A", "trust"],
         check=True,
@@ -80,7 +83,7 @@ def _new_database(server: str, template: str = "template1") -> str:
 
 
 def _migrated(home: Path, url: str = "") -> None:
-    """An empty catalog at the newest schema in a database that nobody uses afterwards but to copy it."""
+    """An empty catalog at the newest schema, in a database used only as a template."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("VUR_HOME", str(home))
         patch.setenv("VUR_DATABASE_URL", url)
@@ -108,7 +111,7 @@ def empty_postgresql(postgresql: str, tmp_path_factory: pytest.TempPathFactory) 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def kind(request: pytest.FixtureRequest) -> str:
-    """Which database the catalog lies in; a test module that needs one only overrides this fixture."""
+    """The database of the catalog; a test module that needs only one overrides this fixture."""
     return request.param
 
 
@@ -116,7 +119,7 @@ def kind(request: pytest.FixtureRequest) -> str:
 def catalog(
     kind: str, request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Path]:
-    """A data home of its own with an empty, migrated catalog; returns the home."""
+    """A new data home with an empty, migrated catalog; returns the home."""
     monkeypatch.setenv("VUR_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("VUR_REPORTS", str(tmp_path / "reports"))
     if kind == "postgresql":
@@ -136,7 +139,7 @@ def catalog(
 
 @pytest.fixture(autouse=True)
 def cheap_hashes(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Hashes of passwords that cost next to nothing, but where their time matters."""
+    """Cheap password hashes, except in tests of their time."""
     if "same_time" not in request.node.name:
         from argon2 import PasswordHasher
 
@@ -147,7 +150,7 @@ def cheap_hashes(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 
 @cache
 def rest_api() -> FastAPI:
-    """The REST API, made once: what a test changes lies in the catalog, the settings or the guard, which is made anew."""
+    """The REST API, created once: tests change only catalog, settings and guard, which are new for each test."""
     from vur.serving.app import create_app
 
     return create_app()

@@ -1,4 +1,4 @@
-"""Accounts as a person meets them: registration, logins that end, tokens that lose their worth, personal keys."""
+"""Accounts: registration, sessions, revoked tokens, personal keys."""
 
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -22,7 +22,7 @@ ANA = {"email": "Ana@X.br", "password": PASSWORD, "full_name": "Ana"}
 
 @pytest.fixture
 def kind(request: pytest.FixtureRequest) -> str:
-    """SQLite but for tests that ask for both databases."""
+    """SQLite, except for tests that request both databases."""
     return getattr(request, "param", "sqlite")
 
 
@@ -31,7 +31,7 @@ both = pytest.mark.parametrize("kind", ["sqlite", "postgresql"], indirect=True)
 
 @pytest.fixture
 def home(stranger: TestClient) -> TestClient:
-    """A client where Ana has registered."""
+    """A client after Ana has registered."""
     assert stranger.post("/auth/register", json=ANA).status_code == 201
     return stranger
 
@@ -49,12 +49,12 @@ def bearer(tokens: dict | str) -> dict[str, str]:
 
 
 def status(client: TestClient, tokens: dict | str) -> int:
-    """What /auth/me answers to a token, looked up anew."""
+    """The response of /auth/me to a token, without the cache."""
     KNOWN.found.clear()
     return client.get("/auth/me", headers=bearer(tokens)).status_code
 
 
-def test_register_log_in_and_see_oneself(home):
+def test_register_log_in_and_read_own_account(home):
     tokens = log_in(home)
     assert tokens["token_type"] == "bearer" and tokens["expires_in"] == settings().access_minutes * 60
     me = home.get("/auth/me", headers=bearer(tokens)).json()
@@ -62,7 +62,7 @@ def test_register_log_in_and_see_oneself(home):
     assert not {"password", "password_hash", "epoch"} & (me.keys() | tokens["user"].keys())
 
 
-def test_nobody_chooses_their_role(stranger):
+def test_registration_ignores_a_role(stranger):
     answer = stranger.post("/auth/register", json=ANA | {"role": "admin", "active": True})
     assert answer.status_code == 201 and answer.json()["role"] == "analyst"
 
@@ -80,13 +80,13 @@ def test_nobody_chooses_their_role(stranger):
         ({"language": "de"}, "api.invalid"),
     ],
 )
-def test_a_bad_registration_says_what_is_wrong(stranger, change, code):
+def test_an_invalid_registration_names_the_field(stranger, change, code):
     answer = stranger.post("/auth/register", json=ANA | change)
     assert (answer.status_code, answer.json()["code"]) == (422, code)
     assert answer.json()["field"] in change
 
 
-def test_names_and_addresses_are_taken_whatever_their_case(home):
+def test_names_and_addresses_are_case_insensitive(home):
     assert home.post("/auth/register", json=ANA | {"email": "ANA@x.BR"}).json()["code"] == "api.taken"
     home.post("/auth/register", json={"email": "bia@x.br", "password": PASSWORD, "username": "Bia"})
     assert (
@@ -96,7 +96,7 @@ def test_names_and_addresses_are_taken_whatever_their_case(home):
 
 
 @both
-def test_two_who_take_one_address_at_once_leave_one_account(stranger):
+def test_concurrent_registrations_of_one_address_create_one_account(stranger):
     with ThreadPoolExecutor(4) as pool:
         answers = list(pool.map(lambda _: stranger.post("/auth/register", json=ANA).status_code, range(4)))
     assert sorted(answers) == [201, 409, 409, 409]
@@ -109,19 +109,19 @@ def test_registration_can_be_closed(stranger, monkeypatch):
     assert answer.status_code == 403 and "fechado" in answer.json()["detail"]
 
 
-def test_the_form_of_oauth2_logs_in_too(home):
+def test_the_oauth2_form_logs_in_too(home):
     answer = home.post("/auth/login", data={"grant_type": "password", "username": "ana@x.br", "password": PASSWORD})
     assert status(home, answer.json()) == 200
     assert home.post("/auth/login", data={"username": "ana@x.br"}).status_code == 422
 
 
-def test_wrong_password_and_unknown_user_get_the_same_answer_after_the_same_time(home):
+def test_wrong_password_and_unknown_user_get_the_same_response_after_the_same_time(home):
     def refused(email: str) -> tuple[float, int, dict]:
         began = time.perf_counter()
         answer = home.post("/auth/login", json={"email": email, "password": "wrong horse 10"})
         return time.perf_counter() - began, answer.status_code, answer.json()
 
-    refused("nobody@x.br")  # makes the hash of nobody
+    refused("nobody@x.br")  # computes the hash for unknown users
     known, unknown = [refused("ana@x.br") for _ in range(3)], [refused("nobody@x.br") for _ in range(3)]
     assert {answer[1] for answer in known + unknown} == {401}
     assert known[0][2] == unknown[0][2]
@@ -131,7 +131,7 @@ def test_wrong_password_and_unknown_user_get_the_same_answer_after_the_same_time
 
 
 @both
-def test_guessing_is_slowed_down_for_the_account_and_ends_by_itself(home):
+def test_guessing_throttles_the_account_for_a_while(home):
     wrong = [
         home.post("/auth/login", json={"email": "ana@x.br", "password": f"wrong {n}"})
         for n in range(accounts.PER_ACCOUNT + 2)
@@ -146,7 +146,7 @@ def test_guessing_is_slowed_down_for_the_account_and_ends_by_itself(home):
 
 
 @both
-def test_guesses_at_the_same_moment_are_counted_before_they_are_tried(home):
+def test_concurrent_guesses_are_counted_before_they_are_checked(home):
     with ThreadPoolExecutor(8) as pool:
         answers = list(
             pool.map(
@@ -166,7 +166,7 @@ def test_one_address_cannot_try_many_accounts(home, monkeypatch):
 
 
 @both
-def test_many_logins_of_one_user_at_once_all_succeed_and_are_no_edits(home, kind):
+def test_concurrent_logins_of_one_user_all_succeed_and_change_no_version(home, kind):
     with reading() as session:
         version = session.scalar(select(User.version))
     with ThreadPoolExecutor(6) as pool:
@@ -175,14 +175,14 @@ def test_many_logins_of_one_user_at_once_all_succeed_and_are_no_edits(home, kind
         assert answers == [200] * 6 and session.scalar(select(User.version)) == version
 
 
-def test_good_logins_are_not_held_against_anybody(home, monkeypatch):
+def test_successful_logins_are_not_throttled(home, monkeypatch):
     monkeypatch.setattr(accounts, "PER_ADDRESS", 3)
     for _ in range(6):
         log_in(home)
 
 
 @both
-def test_refresh_rotates_and_an_old_token_ends_the_login(home):
+def test_refresh_rotates_and_a_reused_token_ends_the_session(home):
     first = log_in(home)
     second = home.post("/auth/refresh", json={"refresh_token": first["refresh_token"]}).json()
     assert second["refresh_token"] != first["refresh_token"] and status(home, second) == 200
@@ -196,7 +196,7 @@ def test_refresh_rotates_and_an_old_token_ends_the_login(home):
 
 
 @both
-def test_two_tabs_that_refresh_at_once_both_stay_logged_in(home):
+def test_two_tabs_that_refresh_concurrently_both_stay_logged_in(home):
     token = log_in(home)["refresh_token"]
     with ThreadPoolExecutor(4) as pool:
         answers = list(pool.map(lambda _: home.post("/auth/refresh", json={"refresh_token": token}), range(4)))
@@ -210,7 +210,7 @@ def test_two_tabs_that_refresh_at_once_both_stay_logged_in(home):
     assert home.post("/auth/refresh", json={"refresh_token": answers[0].json()["refresh_token"]}).status_code == 401
 
 
-def test_a_made_up_refresh_token_ends_nothing(home):
+def test_an_invented_refresh_token_ends_no_session(home):
     tokens = log_in(home)
     login = jwt.decode(tokens["access_token"], options={"verify_signature": False})["sid"]
     for made_up in (f"{login}.x.y", f"{login}.", "é", "..", tokens["access_token"], tokens["refresh_token"][:-1]):
@@ -218,7 +218,7 @@ def test_a_made_up_refresh_token_ends_nothing(home):
     assert home.post("/auth/refresh", json={"refresh_token": tokens["refresh_token"]}).status_code == 200
 
 
-def test_no_token_or_password_lies_in_the_catalog(home, catalog):
+def test_no_token_or_password_is_stored_in_clear(home, catalog):
     tokens = log_in(home)
     key = home.post("/auth/api-keys", json={"name": "n"}, headers=bearer(tokens)).json()["key"]
     with reading() as session:
@@ -229,7 +229,7 @@ def test_no_token_or_password_lies_in_the_catalog(home, catalog):
 
 
 @both
-def test_log_out_ends_this_login_only(home):
+def test_log_out_ends_only_this_session(home):
     here, there = log_in(home), log_in(home)
     assert home.post("/auth/logout", headers=bearer(here)).status_code == 204
     assert home.get("/auth/me", headers=bearer(here)).status_code == 401, "at once in the process that was asked"
@@ -243,7 +243,7 @@ def test_log_out_everywhere(home):
     assert status(home, here) == status(home, there) == 401
 
 
-def test_logins_are_listed_and_ended_one_by_one(home):
+def test_sessions_are_listed_and_ended_one_by_one(home):
     here, there = log_in(home), home.post("/auth/login", json=ANA, headers={"User-Agent": "Phone"}).json()
     items = home.get("/auth/sessions", headers=bearer(here)).json()["items"]
     assert [(item["agent"], item["current"]) for item in items] == [("Phone", False), ("testclient", True)]
@@ -251,7 +251,7 @@ def test_logins_are_listed_and_ended_one_by_one(home):
     assert status(home, there) == 401 and status(home, here) == 200
 
 
-def test_nobody_ends_the_login_of_another(home, bia):
+def test_nobody_ends_the_session_of_another_user(home, bia):
     tokens = log_in(home)
     login = home.get("/auth/sessions", headers=bearer(tokens)).json()["items"][0]["id"]
     assert bia.delete(f"/auth/sessions/{login}").status_code == 404
@@ -260,14 +260,14 @@ def test_nobody_ends_the_login_of_another(home, bia):
 
 @both
 @pytest.mark.parametrize("change", [{"active": False}, {"role": "viewer"}, {"epoch": 7}])
-def test_tokens_lose_their_worth_with_the_account(home, change):
+def test_tokens_are_revoked_with_the_account(home, change):
     tokens = log_in(home)
     with writing() as session:
         session.execute(update(User).values(**change))
     assert status(home, tokens) == 401
 
 
-def test_a_revoked_token_is_refused_within_two_seconds_in_other_processes(home):
+def test_a_revoked_token_is_rejected_within_two_seconds_in_other_processes(home):
     tokens = log_in(home)
     assert home.get("/auth/me", headers=bearer(tokens)).status_code == 200
     with writing() as session:
@@ -276,7 +276,7 @@ def test_a_revoked_token_is_refused_within_two_seconds_in_other_processes(home):
     assert home.get("/auth/me", headers=bearer(tokens)).status_code == 401
 
 
-def test_a_known_token_costs_microseconds(home):
+def test_a_cached_token_costs_microseconds(home):
     from vur.serving.middleware.guard import authenticate
 
     header = bearer(log_in(home))["Authorization"]
@@ -288,7 +288,7 @@ def test_a_known_token_costs_microseconds(home):
 
 
 @pytest.mark.parametrize("how", ["none", "other secret", "refresh", "expired", "no epoch"])
-def test_forged_tokens_are_refused(home, how):
+def test_forged_tokens_are_rejected(home, how):
     tokens = log_in(home)
     content = jwt.decode(tokens["access_token"], options={"verify_signature": False})
     from vur.store.secret import secret
@@ -306,7 +306,7 @@ def test_forged_tokens_are_refused(home, how):
     assert status(home, forged) == 401
 
 
-def test_the_profile_changes_and_the_address_needs_the_password(home):
+def test_a_new_address_in_the_profile_needs_the_password(home):
     tokens = log_in(home)
     changed = home.put("/auth/profile", json={"full_name": "Ana Souza", "language": "pt-BR"}, headers=bearer(tokens))
     assert changed.json()["full_name"] == "Ana Souza"
@@ -332,7 +332,7 @@ def test_a_profile_cannot_take_the_name_of_another(home, bia):
     assert bia.get("/auth/me").json()["email"] == "bia@x.br"
 
 
-def test_a_new_password_ends_other_logins_and_old_tokens(home):
+def test_a_new_password_ends_other_sessions_and_old_tokens(home):
     here, there = log_in(home), log_in(home)
     wrong = home.put(
         "/auth/profile", json={"password": "another horse 7", "current_password": "wrong"}, headers=bearer(here)
@@ -375,7 +375,7 @@ def test_a_personal_key_works_in_both_headers_and_is_shown_once(ana, stranger):
     assert ana.get("/auth/api-keys").json()["items"] == []
 
 
-def test_a_key_has_at_most_its_role_and_its_time(ana, stranger):
+def test_a_key_is_limited_to_its_role_and_lifetime(ana, stranger):
     made = ana.post("/auth/api-keys", json={"name": "reader", "role": "viewer", "days": 1}).json()
     assert (
         stranger.put(f"/shares/dataset/{ana.id}", json={"email": "bia@x.br"}, headers=bearer(made["key"])).json()[
@@ -389,7 +389,7 @@ def test_a_key_has_at_most_its_role_and_its_time(ana, stranger):
     assert status(stranger, made["key"]) == 401
 
 
-def test_a_key_falls_with_the_role_of_its_owner(ana, root, stranger):
+def test_a_key_loses_rights_with_its_owner(ana, root, stranger):
     key = ana.post("/auth/api-keys", json={"name": "n", "role": "analyst"}).json()["key"]
     assert root.put(f"/users/{ana.id}", json={"role": "viewer"}).status_code == 200
     assert (
@@ -412,7 +412,7 @@ def test_a_key_falls_with_the_role_of_its_owner(ana, root, stranger):
         ("delete", "/auth/api-keys/x", None),
     ],
 )
-def test_a_key_makes_no_keys_and_changes_no_account(ana, stranger, method, path, body):
+def test_a_key_creates_no_keys_and_changes_no_account(ana, stranger, method, path, body):
     key = ana.post("/auth/api-keys", json={"name": "n"}).json()["key"]
     answer = stranger.request(method, path, json=body, headers=bearer(key))
     assert (answer.status_code, answer.json()["code"]) == (403, "users.key")

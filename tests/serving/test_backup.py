@@ -1,4 +1,4 @@
-"""Backup while somebody works, and restore into either database: what was there is there again, and nothing is trusted unseen."""
+"""Backup of a running service, and restore into either database: everything is restored, and no file is trusted."""
 
 import io
 import json
@@ -43,7 +43,7 @@ PASSWORD = "correct horse 9"
 
 @pytest.fixture
 def kind(request: pytest.FixtureRequest) -> str:
-    """SQLite but for tests that ask for both databases."""
+    """SQLite, except for tests that request both databases."""
     return getattr(request, "param", "sqlite")
 
 
@@ -58,7 +58,7 @@ def filled(catalog: Path) -> Path:
 
 
 def fill(root: Path) -> str:
-    """Put something into a home; the id of Ana."""
+    """Fill a home; returns Ana's id."""
     with writing() as session:
         ana = add_user(session, "ana@x.br", PASSWORD, full_name="Ana São João", role="admin")
         session.flush()
@@ -121,7 +121,7 @@ def fill(root: Path) -> str:
 
 
 def switch(monkeypatch: pytest.MonkeyPatch, root: Path, url: str | None = None) -> None:
-    """Go on in another home."""
+    """Switch to another home."""
     database.engine().dispose()
     monkeypatch.setenv("VUR_HOME", str(root))
     monkeypatch.setenv("VUR_DATABASE_URL", url or "")
@@ -129,7 +129,7 @@ def switch(monkeypatch: pytest.MonkeyPatch, root: Path, url: str | None = None) 
 
 
 def contents() -> dict[str, Any]:
-    """What a restore must bring back."""
+    """Everything that a restore must bring back."""
     with reading() as session:
         pipeline, point = (
             session.scalars(select(Pipeline)).one(),
@@ -177,7 +177,7 @@ def test_everything_comes_back_in_either_database(filled, kind, target, tmp_path
         assert session.scalars(select(Upload.id)).all() == ["u2"] and session.scalars(select(Counter)).all() == []
         assert cipher().decrypt(session.scalars(select(DatabaseConnection)).one().secret.encode()) == b"sqlite:///x"
         assert verify_password(session.scalars(select(User)).one().password_hash, PASSWORD)
-    with writing() as session:  # numbers go on where they were
+    with writing() as session:  # sequences continue
         session.add(JobLog(job_id="job-queued", attempt=1, text="next"))
     with reading() as session:
         assert session.scalars(select(JobLog.id).order_by(JobLog.id)).all()[-1] >= 2
@@ -185,15 +185,15 @@ def test_everything_comes_back_in_either_database(filled, kind, target, tmp_path
 
 
 def new_database(request: pytest.FixtureRequest) -> str:
-    """An empty database on the throw-away server."""
+    """An empty database on the temporary server."""
     import conftest
 
     return conftest._new_database(request.getfixturevalue("postgresql"))
 
 
 @both
-def test_a_backup_is_of_one_moment_while_others_write(filled, tmp_path, monkeypatch):
-    """A writer adds pairs in one transaction each: a backup must hold both or none of every pair."""
+def test_a_backup_is_consistent_while_others_write(filled, tmp_path, monkeypatch):
+    """A writer adds pairs, one transaction each: a backup must contain both or none of every pair."""
     with reading() as session:
         owner = session.scalars(select(User.id)).one()
     stop, pairs = threading.Event(), [0]
@@ -230,7 +230,7 @@ def test_parts_can_be_left_out(filled, tmp_path):
 
 
 @both
-def test_restore_refuses_what_is_there_and_force_moves_it_aside(filled, kind, tmp_path):
+def test_restore_refuses_existing_data_and_force_moves_it_aside(filled, kind, tmp_path):
     backup(tmp_path / "b.tar")
     with writing() as session:
         session.add(Pipeline(name="later", owner_id=session.scalars(select(User.id)).one()))
@@ -265,7 +265,7 @@ sys.stdin.read()
 
 
 @both
-def test_restore_under_a_running_service_is_refused(filled, kind, tmp_path):
+def test_restore_is_refused_while_the_service_runs(filled, kind, tmp_path):
     backup(tmp_path / "b.tar")
     other = subprocess.Popen([sys.executable, "-c", HOLD], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     try:
@@ -279,7 +279,7 @@ def test_restore_under_a_running_service_is_refused(filled, kind, tmp_path):
 
 
 def changed(path: Path, target: Path, change: Any) -> Path:
-    """A backup whose entries went through `change(name, content)`, which may give another name or content, or None to leave out."""
+    """A backup with every entry passed through `change(name, content)`: new name and content, or None to drop it."""
     with tarfile.open(path) as old, tarfile.open(target, "w") as new:
         for entry in old:
             made = change(entry.name, old.extractfile(entry).read())
@@ -291,7 +291,7 @@ def changed(path: Path, target: Path, change: Any) -> Path:
 
 
 def damage(name: str, content: bytes) -> Any:
-    """One bit of the data turned over."""
+    """Flip one bit of the data."""
     return name, content[:1000] + bytes([content[1000] ^ 1]) + content[1001:] if name.endswith(
         "data.parquet"
     ) else content
@@ -345,7 +345,7 @@ def test_a_backup_is_not_trusted(filled, tmp_path, monkeypatch, change, code):
 
 
 @pytest.mark.parametrize("share", [0.0, 0.3, 0.9, 0.999])
-def test_a_backup_that_was_cut_short_is_refused(filled, tmp_path, monkeypatch, share):
+def test_a_truncated_backup_is_rejected(filled, tmp_path, monkeypatch, share):
     whole = backup(tmp_path / "b.tar") and (tmp_path / "b.tar").read_bytes()
     (tmp_path / "cut.tar").write_bytes(whole[: int(len(whole.rstrip(b"\0")) * share)])
     switch(monkeypatch, tmp_path / "new")
@@ -367,7 +367,7 @@ def test_only_plain_files_are_unpacked(filled, tmp_path, kind_of):
     assert refused.value.code == "backup.unsafe"
 
 
-def test_a_failed_backup_leaves_no_half_file(filled, tmp_path, monkeypatch):
+def test_a_failed_backup_leaves_no_partial_file(filled, tmp_path, monkeypatch):
     def full(*args: Any) -> None:
         raise OSError(28, "No space left on device")
 
@@ -380,12 +380,12 @@ def test_a_failed_backup_leaves_no_half_file(filled, tmp_path, monkeypatch):
 
 def test_a_backup_overwrites_nothing(filled, tmp_path):
     (tmp_path / "b.tar").write_text("mine")
-    with pytest.raises(VurError, match="there already"):
+    with pytest.raises(VurError, match="already exists"):
         backup(tmp_path / "b.tar")
     assert (tmp_path / "b.tar").read_text() == "mine"
 
 
-def test_a_restore_that_fails_half_way_puts_everything_back(filled, tmp_path, monkeypatch):
+def test_a_failed_restore_rolls_everything_back(filled, tmp_path, monkeypatch):
     backup(tmp_path / "b.tar")
     before, tree = contents(), sorted(path for path in filled.rglob("*") if "locks" not in path.parts)
     real, count = os.rename, [0]
@@ -412,7 +412,7 @@ def test_a_restore_that_fails_half_way_puts_everything_back(filled, tmp_path, mo
     assert contents() == before and left == [path for path in tree if not path.name.endswith(("-wal", "-shm"))]
 
 
-def test_a_backup_of_a_newer_schema_is_refused(filled, tmp_path, monkeypatch):
+def test_a_backup_of_a_newer_schema_is_rejected(filled, tmp_path, monkeypatch):
     with writing() as session:
         session.execute(text("UPDATE alembic_version SET version_num = '9999'"))
     backup(tmp_path / "b.tar")
@@ -422,7 +422,7 @@ def test_a_backup_of_a_newer_schema_is_refused(filled, tmp_path, monkeypatch):
     assert refused.value.code == "catalog.newer"
 
 
-def test_a_catalog_outside_of_the_home_is_restored_where_it_was(filled, tmp_path, monkeypatch):
+def test_a_catalog_outside_the_home_is_restored_in_place(filled, tmp_path, monkeypatch):
     before = contents()
     backup(tmp_path / "b.tar")
     (tmp_path / "elsewhere").mkdir()
@@ -435,7 +435,7 @@ def test_a_catalog_outside_of_the_home_is_restored_where_it_was(filled, tmp_path
     assert contents() == before and (done.aside / "my.sqlite").is_file()
 
 
-def test_a_file_that_vanishes_meanwhile_stops_nothing(filled, tmp_path, monkeypatch):
+def test_a_vanishing_file_does_not_stop_a_backup(filled, tmp_path, monkeypatch):
     real = module._files
 
     def files(root: Path) -> Any:
@@ -449,7 +449,9 @@ def test_a_file_that_vanishes_meanwhile_stops_nothing(filled, tmp_path, monkeypa
 
 def test_the_commands(filled, tmp_path, monkeypatch, capsys):
     file = str(tmp_path / "b.tar")
-    assert main(["backup", file, "--language", "en"]) == 0 and "Secrets are not in it" in capsys.readouterr().out
+    assert (
+        main(["backup", file, "--language", "en"]) == 0 and "It does not contain the secrets" in capsys.readouterr().out
+    )
     assert main(["restore", file, "--check", "--language", "pt-BR"]) == 0 and "está íntegra" in capsys.readouterr().out
     assert main(["restore", file]) == 1 and "--force" in capsys.readouterr().err
     switch(monkeypatch, tmp_path / "new")
@@ -458,7 +460,7 @@ def test_the_commands(filled, tmp_path, monkeypatch, capsys):
     assert "1 users, 0 datasets, 1 models, 1 forecasts" in out and "1 registered databases must be entered again" in out
 
 
-def test_another_table_in_the_file_is_not_carried_along(filled, tmp_path):
+def test_a_foreign_table_in_the_file_is_not_restored(filled, tmp_path):
     with writing() as session:
         session.execute(text("CREATE TABLE strange (x INTEGER)"))
     snapshot.take(tmp_path / "copy.sqlite")

@@ -1,6 +1,6 @@
-"""The documented endpoints: each is in the application, in the OpenAPI document, and called by a test; ENDPOINTS.md is the table of it.
+"""Every documented endpoint is in the application, in the OpenAPI document, and called by a test (see ENDPOINTS.md).
 
-`python tests/serving/test_contract.py` writes the table anew.
+`python tests/serving/test_contract.py` regenerates that table.
 """
 
 import ast
@@ -12,21 +12,24 @@ import pytest
 
 HERE = Path(__file__).parent
 TABLE = HERE / "ENDPOINTS.md"
-# Methods and paths under /api/v1 that the documents name.
+# Methods and paths under /api/v1 in the API's documents.
 DOCUMENTED = """
 POST /auth/register | POST /auth/login | GET /auth/me | PUT /auth/profile
 GET /dashboard/stats | GET /dashboard/activity | GET /dashboard/tasks
-POST /datasets/upload | GET /datasets | GET /datasets/{dataset_id} | GET /datasets/{dataset_id}/preview | GET /datasets/{dataset_id}/statistics
-PUT /datasets/{dataset_id}/config | POST /datasets/{dataset_id}/validate | POST /datasets/{dataset_id}/preprocess | POST /datasets/{dataset_id}/split
-GET /datasets/{dataset_id}/download | DELETE /datasets/{dataset_id}
-GET /pipelines | POST /pipelines | GET /pipelines/{pipeline_id} | PUT /pipelines/{pipeline_id} | DELETE /pipelines/{pipeline_id}
-GET /pipelines/{pipeline_id}/export | POST /pipelines/import
-GET /models/algorithms | POST /models/configure | POST /models/custom | POST /models/{model_id}/optimize | POST /models/train
-POST /models/{model_id}/train | GET /models/{model_id}/training/status | GET /models/{model_id}/results | GET /models | GET /models/{model_id}
-DELETE /models/{model_id} | GET /models/{model_id}/metrics | POST /models/{model_id}/predict | POST /models/{model_id}/save | POST /models/load
+POST /datasets/upload | GET /datasets | GET /datasets/{dataset_id} | GET /datasets/{dataset_id}/preview
+GET /datasets/{dataset_id}/statistics | PUT /datasets/{dataset_id}/config | POST /datasets/{dataset_id}/validate
+POST /datasets/{dataset_id}/preprocess | POST /datasets/{dataset_id}/split | GET /datasets/{dataset_id}/download
+DELETE /datasets/{dataset_id}
+GET /pipelines | POST /pipelines | GET /pipelines/{pipeline_id} | PUT /pipelines/{pipeline_id}
+DELETE /pipelines/{pipeline_id} | GET /pipelines/{pipeline_id}/export | POST /pipelines/import
+GET /models/algorithms | POST /models/configure | POST /models/custom | POST /models/{model_id}/optimize
+POST /models/train | POST /models/{model_id}/train | GET /models/{model_id}/training/status
+GET /models/{model_id}/results | GET /models | GET /models/{model_id} | DELETE /models/{model_id}
+GET /models/{model_id}/metrics | POST /models/{model_id}/predict | POST /models/{model_id}/save | POST /models/load
 GET /monitoring/pipelines | GET /monitoring/models | GET /monitoring/databases | POST /monitoring/predictions/start
 POST /monitoring/predictions/stop | GET /monitoring/system | GET /monitoring/health | GET /monitoring/logs
-POST /predictions/predict | POST /predictions/batch | POST /predictions/real-time | GET /predictions | GET /predictions/history | GET /predictions/stats
+POST /predictions/predict | POST /predictions/batch | POST /predictions/real-time | GET /predictions
+GET /predictions/history | GET /predictions/stats
 """
 ENDPOINTS = [tuple(part.split()) for line in DOCUMENTED.strip().splitlines() for part in line.split(" | ")]
 
@@ -89,7 +92,7 @@ def test_every_documented_endpoint_is_described_and_called_by_a_test(method, pat
 
 
 def has_example(schema: dict, schemas: dict) -> bool:
-    """Whether a body's schema, or the one that it refers to, shows an example or has a field that does."""
+    """Whether a body's schema, or the one it refers to, has an example or a field with one."""
     if "anyOf" in schema:
         return any(has_example(part, schemas) for part in schema["anyOf"])
     found = schemas[schema["$ref"].rpartition("/")[2]] if "$ref" in schema else schema
@@ -115,7 +118,7 @@ def test_every_json_body_has_an_example(openapi):
     assert len(bodies) > 20 and missing == []
 
 
-def test_the_table_is_that_of_these_tests():
+def test_the_table_matches_the_tests():
     assert TABLE.read_text(encoding="utf-8") == table(), "run: python tests/serving/test_contract.py"
 
 

@@ -1,4 +1,4 @@
-"""The dashboard: numbers over real periods, activity in words, tasks that follow from the catalog, alerts; each user sees their own."""
+"""The dashboard: statistics over periods, activity, tasks, alerts; each user sees their own."""
 
 from datetime import timedelta
 
@@ -25,7 +25,7 @@ from vur.store.events import raise_alert, record_activity
 
 
 def add(*rows) -> None:
-    """Put rows into the catalog."""
+    """Add rows to the catalog."""
     with database.writing() as session:
         session.add_all(rows)
 
@@ -60,17 +60,17 @@ def crown(person, *moves: tuple[Model, float]) -> None:
 
 
 def stats(person) -> dict:
-    """The numbers."""
+    """The statistics."""
     answer = person.get("/dashboard/stats")
     assert answer.status_code == 200, answer.text
     return answer.json()
 
 
-# --- numbers ---
+# --- statistics ---
 
 
 @both
-def test_an_empty_catalog_makes_nothing_up(ana):
+def test_an_empty_catalog_gives_zeros_and_nulls(ana):
     body = ana.get("/dashboard/stats").json()
     assert body["active_models"] == body["total_datasets"] == body["active_alerts"] == 0
     assert (
@@ -82,7 +82,7 @@ def test_an_empty_catalog_makes_nothing_up(ana):
 
 
 @both
-def test_numbers_compare_this_period_with_the_one_before(ana):
+def test_statistics_compare_with_the_previous_period(ana):
     add(*(model(ana, days=days) for days in (1, 2, 29, 31, 45, 61)), model(ana, days=1, tag=None, status="failed"))
     for name in ("a.csv", "b.csv", "c.csv"):
         sent(ana, table(), name)
@@ -106,7 +106,7 @@ def test_numbers_compare_this_period_with_the_one_before(ana):
 
 
 @both
-def test_accuracy_is_that_of_the_champions_now_and_a_month_ago(ana):
+def test_accuracy_covers_the_champions_now_and_a_month_ago(ana):
     family = new_id()
     crown(
         ana,
@@ -121,7 +121,7 @@ def test_accuracy_is_that_of_the_champions_now_and_a_month_ago(ana):
     assert body["trends"]["accuracy_vs_last_month"] == "+2.0%", "a month ago the median error was 9"
 
 
-def test_a_model_that_is_far_off_does_not_make_accuracy_negative(ana):
+def test_accuracy_is_never_negative(ana):
     crown(ana, (model(ana, metrics={"smape": 180.0}), 1))
     assert stats(ana)["average_accuracy"] == 0
 
@@ -130,7 +130,7 @@ def test_a_model_that_is_far_off_does_not_make_accuracy_negative(ana):
 
 
 @both
-def test_activity_is_told_in_words_newest_first(ana):
+def test_activity_is_described_newest_first(ana):
     id = sent(ana, table())["dataset_id"]
     ana.delete(f"/datasets/{id}")
     body = ana.get("/dashboard/activity", headers=PT).json()
@@ -154,7 +154,7 @@ def test_activity_is_told_in_words_newest_first(ana):
     assert ana.get("/dashboard/activity", params={"since": "2024-01-01T00:00:00"}).status_code == 422
 
 
-def test_a_text_that_cannot_be_filled_does_not_take_the_page_down(ana):
+def test_a_text_that_cannot_be_filled_does_not_break_the_page(ana):
     add(
         Activity(owner_id=ana.id, kind="never_heard_of", values={}),
         Activity(owner_id=ana.id, kind="dataset_deleted", values={}),
@@ -171,7 +171,7 @@ def test_a_text_that_cannot_be_filled_does_not_take_the_page_down(ana):
 
 
 def tasks(person, **headers) -> dict[str, dict]:
-    """What to do next, by type."""
+    """The recommended tasks by type."""
     body = person.get("/dashboard/tasks", headers=headers).json()
     assert body["total"] == len(body["tasks"])
     order = [("high", "medium", "low").index(task["priority"]) for task in body["tasks"]]
@@ -180,7 +180,7 @@ def tasks(person, **headers) -> dict[str, dict]:
 
 
 @both
-def test_a_dataset_without_a_model_asks_for_one_until_it_has_one(ana):
+def test_a_dataset_without_a_model_is_a_task_until_it_has_one(ana):
     id = sent(ana, table())["dataset_id"]
     found = tasks(ana, **PT)
     assert (
@@ -193,7 +193,7 @@ def test_a_dataset_without_a_model_asks_for_one_until_it_has_one(ana):
 
 
 @both
-def test_a_model_older_than_its_data_asks_to_be_retrained(ana):
+def test_retraining_is_recommended_for_a_model_older_than_its_data(ana):
     id = sent(ana, table())["dataset_id"]
     family = new_id()
     add(
@@ -203,13 +203,13 @@ def test_a_model_older_than_its_data_asks_to_be_retrained(ana):
     with database.writing() as session:
         session.execute(update(Dataset).values(number=3))
     found = tasks(ana)
-    assert list(found) == ["retrain"] and "version 1 of vendas; the present one is 3" in found["retrain"]["reason"]
+    assert list(found) == ["retrain"] and "version 1 of vendas; the current one is 3" in found["retrain"]["reason"]
     add(model(ana, family=family, days=1, dataset_id=id, dataset_number=3))
     assert tasks(ana) == {}
 
 
 @both
-def test_a_failed_run_is_looked_at_until_a_later_one_succeeds(ana):
+def test_a_failed_run_is_a_task_until_a_later_one_succeeds(ana):
     failed = model(ana, "vendas")
     add(failed)
     error = {"code": "split.too_short", "stage": "split", "data": {"needed": 9, "longest": 5, "least": 3}}
@@ -235,7 +235,7 @@ def test_a_failed_run_is_looked_at_until_a_later_one_succeeds(ana):
 
 
 def scored(person, found: Model, outcomes: list[tuple[float, float, float, float]]) -> None:
-    """Forecasts with an 80% interval whose outcome is known: `forecast, low, high, actual`."""
+    """Forecasts with an 80% interval and known actuals: `forecast, low, high, actual`."""
     for number, (forecast, low, high, actual) in enumerate(outcomes):
         head = Forecast(
             id=new_id(),
@@ -265,7 +265,7 @@ def scored(person, found: Model, outcomes: list[tuple[float, float, float, float
 
 
 @both
-def test_a_champion_that_breaks_its_promise_asks_to_be_retrained(ana):
+def test_retraining_is_recommended_for_a_champion_worse_than_its_backtest(ana):
     good, wrong, narrow = (model(ana, name, metrics={"mae": 1.0}) for name in ("good", "wrong", "narrow"))
     for one in (good, wrong, narrow):
         crown(ana, (one, 1))
@@ -280,11 +280,11 @@ def test_a_champion_that_breaks_its_promise_asks_to_be_retrained(ana):
     )
     assert (
         found["coverage"]["object_id"] == narrow.id
-        and found["coverage"]["reason"] == "O intervalo de 80% conteve 0% de 20 resultados."
+        and found["coverage"]["reason"] == "O intervalo de 80% conteve 0% de 20 valores reais."
     )
 
 
-def test_rejected_rows_and_missing_future_values_are_recommended_to_be_looked_at(ana):
+def test_rejected_rows_and_missing_future_values_are_tasks(ana):
     bad = sent(ana, table(30).replace(b"2024-01-05,104", b"2024-01-05,muito"), "bad.csv")["dataset_id"]
     promo = b"date,sales,promo\n" + b"\n".join(
         f"2024-01-{day:02},{day % 7},{day % 2 + 0.5}".encode() for day in range(1, 31)
@@ -296,16 +296,16 @@ def test_rejected_rows_and_missing_future_values_are_recommended_to_be_looked_at
     found = tasks(ana)
     assert (
         found["many_rejects"]["object_id"] == bad
-        and "1 rows could not be read; 29 could" in found["many_rejects"]["reason"]
+        and "1 rows could not be read; 29 rows could" in found["many_rejects"]["reason"]
     )
     assert (
         found["future_values"]["object_id"] == future
         and "promo" in found["future_values"]["reason"]
-        and "for 1 of" in found["future_values"]["reason"]
+        and "for only 1 of" in found["future_values"]["reason"]
     )
 
 
-def test_pipelines_are_gone_on_with_or_trained(ana):
+def test_incomplete_and_untrained_pipelines_are_tasks(ana):
     id = sent(ana, table())["dataset_id"]
     ana.post("/pipelines", json={"name": "Vendas", "dataset_id": id})
     found = tasks(ana, **PT)
@@ -349,7 +349,7 @@ def test_an_alert_is_open_until_it_is_acknowledged(ana):
     assert ana.post("/dashboard/alerts/acknowledge").json() == {"acknowledged": 3} and stats(ana)["active_alerts"] == 0
 
 
-# --- who may ---
+# --- permissions ---
 
 
 @both

@@ -1,4 +1,4 @@
-"""Datasets: what the upload finds, what can be looked at, chosen, cut, prepared and downloaded, and who may do it."""
+"""Datasets: upload, preview, columns, split, preparation, download, and permissions."""
 
 import csv
 import io
@@ -19,7 +19,7 @@ both = pytest.mark.parametrize("kind", ["sqlite", "postgresql"], indirect=True)
 
 @pytest.fixture
 def kind(request: pytest.FixtureRequest) -> str:
-    """SQLite, and PostgreSQL too for what depends on the database."""
+    """SQLite, and PostgreSQL for tests that depend on the database."""
     return getattr(request, "param", "sqlite")
 
 
@@ -52,7 +52,7 @@ def table(days: int = 60, columns: str = "date,sales,region,price", gap: int | N
     return "\n".join(lines).encode()
 
 
-def test_an_upload_is_answered_as_the_documents_have_it(ana):
+def test_the_response_to_an_upload_has_the_documented_shape(ana):
     answer = send(ana, DATA / "flights_daily.csv")
     body = answer.json()
     assert answer.status_code == 201 and answer.headers["ETag"] == '"1"'
@@ -87,7 +87,7 @@ def test_a_brazilian_file_is_read_and_explained_in_portuguese(ana):
 
 
 @both
-def test_rows_that_cannot_be_read_are_listed_with_cause_in_the_language_of_each_reader(ana):
+def test_rejected_rows_are_listed_with_their_cause_in_the_users_language(ana):
     content = table(80).replace(b"2024-01-05,104", b"2024-01-05,muito")
     body = sent(ana, content)
     assert body["rejected_rows"] == 1 and body["rows_count"] == 79 and body["warnings"]
@@ -109,14 +109,14 @@ def test_rows_that_cannot_be_read_are_listed_with_cause_in_the_language_of_each_
         (b"date,sales,sales\n2024-01-01,1,2\n", "upload.duplicate_header"),
     ],
 )
-def test_a_file_that_cannot_be_read_is_refused_by_its_own_name_and_leaves_nothing(ana, catalog, content, code):
+def test_an_unreadable_file_is_rejected_by_name_and_leaves_nothing(ana, catalog, content, code):
     answer = send(ana, content, "relatório.csv", headers=PT)
     assert answer.status_code == 400 and answer.json()["code"] == code and "relatório.csv" in answer.json()["detail"]
     assert list(folder("uploads").glob("*")) == [] and list(folder("datasets").glob("*")) == []
     assert ana.get("/datasets").json()["total"] == 0 and ana.get("/datasets/uploads").json()["total"] == 0
 
 
-def test_the_sender_may_say_how_the_file_is_written(ana):
+def test_the_client_may_specify_the_file_format(ana):
     body = sent(ana, b"date,sales\n2024-01-01,1.234\n2024-01-02,2.345\n2024-01-03,3.456\n", decimal=",", delimiter=",")
     assert ana.get(f"/datasets/{body['dataset_id']}/preview").json()["items"][0]["sales"] == 1234
     refused = send(ana, table(), decimal="!")
@@ -125,7 +125,7 @@ def test_the_sender_may_say_how_the_file_is_written(ana):
 
 
 @both
-def test_a_list_tells_what_is_stored_and_finds_by_name(ana):
+def test_the_list_shows_storage_and_searches_names(ana):
     first = sent(ana, table(), name="Loja A", description="física")
     sent(ana, table(70), "outra.csv")
     body = ana.get("/datasets", params={"search": "loja"}).json()
@@ -142,7 +142,7 @@ def test_a_list_tells_what_is_stored_and_finds_by_name(ana):
     assert ana.get("/datasets", params={"sort": "rows"}).json()["items"][0]["rows_count"] == 60
 
 
-def test_renaming_needs_the_version_that_was_read(ana):
+def test_renaming_needs_the_current_version(ana):
     id = sent(ana, table())["dataset_id"]
     assert ana.put(f"/datasets/{id}", json={"name": "Novo"}, headers={"If-Match": '"1"'}).json()["name"] == "Novo"
     late = ana.put(f"/datasets/{id}", json={"name": "Velho"}, headers={"If-Match": '"1"'})
@@ -185,7 +185,7 @@ def test_statistics_are_those_of_the_file_and_are_computed_once(ana, monkeypatch
 
 
 @both
-def test_columns_are_chosen_and_wrong_names_are_answered_with_the_right_ones(ana):
+def test_columns_are_chosen_and_unknown_names_are_answered_with_the_existing_ones(ana):
     id = sent(ana, table())["dataset_id"]
     answer = ana.put(
         f"/datasets/{id}/config",
@@ -213,7 +213,7 @@ def test_columns_are_chosen_and_wrong_names_are_answered_with_the_right_ones(ana
     assert spec["target"] == "sales" and spec["roles"] == {"region": "exclude"} and "path" not in spec
 
 
-def test_a_run_reads_the_chosen_columns_of_the_kept_file(ana):
+def test_a_run_reads_the_chosen_columns_of_the_stored_file(ana):
     from vur.runs.config import Config
     from vur.runs.dataset import dataset_of
     from vur.store.cache import StageCache
@@ -229,7 +229,7 @@ def test_a_run_reads_the_chosen_columns_of_the_kept_file(ana):
     assert cached and dataset.panel(config.data).names["target"] == "price" and dataset.panel(config.data).roles == {}
 
 
-def test_validation_says_what_is_wrong_and_whether_it_can_be_forecast(ana):
+def test_validation_lists_findings_and_whether_forecasting_is_possible(ana):
     good = ana.post(f"/datasets/{sent(ana, table())['dataset_id']}/validate").json()
     assert good["can_forecast"] and good["freq"] == "D" and good["counts"]["error"] == 0
     twice = sent(ana, table(60) + b"\n2024-01-03,50,Norte,1.5")
@@ -256,7 +256,7 @@ def test_findings_never_name_paths_of_the_server(ana, catalog):
 
 
 @both
-def test_a_split_is_made_by_time_and_kept(ana):
+def test_a_split_is_by_time_and_stored(ana):
     id = sent(ana, table(100))["dataset_id"]
     body = ana.post(
         f"/datasets/{id}/split",
@@ -317,7 +317,7 @@ def test_a_later_file_becomes_the_next_version_and_choices_stay(ana, bia):
     assert original.content == table(60) and "vendas.csv" in original.headers["Content-Disposition"]
 
 
-def test_a_file_that_was_read_in_a_certain_way_is_read_so_again(ana):
+def test_file_options_apply_to_the_next_version(ana):
     id = sent(ana, b"date,sales\n2024-01-01,1.234\n2024-01-02,2.345\n2024-01-03,3.456\n", decimal=",", delimiter=",")[
         "dataset_id"
     ]
@@ -337,7 +337,7 @@ DOCUMENT = {
 }
 
 
-def test_what_concerns_the_target_belongs_to_the_pipeline_and_changes_no_row(ana):
+def test_steps_on_the_target_belong_to_the_pipeline_and_change_no_row(ana):
     id = sent(ana, table(90, gap=10).replace(b"2024-02-01,103", b"2024-02-01,900"))["dataset_id"]
     body = ana.post(f"/datasets/{id}/preprocess", json=DOCUMENT).json()
     assert (
@@ -358,7 +358,7 @@ def test_what_concerns_the_target_belongs_to_the_pipeline_and_changes_no_row(ana
 
 
 @both
-def test_what_changes_rows_makes_a_new_version_and_the_old_one_stays(ana):
+def test_steps_that_change_rows_create_a_new_version_and_keep_the_old_one(ana):
     id = sent(ana, table(90, gap=10))["dataset_id"]
     body = ana.post(
         f"/datasets/{id}/preprocess",
@@ -400,7 +400,7 @@ def test_what_changes_rows_makes_a_new_version_and_the_old_one_stays(ana):
     assert ana.post(f"/datasets/{id}/versions/7/use").status_code == 404
 
 
-def test_preparation_refuses_what_it_cannot_do_and_says_what_it_does_not(ana):
+def test_preparation_rejects_unsupported_steps_and_names_them(ana):
     id = sent(ana, table(90))["dataset_id"]
 
     def asked(**what):
@@ -416,7 +416,7 @@ def test_preparation_refuses_what_it_cannot_do_and_says_what_it_does_not(ana):
     assert ana.get(f"/datasets/{id}/versions").json()["total"] == 1 and list(folder("uploads").glob("*")) == []
 
 
-def test_the_original_comes_back_byte_for_byte_and_the_table_in_both_ways_of_writing(ana):
+def test_downloads_give_the_original_bytes_and_the_table_in_both_formats(ana):
     content = (DATA / "partidas_diarias.csv").read_bytes()
     id = sent(ana, DATA / "partidas_diarias.csv")["dataset_id"]
     original = ana.get(f"/datasets/{id}/download", params={"format": "original"})
@@ -436,7 +436,7 @@ def test_the_original_comes_back_byte_for_byte_and_the_table_in_both_ways_of_wri
 
 
 @both
-def test_equal_files_are_kept_once_and_stay_until_the_last_dataset_goes(ana, bia):
+def test_equal_files_are_stored_once_until_the_last_dataset_is_deleted(ana, bia):
     first, second = sent(ana, table())["dataset_id"], sent(bia, table(), "segredo-da-bia.csv")["dataset_id"]
     assert len(list(folder("datasets").glob("file-*"))) == 1
     assert "segredo" not in ana.get(f"/datasets/{first}").text
@@ -532,7 +532,7 @@ def test_nobody_sees_or_touches_the_datasets_of_another(ana, bia, vera):
 
 
 @both
-def test_what_happens_is_told(ana):
+def test_activity_is_recorded(ana):
     id = sent(ana, table())["dataset_id"]
     ana.put(f"/datasets/{id}/config", json={})
     ana.delete(f"/datasets/{id}")
@@ -542,6 +542,6 @@ def test_what_happens_is_told(ana):
 
 
 @both
-def test_strange_ids_are_answered_without_asking_the_database(ana):
+def test_malformed_ids_are_rejected_without_a_database_query(ana):
     for id in ("%00", "..%2F..%2Fetc", "a" * 300, "%F0%9F%92%A9"):
         assert ana.get(f"/datasets/{id}/preview").status_code in (404, 422)

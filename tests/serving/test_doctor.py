@@ -1,4 +1,4 @@
-"""`vur doctor`, `vur init` and `vur users` as an operator meets them: every trouble is named, with what to do about it."""
+"""`vur doctor`, `vur init` and `vur users`: every problem is named, with a remedy."""
 
 import io
 import json
@@ -28,7 +28,7 @@ PASSWORD = "correct horse 9"
 
 @pytest.fixture
 def kind(request: pytest.FixtureRequest) -> str:
-    """SQLite but for tests that ask for both databases."""
+    """SQLite, except for tests that request both databases."""
     return getattr(request, "param", "sqlite")
 
 
@@ -47,7 +47,7 @@ def port(monkeypatch: pytest.MonkeyPatch) -> int:
 
 @pytest.fixture
 def well(port: int, catalog: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An installation that nothing is wrong with."""
+    """A healthy installation."""
     settings.cache_clear()
     secret("tokens")
     with writing() as session:
@@ -84,7 +84,7 @@ def well(port: int, catalog: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def found() -> dict[str, tuple[str, str]]:
-    """Every finding: status and state; each must have its words in both languages."""
+    """Every finding as status and state; each must have texts in both languages."""
     findings = list(doctor.examine())
     for one in findings:
         for language in LANGUAGES:
@@ -93,13 +93,13 @@ def found() -> dict[str, tuple[str, str]]:
 
 
 @both
-def test_all_is_well(well):
+def test_a_healthy_installation_has_no_findings(well):
     assert set(found().values()) == {("ok", "ok")} and len(found()) == 13
     assert main(["doctor"]) == 0
 
 
 def lose(path: str) -> Any:
-    """Rename something of the home away."""
+    """Rename a file or folder of the home."""
     return lambda root: (root / path).rename(root / f"{path.replace('/', '-')}-lost")
 
 
@@ -146,7 +146,7 @@ def run(statement: Any) -> Any:
         (write("bentoml/models/m/1/more.pkl"), "models", ("problem", "changed")),
     ],
 )
-def test_a_trouble_is_found_and_named(well, capsys, trouble, name, expected):
+def test_each_problem_is_found_and_named(well, capsys, trouble, name, expected):
     trouble(well)
     forget()
     states = found()
@@ -181,12 +181,12 @@ def test_a_damaged_catalog_is_found(well):
 
 
 @both
-def test_a_database_that_does_not_answer_is_told_without_its_password(well, kind, monkeypatch, capsys):
+def test_an_unreachable_database_is_reported_without_its_password(well, kind, monkeypatch, capsys):
     monkeypatch.setenv("VUR_DATABASE_URL", "postgresql://ana:geheim@127.0.0.1:1/x")
     settings.cache_clear()
     assert main(["doctor", "--language", "en"]) == 1
     out = capsys.readouterr().out
-    assert "does not answer" in out and "127.0.0.1:1" in out and "geheim" not in out
+    assert "does not respond" in out and "127.0.0.1:1" in out and "geheim" not in out
     assert "worker" not in out, "what needs the database is left out"
 
 
@@ -219,14 +219,14 @@ def test_the_port_is_ours_or_somebody_elses(well, port, body, expected):
         server.server_close()
 
 
-def test_the_findings_for_programs(well, capsys):
+def test_findings_as_json(well, capsys):
     workers.remove("w")
     assert main(["doctor", "--json", "--fast", "--language", "en"]) == 0
     findings = {one["name"]: one for one in json.loads(capsys.readouterr().out)}
     assert findings["worker"]["status"] == "warning" and findings["worker"]["remedy"] and "models" not in findings
 
 
-def test_wrong_settings_are_told(well, monkeypatch, capsys):
+def test_invalid_settings_are_reported(well, monkeypatch, capsys):
     with monkeypatch.context() as wrong:
         wrong.setenv("VUR_PORT", "many")
         settings.cache_clear()
@@ -237,7 +237,7 @@ def test_wrong_settings_are_told(well, monkeypatch, capsys):
 
 
 @both
-def test_init_makes_an_installation_and_is_harmless_to_repeat(kind, catalog, capsys):
+def test_init_creates_an_installation_and_can_be_repeated(kind, catalog, capsys):
     database.migrate("base")
     for _ in range(2):
         assert main(["init", "--language", "en"]) == 0
@@ -290,5 +290,5 @@ def test_a_generated_password_is_printed_once_and_works(catalog, capsys):
         ["reset-password", "nobody@x.br", "--generate"],
     ],
 )
-def test_a_wrong_name_is_told(catalog, capsys, arguments):
+def test_an_unknown_user_is_reported(catalog, capsys, arguments):
     assert main(["users", *arguments]) == 1 and capsys.readouterr().err

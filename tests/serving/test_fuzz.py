@@ -1,4 +1,4 @@
-"""Whatever is sent to the API, it answers, in its one form of errors, and never with a server error."""
+"""Generated requests to every operation never cause a server error, and errors have the common shape."""
 
 import pytest
 import schemathesis
@@ -16,21 +16,21 @@ EXAMPLES = 12
 
 @pytest.fixture
 def kind() -> str:
-    """SQLite only: what is sent decides here, not where it is kept."""
+    """SQLite only: the requests matter here, not the database."""
     return "sqlite"
 
 
 def token(user_id: str) -> str:
-    """A new token: among the generated requests are those that end all logins."""
+    """A new token, because generated requests may end all sessions."""
     with reading() as session:
         return access_token(session.get(User, user_id))[0]
 
 
 def problem(case, bearer: str) -> str | None:
-    """What is wrong with the answer to a generated request; None when nothing is."""
+    """The error in the response to a generated request, or None."""
     response = case.call(headers={"Authorization": f"Bearer {bearer}"})
     if response.status_code == 503 and case.operation.path.split("/")[-1] in ("health", "ready"):
-        return None  # no worker lives here, and that is what it says
+        return None  # no worker runs here, as readiness reports
     if response.status_code >= 500:
         return f"{response.status_code} {response.text[:300]}"
     if response.status_code < 400 or case.method.upper() == "HEAD":
@@ -56,7 +56,7 @@ def test_no_request_is_answered_with_a_server_error(root):
 
 
 def fuzz(operation, user_id: str, found: dict[str, str]) -> None:
-    """Send generated requests to one operation; the first wrong answer goes into `found`."""
+    """Send generated requests to one operation; the first wrong response goes into `found`."""
 
     @given(case=operation.as_strategy())
     @settings(

@@ -1,4 +1,4 @@
-"""What stands around the application: nothing answers without a token, headers, CORS, errors, the description of the API."""
+"""The middleware stack: authentication of every route, headers, CORS, errors, the API documentation."""
 
 import re
 from pathlib import Path
@@ -42,7 +42,7 @@ def kind() -> str:
 
 
 def routes(app: FastAPI) -> list[tuple[str, str]]:
-    """Every path of the application with its kind, whatever router it hides in."""
+    """Every path of the application with its kind, from all routers."""
     found: list[tuple[str, str]] = []
 
     def walk(holder: Any, prefix: str) -> None:
@@ -59,7 +59,7 @@ def routes(app: FastAPI) -> list[tuple[str, str]]:
 
 
 def filled(path: str) -> str:
-    """A path with something in place of its parameters."""
+    """A path with values for its parameters."""
     return re.sub(r"\{[^}]+\}", "0b9c2d3e-0000-4000-8000-000000000000", path)
 
 
@@ -67,13 +67,13 @@ def test_only_what_is_documented_is_open():
     assert OPEN == DOCUMENTED and PROBES | DOCS < OPEN
 
 
-def test_the_walk_finds_everything_that_openapi_knows():
+def test_the_list_of_routes_includes_all_of_openapi():
     app = create_app()
     paths = {path for path, _ in routes(app)}
     assert set(app.openapi()["paths"]) <= paths and "/ws" in paths and len(paths) > 30
 
 
-def test_no_route_answers_without_a_token(stranger):
+def test_no_route_responds_without_a_token(stranger):
     raw = TestClient(stranger.app, base_url="http://localhost", raise_server_exceptions=False)
     for path, what in routes(create_app()):
         if what == "websocket" or filled(path) in OPEN:
@@ -84,7 +84,7 @@ def test_no_route_answers_without_a_token(stranger):
             assert answer.headers["WWW-Authenticate"] == "Bearer"
 
 
-def test_open_routes_give_nothing_away_to_other_methods(stranger):
+def test_open_routes_reveal_nothing_to_other_methods(stranger):
     raw = TestClient(stranger.app, base_url="http://localhost", raise_server_exceptions=False)
     for path in sorted(OPEN):
         for method in METHODS:
@@ -110,7 +110,7 @@ def test_open_routes_give_nothing_away_to_other_methods(stranger):
         "/static_content/index.css",
     ],
 )
-def test_no_spelling_of_a_path_gets_around_the_guard(stranger, path):
+def test_no_spelling_of_a_path_bypasses_the_guard(stranger, path):
     assert TestClient(stranger.app, base_url="http://localhost").request("GET", path).status_code == 401
 
 
@@ -129,7 +129,7 @@ def test_no_spelling_of_a_path_gets_around_the_guard(stranger, path):
         "é",
     ],
 )
-def test_no_half_token_passes(stranger, authorization):
+def test_no_malformed_token_is_accepted(stranger, authorization):
     headers = {"Authorization": authorization.encode("latin-1")}
     assert stranger.get("/auth/me", headers=headers).status_code == 401
 
@@ -146,7 +146,7 @@ def test_websockets_need_a_token_too(stranger):
     assert refused.value.code == 4401
 
 
-def test_every_answer_carries_the_security_headers(ana, stranger):
+def test_every_response_has_the_security_headers(ana, stranger):
     for answer in (
         ana.get("/auth/me"),
         stranger.get("/auth/me"),
@@ -162,7 +162,7 @@ def test_every_answer_carries_the_security_headers(ana, stranger):
         assert "Strict-Transport-Security" not in answer.headers
 
 
-def test_browsers_may_read_even_refusals_of_allowed_origins(stranger):
+def test_allowed_origins_may_read_error_responses(stranger):
     answer = stranger.get("/auth/me", headers=ORIGIN)
     assert answer.status_code == 401 and answer.headers["Access-Control-Allow-Origin"] == ORIGIN["Origin"]
     assert "X-Request-ID" in answer.headers["Access-Control-Expose-Headers"]
@@ -181,7 +181,7 @@ def test_preflight_needs_no_token(stranger):
     assert stranger.options("/datasets/1/config", headers=asked | {"Origin": "http://evil.example"}).status_code == 400
 
 
-def test_no_origin_is_allowed_where_none_is_set(catalog, monkeypatch):
+def test_no_origin_is_allowed_by_default(catalog, monkeypatch):
     monkeypatch.setenv("VUR_CORS_ORIGINS", "")
     settings.cache_clear()
     client = TestClient(Guard(create_app()))
@@ -189,12 +189,12 @@ def test_no_origin_is_allowed_where_none_is_set(catalog, monkeypatch):
 
 
 @pytest.mark.parametrize("given", ["abc-123", "0.A_b"])
-def test_a_sane_request_id_is_kept(ana, given):
+def test_a_valid_request_id_is_kept(ana, given):
     assert ana.get("/auth/me", headers={"X-Request-ID": given}).headers["X-Request-ID"] == given
 
 
 @pytest.mark.parametrize("given", ["", "a b", "x" * 65, "<script>", "a\\nb"])
-def test_another_request_id_is_made_anew(ana, given):
+def test_an_invalid_request_id_is_replaced(ana, given):
     made = ana.get("/auth/me", headers={"X-Request-ID": given}).headers["X-Request-ID"]
     assert re.fullmatch(r"[0-9a-f]{32}", made)
 
@@ -216,7 +216,7 @@ def broken() -> FastAPI:
     return app
 
 
-def test_a_failure_tells_its_id_and_nothing_else(ana):
+def test_an_internal_error_reveals_only_its_id(ana):
     client = TestClient(Guard(broken()), headers=ana.http.headers, raise_server_exceptions=False)
     answer = client.get("/api/v1/broken", headers={"Accept-Language": "pt-BR"} | ORIGIN)
     assert (answer.status_code, answer.json()["code"]) == (500, "api.internal")
@@ -224,13 +224,13 @@ def test_a_failure_tells_its_id_and_nothing_else(ana):
     assert answer.headers["Access-Control-Allow-Origin"] == ORIGIN["Origin"]
 
 
-def test_a_busy_database_is_told_as_such(ana):
+def test_a_busy_database_is_reported_as_such(ana):
     client = TestClient(Guard(broken()), headers=ana.http.headers, raise_server_exceptions=False)
     answer = client.get("/api/v1/no-database")
     assert (answer.status_code, answer.json()["code"], answer.headers["Retry-After"]) == (503, "api.database", "5")
 
 
-def test_a_lost_database_is_told_where_tokens_are_looked_up_too(ana, monkeypatch):
+def test_a_lost_database_is_reported_by_authentication_too(ana, monkeypatch):
     from sqlalchemy.exc import TimeoutError as NoConnection
 
     from vur.serving.middleware import guard
@@ -246,11 +246,11 @@ def test_a_lost_database_is_told_where_tokens_are_looked_up_too(ana, monkeypatch
     ]
 
 
-def test_only_answers_that_say_when_have_a_retry_after(ana):
+def test_only_temporary_errors_have_a_retry_after(ana):
     assert "Retry-After" not in ana.get("/nothing").headers and "Retry-After" not in ana.put("/auth/me").headers
 
 
-def test_a_failure_before_the_application_is_an_answer_too(ana, monkeypatch):
+def test_a_failure_before_the_application_gets_a_response_too(ana, monkeypatch):
     async def fail(scope: dict, receive: Any, send: Any) -> None:
         raise RuntimeError("outside of FastAPI")
 
@@ -258,7 +258,7 @@ def test_a_failure_before_the_application_is_an_answer_too(ana, monkeypatch):
     assert (answer.status_code, answer.json()["code"]) == (500, "api.internal")
 
 
-def test_the_page_of_the_api_runs_only_its_own_scripts(stranger):
+def test_the_documentation_page_runs_only_its_own_scripts(stranger):
     page = stranger.get("/docs")
     policy = page.headers["Content-Security-Policy"]
     assert (
@@ -271,7 +271,7 @@ def test_the_page_of_the_api_runs_only_its_own_scripts(stranger):
     assert "https://" not in page.text
 
 
-def test_openapi_says_what_is_guarded_and_how_errors_look(stranger):
+def test_openapi_describes_authentication_and_errors(stranger):
     document = stranger.get("/openapi.json").json()
     assert document["components"]["securitySchemes"]["login"]["flows"]["password"]["tokenUrl"] == f"{API}/auth/login"
     for path, methods in document["paths"].items():
@@ -284,7 +284,7 @@ def test_openapi_says_what_is_guarded_and_how_errors_look(stranger):
 @pytest.mark.browser
 @pytest.mark.slow
 @pytest.mark.skipif(not CHROMIUM.exists(), reason="there is no Chromium at /usr/bin/chromium")
-def test_a_browser_shows_the_page_and_authorizes(ana, tmp_path):
+def test_a_browser_shows_the_documentation_and_authorizes(ana, tmp_path):
     """The policy of the page lets Swagger UI run, log in and call."""
     import threading
     import time
@@ -318,7 +318,7 @@ def test_a_browser_shows_the_page_and_authorizes(ana, tmp_path):
     assert problems == []
 
 
-def test_an_unknown_path_has_the_one_form_also_where_another_application_answers_it(ana):
+def test_errors_of_other_applications_have_the_common_shape(ana):
     from starlette.applications import Starlette
 
     outer = TestClient(Guard(Starlette()), headers={"Authorization": f"Bearer {ana.token}", "Accept-Language": "pt-BR"})

@@ -1,4 +1,4 @@
-"""`Idempotency-Key`: what is sent twice happens once."""
+"""`Idempotency-Key`: a repeated request is executed once."""
 
 import threading
 from datetime import timedelta
@@ -23,7 +23,7 @@ KEY = {"Idempotency-Key": "order-1"}
 
 @pytest.fixture
 def kind(request: pytest.FixtureRequest) -> str:
-    """SQLite but for tests that ask for both databases."""
+    """SQLite, except for tests that request both databases."""
     return getattr(request, "param", "sqlite")
 
 
@@ -37,7 +37,7 @@ class Order(BaseModel):
 
 
 class Shop:
-    """An application that counts what it did."""
+    """An application that counts its actions."""
 
     def __init__(self, person: Any):
         self.done: list[str] = []
@@ -90,23 +90,23 @@ class Shop:
 
 @pytest.fixture
 def shop(ana) -> Shop:
-    """The shop as Ana meets it."""
+    """The shop behind the guard, with Ana's token."""
     return Shop(ana)
 
 
 @both
-def test_the_same_request_gets_the_same_answer(shop):
+def test_the_same_request_gets_the_same_response(shop):
     first, again = shop.order(), shop.order()
     assert (first.status_code, first.json()) == (again.status_code, again.json()) == (201, {"number": 1, "name": "a"})
     assert again.headers["Idempotency-Replayed"] == "true" and "Idempotency-Replayed" not in first.headers
     assert shop.done == ["a"]
 
 
-def test_without_a_key_everything_happens_each_time(shop):
+def test_without_a_key_every_request_is_executed(shop):
     assert [shop.order(headers={}).json()["number"] for _ in range(2)] == [1, 2]
 
 
-def test_another_body_or_path_or_query_under_the_key_is_refused(shop):
+def test_a_key_reused_for_another_request_is_rejected(shop):
     shop.order()
     for answer in (
         shop.order("b"),
@@ -121,14 +121,14 @@ def test_another_body_or_path_or_query_under_the_key_is_refused(shop):
     assert shop.done == ["a"]
 
 
-def test_keys_belong_to_users(shop, bia):
+def test_keys_are_per_user(shop, bia):
     shop.order()
     answer = shop.client.post("/orders", json={"name": "b"}, headers=KEY | {"Authorization": f"Bearer {bia.token}"})
     assert answer.json() == {"number": 2, "name": "b"}
 
 
 @both
-def test_while_the_first_is_running_the_second_is_told_so(shop):
+def test_a_repeat_during_the_first_request_is_rejected(shop):
     shop.wait.clear()
     answers: list[Any] = []
     first = threading.Thread(target=lambda: answers.append(shop.order()))
@@ -143,7 +143,7 @@ def test_while_the_first_is_running_the_second_is_told_so(shop):
 
 
 @both
-def test_many_at_once_happen_once(shop):
+def test_concurrent_repeats_are_executed_once(shop):
     answers: list[int] = []
     threads = [threading.Thread(target=lambda: answers.append(shop.order().status_code)) for _ in range(8)]
     for thread in threads:
@@ -156,7 +156,7 @@ def test_many_at_once_happen_once(shop):
 @pytest.mark.parametrize(
     "error, status", [(VurError("api.not_found", kind="x", id="1"), 404), (RuntimeError("x"), 500)]
 )
-def test_what_failed_can_be_tried_again(shop, error, status):
+def test_failed_requests_can_be_retried(shop, error, status):
     shop.fail = error
     assert shop.order().status_code == status
     shop.fail = None
@@ -165,7 +165,7 @@ def test_what_failed_can_be_tried_again(shop, error, status):
     assert shop.order(headers={"Idempotency-Key": "2"}).status_code == 201
 
 
-def test_a_file_sent_again_has_another_boundary_and_is_the_same(shop):
+def test_a_repeated_file_upload_matches_despite_another_boundary(shop):
     def send(content: bytes, name: str = "a.csv") -> Any:
         return shop.client.post("/files", files={"file": (name, content, "text/csv")}, headers=KEY)
 
@@ -195,14 +195,14 @@ def test_a_fingerprint_does_not_depend_on_how_the_body_arrives(size):
     assert fingerprint(b"abcdef0123456789", size) == fingerprint(b"9876543210fedcbaXX", 10_000)
 
 
-def test_a_body_that_the_endpoint_never_reads_counts_too(shop):
+def test_a_body_that_the_endpoint_never_reads_is_hashed_too(shop):
     first, again = (shop.client.post("/bodiless", json={"a": 1}, headers=KEY) for _ in range(2))
     assert first.json() == again.json() == {"number": 1}
     assert shop.client.post("/bodiless", json={"a": 2}, headers=KEY).status_code == 422
 
 
 @pytest.mark.parametrize("path", ["/streams", "/large"])
-def test_answers_that_are_not_kept_arrive_whole_and_free_the_key(shop, path):
+def test_responses_that_are_not_stored_arrive_whole_and_release_the_key(shop, path):
     first, again = (shop.client.post(path, headers=KEY) for _ in range(2))
     assert first.content == again.content and len(first.content) >= 3000 and shop.done == ["x", "x"]
     with reading() as session:
@@ -210,11 +210,11 @@ def test_answers_that_are_not_kept_arrive_whole_and_free_the_key(shop, path):
 
 
 @pytest.mark.parametrize("key", ["", " ", "a b", "x" * 201])
-def test_a_key_that_is_none_is_refused(shop, key):
+def test_an_invalid_key_is_rejected(shop, key):
     assert shop.order(headers={"Idempotency-Key": key}).status_code == 422 and shop.done == []
 
 
-def test_answers_with_secrets_are_never_kept(ana, stranger):
+def test_responses_with_secrets_are_never_stored(ana, stranger):
     assert ana.post("/auth/api-keys", json={"name": "n"}, headers=KEY).status_code == 201
     stranger.post("/auth/login", json={"email": "ana@x.br", "password": "correct horse 9"}, headers=KEY)
     with reading() as session:
@@ -222,7 +222,7 @@ def test_answers_with_secrets_are_never_kept(ana, stranger):
 
 
 @pytest.mark.parametrize("age, running, done", [(KEPT, False, 2), (ABANDONED, True, 2), (ABANDONED, False, 1)])
-def test_old_and_abandoned_keys_are_free_again(shop, age, running, done):
+def test_expired_and_abandoned_keys_are_released(shop, age, running, done):
     shop.order()
     with writing() as session:
         session.execute(update(Idempotency).values(created_at=now() - age - timedelta(seconds=1)))

@@ -1,4 +1,4 @@
-"""How much may be sent: bodies on a real server, and requests a minute."""
+"""Limits: body size on a real server, and requests per minute."""
 
 import socket
 import threading
@@ -34,7 +34,7 @@ def small(monkeypatch: pytest.MonkeyPatch, catalog: Any) -> None:
 
 
 def echo() -> FastAPI:
-    """An application that counts what reaches it."""
+    """An application that counts the bytes that reach it."""
     app = create_app()
     app.state.seen = 0
 
@@ -67,12 +67,12 @@ def server(small: None, ana: Any) -> Iterator[tuple[httpx.Client, FastAPI]]:
 
 
 def chunks(count: int, size: int = 50_000) -> Iterator[bytes]:
-    """A body without an announced length."""
+    """A body without a Content-Length."""
     for _ in range(count):
         yield b"x" * size
 
 
-def test_an_announced_body_over_the_limit_is_refused_unread(server):
+def test_an_announced_body_over_the_limit_is_rejected_unread(server):
     client, app = server
     answer = client.post("/api/v1/echo", content=b"x" * 100_001)
     assert (answer.status_code, answer.json()["code"], answer.json()["values"]["limit"]) == (
@@ -93,12 +93,13 @@ def test_a_body_that_turns_out_too_large_is_stopped_while_it_streams(server):
     assert app.state.seen <= 100_000
 
 
-def test_a_length_that_lies_does_not_help(server):
+def test_a_false_content_length_does_not_help(server):
     client, app = server
     with socket.create_connection((client.base_url.host, client.base_url.port), timeout=10) as raw:
         token = client.headers["Authorization"]
         raw.sendall(
-            f"POST /api/v1/echo HTTP/1.1\r\nHost: x\r\nAuthorization: {token}\r\nTransfer-Encoding: chunked\r\n\r\n".encode()
+            f"POST /api/v1/echo HTTP/1.1\r\nHost: x\r\nAuthorization: {token}\r\n".encode()
+            + b"Transfer-Encoding: chunked\r\n\r\n"
         )
         for _ in range(3):
             raw.sendall(b"C350\r\n" + b"x" * 50_000 + b"\r\n")
@@ -122,7 +123,7 @@ def test_forms_and_json_are_limited_alike(small, ana, path):
     assert client.post(path, content=chunks(20)).status_code == 413
 
 
-def test_strangers_may_send_little(stranger):
+def test_unauthenticated_bodies_have_a_small_limit(stranger):
     assert body_limit("/api/v1/auth/login") == 64 * 1024
     assert stranger.post("/auth/login", json={"email": "a@x.br", "password": "x" * 70_000}).status_code == 413
     assert stranger.post("/datasets/upload", content=b"x" * 200_000).status_code == 401, "nobody's body is read"
@@ -157,7 +158,7 @@ def test_a_bucket_empties_and_fills_again(monkeypatch):
     assert [buckets.wait("ana") for _ in range(7)] == [0] * 6 + [10]
 
 
-def test_buckets_do_not_grow_without_end(monkeypatch):
+def test_the_number_of_buckets_is_bounded(monkeypatch):
     monkeypatch.setattr(limits, "REMEMBERED", 100)
     buckets = Buckets(1000)
     for n in range(5000):
@@ -165,12 +166,12 @@ def test_buckets_do_not_grow_without_end(monkeypatch):
     assert len(buckets.levels) <= 100
 
 
-def test_no_limit_where_none_is_set():
+def test_there_is_no_limit_by_default():
     buckets = Buckets(0)
     assert not any(buckets.wait("ana") for _ in range(1000)) and buckets.levels == {}
 
 
-def test_a_user_who_asks_too_often_waits_and_others_do_not(catalog, monkeypatch, ana, bia):
+def test_the_rate_limit_applies_per_user(catalog, monkeypatch, ana, bia):
     monkeypatch.setenv("VUR_RATE_LIMIT", "5")
     settings.cache_clear()
     client = TestClient(Guard(create_app()), raise_server_exceptions=False)

@@ -31,7 +31,7 @@ WITHOUT_METRICS = "types=training_update,prediction,alert"
 
 
 class Address(str):
-    """Where a server listens, and the application in it."""
+    """A server's address and its application."""
 
 
 @pytest.fixture
@@ -57,7 +57,7 @@ def server(catalog) -> Iterator[Address]:
 
 
 def enter(address: str, person, query: str = WITHOUT_METRICS, **options) -> ClientConnection:
-    """A connection of `person` that was told it is ready."""
+    """A connection of `person` after `ready`."""
     client = connect(f"{address}?{query}", additional_headers={"Authorization": f"Bearer {person.token}"}, **options)
     assert said(client)["type"] == "ready"
     return client
@@ -76,7 +76,7 @@ def silent(client: ClientConnection, seconds: float = 0.8) -> bool:
 
 
 def closed(client: ClientConnection, timeout: float = 10) -> int:
-    """The close code, after whatever else was said."""
+    """The close code, after any other messages."""
     until = time.monotonic() + timeout
     with pytest.raises(ConnectionClosed) as ended:
         while True:
@@ -105,7 +105,7 @@ def token_for(user: User, seconds: float) -> str:
 
 
 @pytest.mark.slow
-def test_messages_of_any_process_arrive_in_order_and_only_where_they_may(server, ana, bia, root):
+def test_messages_of_any_process_arrive_in_order_and_only_where_permitted(server, ana, bia, root):
     with (
         enter(server, ana) as one,
         enter(server, ana) as other,
@@ -133,7 +133,7 @@ def test_messages_of_any_process_arrive_in_order_and_only_where_they_may(server,
 
 
 @on_sqlite
-def test_every_way_to_say_who_one_is(server, ana):
+def test_every_way_to_authenticate(server, ana):
     clients = [
         connect(server, additional_headers={"Authorization": f"Bearer {ana.token}"}),
         connect(f"{server}?token={ana.token}"),
@@ -153,7 +153,7 @@ def test_every_way_to_say_who_one_is(server, ana):
 
 
 @on_sqlite
-def test_without_a_good_token_4401(server, ana, monkeypatch):
+def test_without_a_valid_token_the_close_code_is_4401(server, ana, monkeypatch):
     from vur.serving.routes import live
 
     monkeypatch.setattr(live, "AUTH_SECONDS", 0.3)
@@ -173,7 +173,7 @@ def test_without_a_good_token_4401(server, ana, monkeypatch):
 
 
 @on_sqlite
-def test_tokens_stay_out_of_the_logs_of_the_server(server, ana, caplog):
+def test_tokens_stay_out_of_the_server_logs(server, ana, caplog):
     caplog.set_level(logging.INFO, "uvicorn.error")
     logging.getLogger("uvicorn.error").addHandler(caplog.handler)  # uvicorn's loggers do not propagate
     with connect(f"{server}?token={ana.token}&types=alert") as client:
@@ -183,7 +183,7 @@ def test_tokens_stay_out_of_the_logs_of_the_server(server, ana, caplog):
 
 
 @on_sqlite
-def test_an_expired_token_is_warned_about_and_then_closed_unless_a_new_one_comes(server, ana, bia):
+def test_an_expiring_token_is_announced_and_can_be_renewed(server, ana, bia):
     with (
         connect(f"{server}?{WITHOUT_METRICS}&token={token_for(ana.user, 2)}") as short,
         connect(f"{server}?{WITHOUT_METRICS}&token={token_for(ana.user, 2)}") as longer,
@@ -203,7 +203,7 @@ def test_an_expired_token_is_warned_about_and_then_closed_unless_a_new_one_comes
 
 
 @on_sqlite
-def test_an_account_that_is_closed_loses_its_connections(server, ana, bia, monkeypatch):
+def test_a_deactivated_account_loses_its_connections(server, ana, bia, monkeypatch):
     from vur.errors import VurError
     from vur.serving import live
 
@@ -241,7 +241,7 @@ def test_a_reconnect_gets_exactly_what_it_missed(server, ana, bia):
 
 
 @on_sqlite
-def test_a_reconnect_to_a_process_that_lags_behind_brings_nothing_twice(server, ana, monkeypatch):
+def test_a_reconnect_to_a_lagging_process_repeats_no_message(server, ana, monkeypatch):
     from vur.serving import live
 
     with enter(server, ana) as idle:
@@ -259,7 +259,7 @@ def test_a_reconnect_to_a_process_that_lags_behind_brings_nothing_twice(server, 
 
 
 @on_sqlite
-def test_a_reconnect_that_comes_too_late_is_told_to_start_anew(server, ana):
+def test_a_late_reconnect_gets_a_reset(server, ana):
     publish(ana.id, *range(10))
     with database.writing() as session:
         session.execute(delete(Event).where(Event.id < 5))
@@ -277,7 +277,7 @@ def test_a_reconnect_that_comes_too_late_is_told_to_start_anew(server, ana):
 
 
 @on_sqlite
-def test_one_chooses_kinds_and_model(server, ana):
+def test_clients_subscribe_to_types_and_a_model(server, ana):
     with enter(server, ana) as client:
         client.send(json.dumps({"type": "subscribe", "types": ["prediction"], "model_id": "a"}))
         assert said(client)["type"] == "subscribed"
@@ -295,7 +295,7 @@ def test_one_chooses_kinds_and_model(server, ana):
 
 
 @on_sqlite
-def test_an_alert_is_told_in_the_language_of_who_reads_it(server, ana):
+def test_an_alert_is_in_the_language_of_its_reader(server, ana):
     with connect(f"{server}?types=alert&token={ana.token}", additional_headers={"Accept-Language": "pt-BR"}) as client:
         assert said(client)["type"] == "ready"
         with database.writing() as session:
@@ -311,7 +311,7 @@ def test_an_alert_is_told_in_the_language_of_who_reads_it(server, ana):
 
 
 @on_sqlite
-def test_measurements_of_the_machine_come_by_themselves_and_are_not_stored(server, ana):
+def test_system_metrics_are_pushed_and_not_stored(server, ana):
     with enter(server, ana, "types=system_metrics") as client:
         got = [said(client) for _ in range(2)]
     assert {message["type"] for message in got} == {"system_metrics"} and got[0]["id"] is None
@@ -321,7 +321,7 @@ def test_measurements_of_the_machine_come_by_themselves_and_are_not_stored(serve
 
 
 @on_sqlite
-def test_a_slow_client_is_dropped_and_delays_nobody(server, ana):
+def test_a_slow_client_is_disconnected_and_delays_nobody(server, ana):
     slow = enter(server, ana, max_queue=1, compression=None)
     filler, count = "x" * 100_000, QUEUE + 160
     with enter(server, ana, compression=None, max_size=None) as quick:
@@ -343,7 +343,7 @@ def test_a_slow_client_is_dropped_and_delays_nobody(server, ana):
 
 
 @on_sqlite
-def test_a_catalog_that_is_away_for_a_while_costs_nobody_a_message(server, ana, monkeypatch):
+def test_no_message_is_lost_while_the_catalog_is_unreachable(server, ana, monkeypatch):
     from vur.serving import live
 
     monkeypatch.setattr(live, "BROKEN", 0.2)
@@ -363,7 +363,7 @@ def test_a_catalog_that_is_away_for_a_while_costs_nobody_a_message(server, ana, 
 
 
 @on_sqlite
-def test_nothing_is_left_of_clients_that_went_away_in_whatever_manner(server, ana):
+def test_nothing_is_left_of_disconnected_clients(server, ana):
     for number in range(24):
         client = enter(server, ana, compression=None)
         if number % 3 == 0:
@@ -403,7 +403,7 @@ def test_too_large_too_many_and_binary_messages_end_a_connection(server, ana):
 
 
 @on_sqlite
-def test_a_user_has_a_limit_of_connections_and_others_have_theirs(server, ana, bia, monkeypatch):
+def test_the_limit_of_connections_applies_per_user(server, ana, bia, monkeypatch):
     monkeypatch.setenv("VUR_WS_PER_USER", "2")
     settings.cache_clear()
     with enter(server, ana) as one, enter(server, ana):
@@ -418,7 +418,7 @@ def test_a_user_has_a_limit_of_connections_and_others_have_theirs(server, ana, b
 
 
 def test_ids_that_become_visible_late_are_not_lost(catalog, kind, ana):
-    """A transaction that takes a lower id and commits after a higher one: only PostgreSQL lets this happen."""
+    """A transaction with a lower id commits after one with a higher id; only PostgreSQL allows this."""
     if kind == "sqlite":
         pytest.skip("SQLite lets one transaction write at a time")
     publish(ana.id, 0)
@@ -448,7 +448,7 @@ def test_ids_that_become_visible_late_are_not_lost(catalog, kind, ana):
     assert tail.read() == []
 
 
-def test_a_number_that_is_none_does_not_break_a_message():
+def test_nan_and_infinity_do_not_break_a_message():
     assert json.loads(encode({"data": {"value": float("nan"), "list": [float("inf"), 1.5]}})) == {
         "data": {"value": None, "list": [None, 1.5]}
     }

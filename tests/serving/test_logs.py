@@ -1,4 +1,4 @@
-"""Logs and numbers as an operator meets them, and health."""
+"""Logs, metrics and health."""
 
 import json
 import logging
@@ -48,7 +48,7 @@ def of(id: str) -> list[dict[str, Any]]:
     return recent(request_id=id)
 
 
-def test_a_request_leaves_one_line_with_its_template(ana):
+def test_a_request_logs_one_line_with_its_route_template(ana):
     ana.get("/users/0b9c2d3e", params={"token": "geheim"}, headers={"X-Request-ID": "r1"})
     (record,) = of("r1")
     assert (record["event"], record["route"], record["status"], record["user_id"]) == (
@@ -60,7 +60,7 @@ def test_a_request_leaves_one_line_with_its_template(ana):
     assert record["ms"] > 0 and "geheim" not in json.dumps(record) and "0b9c2d3e" not in json.dumps(record)
 
 
-def test_a_failure_leaves_its_traceback_without_secrets(ana, unwell):
+def test_a_failure_logs_its_traceback_without_secrets(ana, unwell):
     TestClient(Guard(unwell), headers=ana.http.headers, raise_server_exceptions=False).get(
         "/api/v1/unwell/x", headers={"X-Request-ID": "r2"}
     )
@@ -94,7 +94,7 @@ def test_no_secret_of_a_login_is_logged(ana, stranger, catalog):
         "[SQL: INSERT] [parameters: ('geheim', 3)]",
     ],
 )
-def test_secrets_are_blotted_out_wherever_they_stand(catalog, text):
+def test_secrets_are_redacted_everywhere(catalog, text):
     logs.configure()
     logging.getLogger("vur.test").warning("it was %s", text)
     logging.getLogger("some.library").error("it was %s", text)
@@ -125,7 +125,7 @@ def _write(home: str, name: str) -> None:
 
 
 @pytest.mark.slow
-def test_processes_share_one_file_that_is_turned_over(catalog):
+def test_processes_share_one_rotated_file(catalog):
     context = multiprocessing.get_context("spawn")
     writers = [context.Process(target=_write, args=(str(catalog), name)) for name in "ab"]
     for writer in writers:
@@ -159,7 +159,10 @@ def test_a_full_disk_stops_nothing(ana, monkeypatch):
 
 @pytest.mark.parametrize("form", ["text", "json"])
 def test_lines_on_standard_error(tmp_path, form):
-    code = "from vur.serving.middleware.logs import configure, log\nconfigure()\nlog.info('hello', n=1)\ntry:\n    1/0\nexcept ZeroDivisionError:\n    log.exception('oh')"
+    code = (
+        "from vur.serving.middleware.logs import configure, log\nconfigure()\nlog.info('hello', n=1)\n"
+        "try:\n    1/0\nexcept ZeroDivisionError:\n    log.exception('oh')"
+    )
     ran = subprocess.run(
         [sys.executable, "-c", code],
         env=os.environ | {"VUR_HOME": str(tmp_path), "VUR_LOG_FORMAT": form},
@@ -176,7 +179,7 @@ def test_lines_on_standard_error(tmp_path, form):
 
 
 def numbers(person: Any) -> dict[str, float]:
-    """What Prometheus reads."""
+    """The metrics in the Prometheus text format."""
     text = TestClient(person.http.app, headers=person.http.headers).get("/metrics").text
     return {
         line.rpartition(" ")[0]: float(line.rpartition(" ")[2])
@@ -185,7 +188,7 @@ def numbers(person: Any) -> dict[str, float]:
     }
 
 
-def test_numbers_count_by_template_and_need_a_token(ana, stranger):
+def test_metrics_count_by_template_and_need_a_token(ana, stranger):
     assert TestClient(stranger.app).get("/metrics").status_code == 401
     key = 'vur_requests_total{method="GET",route="/api/v1/users/{user_id}",status="403"}'
     before = numbers(ana).get(key, 0)
@@ -197,7 +200,7 @@ def test_numbers_count_by_template_and_need_a_token(ana, stranger):
     assert found["vur_catalog_up"] == 1 and found["vur_requests_in_progress"] == 1
 
 
-def test_a_client_makes_no_labels(ana, stranger):
+def test_clients_cannot_create_labels(ana, stranger):
     before = set(numbers(ana))
     for n in range(50):
         ana.get(f"/nothing/{n}")
@@ -210,7 +213,7 @@ def test_a_client_makes_no_labels(ana, stranger):
     )
 
 
-def test_pages_without_a_template_go_by_their_path():
+def test_pages_without_a_template_are_labelled_by_path():
     mount = type("Mount", (), {"path": metrics.MOUNTED})()
     assert (
         metrics.route_of({"path": "/api/v1/openapi.json", "endpoint": print, "route": mount}, 200)
@@ -276,19 +279,19 @@ def test_several_processes_are_added_up_and_dead_ones_no_longer_count_as_busy(tm
 
 @pytest.fixture
 def probe(stranger) -> TestClient:
-    """A client without a token, and no look at the components from before."""
+    """A client without a token, and no cached health check."""
     route.READINESS.running = None
     return TestClient(stranger.app)
 
 
 def ready(probe: TestClient) -> tuple[int, dict[str, str]]:
-    """A fresh look."""
+    """A fresh health check."""
     route.READINESS.running = None
     answer = probe.get("/health/ready")
     return answer.status_code, answer.json()["components"]
 
 
-def test_ready_needs_a_worker_that_was_heard_of(probe):
+def test_readiness_needs_a_worker_with_a_heartbeat(probe):
     assert probe.get("/health/live").json() == {"status": "ok"}
     assert ready(probe) == (503, {"database": "ok", "disk": "ok", "models": "ok", "worker": "none alive"})
     workers.beat("w1")
@@ -298,7 +301,7 @@ def test_ready_needs_a_worker_that_was_heard_of(probe):
     assert ready(probe)[0] == 503
 
 
-def test_a_worker_that_fell_silent_is_not_alive(probe, monkeypatch):
+def test_a_worker_without_a_recent_heartbeat_is_not_alive(probe, monkeypatch):
     workers.beat("w1")
     monkeypatch.setattr(workers, "now", lambda: database_now() + workers.ALIVE)
     assert ready(probe)[1]["worker"] == "none alive"
@@ -311,7 +314,7 @@ def database_now() -> Any:
     return now()
 
 
-def test_a_full_disk_an_old_schema_and_a_lost_database_are_told_apart(probe, monkeypatch, catalog):
+def test_a_full_disk_an_old_schema_and_a_lost_database_are_distinguished(probe, monkeypatch, catalog):
     workers.beat("w1")
     monkeypatch.setattr(health, "free_bytes", lambda: 1)
     assert ready(probe)[1]["disk"] == "almost full"
@@ -321,7 +324,7 @@ def test_a_full_disk_an_old_schema_and_a_lost_database_are_told_apart(probe, mon
     assert ready(probe)[1] == {"database": "not migrated", "disk": "ok", "models": "ok", "worker": "unavailable"}
 
 
-def test_health_gives_nothing_away(probe, monkeypatch):
+def test_health_reveals_no_details(probe, monkeypatch):
     def lost() -> str:
         raise RuntimeError("postgresql://ana:geheim@10.0.0.5/x")
 
@@ -335,7 +338,7 @@ def test_health_gives_nothing_away(probe, monkeypatch):
     )
 
 
-def test_many_who_ask_cost_one_look_and_a_hanging_database_does_not_hang_the_answer(probe, monkeypatch):
+def test_concurrent_health_requests_share_one_check_and_do_not_hang_with_the_database(probe, monkeypatch):
     looks: list[int] = []
     monkeypatch.setattr(health, "state", lambda: looks.append(1) or {"database": "ok"})
     for _ in range(20):
@@ -347,8 +350,8 @@ def test_many_who_ask_cost_one_look_and_a_hanging_database_does_not_hang_the_ans
 
 
 @pytest.mark.slow
-def test_a_trace_of_each_request_is_exported_where_it_is_wanted(tmp_path):
-    """A collector of our own receives spans; nothing of a query is in them."""
+def test_a_trace_of_each_request_is_exported_if_configured(tmp_path):
+    """A local collector receives spans, which contain nothing of the query string."""
     code = """
 import threading, http.server, os, sys
 bodies = []
@@ -374,7 +377,8 @@ answer = TestClient(Guard(app)).get("/api/v1/echo/77?word=geheim", headers={"Aut
 assert answer.json() == "geheim", answer.text
 TestClient(Guard(create_app())).get("/health/live")
 _tracer().force_flush()
-print(len(bodies), b"GET /api/v1/echo/{name}" in b"".join(bodies), b"geheim" in b"".join(bodies), b"/health" in b"".join(bodies))
+sent = b"".join(bodies)
+print(len(bodies), b"GET /api/v1/echo/{name}" in sent, b"geheim" in sent, b"/health" in sent)
 """
     ran = subprocess.run(
         [sys.executable, "-c", code], env=os.environ | {"VUR_HOME": str(tmp_path)}, capture_output=True, text=True
@@ -383,7 +387,7 @@ print(len(bodies), b"GET /api/v1/echo/{name}" in b"".join(bodies), b"geheim" in 
 
 
 @pytest.mark.slow
-def test_sentry_gets_the_failure_and_nothing_of_the_request(tmp_path):
+def test_sentry_gets_the_error_and_nothing_of_the_request(tmp_path):
     code = """
 import os
 os.environ["SENTRY_DSN"] = "http://key@127.0.0.1:1/1"

@@ -1,4 +1,4 @@
-"""What is told about pipelines, models, the machine, health and logs."""
+"""Monitoring of pipelines, models, the machine, health and logs."""
 
 import time
 from datetime import timedelta
@@ -16,7 +16,7 @@ on_sqlite = pytest.mark.parametrize("kind", ["sqlite"], indirect=True)
 
 @pytest.fixture
 def models(ana) -> list[Model]:
-    """Two trained models of a family, the second its champion, of a pipeline and a dataset with a newer version; and one untrained."""
+    """Two trained models of a family, the second its champion, whose dataset has a newer version; and one untrained."""
     with database.writing() as session:
         dataset = Dataset(
             owner_id=ana.id, name="d", filename="d.csv", size_bytes=1, fingerprint="f", rows=1, head={}, number=2
@@ -51,7 +51,7 @@ def models(ana) -> list[Model]:
 
 
 def forecast(model: Model, errors: list[float]) -> None:
-    """A forecast of 10 for each error, with an interval of 8 to 12, and the values that came."""
+    """A forecast of 10 for each error, with an interval of 8 to 12, and the actual values."""
     with database.writing() as session:
         head = Forecast(
             id=new_id(),
@@ -84,7 +84,7 @@ def forecast(model: Model, errors: list[float]) -> None:
         )
 
 
-def test_models_are_told_with_champion_age_and_how_their_forecasts_did(models, ana, bia):
+def test_models_are_shown_with_champion_age_and_live_accuracy(models, ana, bia):
     forecast(models[0], [0.5, -0.5] * 10)
     forecast(models[1], [3.0] * 20)
     listed = {item["tag"]: item for item in ana.get("/monitoring/models").json()["items"]}
@@ -110,7 +110,7 @@ def test_models_are_told_with_champion_age_and_how_their_forecasts_did(models, a
     assert [item["tag"] for item in ana.get("/monitoring/models?search=das 2&limit=1").json()["items"]] == ["vendas:2"]
 
 
-def test_pipelines_are_told_with_what_goes_on(models, ana, bia):
+def test_pipelines_are_shown_with_their_activity(models, ana, bia):
     with database.writing() as session:
         pipeline = models[0].pipeline_id
         from vur.store.catalog import DatabaseConnection
@@ -166,7 +166,7 @@ def test_the_machine_is_measured(models, ana, stranger):
 
 
 @on_sqlite
-def test_health_needs_no_token_and_tells_nothing_but_words(stranger, catalog):
+def test_health_needs_no_token_and_reveals_no_details(stranger, catalog):
     answer = stranger.get("/monitoring/health")
     assert answer.status_code == 503, "no worker lives in this test"
     told = answer.json()

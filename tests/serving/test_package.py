@@ -1,4 +1,4 @@
-"""`vur package`: a Bento of trained models that forecasts what the run did, with a token, on its own."""
+"""`vur package`: a Bento of trained models that reproduces the run's forecasts, requires a token, and stands alone."""
 
 import json
 import os
@@ -110,7 +110,7 @@ def test_its_forecasts_are_those_of_the_run(served, runs):
     pd.testing.assert_frame_equal(table, runs["equipment"].forecast, check_exact=True)
 
 
-def test_it_takes_coming_values_and_levels(served, runs):
+def test_it_takes_future_values_and_levels(served, runs):
     future = [
         {"dia": f"2024-05-{day:02d}", "loja": shop, "preco": 5.0}
         for shop in ("norte", "sul", "leste")
@@ -122,7 +122,7 @@ def test_it_takes_coming_values_and_levels(served, runs):
     assert sum(row["forecast"] for row in cheap["forecasts"]) > sum(row["forecast"] for row in usual["forecasts"])
 
 
-def test_it_tells_what_it_holds_and_refuses_the_rest(served, runs):
+def test_it_describes_its_models_and_rejects_others(served, runs):
     known = post(f"{served[0]}/models", {})[1]
     assert [one["model"] for one in known] == [runs["equipment"].model_tag, runs["shop"].model_tag] and known[0][
         "run"
@@ -133,12 +133,12 @@ def test_it_tells_what_it_holds_and_refuses_the_rest(served, runs):
 
 
 @pytest.mark.parametrize("path", ["/predict", "/models", "/docs.json", "/metrics", "/", "/schema.json"])
-def test_nothing_answers_without_the_token(served, path):
+def test_nothing_responds_without_the_token(served, path):
     assert post(served[0] + path, {"model": "equipment"}, token=None)[0] == 401
     assert post(served[0] + path, {"model": "equipment"}, token="wrong")[0] == 401
 
 
-def test_it_brings_its_own_instructions_and_only_the_libraries_that_forecasts_take(served):
+def test_it_has_its_instructions_and_only_the_required_libraries(served):
     readme, requirements = (
         (served[1] / "README.md").read_text(),
         (served[1] / "env" / "python" / "requirements.txt").read_text(),
@@ -167,7 +167,7 @@ def test_an_unknown_model_is_named(tmp_path):
     assert done.returncode == 1 and "nothing" in done.stderr and "Traceback" not in done.stderr
 
 
-def test_the_token_file_is_the_owners_alone(tmp_path):
+def test_the_token_file_is_readable_only_by_its_owner(tmp_path):
     from vur.serving.packaging.token import _secret
 
     path = tmp_path / "token"

@@ -83,7 +83,7 @@ def test_the_seven_steps_lead_to_a_model(ana, dataset):
 
 
 @both
-def test_a_pipeline_is_made_looked_at_renamed_and_deleted(ana, dataset):
+def test_a_pipeline_is_created_read_renamed_and_deleted(ana, dataset):
     made = ana.post("/pipelines", json={"name": "Vendas", "description": "Loja", "dataset_id": dataset})
     id = made.json()["pipeline_id"]
     assert (
@@ -98,7 +98,7 @@ def test_a_pipeline_is_made_looked_at_renamed_and_deleted(ana, dataset):
     assert ana.get(f"/datasets/{dataset}").status_code == 200
 
 
-def test_each_step_says_what_its_choice_means_for_the_data(ana, dataset):
+def test_each_step_reports_its_effect_on_the_data(ana, dataset):
     url = begun(ana, dataset)
     assert put(ana, url, "preview").json()["facts"]["freq"] == "D"
     assert put(ana, url, "split").json()["facts"]["test"]["rows"] == 18
@@ -106,7 +106,7 @@ def test_each_step_says_what_its_choice_means_for_the_data(ana, dataset):
     assert {"lag1", "lag7", "dayofweek"} <= set(put(ana, url, "features").json()["facts"]["columns"])
 
 
-def test_a_step_is_refused_for_what_the_data_or_a_run_would_refuse(ana, dataset):
+def test_a_step_is_rejected_if_the_data_or_a_run_would_reject_it(ana, dataset):
     url = complete(ana, dataset)
     wrong = {
         "preview": ({"target_column": "nothing"}, "panel.column_missing"),
@@ -136,7 +136,7 @@ def test_a_step_is_refused_for_what_the_data_or_a_run_would_refuse(ana, dataset)
 
 
 @both
-def test_changing_an_early_step_undoes_the_later_ones_that_lean_on_it(ana, dataset):
+def test_changing_an_early_step_reopens_later_steps_that_depend_on_it(ana, dataset):
     url = complete(ana, dataset)
     assert put(ana, url, "split").json()["undone"] == [], "the same choice again changes nothing"
     body = put(ana, url, "split", {"horizon": 7}).json()
@@ -166,7 +166,7 @@ def test_changing_an_early_step_undoes_the_later_ones_that_lean_on_it(ana, datas
     }
 
 
-def test_only_reachable_steps_can_be_gone_to(ana, dataset):
+def test_only_reachable_steps_can_become_current(ana, dataset):
     url = begun(ana, dataset)
     refused = ana.post(f"{url}/navigate", json={"to": "model"}, headers=PT)
     assert refused.status_code == 409 and "preview, split, preprocessing, features" in refused.json()["detail"]
@@ -176,7 +176,7 @@ def test_only_reachable_steps_can_be_gone_to(ana, dataset):
     assert ana.post(f"{url}/models", json={}).status_code == 409
 
 
-def test_a_pipeline_whose_dataset_was_deleted_begins_again(ana, dataset):
+def test_a_pipeline_whose_dataset_was_deleted_starts_over(ana, dataset):
     url = complete(ana, dataset)
     assert ana.delete(f"/datasets/{dataset}").status_code == 204
     state = ana.get(f"{url}/state").json()
@@ -190,7 +190,7 @@ def test_a_pipeline_whose_dataset_was_deleted_begins_again(ana, dataset):
     assert ana.get(f"{url}/export").status_code == 200
 
 
-def test_changes_need_the_version_that_was_read(ana, dataset):
+def test_changes_need_the_current_version(ana, dataset):
     url = begun(ana, dataset)
     tag = ana.get(url).headers["ETag"]
     assert put(ana, url, "preview", **{"If-Match": tag}).status_code == 200
@@ -223,7 +223,7 @@ def test_an_exported_pipeline_comes_back_equal(ana, dataset):
     assert second["config"] == document["config"]
 
 
-def test_the_yaml_is_one_that_a_run_takes(ana, dataset, tmp_path):
+def test_the_exported_yaml_is_accepted_by_a_run(ana, dataset, tmp_path):
     url = complete(ana, dataset)
     text = ana.get(f"{url}/export", params={"format": "yaml"})
     assert text.headers["content-type"].startswith("application/yaml")
@@ -234,13 +234,13 @@ def test_the_yaml_is_one_that_a_run_takes(ana, dataset, tmp_path):
     assert body["name"] == "Vendas" and body["dataset_id"] == dataset and "training" in body["completed_steps"]
 
 
-def test_an_export_tells_no_path_of_the_server(ana, dataset, catalog):
+def test_an_export_contains_no_path_of_the_server(ana, dataset, catalog):
     url = complete(ana, dataset)
     for format in ("json", "yaml"):
         assert str(catalog) not in ana.get(f"{url}/export", params={"format": format}).text
 
 
-def test_an_import_says_what_does_not_fit_here(ana, bia, dataset):
+def test_an_import_reports_what_does_not_fit_here(ana, bia, dataset):
     document = ana.get(f"{complete(ana, dataset)}/export").json()
     body = bia.post("/pipelines/import", json=document, headers=PT).json()
     assert (
@@ -283,7 +283,7 @@ def test_an_import_says_what_does_not_fit_here(ana, bia, dataset):
     ],
 )
 @both
-def test_hostile_documents_are_refused(ana, content):
+def test_hostile_documents_are_rejected(ana, content):
     answer = ana.post("/pipelines/import", content=content, headers={"Content-Type": "application/yaml"})
     assert answer.status_code == 422 and answer.json()["code"] in ("pipelines.document", "config.unknown"), answer.text
     assert ana.get("/pipelines").json()["total"] == 0
@@ -295,7 +295,7 @@ def test_yaml_of_any_choices_is_read_back(ana):
     assert body["steps"][2]["data"] == {"horizon": 5} and body["completed_steps"] == []
 
 
-# --- who may ---
+# --- permissions ---
 
 ENDPOINTS = [
     ("GET", "", None),

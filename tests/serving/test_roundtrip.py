@@ -1,4 +1,4 @@
-"""What is downloaded and uploaded again is the same table, however hostile its cells; what is unpacked from strange bytes never is a crash."""
+"""A download uploaded again is the same table, even with hostile cells; arbitrary bytes never cause a crash."""
 
 import csv
 import datetime
@@ -71,12 +71,12 @@ def files(draw: st.DrawFn) -> bytes:
 
 @pytest.fixture
 def kind() -> str:
-    """The catalog takes no part."""
+    """The catalog is not involved."""
     return "sqlite"
 
 
 def stored(content: bytes, folder: Path) -> tuple[Path, list[ColumnInfo]]:
-    """Where the table of a file lies, and its columns."""
+    """The folder of a file's table, and its columns."""
     path = folder / "file.csv"
     path.write_bytes(content)
     target = sources.read(path, hashlib.sha256(content).hexdigest(), UploadOptions(), "file.csv")
@@ -92,7 +92,7 @@ def stored(content: bytes, folder: Path) -> tuple[Path, list[ColumnInfo]]:
 def test_a_download_uploaded_again_is_the_same_table(catalog, tmp_path, content):
     try:
         path, columns = stored(content, tmp_path)
-    except VurError:  # what the strict reader refuses cannot be downloaded
+    except VurError:  # a file that the strict reader rejects cannot be downloaded
         return
     for form in tables.FORMS.values():
         again, _ = stored(b"".join(tables.csv_pieces(path, columns, form)), tmp_path)
@@ -104,7 +104,7 @@ def test_a_download_uploaded_again_is_the_same_table(catalog, tmp_path, content)
 @example(b"PK\x03\x04junk")
 @example(b"\x1f\x8bjunk")
 @example(b"PAR1junk")
-def test_bytes_that_are_no_table_are_refused_with_a_reason(catalog, tmp_path, content):
+def test_bytes_that_are_no_table_are_rejected_with_a_reason(catalog, tmp_path, content):
     try:
         stored(content, tmp_path)
     except VurError as error:

@@ -1,4 +1,4 @@
-"""SIGTERM and kill -9 of `vur serve`: requests that were taken are answered, and nothing is left on the port."""
+"""SIGTERM and kill -9 of `vur serve`: accepted requests are answered, and the port is free afterwards."""
 
 import http.client
 import os
@@ -31,7 +31,7 @@ def free_port() -> int:
 
 
 def ask(port: int, path: str, token: str = "", patience: float = 30) -> int | str:
-    """The status of one request on a connection of its own, `refused` where none was taken, `dropped` where one was taken and not answered."""
+    """Status of one request on a new connection: `refused` if it was not accepted, `dropped` if it got no response."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=patience)
     try:
         connection.connect()
@@ -50,7 +50,7 @@ def ask(port: int, path: str, token: str = "", patience: float = 30) -> int | st
 
 @pytest.fixture
 def service(ana, catalog: Path, request: pytest.FixtureRequest):
-    """A running `vur serve` without worker, and its port; the parameter is the number of processes that answer."""
+    """A running `vur serve` without worker, and its port; the parameter is the number of service processes."""
     port, processes = free_port(), str(getattr(request, "param", 1))
     with (catalog.parent / "serve.log").open("w") as log:
         process = subprocess.Popen(
@@ -67,7 +67,7 @@ def service(ana, catalog: Path, request: pytest.FixtureRequest):
         process.wait(10)
 
 
-def test_what_was_begun_before_sigterm_is_finished(service, ana):
+def test_requests_started_before_sigterm_are_finished(service, ana):
     process, port = service
     rows = "".join(f"2024-01-{day:02d},{10 + day}\n" for day in range(1, 31)).encode()
     start = b'--x\r\nContent-Disposition: form-data; name="file"; filename="sales.csv"\r\n\r\ndate,sales\n'
@@ -92,7 +92,7 @@ def test_what_was_begun_before_sigterm_is_finished(service, ana):
 
 
 def hammer(port: int, token: str, stop: threading.Event, kept: bool) -> Counter[int | str]:
-    """What one client saw that asks without pause, on connections of their own or on one that is kept as long as the service likes."""
+    """Results of a client that sends requests without pause, on new connections or on one kept-alive connection."""
     seen: Counter[int | str] = Counter()
     while not stop.is_set() and not seen["refused"]:
         if not kept:
@@ -135,7 +135,7 @@ def test_sigterm_under_load_drops_no_request(service, ana):
 
 
 @pytest.mark.parametrize("service", [2], indirect=True)
-def test_the_numbers_of_several_processes_are_added_up(service, ana):
+def test_the_metrics_of_several_processes_are_added_up(service, ana):
     process, port = service
     until(
         lambda: (
@@ -173,7 +173,7 @@ def test_kill_9_of_the_supervisor_leaves_nothing_on_the_port(service):
     until(lambda: not any(child.is_running() and child.status() != psutil.STATUS_ZOMBIE for child in children), 45)
 
 
-def test_a_port_that_is_taken_is_named(service):
+def test_a_used_port_is_named(service):
     _, port = service
     done = subprocess.run(
         [sys.executable, "-m", "vur.cli", "serve", "--port", str(port)], capture_output=True, text=True, timeout=60
@@ -181,7 +181,7 @@ def test_a_port_that_is_taken_is_named(service):
     assert done.returncode == 1 and str(port) in done.stderr and "Traceback" not in done.stderr
 
 
-def test_a_service_that_dies_is_started_again(service):
+def test_a_dead_service_is_restarted(service):
     process, port = service
     server = next(
         child for child in psutil.Process(process.pid).children() if "vur.serving.process.server" in child.cmdline()

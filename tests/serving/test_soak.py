@@ -1,4 +1,4 @@
-"""Twenty real trainings of a running `vur serve` while its service and its worker are killed with -9 at random: all end, none twice."""
+"""Twenty training jobs while service and worker of `vur serve` are killed at random: all end, none runs twice."""
 
 import json
 import os
@@ -58,7 +58,7 @@ def serving(home: Path) -> Iterator[tuple[psutil.Process, int]]:
 
 
 def call(port: int, method: str, path: str, token: str, key: str = "") -> dict:
-    """An answer of the service, asked for again while there is none: the key makes that safe."""
+    """A response of the service; the request is repeated until there is one, which its key makes safe."""
     request = urllib.request.Request(
         f"http://127.0.0.1:{port}/api/v1{path}",
         method=method,
@@ -69,7 +69,7 @@ def call(port: int, method: str, path: str, token: str, key: str = "") -> dict:
             with urllib.request.urlopen(request, timeout=60) as answer:
                 return json.load(answer)
         except urllib.error.HTTPError as error:
-            if error.code not in (409, 503):  # 409: the first attempt with this key is still at work
+            if error.code not in (409, 503):  # 409: the first attempt with this key is still in progress
                 raise AssertionError(error.read()) from error
         except OSError:
             pass
@@ -78,7 +78,7 @@ def call(port: int, method: str, path: str, token: str, key: str = "") -> dict:
 
 
 def shoot(server: psutil.Process, chance: random.Random) -> str:
-    """Kill the service, or the worker; the supervisor starts it again."""
+    """Kill the service or the worker; the supervisor restarts it."""
     name = chance.choice(["vur.serving.process.server", "worker"])
     for child in server.children():
         if name in child.cmdline():
@@ -87,7 +87,7 @@ def shoot(server: psutil.Process, chance: random.Random) -> str:
     return ""
 
 
-def test_trainings_under_fire_all_end_and_none_twice(ana, catalog):
+def test_training_jobs_survive_random_kills_and_none_runs_twice(ana, catalog):
     chance = random.Random(7)
     dataset = dataset_of(ana.id, DATA / "electrical_equipment.csv")
     models = [model_of(ana.id, dataset, split={"horizon": 6, "folds": 2}) for _ in range(TRAININGS)]

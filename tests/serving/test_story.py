@@ -1,4 +1,4 @@
-"""The whole story against a real `vur serve`, told with curl: from an account to a Bento that serves elsewhere.
+"""End to end against a real `vur serve` with curl: from an account to a Bento that serves elsewhere.
 
 `python tests/serving/test_story.py` writes the transcript to reports/service.md.
 """
@@ -33,7 +33,7 @@ def free_port() -> int:
 
 
 class Story:
-    """Runs commands as a user would type them, keeps what was typed and answered."""
+    """Runs commands as a user would type them and records input and output."""
 
     def __init__(self, folder: Path):
         self.folder, self.port, self.lines = folder, free_port(), []
@@ -116,7 +116,7 @@ class Story:
         return json.loads(text) if text.startswith(("{", "[")) else {"text": text}
 
     def hide(self, text: str) -> str:
-        """Ids as names, no tokens."""
+        """Replace ids by names and remove tokens."""
         for name, value in self.values.items():
             text = text.replace(value, name)
         text = re.sub(r"eyJ[\w-]+\.[\w-]+\.[\w-]+", "TOKEN", text)
@@ -128,7 +128,7 @@ class Story:
 
 
 class Listener(threading.Thread):
-    """A WebSocket client that keeps what it hears."""
+    """A WebSocket client that records its messages."""
 
     def __init__(self, url: str, token: str):
         super().__init__(daemon=True)
@@ -146,7 +146,7 @@ class Listener(threading.Thread):
 
 
 def wait_for(question, seconds: float, what: str):
-    """The first true answer to `question`."""
+    """Poll `question` until it returns something true."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         if answer := question():
@@ -165,7 +165,7 @@ def ready(port: int, path: str = "/health/ready") -> bool:
 
 
 def tell(story: Story) -> None:
-    """The story from beginning to end."""
+    """The whole story."""
     story.say("## An administrator prepares a data home and starts the service")
     story.shell("init")
     subprocess.run(
@@ -196,7 +196,7 @@ def tell(story: Story) -> None:
 
 
 def chapters(story: Story) -> None:
-    """What clients do."""
+    """The steps of the clients."""
     native(story)
     account(story)
     dataset = upload(story)
@@ -322,7 +322,8 @@ def forecast(story: Story, model: str, dataset: str) -> None:
     assert answer["forecasts"] and not answer["errors"]
     story.curl("GET", "/predictions/history?limit=1", keep=400)
     story.say(
-        "BentoML's own typed endpoint gives the same forecast, behind the same login and into the same ledger; its errors have the one form too."
+        "BentoML's own typed endpoint gives the same forecast, with the same authentication and ledger; "
+        "its errors have the common shape too."
     )
     native = story.curl(
         "POST", "/predict", body={"model": model, "horizon": 3, "levels": [80]}, keep=200, base="$SERVICE"
@@ -418,8 +419,10 @@ def package(story: Story) -> None:
         )
         story.lines += [
             "```sh",
-            "$ bentoml import partidas.bento && VUR_TOKEN=a-long-secret bentoml serve partidas:latest --host 127.0.0.1 &",
-            '$ curl http://127.0.0.1:3000/predict -H "Authorization: Bearer $VUR_TOKEN" -H "Content-Type: application/json" -d \'{"horizon": 3}\'',
+            "$ bentoml import partidas.bento",
+            "$ VUR_TOKEN=a-long-secret bentoml serve partidas:latest --host 127.0.0.1 &",
+            '$ curl http://127.0.0.1:3000/predict -H "Authorization: Bearer $VUR_TOKEN" '
+            "-H 'Content-Type: application/json' -d '{\"horizon\": 3}'",
             done.stdout[:400] + " …",
             "```",
         ]
@@ -434,7 +437,7 @@ def package(story: Story) -> None:
 
 
 def flat(answer: dict) -> list[float]:
-    """The forecasts of an answer, series after series."""
+    """The forecasts of a response, series by series."""
     return [value for series in answer["forecasts"].values() for value in series["forecast"]]
 
 

@@ -1,4 +1,4 @@
-"""A training over HTTP, by a real worker: from the request to the files, and every way in which it can go wrong."""
+"""Training over HTTP with a real worker: from the request to the files, and every way it can fail."""
 
 import hashlib
 import json
@@ -25,7 +25,7 @@ def partidas(ana) -> str:
 
 
 @SLOW
-def test_a_training_is_watched_and_leaves_a_model_with_its_files(ana, catalog, partidas):
+def test_a_training_reports_progress_and_produces_a_model_with_its_files(ana, catalog, partidas):
     model = model_of(ana.id, partidas)
     before = ana.get(f"/models/{model}/training/status").json()
     assert (before["status"], before["progress"], before["job_id"]) == ("configured", 0.0, None)
@@ -98,7 +98,7 @@ def test_a_training_is_watched_and_leaves_a_model_with_its_files(ana, catalog, p
 
 
 @SLOW
-def test_a_cancelled_training_ends_its_kernel_within_seconds(ana, catalog, partidas):
+def test_a_cancelled_training_stops_its_kernel_within_seconds(ana, catalog, partidas):
     model = model_of(ana.id, partidas, model={"algorithms": ["auto_arima", "lightgbm", "naive"]}, split={"folds": 10})
     job = ana.post(f"/models/{model}/train").json()["job_id"]
     with worker(catalog) as process:
@@ -122,7 +122,7 @@ def test_a_cancelled_training_ends_its_kernel_within_seconds(ana, catalog, parti
 
 
 @SLOW
-def test_a_failed_training_tells_its_reason_in_both_languages(ana, catalog, partidas):
+def test_a_failed_training_reports_its_reason_in_both_languages(ana, catalog, partidas):
     model = model_of(ana.id, partidas, data={"target": "nada"})
     job = ana.post(f"/models/{model}/train").json()["job_id"]
     with worker(catalog):
@@ -140,7 +140,7 @@ def test_a_failed_training_tells_its_reason_in_both_languages(ana, catalog, part
     assert notebook.status_code == 200 and "nada" in notebook.text, "the notebook is kept up to the cell that failed"
 
 
-def test_a_training_belongs_to_those_who_may_change_the_model(ana, bia, vera, catalog):
+def test_only_editors_of_the_model_control_its_training(ana, bia, vera, catalog):
     model = model_of(ana.id, None)
     for person, code in ((bia, 404), (vera, 403)):
         assert person.post(f"/models/{model}/train").status_code == code
@@ -157,14 +157,14 @@ def test_a_training_belongs_to_those_who_may_change_the_model(ana, bia, vera, ca
     assert ana.get(f"/models/{model}/report").status_code == ana.get(f"/models/{model}/notebook").status_code == 409
 
 
-def test_a_request_that_is_sent_again_starts_no_second_training(ana, catalog):
+def test_a_repeated_request_starts_no_second_training(ana, catalog):
     model, key = model_of(ana.id, None), {"Idempotency-Key": "train-1"}
     first, again = (ana.post(f"/models/{model}/train", headers=key) for _ in range(2))
     assert first.status_code == again.status_code == 202 and first.json() == again.json()
     assert ana.get("/jobs").json()["total"] == 1
 
 
-def test_what_cannot_be_trained_is_refused_before_it_is_queued(ana, catalog):
+def test_an_impossible_training_is_rejected_before_it_is_queued(ana, catalog):
     model = model_of(ana.id, None)
     assert ana.post(f"/models/{model}/train", json={"dataset_number": 7}).json()["code"] == "datasets.no_version"
     with database.writing() as session:

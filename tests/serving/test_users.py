@@ -1,4 +1,4 @@
-"""Administration of users, and sharing between them."""
+"""User administration and sharing."""
 
 import threading
 
@@ -17,7 +17,7 @@ PASSWORD = "correct horse 9"
 
 @pytest.fixture
 def kind(request: pytest.FixtureRequest) -> str:
-    """SQLite but for tests that ask for both databases."""
+    """SQLite, except for tests that request both databases."""
     return getattr(request, "param", "sqlite")
 
 
@@ -27,7 +27,7 @@ both = pytest.mark.parametrize("kind", ["sqlite", "postgresql"], indirect=True)
 @pytest.mark.parametrize(
     "method, path", [("get", ""), ("post", ""), ("get", "/x"), ("put", "/x"), ("delete", "/x"), ("post", "/x/logout")]
 )
-def test_only_administrators_administer(ana, vera, method, path):
+def test_only_administrators_manage_users(ana, vera, method, path):
     for person in (ana, vera):
         answer = person.request(
             method,
@@ -50,7 +50,7 @@ def test_users_are_listed_searched_sorted_and_paged(root, ana, bia, vera):
     assert "password" not in root.get("/users").text
 
 
-def test_an_account_is_made_with_a_role_and_used(root, stranger):
+def test_an_account_is_created_with_a_role_and_used(root, stranger):
     made = root.post("/users", json={"email": "Caio@x.br", "password": PASSWORD, "role": "viewer", "quota_bytes": 5})
     assert made.status_code == 201 and (made.json()["role"], made.json()["quota_bytes"]) == ("viewer", 5)
     assert stranger.post("/auth/login", json={"email": "caio@x.br", "password": PASSWORD}).status_code == 200
@@ -60,27 +60,27 @@ def test_an_account_is_made_with_a_role_and_used(root, stranger):
 
 
 @both
-def test_a_change_of_role_is_felt_at_once(root, ana):
+def test_a_role_change_applies_at_once(root, ana):
     assert ana.get("/auth/me").status_code == 200
     changed = root.put(f"/users/{ana.id}", json={"role": "viewer"})
     assert changed.json()["role"] == "viewer" and changed.headers["ETag"] == f'"{changed.json()["version"]}"'
     assert ana.get("/auth/me").status_code == 401
 
 
-def test_a_change_of_quota_or_name_ends_nothing(root, ana):
+def test_a_change_of_quota_or_name_ends_no_session(root, ana):
     assert root.put(f"/users/{ana.id}", json={"quota_bytes": 7, "full_name": "Ana"}).json()["quota_bytes"] == 7
     assert root.put(f"/users/{ana.id}", json={"quota_bytes": None}).json()["quota_bytes"] is None
     KNOWN.found.clear()
     assert ana.get("/auth/me").json()["full_name"] == "Ana"
 
 
-def test_a_change_on_an_old_version_is_refused(root, ana):
+def test_a_change_based_on_an_old_version_is_rejected(root, ana):
     before = root.get(f"/users/{ana.id}").headers["ETag"]
     assert root.put(f"/users/{ana.id}", json={"full_name": "A"}, headers={"If-Match": before}).status_code == 200
     assert root.put(f"/users/{ana.id}", json={"full_name": "B"}, headers={"If-Match": before}).status_code == 412
 
 
-def test_a_deleted_user_is_deactivated_and_comes_back(root, ana, stranger):
+def test_a_deleted_user_is_deactivated_and_can_be_reactivated(root, ana, stranger):
     assert root.delete(f"/users/{ana.id}").status_code == 204
     assert ana.get("/auth/me").status_code == 401
     credentials = {"email": "ana@x.br", "password": PASSWORD}
@@ -90,7 +90,7 @@ def test_a_deleted_user_is_deactivated_and_comes_back(root, ana, stranger):
     assert stranger.post("/auth/login", json=credentials).status_code == 200
 
 
-def test_an_administrator_sets_a_password_and_ends_logins(root, ana, stranger):
+def test_an_administrator_sets_a_password_and_ends_sessions(root, ana, stranger):
     credentials = {"email": "ana@x.br", "password": PASSWORD}
     tokens = stranger.post("/auth/login", json=credentials).json()
     assert root.post(f"/users/{ana.id}/logout").json() == {"ended": 1}
@@ -101,7 +101,7 @@ def test_an_administrator_sets_a_password_and_ends_logins(root, ana, stranger):
 
 
 @both
-def test_the_last_administrator_stays(root):
+def test_the_last_administrator_cannot_be_removed(root):
     for answer in (
         root.delete(f"/users/{root.id}"),
         root.put(f"/users/{root.id}", json={"role": "analyst"}),
@@ -114,7 +114,7 @@ def test_the_last_administrator_stays(root):
 
 
 @both
-def test_two_administrators_who_leave_at_once_cannot_both_go(catalog):
+def test_two_administrators_cannot_both_leave_concurrently(catalog):
     with writing() as session:
         ids = [add_user(session, f"{name}@x.br", PASSWORD, role="admin").id for name in ("caio", "duda")]
     start, results = threading.Barrier(2), []
@@ -145,7 +145,7 @@ def pipeline(ana) -> str:
     return row.id
 
 
-def test_an_object_is_shared_changed_and_taken_back(ana, bia, vera, pipeline):
+def test_a_share_is_granted_changed_and_revoked(ana, bia, vera, pipeline):
     path = f"/shares/pipeline/{pipeline}"
     assert bia.get(path).status_code == 404
     shared = ana.put(path, json={"email": "BIA@x.br"}).json()["items"]
@@ -166,7 +166,7 @@ def test_an_object_is_shared_changed_and_taken_back(ana, bia, vera, pipeline):
     assert translate(f"activity.{told.kind}", "pt-BR", **told.values) == "ana@x.br compartilhou um pipeline com você"
 
 
-def test_a_viewer_gives_a_right_up(ana, vera, pipeline):
+def test_a_user_gives_up_their_own_permission(ana, vera, pipeline):
     ana.put(f"/shares/pipeline/{pipeline}", json={"email": "vera@x.br"})
     assert vera.delete(f"/shares/pipeline/{pipeline}/{ana.id}").status_code == 403
     assert vera.delete(f"/shares/pipeline/{pipeline}/{vera.id}").status_code == 204
@@ -174,7 +174,7 @@ def test_a_viewer_gives_a_right_up(ana, vera, pipeline):
 
 
 @pytest.mark.parametrize("email, code", [("nobody@x.br", "users.no_address"), ("ana@x.br", "users.owner")])
-def test_sharing_needs_somebody_else(ana, pipeline, email, code):
+def test_an_object_cannot_be_shared_with_its_owner(ana, pipeline, email, code):
     assert ana.put(f"/shares/pipeline/{pipeline}", json={"email": email}).json()["code"] == code
 
 

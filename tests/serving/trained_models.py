@@ -1,4 +1,4 @@
-"""Models that tests forecast with: trained once a session, copied into the home of each test, registered as a training registers them."""
+"""Models for tests: trained once per session, copied into each test's home and registered as by a training job."""
 
 import atexit
 import hashlib
@@ -25,7 +25,7 @@ from vur.store.models.models import CHECKSUMS, find_model
 
 
 def shop(days: int = 120, coming: int = 14) -> pd.DataFrame:
-    """Three shops of different lengths with a price that is known ahead, daily."""
+    """Three daily shops of different lengths with a known-future price."""
     random, parts = np.random.default_rng(7), []
     for number, name in enumerate(("norte", "sul", "leste")):
         dates = pd.date_range("2024-01-01", periods=days + coming, freq="D")[20 * number :]
@@ -43,12 +43,12 @@ def shop(days: int = 120, coming: int = 14) -> pd.DataFrame:
 
 
 def stores() -> pd.DataFrame:
-    """The same shops without the price and the coming days."""
+    """The same shops without the price and the future days."""
     return shop(coming=0).drop(columns="preco")
 
 
 def hours() -> pd.DataFrame:
-    """Three weeks by the hour, local time of a place three hours behind UTC."""
+    """Three weeks of hourly data in the local time of a place three hours behind UTC."""
     times = pd.date_range("2024-01-01", periods=24 * 21, freq="h")
     noise = np.random.default_rng(3).normal(0, 1, len(times))
     return pd.DataFrame(
@@ -57,7 +57,7 @@ def hours() -> pd.DataFrame:
 
 
 def train(out: Path) -> dict[str, vur.RunResult]:
-    """One run for each model that tests use."""
+    """One run per model that tests use."""
 
     def only(*names: str) -> vur.runs.config.Config:
         return default_config(model={"algorithms": list(names), "ensemble": False}, split={"folds": 2})
@@ -92,7 +92,7 @@ def train(out: Path) -> dict[str, vur.RunResult]:
 
 @cache
 def trained_once() -> tuple[Path, dict[str, vur.RunResult]]:
-    """A data home with the models, and their runs: once a session, whichever modules ask."""
+    """A data home with the models and their runs, once per session for all modules."""
     folder, before = Path(tempfile.mkdtemp(prefix="vur-trained-")), os.environ.get("VUR_HOME")
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     os.environ["VUR_HOME"] = str(folder / "home")
@@ -106,7 +106,7 @@ def trained_once() -> tuple[Path, dict[str, vur.RunResult]]:
 
 @pytest.fixture
 def runs(catalog: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, vur.RunResult]:
-    """The trained models in the home of the test; none of them is open yet."""
+    """The trained models in the test's home; none of them is open yet."""
     source, runs = trained_once()
     monkeypatch.setattr(open_models, "_models", open_models.LruCache(open_models.MODELS))
     for name in ("bentoml", "datasets"):
@@ -115,12 +115,12 @@ def runs(catalog: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, vur.RunRes
 
 
 def checksum(tag: str) -> str:
-    """What the catalog keeps of a model's files."""
+    """The catalog's fields of a model's files."""
     return hashlib.sha256((Path(find_model(tag).path) / CHECKSUMS).read_bytes()).hexdigest()
 
 
 def later_version(run: vur.RunResult) -> str:
-    """Tag of the model of `run` moved on by one month, which forecasts something else."""
+    """Tag of the model of `run` advanced by one month, with different forecasts."""
     data = pd.read_csv(DATA / "electrical_equipment.csv")
     return update_model(
         run.model_tag, pd.concat([data, pd.DataFrame({"month": ["2016-06-01"], "turnover": [140.0]})])
@@ -130,7 +130,7 @@ def later_version(run: vur.RunResult) -> str:
 def register(
     owner_id: str, run: vur.RunResult, family: str | None = None, champion: bool = True, tag: str | None = None
 ) -> Model:
-    """The row of a trained model, champion of its family unless told otherwise; `tag` is that of a later version."""
+    """The row of a trained model, by default the champion of its family; `tag` is that of a later version."""
     board = run.leaderboard.iloc[0]
     with database.writing() as session:
         tag = tag or run.model_tag
