@@ -153,7 +153,7 @@ def load(body: Load, who: Who, response: Response) -> dict[str, Any]:
         raise VurError("models.which", field="model_id")
     with writing() as session:
         if body.model_id:
-            model = fetch(session, Model, body.model_id, who)
+            model: Model | None = fetch(session, Model, body.model_id, who)
         else:
             assert body.tag is not None  # checked above
             model = session.scalar(visible(select(Model).where(Model.tag == body.tag), Model, who))

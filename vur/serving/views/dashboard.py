@@ -141,7 +141,9 @@ def _known_facts(session: Session, dataset: Dataset) -> dict[str, Any] | None:
         return None
     data = datasets.data_spec(session, dataset)
     for language in LANGUAGES:
-        found = tables.find_cached(version.folder, "series", preparation.inputs_of(version.folder, data, language=language))
+        found = tables.find_cached(
+            version.folder, "series", preparation.inputs_of(version.folder, data, language=language)
+        )
         if found is not None:
             return found
     return None
