@@ -25,7 +25,7 @@ from vur.serving.schemas.models import (
     Started,
 )
 from vur.serving.views.configure import AUTO, NETWORK, auto_search, catalogue, configured, search, successor
-from vur.store.accounts.access import check_version, fetch, visible
+from vur.store.accounts.access import Principal, check_version, fetch, visible
 from vur.store.catalog import Model
 from vur.store.database import reading, writing
 from vur.store.events import record_activity
@@ -153,15 +153,9 @@ def load(body: Load, who: Who, response: Response) -> dict[str, Any]:
         raise VurError("models.which", field="model_id")
     with writing() as session:
         if body.model_id:
-            model: Model | None = fetch(session, Model, body.model_id, who)
+            model = fetch(session, Model, body.model_id, who)
         else:
-            assert body.tag is not None  # checked above
-            model = session.scalar(visible(select(Model).where(Model.tag == body.tag), Model, who))
-            if model is None:
-                if not who.is_admin:
-                    raise VurError("api.not_found", kind="model", id=body.tag)
-                model = registry.adopt(session, body.tag, who.user_id)
-                record_activity(session, who.user_id, "model_adopted", about=("model", model.id), name=model.name)
+            model = _tagged(session, body.tag or "", who)
         answer = _one(session, model, response)
     if not answer["tag"]:
         raise VurError("models.not_trained", id=answer["model_id"], status=answer["status"])
@@ -170,6 +164,18 @@ def load(body: Load, who: Who, response: Response) -> dict[str, Any]:
         served = find_served(session, who, answer["model_id"])
     open_model(served)
     return answer
+
+
+def _tagged(session: Session, tag: str, who: Principal) -> Model:
+    """Return the model with the exact `tag`; an administrator adopts one that `vur run` saved."""
+    model = session.scalar(visible(select(Model).where(Model.tag == tag), Model, who))
+    if model is not None:
+        return model
+    if not who.is_admin:
+        raise VurError("api.not_found", kind="model", id=tag)
+    model = registry.adopt(session, tag, who.user_id)
+    record_activity(session, who.user_id, "model_adopted", about=("model", model.id), name=model.name)
+    return model
 
 
 @router.get("", response_model=ModelList, summary="List models")
