@@ -247,7 +247,7 @@ def test_an_import_reports_what_does_not_fit_here(ana, bia, dataset):
         body["dataset_id"] is None
         and body["completed_steps"] == []
         and "vendas.csv" in body["problems"][0]["text"]
-        and "não estão aqui" in body["problems"][0]["text"]
+        and "não estão disponíveis aqui" in body["problems"][0]["text"]
     )
     assert body["steps"][5]["data"]["algorithms"] == ["naive", "seasonal_naive"], "what fits is kept"
     document["config"]["model"]["algorithms"] = ["oracle"]
