@@ -330,7 +330,7 @@ def test_an_alert_is_open_until_it_is_acknowledged(ana):
     alert = ana.get("/dashboard/alerts", headers=PT).json()["items"][0]
     assert (
         alert["state"] == "open"
-        and alert["message"] == "1 linhas de vendas não puderam ser lidas (29 puderam)"
+        and alert["message"] == "1 linhas de vendas foram rejeitadas, 29 foram lidas"
         and alert["object_id"] == body["dataset_id"]
     )
     assert stats(ana)["active_alerts"] == 1

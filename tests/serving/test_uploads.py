@@ -371,7 +371,7 @@ def test_the_number_of_requests_waiting_for_heavy_work_is_limited():
     with ExitStack() as waiting:
         for _ in range(8):
             waiting.enter_context(child_process.limited(True))
-        with pytest.raises(VurError, match="too much"), child_process.limited(True):
+        with pytest.raises(VurError, match="overloaded"), child_process.limited(True):
             pass
         with child_process.limited(False):
             pass
