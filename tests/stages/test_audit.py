@@ -1,4 +1,4 @@
-"""The audit: every finding on data that has it, silence on data that has not, and repairs that run."""
+"""The audit: every finding on data that has the problem, none on data that does not, and repairs that run."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -102,7 +102,7 @@ PANEL_CASES = {
 
 
 @pytest.mark.parametrize("code", PANEL_CASES)
-def test_a_panel_finding_is_found_told_and_repaired(code):
+def test_a_panel_finding_is_found_described_and_repaired(code):
     frame, holds = PANEL_CASES[code]
     panel = make_panel(frame)
     before = panel.frame.copy()
@@ -145,7 +145,7 @@ TABLE_CASES = {
 
 
 @pytest.mark.parametrize("code", TABLE_CASES)
-def test_a_table_finding_explains_a_refusal_and_its_repair_ends_it(code):
+def test_a_table_finding_explains_an_error_and_its_repair_fixes_it(code):
     frame = TABLE_CASES[code]
     names = {"date": "data", "target": "v", "series": ["loja"]}
     with pytest.raises(VurError):
@@ -178,7 +178,7 @@ def test_decimal_commas_are_converted_not_lost():
         ("Australia/Sydney", {"tz": "Australia/Sydney"}),
     ],
 )
-def test_a_local_clock_is_told_from_the_stamps(zone, options):
+def test_a_local_clock_is_inferred_from_the_stamps(zone, options):
     frame = clock(zone)
     found = audit_frame(frame, "data", "v", ["loja"], **options)
     assert codes(found) == {"dst_gap", "dst_overlap"}
@@ -196,7 +196,7 @@ def test_a_local_clock_is_told_from_the_stamps(zone, options):
         .assign(data=lambda d: pd.date_range("2023-02-01", periods=len(d), freq="h")),
     ],
 )
-def test_a_clock_that_never_changes_is_left_alone(frame):
+def test_a_clock_that_never_changes_has_no_finding(frame):
     assert not codes(audit_frame(frame, "data", "v", ["loja"])) & {"dst_gap", "dst_overlap"}
 
 
@@ -206,7 +206,7 @@ def test_a_spring_gap_alone_is_found_on_the_panel():
     assert one(found, "dst_gap").rows == [pd.Timestamp("2023-03-26 02:00")]
 
 
-def test_what_make_panel_did_is_told():
+def test_what_make_panel_changed_is_reported():
     frame = pd.concat(
         [
             frame_of(),
@@ -225,7 +225,7 @@ def test_what_make_panel_did_is_told():
         repaired(finding, frame, panel)
 
 
-def test_moved_stamps_are_told_and_the_strays_can_be_dropped():
+def test_moved_stamps_are_reported_and_the_strays_can_be_dropped():
     ds = DAYS.to_series(index=range(200)).where(np.arange(200) != 20, DAYS[20] + pd.Timedelta(hours=3))
     frame = frame_of(ds=ds)
     finding = one(audit(make_panel(frame), frame), "off_grid")

@@ -108,7 +108,7 @@ def test_past_only_columns_never_become_features():
         ("W-MON", 200, {"fourier": ((52.18, 3),)}),
     ],
 )
-def test_auto_takes_the_calendar_only_where_two_cycles_were_seen(alias, length, expected):
+def test_auto_uses_the_calendar_only_where_two_cycles_were_seen(alias, length, expected):
     spec = resolve_features(FeatureSpec(), series(np.arange(length), alias))
     assert {name: getattr(spec, name) for name in expected} == expected
     assert spec.lags and max(spec.lags) <= max(1, length // 2)
@@ -187,7 +187,7 @@ def test_a_wrong_setting_is_named(fields, named):
         ({"country": "BR", "state": "XX"}, "CE"),
     ],
 )
-def test_what_the_panel_or_the_holidays_do_not_hold_is_named(fields, named):
+def test_unknown_columns_countries_and_states_are_named(fields, named):
     with pytest.raises(VurError) as caught:
         resolve_features(FeatureSpec(**fields), flights())
     assert named in str(caught.value) and named in caught.value.text("pt-BR")
@@ -217,7 +217,7 @@ def test_calendar_works_for_every_frequency(alias):
         assert table["holidays"].sum() >= 10 and (table["workdays"] + table["holidays"]).between(20, 23).all()
 
 
-def test_waves_have_the_same_phase_in_every_cut_of_a_series():
+def test_fourier_terms_have_the_same_phase_in_every_part_of_a_series():
     days = pd.date_range("2020-01-01", periods=800)
     whole = fourier_terms(days, ((365.25, 2),), frequency("D")).iloc[300:].reset_index(drop=True)
     pd.testing.assert_frame_equal(whole, fourier_terms(days[300:], ((365.25, 2),), frequency("D")))

@@ -86,7 +86,7 @@ def test_inverse_of_transform_is_the_identity(panel: Panel, fill: str, strange: 
 
 @SETTINGS
 @given(panels, missing, transforms, st.integers(1, 15))
-def test_forecasts_come_back_exactly_after_the_training_part(
+def test_forecasts_are_inverted_exactly_after_the_training_part(
     panel: Panel, fill: str, names: list[str], horizon: int
 ) -> None:
     """The transformed true future, inverted, is the true future: differences go on from the last training values."""
@@ -192,7 +192,7 @@ def test_clipping_stays_inside_the_band() -> None:
         ("seasonal", [1, 2, 3, 4, 5]),
     ],
 )
-def test_each_rule_fills_as_its_name_says(method: str, expected: list[float]) -> None:
+def test_each_method_fills_as_its_name_says(method: str, expected: list[float]) -> None:
     stamps = pd.date_range("2024-01-01", periods=6, freq="MS")
     panel = Panel(
         pd.DataFrame({"unique_id": "a", "ds": stamps, "y": [1, np.nan, np.nan, 4, np.nan, 6]}), frequency("MS")
@@ -220,7 +220,7 @@ def test_dropping_keeps_the_series_regular_and_its_end() -> None:
     assert ready["y"].tolist() == list(range(9, 40)) and pre.report["trimmed"].tolist() == [9]
 
 
-def test_moving_history_on_without_refitting() -> None:
+def test_rebasing_on_newer_history_without_refitting() -> None:
     panel = flights()
     plan = plan_split(panel, SplitSpec(horizon=14))
     train = training_panel(panel, plan.folds[0], plan)
@@ -246,7 +246,7 @@ def test_unobserved_and_unknown_series() -> None:
         fit_preprocess(some).transform(panel)
 
 
-def test_values_outside_the_reach_of_a_power_are_named() -> None:
+def test_values_outside_the_domain_of_a_power_are_named() -> None:
     panel = made([30], 1e3, 1.0, 0, 0)
     pre = fit_preprocess(panel, PreprocessSpec(transforms=("box_cox",), box_cox_lambda=0.0))
     broken = panel.with_frame(panel.frame.assign(y=panel.frame["y"].where(panel.frame.index != 7, -3.0)))
@@ -254,14 +254,14 @@ def test_values_outside_the_reach_of_a_power_are_named() -> None:
         pre.transform(broken)
 
 
-def test_target_flags_do_not_claim_what_a_transform_broke() -> None:
+def test_target_flags_are_cleared_by_a_transform() -> None:
     panel = flights()
     assert panel.integer and fit_preprocess(panel).transform(panel).integer
     assert not fit_preprocess(panel, PreprocessSpec(transforms=("standard",))).transform(panel).integer
 
 
 @pytest.mark.parametrize(
-    ("wishes", "word"),
+    ("options", "word"),
     [
         ({"missing": "guess"}, "guess"),
         ({"transforms": ("log",)}, "log1p"),
@@ -269,16 +269,16 @@ def test_target_flags_do_not_claim_what_a_transform_broke() -> None:
         ({"season": 0}, "season"),
     ],
 )
-def test_wishes_without_meaning_are_refused(wishes: dict, word: str) -> None:
+def test_meaningless_specifications_are_refused(options: dict, word: str) -> None:
     with pytest.raises(VurError, match=word) as caught:
-        PreprocessSpec(**wishes)
+        PreprocessSpec(**options)
     assert caught.value.stage == "preprocess" and caught.value.text("pt-BR")
 
 
-@pytest.mark.parametrize("wishes", [{"method": "magic"}, {"treatment": "delete"}, {"threshold": 0.0}, {"window": 4}])
-def test_outlier_wishes_without_meaning_are_refused(wishes: dict) -> None:
+@pytest.mark.parametrize("options", [{"method": "magic"}, {"treatment": "delete"}, {"threshold": 0.0}, {"window": 4}])
+def test_meaningless_outlier_specifications_are_refused(options: dict) -> None:
     with pytest.raises(VurError) as caught:
-        OutlierSpec(**wishes)
+        OutlierSpec(**options)
     assert caught.value.text("pt-BR")
 
 

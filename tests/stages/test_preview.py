@@ -1,4 +1,4 @@
-"""The preview shows what is in the file and in the panel, whatever columns are called and however short series are."""
+"""The preview shows the contents of file and panel, whatever columns are called and however short series are."""
 
 from pathlib import Path
 
@@ -57,12 +57,12 @@ def test_pages_together_are_the_file(parquet: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ODD)
-def test_any_column_name_can_be_asked_for(parquet: Path, name: str) -> None:
+def test_any_column_name_can_be_requested(parquet: Path, name: str) -> None:
     assert list(page(parquet, 1, 5, [name]).frame.columns) == [name]
 
 
 @pytest.mark.parametrize(
-    ("wishes", "code"),
+    ("options", "code"),
     [
         ({"page": 0}, "preview.page"),
         ({"page": 4}, "preview.page"),
@@ -71,9 +71,9 @@ def test_any_column_name_can_be_asked_for(parquet: Path, name: str) -> None:
         ({"columns": ['x" FROM y']}, "preview.column"),
     ],
 )
-def test_impossible_pages_are_refused(parquet: Path, wishes: dict, code: str) -> None:
+def test_impossible_pages_are_refused(parquet: Path, options: dict, code: str) -> None:
     with pytest.raises(VurError) as caught:
-        page(parquet, **wishes)
+        page(parquet, **options)
     assert caught.value.code == code and caught.value.text("pt-BR")
 
 

@@ -1,4 +1,4 @@
-"""Splits never let the future into the training part, whatever the panel and the wishes."""
+"""Splits never let the future into the training part, whatever the panel and the specification."""
 
 import json
 from pathlib import Path
@@ -174,7 +174,7 @@ def test_a_tiny_panel_does_not_crash(length: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("wishes", "word"),
+    ("options", "word"),
     [
         ({"shuffle": True}, "shuffle"),
         ({"horizon": 0}, "horizon"),
@@ -189,14 +189,14 @@ def test_a_tiny_panel_does_not_crash(length: int) -> None:
         ({"validation_size": 3, "validation_start": "2013-01-01"}, "validation_start"),
     ],
 )
-def test_wishes_without_meaning_are_refused(wishes: dict, word: str) -> None:
+def test_meaningless_specifications_are_refused(options: dict, word: str) -> None:
     with pytest.raises(VurError, match=word) as caught:
-        SplitSpec(**wishes)
+        SplitSpec(**options)
     assert caught.value.stage == "split" and caught.value.text("pt-BR")
 
 
 @pytest.mark.parametrize(
-    ("wishes", "code"),
+    ("options", "code"),
     [
         ({"test_start": "2020-01-01"}, "split.date"),
         ({"test_start": "soon"}, "split.date"),
@@ -206,9 +206,9 @@ def test_wishes_without_meaning_are_refused(wishes: dict, word: str) -> None:
         ({"train_size": 360, "test_size": 20}, "split.too_short"),
     ],
 )
-def test_wishes_that_do_not_fit_the_data_are_refused(wishes: dict, code: str) -> None:
+def test_specifications_that_do_not_fit_the_data_are_refused(options: dict, code: str) -> None:
     with pytest.raises(VurError) as caught:
-        plan_split(flights(), SplitSpec(**wishes))
+        plan_split(flights(), SplitSpec(**options))
     assert caught.value.code == code and caught.value.text("pt-BR")
 
 

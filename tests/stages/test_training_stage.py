@@ -1,4 +1,4 @@
-"""Training: what a user gets when all goes well, when time runs out, when it is interrupted, and when models fail."""
+"""Training: its results when all goes well, when time runs out, when it is interrupted, and when models fail."""
 
 import json
 import os
@@ -171,7 +171,7 @@ def test_saved_training_forecasts_the_same(trained, tmp_path):
     assert all(not path.name.endswith((".pkl", ".pickle")) for path in (tmp_path / "t").rglob("*"))
 
 
-def test_notes_are_said_in_portuguese(panel):
+def test_notes_are_translated_to_portuguese(panel):
     early = run(panel, stop=lambda: True).in_language("pt-BR")
     assert early.leaderboard["note"].iloc[-1].startswith("Não iniciado")
     assert early.status["reason"].iloc[-1].startswith("Não iniciado")
@@ -190,7 +190,7 @@ def test_progress_rises_to_the_end_and_names_the_best(panel):
 
 
 @pytest.mark.parametrize("metric", ["mae", "rmse", "smape", "rmsse", "wape", "r2", "mape"])
-def test_ranks_on_the_metric_asked_for(panel, metric):
+def test_ranks_on_the_requested_metric(panel, metric):
     board = run(panel, model=ModelSpec(metric=metric)).leaderboard
     ranked = board[metric].iloc[1 if "ensemble is kept" in board["note"][0] else 0 :]
     assert ranked.is_monotonic_decreasing if metric == "r2" else ranked.is_monotonic_increasing
@@ -204,7 +204,7 @@ def test_mape_with_zeros_ranks_on_mase_and_says_why(panel):
     assert result.leaderboard["mase"].is_monotonic_increasing
 
 
-def test_candidates_begin_with_the_reference_and_go_from_cheap_to_dear(panel):
+def test_candidates_begin_with_the_reference_and_go_from_cheap_to_expensive(panel):
     chosen = candidates(panel)
     costs = [REGISTRY[c.algorithm].cost for c in chosen[1:]]
     assert chosen[0].id == "seasonal_naive" and costs == sorted(costs)
@@ -221,7 +221,7 @@ def test_candidates_begin_with_the_reference_and_go_from_cheap_to_dear(panel):
         ({"parameters": {"seasonal_naive": {"season": -1}}}, "-1"),
     ],
 )
-def test_wrong_wishes_are_named(options, named_value):
+def test_wrong_options_are_named(options, named_value):
     with pytest.raises(VurError, match=named_value):
         ModelSpec(**options)
 
@@ -262,7 +262,7 @@ def test_an_ensemble_is_never_worse_out_of_fold_than_the_best_single_model(metri
     assert "ensemble" not in scores or scores["ensemble"] <= scores.drop("ensemble").min() + 1e-12
 
 
-def test_a_perfect_model_is_not_watered_down():
+def test_a_perfect_model_is_not_diluted():
     panel = make_panel(series=12)
     line = panel.frame.assign(y=panel.frame.groupby("unique_id").cumcount() * 2.0 + 10)
     board = run(panel.with_frame(line), named("seasonal_naive", "drift", "mean", "naive")).leaderboard
@@ -301,7 +301,7 @@ def test_missing_values_are_filled_for_models_but_never_scored(panel):
     "transforms",
     [("log1p",), ("standard",), ("box_cox", "standard"), ("seasonal_difference",), ("log1p", "difference")],
 )
-def test_transforms_are_undone(panel, transforms, tmp_path):
+def test_transforms_are_inverted(panel, transforms, tmp_path):
     result = run(panel, named("seasonal_naive", "drift", "mean"), preprocess=PreprocessSpec(transforms=transforms))
     frame = result.pipeline.predict(6, levels=(80,))
     assert frame["forecast"].between(0, 200).all()
@@ -385,7 +385,7 @@ def test_one_failing_candidate_does_not_end_the_others(panel, extra):
     assert pd.isna(result.leaderboard.set_index("algorithm").loc["Exploding", "rank"]) and result.winner != "Exploding"
 
 
-def test_a_forecast_that_is_no_number_disqualifies(panel, extra):
+def test_a_forecast_that_is_not_a_number_disqualifies(panel, extra):
     def lose(model, panel):
         model.levels = model.levels * np.nan
 
@@ -406,7 +406,7 @@ def test_a_candidate_that_cannot_repeat_itself_is_disqualified(panel, extra):
     assert "Dice" not in set(result.evaluation.forecasts["algorithm"])
 
 
-def test_when_the_winner_fails_on_all_data_the_next_best_serves(panel, extra):
+def test_when_the_winner_fails_on_all_data_the_next_best_is_used(panel, extra):
     full = len(panel.frame)
 
     def fail_on_all(model, frame):
@@ -432,7 +432,7 @@ def test_leaky_preprocessing_would_be_seen(panel, trained):
 # --- time ---
 
 
-def test_stop_leaves_the_reference_as_model(panel):
+def test_stop_leaves_the_reference_as_the_model(panel):
     result = run(panel, stop=lambda: True)
     assert result.winner == "seasonal_naive" and result.interrupted and result.completed == ["seasonal_naive"]
     assert result.leaderboard["algorithm"].tolist()[0] == "seasonal_naive" and len(result.leaderboard) == 5
@@ -490,7 +490,7 @@ def test_budget_is_kept_on_the_wall_clock(panel):
     assert "auto_arima" not in result.completed
 
 
-def test_ctrl_c_ends_cleanly_with_what_is_done(panel, extra):
+def test_ctrl_c_keeps_the_models_finished_so_far(panel, extra):
     def interrupt(model, panel):
         if len(panel.frame) > 200:
             os.kill(os.getpid(), signal.SIGINT)
@@ -530,7 +530,7 @@ def test_ctrl_c_while_workers_are_busy_leaves_no_process_behind():
     assert not multiprocessing.active_children()
 
 
-def test_an_interrupted_training_goes_on_where_it_was(panel, trained):
+def test_an_interrupted_training_resumes_where_it_stopped(panel, trained):
     cache, asked = Memory(), iter(range(10_000))
     first = run(panel, cache=cache, stop=lambda: next(asked) > 2)
     assert first.interrupted and len(first.completed) < len(QUICK)
@@ -545,7 +545,7 @@ def test_an_interrupted_training_goes_on_where_it_was(panel, trained):
     )
 
 
-def test_cache_tells_parameters_and_seeds_apart(panel):
+def test_the_cache_distinguishes_parameters_and_seeds(panel):
     cache = Memory()
     for season in (6, 12):
         run(panel, [Candidate("seasonal_naive", "seasonal_naive", {"season": season})], cache=cache)
@@ -556,7 +556,7 @@ def test_cache_tells_parameters_and_seeds_apart(panel):
 # --- the pipeline ---
 
 
-def test_update_moves_the_origin_without_learning_anew():
+def test_update_moves_the_origin_without_refitting():
     panel = make_panel(rows=90)
     older = panel.with_frame(panel.frame[panel.frame.groupby("unique_id").cumcount() < 84])
     pipeline = Pipeline(Candidate("theta", "theta")).fit(older)

@@ -1,4 +1,4 @@
-"""Upload: what a user hands in comes back equal, and what cannot be read is named with its line."""
+"""Upload: data come back equal, and what cannot be read is reported with its line."""
 
 import csv
 import gzip
@@ -186,7 +186,7 @@ def test_numbers_are_exact(tmp_path, texts, values):
     assert [None if pd.isna(v) else v for v in frame(result)["v"].astype(object)] == values
 
 
-def test_ambiguous_grouping_is_said(tmp_path):
+def test_ambiguous_grouping_is_reported(tmp_path):
     result = send(tmp_path, "day,v\n2024-01-01,1.234\n2024-01-02,2.500\n")
     assert "decimal_assumed" in note_keys(result)
     assert list(frame(send(tmp_path, "day,v\n2024-01-01,1.234\n2024-01-02,2.500\n", decimal=","))["v"]) == [1234, 2500]
@@ -245,7 +245,7 @@ def test_letters_that_name_series_stay_letters(tmp_path, monkeypatch, large):
         ("25/03/24", "2024-03-25"),
     ],
 )
-def test_ways_of_writing_dates(tmp_path, text, iso):
+def test_date_formats(tmp_path, text, iso):
     result = send(tmp_path, f"data;y\n{text};1\n{text};2\n")
     assert types(result)["data"] == "datetime"
     assert frame(result)["data"][0] == pd.Timestamp(iso) and frame(result)["data"].dt.tz is None
@@ -266,7 +266,7 @@ def test_the_last_row_decides_the_order_of_dates(tmp_path):
     assert "date_order_decided" in note_keys(day_first) and day_first.rejected == 0
 
 
-def test_dates_that_stay_ambiguous_are_said_and_can_be_overridden(tmp_path):
+def test_dates_that_stay_ambiguous_are_reported_and_can_be_overridden(tmp_path):
     text = "date,y\n03/04/2024,1\n05/06/2024,2\n07/01/2024,9\n"
     result = send(tmp_path, text)
     assert "date_order_assumed" in note_keys(result) and "date_order='mdy'" in " ".join(result.sentences())
@@ -305,7 +305,7 @@ def zipped(**files: str) -> bytes:
         ("sep.csv", b"sep=,\n" + GOOD.encode()),
     ],
 )
-def test_wrappings_read_the_same(tmp_path, name, data):
+def test_compressed_files_read_the_same(tmp_path, name, data):
     expected = frame(send(tmp_path / "..", GOOD))
     pd.testing.assert_frame_equal(frame(send(tmp_path, data, name)), expected)
 
@@ -380,7 +380,7 @@ def test_bad_files_are_named(tmp_path, name, data, code, words):
     assert list((tmp_path / "out").iterdir()) == []
 
 
-def test_a_bomb_is_stopped_before_it_fills_the_disk(tmp_path):
+def test_a_zip_bomb_is_stopped_before_it_fills_the_disk(tmp_path):
     packed = gzip.compress(b"a,b\n" + b"1,2\n" * 30_000_000, 1)
     with pytest.raises(VurError, match="unpacks"):
         send(tmp_path, packed, "bomb.gz")
@@ -425,7 +425,7 @@ def test_rejects_name_line_and_cause(tmp_path):
         "2024-01-05,1,a,\r\n",
     ],
 )
-def test_short_way_equals_strict_way(tmp_path, monkeypatch, twist):
+def test_the_fast_path_equals_the_strict_path(tmp_path, monkeypatch, twist):
     rows = [f"{d},{k}.25,item {k % 7},{k}\n" for k, d in enumerate(days(6000))]
     text = "date,price,item,count\n" + "".join(rows[:4000]) + twist + "".join(rows[4000:])
     strict = send(tmp_path / "..", text)
@@ -444,7 +444,7 @@ def test_short_way_equals_strict_way(tmp_path, monkeypatch, twist):
     assert rejects(short) == rejects(strict)
 
 
-def test_short_way_reads_brazilian_files(tmp_path, monkeypatch):
+def test_the_fast_path_reads_brazilian_files(tmp_path, monkeypatch):
     rows = "".join(f"{d};São {k % 3};1.{k:03d},50;{k},25\n" for k, d in enumerate(days(900, "%d/%m/%Y")))
     strict = send(tmp_path / "..", ("data;loja;valor;peso\n" + rows).encode("cp1252"))
     monkeypatch.setattr(fast_path, "FAST_BYTES", 0)
@@ -459,7 +459,7 @@ def test_short_way_reads_brazilian_files(tmp_path, monkeypatch):
     )
 
 
-def test_short_way_is_taken(tmp_path, monkeypatch):
+def test_the_fast_path_is_used(tmp_path, monkeypatch):
     monkeypatch.setattr(fast_path, "FAST_BYTES", 0)
     monkeypatch.setattr("vur.stages.upload.staging.stage_csv", None)
     assert send(tmp_path, "date,y\n" + "".join(f"{d},{k}\n" for k, d in enumerate(days(500)))).rows == 500
@@ -468,7 +468,7 @@ def test_short_way_is_taken(tmp_path, monkeypatch):
 # --- the answer
 
 
-def test_answer_is_json_and_same_input_gives_same_bytes(tmp_path):
+def test_the_result_is_json_and_the_same_input_gives_the_same_bytes(tmp_path):
     first, second = send(tmp_path / "..", GOOD), send(tmp_path, GOOD)
     assert Upload.from_dict(json.loads(json.dumps(first.to_dict()))) == first
     assert first.fingerprint == second.fingerprint and first.parquet.read_bytes() == second.parquet.read_bytes()
