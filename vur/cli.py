@@ -1,9 +1,9 @@
 """The `vur` command line: finds the commands in `vur/commands` and runs one."""
 
 import argparse
-import pkgutil
 import sys
 from importlib import import_module
+from pathlib import Path
 from types import ModuleType
 
 import vur.commands
@@ -23,7 +23,7 @@ def commands() -> dict[str, ModuleType]:
 
     A command is a file of `vur/commands` whose name does not start with an underscore: `what_if.py` is `what-if`.
     """
-    names = (module.name for module in pkgutil.iter_modules(vur.commands.__path__) if not module.name.startswith("_"))
+    names = (path.stem for folder in vur.commands.__path__ for path in Path(folder).glob("[!_]*.py"))
     found = {name.replace("_", "-"): import_module(f"vur.commands.{name}") for name in names}
     return dict(sorted(found.items(), key=lambda item: (getattr(item[1], "ORDER", LAST), item[0])))
 

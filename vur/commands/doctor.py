@@ -1,7 +1,6 @@
 """`vur doctor`: check an installation and say how to fix what is wrong."""
 
 import argparse
-import json
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -31,6 +30,8 @@ def run(options: argparse.Namespace, language: str) -> int:
         if not options.json:
             _print(finding, language)
     if options.json:
+        import json
+
         print(
             json.dumps(
                 [
