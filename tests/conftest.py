@@ -28,7 +28,7 @@ LONG = (
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Long files first, the order inside files and of all others as it is; what is repeated on PostgreSQL counts as slow."""
+    """Put long files first, without changing the order inside files; tests repeated on PostgreSQL count as slow."""
     for item in items:
         if getattr(item, "callspec", None) and item.callspec.params.get("kind") == "postgresql":
             item.add_marker(pytest.mark.slow)

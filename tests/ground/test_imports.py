@@ -38,7 +38,7 @@ def modules(root: Path) -> dict[str, Path]:
 
 
 def imports(name: str, known: dict[str, Path]) -> set[str]:
-    """Modules of VUR that `name` imports: at the top, inside functions, under TYPE_CHECKING, or as a string `"vur.a.b:c"`."""
+    """Modules of VUR that `name` imports: at the top, in functions, under TYPE_CHECKING, as a string `"vur.a.b:c"`."""
     package = name if known[name].name == "__init__.py" else name.rpartition(".")[0]
     found: set[str] = set()
     for node in ast.walk(ast.parse(known[name].read_text(encoding="utf-8"))):

@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import jwt
 import pytest
+from databases import both, kind  # noqa: F401 - a fixture
 from fastapi.testclient import TestClient
 from sqlalchemy import func, select, update
 
@@ -18,15 +19,6 @@ from vur.store.database import reading, writing
 
 PASSWORD = "correct horse 9"
 ANA = {"email": "Ana@X.br", "password": PASSWORD, "full_name": "Ana"}
-
-
-@pytest.fixture
-def kind(request: pytest.FixtureRequest) -> str:
-    """SQLite, except for tests that request both databases."""
-    return getattr(request, "param", "sqlite")
-
-
-both = pytest.mark.parametrize("kind", ["sqlite", "postgresql"], indirect=True)
 
 
 @pytest.fixture

@@ -36,14 +36,14 @@ ENDPOINTS = [tuple(part.split()) for line in DOCUMENTED.strip().splitlines() for
 
 @cache
 def named_tests() -> list[tuple[str, str, str]]:
-    """File, name and source of every test function of this folder."""
+    """File, name and source of every test function of all folders."""
     found = []
-    for path in sorted(HERE.glob("test_*.py")):
+    for path in sorted(HERE.parent.rglob("test_*.py")):
         if path.name == Path(__file__).name:
             continue
         text = path.read_text(encoding="utf-8")
         found += [
-            (path.name, node.name, ast.get_source_segment(text, node) or "")
+            (path.relative_to(HERE.parent).as_posix(), node.name, ast.get_source_segment(text, node) or "")
             for node in ast.walk(ast.parse(text))
             if isinstance(node, ast.FunctionDef) and node.name.startswith("test_")
         ]
@@ -64,7 +64,7 @@ def table() -> str:
     lines = [
         "# Documented endpoints and the tests that call them",
         "",
-        "Paths are under `/api/v1`; tests are in this folder.",
+        "Paths are under `/api/v1`; files are under `tests/`.",
         "",
         "| method | path | file | test |",
         "|---|---|---|---|",

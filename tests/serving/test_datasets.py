@@ -5,6 +5,7 @@ import io
 from pathlib import Path
 
 import pytest
+from databases import both, kind  # noqa: F401 - a fixture
 from samples import DATA
 from sqlalchemy import select, update
 
@@ -14,13 +15,6 @@ from vur.store.data import datasets
 from vur.store.home import folder
 
 PT = {"Accept-Language": "pt-BR"}
-both = pytest.mark.parametrize("kind", ["sqlite", "postgresql"], indirect=True)
-
-
-@pytest.fixture
-def kind(request: pytest.FixtureRequest) -> str:
-    """SQLite, and PostgreSQL for tests that depend on the database."""
-    return getattr(request, "param", "sqlite")
 
 
 def send(person, content: bytes | Path, filename: str = "vendas.csv", headers: dict | None = None, **fields):

@@ -2,6 +2,7 @@
 
 import pytest
 import schemathesis
+from databases import kind  # noqa: F401 - a fixture
 from hypothesis import HealthCheck, Phase, given, settings
 
 from vur.serving.app import create_app
@@ -12,12 +13,6 @@ from vur.store.database import reading
 
 pytestmark = pytest.mark.slow
 EXAMPLES = 12
-
-
-@pytest.fixture
-def kind() -> str:
-    """SQLite only: the requests matter here, not the database."""
-    return "sqlite"
 
 
 def token(user_id: str) -> str:

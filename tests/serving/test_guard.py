@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from databases import kind  # noqa: F401 - a fixture
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from starlette.websockets import WebSocketDisconnect
@@ -33,12 +34,6 @@ DOCUMENTED = {
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 CHROMIUM = Path("/usr/bin/chromium")
 ORIGIN = {"Origin": "http://localhost:5173"}
-
-
-@pytest.fixture
-def kind() -> str:
-    """One database is enough here."""
-    return "sqlite"
 
 
 def routes(app: FastAPI) -> list[tuple[str, str]]:

@@ -5,6 +5,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from databases import both, kind  # noqa: F401 - a fixture
 from fastapi import FastAPI, Request, UploadFile
 from fastapi.testclient import TestClient
 from pydantic import BaseModel
@@ -19,15 +20,6 @@ from vur.store.catalog import Idempotency, now
 from vur.store.database import reading, writing
 
 KEY = {"Idempotency-Key": "order-1"}
-
-
-@pytest.fixture
-def kind(request: pytest.FixtureRequest) -> str:
-    """SQLite, except for tests that request both databases."""
-    return getattr(request, "param", "sqlite")
-
-
-both = pytest.mark.parametrize("kind", ["sqlite", "postgresql"], indirect=True)
 
 
 class Order(BaseModel):

@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 import pytest
 import uvicorn
+from databases import kind  # noqa: F401 - a fixture
 from fastapi import FastAPI, Request
 from fastapi.testclient import TestClient
 
@@ -17,12 +18,6 @@ from vur.serving.middleware import limits
 from vur.serving.middleware.guard import Guard
 from vur.serving.middleware.limits import Buckets, body_limit
 from vur.settings import settings
-
-
-@pytest.fixture
-def kind() -> str:
-    """One database is enough here."""
-    return "sqlite"
 
 
 @pytest.fixture

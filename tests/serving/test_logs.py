@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from databases import kind  # noqa: F401 - a fixture
 from fastapi.testclient import TestClient
 
 from vur.serving.app import create_app
@@ -23,12 +24,6 @@ from vur.store import database
 from vur.store.catalog import Job, User
 from vur.store.database import writing
 from vur.store.operations import health, workers
-
-
-@pytest.fixture
-def kind() -> str:
-    """One database is enough here."""
-    return "sqlite"
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from databases import kind  # noqa: F401 - a fixture
 from jobkit import DATA, dataset_of
 from trained_models import register, runs  # noqa: F401 - a fixture
 
@@ -33,12 +34,6 @@ ARIMA = {
     "optimization": {"enabled": False, "method": "bayesian", "iterations": 50, "metric": "rmse"},
     "metrics": ["rmse", "mae", "mape", "r2"],
 }
-
-
-@pytest.fixture
-def kind() -> str:
-    """SQLite; ownership and versions are tested on both databases elsewhere."""
-    return "sqlite"
 
 
 @pytest.fixture

@@ -14,14 +14,10 @@ from pathlib import Path
 
 import psutil
 import pytest
+from databases import kind  # noqa: F401 - a fixture
 from jobkit import until
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture
-def kind() -> str:
-    return "sqlite"
 
 
 def free_port() -> int:

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from databases import kind  # noqa: F401 - a fixture
 from jobkit import DATA, dataset_of, model_of, until
 from sqlalchemy import func, select
 
@@ -26,11 +27,6 @@ from vur.store.catalog import Activity, Event, Job, Model, Run
 pytestmark = pytest.mark.slow
 TRAININGS, SHOTS = 20, 10
 ENDS = ("succeeded", "failed", "cancelled")
-
-
-@pytest.fixture
-def kind() -> str:
-    return "sqlite"
 
 
 @contextmanager

@@ -5,6 +5,7 @@ import json
 
 import psutil
 import pytest
+from databases import kind  # noqa: F401 - a fixture
 from jobkit import DATA, dataset_of, ended, job_of, model_of, until, worker
 from sqlalchemy import select
 
@@ -12,11 +13,6 @@ from vur.store import database
 from vur.store.catalog import Activity, Alert, Alias, Event, Model, Run, Share
 
 SLOW = pytest.mark.slow
-
-
-@pytest.fixture
-def kind() -> str:
-    return "sqlite"
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 import threading
 
 import pytest
+from databases import both, kind  # noqa: F401 - a fixture
 from sqlalchemy import select, update
 
 from vur.errors import VurError
@@ -13,15 +14,6 @@ from vur.store.database import reading, writing
 from vur.text import translate
 
 PASSWORD = "correct horse 9"
-
-
-@pytest.fixture
-def kind(request: pytest.FixtureRequest) -> str:
-    """SQLite, except for tests that request both databases."""
-    return getattr(request, "param", "sqlite")
-
-
-both = pytest.mark.parametrize("kind", ["sqlite", "postgresql"], indirect=True)
 
 
 @pytest.mark.parametrize(

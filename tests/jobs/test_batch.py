@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from databases import kind  # noqa: F401 - a fixture
 from sqlalchemy import func, select
 from trained_models import register, runs, stores  # noqa: F401 - a fixture
 
@@ -28,12 +29,6 @@ NEW = pd.DataFrame(
     }
 )
 ROWS = [{"dia": f"{row.dia:%Y-%m-%d}", "loja": row.loja, "vendas": row.vendas} for row in NEW.itertuples()]
-
-
-@pytest.fixture
-def kind() -> str:
-    """The ledger's own tests run on both databases."""
-    return "sqlite"
 
 
 @pytest.fixture(autouse=True)

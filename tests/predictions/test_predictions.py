@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from databases import kind  # noqa: F401 - a fixture
 from trained_models import checksum, later_version, register, runs, shop, stores  # noqa: F401 - a fixture
 
 from vur.models.saved import forecast
@@ -18,12 +19,6 @@ from vur.store.catalog import Model, Share
 from vur.store.models.models import find_model
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture
-def kind() -> str:
-    """The ledger's own tests run on both databases."""
-    return "sqlite"
 
 
 def frame_of(answer: dict) -> pd.DataFrame:

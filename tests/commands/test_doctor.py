@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from databases import both, kind  # noqa: F401 - a fixture
 from sqlalchemy import select, text, update
 
 from vur.cli import main
@@ -24,15 +25,6 @@ from vur.store.secret import cipher, forget, secret
 from vur.text import LANGUAGES
 
 PASSWORD = "correct horse 9"
-
-
-@pytest.fixture
-def kind(request: pytest.FixtureRequest) -> str:
-    """SQLite, except for tests that request both databases."""
-    return getattr(request, "param", "sqlite")
-
-
-both = pytest.mark.parametrize("kind", ["sqlite", "postgresql"], indirect=True)
 
 
 @pytest.fixture

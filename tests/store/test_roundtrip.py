@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from databases import kind  # noqa: F401 - a fixture
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
@@ -67,12 +68,6 @@ def files(draw: st.DrawFn) -> bytes:
             ]
         )
     return stream.getvalue().encode()
-
-
-@pytest.fixture
-def kind() -> str:
-    """The catalog is not involved."""
-    return "sqlite"
 
 
 def stored(content: bytes, folder: Path) -> tuple[Path, list[ColumnInfo]]:

@@ -9,6 +9,7 @@ import duckdb
 import pandas as pd
 import psycopg
 import pytest
+from databases import kind  # noqa: F401 - a fixture
 
 from vur.errors import VurError
 from vur.settings import settings
@@ -30,11 +31,6 @@ ROWS = pd.DataFrame(
 )
 COLUMNS = {"date": "day", "target": "sold", "series": ["store"]}
 PASSWORD = "hunter2-secret"
-
-
-@pytest.fixture
-def kind() -> str:
-    return "sqlite"
 
 
 @pytest.fixture
@@ -230,8 +226,8 @@ def test_nothing_outside_of_the_allowed_folders_is_opened(sources, ana):
     (sources / "link.sqlite").symlink_to(sources.parent / "catalog.sqlite")
     os.mkfifo(sources / "pipe")
     before = sorted(sources.iterdir())
-    for kind, path in itertools.product(("sqlite", "duckdb", "parquet"), OUTSIDE):
-        answer = ana.post("/monitoring/databases", json=body(kind, path, date="d" if path == "." else "day"))
+    for name, path in itertools.product(("sqlite", "duckdb", "parquet"), OUTSIDE):
+        answer = ana.post("/monitoring/databases", json=body(name, path, date="d" if path == "." else "day"))
         allowed = (
             ("connections.folder", "connections.no_file", "connections.column")
             if path == "."

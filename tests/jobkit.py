@@ -17,7 +17,7 @@ from vur.store import database
 from vur.store.catalog import Dataset, Job, Model, new_id
 
 HERE = Path(__file__).parent
-DATA = HERE.parents[1] / "data"
+DATA = HERE.parent / "data"
 
 
 class WorkerProcess:

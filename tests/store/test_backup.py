@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from databases import both, kind  # noqa: F401 - a fixture
+from service import new_database
 from sqlalchemy import func, select, text
 
 from vur.cli import main
@@ -39,15 +41,6 @@ from vur.store.operations.backup import backup, restore, verify
 from vur.store.secret import cipher, secret
 
 PASSWORD = "correct horse 9"
-
-
-@pytest.fixture
-def kind(request: pytest.FixtureRequest) -> str:
-    """SQLite, except for tests that request both databases."""
-    return getattr(request, "param", "sqlite")
-
-
-both = pytest.mark.parametrize("kind", ["sqlite", "postgresql"], indirect=True)
 
 
 @pytest.fixture
@@ -151,7 +144,7 @@ def test_everything_comes_back_in_either_database(filled, kind, target, tmp_path
     before = contents()
     made = backup(tmp_path / "b.tar", secrets=True)
     assert made.database == kind and (tmp_path / "b.tar").stat().st_mode & 0o777 == 0o600
-    url = new_database(request) if target == "postgresql" else None
+    url = empty_database(request) if target == "postgresql" else None
     switch(monkeypatch, tmp_path / "new", url)
     done = restore(tmp_path / "b.tar")
     assert contents() == before and done.aside is None and done.schema is None and done.secrets
@@ -184,11 +177,9 @@ def test_everything_comes_back_in_either_database(filled, kind, target, tmp_path
     database.migrate()
 
 
-def new_database(request: pytest.FixtureRequest) -> str:
+def empty_database(request: pytest.FixtureRequest) -> str:
     """An empty database on the temporary server."""
-    import conftest
-
-    return conftest._new_database(request.getfixturevalue("postgresql"))
+    return new_database(request.getfixturevalue("postgresql"))
 
 
 @both
