@@ -4,19 +4,8 @@ from typing import Any
 
 import pandas as pd
 
-from vur.report.plots import (
-    LIGHT,
-    MAX_POINTS,
-    MAX_SERIES,
-    _axis,
-    _layout,
-    _legend,
-    _series_menu,
-    _stamps,
-    _time_axis,
-    _values,
-    label,
-)
+from vur.report.figures import LIGHT, label, layout_of, legend, series_menu, stamps_of, time_axis, value_axis, values_of
+from vur.report.plots import MAX_POINTS, MAX_SERIES
 from vur.text import translate
 from vur.wording import digits_for
 
@@ -45,18 +34,18 @@ def compare_spec(
         past = pasts.get(name, empty).tail(min(keep, MAX_POINTS // max(len(names), 1)))
         data += _traces(past, tables[name], language, position == 0)
     per = len(data) // max(len(names), 1)
-    layout = _layout(
+    layout = layout_of(
         language,
         height,
         showlegend=True,
-        legend=_legend(),
+        legend=legend(),
         hovermode="x unified",
-        xaxis=_time_axis(language, pd.api.types.is_datetime64_any_dtype(table["ds"])),
-        yaxis=_axis(language, tickformat=",~r"),
+        xaxis=time_axis(language, pd.api.types.is_datetime64_any_dtype(table["ds"])),
+        yaxis=value_axis(language, tickformat=",~r"),
         meta={"series": names, "traces": per},
     )
     if len(names) > 1:
-        layout["updatemenus"] = [_series_menu(names, per)]
+        layout["updatemenus"] = [series_menu(names, per)]
         layout["margin"]["t"] = 60
     return {"data": data, "layout": layout}
 
@@ -77,7 +66,7 @@ def most_changed(table: pd.DataFrame, most: int = MAX_SERIES) -> list[str]:
 def _traces(past: pd.DataFrame, rows: pd.DataFrame, language: str, visible: bool) -> list[dict[str, Any]]:
     """History, baseline and each scenario of one series; future lines start at the last observation."""
     last = past.dropna(subset=["y"]).tail(1)
-    start_x, start_y = (_stamps(last["ds"]), _values(last["y"])) if len(last) else ([], [])
+    start_x, start_y = (stamps_of(last["ds"]), values_of(last["y"])) if len(last) else ([], [])
     digits = digits_for(rows["baseline"])
     common = {"type": "scatter", "visible": visible}
 
@@ -92,13 +81,13 @@ def _traces(past: pd.DataFrame, rows: pd.DataFrame, language: str, visible: bool
             "hovertemplate": f"%{{y:,.{digits}f}}<extra>{label(name)}</extra>",
         }
 
-    ahead = start_x + _stamps(rows["ds"])
+    ahead = start_x + stamps_of(rows["ds"])
     traces = [
-        line(_stamps(past["ds"]), _values(past["y"]), translate("report.plot.observed", language), "history", 1.6),
-        line(ahead, start_y + _values(rows["baseline"]), translate("scenarios.baseline", language), "forecast", 3.2),
+        line(stamps_of(past["ds"]), values_of(past["y"]), translate("report.plot.observed", language), "history", 1.6),
+        line(ahead, start_y + values_of(rows["baseline"]), translate("scenarios.baseline", language), "forecast", 3.2),
     ]
     columns = [name for name in rows.columns if name not in ("unique_id", "ds", "baseline")]
     return traces + [
-        line(ahead, start_y + _values(rows[name]), name, COLORS[k % 4], 2.0, DASHES[k // 4 % 4])
+        line(ahead, start_y + values_of(rows[name]), name, COLORS[k % 4], 2.0, DASHES[k // 4 % 4])
         for k, name in enumerate(columns)
     ]

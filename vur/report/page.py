@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 
 from vur.languages import LANGUAGES
-from vur.report import plots
+from vur.report import figures
 from vur.report.context import ReportContext
 from vur.report.sections import (
     Facts,
@@ -96,7 +96,7 @@ def page(context: ReportContext, language: str) -> dict[str, Any]:
         "head": head(context, language),
         "sections": sections,
         "figures": {id: spec for section in sections for id, spec in section["figures"].items()},
-        "theme": [[plots.LIGHT[name], plots.DARK[name]] for name in plots.LIGHT],
+        "theme": [[figures.LIGHT[name], figures.DARK[name]] for name in figures.LIGHT],
         "locale": {
             "months": entry.months,
             "shortMonths": entry.short_months,

@@ -15,127 +15,23 @@ from vur.explain.attribution import Importance
 from vur.explain.why import Explanation, part_label
 from vur.forecasters.registry import algorithm_name
 from vur.frequency import Frequency
-from vur.languages import LANGUAGES
+from vur.report.figures import (
+    LIGHT,
+    band_traces,
+    label,
+    layout_of,
+    legend,
+    names_axis,
+    series_menu,
+    stamps_of,
+    time_axis,
+    value_axis,
+    values_of,
+)
 from vur.text import translate
 from vur.wording import digits_for, number, percent, stamp
 
-LIGHT = {
-    "text": "#1d2433",
-    "muted": "#5a6376",
-    "grid": "#e4e7ef",
-    "history": "#566178",
-    "forecast": "#4f46e5",
-    "outer": "rgba(79,70,229,0.13)",
-    "inner": "rgba(79,70,229,0.22)",
-    "past": "#0d9488",
-    "naive": "#9aa3b5",
-    "good": "#0a7d57",
-    "bad": "#c2570c",
-    "surface": "#ffffff",
-}
-DARK = {
-    "text": "#eceef6",
-    "muted": "#a3abc0",
-    "grid": "#2a2f45",
-    "history": "#9fabc4",
-    "forecast": "#8f8bff",
-    "outer": "rgba(143,139,255,0.15)",
-    "inner": "rgba(143,139,255,0.26)",
-    "past": "#2fc4b2",
-    "naive": "#656e86",
-    "good": "#34c38f",
-    "bad": "#f08a45",
-    "surface": "#171a2b",
-}
-FONT = "Inter, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
 MAX_SERIES, MAX_POINTS = 20, 24_000
-
-
-def label(text: object, length: int = 40) -> str:
-    """`text` for Plotly to show literally: no tags or templates, shortened in the middle to `length` characters."""
-    words = str(text)
-    if len(words) > length:
-        words = words[: length * 2 // 3] + "…" + words[-(length // 3 - 1) :]
-    return html.escape(words, quote=False).replace("%", "&#37;").replace("$", "&#36;").replace("{", "&#123;")
-
-
-def _values(values: Any) -> list[float | None]:
-    """Numbers for JSON: seven significant figures, None for missing ones."""
-    return [float(f"{v:.7g}") if np.isfinite(v) else None for v in np.asarray(values, dtype=float)]
-
-
-def _stamps(ds: pd.Series) -> list[Any]:
-    """Timestamps for Plotly: ISO text, without a time where all are at midnight, or integers."""
-    if not pd.api.types.is_datetime64_any_dtype(ds):
-        return [int(v) if isinstance(v, (int, np.integer)) else v for v in ds]
-    whole = (ds == ds.dt.normalize()).all()
-    return ds.dt.strftime("%Y-%m-%d" if whole else "%Y-%m-%d %H:%M:%S").tolist()
-
-
-def _axis(language: str, **given: Any) -> dict[str, Any]:
-    axis = {
-        "gridcolor": LIGHT["grid"],
-        "zeroline": False,
-        "linecolor": LIGHT["grid"],
-        "tickcolor": LIGHT["grid"],
-        "automargin": True,
-        "tickfont": {"color": LIGHT["muted"], "size": 12},
-        **given,
-    }
-    if isinstance(axis.get("title"), str):
-        axis["title"] = {"text": axis["title"], "font": {"color": LIGHT["muted"], "size": 12}}
-    return axis
-
-
-def _time_axis(language: str, is_date: bool) -> dict[str, Any]:
-    if not is_date:
-        return _axis(language, showgrid=False)
-    formats = LANGUAGES[language].axis
-    day, month, year = 86_400_000, "M1", "M12"
-    stops = [
-        ([None, day - 1], formats[0]),
-        ([day, month], formats[1]),
-        ([month, year], formats[2]),
-        ([year, None], "%Y"),
-    ]
-    return _axis(
-        language,
-        type="date",
-        showgrid=False,
-        hoverformat=formats[1],
-        tickformatstops=[{"dtickrange": span, "value": value} for span, value in stops],
-    )
-
-
-def _layout(language: str, height: int, **given: Any) -> dict[str, Any]:
-    return {
-        "height": height,
-        "paper_bgcolor": LIGHT["surface"],
-        "plot_bgcolor": LIGHT["surface"],
-        "autosize": True,
-        "font": {"family": FONT, "size": 13, "color": LIGHT["text"]},
-        "separators": LANGUAGES[language].decimal + LANGUAGES[language].thousands,
-        "margin": {"l": 8, "r": 12, "t": 12, "b": 8},
-        "showlegend": False,
-        "hoverlabel": {
-            "bgcolor": LIGHT["surface"],
-            "bordercolor": LIGHT["grid"],
-            "font": {"color": LIGHT["text"], "family": FONT},
-        },
-        **given,
-    }
-
-
-def _legend() -> dict[str, Any]:
-    return {
-        "orientation": "h",
-        "x": 0,
-        "xanchor": "left",
-        "y": 1.02,
-        "yanchor": "bottom",
-        "font": {"size": 12},
-        "traceorder": "normal",
-    }
 
 
 def levels_of(forecast: pd.DataFrame) -> list[int]:
@@ -158,17 +54,6 @@ def shown_series(
     return names[:most]
 
 
-# --- history and forecast ---
-
-
-def _band(x: list, lower: list, upper: list, name: str, color: str, group: dict) -> list[dict]:
-    edge = {"type": "scatter", "mode": "lines", "x": x, "line": {"width": 0}, "hoverinfo": "skip", **group}
-    return [
-        {**edge, "y": lower, "showlegend": False},
-        {**edge, "y": upper, "fill": "tonexty", "fillcolor": color, "name": name},
-    ]
-
-
 def _forecast_traces(
     past: pd.DataFrame, ahead: pd.DataFrame, tested: pd.DataFrame, language: str, visible: bool, digits: int
 ) -> list[dict]:
@@ -178,22 +63,22 @@ def _forecast_traces(
     """
     group: dict[str, Any] = {"visible": visible}
     last = past.dropna(subset=["y"]).tail(1)
-    start_x, start_y = (_stamps(last["ds"]), _values(last["y"])) if len(last) else ([], [])
-    x, traces = start_x + _stamps(ahead["ds"]), []
+    start_x, start_y = (stamps_of(last["ds"]), values_of(last["y"])) if len(last) else ([], [])
+    x, traces = start_x + stamps_of(ahead["ds"]), []
     levels = levels_of(ahead)
     for level in levels:
         color = LIGHT["inner"] if level == min(levels) and len(levels) > 1 else LIGHT["outer"]
         name = translate("report.plot.band", language, level=level)
-        traces += _band(
-            x, start_y + _values(ahead[f"lo-{level}"]), start_y + _values(ahead[f"hi-{level}"]), name, color, group
+        traces += band_traces(
+            x, start_y + values_of(ahead[f"lo-{level}"]), start_y + values_of(ahead[f"hi-{level}"]), name, color, group
         )
     value = f"%{{y:,.{digits}f}}"
     traces.append(
         {
             "type": "scatter",
             "mode": "lines",
-            "x": _stamps(past["ds"]),
-            "y": _values(past["y"]),
+            "x": stamps_of(past["ds"]),
+            "y": values_of(past["y"]),
             **group,
             "name": translate("report.plot.observed", language),
             "line": {"color": LIGHT["history"], "width": 1.6},
@@ -204,8 +89,8 @@ def _forecast_traces(
         {
             "type": "scatter",
             "mode": "lines",
-            "x": _stamps(tested["ds"]),
-            "y": _values(tested["forecast"]),
+            "x": stamps_of(tested["ds"]),
+            "y": values_of(tested["forecast"]),
             **group,
             "name": translate("report.plot.tested", language),
             "line": {"color": LIGHT["past"], "width": 1.4, "dash": "dot"},
@@ -225,7 +110,7 @@ def _forecast_traces(
             "mode": "lines+markers" if len(ahead) == 1 else "lines",
             "x": x,
             "customdata": ranges,
-            "y": start_y + _values(ahead["forecast"]),
+            "y": start_y + values_of(ahead["forecast"]),
             "name": translate("report.plot.forecast", language),
             **group,
             "line": {"color": LIGHT["forecast"], "width": 2.4},
@@ -278,14 +163,14 @@ def forecast_spec(
         past = pasts.get(name, empty).tail(keep)
         data += _forecast_traces(past, aheads[name], _test_runs(residuals, name), language, position == 0, digits)
     per = len(data) // max(len(names), 1)
-    layout = _layout(
+    layout = layout_of(
         language,
         height,
         showlegend=True,
-        legend=_legend(),
+        legend=legend(),
         hovermode="x unified",
-        xaxis=_time_axis(language, pd.api.types.is_datetime64_any_dtype(forecast["ds"])),
-        yaxis=_axis(language, tickformat=",~r" if digits else ",d", rangemode="normal"),
+        xaxis=time_axis(language, pd.api.types.is_datetime64_any_dtype(forecast["ds"])),
+        yaxis=value_axis(language, tickformat=",~r" if digits else ",d", rangemode="normal"),
         meta={
             "series": names,
             "traces": per,
@@ -293,21 +178,9 @@ def forecast_spec(
         },
     )
     if len(names) > 1:
-        layout["updatemenus"] = [_series_menu(names, per)]
+        layout["updatemenus"] = [series_menu(names, per)]
         layout["margin"]["t"] = 60
     return {"data": data, "layout": layout}
-
-
-def _series_menu(names: list[str], per: int) -> dict[str, Any]:
-    buttons = [
-        {
-            "label": label(name),
-            "method": "restyle",
-            "args": ["visible", [index // per == position for index in range(per * len(names))]],
-        }
-        for position, name in enumerate(names)
-    ]
-    return {"buttons": buttons, "x": 1, "xanchor": "right", "y": 1.02, "yanchor": "bottom", "active": 0}
 
 
 def forecast_figure(
@@ -339,7 +212,7 @@ def skill_spec(leaderboard: pd.DataFrame, language: str = "en", winner: str | No
     bars = {
         "type": "bar",
         "orientation": "h",
-        "x": _values(100 * share),
+        "x": values_of(100 * share),
         "y": list(range(len(table))),
         "marker": {"color": colors},
         "text": texts,
@@ -352,11 +225,11 @@ def skill_spec(leaderboard: pd.DataFrame, language: str = "en", winner: str | No
     }
     low, high = min(100 * share.min(), 0.0) if len(share) else 0.0, max(100 * share.max(), 0.0) if len(share) else 0.0
     pad = max(high - low, 1.0) * 0.22
-    layout = _layout(
+    layout = layout_of(
         language,
         70 + 30 * len(table),
         bargap=0.35,
-        xaxis=_axis(
+        xaxis=value_axis(
             language,
             title=translate("report.plot.skill", language),
             ticksuffix="%",
@@ -365,21 +238,9 @@ def skill_spec(leaderboard: pd.DataFrame, language: str = "en", winner: str | No
             zerolinewidth=1.5,
             range=[low - (pad if low < 0 else 0), high + pad],
         ),
-        yaxis=_names_axis(language, [algorithm_name(a, language) for a in table["algorithm"]]),
+        yaxis=names_axis(language, [algorithm_name(a, language) for a in table["algorithm"]]),
     )
     return {"data": [bars], "layout": layout}
-
-
-def _names_axis(language: str, names: list[str]) -> dict[str, Any]:
-    """A vertical axis with names at 0, 1, 2…: as categories, two names shortened alike would share a bar."""
-    return _axis(
-        language,
-        showgrid=False,
-        tickvals=list(range(len(names))),
-        ticktext=[label(name, 44) for name in names],
-        tickfont={"color": LIGHT["text"], "size": 13},
-        range=[-0.6, len(names) - 0.4],
-    )
 
 
 def step_spec(
@@ -398,26 +259,26 @@ def step_spec(
                 "mode": "lines+markers" if len(rows) <= 40 else "lines",
                 "name": title,
                 "x": [int(s) for s in rows["step"]],
-                "y": _values(rows[metric]),
+                "y": values_of(rows[metric]),
                 "line": {"color": color, "width": 2.4 if position == 0 else 1.6},
                 "marker": {"size": 5, "line": {"width": 0}},
                 "hovertemplate": f"%{{y:,.4~r}}<extra>{title}</extra>",
             }
         )
-    layout = _layout(
+    layout = layout_of(
         language,
         300,
         showlegend=True,
-        legend=_legend(),
+        legend=legend(),
         hovermode="x unified",
-        xaxis=_axis(
+        xaxis=value_axis(
             language,
             title=translate("report.plot.step", language),
             showgrid=False,
             tickformat="d",
             range=[0.5, float(by_step["step"].max()) + 0.5],
         ),
-        yaxis=_axis(
+        yaxis=value_axis(
             language, title=translate(f"report.metric.{metric}", language), rangemode="tozero", tickformat=",~r"
         ),
     )
@@ -433,18 +294,18 @@ def acf_spec(acf: pd.DataFrame, language: str = "en") -> dict[str, Any]:
     bars = {
         "type": "bar",
         "x": acf["lag"].tolist(),
-        "y": _values(acf["acf"]),
+        "y": values_of(acf["acf"]),
         "width": 0.45,
         "showlegend": False,
         "marker": {"color": [LIGHT["bad"] if out else LIGHT["forecast"] for out in outside]},
         "hovertemplate": "%{x}: %{y:.2f}<extra></extra>",
     }
-    band = _band(acf["lag"].tolist(), _values(-acf["bound"]), _values(acf["bound"]), "", LIGHT["outer"], {})
-    layout = _layout(
+    band = band_traces(acf["lag"].tolist(), values_of(-acf["bound"]), values_of(acf["bound"]), "", LIGHT["outer"], {})
+    layout = layout_of(
         language,
         250,
-        xaxis=_axis(language, title=translate("report.plot.lag", language), showgrid=False, tickformat="d"),
-        yaxis=_axis(language, zeroline=True, zerolinecolor=LIGHT["history"], tickformat="~r", nticks=6),
+        xaxis=value_axis(language, title=translate("report.plot.lag", language), showgrid=False, tickformat="d"),
+        yaxis=value_axis(language, zeroline=True, zerolinecolor=LIGHT["history"], tickformat="~r", nticks=6),
     )
     return {"data": [*band, bars], "layout": layout}
 
@@ -455,23 +316,23 @@ def error_histogram_spec(scaled: np.ndarray, language: str = "en") -> dict[str, 
     counts, edges = np.histogram(inside, bins=min(31, max(9, int(np.sqrt(len(inside))) | 1)))
     bars = {
         "type": "bar",
-        "x": _values((edges[:-1] + edges[1:]) / 2),
+        "x": values_of((edges[:-1] + edges[1:]) / 2),
         "y": [int(c) for c in counts],
-        "width": _values(np.diff(edges) * 0.92),
+        "width": values_of(np.diff(edges) * 0.92),
         "marker": {"color": LIGHT["forecast"]},
         "hovertemplate": "%{x:.1f}: %{y}<extra></extra>",
     }
-    layout = _layout(
+    layout = layout_of(
         language,
         250,
-        xaxis=_axis(
+        xaxis=value_axis(
             language,
             title=translate("report.plot.scaled_error", language),
             showgrid=False,
             zeroline=True,
             zerolinecolor=LIGHT["history"],
         ),
-        yaxis=_axis(language, tickformat="d"),
+        yaxis=value_axis(language, tickformat="d"),
     )
     return {"data": [bars], "layout": layout}
 
@@ -483,9 +344,9 @@ def decomposition_spec(parts: pd.DataFrame, language: str = "en") -> dict[str, A
         for name in ("observed", "trend", "seasonal", "remainder")
         if name == "observed" or parts[name].abs().sum() > 0
     ]
-    x, data, height = _stamps(parts["ds"]), [], 1 / len(names)
-    layout = _layout(
-        language, 110 * len(names) + 50, xaxis=_time_axis(language, pd.api.types.is_datetime64_any_dtype(parts["ds"]))
+    x, data, height = stamps_of(parts["ds"]), [], 1 / len(names)
+    layout = layout_of(
+        language, 110 * len(names) + 50, xaxis=time_axis(language, pd.api.types.is_datetime64_any_dtype(parts["ds"]))
     )
     for position, name in enumerate(names):
         suffix = "" if position == 0 else str(position + 1)
@@ -494,14 +355,14 @@ def decomposition_spec(parts: pd.DataFrame, language: str = "en") -> dict[str, A
                 "type": "scatter",
                 "mode": "lines",
                 "x": x,
-                "y": _values(parts[name]),
+                "y": values_of(parts[name]),
                 "yaxis": f"y{suffix}",
                 "hovertemplate": "%{y:,.4~r}<extra></extra>",
                 "line": {"color": LIGHT["history"] if name == "observed" else LIGHT["forecast"], "width": 1.4},
             }
         )
         top = 1 - position * height
-        layout[f"yaxis{suffix}"] = _axis(
+        layout[f"yaxis{suffix}"] = value_axis(
             language,
             domain=[top - height * 0.8, top],
             tickformat=",~r",
@@ -521,7 +382,7 @@ def importance_spec(
     bars = {
         "type": "bar",
         "orientation": "h",
-        "x": _values(100 * table["importance"]),
+        "x": values_of(100 * table["importance"]),
         "y": list(range(len(names))),
         "marker": {"color": LIGHT["forecast"]},
         "text": [percent(v, language, 0) for v in table["importance"]],
@@ -530,12 +391,14 @@ def importance_spec(
         "hoverinfo": "none",
         "textfont": {"color": LIGHT["text"]},
     }
-    layout = _layout(
+    layout = layout_of(
         language,
         60 + 28 * len(table),
         bargap=0.35,
-        xaxis=_axis(language, visible=False, range=[0, 115 * float(table["importance"].max() if len(table) else 1)]),
-        yaxis=_names_axis(language, names),
+        xaxis=value_axis(
+            language, visible=False, range=[0, 115 * float(table["importance"].max() if len(table) else 1)]
+        ),
+        yaxis=names_axis(language, names),
     )
     return {"data": [bars], "layout": layout}
 
@@ -604,8 +467,8 @@ def waterfall_spec(found: Explanation, language: str = "en") -> dict[str, Any]:
         "type": "bar",
         "orientation": "h",
         "y": rows[1:-1],
-        "x": _values(parts),
-        "base": _values(before),
+        "x": values_of(parts),
+        "base": values_of(before),
         "hoverinfo": "none",
         "cliponaxis": False,
         "marker": {"color": [LIGHT["forecast"] if part > 0 else LIGHT["bad"] for part in parts]},
@@ -616,7 +479,7 @@ def waterfall_spec(found: Explanation, language: str = "en") -> dict[str, Any]:
     ends = {
         "type": "scatter",
         "mode": "markers+text",
-        "x": _values([found.baseline, found.forecast]),
+        "x": values_of([found.baseline, found.forecast]),
         "y": [rows[0], rows[-1]],
         "hoverinfo": "none",
         "marker": {
@@ -644,13 +507,13 @@ def waterfall_spec(found: Explanation, language: str = "en") -> dict[str, Any]:
     ]
     low, high = float(steps.min()), float(steps.max())
     pad = max(high - low, 1e-9 * (1 + abs(high))) * 0.28
-    layout = _layout(
+    layout = layout_of(
         language,
         70 + 32 * len(names),
         bargap=0.4,
         shapes=lines,
-        xaxis=_axis(language, range=[low - pad, high + pad], tickformat=",~r", nticks=6),
-        yaxis=_names_axis(language, names[::-1]),
+        xaxis=value_axis(language, range=[low - pad, high + pad], tickformat=",~r", nticks=6),
+        yaxis=names_axis(language, names[::-1]),
     )
     return {"data": [bars, ends], "layout": layout}
 
@@ -662,26 +525,26 @@ def shuffled_spec(found: Importance, freq: Frequency, language: str = "en") -> d
     bars = {
         "type": "bar",
         "orientation": "h",
-        "x": _values(100 * table["increase"]),
+        "x": values_of(100 * table["increase"]),
         "y": list(range(len(table))),
         "marker": {"color": color},
         "error_x": {
             "type": "data",
             "symmetric": False,
-            "array": _values(100 * (table["high"] - table["increase"])),
+            "array": values_of(100 * (table["high"] - table["increase"])),
             "thickness": 1.5,
             "width": 4,
-            "arrayminus": _values(100 * (table["increase"] - table["low"])),
+            "arrayminus": values_of(100 * (table["increase"] - table["low"])),
             "color": LIGHT["text"],
         },
         "hoverinfo": "none",
     }
-    layout = _layout(
+    layout = layout_of(
         language,
         80 + 30 * len(table),
         bargap=0.4,
-        yaxis=_names_axis(language, [part_label(group, freq, language) for group in table["group"]]),
-        xaxis=_axis(
+        yaxis=names_axis(language, [part_label(group, freq, language) for group in table["group"]]),
+        xaxis=value_axis(
             language,
             title=translate("insight.plot.increase", language),
             ticksuffix="%",
@@ -711,13 +574,13 @@ def coverage_spec(table: pd.DataFrame, language: str = "en") -> dict[str, Any]:
                 "line": {"color": color, "width": 1.4, "dash": "dot"},
             }
         )
-    layout = _layout(
+    layout = layout_of(
         language,
         320,
         showlegend=True,
-        legend=_legend(),
+        legend=legend(),
         hovermode="closest",
-        xaxis=_axis(
+        xaxis=value_axis(
             language,
             title=translate("report.plot.step", language),
             showgrid=False,
@@ -725,7 +588,7 @@ def coverage_spec(table: pd.DataFrame, language: str = "en") -> dict[str, Any]:
             range=[0.5, last + 0.5],
             **({"dtick": 1} if last <= 14 else {}),
         ),
-        yaxis=_axis(language, ticksuffix="%", range=[max(0.0, float(table["low"].min()) - 4), 103]),
+        yaxis=value_axis(language, ticksuffix="%", range=[max(0.0, float(table["low"].min()) - 4), 103]),
     )
     return {"data": data, "layout": layout}
 
@@ -736,12 +599,12 @@ def coverage_traces(rows: pd.DataFrame, level: float, color: str, shift: float, 
     hover = translate(
         "insight.plot.coverage", language, step="%{customdata[1]}", share="%{y:.1f}%", count="%{customdata[0]}"
     )
-    x = _values(rows["step"] + shift) if few else rows["step"].tolist()
+    x = values_of(rows["step"] + shift) if few else rows["step"].tolist()
     trace = {
         "type": "scatter",
         "mode": "markers" if few else "lines",
         "x": x,
-        "y": _values(rows["realised"]),
+        "y": values_of(rows["realised"]),
         "name": translate("insight.plot.realised", language, level=f"{level:g}"),
         "line": {"color": color, "width": 2.2},
         "marker": {"color": color, "size": 7, "line": {"width": 0}},
@@ -752,14 +615,14 @@ def coverage_traces(rows: pd.DataFrame, level: float, color: str, shift: float, 
         error = {
             "type": "data",
             "symmetric": False,
-            "array": _values(rows["high"] - rows["realised"]),
-            "arrayminus": _values(rows["realised"] - rows["low"]),
+            "array": values_of(rows["high"] - rows["realised"]),
+            "arrayminus": values_of(rows["realised"] - rows["low"]),
             "color": color,
             "thickness": 1.2,
             "width": 0,
         }
         return [trace | {"error_y": error}]
-    edge, band = _band(x, _values(rows["low"]), _values(rows["high"]), "", LIGHT["outer"], {})
+    edge, band = band_traces(x, values_of(rows["low"]), values_of(rows["high"]), "", LIGHT["outer"], {})
     return [edge, band | {"showlegend": False}, trace]
 
 
@@ -767,10 +630,10 @@ def anomaly_spec(bands: pd.DataFrame, found: pd.DataFrame, language: str = "en",
     """Observations of one series with held-out forecasts and intervals; those outside the interval are marked."""
     data, digits, first = [], digits_for(bands["y"]), True
     for _, run in bands.groupby("fold", sort=True) if "fold" in bands else [(0, bands)]:
-        lower, upper = _band(
-            _stamps(run["ds"]),
-            _values(run[f"lo-{level:g}"]),
-            _values(run[f"hi-{level:g}"]),
+        lower, upper = band_traces(
+            stamps_of(run["ds"]),
+            values_of(run[f"lo-{level:g}"]),
+            values_of(run[f"hi-{level:g}"]),
             translate("report.plot.band", language, level=f"{level:g}"),
             LIGHT["outer"],
             {},
@@ -780,8 +643,8 @@ def anomaly_spec(bands: pd.DataFrame, found: pd.DataFrame, language: str = "en",
             {
                 "type": "scatter",
                 "mode": "lines",
-                "x": _stamps(run["ds"]),
-                "y": _values(run["forecast"]),
+                "x": stamps_of(run["ds"]),
+                "y": values_of(run["forecast"]),
                 "hoverinfo": "skip",
                 "showlegend": first,
                 "name": translate("report.plot.tested", language),
@@ -792,8 +655,8 @@ def anomaly_spec(bands: pd.DataFrame, found: pd.DataFrame, language: str = "en",
             {
                 "type": "scatter",
                 "mode": "lines",
-                "x": _stamps(run["ds"]),
-                "y": _values(run["y"]),
+                "x": stamps_of(run["ds"]),
+                "y": values_of(run["y"]),
                 "showlegend": first,
                 "name": translate("report.plot.observed", language),
                 "line": {"color": LIGHT["history"], "width": 1.6},
@@ -805,8 +668,8 @@ def anomaly_spec(bands: pd.DataFrame, found: pd.DataFrame, language: str = "en",
         {
             "type": "scatter",
             "mode": "markers",
-            "x": _stamps(found["ds"]),
-            "y": _values(found["y"]),
+            "x": stamps_of(found["ds"]),
+            "y": values_of(found["y"]),
             "name": translate("insight.plot.odd", language),
             "marker": {"color": LIGHT["bad"], "size": 9, "line": {"width": 0}},
             "text": [
@@ -815,13 +678,13 @@ def anomaly_spec(bands: pd.DataFrame, found: pd.DataFrame, language: str = "en",
             "hovertemplate": "%{text}<extra></extra>",
         }
     )
-    layout = _layout(
+    layout = layout_of(
         language,
         360,
         showlegend=True,
-        legend=_legend(),
-        xaxis=_time_axis(language, pd.api.types.is_datetime64_any_dtype(bands["ds"])),
-        yaxis=_axis(language, tickformat=",~r"),
+        legend=legend(),
+        xaxis=time_axis(language, pd.api.types.is_datetime64_any_dtype(bands["ds"])),
+        yaxis=value_axis(language, tickformat=",~r"),
     )
     return {"data": data, "layout": layout}
 

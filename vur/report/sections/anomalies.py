@@ -8,8 +8,9 @@ import pandas as pd
 from vur.explain.anomalies import anomalies, anomaly_sentences, held_out_bands
 from vur.frequency import Frequency
 from vur.report.clock import on_clock
+from vur.report.figures import label
 from vur.report.folds import winner_residuals
-from vur.report.plots import anomaly_spec, label, levels_of
+from vur.report.plots import anomaly_spec, levels_of
 from vur.report.sections import Block, Facts, Part
 from vur.report.tables import table
 from vur.text import translate

@@ -10,7 +10,8 @@ from vur.errors import VurError
 from vur.frequency import Frequency
 from vur.panel import Panel
 from vur.report.clock import in_model_time, on_clock
-from vur.report.plots import LIGHT, _axis, _layout, _stamps, _time_axis, _values, acf_spec, label
+from vur.report.figures import LIGHT, label, layout_of, stamps_of, time_axis, value_axis, values_of
+from vur.report.plots import acf_spec
 from vur.report.sections import Block, Facts, Part, attempt, failure_text
 from vur.report.tables import table
 from vur.text import translate
@@ -263,16 +264,16 @@ def qq_spec(errors: np.ndarray, language: str = "en") -> dict[str, Any]:
     dots = {
         "type": "scatter",
         "mode": "markers",
-        "x": _values(normal[kept]),
-        "y": _values(found[kept]),
+        "x": values_of(normal[kept]),
+        "y": values_of(found[kept]),
         "marker": {"color": LIGHT["forecast"], "size": 5, "line": {"width": 0}},
         "hovertemplate": "%{x:.2f}: %{y:.2f}<extra></extra>",
     }
-    layout = _layout(
+    layout = layout_of(
         language,
         300,
-        xaxis=_axis(language, title=translate("diagnostics.plot.normal", language), nticks=7),
-        yaxis=_axis(language, title=translate("diagnostics.plot.error", language), nticks=7),
+        xaxis=value_axis(language, title=translate("diagnostics.plot.normal", language), nticks=7),
+        yaxis=value_axis(language, title=translate("diagnostics.plot.error", language), nticks=7),
     )
     return {"data": [line, dots], "layout": layout}
 
@@ -317,10 +318,10 @@ def prophet_blocks(found: Found, parts: pd.DataFrame, language: str) -> list[Blo
 
 def components_spec(parts: pd.DataFrame, names: list[str], language: str = "en", most: int = 8) -> dict[str, Any]:
     """One panel per component, past and future in two colours."""
-    names, x, data = names[:most], _stamps(parts["ds"]), []
+    names, x, data = names[:most], stamps_of(parts["ds"]), []
     past, height = int(parts["past"].sum()), 1 / len(names[:most])
-    layout = _layout(
-        language, 110 * len(names) + 50, xaxis=_time_axis(language, pd.api.types.is_datetime64_any_dtype(parts["ds"]))
+    layout = layout_of(
+        language, 110 * len(names) + 50, xaxis=time_axis(language, pd.api.types.is_datetime64_any_dtype(parts["ds"]))
     )
     for position, name in enumerate(names):
         suffix = "" if position == 0 else str(position + 1)
@@ -330,14 +331,14 @@ def components_spec(parts: pd.DataFrame, names: list[str], language: str = "en",
                     "type": "scatter",
                     "mode": "lines",
                     "x": x[rows],
-                    "y": _values(parts[name][rows]),
+                    "y": values_of(parts[name][rows]),
                     "yaxis": f"y{suffix}",
                     "hovertemplate": "%{y:,.4~r}<extra></extra>",
                     "line": {"color": color, "width": 1.5},
                 }
             )
         top = 1 - position * height
-        layout[f"yaxis{suffix}"] = _axis(
+        layout[f"yaxis{suffix}"] = value_axis(
             language,
             domain=[top - height * 0.8, top],
             tickformat=",~r",

@@ -8,7 +8,7 @@ import pandas as pd
 
 from vur.frequency import Frequency
 from vur.hierarchy.methods import largest_gap
-from vur.report import plots
+from vur.report import figures, plots
 from vur.report.clock import on_clock
 from vur.report.sections import Block, Facts, Part
 from vur.report.tables import table
@@ -245,40 +245,42 @@ def parts_figure(found: Found, language: str) -> dict[str, Any]:
     history = found.history.pivot(index="ds", columns="unique_id", values="y").tail(max(3 * steps, 40))
     ahead = found.forecast.pivot(index="ds", columns="unique_id", values="forecast")
     wide = pd.concat([history[[*shown, *rest]], ahead[[*shown, *rest]]])
-    x = plots._stamps(pd.Series(wide.index))
+    x = figures.stamps_of(pd.Series(wide.index))
     stacked = {"stackgroup": "parts", "stackgaps": "interpolate"} if not (wide < 0).any(axis=None) else {}
-    pieces = [(name, wide[name], plots.LIGHT[color]) for name, color in zip(shown, COLORS, strict=False)]
+    pieces = [(name, wide[name], figures.LIGHT[color]) for name, color in zip(shown, COLORS, strict=False)]
     if rest:
         others = translate("hierarchy.others", language, count=number(len(rest), language, 0))
-        pieces.append((others, wide[rest].sum(axis=1, skipna=False), plots.LIGHT["naive"]))
+        pieces.append((others, wide[rest].sum(axis=1, skipna=False), figures.LIGHT["naive"]))
     digits = digits_for(found.forecast["forecast"].head(1000))
     data = [
         {
             "type": "scatter",
             "mode": "lines",
-            "name": plots.label(name),
+            "name": figures.label(name),
             "x": x,
-            "y": plots._values(values),
+            "y": figures.values_of(values),
             "line": {"width": 0.8, "color": color},
-            "hovertemplate": f"%{{y:,.{digits}f}}<extra>{plots.label(name)}</extra>",
+            "hovertemplate": f"%{{y:,.{digits}f}}<extra>{figures.label(name)}</extra>",
             **stacked,
         }
         for name, values, color in pieces
     ]
     data += total_traces(found, language, digits) if stacked else []
-    axis = plots._time_axis(language, pd.api.types.is_datetime64_any_dtype(found.forecast["ds"]))
-    start = plots._stamps(pd.Series(ahead.index[:1]))[0]
-    stroke = {"color": plots.LIGHT["muted"], "width": 1, "dash": "dot"}
+    axis = figures.time_axis(language, pd.api.types.is_datetime64_any_dtype(found.forecast["ds"]))
+    start = figures.stamps_of(pd.Series(ahead.index[:1]))[0]
+    stroke = {"color": figures.LIGHT["muted"], "width": 1, "dash": "dot"}
     line = {"type": "line", "x0": start, "x1": start, "yref": "paper", "y0": 0, "y1": 1, "line": stroke}
-    layout = plots._layout(
+    layout = figures.layout_of(
         language,
         380,
         showlegend=True,
-        legend=plots._legend(),
+        legend=figures.legend(),
         hovermode="x unified",
         xaxis=axis,
         shapes=[line],
-        yaxis=plots._axis(language, tickformat=",~r" if digits else ",d", rangemode="tozero" if stacked else "normal"),
+        yaxis=figures.value_axis(
+            language, tickformat=",~r" if digits else ",d", rangemode="tozero" if stacked else "normal"
+        ),
     )
     layout["margin"]["t"] = 50
     return {"data": data, "layout": layout}
@@ -290,9 +292,9 @@ def total_traces(found: Found, language: str, digits: int) -> list[dict]:
     if len(top) > 1:
         return []
     rows = found.forecast[found.forecast["unique_id"] == top[0]].sort_values("ds")
-    x, name = plots._stamps(rows["ds"]), translate("hierarchy.total", language)
+    x, name = figures.stamps_of(rows["ds"]), translate("hierarchy.total", language)
     level = min(plots.levels_of(rows), default=None)
-    stroke = {"width": 1, "dash": "dot", "color": plots.LIGHT["text"]}
+    stroke = {"width": 1, "dash": "dot", "color": figures.LIGHT["text"]}
     edges = (
         []
         if level is None
@@ -301,7 +303,7 @@ def total_traces(found: Found, language: str, digits: int) -> list[dict]:
                 "type": "scatter",
                 "mode": "lines",
                 "x": x,
-                "y": plots._values(rows[f"{end}-{level}"]),
+                "y": figures.values_of(rows[f"{end}-{level}"]),
                 "showlegend": end == "hi",
                 "hoverinfo": "skip",
                 "name": translate("report.plot.band", language, level=level),
@@ -315,9 +317,9 @@ def total_traces(found: Found, language: str, digits: int) -> list[dict]:
             "type": "scatter",
             "mode": "lines",
             "x": x,
-            "y": plots._values(rows["forecast"]),
+            "y": figures.values_of(rows["forecast"]),
             "name": name,
-            "line": {"width": 2.2, "color": plots.LIGHT["text"]},
+            "line": {"width": 2.2, "color": figures.LIGHT["text"]},
             "hovertemplate": f"%{{y:,.{digits}f}}<extra>{name}</extra>",
         }
     ]

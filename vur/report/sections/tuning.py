@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from vur.forecasters.registry import algorithm_name
-from vur.report.plots import LIGHT, _axis, _layout, _legend, _names_axis, _values, label
+from vur.report.figures import LIGHT, label, layout_of, legend, names_axis, value_axis, values_of
 from vur.report.sections import Block, Facts, Part
 from vur.report.tables import say, table
 from vur.scoring.metrics import METRICS
@@ -121,7 +121,7 @@ def history_spec(tuning: Tuning, language: str = "en") -> dict[str, Any]:
             "mode": "markers",
             "name": translate(f"tuning.report.state.{key}", language),
             "x": table["number"].tolist(),
-            "y": _values(table["value"]),
+            "y": values_of(table["value"]),
             "marker": {"color": color, "size": 7, "symbol": symbol},
             "text": [
                 parameters_text({k: row[k] for k in tuning.space}, language, markup=True)
@@ -138,7 +138,7 @@ def history_spec(tuning: Tuning, language: str = "en") -> dict[str, Any]:
             "mode": "lines",
             "name": translate("tuning.report.so_far", language),
             "x": rows["number"].tolist(),
-            "y": _values(rows["best"]),
+            "y": values_of(rows["best"]),
             "line": {"color": LIGHT["forecast"], "width": 2.4, "shape": "hv"},
             "hoverinfo": "skip",
         }
@@ -151,18 +151,18 @@ def history_spec(tuning: Tuning, language: str = "en") -> dict[str, Any]:
                 "name": translate("tuning.report.default", language),
                 "hoverinfo": "skip",
                 "x": [0, int(rows["number"].iloc[-1])],
-                "y": _values([tuning.default_value] * 2),
+                "y": values_of([tuning.default_value] * 2),
                 "line": {"color": LIGHT["history"], "width": 1.4, "dash": "dot"},
             }
         )
-    layout = _layout(
+    layout = layout_of(
         language,
         300,
         showlegend=True,
-        legend=_legend(),
+        legend=legend(),
         hovermode="closest",
-        xaxis=_axis(language, title=translate("tuning.report.trial", language), showgrid=False, tickformat="d"),
-        yaxis=_axis(language, title=metric, tickformat=",~r", range=_span(whole["value"], tuning.default_value)),
+        xaxis=value_axis(language, title=translate("tuning.report.trial", language), showgrid=False, tickformat="d"),
+        yaxis=value_axis(language, title=metric, tickformat=",~r", range=_span(whole["value"], tuning.default_value)),
     )
     return {"data": data, "layout": layout}
 
@@ -189,7 +189,7 @@ def importance_spec(tuning: Tuning, language: str = "en") -> dict[str, Any]:
     bars = {
         "type": "bar",
         "orientation": "h",
-        "x": _values([100 * share for _, share in shares]),
+        "x": values_of([100 * share for _, share in shares]),
         "y": list(range(len(shares))),
         "marker": {"color": LIGHT["forecast"]},
         "text": [percent(share, language, 0) for _, share in shares],
@@ -198,12 +198,12 @@ def importance_spec(tuning: Tuning, language: str = "en") -> dict[str, Any]:
         "hoverinfo": "none",
         "textfont": {"color": LIGHT["text"]},
     }
-    layout = _layout(
+    layout = layout_of(
         language,
         60 + 28 * len(shares),
         bargap=0.35,
-        xaxis=_axis(language, visible=False, range=[0, 115 * max(share for _, share in shares)]),
-        yaxis=_names_axis(language, [name for name, _ in shares]),
+        xaxis=value_axis(language, visible=False, range=[0, 115 * max(share for _, share in shares)]),
+        yaxis=names_axis(language, [name for name, _ in shares]),
     )
     return {"data": [bars], "layout": layout}
 
