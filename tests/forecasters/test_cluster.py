@@ -110,7 +110,7 @@ def test_the_work_is_done_on_both_workers_and_can_be_stopped(cluster):
 
 
 def test_workers_with_other_libraries_get_no_work(cluster, monkeypatch):
-    monkeypatch.setattr(parallel, "_asked", set())
+    monkeypatch.setattr(parallel, "_checked", set())
     client, mine = parallel._client(cluster), parallel.what_computes()
     monkeypatch.setattr(parallel, "what_computes", lambda: mine | {"numpy": "0.9"})
     monkeypatch.setattr(

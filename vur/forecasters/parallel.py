@@ -30,20 +30,20 @@ from ..extras import require
 
 # %% ../../nbs/forecasters/03_parallel.ipynb #fc1a3dc9
 class Stopped(Exception):
-    """The caller's `stop()` said yes while there was work left."""
+    """The caller's `stop()` returned true before the work was done."""
 
 # %% ../../nbs/forecasters/03_parallel.ipynb #40c9ba6f
 def in_workers(seconds_each: float, count: int, workers: int) -> bool:
     """Whether starting worker processes pays: more than one worker and over a second of work left.
 
-    `seconds_each` is what the first tasks took on average, `count` how many are left. It decides only where the work is
-    done, never what comes out.
+    `seconds_each` is the mean time of the first tasks, `count` how many are left. It decides only where the work is
+    done, never the result.
     """
     return workers > 1 and count > 1 and seconds_each * count > 1.0
 
 
 def chunk_size(seconds_each: float, count: int, workers: int) -> int:
-    """Tasks handed over at once: about 0.3 s of work, and at least four chunks a worker."""
+    """Tasks in one chunk: about 0.3 s of work, and at least four chunks a worker."""
     return max(1, min(int(0.3 / max(seconds_each, 1e-6)), -(-count // (4 * workers))))
 
 # %% ../../nbs/forecasters/03_parallel.ipynb #1f774285
@@ -68,8 +68,13 @@ def _run_chunk(function: Callable[[Any], Any], items: Sequence[Any]) -> list[Any
         return [function(item) for item in items]
 
 # %% ../../nbs/forecasters/03_parallel.ipynb #d5f552e0
-def _pooled(function: Callable, chunks: list[Sequence], workers: int, done: Callable[[int], None],
-            stop: Callable[[], bool]) -> list[list]:
+def _pooled(
+    function: Callable,
+    chunks: list[Sequence],
+    workers: int,
+    done: Callable[[int], None],
+    stop: Callable[[], bool],
+) -> list[list]:
     context = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
     before = set(multiprocessing.active_children())
     pool = ProcessPoolExecutor(min(workers, len(chunks)), mp_context=context, initializer=_start_worker)
@@ -86,11 +91,13 @@ def _pooled(function: Callable, chunks: list[Sequence], workers: int, done: Call
             worker.kill()
 
 # %% ../../nbs/forecasters/03_parallel.ipynb #e088f4ee
-def _drain(futures: list[Future], chunks: list[Sequence], done: Callable[[int], None], stop: Callable[[], bool]) -> None:
+def _drain(
+    futures: list[Future], chunks: list[Sequence], done: Callable[[int], None], stop: Callable[[], bool]
+) -> None:
     # Not `concurrent.futures.wait`: it takes the locks of all futures one by one, and a Ctrl-C between two of them leaves
-    # some taken for ever, so that the interpreter never ends.
-    sizes = {future: len(chunk) for future, chunk in zip(futures, chunks)}
-    ended = SimpleQueue()
+    # some locked forever, so that the interpreter never exits.
+    sizes = {future: len(chunk) for future, chunk in zip(futures, chunks, strict=True)}
+    ended: SimpleQueue[Future] = SimpleQueue()
     for future in futures:
         future.add_done_callback(ended.put)
     while sizes:
@@ -104,7 +111,7 @@ def _drain(futures: list[Future], chunks: list[Sequence], done: Callable[[int], 
         done(sizes.pop(future))
 
 # %% ../../nbs/forecasters/03_parallel.ipynb #a39358b6
-COMPUTING = ("numpy", "pandas", "scipy", "scikit-learn", "statsmodels", "statsforecast", "coreforecast", "utilsforecast", "prophet", "numba")
+COMPUTING = ("numpy", "pandas", "scipy", "scikit-learn", "coreforecast", "utilsforecast", "numba")
 
 
 def _installed(name: str) -> str:
@@ -116,10 +123,16 @@ def _installed(name: str) -> str:
 
 @cache
 def what_computes() -> dict[str, str]:
-    """What decides a number here: Python, the libraries, and a digest of the forecasters' own code."""
-    sources = sorted(path for place in find_spec("vur.forecasters").submodule_search_locations for path in Path(place).glob("*.py"))
+    """What results depend on here: versions of Python and the libraries, and a digest of the code of the forecasters."""
+    from vur.forecasters.registry import algorithms
+
+    local = [library for one in algorithms().values() if one.scope == "local" for library in one.libraries]
+    package = find_spec("vur.forecasters")
+    places = [] if package is None else package.submodule_search_locations or []
+    sources = sorted(path for place in places for path in Path(place).rglob("*.py"))
     code = hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()[:12]
-    return {"python": platform.python_version(), "vur": code} | {name: _installed(name) for name in COMPUTING}
+    libraries = dict.fromkeys((*COMPUTING, *local))
+    return {"python": platform.python_version(), "vur": code} | {name: _installed(name) for name in libraries}
 
 # %% ../../nbs/forecasters/03_parallel.ipynb #d3b453cc
 CONNECT_SECONDS = 10
@@ -131,7 +144,7 @@ def _never_again(dask_scheduler: Any) -> None:
 
 
 def _client(address: str) -> Any:
-    """The client of the scheduler at `address`; `VurError` when it, or all its workers, are away."""
+    """The client of the scheduler at `address`; `VurError` when it, or every worker, is unreachable."""
     key = (os.getpid(), address)
     if key in _clients and _clients[key].status == "running":
         return _clients[key]
@@ -149,13 +162,13 @@ def _client(address: str) -> Any:
     return client
 
 # %% ../../nbs/forecasters/03_parallel.ipynb #d17a415b
-_asked: set[tuple[str, str]] = set()
+_checked: set[tuple[str, str]] = set()
 
 
-def _ask_workers(client: Any, address: str) -> int:
-    """Threads of the cluster, whose workers compute as we do; `VurError` names the first difference."""
+def _check_workers(client: Any, address: str) -> int:
+    """The number of threads of the cluster; `VurError` when a worker has other versions, naming the first difference."""
     threads, mine = client.nthreads(), what_computes()
-    new = [worker for worker in threads if (client.id, worker) not in _asked]
+    new = [worker for worker in threads if (client.id, worker) not in _checked]
     try:
         answers = client.run(what_computes, workers=new) if new else {}
     except (ImportError, AttributeError) as error:
@@ -163,44 +176,47 @@ def _ask_workers(client: Any, address: str) -> int:
     for worker, found in answers.items():
         other = [f"{name} {found.get(name)} ≠ {mine[name]}" for name in mine if found.get(name) != mine[name]]
         if other:
-            raise VurError("forecasters.cluster_versions", address=address, worker=worker, difference=", ".join(other[:3]))
-        _asked.add((client.id, worker))
+            difference = ", ".join(other[:3])
+            raise VurError("forecasters.cluster_versions", address=address, worker=worker, difference=difference)
+        _checked.add((client.id, worker))
     return sum(threads.values())
 
 # %% ../../nbs/forecasters/03_parallel.ipynb #baec4bf4
-def _run_far(function: Callable[[Any], Any], items: Sequence[Any]) -> list[Any]:
+def _run_remote(function: Callable[[Any], Any], items: Sequence[Any]) -> list[Any]:
     single_thread()
     return _run_chunk(function, items)
 
 
-class _Company:
-    """Looks now and then whether a cluster still has workers; `gone()` once it has had none for a while."""
+class _Liveness:
+    """Checks every few seconds whether a cluster still has workers; `lost()` once it has had none for a while."""
 
     every, patience = 3.0, 30.0
 
     def __init__(self, client: Any):
-        self.client, self.seen, self.looked = client, time.monotonic(), time.monotonic()
+        self.client, self.seen, self.checked = client, time.monotonic(), time.monotonic()
 
-    def gone(self) -> bool:
-        """Whether nobody is left to wait for."""
-        if time.monotonic() - self.looked > self.every:
-            self.looked = time.monotonic()
-            self.seen = self.looked if self.client.nthreads() else self.seen
-        return self.looked - self.seen > self.patience
+    def lost(self) -> bool:
+        """Whether the cluster has had no worker for longer than `patience` seconds."""
+        if time.monotonic() - self.checked > self.every:
+            self.checked = time.monotonic()
+            self.seen = self.checked if self.client.nthreads() else self.seen
+        return self.checked - self.seen > self.patience
 
 # %% ../../nbs/forecasters/03_parallel.ipynb #4cc10734
-def _clustered(function: Callable, chunks: list[Sequence], client: Any, done: Callable[[int], None], stop: Callable[[], bool]) -> list[list]:
+def _clustered(
+    function: Callable, chunks: list[Sequence], client: Any, done: Callable[[int], None], stop: Callable[[], bool]
+) -> list[list]:
     from distributed.comm import CommClosedError
     from distributed.scheduler import KilledWorker
 
-    company, count = _Company(client), len(client.nthreads())
+    liveness, count = _Liveness(client), len(client.nthreads())
 
     def stop_or_give_up() -> bool:
-        if company.gone():
+        if liveness.lost():
             raise CancelledError
         return stop()
 
-    futures = [client.submit(_run_far, function, chunk, pure=False, retries=0) for chunk in chunks]
+    futures = [client.submit(_run_remote, function, chunk, pure=False, retries=0) for chunk in chunks]
     try:
         _drain(futures, chunks, done, stop_or_give_up)
         return client.gather(futures)
@@ -210,42 +226,61 @@ def _clustered(function: Callable, chunks: list[Sequence], client: Any, done: Ca
         client.cancel(futures, force=True)
 
 # %% ../../nbs/forecasters/03_parallel.ipynb #ad04965d
-def map_series(function: Callable[[Any], Any], items: Sequence[Any], *, workers: int = 1,
-               progress: Callable[[int, int], None] | None = None, stop: Callable[[], bool] | None = None) -> list[Any]:
+def map_series(
+    function: Callable[[Any], Any],
+    items: Sequence[Any],
+    *,
+    workers: int = 1,
+    progress: Callable[[int, int], None] | None = None,
+    stop: Callable[[], bool] | None = None,
+) -> list[Any]:
     """`[function(item) for item in items]`, in worker processes or on the Dask cluster `VUR_DASK` when that pays.
 
     `function` is defined at the top of a module (workers must find it) and depends on its argument alone.
     `progress(done, total)` is called as tasks end. Raises `Stopped` as soon as `stop()` is true, `VurError` when a worker
     dies, and whatever `function` raises.
     """
-    total, results, address = len(items), [], os.environ.get("VUR_DASK", "").strip()
+    results: list[Any] = []
+    total, address = len(items), os.environ.get("VUR_DASK", "").strip()
     report, stop = progress or (lambda done, total: None), stop or (lambda: False)
     with single_thread():
         started = time.perf_counter()
         while len(results) < total:
             if stop():
                 raise Stopped
-            asked = time.perf_counter()
-            while len(results) < total and (not results or time.perf_counter() - asked < 0.2):
-                results += _run_chunk(function, items[len(results):len(results) + 1])
+            polled = time.perf_counter()
+            while len(results) < total and (not results or time.perf_counter() - polled < 0.2):
+                results += _run_chunk(function, items[len(results) : len(results) + 1])
             report(len(results), total)
             each, left = (time.perf_counter() - started) / len(results), total - len(results)
             if in_workers(each, left, 2 if address else workers):
-                return results + _map_away(function, items[len(results):], workers, each, report, stop, total, address)
+                rest = items[len(results) :]
+                return results + _map_elsewhere(function, rest, workers, each, report, stop, total, address)
     return results
 
 # %% ../../nbs/forecasters/03_parallel.ipynb #62f9ca01
-def _map_away(function: Callable, items: Sequence, workers: int, each: float, report: Callable, stop: Callable, total: int,
-              address: str) -> list[Any]:
+def _map_elsewhere(
+    function: Callable,
+    items: Sequence,
+    workers: int,
+    each: float,
+    report: Callable,
+    stop: Callable,
+    total: int,
+    address: str,
+) -> list[Any]:
     client = _client(address) if address else None
-    workers = _ask_workers(client, address) if address else workers
+    workers = _check_workers(client, address) if address else workers
     size = chunk_size(each, len(items), workers)
-    chunks = [items[k:k + size] for k in range(0, len(items), size)]
+    chunks = [items[k : k + size] for k in range(0, len(items), size)]
     finished = [total - len(items)]
 
     def done(count: int) -> None:
         finished[0] += count
         report(finished[0], total)
 
-    mapped = _clustered(function, chunks, client, done, stop) if address else _pooled(function, chunks, workers, done, stop)
+    if address:
+        mapped = _clustered(function, chunks, client, done, stop)
+    else:
+        mapped = _pooled(function, chunks, workers, done, stop)
     return [result for chunk in mapped for result in chunk]

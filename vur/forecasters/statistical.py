@@ -334,7 +334,13 @@ HISTORY = Parameter("int", None, "forecasters.parameter.history", min=10, max=1_
 
 
 def _local(
-    id: str, name: str, cost: float, method: Method, auto: Auto | None, robust: bool = False, **parameters: Parameter
+    id: str,
+    name: str,
+    cost: float,
+    method: Method,
+    parameters: dict[str, Parameter],
+    auto: Auto | None = None,
+    robust: bool = False,
 ) -> None:
     METHODS[id] = method
     entry = Algorithm(id, name, "classical", "local", cost, LOCAL, parameters, libraries=("statsforecast",))
@@ -355,20 +361,22 @@ _local(
     "Croston",
     0.02,
     Method(plain("croston"), shortest=2, window=whole),
+    {"variant": _choice("croston_variant", "sba", "classic", "sba", "optimized")},
     _intermittent,
-    variant=_choice("croston_variant", "sba", "classic", "sba", "optimized"),
 )
 _local(
     "tsb",
     "TSB",
     0.02,
     Method(plain("tsb"), shortest=2, window=whole),
+    {
+        "alpha_demand": _parameter("float", 0.2, "alpha_demand", min=0.0, max=1.0),
+        "alpha_probability": _parameter("float", 0.2, "alpha_probability", min=0.0, max=1.0),
+    },
     _intermittent,
-    alpha_demand=_parameter("float", 0.2, "alpha_demand", min=0.0, max=1.0),
-    alpha_probability=_parameter("float", 0.2, "alpha_probability", min=0.0, max=1.0),
 )
 
-# %% ../../nbs/forecasters/05_statistical.ipynb #714d76fc
+# %% ../../nbs/forecasters/05_statistical.ipynb #7a1c03d3
 _seasonal = {"season": SEASON, "history": HISTORY}
 _recent_theta = {"decomposition": "multiplicative", "model": "DOTM"}
 
@@ -377,49 +385,52 @@ _local(
     "Theta on logarithms",
     0.1,
     Method(_fit_log),
+    _seasonal,
     Auto(suits=lambda panel: panel.positive >= 0.5),
     robust=True,
-    **_seasonal,
 )
 _local(
     "recent_theta",
     "Theta on recent data",
     0.2,
     Method(plain("theta", _recent_theta), window=later_half),
+    _seasonal,
     Auto("balanced"),
-    **_seasonal,
 )
 _local(
     "theta",
     "Theta",
     0.3,
     Method(plain("theta")),
+    {
+        **_seasonal,
+        "model": _choice("theta_model", "DOTM", "STM", "OTM", "DSTM", "DOTM"),
+        "decomposition": _choice("theta_decomposition", "multiplicative", "multiplicative", "additive"),
+    },
     Auto(),
     robust=True,
-    **_seasonal,
-    model=_choice("theta_model", "DOTM", "STM", "OTM", "DSTM", "DOTM"),
-    decomposition=_choice("theta_decomposition", "multiplicative", "multiplicative", "additive"),
 )
 _local(
     "ces",
     "CES",
     0.3,
     Method(plain("ces")),
+    {**_seasonal, "model": _choice("ces_model", "Z", "Z", "N", "S", "P", "F")},
     Auto(),
     robust=True,
-    **_seasonal,
-    model=_choice("ces_model", "Z", "Z", "N", "S", "P", "F"),
 )
 _local(
     "mstl",
     "MSTL",
     1.0,
     Method(_fit_mstl, shortest=7),
+    {
+        "seasons": _parameter("list[int]", None, "seasons", min=2, max=100_000),
+        "trend": _choice("mstl_trend", "theta", "ets", "theta"),
+        "history": HISTORY,
+    },
     Auto(),
     robust=True,
-    seasons=_parameter("list[int]", None, "seasons", min=2, max=100_000),
-    trend=_choice("mstl_trend", "theta", "ets", "theta"),
-    history=HISTORY,
 )
 
 # %% ../../nbs/forecasters/05_statistical.ipynb #5abb1a18
@@ -435,47 +446,50 @@ _local(
     "Holt-Winters",
     1.5,
     Method(plain("ets", {"model": "AAA", "damped": None}, LONGEST_SEASON), shortest=9),
+    _seasonal,
     Auto("balanced", most={"balanced": 20_000, "best": 50_000}),
-    **_seasonal,
 )
 _local(
     "ets",
     "ETS",
     6.0,
     Method(plain("ets", longest=LONGEST_SEASON), shortest=7),
+    {
+        **_seasonal,
+        "model": _choice("ets_model", "ZZZ", *ETS_MODELS),
+        "damped": _parameter("bool", None, "damped"),
+    },
     Auto("balanced", most=600_000),
     robust=True,
-    **_seasonal,
-    model=_choice("ets_model", "ZZZ", *ETS_MODELS),
-    damped=_parameter("bool", None, "damped"),
 )
 _local(
     "arima",
     "ARIMA",
     4.0,
     Method(plain("arima"), shortest=6),
-    None,
-    **_seasonal,
-    order=_parameter("list[int]", [0, 1, 1], "order", min=0, max=10, length=3),
-    seasonal_order=_parameter("list[int]", [0, 1, 1], "seasonal_order", min=0, max=4, length=3),
-    constant=_parameter("bool", None, "constant"),
+    {
+        **_seasonal,
+        "order": _parameter("list[int]", [0, 1, 1], "order", min=0, max=10, length=3),
+        "seasonal_order": _parameter("list[int]", [0, 1, 1], "seasonal_order", min=0, max=4, length=3),
+        "constant": _parameter("bool", None, "constant"),
+    },
 )
 _local(
     "auto_arima",
     "AutoARIMA",
     70.0,
     Method(plain("auto_arima", longest=LONGEST_SEASON), shortest=6),
-    Auto(
-        "balanced", most={"balanced": 300, "best": 50_000}, suits=lambda panel: panel.season <= LONGEST_SEASON
-    ),
-    **_seasonal,
-    max_p=_order("max_p", 5, 10),
-    max_q=_order("max_q", 5, 10),
-    max_P=_order("max_P", 2, 4),
-    max_Q=_order("max_Q", 2, 4),
-    max_d=_order("max_d", 2, 2),
-    max_D=_order("max_D", 1, 1),
-    approximation=_parameter("bool", True, "approximation"),
+    {
+        **_seasonal,
+        "max_p": _order("max_p", 5, 10),
+        "max_q": _order("max_q", 5, 10),
+        "max_P": _order("max_P", 2, 4),
+        "max_Q": _order("max_Q", 2, 4),
+        "max_d": _order("max_d", 2, 2),
+        "max_D": _order("max_D", 1, 1),
+        "approximation": _parameter("bool", True, "approximation"),
+    },
+    Auto("balanced", most={"balanced": 300, "best": 50_000}, suits=lambda panel: panel.season <= LONGEST_SEASON),
 )
 
 # %% ../../nbs/forecasters/05_statistical.ipynb #a95a6fa8

@@ -127,7 +127,7 @@ class FoldWatch:
     `report(share, *detail)` receives the progress; `detail` is the forecaster's own message, a key and its data.
     """
 
-    def __init__(self, watch: Watch, folds_left: int, report: Callable[..., None]):
+    def __init__(self, watch: Watch, folds_left: float, report: Callable[..., None]):
         self.watch, self.folds_left, self.report = watch, folds_left, report
         self.started, self.share, self.reason = watch.elapsed, 0.0, ""
 
