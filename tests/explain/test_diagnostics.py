@@ -370,7 +370,7 @@ def test_section_stands_in_the_page_of_a_real_run(report):
         "Valor-p",
         "Ljung–Box",
         "Jarque–Bera",
-        "O que os erros lembram",
+        "Autocorrelação dos erros",
         "variância dos erros",
     ):
         assert said in words, said

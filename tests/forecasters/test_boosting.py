@@ -1,4 +1,4 @@
-"""XGBoost and linear regression: as good as their neighbours, the same each time, safe where columns repeat each other."""
+"""XGBoost and linear regression: accurate, reproducible, safe with collinear columns."""
 
 import json
 from pathlib import Path
@@ -42,7 +42,7 @@ def test_algorithms_on_features_use_covariates_of_every_role():
 
 
 @pytest.mark.parametrize("id", [id for id in ON_FEATURES if id != "linear_regression"])
-def test_an_optimisation_knows_where_to_search_and_every_end_is_allowed(id):
+def test_every_search_space_lies_within_the_allowed_values(id):
     entry = algorithm(id)
     assert 1 <= len(entry.tunable) <= 6
     for name, space in entry.tunable.items():
@@ -51,7 +51,7 @@ def test_an_optimisation_knows_where_to_search_and_every_end_is_allowed(id):
         assert space["min"] <= parameter.default <= space["max"], name
 
 
-def test_learning_rate_and_penalties_are_searched_by_factors():
+def test_learning_rate_and_penalties_are_searched_on_a_logarithmic_scale():
     for id, name in (
         ("ridge", "alpha"),
         ("lightgbm", "learning_rate"),
@@ -61,7 +61,7 @@ def test_learning_rate_and_penalties_are_searched_by_factors():
         assert algorithm(id).parameters[name].tune["log"]
 
 
-def test_the_parameters_of_xgboost_are_told_in_both_languages():
+def test_the_parameters_of_xgboost_are_described_in_both_languages():
     for parameter in algorithm("xgboost").parameters.values():
         assert len({translate(parameter.meaning, language) for language in LANGUAGES}) == 2
 
@@ -116,7 +116,7 @@ def test_outliers_do_not_pull_the_forecast_of_xgboost():
     assert np.abs(pulled - clean).max() < 12 and clean.max() < 30
 
 
-def test_least_squares_on_repeated_columns_takes_the_shortest_weights():
+def test_least_squares_on_collinear_columns_takes_the_shortest_weights():
     rng = np.random.default_rng(0)
     x = rng.normal(size=(60, 3))
     X = np.hstack([x, x, np.ones((60, 1)), np.zeros((60, 2))])
@@ -139,7 +139,7 @@ def test_least_squares_agrees_with_the_library_where_there_is_one_answer():
     assert intercept == pytest.approx(peer.intercept_)
 
 
-def test_linear_regression_survives_columns_that_say_the_same():
+def test_linear_regression_survives_collinear_columns():
     panel = weekly()
     copy = panel.frame.assign(twin=1.0, other=2.0)
     panel = Panel(copy, panel.freq, {"twin": "known_future", "other": "known_future"})

@@ -1,4 +1,4 @@
-"""Local fits on a Dask cluster of real processes: the numbers of this machine, and plain words when something is wrong."""
+"""Local fits on a Dask cluster of real processes: the same numbers as here, and clear errors."""
 
 import os
 import signal
@@ -94,7 +94,7 @@ def test_forecasts_from_the_cluster_are_those_of_this_machine(cluster, monkeypat
         model.progress = lambda done, total, seen=seen: seen.append((done, total))
         forecasts[place] = model.fit(panel).predict(7)
         assert seen[-1] == (12, 12) and [done for done, _ in seen] == sorted(done for done, _ in seen)
-    assert (os.getpid(), cluster) in parallel._clients, "the cluster was asked"
+    assert (os.getpid(), cluster) in parallel._clients, "the cluster did the work"
     pd.testing.assert_frame_equal(forecasts["far"], forecasts["here"], check_exact=True)
 
 
@@ -121,7 +121,7 @@ def test_workers_with_other_libraries_get_no_work(cluster, monkeypatch):
     assert refused.value.code == "forecasters.cluster_versions" and "numpy 1.0 ≠ 0.9" in refused.value.text("pt-BR")
 
 
-def test_a_cluster_that_is_away_is_told(monkeypatch):
+def test_an_unreachable_cluster_is_an_error(monkeypatch):
     monkeypatch.setenv("VUR_DASK", "tcp://127.0.0.1:9")
     monkeypatch.setattr(parallel, "CONNECT_SECONDS", 1)
     with pytest.raises(VurError) as away:
@@ -129,7 +129,7 @@ def test_a_cluster_that_is_away_is_told(monkeypatch):
     assert away.value.code == "forecasters.cluster_away"
 
 
-def test_a_lost_worker_and_an_exception_are_told_as_by_the_local_pool(cluster):
+def test_a_lost_worker_and_an_exception_raise_as_in_the_local_pool(cluster):
     with pytest.raises(VurError) as lost:
         map_series(fall, range(200))
     assert lost.value.code == "forecasters.worker_died"

@@ -1,4 +1,4 @@
-"""Columns known in the future and columns known only in the past: used where they help, never ahead of time, every mistake named."""
+"""Known-future and past-only columns: used where they help, never ahead of time, every mistake named."""
 
 import json
 from dataclasses import replace
@@ -124,7 +124,7 @@ def test_leads_are_read_where_they_were_measured_and_nowhere_later():
 
 
 @pytest.mark.parametrize("id", ["ridge", "lightgbm"])
-def test_weather_that_tells_nothing_of_tomorrow_leaves_the_flights_alone(id):
+def test_weather_without_predictive_value_does_not_change_the_forecast(id):
     plain, beside = (create(id, **QUICK[id]).fit(flights(weather=w)).predict(28) for w in (False, True))
     pd.testing.assert_frame_equal(plain, beside, check_exact=True)
 
@@ -188,7 +188,7 @@ def test_beyond_the_block_an_unknown_driver_counts_as_usual_and_not_as_zero(id):
     np.testing.assert_allclose(forecast[:, 7:] / [[1], [2]], [usual[7:], usual[7:]], rtol=0.12)
 
 
-def test_the_history_kept_with_a_model_is_all_that_its_leads_look_at():
+def test_the_history_stored_with_a_model_covers_its_leads():
     panel = led(lag=2)
     model = create("ridge", steps=7, features=FeatureSpec(lags=(1,), rolling=(), differences=())).fit(panel)
     kept = model.predict(7)["forecast"]
@@ -221,7 +221,7 @@ def test_only_numbers_and_flags_may_lead():
         resolve_features(FeatureSpec(past_only=("price",)), panel)
 
 
-def test_none_of_the_columns_leads_when_none_is_asked_for():
+def test_no_column_leads_when_none_is_selected():
     panel = led()
     spec = resolve_features(FeatureSpec(past_only=()), panel)
     assert with_leads(panel, design_for(panel, spec), seed=0).leads == ()
@@ -250,7 +250,7 @@ def test_a_covariate_whose_name_looks_like_a_lag_keeps_its_values():
 
 
 def priced(n: int = 200, coming: int = 0, shops: tuple[str, ...] = ("norte", "sul")) -> pd.DataFrame:
-    """Sales that fall by 5 of 100 for each unit of price, with names of the user's own; `coming` days have no sales yet."""
+    """Sales that fall by 5 of 100 for each unit of price, with custom column names; `coming` days have no sales yet."""
     parts = []
     for k, shop in enumerate(shops):
         rng = np.random.default_rng(k)
@@ -286,7 +286,7 @@ def pipeline(panel: Panel, id: str = "ridge", **parameters) -> Pipeline:
     return Pipeline(Candidate(id, id, parameters), features=resolve_features(FeatureSpec(), panel)).fit(panel)
 
 
-def test_a_model_that_uses_no_known_column_refuses_coming_values_by_name():
+def test_a_model_without_known_future_columns_refuses_future_values_by_name():
     panel = priced_panel()
     model = pipeline(panel, "theta")
     check_usable(model, None)
@@ -300,7 +300,7 @@ def test_a_model_that_uses_no_known_column_refuses_coming_values_by_name():
         )
 
 
-def test_a_regression_uses_them_and_one_that_was_told_not_to_does_not():
+def test_a_regression_uses_them_unless_its_features_leave_them_out():
     panel = priced_panel()
     model = pipeline(panel)
     assert used_columns(model) == ["preço", "clima"]
@@ -319,7 +319,7 @@ def test_an_ensemble_is_usable_when_one_member_is():
         check_usable(pipeline(panel, "ensemble", members=["theta", "naive"]), priced())
 
 
-def test_what_each_algorithm_makes_of_the_covariates():
+def test_which_covariates_each_algorithm_uses():
     panel = priced_panel()
     panel = Panel(
         panel.frame.assign(visits=1.0, note="x", hub="y"),
@@ -336,7 +336,7 @@ def test_what_each_algorithm_makes_of_the_covariates():
         }
 
 
-# --- the table of coming values ---
+# --- the table of future values ---
 
 
 def test_the_template_has_the_users_names_and_what_is_known():
@@ -486,7 +486,7 @@ def put(row: int, column: str, value) -> object:
         (lambda t: t.iloc[:0], "covariates.no_rows", []),
     ],
 )
-def test_each_mistake_in_the_coming_values_is_named(change, code, named):
+def test_each_mistake_in_the_future_values_is_named(change, code, named):
     with pytest.raises(VurError) as caught:
         filled(change)
     assert caught.value.code == code

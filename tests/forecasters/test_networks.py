@@ -1,4 +1,4 @@
-"""Neural networks: they learn, say why a stack cannot work before anything is trained, repeat themselves to the digit, and load safely."""
+"""Neural networks: they learn, refuse impossible stacks, are reproducible to the digit, and load safely."""
 
 import json
 import random
@@ -98,7 +98,8 @@ def test_importing_and_checking_a_stack_loads_no_tensorflow():
         assert {"lstm", "network"} <= set(algorithms())
         create("lstm")
         try:
-            create("network", architecture={"layers": [{"type": "lstm", "units": 3}, {"type": "lstm", "units": 3}, {"type": "dense", "units": 1}]})
+            layers = [{"type": "lstm", "units": 3}, {"type": "lstm", "units": 3}, {"type": "dense", "units": 1}]
+            create("network", architecture={"layers": layers})
         except VurError as error:
             print(error.code)
         print([name for name in ("tensorflow", "keras", "h5py") if name in sys.modules])
@@ -109,7 +110,7 @@ def test_importing_and_checking_a_stack_loads_no_tensorflow():
 
 @pytest.mark.slow
 def test_lstm_learns_a_wave_that_no_season_explains():
-    """A wave of 19 months has no place in a calendar of 12: naive and seasonal naive are wrong, what was learnt is not."""
+    """A cycle of 19 months does not fit a season of 12: naive and seasonal naive are wrong, the network is not."""
     whole = swing(190, 19, count=3)
     actual = np.array([y[-12:] for y in whole.values()])
     scale = actual.mean(axis=1)[:, None]
@@ -222,7 +223,7 @@ def test_an_impossible_stack_names_layer_and_remedy(layers, window, place, remed
         ({"window": 1}, "from 2"),
     ],
 )
-def test_an_impossible_setting_is_answered_with_what_is_allowed(given, said):
+def test_an_invalid_setting_is_refused_with_the_allowed_ones(given, said):
     with pytest.raises(VurError) as caught:
         create("network", **given)
     assert said in str(caught.value), str(caught.value)
@@ -327,7 +328,8 @@ def test_a_saved_network_forecasts_and_moves_on_the_same_in_another_process(pane
         for id in ("lstm", "network"):
             model = load_forecaster(home / id)
             model.predict(20).to_parquet(home / f"{id}_loaded.parquet")
-            model.update(Panel(pd.read_parquet(home / "later.parquet"), model.freq)).predict(20).to_parquet(home / f"{id}_moved.parquet")
+            later = Panel(pd.read_parquet(home / "later.parquet"), model.freq)
+            model.update(later).predict(20).to_parquet(home / f"{id}_moved.parquet")
     """)
     done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, timeout=200)
     assert done.returncode == 0, done.stderr
@@ -384,7 +386,7 @@ def test_odd_series_fall_back_and_are_listed(panel):
         assert describe_fallback(reason) != describe_fallback(reason, "pt-BR")
 
 
-def test_nothing_to_learn_from_is_forecast_all_the_same_and_saved(tmp_path):
+def test_a_panel_without_training_windows_falls_back_and_is_saved(tmp_path):
     for number, series in enumerate(({"a": [1.0, 2.0, 4.0]}, {"a": np.full(50, 7.0), "b": np.zeros(50)})):
         model = create("network", window=24, **STACK).fit(make(series))
         forecast = model.predict(3)
@@ -395,7 +397,7 @@ def test_nothing_to_learn_from_is_forecast_all_the_same_and_saved(tmp_path):
         pd.testing.assert_frame_equal(load_forecaster(folder).predict(3), forecast)
 
 
-def test_a_network_that_runs_away_falls_back_to_finite_forecasts(panel):
+def test_a_network_that_diverges_falls_back_to_finite_forecasts(panel):
     wild = {"optimizer": "sgd", "learning_rate": 1e30, "loss": "mse"}
     for epochs in (1, 3):
         training = {"epochs": epochs, "batch_size": 4096, "validation_split": 0, "early_stopping": {"enabled": False}}
@@ -421,7 +423,7 @@ def test_extreme_values_stay_finite():
     assert forecast["huge"].between(1e290, 1e292).all() and forecast["negative"].between(-90, -10).all()
 
 
-def test_every_epoch_is_told_with_its_losses(panel):
+def test_every_epoch_is_reported_with_its_losses(panel):
     told: list[tuple] = []
     model = create("network", **STACK)
     forecast_panel(model, panel, 3, progress=lambda *said: told.append(said))

@@ -130,7 +130,7 @@ def test_floor_when_none_is_given():
 
 
 def test_holiday_effect_falls_on_the_holiday_of_the_country(flights, airport):
-    """Flights of 2013 dip on Independence Day and Thanksgiving; so does the forecast of 2014, on the dates of that year."""
+    """Flights dip on Independence Day and Thanksgiving in 2013; so does the forecast, on the dates of 2014."""
     ahead = future_of(flights, 365, wind=15.0)
     plain = create("prophet").fit(flights).predict(365, ahead).set_index("ds")["forecast"]
     effect = airport.predict(365, ahead).set_index("ds")["forecast"]
@@ -300,13 +300,14 @@ def test_saved_model_forecasts_the_same_in_another_process(flights, airport, tmp
 
 
 def test_fit_needs_nothing_but_the_installed_package(tmp_path):
-    """No compiler, no home, no CmdStan of the user's: the optimiser that the wheel carries is enough; nothing is left behind."""
+    """No compiler, no home, no CmdStan installation: the optimiser in the wheel is enough; no files are left."""
     code = """
         import numpy as np, pandas as pd, sys
         from vur.forecasters.base import create
         from vur.frequency import frequency
         from vur.panel import Panel
-        frame = pd.DataFrame({"unique_id": "a", "ds": pd.date_range("2020-01-01", periods=60, freq="MS"), "y": np.arange(60.0)})
+        months = pd.date_range("2020-01-01", periods=60, freq="MS")
+        frame = pd.DataFrame({"unique_id": "a", "ds": months, "y": np.arange(60.0)})
         model = create("prophet").fit(Panel(frame, frequency("MS")))
         assert model.fallbacks.empty, model.fallbacks.to_dict()
         print(round(model.predict(1)["forecast"].iloc[0]))
@@ -334,7 +335,7 @@ def test_messages_of_others_are_left_alone(equipment):
     assert [logging.getLogger(name).disabled for name in ("cmdstanpy", "prophet")] == before
 
 
-def test_two_workers_give_what_one_gives_and_stop_is_heard(equipment):
+def test_two_workers_give_what_one_gives_and_stop_is_polled(equipment):
     panel = make({f"s{k:02d}": equipment[k : k + 60] for k in range(10)})
     expected = forecast_panel(create("prophet"), panel, 6)
     pd.testing.assert_frame_equal(forecast_panel(create("prophet", workers=2), panel, 6), expected, check_exact=True)
@@ -350,7 +351,7 @@ def test_two_workers_give_what_one_gives_and_stop_is_heard(equipment):
     assert seen and seen[0][1] == 10
 
 
-def test_update_keeps_models_and_reads_further_along(equipment, tmp_path):
+def test_update_keeps_models_and_continues_the_trend(equipment, tmp_path):
     before, after = make({"a": equipment[:100]}), make({"a": equipment[:110], "new": equipment[20:130]})
     model = create("prophet").fit(before)
     further = model.predict(16).tail(6)["forecast"].to_numpy()

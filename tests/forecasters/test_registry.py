@@ -1,4 +1,4 @@
-"""The registry of algorithms: what `auto` tries, and that a new forecaster needs nothing but its own entry and class."""
+"""The registry of algorithms: what `auto` tries, and a new forecaster, which needs only its entry and its class."""
 
 import os
 import shutil
@@ -22,8 +22,8 @@ from vur.panel import Panel
 from vur.stages.model import ModelSpec, auto_algorithms, candidates
 
 ORDER = (
-    "naive seasonal_naive drift mean croston tsb log_theta recent_theta theta ces ridge linear_regression mstl holt_winters "
-    "lightgbm xgboost arima random_forest ets ensemble prophet lstm network sarimax auto_arima"
+    "naive seasonal_naive drift mean croston tsb log_theta recent_theta theta ces ridge linear_regression mstl "
+    "holt_winters lightgbm xgboost arima random_forest ets ensemble prophet lstm network sarimax auto_arima"
 )
 
 

@@ -1,4 +1,4 @@
-"""SARIMAX: known coefficients, edited futures, stand-ins, saving, moving forward, and what it refuses."""
+"""SARIMAX: known coefficients, edited futures, fallbacks, saving, moving forward, and what it refuses."""
 
 import subprocess
 import sys
@@ -88,7 +88,8 @@ def test_registry_says_what_it_takes():
 
 
 def test_importing_the_registry_loads_no_estimator():
-    code = "import sys, vur.forecasters.registry as r; r.algorithms(); print([m for m in ('statsmodels', 'prophet', 'statsforecast', 'cmdstanpy', 'holidays') if m in sys.modules])"
+    heavy = ("statsmodels", "prophet", "statsforecast", "cmdstanpy", "holidays")
+    code = f"import sys, vur.forecasters.registry as r; r.algorithms(); print([m for m in {heavy} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
     assert done.stdout.strip() == "[]", done.stdout + done.stderr
 
@@ -300,7 +301,7 @@ def test_saved_model_forecasts_the_same_in_another_process(promoted, shop, tmp_p
     assert not list((tmp_path / "model").rglob("*.pkl"))
 
 
-def test_saved_stand_ins_and_waves_survive(tmp_path):
+def test_saved_fallbacks_and_fourier_terms_survive(tmp_path):
     co2 = pd.read_csv("data/co2_weekly.csv")["co2"].interpolate().to_numpy()[-400:]
     model = create("sarimax", order=[1, 1, 1]).fit(make({"co2": co2, "short": co2[:5]}, "W-SAT"))
     loaded = load_forecaster(model.save(tmp_path))
@@ -387,7 +388,7 @@ def test_holidays_of_the_country_are_covariates():
     assert model.encoding.labels == ["holiday", "holiday_before", "holiday_after"]
 
 
-def test_two_workers_give_what_one_gives_and_stop_is_heard(equipment):
+def test_two_workers_give_what_one_gives_and_stop_is_polled(equipment):
     panel = make({f"s{k:02d}": equipment[k : k + 60] for k in range(12)})
     expected = forecast_panel(create("sarimax", **AIRLINE), panel, 6)
     pd.testing.assert_frame_equal(
@@ -441,7 +442,7 @@ def test_the_rule_for_differences_and_the_way_back():
         )
 
 
-def test_a_drift_is_found_and_goes_on():
+def test_a_drift_is_found_and_continues():
     y = 5.0 * np.arange(80) + np.random.default_rng(0).normal(0, 3, 80).cumsum()
     options = {
         "order": None,

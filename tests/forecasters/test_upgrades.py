@@ -1,4 +1,4 @@
-"""A saved model after an upgrade of its libraries: it forecasts as before, or a message names the versions and what to do."""
+"""A saved model after an upgrade of its libraries: it forecasts as before, or the error names the versions."""
 
 import json
 from pathlib import Path

@@ -164,7 +164,7 @@ def test_a_model_that_uses_no_price_refuses_a_scenario(runs):
     with pytest.raises(VurError) as caught:
         vur.forecast(runs["naive"].model_tag, future=future_template(runs["naive"].model_tag))
     assert caught.value.code == "covariates.unused"
-    assert len(vur.forecast(runs["naive"].model_tag)) == 2 * HORIZON, "without coming values it forecasts as ever"
+    assert len(vur.forecast(runs["naive"].model_tag)) == 2 * HORIZON, "without future values it forecasts as before"
 
 
 def test_scenarios_are_stored_by_model_listed_loaded_replaced_and_deleted(runs, tag):
@@ -273,7 +273,7 @@ def test_scenarios_are_compared_in_a_table_and_a_plot(runs, tag):
     )
     np.testing.assert_allclose(baseline["y"][1:], table.loc[table["unique_id"] == "sul", "baseline"], rtol=1e-6)
     figure = compare_figure(tag, ["barato"], "norte", history=past)
-    assert [trace.name for trace in figure.data] == ["Observed", "Forecast as it stands", "barato"]
+    assert [trace.name for trace in figure.data] == ["Observed", "Current forecast", "barato"]
     assert len(compare_spec(table)["data"]) == 8, "without a history the forecasts are drawn alone"
 
 

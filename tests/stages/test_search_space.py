@@ -50,7 +50,7 @@ def network():
 
 
 def refused(call, *parts: str) -> VurError:
-    """The `VurError` of `call`, whose English text holds all `parts` and whose Portuguese one is another and complete."""
+    """The `VurError` of `call`, whose English text has all `parts` and whose Portuguese text is complete."""
     with pytest.raises(VurError) as caught:
         call()
     for part in parts:
@@ -63,7 +63,7 @@ def refused(call, *parts: str) -> VurError:
 # --- the document's JSON ---
 
 
-def test_the_documents_request_is_understood_word_for_word(network):
+def test_the_documented_request_is_accepted_literally(network):
     spec = optimize_request(DOCUMENT, network)
     assert (spec.method, spec.iterations, spec.metric, spec.algorithms) == ("bayesian", 50, "rmse", (network,))
     space = spec.space(network)
@@ -94,7 +94,7 @@ def test_the_documents_section_and_switched_off():
     assert optimize_request(SECTION | {"enabled": False}, "naive").iterations == 0
 
 
-def test_r2_is_made_large_and_errors_small():
+def test_r2_is_maximised_and_errors_minimised():
     space = {"search_space": {"alpha": {"choices": [1]}}}
     assert optimize_request({"metric": "val_r2", "objective": "maximize"} | space, "ridge").metric == "r2"
     refused(
@@ -147,7 +147,7 @@ def test_r2_is_made_large_and_errors_small():
         ({"leaves": {"choices": [15]}, "num_leaves": {"choices": [31]}}, ["twice", "'num_leaves'"]),
     ],
 )
-def test_what_is_wrong_with_a_space_is_said(content, parts):
+def test_every_mistake_in_a_space_is_reported(content, parts):
     refused(lambda: SearchSpace.from_dict("lightgbm", content), "'lightgbm'", *parts)
 
 
@@ -217,7 +217,7 @@ def test_a_grid_has_five_points_a_range_and_every_choice():
     assert space.size == math.inf
 
 
-def test_a_grid_beyond_reason_is_refused_with_its_size():
+def test_a_grid_that_is_too_large_is_refused_with_its_size():
     space = SearchSpace.from_dict(
         "lightgbm", {name: {"min": 10, "max": 1000} for name in ("leaves", "rounds", "min_leaf", "l2")}
     )
@@ -225,7 +225,7 @@ def test_a_grid_beyond_reason_is_refused_with_its_size():
         lambda: space.grid(50, seed=0, iterations=20),
         "'lightgbm'",
         "6250000 combinations",
-        "20 would be tried",
+        "for 20 iterations",
         "random or bayesian",
     )
 
@@ -261,7 +261,7 @@ def test_values_are_readable_and_stay_inside():
         ),
     ],
 )
-def test_what_is_wrong_with_the_wishes_is_said(wrong, parts):
+def test_every_mistake_in_the_specification_is_reported(wrong, parts):
     refused(lambda: OptimizeSpec(**wrong), *parts)
 
 

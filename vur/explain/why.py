@@ -22,9 +22,7 @@ from vur.explain.components import (
     Parts,
     covariate_parts,
     decomposed_parts,
-    is_narrow,
     merged,
-    narrowed,
     own_parts,
     path_of,
     prophet_parts,
@@ -175,12 +173,12 @@ def baseline_parts(model: Baseline, horizon: int) -> Parts:
     """Parts of naive, seasonal naive, drift and mean."""
     levels, slope = np.ravel(model.levels[0]), float(model.slopes[0])
     paths = repeated_parts(levels, horizon) | ({"trend": slope * np.arange(1, horizon + 1)} if slope else {})
-    data = {"source": len(levels)} if model.id in ("naive", "seasonal_naive") else {}
+    data = {"source": len(levels)} if model.repeats else {}
     return Parts(paths, (("repeat" if data else "state", model.id),), data)
 
 
 def parts_of(model: Forecaster, history: pd.DataFrame, horizon: int, X_future: pd.DataFrame | None, at: Sequence[int]) -> Parts:
-    """Parts of the forecast of a narrowed `model`; they hold for the steps in `at` (from 1).
+    """Parts of the forecast of a `model` restricted to one series; they hold for the steps in `at` (from 1).
 
     `history` has the rows of the one series on the scale of the model.
     """
@@ -314,7 +312,7 @@ def step_of(pipeline: Any, series: str, stamp: Any) -> int:
 
 # %% ../../nbs/explain/why.ipynb #502eed3d
 def one_series(pipeline: Any, panel: Panel, series: str) -> tuple[Any, Panel]:
-    """`pipeline` and `panel` narrowed to `series`; `VurError` when the panel does not end where the pipeline stands."""
+    """`pipeline` and `panel` restricted to `series`; `VurError` when the panel does not end where the pipeline stands."""
     import copy
 
     rows = panel.frame[panel.frame["unique_id"] == series]
@@ -322,8 +320,8 @@ def one_series(pipeline: Any, panel: Panel, series: str) -> tuple[Any, Panel]:
     if last != pipeline.ends[series]:
         raise VurError("insight.other_data", series=series, last=last, end=pipeline.ends[series])
     small = copy.copy(pipeline)
-    small.forecaster, small.reconciler = narrowed(pipeline.forecaster, series), None
-    if not is_narrow(small.forecaster):
+    small.forecaster, small.reconciler = pipeline.forecaster.restricted([series]), None
+    if not small.forecaster.narrow:
         return small, panel
     small.ends = pipeline.ends[[series]]
     small.head = replace(pipeline.head, frame=pipeline.head.frame[pipeline.head.frame["unique_id"] == series].reset_index(drop=True))

@@ -8,10 +8,11 @@ __all__ = ['Forecaster', 'forecast_panel', 'check_complete', 'create', 'load_for
 # %% ../../nbs/forecasters/02_base.ipynb #49d5da11
 import copy
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any, ClassVar
 
+import numpy as np
 import pandas as pd
 
 from ..errors import VurError
@@ -26,7 +27,7 @@ class Forecaster:
     """Base of all forecasters: `fit`, `update`, `predict`, `save`.
 
     A subclass sets `id` and implements `_fit`, `_predict`, `_save` and `_load`; `_update` and `_forecast` have a default.
-    `per_series` names its attributes that hold one entry for each series, `ids` among them: they are what `narrowed` cuts.
+    `per_series` names its attributes that hold one entry for each series, `ids` among them: they are what `restricted` cuts.
 
     `fallbacks` lists the series that could not be fitted (`unique_id, reason, used`). `features` is the feature specification
     of models that need one. A caller may set `progress(done, total)` and `stop()`: long fits call them and raise `Stopped`
@@ -97,15 +98,16 @@ class Forecaster:
         """Whether it forecasts one series without any data of others."""
         return len(getattr(self, "ids", ())) == 1
 
-    def narrowed(self, series: str) -> "Forecaster":
-        """A copy for `series` alone that shares what was learnt; itself where its state cannot be cut by series."""
-        ids = [str(id) for id in getattr(self, "ids", ())]
-        if series not in ids or not all(hasattr(self, name) for name in self.per_series):
+    def restricted(self, ids: Collection[str]) -> "Forecaster":
+        """A copy for the series `ids` alone that shares what was learnt; itself where its state cannot be cut by series."""
+        kept = [place for place, id in enumerate(getattr(self, "ids", ())) if str(id) in ids]
+        if not kept or not all(hasattr(self, name) for name in self.per_series):
             return self
-        small, place = copy.copy(self), ids.index(series)
+        small = copy.copy(self)
         for name in self.per_series:
-            setattr(small, name, getattr(self, name)[place : place + 1])
-        small.fallbacks = self.fallbacks[self.fallbacks["unique_id"] == series].reset_index(drop=True)
+            values = getattr(self, name)
+            setattr(small, name, values[kept] if isinstance(values, np.ndarray) else [values[place] for place in kept])
+        small.fallbacks = self.fallbacks[self.fallbacks["unique_id"].isin(ids)].reset_index(drop=True)
         return small
 
     @classmethod

@@ -9,7 +9,7 @@ __all__ = ['METHODS', 'MEDIAN', 'ENSEMBLE', 'STATISTICAL', 'DESCRIPTION', 'PRIOR
 
 # %% ../../nbs/forecasters/13_ensemble.ipynb #b28adf33
 import copy
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -193,11 +193,11 @@ class Ensemble(Forecaster):
         """Whether every member forecasts one series without any data of others."""
         return all(member.narrow for member in self.members)
 
-    def narrowed(self, series: str) -> "Ensemble":
-        """A copy of narrowed members."""
+    def restricted(self, ids: Collection[str]) -> "Ensemble":
+        """A copy whose members forecast the series `ids` alone."""
         small = copy.copy(self)
-        small.members = [member.narrowed(series) for member in self.members]
-        small.fallbacks = self.fallbacks[self.fallbacks["unique_id"] == series].reset_index(drop=True)
+        small.members = [member.restricted(ids) for member in self.members]
+        small.fallbacks = self.fallbacks[self.fallbacks["unique_id"].isin(ids)].reset_index(drop=True)
         return small
 
     def _combined(self, frames: Sequence[pd.DataFrame]) -> pd.DataFrame:

@@ -10,6 +10,7 @@ __all__ = ['LEAST_ROWS', 'FOREST_ROWS', 'MIN_ROWS', 'TRUSTED', 'register_regress
 # %% ../../nbs/forecasters/11_regression.ipynb #d22296a3
 import copy
 import json
+from collections.abc import Collection
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -142,7 +143,7 @@ def naive_forecast(y: np.ndarray, horizon: int, season: int) -> np.ndarray:
 
 # %% ../../nbs/forecasters/11_regression.ipynb #76c1bd88
 class Regression(Forecaster):
-    """One regression for all series; a subclass implements the estimator: `_learn, _step, _weights, _shares, _write, _read`."""
+    """One regression for all series; a subclass implements the estimator: `_learn, _step, _weights, shares, _write, _read`."""
 
     design: Design
     names: tuple[str, ...]
@@ -154,11 +155,11 @@ class Regression(Forecaster):
         """Always: a series is forecast from its own history."""
         return True
 
-    def narrowed(self, series: str) -> "Regression":
-        """A copy for `series` alone that shares what was learnt."""
+    def restricted(self, ids: Collection[str]) -> "Regression":
+        """A copy for the series `ids` alone that shares what was learnt."""
         small = copy.copy(self)
-        small.tail = self.tail[self.tail["unique_id"] == series].reset_index(drop=True)
-        small.fallbacks = self.fallbacks[self.fallbacks["unique_id"] == series].reset_index(drop=True)
+        small.tail = self.tail[self.tail["unique_id"].isin(ids)].reset_index(drop=True)
+        small.fallbacks = self.fallbacks[self.fallbacks["unique_id"].isin(ids)].reset_index(drop=True)
         return small
 
     def _learn(self, rows: Rows) -> None:
@@ -173,7 +174,7 @@ class Regression(Forecaster):
         """How much each feature matters, on any positive scale."""
         raise NotImplementedError
 
-    def _shares(self, X: np.ndarray, step: int) -> tuple[np.ndarray, np.ndarray]:
+    def shares(self, X: np.ndarray, step: int) -> tuple[np.ndarray, np.ndarray]:
         """Base (rows) and share of each feature (rows, features) of the forecasts of `step`; they add up to them."""
         raise NotImplementedError
 
@@ -297,7 +298,7 @@ class RandomForest(Regression):
     def _weights(self) -> np.ndarray:
         return self.model.feature_importances_
 
-    def _shares(self, X: np.ndarray, step: int) -> tuple[np.ndarray, np.ndarray]:
+    def shares(self, X: np.ndarray, step: int) -> tuple[np.ndarray, np.ndarray]:
         import shap
 
         explainer = shap.TreeExplainer(self.model, feature_perturbation="tree_path_dependent")
@@ -357,7 +358,7 @@ class Ridge(Regression):
     def _weights(self) -> np.ndarray:
         return np.bincount(self._owner(), weights=np.abs(self.weights).mean(axis=0), minlength=len(self.names))
 
-    def _shares(self, X: np.ndarray, step: int) -> tuple[np.ndarray, np.ndarray]:
+    def shares(self, X: np.ndarray, step: int) -> tuple[np.ndarray, np.ndarray]:
         terms, shares = self.scaling.apply(X) * self.weights[step - 1], np.zeros(X.shape)
         np.add.at(shares.T, self._owner(), terms.T)
         return np.full(len(X), self.intercept[step - 1]), shares

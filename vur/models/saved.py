@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pandas as pd
 
 from vur.errors import VurError
@@ -62,34 +61,22 @@ def _twin(forecaster: Any) -> Any:
     return twin
 
 
-PER_SERIES = ("ids", "first", "last", "fitted", "levels", "slopes")  # attributes with one entry per series
-
-
 def restrict(pipeline: "Pipeline", ids: Sequence[str]) -> "Pipeline":
     """A copy with some of the series only, if all of its algorithms are local; else the pipeline itself."""
     wanted = set(ids)
-    forecaster = _restricted(pipeline.forecaster, wanted) if pipeline.reconciler is None else None
-    if forecaster is None:
+    if pipeline.reconciler is not None or not _all_local(pipeline.forecaster):
         return pipeline
     twin, frame = copy.copy(pipeline), pipeline.head.frame
-    twin.forecaster, twin.ends = forecaster, pipeline.ends[pipeline.ends.index.isin(wanted)]
+    twin.forecaster = pipeline.forecaster.restricted(wanted)
+    twin.ends = pipeline.ends[pipeline.ends.index.isin(wanted)]
     twin.head = pipeline.head.with_frame(frame[frame["unique_id"].isin(wanted)])
     return twin
 
 
-def _restricted(forecaster: Any, wanted: set[str]) -> Any | None:
-    twin = copy.copy(forecaster)
+def _all_local(forecaster: Any) -> bool:
     if hasattr(forecaster, "members"):
-        twin.members = [_restricted(member, wanted) for member in forecaster.members]
-        return None if None in twin.members else twin
-    if algorithm(forecaster.id).scope != "local":
-        return None
-    count, kept = len(forecaster.ids), [place for place, id in enumerate(forecaster.ids) if id in wanted]
-    for name in PER_SERIES:
-        value = getattr(forecaster, name, None)
-        if isinstance(value, (list, np.ndarray)) and len(value) == count:
-            setattr(twin, name, value[kept] if isinstance(value, np.ndarray) else [value[place] for place in kept])
-    return twin
+        return all(_all_local(member) for member in forecaster.members)
+    return algorithm(forecaster.id).scope == "local"
 
 
 def bisect(ids: Sequence[str], work: Callable[[list[str]], Any]) -> tuple[list[Any], dict[str, VurError]]:

@@ -7,7 +7,7 @@ __all__ = ['LONGEST_LEVEL', 'MIN_WINDOWS', 'MAX_WINDOWS', 'STATE', 'WARM_UP', 'f
            'build_lstm', 'LSTM', 'Network']
 
 # %% ../../../nbs/forecasters/networks/4_networks.ipynb #029c95b4
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -111,13 +111,14 @@ class Networked(Forecaster):
         """The windows as the network receives them."""
         return windows
 
-    def narrowed(self, series: str) -> Forecaster:
-        """A copy for `series` alone that shares the network."""
-        small = super().narrowed(series)
+    def restricted(self, ids: Collection[str]) -> Forecaster:
+        """A copy for the series `ids` alone that shares the network."""
+        small = super().restricted(ids)
         if isinstance(small, Networked) and small is not self:
-            place, ends = self.ids.index(series), np.cumsum([0, *map(len, self.tails)])
-            small.known, small.past = (part[ends[place] : ends[place + 1]] for part in (self.known, self.past))
-            small.standins = {0: self.standins[place]} if place in self.standins else {}
+            kept, ends = [self.ids.index(id) for id in small.ids], np.cumsum([0, *map(len, self.tails)])
+            rows = np.concatenate([np.arange(ends[place], ends[place + 1]) for place in kept])
+            small.known, small.past = self.known[rows], self.past[rows]
+            small.standins = {k: self.standins[place] for k, place in enumerate(kept) if place in self.standins}
         return small
 
     def _train(self, learnt: Windows, later: Windows, regime: Regime) -> None:
