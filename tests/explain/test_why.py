@@ -241,6 +241,6 @@ def test_other_data_and_wrong_parts_are_refused(monkeypatch):
         explain_point(pipeline, panel.with_frame(panel.frame[panel.frame["ds"] <= "2023-05-31"]), "a", AHEAD[0])
     from vur.forecasters.boosting import LightGBM
 
-    monkeypatch.setattr(LightGBM, "shares", lambda model, X, step: (np.zeros(len(X)), np.zeros(X.shape)))
+    monkeypatch.setattr(LightGBM, "contributions", lambda model, X, step: (np.zeros(len(X)), np.zeros(X.shape)))
     with pytest.raises(VurError, match="add up"):
         explain_point(pipeline, panel, "a", AHEAD[0])

@@ -62,7 +62,7 @@ def row_shares(model: Regression, X: np.ndarray, step: int) -> tuple[np.ndarray,
 
     Raises `VurError` when what the library says does not add up to what the model forecasts.
     """
-    base, shares = model.shares(X, step)
+    base, shares = model.contributions(X, step)
     rest = model._step(X, step) - base - shares.sum(axis=1)
     if not (np.abs(rest) <= TOLERANCE * (1 + np.abs(shares).max(axis=1, initial=0))).all():
         raise VurError("insight.not_additive", algorithm=model.id, difference=f"{np.abs(rest).max():.3g}")

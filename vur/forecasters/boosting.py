@@ -122,7 +122,7 @@ class LightGBM(Regression):
     def _weights(self) -> np.ndarray:
         return self.model.feature_importance("gain")
 
-    def shares(self, X: np.ndarray, step: int) -> tuple[np.ndarray, np.ndarray]:
+    def contributions(self, X: np.ndarray, step: int) -> tuple[np.ndarray, np.ndarray]:
         values = self.model.predict(X, pred_contrib=True)
         return values[:, -1].astype(float), values[:, :-1].astype(float)
 
@@ -180,7 +180,7 @@ class XGBoost(Regression):
         gains = self.model.get_score(importance_type="total_gain")
         return np.array([gains.get(f"f{i}", 0.0) for i in range(len(self.names))])
 
-    def shares(self, X: np.ndarray, step: int) -> tuple[np.ndarray, np.ndarray]:
+    def contributions(self, X: np.ndarray, step: int) -> tuple[np.ndarray, np.ndarray]:
         values = self.model.predict(_xgboost().DMatrix(X), pred_contribs=True)
         return values[:, -1].astype(float), values[:, :-1].astype(float)
 

@@ -143,7 +143,7 @@ def naive_forecast(y: np.ndarray, horizon: int, season: int) -> np.ndarray:
 
 # %% ../../nbs/forecasters/11_regression.ipynb #76c1bd88
 class Regression(Forecaster):
-    """One regression for all series; a subclass implements the estimator: `_learn, _step, _weights, shares, _write, _read`."""
+    """One regression for all series; a subclass implements the estimator: `_learn, _step, _weights, contributions, _write, _read`."""
 
     design: Design
     names: tuple[str, ...]
@@ -174,8 +174,8 @@ class Regression(Forecaster):
         """How much each feature matters, on any positive scale."""
         raise NotImplementedError
 
-    def shares(self, X: np.ndarray, step: int) -> tuple[np.ndarray, np.ndarray]:
-        """Base (rows) and share of each feature (rows, features) of the forecasts of `step`; they add up to them."""
+    def contributions(self, X: np.ndarray, step: int) -> tuple[np.ndarray, np.ndarray]:
+        """Base (rows) and contribution of each feature (rows, features) to the forecasts of `step`; they add up to them."""
         raise NotImplementedError
 
     def _write(self, folder: Path) -> None:
@@ -298,7 +298,7 @@ class RandomForest(Regression):
     def _weights(self) -> np.ndarray:
         return self.model.feature_importances_
 
-    def shares(self, X: np.ndarray, step: int) -> tuple[np.ndarray, np.ndarray]:
+    def contributions(self, X: np.ndarray, step: int) -> tuple[np.ndarray, np.ndarray]:
         import shap
 
         explainer = shap.TreeExplainer(self.model, feature_perturbation="tree_path_dependent")
@@ -358,7 +358,7 @@ class Ridge(Regression):
     def _weights(self) -> np.ndarray:
         return np.bincount(self._owner(), weights=np.abs(self.weights).mean(axis=0), minlength=len(self.names))
 
-    def shares(self, X: np.ndarray, step: int) -> tuple[np.ndarray, np.ndarray]:
+    def contributions(self, X: np.ndarray, step: int) -> tuple[np.ndarray, np.ndarray]:
         terms, shares = self.scaling.apply(X) * self.weights[step - 1], np.zeros(X.shape)
         np.add.at(shares.T, self._owner(), terms.T)
         return np.full(len(X), self.intercept[step - 1]), shares
