@@ -194,7 +194,7 @@ def test_sentences_on_covariates(found):
         "Feriado: "
     )
     useless = replace(found, parameters=found.parameters.assign(p_value=0.4))
-    assert effect_sentences(useless) == ["The effect of promotion cannot be told from zero."]
+    assert effect_sentences(useless) == ["The effect of promotion is not distinguishable from zero."]
     assert all("{" not in sentence for language in LANGUAGES for sentence in sarimax_sentences(found, language))
     assert (probability(0.00001, "pt-BR"), probability(0.034, "en"), parameter_label("ma.L1")) == (
         "p < 0,001",
@@ -287,7 +287,7 @@ def test_section_of_a_tuned_rival_uses_its_parameters(plain):
     )
     seen = diagnostics.collect(facts(plain, "drift", ["drift", "sarimax-tuned", "sarimax"], (tuning,)))
     assert (seen.rival, seen.sarimax.name) == ("tuned", "SARIMAX(1,0,0)(1,0,0)[12]")
-    assert "optimised parameters" in diagnostics.part(seen, "en").sentences[0]
+    assert "tuned parameters" in diagnostics.part(seen, "en").sentences[0]
 
 
 def test_no_section_without_a_model_to_diagnose(plain):

@@ -241,7 +241,7 @@ def test_whole_numbers_are_steps_without_a_calendar():
     assert np.abs(forecast["forecast"] - (40 + 0.5 * np.arange(8) + np.tile([3.0, -3, 0, 0], 2))).max() < 1
     with pytest.raises(VurError, match="'weekly'"):
         create("prophet", weekly="on").fit(panel)
-    with pytest.raises(VurError, match="whole numbers"):
+    with pytest.raises(VurError, match="stamps are integers"):
         create("prophet", country="BR").fit(panel)
 
 

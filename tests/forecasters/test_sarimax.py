@@ -348,8 +348,8 @@ def test_update_of_a_loaded_model_with_a_trend_in_time(equipment, tmp_path):
 @pytest.mark.parametrize(
     ("parameters", "words"),
     [
-        ({"order": [1, 3, 1]}, "differences 3 times"),
-        ({"seasonal_order": [0, 2, 1]}, "differences 2 times"),
+        ({"order": [1, 3, 1]}, "with 3 differences"),
+        ({"seasonal_order": [0, 2, 1]}, "with 2 differences"),
         ({"order": [1, 1]}, "'order'"),
         ({"order": [-1, 0, 0]}, "'order'"),
         ({"trend": "linear"}, "'trend'"),

@@ -354,7 +354,7 @@ def test_a_future_file_with_text_or_an_unknown_series_is_refused(tag, tmp_path):
     with pytest.raises(VurError, match="leste"):
         vur.forecast(tag, future=path)
     future_template(tag, 9).iloc[14:].to_csv(path, index=False)
-    with pytest.raises(VurError, match="8 values.*preço .norte, 2024-09-04"):
+    with pytest.raises(VurError, match="8 future values.*preço .norte, 2024-09-04"):
         vur.forecast(tag, 9, future=path)
     with pytest.raises(VurError, match="nada.csv"):
         vur.forecast(tag, future=tmp_path / "nada.csv")

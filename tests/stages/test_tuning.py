@@ -383,7 +383,7 @@ def test_a_damaged_study_is_named(setting, bowl, tmp_path):
     assert str(path) in caught.value.text("pt-BR") and "recomeça" in caught.value.text("pt-BR")
     evaluation = evaluate(setting.panel, setting.plan, [bowl], clock=CLOCK)
     result = tune_candidates(setting, evaluation, [bowl], OptimizeSpec(4), watch=watch(), storage=tmp_path)
-    assert "bowl could not be done" in result.notes[0] and result.evaluation.forecasts.equals(evaluation.forecasts)
+    assert "optimisation of bowl failed" in result.notes[0] and result.evaluation.forecasts.equals(evaluation.forecasts)
 
 
 # --- what ends it ---
@@ -508,7 +508,7 @@ def test_the_leaderboard_shows_default_and_tuned_with_a_warning(setting, bowl):
         and board.loc["bowl", "mase"] > board.loc["bowl-tuned", "mase"]
     )
     note = board.loc["bowl-tuned", "note"]
-    assert "chosen among 21 combinations" in note and "saves" in note and "%" in note
+    assert "chosen among 21 combinations" in note and "save" in note and "%" in note
     assert "nestas mesmas janelas" in note.say("pt-BR")
     assert board.loc["bowl-tuned", "seconds"] == pytest.approx(4.0)
     assert result.evaluation.canary.set_index("algorithm").loc["bowl-tuned", "passed"]
