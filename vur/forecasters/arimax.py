@@ -446,7 +446,7 @@ def sound(state: Mapping[str, Any], item: Item) -> bool:
 def fit_item(item: Item, season: int, long: Sequence[float], options: Mapping[str, Any]) -> Fitted:
     """SARIMAX of one series with season `season` (at most 24; 1 for none) and waves for the periods in `long`, or a fallback.
 
-    Never raises because of the data: a failed fit is tried without the season unless one was asked for, then the series falls back.
+    Never raises because of the data: a failed fit is tried without the season unless one is given, then the series falls back.
     """
     reason = unfit_reason(item.y) or ("too_short" if len(item.y) < SHORTEST else "")
     asked = options["seasonal_order"] is not None

@@ -156,7 +156,7 @@ class Algorithm:
     `libraries` are the packages whose versions a saved model depends on.
 
     `auto(profile, preset)` is whether `auto` tries it; None: only by name. A `baseline` needs no fitting and joins an ensemble
-    only for lack of others. A `robust` algorithm is seldom far off: members of an ensemble are measured against the median of these.
+    only if there are no others. A `robust` algorithm is seldom far off: members of an ensemble are measured against the median of these.
     """
 
     id: str
