@@ -168,15 +168,18 @@ def main(count: int, algorithms: list[str], rounds: int) -> None:
     database.migrate()
     frame = panel(count)
     print(
-        f"{count} monthly series, {HORIZON} steps, {len(LEVELS)} intervals, {rounds} rounds in turns; a ratio is batch over direct:\n"
+        f"{count} monthly series, {HORIZON} steps, {len(LEVELS)} intervals, {rounds} rounds in turns; "
+        "a ratio is batch over direct:\n"
     )
     print(
-        "| model | direct s | batch s | ratio | ratio of processor time | direct MB | batch MB | ratio |\n|---|---:|---:|---:|---:|---:|---:|---:|"
+        "| model | direct s | batch s | ratio | ratio of processor time | direct MB | batch MB | "
+        "ratio |\n|---|---:|---:|---:|---:|---:|---:|---:|"
     )
     for algorithm in algorithms:
         seconds, work, memory = compare(save(algorithm, frame, folder), rounds, folder)
         print(
-            f"| {algorithm} | {seconds[0]:.1f} | {seconds[1]:.1f} | {seconds[1] / seconds[0]:.2f} | {work[1] / work[0]:.2f} | "
+            f"| {algorithm} | {seconds[0]:.1f} | {seconds[1]:.1f} | {seconds[1] / seconds[0]:.2f} | "
+            f"{work[1] / work[0]:.2f} | "
             f"{memory[0]:.0f} | {memory[1]:.0f} | {memory[1] / memory[0]:.2f} |",
             flush=True,
         )

@@ -29,9 +29,11 @@ print(json.dumps({"seconds": time.perf_counter() - start, "cpu": time.process_ti
 """
 
 QUERY = """COPY (SELECT (DATE '2015-01-01' + (i // 2000)::INT)::VARCHAR AS date, 'store ' || (i % 50) AS store,
-    'item-' || lpad((i // 50 % 40)::VARCHAR, 4, '0') AS item, (hash(i) % 500)::INT AS sales, round(10 + (hash(i * 3) % 10000) / 100.0, 2) AS price,
+    'item-' || lpad((i // 50 % 40)::VARCHAR, 4, '0') AS item,
+    (hash(i) % 500)::INT AS sales, round(10 + (hash(i * 3) % 10000) / 100.0, 2) AS price,
     round((hash(i * 7) % 400000) / 10000.0 - 5, 4)::DOUBLE AS temperature, hash(i * 11) % 10 = 0 AS promo,
-    ['sunny', 'cloudy', 'rain', 'storm'][1 + (hash(i * 13) % 4)::INT] AS weather FROM range({rows}) t(i)) TO '{path}' (HEADER)"""
+    ['sunny', 'cloudy', 'rain', 'storm'][1 + (hash(i * 13) % 4)::INT] AS weather
+    FROM range({rows}) t(i)) TO '{path}' (HEADER)"""
 BYTES_A_ROW = 59.1
 
 

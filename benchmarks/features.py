@@ -1,4 +1,5 @@
-"""Lags and rolling features on a long panel: `features_frame` takes at most as long as mlforecast called directly (ratio 1.0).
+"""Lags and rolling features on a long panel:
+`features_frame` takes at most as long as mlforecast called directly (ratio 1.0).
 
 Both compute the same columns from the same frame with the same number of threads (one); the order alternates from round
 to round, medians are compared, and the values are checked to be equal. mlforecast checks ids, order and stamps at each
@@ -93,7 +94,8 @@ def main(arguments: list[str] | None = None) -> dict[str, float]:
     }
     print("| rows | VUR, s | mlforecast, s | ratio |\n|---|---|---|---|")
     print(
-        f"| {result['rows']:,} | {result['vur_seconds']:.2f} | {result['mlforecast_seconds']:.2f} | {result['ratio']:.2f} |"
+        f"| {result['rows']:,} | {result['vur_seconds']:.2f} | {result['mlforecast_seconds']:.2f} | "
+        f"{result['ratio']:.2f} |"
     )
     return result
 

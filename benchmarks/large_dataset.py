@@ -1,4 +1,5 @@
-"""Claim: an upload of 2 GiB grows the service's memory by less than 100 MB, and preview and statistics of 10 million rows answer within 300 ms.
+"""Claim: an upload of 2 GiB grows the service's memory by less than 100 MB,
+and preview and statistics of 10 million rows answer within 300 ms.
 
 The service is what `vur serve` starts, with a data home of its own, on the loopback. curl sends a CSV of 10 million
 rows and more than 2 GiB. Memory is that of the process that answers requests; the conversion to Parquet runs in a
@@ -27,13 +28,16 @@ CALLS = 20
 
 def write_csv(path: Path, rows: int) -> None:
     """A CSV of `rows` rows with a date, a series, a target, numbers and a text that fills it to over 2 GiB."""
-    duckdb.sql(f"""COPY (SELECT DATE '2000-01-01' + CAST(i // 1000 AS INTEGER) AS day, 'store-' || lpad((i % 1000)::VARCHAR, 4, '0') AS store,
-        round(100 + 20 * sin(i // 1000 / 58.1) + i % 7, 3) AS sales, round(10 + random(), 4) AS price, i % 2 AS promotion,
-        repeat(chr(97 + CAST(i % 26 AS INTEGER)), 176) AS remark FROM range({rows}) t(i)) TO '{path}' (HEADER, DELIMITER ',')""")  # noqa: S608 - a number and a path of our own
+    duckdb.sql(f"""COPY (SELECT DATE '2000-01-01' + CAST(i // 1000 AS INTEGER) AS day,
+        'store-' || lpad((i % 1000)::VARCHAR, 4, '0') AS store,
+        round(100 + 20 * sin(i // 1000 / 58.1) + i % 7, 3) AS sales,
+        round(10 + random(), 4) AS price, i % 2 AS promotion,
+        repeat(chr(97 + CAST(i % 26 AS INTEGER)), 176) AS remark
+        FROM range({rows}) t(i)) TO '{path}' (HEADER, DELIMITER ',')""")  # noqa: S608
 
 
 class Watch(threading.Thread):
-    """Samples memory in MB: `answering` is the peak of the service's own processes, `converting` that of what they start."""
+    """Samples memory in MB: `answering` is the peak of the service's own processes, `converting` of their children."""
 
     def __init__(self, server: psutil.Process):
         super().__init__(daemon=True)

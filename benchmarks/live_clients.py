@@ -88,7 +88,7 @@ async def listen(client, waits: list[float], metrics: list[int]) -> None:
 async def measure(
     address: str, user: str, token: str, server: subprocess.Popen, count: int, messages: int
 ) -> dict[str, float]:
-    """Memory before and with the clients, seconds until a message has reached them, and share of a core that they cost idle."""
+    """Memory before and with the clients, seconds until a message has reached them, and their idle load."""
     from websockets.asyncio.client import connect
 
     await until_up(address, token, server)
@@ -162,16 +162,20 @@ def main() -> int:
                 server.wait(40)
     cost = (found["idle"] - found["before"]) / 1e6
     print(
-        "| WebSocket clients | memory before | with them, idle | after messages | cost | a client | connecting | idle load of a core |"
+        "| WebSocket clients | memory before | with them, idle | after messages | cost | a client | "
+        "connecting | idle load of a core |"
     )
     print("|---|---|---|---|---|---|---|---|")
     print(
-        f"| {options.clients} | {found['before'] / 1e6:.0f} MB | {found['idle'] / 1e6:.0f} MB | {found['after'] / 1e6:.0f} MB | {cost:.0f} MB | "
+        f"| {options.clients} | {found['before'] / 1e6:.0f} MB | {found['idle'] / 1e6:.0f} MB | "
+        f"{found['after'] / 1e6:.0f} MB | {cost:.0f} MB | "
         f"{1000 * cost / options.clients:.0f} kB | {found['connected']:.1f} s | {100 * found['busy']:.0f} % |"
     )
     print(
-        f"\n{options.messages} messages to each of them: median {1000 * found['median']:.0f} ms, p95 {1000 * found['p95']:.0f} ms, "
-        f"slowest {1000 * found['worst']:.0f} ms from the commit to the client. Idle clients got {found['metrics']:.1f} measurements each in 20 s."
+        f"\n{options.messages} messages to each of them: median {1000 * found['median']:.0f} ms, p95 "
+        f"{1000 * found['p95']:.0f} ms, "
+        f"slowest {1000 * found['worst']:.0f} ms from the commit to the client. Idle clients got "
+        f"{found['metrics']:.1f} measurements each in 20 s."
     )
     holds = cost < 200
     print("The claim holds." if holds else "THE CLAIM DOES NOT HOLD.")

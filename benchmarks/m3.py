@@ -106,7 +106,7 @@ def inside(forecast: pd.DataFrame, level: int, group: Group) -> np.ndarray:
 
 
 def score_group(group: Group, folder: str) -> list[pd.DataFrame]:
-    """Scores by series of `auto`, the peers and their median, with `method, frequency` and the `seconds` of the whole group."""
+    """Scores by series of `auto`, the peers and their median, with `method, frequency` and the group's `seconds`."""
     forecast, seconds = timed(lambda: forecast_auto(group, folder))
     bands = {f"coverage {level}": inside(forecast, level, group) for level in (80, 95)}
     scores = [errors(matrix(forecast, "forecast", group), group).assign(method="vur auto", seconds=seconds, **bands)]
@@ -140,7 +140,8 @@ def table(result: pd.DataFrame) -> str:
     for (group, method), row in result.iterrows():
         covers = ["" if np.isnan(row[name]) else f"{row[name]:.1f}%" for name in MEASURES[2:]]
         lines.append(
-            f"| {group} | {method} | {row['series']:.0f} | {row['sMAPE']:.3f} | {row['MASE']:.4f} | {' | '.join(covers)} | "
+            f"| {group} | {method} | {row['series']:.0f} | {row['sMAPE']:.3f} | {row['MASE']:.4f} | "
+            f"{' | '.join(covers)} | "
             f"{row['seconds']:.0f} |"
         )
     return "\n".join(lines)

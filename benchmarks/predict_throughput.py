@@ -1,4 +1,5 @@
-"""Claim: a forecast over the REST API, with login, access rights and a durable ledger row, is answered at 0.8 of the rate of a bare BentoML endpoint.
+"""Claim: a forecast over the REST API, with login, access rights and a durable ledger row,
+is answered at 0.8 of the rate of a bare BentoML endpoint.
 
 The peer is a BentoML service of a few lines that calls `predict` of the same saved ETS model of one series: no user, no
 ledger. Both run as one worker process, by `bentoml serve` and `vur serve`, and are loaded in turns by the same 16
@@ -121,7 +122,8 @@ def post(path: str, body: dict, token: str = "") -> bytes:
     """A request as bytes."""
     content = json.dumps(body).encode()
     login = f"Authorization: Bearer {token}\r\n" if token else ""
-    head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\n{login}Content-Type: application/json\r\nContent-Length: {len(content)}\r\n\r\n"
+    head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\n{login}Content-Type: application/json\r\n"
+    head += f"Content-Length: {len(content)}\r\n\r\n"
     return head.encode() + content
 
 
@@ -246,12 +248,14 @@ def main(clients: int, rounds: int, duration: float) -> None:
     if (forecasts, points) != (answered, answered * HORIZON):
         sys.exit(f"{answered} answers, but {forecasts} forecasts and {points} points in the ledger")
     print(
-        f"One ETS model, one series, {HORIZON} steps; {clients} clients, one worker process each, {rounds} rounds of {duration:g} s in turns:\n"
+        f"One ETS model, one series, {HORIZON} steps; {clients} clients, one worker process each, "
+        f"{rounds} rounds of {duration:g} s in turns:\n"
     )
     print("| service | requests/s | p50 ms | p99 ms | ratio | processor ms a request |\n|---|---:|---:|---:|---:|---:|")
     for target in (bare, ours, anew):
         print(
-            f"| {target.name} | {target.rate:.0f} | {target.percentile(0.5):.1f} | {target.percentile(0.99):.1f} | {target.rate / bare.rate:.2f} | "
+            f"| {target.name} | {target.rate:.0f} | {target.percentile(0.5):.1f} | "
+            f"{target.percentile(0.99):.1f} | {target.rate / bare.rate:.2f} | "
             f"{target.cost:.2f} |"
         )
     print(f"\nAll {answered} answers of VUR lie in the ledger, with {points} points.")

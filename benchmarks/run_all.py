@@ -26,7 +26,9 @@ def section(path: Path) -> str:
     done = subprocess.run([sys.executable, str(path)], capture_output=True, text=True, cwd=HERE.parent)
     if done.returncode:
         sys.exit(f"{path.name} failed:\n{done.stderr[-3000:]}")
-    return f"## {path.stem}\n\n{claim(path)}\n\n{done.stdout.strip()}\n\n(`python benchmarks/{path.name}`, {time.perf_counter() - started:.0f} s)\n"
+    seconds = time.perf_counter() - started
+    command = f"(`python benchmarks/{path.name}`, {seconds:.0f} s)"
+    return f"## {path.stem}\n\n{claim(path)}\n\n{done.stdout.strip()}\n\n{command}\n"
 
 
 def head() -> str:

@@ -1,4 +1,5 @@
-"""Claims: `vur run` on the sample with `auto` ends within 60 s on 2 cores; papermill and report cost little; `import vur` is light.
+"""Claims: `vur run` on the sample with `auto` ends within 60 s on 2 cores; papermill and report cost little;
+`import vur` is light.
 
 The peer of a notebook run is the same run in process (`--no-notebook`), alternating in the same minutes, nothing
 cached.

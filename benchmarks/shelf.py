@@ -1,4 +1,5 @@
-"""The whole shelf on one sample of M3: `auto` under three presets beside AutoARIMA, AutoETS, AutoTheta, AutoCES, Prophet and AutoGluon.
+"""The whole shelf on one sample of M3: `auto` under three presets beside AutoARIMA, AutoETS, AutoTheta, AutoCES,
+Prophet and AutoGluon.
 
 Every method gets the same series, in a process of its own, alone on the machine; memory is the peak of the process and
 its workers. AutoGluon lives in an environment of its own: `--autogluon PYTHON` names its interpreter, and without it
@@ -140,7 +141,8 @@ def main(methods: list[str], sample: int, autogluon: str | None) -> None:
         print(f"| {method} | {' | '.join(cells)} | {covers} | {seconds:.0f} | {peak / 1e6:.0f} |", flush=True)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     print(
-        f"\n{len(scores)} series of M3, {sample} of each frequency at most; {cores} cores. Imports and the start of Python are in the seconds."
+        f"\n{len(scores)} series of M3, {sample} of each frequency at most; {cores} cores. Imports "
+        "and the start of Python are in the seconds."
     )
 
 

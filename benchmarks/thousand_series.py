@@ -19,7 +19,10 @@ import psutil
 from m3 import read_group
 
 SIZES = (250, 500, 1000, 2000)
-RUN = "import sys, vur; vur.run(sys.argv[1], date='ds', target='y', series='unique_id', horizon=18, notebook=False, out=sys.argv[2])"
+RUN = (
+    "import sys, vur; "
+    "vur.run(sys.argv[1], date='ds', target='y', series='unique_id', horizon=18, notebook=False, out=sys.argv[2])"
+)
 BASELINE = "import vur.runs.run, vur.stages.training, pandas, duckdb, statsforecast.models, mlforecast, lightgbm"
 
 
@@ -81,7 +84,8 @@ def main(sizes: tuple[int, ...] = SIZES) -> None:
     print("| monthly series | panel MB | seconds | peak MB | panel x | peak x |\n|---:|---:|---:|---:|---:|---:|")
     for row in rows:
         print(
-            f"| {row['series']} | {row['panel']:.1f} | {row['seconds']:.0f} | {row['peak']:.0f} | {row['panel'] / rows[0]['panel']:.2f} | "
+            f"| {row['series']} | {row['panel']:.1f} | {row['seconds']:.0f} | {row['peak']:.0f} | "
+            f"{row['panel'] / rows[0]['panel']:.2f} | "
             f"{row['peak'] / rows[0]['peak']:.2f} |"
         )
     print(f"\nThe libraries alone take {base:.0f} MB. {len(os.sched_getaffinity(0))} cores.")

@@ -11,7 +11,6 @@ from vur.frequency import Frequency
 from vur.text import translate
 from vur.wording import digits_for, number, percent, stamp, steps
 
-REFERENCES = ("seasonal_naive", "naive", "drift", "mean")
 CLEAR = 0.05
 
 
