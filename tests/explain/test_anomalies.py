@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from builders import daily_sales, fold_rows
 
 import vur
 from vur.cli import main
@@ -37,10 +38,7 @@ AHEAD = pd.date_range(DAYS[-1] + pd.Timedelta("1D"), periods=14)
 def residuals(seed: int = 0, series: int = 6, folds: int = 6, horizon: int = 10) -> pd.DataFrame:
     """Forecasts of 100 with errors that grow with the root of the step, each series on its own scale."""
     rng = np.random.default_rng(seed)
-    index = pd.MultiIndex.from_product(
-        [[f"s{k}" for k in range(series)], range(folds), range(1, horizon + 1)], names=["unique_id", "fold", "step"]
-    )
-    rows = index.to_frame(index=False)
+    rows = fold_rows(series, folds, horizon)
     rows["ds"] = pd.Timestamp("2023-01-01") + pd.to_timedelta(rows["fold"] * horizon + rows["step"], "D")
     size = 2.0 ** rows["unique_id"].str[1:].astype(int)
     return rows.assign(
@@ -54,7 +52,7 @@ def judged(rows: pd.DataFrame, level: float = 95) -> pd.DataFrame:
 
 def test_an_injected_spike_has_the_highest_score():
     rows = residuals()
-    place = rows.index[(rows["unique_id"] == "s1") & (rows["fold"] == 3) & (rows["step"] == 4)][0]
+    place = rows.index[(rows["unique_id"] == "s1") & (rows["fold"] == 4) & (rows["step"] == 4)][0]
     rows.loc[place, "y"] += 40 * rows.loc[place, "scale"]
     found = anomalies(judged(rows), 95, "D")
     first = found.iloc[0]
@@ -114,7 +112,7 @@ def test_one_fold_of_one_series_has_no_held_out_intervals():
 def test_sentences_compare_the_count_with_chance():
     quiet, loud = (
         residuals(),
-        residuals().assign(y=lambda r: r["y"] + r["scale"] * 20 * ((r["fold"] == 2) & (r["step"] > 5))),
+        residuals().assign(y=lambda r: r["y"] + r["scale"] * 20 * ((r["fold"] == 3) & (r["step"] > 5))),
     )
     for language in LANGUAGES:
         usual, more = (anomaly_sentences(anomalies(judged(rows)), 360, 95, language)[0] for rows in (quiet, loud))
@@ -143,14 +141,11 @@ def test_the_section_lists_anomalies_by_score_and_plots_the_worst_series(languag
 # --- a run, and new data against its model ---
 
 
-def sales(until: int = len(DAYS) + len(AHEAD)) -> pd.DataFrame:
+def sales() -> pd.DataFrame:
     """Two shops with a weekly season and a promotion worth 12; the first has a spike of 90 in training."""
-    rng, days, frames = np.random.default_rng(3), DAYS.append(AHEAD), []
-    for k, name in enumerate(("north", "south")):
-        promo = rng.integers(0, 2, len(days))
-        y = 100 * (k + 1) + np.resize([0, 2, 4, 4, 8, 20, 14], len(days)) + 12 * promo + rng.normal(0, 2, len(days))
-        frames.append(pd.DataFrame({"day": days, "shop": name, "sold": y, "promo": promo}).head(until))
-    frame = pd.concat(frames, ignore_index=True)
+    levels, days = {"north": 100, "south": 200}, len(DAYS) + len(AHEAD)
+    rows = daily_sales(levels, days, start="2023-01-02", promo=12, noise=2, seed=3)
+    frame = rows.rename(columns={"ds": "day", "unique_id": "shop", "y": "sold"})
     frame.loc[(frame["shop"] == "north") & (frame["day"] == DAYS[-20]), "sold"] += 90
     return frame
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from builders import daily_sales
 
 from vur.errors import VurError
 from vur.explain.attribution import (
@@ -18,8 +19,7 @@ from vur.explain.attribution import (
 )
 from vur.forecasters.base import create
 from vur.forecasters.ensemble import Ensemble
-from vur.frequency import Frequency
-from vur.panel import Panel
+from vur.panel import Panel, make_panel
 from vur.stages.features import FeatureSpec
 from vur.stages.model import Candidate
 from vur.stages.model.pipeline import Pipeline
@@ -38,30 +38,14 @@ QUICK = {
 DAYS, AHEAD = 210, 21
 
 
-def shops(seed: int = 0, series: int = 3) -> tuple[Panel, pd.DataFrame]:
+def shops(seed: int = 0) -> tuple[Panel, pd.DataFrame]:
     """Daily sales with a week, a promotion worth 8, a column of noise, and what is known of the coming days."""
-    rng, days = np.random.default_rng(seed), pd.date_range("2023-01-02", periods=DAYS + AHEAD)
-    week, frames = np.array([10, 11, 12, 12, 14, 20, 18.0]), []
-    for k in range(series):
-        promo, noise = rng.integers(0, 2, len(days)), rng.normal(size=len(days))
-        y = 5.0**k * (np.resize(week, len(days)) + 8 * promo + rng.normal(0, 0.7, len(days)))
-        frames.append(
-            pd.DataFrame(
-                {
-                    "unique_id": f"s{k}",
-                    "ds": days,
-                    "promo": promo,
-                    "noise": noise,
-                    "kind": "new" if k else "old",
-                    "y": y,
-                }
-            )
-        )
-    frame = pd.concat(frames, ignore_index=True)
-    seen = frame["ds"] < days[DAYS]
-    roles = {"promo": "known_future", "noise": "known_future", "kind": "static"}
-    future = frame[~seen].drop(columns=["y", "kind"])
-    return Panel(frame[seen].reset_index(drop=True), Frequency("D", 7, (7,)), roles, future=future), future
+    levels = dict.fromkeys(("s0", "s1", "s2"), 14.0)
+    frame = daily_sales(levels, DAYS, AHEAD, start="2023-01-02", growth=5, week=4, promo=8, noise=0.7, seed=seed)
+    frame["noise"] = np.random.default_rng(seed + 100).normal(size=len(frame))
+    frame["kind"] = np.where(frame["unique_id"] == "s0", "old", "new")
+    panel = make_panel(frame, roles={"promo": "known_future", "noise": "known_future", "kind": "static"})
+    return panel, panel.future
 
 
 @pytest.fixture(scope="module")

@@ -9,6 +9,8 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
+from builders import panel_of, promoted_turnover, turnover
+from samples import DATA
 from statsmodels.stats.diagnostic import acorr_ljungbox
 from statsmodels.tsa.statespace.sarimax import SARIMAX
 from statsmodels.tsa.stattools import acf
@@ -27,7 +29,6 @@ from vur.explain.diagnostics import (
     verdicts,
 )
 from vur.forecasters.base import create
-from vur.frequency import frequency
 from vur.panel import Panel
 from vur.report.page import section_view
 from vur.report.sections import Facts, diagnostics
@@ -41,23 +42,6 @@ pytestmark = pytest.mark.slow
 AIRLINE = {"order": [0, 1, 1], "seasonal_order": [0, 1, 1], "trend": "n"}
 
 
-def make(
-    series: dict[str, np.ndarray], alias: str = "MS", start: str = "2015-01-01", **covariates: np.ndarray
-) -> Panel:
-    """A panel of the given series; covariates are known in advance and the same for all series."""
-    frames = [
-        pd.DataFrame(
-            {
-                "unique_id": id,
-                "ds": pd.date_range(start, periods=len(y), freq=alias).as_unit("ns"),
-                "y": np.asarray(y, dtype=float),
-            }
-        ).assign(**{name: values[: len(y)] for name, values in covariates.items()})
-        for id, y in series.items()
-    ]
-    return Panel(pd.concat(frames, ignore_index=True), frequency(alias), dict.fromkeys(covariates, "known_future"))
-
-
 def related(length: int, seed: int = 0) -> np.ndarray:
     """Errors each of which holds 0.7 of the one before."""
     noise, values = np.random.default_rng(seed).normal(size=length), np.zeros(length)
@@ -69,9 +53,8 @@ def related(length: int, seed: int = 0) -> np.ndarray:
 @pytest.fixture(scope="module")
 def promoted() -> Panel:
     """Real turnover plus 8 in every month with a promotion."""
-    promotion = np.random.default_rng(3).random(120) < 0.3
-    turnover = pd.read_csv("data/electrical_equipment.csv")["turnover"].to_numpy()[:120]
-    return make({"shop": turnover + 8.0 * promotion, "kiosk": turnover[:60] / 10}, promotion=promotion)
+    promotion, shop = promoted_turnover()
+    return panel_of({"shop": shop, "kiosk": turnover(60) / 10}, "MS", promotion=promotion)
 
 
 @pytest.fixture(scope="module")
@@ -138,7 +121,7 @@ def test_model_is_that_of_statsmodels_in_units_of_the_data(found, peer):
 
 def test_constant_and_trend_are_in_units_of_the_data():
     y = 500 + 2.0 * np.arange(120) + 10 * related(120)
-    panel = make({"a": y}, "D")
+    panel = panel_of(y)
     model = create("sarimax", order=[1, 0, 0], season=1, trend="ct").fit(panel)
     table = sarimax_diagnostics(model, panel).parameters.set_index("name")
     assert table.loc["constant", "estimate"] == pytest.approx(500, abs=40)
@@ -167,7 +150,7 @@ def test_false_alarms_on_white_noise_are_at_the_nominal_rate():
 
 @pytest.mark.parametrize(("order", "verdict"), [([0, 0, 0], "note"), ([1, 0, 0], "good")])
 def test_a_misspecified_model_is_distinguished_from_the_right_one(order, verdict):
-    panel = make({"a": 50 + related(200)}, "D")
+    panel = panel_of(50 + related(200))
     seen = sarimax_diagnostics(create("sarimax", order=order, season=1).fit(panel), panel)
     assert verdicts(seen)[0][0] == verdict
     said = {language: verdicts(seen, language)[0][1] for language in LANGUAGES}
@@ -212,7 +195,7 @@ def test_the_largest_series_unless_one_is_named(promoted, shop, found):
 
 
 def test_a_series_with_a_fallback_is_skipped(promoted):
-    panel = make({"flat": np.full(40, 1e6), "live": related(40) + 10}, "D")
+    panel = panel_of({"flat": np.full(40, 1e6), "live": related(40) + 10})
     model = create("sarimax", order=[1, 0, 0], season=1).fit(panel)
     assert sarimax_diagnostics(model, panel).series == "live"
     with pytest.raises(VurError, match="'flat'"):
@@ -254,8 +237,7 @@ def facts(panel: Panel, winner: str, board: list[str], tunings: tuple = (), **mo
 
 @pytest.fixture(scope="module")
 def plain() -> Panel:
-    turnover = pd.read_csv("data/electrical_equipment.csv")["turnover"].to_numpy()[:72]
-    return make({"large": turnover, "small": turnover / 9})
+    return panel_of({"large": turnover(72), "small": turnover(72) / 9}, "MS")
 
 
 def test_section_of_a_winner(plain):
@@ -295,7 +277,7 @@ def test_no_section_without_a_model_to_diagnose(plain):
     assert diagnostics.collect(facts(plain, "drift", ["drift", "sarimax"], interrupted=True)) is None, (
         "after Ctrl-C nobody waits for another fit"
     )
-    flat = make({"flat": np.full(40, 3.0)})
+    flat = panel_of(np.full(40, 3.0), "MS")
     assert diagnostics.collect(facts(flat, "drift", ["drift", "sarimax"])) is None
     assert diagnostics.collect(facts(flat, "sarimax", ["sarimax"])) is None
     assert diagnostics.collect(Facts(plain, SimpleNamespace(pipeline=None), None, pd.DataFrame())) is None
@@ -314,8 +296,8 @@ def test_members_of_an_ensemble_are_diagnosed(plain):
     assert "a tendência mais uma outra parte (ciclo anual)" in diagnostics.part(seen, "pt-BR").blocks[-1].text
 
 
-def test_prophet_without_its_future_says_which_column_is_missing(plain):
-    panel = make({"large": plain.frame.query("unique_id == 'large'")["y"].to_numpy()}, promo=np.arange(72.0) % 5)
+def test_prophet_without_its_future_says_which_column_is_missing():
+    panel = panel_of({"large": turnover(72)}, "MS", promo=np.arange(72.0) % 5)
     pipeline = Pipeline(Candidate("prophet", "prophet")).fit(panel)
     ahead = pd.DataFrame(
         {"unique_id": "large", "ds": pd.date_range("2021-01-01", periods=3, freq="MS"), "forecast": 1.0}
@@ -340,9 +322,8 @@ def test_a_failing_section_is_reported_and_the_report_is_complete(plain, monkeyp
 @pytest.fixture(scope="module")
 def report(tmp_path_factory) -> str:
     """The page of a real run in Portuguese, of a series with a hostile name."""
-    frame = (
-        pd.read_csv("data/electrical_equipment.csv", parse_dates=["month"]).head(84).assign(shop="<b>Loja & Cia</b>")
-    )
+    frame = pd.read_csv(DATA / "electrical_equipment.csv", parse_dates=["month"]).head(84)
+    frame["shop"] = "<b>Loja & Cia</b>"
     done = vur.run(
         frame[["month", "shop", "turnover"]],
         series="shop",

@@ -6,12 +6,13 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from builders import daily_sales, panel_of
 
 from vur.errors import VurError
 from vur.explain.components import path_of, state_parts
 from vur.explain.why import Explanation, explain_point, part_labels, rounded_parts
 from vur.frequency import Frequency
-from vur.panel import Panel
+from vur.panel import Panel, make_panel
 from vur.report.plots import waterfall_spec
 from vur.report.sections.why import Found, contribution_table, part
 from vur.stages.model import Candidate
@@ -41,28 +42,11 @@ STATED = {
 TREES = {"lightgbm": {"rounds": 25}, "xgboost": {"rounds": 25}, "random_forest": {"trees": 10}}
 
 
-def shops(seed: int = 0, promo: bool = False) -> Panel:
+def shops(promo: bool = False) -> Panel:
     """Two shops, 180 days: a weekly season, a slight trend and, optionally, known-future promotions worth 30."""
-    rng, days, frames = np.random.default_rng(seed), pd.date_range("2023-01-02", periods=188), []
-    for k, name in enumerate("ab"):
-        offer = rng.integers(0, 2, 188)
-        y = (
-            100.0 * (k + 1)
-            + 0.2 * np.arange(188)
-            + np.resize([0, 1, 2, 3, 8, 25, 18], 188)
-            + 30 * offer * promo
-            + rng.normal(0, 1, 188)
-        )
-        frames.append(pd.DataFrame({"unique_id": name, "ds": days, "y": y} | ({"promo": offer} if promo else {})))
-    frame = pd.concat(frames, ignore_index=True)
-    seen = frame["ds"] < AHEAD[0]
-    future = frame[~seen].drop(columns="y").assign(**({"promo": 1} if promo else {}))
-    return Panel(
-        frame[seen].reset_index(drop=True),
-        DAILY,
-        {"promo": "known_future"} if promo else {},
-        future=future if promo else None,
-    )
+    effect = 30.0 if promo else 0.0
+    panel = make_panel(daily_sales({"a": 100, "b": 200}, 180, 8, start="2023-01-02", trend=0.2, week=12, promo=effect))
+    return replace(panel, future=panel.future.assign(promo=1)) if promo else panel
 
 
 def fitted(panel: Panel, id: str, transforms: tuple[str, ...] = (), **options) -> Pipeline:
@@ -134,15 +118,11 @@ def test_an_ensemble_shows_its_members_and_their_parts():
 
 
 def test_clipping_at_zero_is_a_part():
-    falling = Panel(
-        pd.DataFrame({"unique_id": "x", "ds": pd.date_range("2024-01-01", periods=30), "y": np.linspace(30, 1, 30)}),
-        DAILY,
-        nonnegative=True,
-    )
-    found = explain_point(fitted(falling, "drift"), falling, "x", "2024-02-05")
+    loose = panel_of(np.linspace(30, 1, 30), start="2024-01-01")
+    falling = replace(loose, nonnegative=True)
+    found = explain_point(fitted(falling, "drift"), falling, "a", "2024-02-05")
     assert found.forecast == 0 and dict(found.table.values)["limits"] > 0
-    loose = fitted(replace(falling, nonnegative=False), "drift")
-    assert "limits" not in set(explain_point(loose, falling, "x", "2024-02-05").table["what"])
+    assert "limits" not in set(explain_point(fitted(loose, "drift"), falling, "a", "2024-02-05").table["what"])
 
 
 # --- the words ---
@@ -187,8 +167,8 @@ def test_rounded_parts_add_up_for_any_numbers():
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_a_flat_series_has_nothing_to_explain(language):
-    flat = Panel(pd.DataFrame({"unique_id": "x", "ds": pd.date_range("2024-01-01", periods=40), "y": 5.0}), DAILY)
-    found = explain_point(fitted(flat, "naive"), flat, "x", "2024-02-10")
+    flat = panel_of(np.full(40, 5.0), start="2024-01-01")
+    found = explain_point(fitted(flat, "naive"), flat, "a", "2024-02-10")
     assert found.gap == 0 and found.shown(language).empty
     assert len(found.sentences(language)) >= 1 and all(found.sentences(language))
     assert len(waterfall_spec(found, language)["data"][0]["x"]) == 0

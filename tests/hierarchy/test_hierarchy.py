@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from samples import DATA
+from builders import flights
 
 from vur.errors import VurError
 from vur.hierarchy import HierarchySpec, add_totals, align_ends, hierarchy, hierarchy_from_dict
@@ -16,7 +16,7 @@ from vur.text import LANGUAGES
 STORES = [("Norte", "1"), ("Norte", "2"), ("Sul", "1"), ("Sul", "3"), ("Sul", "4")]
 
 
-def stores(days: int = 120, **columns) -> pd.DataFrame:
+def stores(days: int = 120) -> pd.DataFrame:
     rng, stamps = np.random.default_rng(0), pd.date_range("2024-01-01", periods=days, freq="D")
     frames = [
         pd.DataFrame(
@@ -35,18 +35,13 @@ def stores(days: int = 120, **columns) -> pd.DataFrame:
     return pd.concat(frames, ignore_index=True)
 
 
-def panel_of(frame: pd.DataFrame, **given) -> Panel:
+def panel_of_stores(frame: pd.DataFrame, **given) -> Panel:
     roles = {"holiday": "known_future", "price": "known_future", "rain": "past_only"}
     return complete(make_panel(frame, date="day", target="sold", series=("region", "store"), roles=roles, **given))
 
 
 def wide(panel: Panel) -> pd.DataFrame:
     return panel.frame.pivot(index="ds", columns="unique_id", values="y")
-
-
-def flights() -> Panel:
-    frame = pd.read_csv(DATA / "flights_daily.csv", usecols=["date", "origin", "departures"])
-    return make_panel(frame, date="date", target="departures", series="origin")
 
 
 def refused(code: str, *words: str):
@@ -69,7 +64,7 @@ def refused(code: str, *words: str):
 
 
 def test_airports_add_up():
-    panel = flights()
+    panel = flights(columns=())
     full = add_totals(panel, hierarchy(panel))
     table = wide(full)
     assert full.ids == ["EWR", "JFK", "LGA", "Total"]
@@ -78,7 +73,7 @@ def test_airports_add_up():
 
 
 def test_auto_is_the_total_and_every_prefix():
-    panel = panel_of(stores())
+    panel = panel_of_stores(stores())
     found = hierarchy(panel)
     assert list(found.tags) == ["Total", "region", "region/store"]
     assert found.sums == ("Total", "region=Norte", "region=Sul")
@@ -94,7 +89,7 @@ def test_summing_matrix_is_what_hierarchicalforecast_makes():
     _, S_df, tags = aggregate(
         frame[["all", "region", "store", "ds", "y"]], [["all"], ["all", "region"], ["all", "region", "store"]]
     )
-    found = hierarchy(panel_of(stores()))
+    found = hierarchy(panel_of_stores(stores()))
     assert (S_df.drop(columns="unique_id").to_numpy() == found.S.toarray()).all()
     assert [len(ids) for ids in tags.values()] == [len(ids) for ids in found.tags.values()]
 
@@ -113,20 +108,20 @@ def test_crossed_levels_and_static_columns():
 
 
 def test_order_of_levels_and_columns_does_not_matter():
-    panel = panel_of(stores())
+    panel = panel_of_stores(stores())
     one, two = hierarchy(panel, [["region"], []]), hierarchy(panel, [[], ["region"], ["store", "region"]])
     assert one.ids == two.ids
 
 
 def test_rows_that_cover_the_data_once():
-    panel = panel_of(stores())
+    panel = panel_of_stores(stores())
     assert hierarchy(panel).whole == ("Total",)
     assert hierarchy(panel, [["region"]]).whole == tuple(panel.ids)
 
 
 def test_a_hierarchy_is_stored_as_json():
     found = hierarchy(
-        panel_of(stores()), HierarchySpec([[], ["store"], ["region"]], ends="cut", missing="zero", crossed=True)
+        panel_of_stores(stores()), HierarchySpec([[], ["store"], ["region"]], ends="cut", missing="zero", crossed=True)
     )
     again = hierarchy_from_dict(json.loads(json.dumps(found.to_dict())))
     assert again.ids == found.ids and (again.ends, again.missing) == ("cut", "zero")
@@ -167,7 +162,7 @@ def test_slashes_in_names():
 )
 def test_invalid_levels(levels, code, words):
     with refused(code, *words):
-        hierarchy(panel_of(stores()), levels)
+        hierarchy(panel_of_stores(stores()), levels)
 
 
 @pytest.mark.parametrize(
@@ -181,7 +176,7 @@ def test_invalid_levels(levels, code, words):
     ],
 )
 def test_levels_given_as_words(wish, sums):
-    found = hierarchy(panel_of(stores()), wish)
+    found = hierarchy(panel_of_stores(stores()), wish)
     assert found.sums == sums and found.dropped == {}
 
 
@@ -197,7 +192,7 @@ def test_options_are_checked():
 def test_one_series():
     frame = stores()
     with refused("hierarchy.one_series", "Sul/1"):
-        hierarchy(panel_of(frame[(frame["region"] == "Sul") & (frame["store"] == "1")]))
+        hierarchy(panel_of_stores(frame[(frame["region"] == "Sul") & (frame["store"] == "1")]))
 
 
 def test_a_series_named_like_a_sum():
@@ -215,14 +210,14 @@ def test_data_that_hold_their_total_already():
         .sum()
         .assign(region="Brasil", store="0", holiday=0.0, price=1.0, rain=0.0)
     )
-    panel = panel_of(pd.concat([frame, whole]))
+    panel = panel_of_stores(pd.concat([frame, whole]))
     with refused("hierarchy.already_total", "Brasil/0"):
         add_totals(panel, hierarchy(panel))
 
 
 def test_levels_that_repeat_another_are_left_out():
     frame = stores()
-    panel = panel_of(frame[frame["store"].isin(["2", "4"])])
+    panel = panel_of_stores(frame[frame["store"].isin(["2", "4"])])
     found = hierarchy(panel)
     assert list(found.tags) == ["Total", "region/store"]
     assert found.dropped == {"region": "region/store"}
@@ -231,14 +226,14 @@ def test_levels_that_repeat_another_are_left_out():
 def test_a_series_that_ends_early_is_named():
     frame = stores()
     late = frame[~((frame["store"] == "3") & (frame["day"] > "2024-04-20"))]
-    panel = panel_of(late)
+    panel = panel_of_stores(late)
     with refused("hierarchy.ends", "Sul/3", "2024-04-20", "2024-04-29", "zero", "cut"):
         add_totals(panel, hierarchy(panel))
 
 
 def test_a_series_that_closed_counts_as_zero():
     frame = stores()
-    panel = panel_of(frame[~((frame["store"] == "3") & (frame["day"] > "2024-04-20"))])
+    panel = panel_of_stores(frame[~((frame["store"] == "3") & (frame["day"] > "2024-04-20"))])
     full = add_totals(panel, hierarchy(panel), ends="zero")
     table = wide(full)
     assert (table.loc["2024-04-21":, "Sul/3"] == 0).all() and len(table.loc["2024-04-21":]) == 9
@@ -250,7 +245,7 @@ def test_a_series_that_closed_counts_as_zero():
 
 def test_series_cut_to_a_common_end():
     frame = stores()
-    panel = panel_of(frame[~((frame["store"] == "3") & (frame["day"] > "2024-04-20"))])
+    panel = panel_of_stores(frame[~((frame["store"] == "3") & (frame["day"] > "2024-04-20"))])
     full = add_totals(panel, hierarchy(panel, HierarchySpec("auto", ends="cut")))
     assert str(full.frame["ds"].max().date()) == "2024-04-20"
     assert len(full.notes["cut"]) == 9 * 4
@@ -275,7 +270,7 @@ def test_closed_series_keep_known_future_values():
     frame = stores()
     frame.loc[(frame["store"] == "3") & (frame["day"] > "2024-04-20"), "sold"] = np.nan
     frame.loc[(frame["store"] == "3") & (frame["day"] > "2024-04-20"), "price"] = 99.0
-    panel = panel_of(frame)
+    panel = panel_of_stores(frame)
     assert panel.future is not None
     full = add_totals(panel, hierarchy(panel), ends="zero")
     assert (full.frame.query("unique_id == 'Sul/3' and ds > '2024-04-20'")["price"] == 99.0).all()
@@ -284,7 +279,7 @@ def test_closed_series_keep_known_future_values():
 
 def test_series_that_start_late_are_noted():
     frame = stores()
-    panel = panel_of(frame[~((frame["store"] == "4") & (frame["day"] < "2024-02-01"))])
+    panel = panel_of_stores(frame[~((frame["store"] == "4") & (frame["day"] < "2024-02-01"))])
     full = add_totals(panel, hierarchy(panel))
     table = wide(full)
     assert full.notes["late"]["unique_id"].tolist() == ["Sul/4"]
@@ -296,7 +291,7 @@ def test_a_value_that_is_missing_is_missing_in_its_sums():
     frame = stores()
     gap = (frame["region"] == "Sul") & (frame["store"] == "1") & (frame["day"] == "2024-02-10")
     for holed in (frame.assign(sold=frame["sold"].mask(gap)), frame[~gap]):  # an empty cell and a missing row
-        panel = panel_of(holed)
+        panel = panel_of_stores(holed)
         table = wide(add_totals(panel, hierarchy(panel)))
         row = table.loc["2024-02-10"]
         assert row[["Sul/1", "region=Sul", "Total"]].isna().all() and row[["region=Norte", "Sul/3"]].notna().all()
@@ -311,7 +306,7 @@ def test_sums_of_nothing_but_gaps():
     day = (frame["day"] - frame["day"].min()).dt.days
     holes = (day % 3 == 0) & (frame["store"] == "1") | (day % 3 == 1) & (frame["store"] == "4")
     holes &= day.between(1, 118)
-    panel = panel_of(frame.assign(sold=frame["sold"].mask(holes)))
+    panel = panel_of_stores(frame.assign(sold=frame["sold"].mask(holes)))
     with refused("hierarchy.gaps", "Total", "zero"):
         add_totals(panel, hierarchy(panel, [[]]))
 
@@ -319,7 +314,7 @@ def test_sums_of_nothing_but_gaps():
 def test_first_values_of_a_sum_are_observed():
     frame = stores()
     first = frame["day"] == frame["day"].min()
-    panel = panel_of(
+    panel = panel_of_stores(
         frame.assign(sold=frame["sold"].mask(first & (frame["region"] == "Norte") & (frame["store"] == "1")))
     )
     full = add_totals(panel, hierarchy(panel))
@@ -346,7 +341,7 @@ def test_covariates_of_sums():
     frame = stores()
     first = frame[frame["day"] < frame["day"].min() + pd.Timedelta("14D")]
     ahead = first.assign(day=first["day"] + pd.Timedelta("120D"), sold=np.nan, rain=np.nan)
-    panel = panel_of(pd.concat([frame, ahead]))
+    panel = panel_of_stores(pd.concat([frame, ahead]))
     full = add_totals(panel, hierarchy(panel))
     rows = full.frame[full.frame["ds"] == "2024-02-11"].set_index("unique_id")
     assert rows.loc["Total", "holiday"] == 1.0 and rows.loc["Total", "price"] == 4.0
@@ -367,7 +362,7 @@ def test_text_covariates_of_sums():
 
 
 def test_series_that_the_hierarchy_does_not_know():
-    panel = panel_of(stores())
+    panel = panel_of_stores(stores())
     found = hierarchy(panel)
     with refused("hierarchy.series_gone", "Sul/4"):
         add_totals(panel.with_frame(panel.frame[panel.frame["unique_id"] != "Sul/4"]), found)
@@ -378,7 +373,7 @@ def test_series_that_the_hierarchy_does_not_know():
 
 def test_a_panel_with_sums_obeys_the_contract():
     frame = stores()
-    panel = panel_of(frame[~((frame["store"] == "4") & (frame["day"] < "2024-02-01"))])
+    panel = panel_of_stores(frame[~((frame["store"] == "4") & (frame["day"] < "2024-02-01"))])
     full = add_totals(panel, hierarchy(panel))
     order = full.frame.sort_values(["unique_id", "ds"], ignore_index=True)
     pd.testing.assert_frame_equal(full.frame, order)

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from builders import daily_sales
 from samples import ROOT
 
 import vur
@@ -22,30 +23,19 @@ from vur.text import LANGUAGES
 
 pytestmark = pytest.mark.slow
 
-STORES = [("Norte", "1"), ("Norte", "2"), ("Sul", "1"), ("Sul", "3"), ("Sul", "4")]
-OWN = sorted("/".join(pair) for pair in STORES)
+OWN = ["Norte/1", "Norte/2", "Sul/1", "Sul/3", "Sul/4"]
 HORIZON = 7
 ENDS = ("lo-95", "lo-80", "forecast", "hi-80", "hi-95")
 
 
 def shops(days: int = 240, ahead: int = HORIZON) -> pd.DataFrame:
     """Sales of five stores that share the weather, with a promotion known for `ahead` more days."""
-    rng, stamps = np.random.default_rng(1), pd.date_range("2024-01-01", periods=days + ahead, freq="D")
-    weather = rng.normal(0, 4, len(stamps))
-    frames = []
-    for k, (region, store) in enumerate(STORES):
-        promo = (rng.random(len(stamps)) < 0.15) * 1.0
-        sold = (
-            40
-            + 10 * k
-            + 8 * np.sin(np.arange(len(stamps)) * 2 * np.pi / 7)
-            + weather
-            + 15 * promo
-            + rng.normal(0, 3, len(stamps))
-        )
-        sold = np.where(np.arange(len(stamps)) < days, np.maximum(sold, 0).round(1), np.nan)
-        frames.append(pd.DataFrame({"day": stamps, "region": region, "store": store, "promo": promo, "sold": sold}))
-    return pd.concat(frames, ignore_index=True)
+    levels = {name: 40.0 + 10 * k for k, name in enumerate(OWN)}
+    frame = daily_sales(levels, days, ahead, week=8, promo=15, noise=3, seed=1)
+    weather = np.random.default_rng(2).normal(0, 4, days + ahead)
+    frame["sold"] = (frame.pop("y") + np.tile(weather, len(OWN))).clip(lower=0).round(1)
+    frame[["region", "store"]] = frame.pop("unique_id").str.split("/", expand=True)
+    return frame.rename(columns={"ds": "day"})
 
 
 def sums_of(forecast: pd.DataFrame) -> dict[str, pd.DataFrame]:
@@ -132,7 +122,7 @@ def test_the_report_compares_with_and_without_adding_up(done: vur.RunResult) -> 
 def test_the_headline_counts_the_data_once(done: vur.RunResult) -> None:
     page = html.unescape(done.report.read_text(encoding="utf-8"))
     mean = done.forecast.loc[done.forecast["unique_id"] == "Total", "forecast"].mean()
-    assert f"{mean:,.0f}" in page.partition("</h1>")[0].rpartition("<h1")[2]
+    assert f"{mean:,.1f}" in page.partition("</h1>")[0].rpartition("<h1")[2]
     assert "<dd>5</dd>" in page.replace(" ", "").replace("\n", ""), "the data hold five series"
 
 

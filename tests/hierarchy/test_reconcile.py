@@ -9,7 +9,8 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
-from samples import DATA, ROOT
+from builders import flights
+from samples import ROOT
 
 from vur.errors import VurError
 from vur.frequency import frequency
@@ -60,7 +61,7 @@ def simulated(length: int, seed: int, share: float = 0.5) -> np.ndarray:
     return 100 + size * deviation
 
 
-def panel_of(values: np.ndarray, integer: bool = False) -> Panel:
+def panel_of_shops(values: np.ndarray, integer: bool = False) -> Panel:
     days = pd.date_range("2022-01-01", periods=len(values), freq="D")
     frame = pd.DataFrame(
         {
@@ -108,7 +109,7 @@ def ahead_of(panel: Panel, value: float | None = None) -> pd.DataFrame:
 
 @pytest.fixture(scope="module")
 def setting():
-    panel = panel_of(simulated(500, seed=1))
+    panel = panel_of_shops(simulated(500, seed=1))
     plan = plan_split(panel, SplitSpec(horizon=HORIZON, folds=8, test=False))
     residuals = mean_forecasts(panel, plan, noise={"Total": 0.01, "region": 0.02, "region/shop": 0.05})
     return SimpleNamespace(panel=panel, plan=plan, found=hierarchy(bottom_of(panel)), residuals=residuals)
@@ -121,8 +122,7 @@ def fitted(setting):
 
 @pytest.fixture(scope="module")
 def airports():
-    frame = pd.read_csv(DATA / "flights_daily.csv", usecols=["date", "origin", "departures"])
-    panel = make_panel(frame, date="date", target="departures", series="origin")
+    panel = flights(columns=())
     found = hierarchy(panel)
     panel = add_totals(panel, found)
     plan = plan_split(panel, SplitSpec(horizon=14, folds=3, test=True))
@@ -213,7 +213,7 @@ def test_negative_parts_are_clipped_and_still_add_up(setting):
 
 
 def test_an_accurate_total_has_weight():
-    panel = panel_of(simulated(500, seed=2))
+    panel = panel_of_shops(simulated(500, seed=2))
     plan = plan_split(panel, SplitSpec(horizon=HORIZON, folds=8, test=False))
     residuals = mean_forecasts(panel, plan, noise={"region/shop": 0.3})
     reconciler = fit_reconciler(residuals, hierarchy(bottom_of(panel)), panel, plan)
@@ -223,7 +223,7 @@ def test_an_accurate_total_has_weight():
 
 
 def test_an_inaccurate_total_has_no_weight():
-    panel = panel_of(simulated(500, seed=2))
+    panel = panel_of_shops(simulated(500, seed=2))
     plan = plan_split(panel, SplitSpec(horizon=HORIZON, folds=8, test=False))
     residuals = mean_forecasts(panel, plan, noise={"Total": 0.5, "region": 0.5})
     reconciler = fit_reconciler(residuals, hierarchy(bottom_of(panel)), panel, plan)
@@ -315,7 +315,7 @@ def test_rows_keep_their_order_and_their_columns(setting, fitted):
 
 
 def test_whole_numbers_never_negative():
-    panel = panel_of(np.maximum(simulated(300, seed=4) - 95, 0), integer=True)
+    panel = panel_of_shops(np.maximum(simulated(300, seed=4) - 95, 0), integer=True)
     plan = plan_split(panel, SplitSpec(horizon=HORIZON, folds=4, test=False))
     assert panel.integer and panel.nonnegative
     found = hierarchy(bottom_of(panel))
@@ -390,7 +390,7 @@ def test_intervals_hold_on_every_level_where_parts_move_together():
     inside, independent = {}, []
     for seed in range(8):
         values = simulated(1400, seed=100 + seed, share=0.6)
-        panel, later = panel_of(values[:400]), panel_of(values)
+        panel, later = panel_of_shops(values[:400]), panel_of_shops(values)
         plan = plan_split(panel, SplitSpec(horizon=HORIZON, folds=6, test=False))
         found = hierarchy(bottom_of(panel))
         reconciler = fit_reconciler(mean_forecasts(panel, plan), found, panel, plan)

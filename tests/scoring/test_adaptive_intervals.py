@@ -6,9 +6,9 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from builders import fold_rows, panel_of, seasonal
 
 from vur.errors import VurError
-from vur.frequency import Frequency
 from vur.panel import Panel
 from vur.scoring.intervals import (
     Calibration,
@@ -195,20 +195,13 @@ def test_options_out_of_range_are_named(change, named):
 
 
 def shop(days: int, sizes: np.ndarray, seed: int = 0) -> Panel:
+    """The first `days` days of two series with a weekly season, whose errors have the standard deviations `sizes`."""
     rng = np.random.default_rng(seed)
-    frames = [
-        pd.DataFrame(
-            {
-                "unique_id": name,
-                "ds": pd.date_range("2023-01-01", periods=len(sizes)),
-                "y": 100 * (k + 1)
-                + 10 * np.sin(2 * np.pi * np.arange(len(sizes)) / 7)
-                + sizes * rng.normal(size=len(sizes)),
-            }
-        ).head(days)
-        for k, name in enumerate("ab")
-    ]
-    return Panel(pd.concat(frames, ignore_index=True), Frequency("D", 7, (7,)))
+    series = {
+        name: seasonal(len(sizes), 7, level=level, swing=10, noise=sizes, seed=rng)[:days]
+        for name, level in (("a", 100), ("b", 200))
+    }
+    return panel_of(series, "D", "2023-01-01")
 
 
 def fitted(panel: Panel, step: int = 7) -> Pipeline:
@@ -276,10 +269,7 @@ def test_a_missing_day_and_a_new_series_do_not_stop_adapt():
 
 def bands(power: float, level: float = 80.0, series: int = 30, folds: int = 5, seed: int = 0) -> pd.DataFrame:
     rng = np.random.default_rng(seed)
-    index = pd.MultiIndex.from_product(
-        [[f"s{k}" for k in range(series)], range(folds), range(1, 8)], names=["unique_id", "fold", "step"]
-    )
-    frame = index.to_frame(index=False)
+    frame = fold_rows(series, folds, 7)
     return frame.assign(
         y=rng.normal(size=len(frame)) * frame["step"] ** power, forecast=0.0, **{"lo-80": -1.2816, "hi-80": 1.2816}
     )
@@ -307,7 +297,7 @@ def test_correct_intervals_are_rarely_flagged():
 
 def test_series_that_move_together_count_less():
     rows = bands(0.0, series=40, folds=6)
-    shock = np.random.default_rng(1).normal(size=(6, 8))
+    shock = np.random.default_rng(1).normal(size=(7, 8))
     same = rows.assign(y=shock[rows["fold"], rows["step"]])
     alone, together = coverage_by_step(rows, (80,)), coverage_by_step(same, (80,))
     assert together["effective"].iloc[0] < 12 and alone["effective"].iloc[0] > 120

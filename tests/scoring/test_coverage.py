@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+from builders import fold_rows
 
 from vur.errors import VurError
 from vur.report.figures import LIGHT
@@ -20,10 +21,7 @@ def bands(
     series: int = 60, folds: int = 6, horizon: int = 8, width: float = 1.2816, late: float = 1.0, seed: int = 0
 ) -> pd.DataFrame:
     """Normal errors with 80% intervals of half `width` and 95% intervals; from step 5 errors grow by `late`."""
-    index = pd.MultiIndex.from_product(
-        [[f"s{k}" for k in range(series)], range(folds), range(1, horizon + 1)], names=["unique_id", "fold", "step"]
-    )
-    frame = index.to_frame(index=False)
+    frame = fold_rows(series, folds, horizon)
     y = np.random.default_rng(seed).normal(size=len(frame)) * np.where(frame["step"] > 4, late, 1.0)
     return frame.assign(y=y, forecast=0.0, **{"lo-80": -width, "hi-80": width, "lo-95": -1.96, "hi-95": 1.96})
 

@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+from builders import fold_rows
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -17,13 +18,10 @@ LEVELS = (50, 80, 95)
 
 def residuals(series=30, folds=3, horizon=6, seed=0, draw=None, sizes=True) -> pd.DataFrame:
     rng = np.random.default_rng(seed)
-    index = pd.MultiIndex.from_product(
-        [[f"s{i}" for i in range(series)], range(1, folds + 1), range(1, horizon + 1)],
-        names=["unique_id", "fold", "step"],
-    )
+    rows = fold_rows(series, folds, horizon)
     scale = np.repeat(np.exp(rng.normal(0, 1, series)) if sizes else np.ones(series), folds * horizon)
-    errors = (draw or (lambda rng, n: rng.normal(size=n)))(rng, len(index)) * scale
-    return index.to_frame(index=False).assign(y=50 + errors, forecast=50.0, scale=scale)
+    errors = (draw or (lambda rng, n: rng.normal(size=n)))(rng, len(rows)) * scale
+    return rows.assign(y=50 + errors, forecast=50.0, scale=scale)
 
 
 def scales_of(frame: pd.DataFrame) -> pd.Series:

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from samples import DATA
+from builders import flights
 
 from vur.errors import VurError
 from vur.forecasters.base import create
@@ -19,15 +19,12 @@ from vur.text import LANGUAGES
 
 @pytest.fixture(scope="module")
 def panel() -> Panel:
-    frame = pd.read_csv(DATA / "flights_daily.csv", parse_dates=["date"])
-    frame = frame.rename(columns={"origin": "unique_id", "date": "ds", "departures": "y"}).astype({"y": float})
-    frame = frame.sort_values(["unique_id", "ds"], ignore_index=True)
-    frame = frame.assign(friday=(frame["ds"].dt.dayofweek == 4), hub=frame["unique_id"].str.lower())
+    airports = flights()
+    frame = airports.frame.assign(hub=airports.frame["unique_id"].str.lower())
+    frame["friday"] = frame["ds"].dt.dayofweek == 4
     frame["sky"] = np.where(frame["rain"] > 0, "rain", "dry")
-    roles = {"friday": "known_future", "hub": "static", "sky": "past_only"} | dict.fromkeys(
-        ["temp", "wind", "rain", "visibility", "cancelled"], "past_only"
-    )
-    return Panel(frame, frequency("D"), roles)
+    roles = {"friday": "known_future", "hub": "static", "sky": "past_only"}
+    return replace(airports, frame=frame, roles=airports.roles | roles)
 
 
 @pytest.fixture(scope="module")

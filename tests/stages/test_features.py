@@ -3,39 +3,16 @@
 import numpy as np
 import pandas as pd
 import pytest
+from builders import flights, panel_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from samples import DATA
 
 from vur.errors import VurError
 from vur.frequency import frequency
-from vur.panel import Panel
 from vur.stages.features import FeatureSpec, features_frame, history_needed, lag_kernels, resolve_features
 from vur.stages.features.calendar import calendar_frame, fourier_terms, holidays_frame, step_days
 
 NOTHING = FeatureSpec(lags=(), rolling=(), differences=(), calendar=(), fourier=(), known_future=(), static=())
-
-
-def flights() -> Panel:
-    frame = pd.read_csv(DATA / "flights_daily.csv", parse_dates=["date"])
-    frame = frame.rename(columns={"origin": "unique_id", "date": "ds", "departures": "y"}).astype({"y": float})
-    roles = {
-        "temp": "known_future",
-        "wind": "past_only",
-        "rain": "past_only",
-        "visibility": "past_only",
-        "cancelled": "past_only",
-    }
-    return Panel(frame.sort_values(["unique_id", "ds"], ignore_index=True), frequency("D"), roles)
-
-
-def series(y, alias="D", start="2020-01-01") -> Panel:
-    return Panel(
-        pd.DataFrame(
-            {"unique_id": "s", "ds": pd.date_range(start, periods=len(y), freq=alias), "y": np.asarray(y, float)}
-        ),
-        frequency(alias),
-    )
 
 
 def with_(**fields) -> FeatureSpec:
@@ -43,7 +20,7 @@ def with_(**fields) -> FeatureSpec:
 
 
 def test_every_window_function_agrees_with_pandas():
-    panel = flights()
+    panel = flights(temp="known_future")
     spec = with_(
         rolling=[(f, 2, 5) for f in ("mean", "std", "min", "max", "median")],
         expanding=[("mean", 1), ("max", 1)],
@@ -71,7 +48,7 @@ def test_every_window_function_agrees_with_pandas():
 
 
 def test_features_of_a_series_do_not_depend_on_its_neighbours():
-    panel = flights()
+    panel = flights(temp="known_future")
     spec = resolve_features(FeatureSpec(), panel)
     together = features_frame(panel, spec).query("unique_id == 'LGA'").reset_index(drop=True)
     alone = features_frame(panel.with_frame(panel.frame.query("unique_id == 'LGA'")), spec)
@@ -81,7 +58,7 @@ def test_features_of_a_series_do_not_depend_on_its_neighbours():
 @settings(max_examples=40, deadline=None)
 @given(row=st.integers(0, 364), value=st.floats(-1e6, 1e6))
 def test_no_feature_of_a_row_depends_on_its_own_target_or_a_later_one(row, value):
-    panel = flights()
+    panel = flights(temp="known_future")
     one = panel.with_frame(panel.frame.query("unique_id == 'JFK'"))
     spec = resolve_features(FeatureSpec(expanding=(("std", 1),), ewm=((1, 0.5),)), one)
     changed = one.with_frame(one.frame.assign(y=np.where(np.arange(365) >= row, value, one.frame["y"])))
@@ -90,7 +67,7 @@ def test_no_feature_of_a_row_depends_on_its_own_target_or_a_later_one(row, value
 
 
 def test_past_only_columns_never_become_features():
-    table = features_frame(flights())
+    table = features_frame(flights(temp="known_future"))
     assert "temp" in table and not {"wind", "rain", "visibility", "cancelled"} & set(table)
 
 
@@ -109,19 +86,19 @@ def test_past_only_columns_never_become_features():
     ],
 )
 def test_auto_uses_the_calendar_only_where_two_cycles_were_seen(alias, length, expected):
-    spec = resolve_features(FeatureSpec(), series(np.arange(length), alias))
+    spec = resolve_features(FeatureSpec(), panel_of(np.arange(length), alias))
     assert {name: getattr(spec, name) for name in expected} == expected
     assert spec.lags and max(spec.lags) <= max(1, length // 2)
 
 
 @pytest.mark.parametrize("length", [1, 2, 3, 5, 8, 13])
 def test_a_very_short_series_still_has_a_specification_and_a_table(length):
-    panel = series(np.arange(length), "MS")
+    panel = panel_of(np.arange(length), "MS")
     assert len(features_frame(panel)) == length and resolve_features(FeatureSpec(), panel).lags
 
 
 def test_integer_stamps_get_lags_and_refuse_dates():
-    panel = Panel(pd.DataFrame({"unique_id": "s", "ds": np.arange(40), "y": np.arange(40.0)}), frequency("1"))
+    panel = panel_of(np.arange(40), "1")
     assert "lag1" in features_frame(panel)
     with pytest.raises(VurError, match="dayofweek"):
         features_frame(panel, FeatureSpec(calendar=("dayofweek",)))
@@ -189,7 +166,7 @@ def test_a_wrong_setting_is_named(fields, named):
 )
 def test_unknown_columns_countries_and_states_are_named(fields, named):
     with pytest.raises(VurError) as caught:
-        resolve_features(FeatureSpec(**fields), flights())
+        resolve_features(FeatureSpec(**fields), flights(temp="known_future"))
     assert named in str(caught.value) and named in caught.value.text("pt-BR")
 
 

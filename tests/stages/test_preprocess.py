@@ -6,14 +6,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from builders import flights, panel_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from samples import DATA
 
 import vur
 from vur.errors import VurError
-from vur.frequency import frequency
-from vur.panel import Panel, complete, make_panel
+from vur.panel import Panel
 from vur.stages.preprocess import describe_preprocess, fit_preprocess
 from vur.stages.preprocess.cleaning import MISSING, Groups, MissingMethod, OutlierSpec
 from vur.stages.preprocess.preprocessor import Preprocessor, PreprocessSpec
@@ -33,19 +32,12 @@ SETTINGS = settings(max_examples=60, deadline=None)
 
 def made(lengths: list[int], level: float, spread: float, holes: float, seed: int) -> Panel:
     """Monthly series with a season, of any level and spread, with random holes between the first and the last value."""
-    rng = np.random.default_rng(seed)
-    parts = []
+    rng, parts = np.random.default_rng(seed), {}
     for number, length in enumerate(lengths):
         y = level + spread * (rng.normal(size=length) + 2 * np.sin(np.arange(length) * np.pi / 6))
         y[1:-1][rng.random(max(length - 2, 0)) < holes] = np.nan
-        stamps = pd.date_range("2015-01-01", periods=length, freq="MS")
-        parts.append(pd.DataFrame({"unique_id": f"s{number}", "ds": stamps, "y": y[:length]}))
-    return Panel(pd.concat(parts, ignore_index=True), frequency("MS"))
-
-
-def flights() -> Panel:
-    frame = pd.read_csv(DATA / "flights_daily.csv", parse_dates=["date"])
-    return complete(make_panel(frame, date="date", target="departures", series=["origin"]))
+        parts[f"s{number}"] = y
+    return panel_of(parts, "MS")
 
 
 panels = st.builds(
@@ -193,28 +185,23 @@ def test_clipping_stays_inside_the_band() -> None:
     ],
 )
 def test_each_method_fills_as_its_name_says(method: str, expected: list[float]) -> None:
-    stamps = pd.date_range("2024-01-01", periods=6, freq="MS")
-    panel = Panel(
-        pd.DataFrame({"unique_id": "a", "ds": stamps, "y": [1, np.nan, np.nan, 4, np.nan, 6]}), frequency("MS")
-    )
+    panel = panel_of([1, np.nan, np.nan, 4, np.nan, 6], "MS")
     assert fit_preprocess(panel, PreprocessSpec(method)).transform(panel).frame["y"][:5].tolist() == pytest.approx(
         expected
     )
 
 
 def test_a_fill_in_the_training_part_never_uses_the_first_value_after_it() -> None:
-    stamps = pd.date_range("2024-01-01", periods=6, freq="MS")
-    panel = Panel(pd.DataFrame({"unique_id": "a", "ds": stamps, "y": [1, 2, 3, np.nan, 100, 100]}), frequency("MS"))
+    panel = panel_of([1, 2, 3, np.nan, 100, 100], "MS")
     train = panel.with_frame(panel.frame.head(4))
     for method in ("linear", "backward", "auto"):
         assert fit_preprocess(train, PreprocessSpec(method)).transform(panel).frame["y"][3] == 3
 
 
 def test_dropping_keeps_the_series_regular_and_its_end() -> None:
-    stamps = pd.date_range("2020-01-01", periods=40, freq="MS")
     y = np.arange(40.0)
     y[[3, 8, 38]] = np.nan
-    panel = Panel(pd.DataFrame({"unique_id": "a", "ds": stamps, "y": y}), frequency("MS"))
+    panel = panel_of(y, "MS")
     pre = fit_preprocess(panel, PreprocessSpec("drop"))
     ready = pre.transform(panel).frame
     assert ready["y"].tolist() == list(range(9, 40)) and pre.report["trimmed"].tolist() == [9]

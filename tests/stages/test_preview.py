@@ -5,11 +5,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from samples import DATA
+from builders import flights, panel_of
 
 from vur.errors import VurError
-from vur.frequency import Frequency, frequency
-from vur.panel import Panel, complete, make_panel
+from vur.panel import Panel
 from vur.stages.preview import (
     autocorrelation,
     decompose,
@@ -43,9 +42,8 @@ def parquet(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def flights() -> Panel:
-    frame = pd.read_csv(DATA / "flights_daily.csv", parse_dates=["date"])
-    return complete(make_panel(frame, date="date", target="departures", series=["origin"]))
+def airports() -> Panel:
+    return flights()
 
 
 def test_pages_together_are_the_file(parquet: Path) -> None:
@@ -116,50 +114,49 @@ def test_infinite_values_do_not_spoil_the_statistics(tmp_path: Path) -> None:
     assert (row["min"], row["max"], row["mean"]) == (1, 3, 2)
 
 
-def test_series_statistics(flights: Panel) -> None:
-    table = describe_series(flights).set_index("unique_id")
-    for name, rows in flights.frame.groupby("unique_id"):
+def test_series_statistics(airports: Panel) -> None:
+    table = describe_series(airports).set_index("unique_id")
+    for name, rows in airports.frame.groupby("unique_id"):
         assert table.loc[name, "mean"] == pytest.approx(rows["y"].mean())
         assert table.loc[name, "q25"] == pytest.approx(rows["y"].quantile(0.25))
     assert table["rows"].tolist() == [365] * 3 and (table["seasonality"] > 0.3).all()
 
 
-def test_the_missing_map_puts_the_worst_series_first(flights: Panel) -> None:
-    hole = (flights.frame["unique_id"] == "LGA") & (flights.frame["ds"] < "2013-03-01")
-    holed = flights.with_frame(flights.frame.assign(y=flights.frame["y"].mask(hole)))
+def test_the_missing_map_puts_the_worst_series_first(airports: Panel) -> None:
+    hole = (airports.frame["unique_id"] == "LGA") & (airports.frame["ds"] < "2013-03-01")
+    holed = airports.with_frame(airports.frame.assign(y=airports.frame["y"].mask(hole)))
     table = missing_map(holed, bins=12, most=2)
     assert table.shape == (2, 12) and table.index[0] == "LGA"
     assert table.loc["LGA"].iloc[0] == 1 and table.loc["LGA"].iloc[-1] == 0
 
 
-def test_the_histogram_counts_every_observation_once(flights: Panel) -> None:
+def test_the_histogram_counts_every_observation_once(airports: Panel) -> None:
     for uid in (None, "EWR"):
-        rows = flights.frame if uid is None else flights.frame[flights.frame["unique_id"] == uid]
-        assert distribution(flights, uid)["count"].sum() == rows["y"].notna().sum()
-    assert len(distribution(flights, bins=7)) == 7
+        rows = airports.frame if uid is None else airports.frame[airports.frame["unique_id"] == uid]
+        assert distribution(airports, uid)["count"].sum() == rows["y"].notna().sum()
+    assert len(distribution(airports, bins=7)) == 7
 
 
 @pytest.mark.parametrize(
     ("seasons", "names"), [((7,), ["season_7"]), ((7, 30), ["season_7", "season_30"]), ((400,), [])]
 )
-def test_the_parts_of_a_decomposition_add_up(flights: Panel, seasons: tuple[int, ...], names: list[str]) -> None:
-    parts = decompose(flights, "JFK", seasons)
+def test_the_parts_of_a_decomposition_add_up(airports: Panel, seasons: tuple[int, ...], names: list[str]) -> None:
+    parts = decompose(airports, "JFK", seasons)
     assert list(parts.columns) == ["ds", "y", "trend", *names, "remainder"]
     assert parts.drop(columns=["ds", "y"]).sum(axis=1).to_numpy() == pytest.approx(parts["y"].to_numpy())
 
 
-def test_a_weekly_rhythm_shows_in_season_and_autocorrelation(flights: Panel) -> None:
-    parts = decompose(flights, "LGA", (7,))
+def test_a_weekly_rhythm_shows_in_season_and_autocorrelation(airports: Panel) -> None:
+    parts = decompose(airports, "LGA", (7,))
     assert parts.groupby(parts["ds"].dt.dayofweek)["season_7"].mean().idxmin() == 5, "Saturdays are quiet"
-    table = autocorrelation(flights, "LGA", 21)
+    table = autocorrelation(airports, "LGA", 21)
     assert table.loc[:12, "acf"].idxmax() == 6 and (table["acf_high"] == -table["acf_low"]).all()
     assert table["pacf"][0] == pytest.approx(table["acf"][0], abs=0.01)
 
 
 @pytest.mark.parametrize("length", [1, 2, 3, 4, 5, 13])
 def test_short_constant_and_unobserved_series_do_not_crash(length: int) -> None:
-    stamps = pd.date_range("2024-01-01", periods=length, freq="MS")
-    panel = Panel(pd.DataFrame({"unique_id": "a", "ds": stamps, "y": 5.0}), frequency("MS"))
+    panel = panel_of(np.full(length, 5.0), "MS")
     assert decompose(panel, "a")["remainder"].abs().max() == pytest.approx(0)
     assert len(describe_series(panel)) == 1 and distribution(panel)["count"].sum() == length
     assert missing_map(panel).iloc[0].dropna().eq(0).all()
@@ -175,6 +172,6 @@ def test_short_constant_and_unobserved_series_do_not_crash(length: int) -> None:
 
 
 def test_integer_stamps() -> None:
-    panel = Panel(pd.DataFrame({"unique_id": "a", "ds": np.arange(30), "y": np.arange(30.0)}), Frequency("1", 1))
+    panel = panel_of(np.arange(30), "1")
     assert missing_map(panel, bins=10).shape == (1, 10)
     assert list(decompose(panel, "a").columns) == ["ds", "y", "trend", "remainder"]

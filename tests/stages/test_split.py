@@ -1,27 +1,19 @@
 """Splits never let the future into the training part, whatever the panel and the specification."""
 
 import json
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from builders import flights, panel_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from samples import DATA
 
 from vur.errors import VurError
 from vur.frequency import frequency
-from vur.panel import Panel, complete, make_panel
+from vur.panel import Panel
 from vur.stages.split import plan_split, split_table
 from vur.stages.split.folds import SplitPlan, SplitSpec, future_covariates, training_panel, validation_frame
-
-
-def flights(path: Path = DATA / "flights_daily.csv") -> Panel:
-    frame = pd.read_csv(path, parse_dates=["date"])
-    return complete(
-        make_panel(frame, date="date", target="departures", series=["origin"], roles={"temp": "known_future"})
-    )
 
 
 def made(lengths: list[int], ends: list[int], holes: list[int], alias: str = "D", seed: int = 0) -> Panel:
@@ -104,7 +96,7 @@ def test_folds_go_forward_and_never_touch_the_test(panel: Panel, spec: SplitSpec
 
 
 def test_changing_the_future_changes_nothing_in_the_training_part() -> None:
-    panel = flights()
+    panel = flights(temp="known_future")
     plan = plan_split(panel, SplitSpec(horizon=28))
     fold = plan.folds[0]
     after = panel.frame["ds"] > panel.frame["unique_id"].map(fold.cutoffs)
@@ -113,7 +105,7 @@ def test_changing_the_future_changes_nothing_in_the_training_part() -> None:
 
 
 def test_flights_are_split_into_folds_and_a_test() -> None:
-    panel = flights()
+    panel = flights(temp="known_future")
     plan = plan_split(panel)
     assert (plan.horizon, plan.alignment, len(plan.folds)) == (28, "calendar", 5)
     assert set(plan.test.cutoffs) == {pd.Timestamp("2013-12-03")}
@@ -122,7 +114,7 @@ def test_flights_are_split_into_folds_and_a_test() -> None:
 
 
 def test_dates_and_shares() -> None:
-    panel = flights()
+    panel = flights(temp="known_future")
     plan = plan_split(panel, SplitSpec(horizon=7, validation_start="2013-10-01", test_start="2013-12-01"))
     first = validation_frame(panel, plan.folds[0], plan)
     assert first["ds"].min() == pd.Timestamp("2013-10-01") and len(plan.folds) == 61 // 7
@@ -135,7 +127,7 @@ def test_dates_and_shares() -> None:
 
 
 def test_gap_separates_training_and_scored_rows() -> None:
-    panel = flights()
+    panel = flights(temp="known_future")
     plan = plan_split(panel, SplitSpec(horizon=7, gap=3))
     scored = validation_frame(panel, plan.folds[0], plan)
     cutoff = plan.folds[0].cutoffs["EWR"]
@@ -150,8 +142,7 @@ def test_series_that_end_at_different_dates_are_cut_at_their_own_end() -> None:
 
 
 def test_integer_stamps() -> None:
-    frame = pd.DataFrame({"unique_id": "a", "ds": np.arange(40) * 2, "y": np.arange(40.0), "price": 1.0})
-    panel = Panel(frame, frequency("2"), {"price": "known_future"})
+    panel = panel_of(np.arange(40), "2", price=1.0)
     plan = plan_split(panel, SplitSpec(horizon=4, test_start=72))
     assert plan.test.cutoffs["a"] == 70
     again = SplitPlan.from_dict(json.loads(json.dumps(plan.to_dict())))
@@ -208,12 +199,12 @@ def test_meaningless_specifications_are_refused(options: dict, word: str) -> Non
 )
 def test_specifications_that_do_not_fit_the_data_are_refused(options: dict, code: str) -> None:
     with pytest.raises(VurError) as caught:
-        plan_split(flights(), SplitSpec(**options))
+        plan_split(flights(temp="known_future"), SplitSpec(**options))
     assert caught.value.code == code and caught.value.text("pt-BR")
 
 
 def test_a_horizon_longer_than_the_data_is_scored_as_far_as_they_go() -> None:
-    plan = plan_split(flights(), SplitSpec(horizon=400))
+    plan = plan_split(flights(temp="known_future"), SplitSpec(horizon=400))
     assert (plan.horizon, len(plan.folds), plan.folds[0].steps) == (400, 1, 183)
     assert any("183 of the 400" in note for note in plan.describe())
 

@@ -10,6 +10,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from builders import panel_of, seasonal
 
 from vur.errors import VurError
 from vur.forecasters.base import Forecaster
@@ -26,18 +27,11 @@ from vur.stages.training import load_training, train
 from vur.stages.training.budget import FoldWatch, Note, Watch
 
 
-def make_panel(series=4, rows=84, integer=False, seed=0) -> Panel:
-    rng, t = np.random.default_rng(seed), np.arange(rows)
-    stamps = pd.date_range("2017-01-01", periods=rows, freq="MS")
-    frames = [
-        pd.DataFrame(
-            {"unique_id": f"s{k}", "ds": stamps, "y": 60 + 10 * k + 20 * np.sin(t * np.pi / 6) + rng.normal(0, 4, rows)}
-        )
-        for k in range(series)
-    ]
-    frame = pd.concat(frames, ignore_index=True)
-    frame["y"] = frame["y"].round() if integer else frame["y"]
-    return Panel(frame, Frequency("MS", 12, (12,)), integer=integer, nonnegative=True)
+def monthly(series: int = 4, rows: int = 84, integer: bool = False) -> Panel:
+    rng = np.random.default_rng(0)
+    values = {f"s{k}": seasonal(rows, level=60 + 10 * k, noise=4, seed=rng) for k in range(series)}
+    panel = panel_of({id: y.round() for id, y in values.items()} if integer else values, "MS", "2017-01-01")
+    return replace(panel, integer=integer, nonnegative=True)
 
 
 def named(*ids) -> list[Candidate]:
@@ -72,7 +66,7 @@ def run(panel, chosen=QUICK, spec=None, **options):
 
 @pytest.fixture(scope="module")
 def panel() -> Panel:
-    return make_panel()
+    return monthly()
 
 
 @pytest.fixture(scope="module")
@@ -254,7 +248,7 @@ def test_ensemble_is_made_of_its_members_and_forecasts_as_scored(panel):
 
 @pytest.mark.parametrize("metric", ["mase", "rmse", "smape"])
 def test_an_ensemble_is_never_worse_out_of_fold_than_the_best_single_model(metric):
-    panel = make_panel(series=12)
+    panel = monthly(series=12)
     board = run(
         panel, named("seasonal_naive", "theta", "ces", "drift", "ridge"), model=ModelSpec(metric=metric)
     ).leaderboard
@@ -263,7 +257,7 @@ def test_an_ensemble_is_never_worse_out_of_fold_than_the_best_single_model(metri
 
 
 def test_a_perfect_model_is_not_diluted():
-    panel = make_panel(series=12)
+    panel = monthly(series=12)
     line = panel.frame.assign(y=panel.frame.groupby("unique_id").cumcount() * 2.0 + 10)
     board = run(panel.with_frame(line), named("seasonal_naive", "drift", "mean", "naive")).leaderboard
     assert "ensemble" not in board["algorithm"].tolist() and board.loc[0, "algorithm"] == "drift"
@@ -273,7 +267,7 @@ def test_a_perfect_model_is_not_diluted():
 
 
 def test_counts_stay_counts():
-    result = run(make_panel(integer=True))
+    result = run(monthly(integer=True))
     frame = result.pipeline.predict(6, levels=(80, 95))
     numbers = frame.drop(columns=["unique_id", "ds"])
     assert (numbers % 1 == 0).all(axis=None) and (numbers >= 0).all(axis=None)
@@ -281,7 +275,7 @@ def test_counts_stay_counts():
 
 
 def test_falling_sales_do_not_go_below_zero():
-    panel = make_panel()
+    panel = monthly()
     falling = panel.frame.assign(y=np.tile(np.linspace(100, 1, 84), 4))
     result = run(panel.with_frame(falling), named("seasonal_naive", "drift"))
     frame = result.pipeline.predict(24, levels=(80, 95))
@@ -313,7 +307,7 @@ def test_transforms_are_inverted(panel, transforms, tmp_path):
 
 
 def test_a_panel_too_short_for_any_fold_still_forecasts():
-    panel = make_panel(series=2, rows=3)
+    panel = monthly(series=2, rows=3)
     result = run(panel, spec=SplitSpec())
     assert result.winner and len(result.pipeline.predict(3, levels=(80, 95))) == 6
     assert len(result.leaderboard) >= 1
@@ -339,7 +333,7 @@ def test_constant_series_have_no_mase_but_are_counted(panel):
 
 
 def test_integer_stamps():
-    panel = make_panel()
+    panel = monthly()
     frame = panel.frame.assign(ds=panel.frame.groupby("unique_id").cumcount().astype("int64"))
     result = run(replace(panel, frame=frame, freq=Frequency("1", 12, (12,))))
     assert result.pipeline.predict(2)["ds"].unique().tolist() == [84, 85]
@@ -475,7 +469,7 @@ def test_reserve_for_the_final_fit_is_kept():
 
 @pytest.mark.slow
 def test_budget_is_kept_on_the_wall_clock(panel):
-    many = make_panel(series=60, rows=120)
+    many = monthly(series=60, rows=120)
     run(
         panel, named("seasonal_naive", "theta"), clock=time.monotonic
     )  # imports and compilation are not the budget's fault
@@ -516,7 +510,7 @@ def test_ctrl_c_while_workers_are_busy_leaves_no_process_behind():
             armed[0].start()
 
     result = run(
-        make_panel(series=200, rows=140),
+        monthly(series=200, rows=140),
         named("seasonal_naive", "drift", "ets"),
         workers=2,
         clock=time.monotonic,
@@ -557,14 +551,14 @@ def test_the_cache_distinguishes_parameters_and_seeds(panel):
 
 
 def test_update_moves_the_origin_without_refitting():
-    panel = make_panel(rows=90)
+    panel = monthly(rows=90)
     older = panel.with_frame(panel.frame[panel.frame.groupby("unique_id").cumcount() < 84])
     pipeline = Pipeline(Candidate("theta", "theta")).fit(older)
     assert pipeline.update(panel).predict(1)["ds"].unique().tolist() == [pd.Timestamp("2024-07-01")]
 
 
 def test_known_future_columns_must_be_there():
-    panel = make_panel()
+    panel = monthly()
     priced = replace(panel.with_frame(panel.frame.assign(price=1.0)), roles={"price": "known_future"})
     pipeline = Pipeline(Candidate("drift", "drift")).fit(priced)
     assert len(pipeline.predict(3)) == 12
