@@ -362,9 +362,11 @@ def test_a_start_opens_champions_and_logs_only_their_errors(runs, ana, caplog, m
     assert opened == {needs_more.tag, plain.tag} and not caplog.records, (
         "a model that asks for coming values is no broken one"
     )
-    make = predict._make
+    forecast = predict._forecast
     monkeypatch.setattr(
-        predict, "_make", lambda opened, asked: 1 / 0 if opened.saved.tag == plain.tag else make(opened, asked)
+        predict,
+        "_forecast",
+        lambda opened, request: 1 / 0 if opened.saved.tag == plain.tag else forecast(opened, request),
     )
     startup.warm()
     assert [record.levelname for record in caplog.records] == ["ERROR"] and plain.tag in caplog.records[0].getMessage()
