@@ -1,4 +1,4 @@
-"""Data that several test files build: series, panels, daily sales with covariates, rows of folds, the sample files."""
+"""Data that several test files build: series, panels, sales with covariates, rows of folds, sample files, a cache."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -13,6 +13,14 @@ from vur.panel import Panel, complete, make_panel
 
 FLIGHT_COLUMNS = ("cancelled", "temp", "wind", "rain", "visibility")
 Seed = int | np.random.Generator
+
+
+class MemoryCache(dict):
+    """A cache of folds in memory."""
+
+    def put(self, key: str, frame: pd.DataFrame) -> None:
+        """Store a copy."""
+        self[key] = frame.copy()
 
 
 def seasonal(
@@ -48,7 +56,7 @@ def panel_of(
     freq = frequency(freq) if isinstance(freq, str) else freq
     first = start if isinstance(start, int) else 0
     frames = []
-    for id, values in (series if isinstance(series, Mapping) else {"a": series}).items():
+    for id, values in sorted(series.items() if isinstance(series, Mapping) else [("a", series)]):
         y = np.asarray(values, dtype=float)
         if freq.is_integer:
             stamps = first + int(freq.alias) * np.arange(len(y))
@@ -74,7 +82,7 @@ def daily_sales(
     days: int,
     ahead: int = 0,
     *,
-    start: str = "2024-01-01",
+    start: str | pd.Timestamp = "2024-01-01",
     growth: float = 1.0,
     week: float = 10.0,
     trend: float = 0.0,
@@ -88,17 +96,18 @@ def daily_sales(
     `promo` and `price` are the effects of a promotion (0 or 1) and of one unit of price (near 10); other than 0 they
     add a column of that name. Each shop is `growth` times what its level says, once more than the shop before.
     """
-    rng, length, frames = np.random.default_rng(seed), days + ahead, []
+    rng, frames = np.random.default_rng(seed), []
+    stamps = pd.date_range(start, periods=days + ahead)
+    length, season = len(stamps), week * np.sin(2 * np.pi * stamps.dayofweek.to_numpy() / 7)
     for number, (name, level) in enumerate(levels.items()):
         columns = {}
         if promo:
             columns["promo"] = rng.integers(0, 2, length)
         if price:
             columns["price"] = 10 + rng.normal(0, 1, length).round(2)
-        y = seasonal(length, 7, level=level, trend=trend, swing=week, noise=noise, seed=rng)
+        y = season + seasonal(length, level=level, trend=trend, swing=0, noise=noise, seed=rng)
         y += promo * columns.get("promo", 0) + price * (columns.get("price", 10) - 10)
         y = np.where(np.arange(length) < days, growth**number * y, np.nan)
-        stamps = pd.date_range(start, periods=length)
         frames.append(pd.DataFrame({"unique_id": name, "ds": stamps, "y": y} | columns))
     return pd.concat(frames, ignore_index=True)
 

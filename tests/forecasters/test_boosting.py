@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from builders import panel_of, seasonal
 
 from vur.forecasters.base import create, load_forecaster
 from vur.forecasters.design import least_squares
@@ -17,19 +18,10 @@ from vur.stages.features import FeatureSpec
 from vur.text import LANGUAGES, translate
 
 
-def weekly(series: int = 2, n: int = 200, seed: int = 0) -> Panel:
-    rng, days = np.random.default_rng(seed), pd.date_range("2024-01-01", periods=n)
-    parts = [
-        pd.DataFrame(
-            {
-                "unique_id": f"s{i}",
-                "ds": days,
-                "y": 10.0**i * (20 + 5 * np.sin(2 * np.pi * days.dayofweek / 7) + rng.normal(0, 1, n)),
-            }
-        )
-        for i in range(series)
-    ]
-    return Panel(pd.concat(parts, ignore_index=True), frequency("D"))
+def weekly(series: int = 2, n: int = 200) -> Panel:
+    rng = np.random.default_rng(0)
+    values = {f"s{i}": 10.0**i * seasonal(n, 7, level=20, swing=5, noise=1, seed=rng) for i in range(series)}
+    return panel_of(values, start="2024-01-01")
 
 
 ON_FEATURES = [id for id, entry in algorithms().items() if entry.family == "machine_learning"]

@@ -11,13 +11,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from builders import panel_of, seasonal
 from samples import ROOT
 
 from vur.errors import VurError
 from vur.forecasters import parallel
 from vur.forecasters.base import create
 from vur.forecasters.parallel import Stopped, map_series
-from vur.panel import complete, make_panel
 
 pytestmark = pytest.mark.slow
 CLUSTER = """
@@ -73,20 +73,10 @@ def fall(number: int) -> int:
     return number
 
 
-def panel_of(count: int):
-    generator = np.random.default_rng(7)
-    days = pd.date_range("2024-01-01", periods=120)
-    week = 50 + 10 * np.sin(np.arange(120) / 7 * 2 * np.pi)
-    rows = [
-        pd.DataFrame({"unique_id": f"s{k}", "ds": days, "y": week + generator.normal(0, 3, 120).cumsum() / 5})
-        for k in range(count)
-    ]
-    return complete(make_panel(pd.concat(rows)))
-
-
 def test_forecasts_from_the_cluster_are_those_of_this_machine(cluster, monkeypatch):
     monkeypatch.setattr(parallel, "in_workers", lambda each, count, workers: workers > 1)
-    panel, forecasts = panel_of(12), {}
+    rng, forecasts = np.random.default_rng(7), {}
+    panel = panel_of({f"s{k}": seasonal(120, 7, level=50, swing=10, noise=3, seed=rng) for k in range(12)})
     for place in ("far", "here"):
         if place == "here":
             monkeypatch.delenv("VUR_DASK")

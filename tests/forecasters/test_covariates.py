@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
-from samples import DATA
+from builders import FLIGHT_COLUMNS, daily_sales, flights, seasonal
 
 from vur.errors import VurError
 from vur.forecasters.base import create, load_forecaster
@@ -39,16 +39,6 @@ QUICK = {
     "xgboost": {"rounds": 60},
 }
 ON_FEATURES = [id for id, entry in algorithms().items() if entry.family == "machine_learning"]
-WEATHER = ("temp", "wind", "rain", "visibility", "cancelled")
-
-
-def flights(last: str = "2013-10-08", weather: bool = True) -> Panel:
-    frame = pd.read_csv(DATA / "flights_daily.csv", parse_dates=["date"])
-    frame = frame.rename(columns={"origin": "unique_id", "date": "ds", "departures": "y"}).astype({"y": float})
-    frame = frame.sort_values(["unique_id", "ds"], ignore_index=True)
-    roles = dict.fromkeys(WEATHER, "past_only") if weather else {}
-    frame = frame.loc[frame["ds"] <= last, ["unique_id", "ds", "y", *roles]]
-    return Panel(frame.reset_index(drop=True), frequency("D"), roles)
 
 
 def led(n: int = 300, lag: int = 7, columns: tuple[str, ...] = ("visits", "noise", "walk"), seed: int = 0) -> Panel:
@@ -57,12 +47,8 @@ def led(n: int = 300, lag: int = 7, columns: tuple[str, ...] = ("visits", "noise
     for i in range(2):
         rng = np.random.default_rng([seed, i])
         visits = 500 + 100 * rng.normal(size=n)
-        y = (i + 1) * (
-            50
-            + 5 * np.sin(np.arange(n) * 2 * np.pi / 7)
-            + 0.05 * (np.r_[np.full(lag, 500.0), visits[:-lag]] - 500)
-            + rng.normal(0, 1, n)
-        )
+        effect = 0.05 * (np.r_[np.full(lag, 500.0), visits[:-lag]] - 500)
+        y = (i + 1) * (seasonal(n, 7, level=50, swing=5, noise=1, seed=rng) + effect)
         parts.append(
             pd.DataFrame(
                 {
@@ -125,7 +111,8 @@ def test_leads_are_read_where_they_were_measured_and_nowhere_later():
 
 @pytest.mark.parametrize("id", ["ridge", "lightgbm"])
 def test_weather_without_predictive_value_does_not_change_the_forecast(id):
-    plain, beside = (create(id, **QUICK[id]).fit(flights(weather=w)).predict(28) for w in (False, True))
+    airports = (flights(columns, "2013-10-08") for columns in ((), FLIGHT_COLUMNS))
+    plain, beside = (create(id, **QUICK[id]).fit(panel).predict(28) for panel in airports)
     pd.testing.assert_frame_equal(plain, beside, check_exact=True)
 
 
@@ -228,7 +215,7 @@ def test_no_column_leads_when_none_is_selected():
 
 
 def test_a_design_from_before_there_were_leads_can_be_read():
-    data = json.loads(json.dumps(design_for(flights(weather=False)).to_dict()))
+    data = json.loads(json.dumps(design_for(flights(())).to_dict()))
     del data["leads"], data["spec"]["past_only"]
     assert Design.from_dict(data).leads == () and Design.from_dict(data).spec.past_only == ()
 
@@ -251,25 +238,9 @@ def test_a_covariate_whose_name_looks_like_a_lag_keeps_its_values():
 
 def priced(n: int = 200, coming: int = 0, shops: tuple[str, ...] = ("norte", "sul")) -> pd.DataFrame:
     """Sales that fall by 5 of 100 for each unit of price, with custom column names; `coming` days have no sales yet."""
-    parts = []
-    for k, shop in enumerate(shops):
-        rng = np.random.default_rng(k)
-        price, days = rng.uniform(8, 12, n + coming).round(2), pd.date_range("2024-01-01", periods=n + coming)
-        sales = (k + 1) * (
-            100 - 5 * (price - 10) + 8 * np.sin(np.arange(n + coming) * 2 * np.pi / 7) + rng.normal(0, 1, n + coming)
-        )
-        parts.append(
-            pd.DataFrame(
-                {
-                    "dia": days,
-                    "loja": shop,
-                    "preço": price,
-                    "clima": rng.choice(["sol", "chuva"], n + coming),
-                    "vendas": np.where(np.arange(n + coming) < n, sales, np.nan),
-                }
-            )
-        )
-    return pd.concat(parts, ignore_index=True)
+    frame = daily_sales(dict.fromkeys(shops, 100.0), n, coming, growth=2, week=8, price=-5)
+    frame["clima"] = np.random.default_rng(1).choice(["sol", "chuva"], len(frame))
+    return frame.rename(columns={"unique_id": "loja", "ds": "dia", "y": "vendas", "price": "preço"})
 
 
 def priced_panel(**given) -> Panel:

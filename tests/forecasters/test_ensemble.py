@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from builders import panel_of, seasonal
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -20,18 +21,13 @@ from vur.forecasters.ensemble import (
     loss_function,
 )
 from vur.forecasters.parallel import Stopped
-from vur.frequency import frequency
 from vur.panel import Panel
 
 
 @pytest.fixture(scope="module")
 def panel() -> Panel:
-    rng = np.random.default_rng(0)
-    month = np.arange(60)
-    y = 60 + 0.3 * month + 9 * np.sin(month * np.pi / 6) + rng.normal(0, 2, 60)
-    ds = pd.date_range("2018-01-01", periods=60, freq="MS").as_unit("ns")
-    frame = pd.DataFrame({"unique_id": ["a"] * 60 + ["b"] * 2, "ds": ds.append(ds[:2]), "y": np.r_[y, 4.0, 5.0]})
-    return Panel(frame, frequency("MS"))
+    long = seasonal(60, level=60, trend=0.3, swing=9, noise=2)
+    return panel_of({"a": long, "b": [4, 5]}, "MS", "2018-01-01")
 
 
 def long(**members: list[float]) -> pd.DataFrame:

@@ -12,6 +12,7 @@ import time
 import numpy as np
 import pandas as pd
 import pytest
+from builders import panel_of, seasonal, turnover
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -20,38 +21,26 @@ from vur.forecasters.base import create, forecast_panel, load_forecaster
 from vur.forecasters.parallel import Stopped, map_series
 from vur.forecasters.registry import algorithm, algorithms
 from vur.forecasters.statistical import describe_fallback
-from vur.frequency import frequency
 from vur.panel import Panel
 from vur.stages.model import auto_algorithms
 from vur.state import load_state, save_state
-from vur.text import translate
+from vur.text import LANGUAGES, translate
 
 BASELINES = ["naive", "seasonal_naive", "drift", "mean"]
 FAST = ["croston", "tsb", "log_theta", "recent_theta", "theta", "ces", "mstl", "holt_winters", "ets", "arima"]
 LOCAL = [*BASELINES, *FAST, "auto_arima"]
 
 
-def make(series: dict[str, np.ndarray], alias: str = "MS", start: str = "2015-01-01") -> Panel:
-    freq = frequency(alias)
-    frames = []
-    for id, y in series.items():
-        ds = np.arange(len(y)) if freq.is_integer else pd.date_range(start, periods=len(y), freq=alias).as_unit("ns")
-        frames.append(pd.DataFrame({"unique_id": id, "ds": ds, "y": np.asarray(y, dtype=float)}))
-    return Panel(pd.concat(frames, ignore_index=True), freq)
-
-
 @pytest.fixture(scope="module")
 def equipment() -> Panel:
-    raw = pd.read_csv("data/electrical_equipment.csv")
-    return make({"orders": raw.select_dtypes("number").iloc[:, -1].to_numpy()[:120]})
+    return panel_of({"orders": turnover(120)}, "MS")
 
 
 @pytest.fixture(scope="module")
 def mixed() -> Panel:
     rng = np.random.default_rng(0)
-    month = np.arange(72)
-    sales = 60 + 0.3 * month + 9 * np.sin(month * np.pi / 6) + rng.normal(0, 2, 72)
-    return make(
+    sales = seasonal(72, level=60, trend=0.3, swing=9, noise=2, seed=rng)
+    return panel_of(
         {
             "all_zero": np.zeros(40),
             "constant": np.full(30, 7.0),
@@ -64,7 +53,8 @@ def mixed() -> Panel:
             "three": [1.0, 2.0, 4.0],
             "tiny": sales[:5] * 1e-9,
             "two": [5.0, 6.0],
-        }
+        },
+        "MS",
     )
 
 
@@ -82,6 +72,27 @@ def test_every_algorithm_survives_odd_series(id, mixed):
     assert (first == last + pd.offsets.MonthBegin()).all()
     for id_, flat in (("constant", 7.0), ("all_zero", 0.0), ("one", 3.0)):
         assert np.allclose(forecast.loc[forecast["unique_id"] == id_, "forecast"], flat)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("id", ["prophet", "sarimax"])
+def test_odd_series_fall_back_and_are_listed(id):
+    odd = {"constant": np.full(40, 7.0), "eight": turnover(8), "fine": turnover(60), "one": [3.0], "zero": np.zeros(30)}
+    model = create(id).fit(panel_of(odd, "MS"))
+    assert model.fallbacks.set_index("unique_id")["reason"].to_dict() == {
+        "constant": "constant",
+        "eight": "too_short",
+        "one": "too_short",
+        "zero": "constant",
+    }
+    forecast = model.predict(14)
+    assert np.isfinite(forecast["forecast"]).all() and forecast.groupby("unique_id").size().eq(14).all()
+    assert (forecast.loc[forecast["unique_id"] == "constant", "forecast"] == 7.0).all()
+    assert all(
+        describe_fallback(reason, language)
+        for reason in [*model.fallbacks["reason"], "not_converged: 3 iterations"]
+        for language in LANGUAGES
+    )
 
 
 @pytest.mark.parametrize("id", LOCAL)
@@ -134,17 +145,17 @@ def test_workers_and_order_do_not_change_a_digit(equipment):
     rng = np.random.default_rng(1)
     base = equipment.frame["y"].to_numpy()
     series = {f"s{k:02d}": base[: rng.integers(30, 80)] * rng.uniform(0.5, 2) for k in range(40)}
-    alone = forecast_panel(create("ets"), make(series, "QS"), 12)
-    shared = forecast_panel(create("ets", workers=3), make(series, "QS"), 12)
+    alone = forecast_panel(create("ets"), panel_of(series, "QS"), 12)
+    shared = forecast_panel(create("ets", workers=3), panel_of(series, "QS"), 12)
     pd.testing.assert_frame_equal(alone, shared, check_exact=True)
-    single = forecast_panel(create("ets"), make({"s17": series["s17"]}, "QS"), 12)
+    single = forecast_panel(create("ets"), panel_of({"s17": series["s17"]}, "QS"), 12)
     assert single["forecast"].tolist() == alone.query("unique_id == 's17'")["forecast"].tolist()
 
 
 @pytest.mark.slow
 def test_progress_and_stop(equipment):
     base = equipment.frame["y"].to_numpy()[:60]
-    panel = make({f"s{k:03d}": base + k for k in range(60)}, "QS")
+    panel = panel_of({f"s{k:03d}": base + k for k in range(60)}, "QS")
     seen: list[tuple[int, int]] = []
     forecast_panel(create("ets", workers=2), panel, 3, progress=lambda done, total: seen.append((done, total)))
     assert seen[-1] == (60, 60) and [done for done, _ in seen] == sorted(done for done, _ in seen) and len(seen) > 3
@@ -223,7 +234,7 @@ def test_update_with_another_beginning_or_new_series_fits_anew(equipment):
     rows = equipment.frame
     later = equipment.with_frame(rows.iloc[7:])
     assert create("ets").fit(equipment).update(later).predict(6).equals(create("ets").fit(later).predict(6))
-    both = make({"new": rows["y"].to_numpy()[:50], "orders": rows["y"].to_numpy()})
+    both = panel_of({"new": rows["y"].to_numpy()[:50], "orders": rows["y"].to_numpy()}, "MS")
     model = create("theta").fit(equipment).update(both)
     assert model.predict(2)["unique_id"].tolist() == ["new"] * 2 + ["orders"] * 2
 
@@ -244,22 +255,22 @@ def test_long_seasons_are_forecast_seasonally():
     week = np.arange(52 * 5)
     y = 100 + 20 * np.sin(2 * np.pi * week / 52)
     for id in ("ets", "mstl", "ces", "theta", "holt_winters"):
-        forecast = create(id).fit(make({"a": y}, "W-SUN")).predict(52)["forecast"].to_numpy()
+        forecast = create(id).fit(panel_of(y, "W-SUN")).predict(52)["forecast"].to_numpy()
         assert np.corrcoef(forecast, 20 * np.sin(2 * np.pi * (week[-1] + 1 + np.arange(52)) / 52))[0, 1] > 0.9, id
 
 
 def test_integer_and_sub_daily_stamps():
     y = np.sin(np.arange(200)) + 3
-    counted = create("theta").fit(make({"a": y}, "1")).predict(3)
+    counted = create("theta").fit(panel_of(y, "1")).predict(3)
     assert counted["ds"].tolist() == [200, 201, 202]
-    quarter = create("seasonal_naive").fit(make({"a": y}, "15min")).predict(96)
+    quarter = create("seasonal_naive").fit(panel_of(y, "15min")).predict(96)
     assert (quarter["ds"].diff().dropna() == pd.Timedelta("15min")).all()
     assert quarter["forecast"].tolist() == y[-96:].tolist()
 
 
 def test_baselines_forecast_a_thousand_series():
     rng = np.random.default_rng(2)
-    panel = make({f"s{k:04d}": rng.random(120) for k in range(1000)})
+    panel = panel_of({f"s{k:04d}": rng.random(120) for k in range(1000)}, "MS")
     for id in BASELINES:
         ahead = forecast_panel(create(id), panel, 12)
         assert len(ahead) == 12_000 and ahead["forecast"].notna().all()
@@ -363,7 +374,7 @@ def test_any_plain_tree_survives_the_disk(tree, tmp_path):
     id=st.sampled_from(["theta", "ces", "log_theta", "croston", "holt_winters", "mstl", *BASELINES]),
 )
 def test_any_series_gets_finite_forecasts(y, id):
-    forecast = forecast_panel(create(id), make({"a": y}, "QS"), 7)
+    forecast = forecast_panel(create(id), panel_of(y, "QS"), 7)
     assert len(forecast) == 7 and np.isfinite(forecast["forecast"]).all()
 
 
@@ -373,8 +384,8 @@ def test_auto_chooses_by_what_the_panel_looks_like(equipment, mixed):
     assert not {"croston", "tsb"} & set(chosen)
     costs = [algorithm(id).cost for id in chosen]
     assert costs == sorted(costs)
-    sparse = make({"a": np.tile([0, 0, 3, 0], 20)})
+    sparse = panel_of(np.tile([0, 0, 3, 0], 20), "MS")
     assert {"croston", "tsb"} <= set(auto_algorithms(sparse)) and "log_theta" not in auto_algorithms(sparse)
-    assert "mstl" in auto_algorithms(make({"a": np.arange(500.0)}, "h"))
-    assert "seasonal_naive" not in auto_algorithms(make({"a": np.arange(30.0)}, "YS"))
-    assert auto_algorithms(make({"a": [1.0, 2.0]}))
+    assert "mstl" in auto_algorithms(panel_of(np.arange(500.0), "h"))
+    assert "seasonal_naive" not in auto_algorithms(panel_of(np.arange(30.0), "YS"))
+    assert auto_algorithms(panel_of([1.0, 2.0], "MS"))

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from builders import panel_of
 
 from vur.errors import VurError
 from vur.forecasters.base import create, forecast_panel, load_forecaster
@@ -56,20 +57,6 @@ STACK = {
 }
 
 
-def make(series: dict[str, np.ndarray], alias: str = "MS", start: str = "2015-01-01") -> Panel:
-    frames = [
-        pd.DataFrame(
-            {
-                "unique_id": id,
-                "ds": pd.date_range(start, periods=len(y), freq=alias).as_unit("ns"),
-                "y": np.asarray(y, float),
-            }
-        )
-        for id, y in series.items()
-    ]
-    return Panel(pd.concat(frames, ignore_index=True), frequency(alias))
-
-
 def swing(length: int = 72, period: float = 12, count: int = 2, seed: int = 0) -> dict[str, np.ndarray]:
     """Sines of `period` steps, each with a phase, level and noise of its own."""
     rng, step = np.random.default_rng(seed), np.arange(length)
@@ -81,7 +68,7 @@ def swing(length: int = 72, period: float = 12, count: int = 2, seed: int = 0) -
 
 @pytest.fixture(scope="module")
 def panel() -> Panel:
-    return make(swing())
+    return panel_of(swing(), "MS")
 
 
 @pytest.fixture(scope="module")
@@ -114,7 +101,7 @@ def test_lstm_learns_a_wave_that_no_season_explains():
     whole = swing(190, 19, count=3)
     actual = np.array([y[-12:] for y in whole.values()])
     scale = actual.mean(axis=1)[:, None]
-    train = make({id: y[:-12] for id, y in whole.items()})
+    train = panel_of({id: y[:-12] for id, y in whole.items()}, "MS")
 
     def error(name: str, **options) -> float:
         forecast = create(name, **options).fit(train).predict(12)
@@ -131,7 +118,7 @@ def test_the_documented_layer_list_builds_and_learns():
     document = json.loads(DOCUMENT)
     document["training"] |= {"epochs": 12, "early_stopping": {"enabled": True, "patience": 3, "monitor": "val_mape"}}
     whole = swing(150, 19)
-    train = make({id: y[:-12] for id, y in whole.items()})
+    train = panel_of({id: y[:-12] for id, y in whole.items()}, "MS")
     model = create("network", **network_parameters(document)).fit(train)
     assert {"loss", "val_loss", "val_mae", "val_mape"} == set(model.history) and len(model.history["loss"]) <= 12
     assert model.history["val_loss"][model.best - 1] < 0.7 * model.history["val_loss"][0]
@@ -310,7 +297,7 @@ def test_the_seed_decides_every_digit(id, parameters, panel):
 
 @pytest.mark.slow
 def test_a_saved_network_forecasts_and_moves_on_the_same_in_another_process(panel, tmp_path):
-    later = make(swing(78))
+    later = panel_of(swing(78), "MS")
     later.frame.to_parquet(tmp_path / "later.parquet")
     models = {
         "lstm": create("lstm", seed=7, **SMALL).fit(panel),
@@ -350,9 +337,9 @@ def test_update_moves_the_origin_and_trains_nothing(fitted, panel, tmp_path, mon
     model = load_forecaster(fitted.save(tmp_path))
     weights, before = model.network.get_weights(), model.predict(6)
     with_new = swing(78) | {"new": swing(78)["s0"] * 3, "young": np.array([4.0, 5.0])}
-    forecast = model.update(make(with_new)).predict(6)
+    forecast = model.update(panel_of(with_new, "MS")).predict(6)
     assert forecast["unique_id"].unique().tolist() == ["new", "s0", "s1", "young"]
-    last = make(with_new).frame.groupby("unique_id")["ds"].max()
+    last = panel_of(with_new, "MS").frame.groupby("unique_id")["ds"].max()
     assert (forecast.groupby("unique_id")["ds"].min() == last + pd.offsets.MonthBegin()).all()
     assert model.fallbacks.to_numpy().tolist() == [["young", "too_short", "naive"]]
     for old, new in zip(weights, model.network.get_weights(), strict=True):
@@ -364,7 +351,7 @@ def test_update_moves_the_origin_and_trains_nothing(fitted, panel, tmp_path, mon
 
 def test_odd_series_fall_back_and_are_listed(panel):
     odd = swing(60, count=1) | {"flat": np.full(40, 5.0), "one": [3.0], "short": [1.0, 2.0, 4.0], "zero": np.zeros(60)}
-    model = create("lstm", units=[4], epochs=1).fit(make(odd))
+    model = create("lstm", units=[4], epochs=1).fit(panel_of(odd, "MS"))
     forecast = model.predict(15).set_index("unique_id")["forecast"]
     assert np.isfinite(forecast).all() and forecast.groupby("unique_id").size().eq(15).all()
     table = model.fallbacks.set_index("unique_id")
@@ -388,7 +375,7 @@ def test_odd_series_fall_back_and_are_listed(panel):
 
 def test_a_panel_without_training_windows_falls_back_and_is_saved(tmp_path):
     for number, series in enumerate(({"a": [1.0, 2.0, 4.0]}, {"a": np.full(50, 7.0), "b": np.zeros(50)})):
-        model = create("network", window=24, **STACK).fit(make(series))
+        model = create("network", window=24, **STACK).fit(panel_of(series, "MS"))
         forecast = model.predict(3)
         assert forecast["forecast"].tolist() == [y[-1] for y in series.values() for _ in range(3)]
         assert sorted(model.fallbacks["unique_id"]) == sorted(series)
@@ -417,7 +404,7 @@ def test_extreme_values_stay_finite():
         "tiny": base * 1e-290,
         "whole": np.arange(72) % 2,
     }
-    model = create("lstm", units=[4], epochs=2, block=3).fit(make(series))
+    model = create("lstm", units=[4], epochs=2, block=3).fit(panel_of(series, "MS"))
     forecast = model.predict(40).set_index("unique_id")["forecast"]
     assert np.isfinite(forecast).all()
     assert forecast["huge"].between(1e290, 1e292).all() and forecast["negative"].between(-90, -10).all()

@@ -4,58 +4,26 @@ import logging
 import subprocess
 import sys
 import textwrap
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from builders import future_of, panel_of, turnover
+from samples import DATA
 
 from vur.errors import VurError
 from vur.forecasters.base import create, forecast_panel, load_forecaster
 from vur.forecasters.parallel import Stopped
 from vur.forecasters.prophet import growth_limits, holiday_table
 from vur.forecasters.registry import algorithm
-from vur.frequency import frequency
+from vur.frequency import Frequency
 from vur.panel import Panel
 from vur.stages.features import FeatureSpec
 from vur.text import LANGUAGES, table
 
 pytestmark = pytest.mark.slow
-
-
-def make(
-    series: dict[str, np.ndarray],
-    alias: str = "MS",
-    start: str = "2015-01-01",
-    tz: str | None = None,
-    **covariates: np.ndarray,
-) -> Panel:
-    """A panel of the given series; covariates are known in advance and the same for all series."""
-    freq, frames = frequency(alias), []
-    for id, y in series.items():
-        ds = (
-            100 + np.arange(len(y))
-            if freq.is_integer
-            else pd.date_range(start, periods=len(y), freq=alias).as_unit("ns")
-        )
-        frames.append(
-            pd.DataFrame({"unique_id": id, "ds": ds, "y": np.asarray(y, dtype=float)}).assign(
-                **{name: values[: len(y)] for name, values in covariates.items()}
-            )
-        )
-    return Panel(pd.concat(frames, ignore_index=True), freq, dict.fromkeys(covariates, "known_future"), tz=tz)
-
-
-def future_of(panel: Panel, horizon: int, **columns) -> pd.DataFrame:
-    """The next `horizon` stamps of every series with the given columns."""
-    ends = panel.frame.groupby("unique_id")["ds"].max()
-    return pd.concat(
-        [
-            pd.DataFrame({"unique_id": id, "ds": panel.freq.after(end, horizon)}).assign(**columns)
-            for id, end in ends.items()
-        ],
-        ignore_index=True,
-    )
 
 
 def assert_no_pickle(folder: Path) -> None:
@@ -72,14 +40,14 @@ def assert_no_pickle(folder: Path) -> None:
 
 @pytest.fixture(scope="module")
 def equipment() -> np.ndarray:
-    return pd.read_csv("data/electrical_equipment.csv")["turnover"].to_numpy()
+    return turnover()
 
 
 @pytest.fixture(scope="module")
 def flights() -> Panel:
     """Departures a day of JFK in 2013 with its wind; two days of the weather are missing."""
-    frame = pd.read_csv("data/flights_daily.csv", parse_dates=["date"]).query("origin == 'JFK'")
-    return make({"JFK": frame["departures"].to_numpy(float)}, "D", "2013-01-01", wind=frame["wind"].to_numpy())
+    frame = pd.read_csv(DATA / "flights_daily.csv", parse_dates=["date"]).query("origin == 'JFK'")
+    return panel_of({"JFK": frame["departures"].to_numpy(float)}, "D", "2013-01-01", wind=frame["wind"].to_numpy())
 
 
 @pytest.fixture(scope="module")
@@ -99,7 +67,7 @@ def test_registry_says_what_it_takes():
 
 def test_logistic_growth_stops_at_its_cap_and_linear_growth_does_not():
     y = 90 / (1 + np.exp(-(np.arange(60) - 30) / 8)) + 5 + np.random.default_rng(0).normal(0, 0.5, 60)
-    panel = make({"a": y})
+    panel = panel_of(y, "MS")
     far = {
         growth: create("prophet", growth=growth, yearly="off", **({"cap": 100.0} if growth == "logistic" else {}))
         .fit(panel)
@@ -123,7 +91,7 @@ def test_floor_when_none_is_given():
     assert growth_limits(np.array([2.0, 50.0]), {"cap": 60.0, "floor": None}) == (60.0, 0.0)
     assert growth_limits(np.array([-10.0, 10.0]), {"cap": 60.0, "floor": None})[1] < -10
     model = create("prophet", growth="logistic", cap=70.0, yearly="off").fit(
-        make({"low": np.linspace(-5, 5, 60), "up": np.linspace(1, 50, 60)})
+        panel_of({"low": np.linspace(-5, 5, 60), "up": np.linspace(1, 50, 60)}, "MS")
     )
     forecast = model.predict(240).set_index("unique_id")["forecast"]
     assert model.fallbacks.empty and 50 < forecast["up"].max() < 71 and forecast["low"].max() < 71
@@ -143,7 +111,7 @@ def test_holiday_effect_falls_on_the_holiday_of_the_country(flights, airport):
 def test_holidays_of_a_state_come_from_the_features_or_the_parameters():
     days = pd.date_range("2021-01-01", periods=900)
     y = 100 - 50.0 * (days.strftime("%m-%d") == "07-09") + np.random.default_rng(0).normal(0, 1, 900)
-    panel = make({"a": y}, "D", "2021-01-01")
+    panel = panel_of(y, "D", "2021-01-01")
     models = {
         "state": create("prophet", country="BR", state="SP"),
         "features": create("prophet", features=FeatureSpec(country="BR", state="SP")),
@@ -157,7 +125,7 @@ def test_holidays_of_a_state_come_from_the_features_or_the_parameters():
 
 
 def test_months_count_their_holidays_as_a_covariate(equipment):
-    model = create("prophet", country="DE").fit(make({"a": equipment[:120]}))
+    model = create("prophet", country="DE").fit(panel_of(equipment[:120], "MS"))
     assert model.encoding.labels == ["holidays", "workdays"]
     assert np.isfinite(model.predict(24)["forecast"]).all()
 
@@ -173,7 +141,7 @@ def test_known_coefficients_of_number_flag_and_text():
     rng = np.random.default_rng(0)
     x, flag, sky = rng.normal(5, 2, 200), rng.random(200) < 0.3, rng.choice(["sun", "rain"], 200, p=[0.7, 0.3])
     y = 50 + 2.0 * x + 10.0 * flag - 7.0 * (sky == "rain") + rng.normal(0, 0.5, 200)
-    panel = make({"a": y}, "D", x=x, flag=flag, sky=sky)
+    panel = panel_of(y, x=x, flag=flag, sky=sky)
     model = create("prophet").fit(panel)
     base = {"x": 5.0, "flag": False, "sky": "sun"}
     value = {
@@ -196,7 +164,7 @@ def test_missing_future_cell_is_refused_by_name(flights, airport):
 def test_beats_the_season_repeated_on_a_real_trend():
     """CO2 rises every year: the last year repeated is a rise behind, a trend is not."""
     co2 = pd.read_csv("data/co2_weekly.csv")["co2"].interpolate().to_numpy()[-368:]
-    panel = make({"a": co2[:-52]}, "W-SAT")
+    panel = panel_of(co2[:-52], "W-SAT")
     errors = {
         id: np.abs(create(id).fit(panel).predict(52)["forecast"] - co2[-52:]).mean()
         for id in ("prophet", "seasonal_naive")
@@ -207,10 +175,10 @@ def test_beats_the_season_repeated_on_a_real_trend():
 def test_forecast_is_that_of_prophet_called_directly(equipment):
     from prophet import Prophet
 
-    frame = make({"a": equipment[:96]}).frame[["ds", "y"]]
+    frame = panel_of(equipment[:96], "MS").frame[["ds", "y"]]
     ours = (
         create("prophet", changepoint_prior_scale=0.2, n_changepoints=15, seasonality_mode="multiplicative")
-        .fit(make({"a": equipment[:96]}))
+        .fit(panel_of(equipment[:96], "MS"))
         .predict(12)
     )
     peer = Prophet(
@@ -234,7 +202,7 @@ def test_same_seed_gives_the_same_model(flights, airport):
 
 def test_whole_numbers_are_steps_without_a_calendar():
     y = 10 + 0.5 * np.arange(60) + np.tile([3.0, -3, 0, 0], 15)
-    panel = Panel(make({"a": y}, "1").frame, frequency("1").__class__("1", 4, (4,)))
+    panel = panel_of(y, Frequency("1", 4, (4,)), start=100)
     model = create("prophet", features=FeatureSpec(country="BR")).fit(panel)
     forecast = model.predict(8)
     assert forecast["ds"].tolist() == list(range(160, 168))
@@ -245,28 +213,6 @@ def test_whole_numbers_are_steps_without_a_calendar():
         create("prophet", country="BR").fit(panel)
 
 
-def test_odd_series_fall_back_and_are_listed(equipment):
-    panel = make(
-        {
-            "constant": np.full(40, 7.0),
-            "eight": equipment[:8],
-            "fine": equipment[:60],
-            "one": [3.0],
-            "zero": np.zeros(30),
-        }
-    )
-    model = create("prophet").fit(panel)
-    assert model.fallbacks.set_index("unique_id")["reason"].to_dict() == {
-        "constant": "constant",
-        "eight": "too_short",
-        "one": "too_short",
-        "zero": "constant",
-    }
-    forecast = model.predict(14)
-    assert np.isfinite(forecast["forecast"]).all() and forecast.groupby("unique_id").size().eq(14).all()
-    assert (forecast.loc[forecast["unique_id"] == "constant", "forecast"] == 7.0).all()
-
-
 def test_a_failure_inside_the_library_is_listed(equipment, monkeypatch):
     import prophet
 
@@ -274,7 +220,7 @@ def test_a_failure_inside_the_library_is_listed(equipment, monkeypatch):
         raise RuntimeError("no optimiser")
 
     monkeypatch.setattr(prophet.Prophet, "fit", broken)
-    model = create("prophet").fit(make({"a": equipment[:60]}))
+    model = create("prophet").fit(panel_of(equipment[:60], "MS"))
     assert model.fallbacks["reason"].tolist() == ["failed: RuntimeError: no optimiser"]
     assert np.isfinite(model.predict(3)["forecast"]).all()
 
@@ -331,12 +277,12 @@ def test_fit_needs_nothing_but_the_installed_package(tmp_path):
 
 def test_messages_of_others_are_left_alone(equipment):
     before = [logging.getLogger(name).disabled for name in ("cmdstanpy", "prophet")]
-    create("prophet").fit(make({"a": equipment[:40]}))
+    create("prophet").fit(panel_of(equipment[:40], "MS"))
     assert [logging.getLogger(name).disabled for name in ("cmdstanpy", "prophet")] == before
 
 
 def test_two_workers_give_what_one_gives_and_stop_is_polled(equipment):
-    panel = make({f"s{k:02d}": equipment[k : k + 60] for k in range(10)})
+    panel = panel_of({f"s{k:02d}": equipment[k : k + 60] for k in range(10)}, "MS")
     expected = forecast_panel(create("prophet"), panel, 6)
     pd.testing.assert_frame_equal(forecast_panel(create("prophet", workers=2), panel, 6), expected, check_exact=True)
     seen = []
@@ -352,7 +298,7 @@ def test_two_workers_give_what_one_gives_and_stop_is_polled(equipment):
 
 
 def test_update_keeps_models_and_continues_the_trend(equipment, tmp_path):
-    before, after = make({"a": equipment[:100]}), make({"a": equipment[:110], "new": equipment[20:130]})
+    before, after = panel_of(equipment[:100], "MS"), panel_of({"a": equipment[:110], "new": equipment[20:130]}, "MS")
     model = create("prophet").fit(before)
     further = model.predict(16).tail(6)["forecast"].to_numpy()
     text = model.fitted[0].state["json"]
@@ -360,7 +306,7 @@ def test_update_keeps_models_and_continues_the_trend(equipment, tmp_path):
     assert loaded.fitted[0].state["json"] == text
     forecast = loaded.predict(6)
     assert np.array_equal(forecast.loc[forecast["unique_id"] == "a", "forecast"], further)
-    alone = create("prophet").fit(make({"new": equipment[20:130]})).predict(6)["forecast"]
+    alone = create("prophet").fit(panel_of({"new": equipment[20:130]}, "MS")).predict(6)["forecast"]
     assert np.array_equal(forecast.loc[forecast["unique_id"] == "new", "forecast"], alone)
 
 
@@ -370,7 +316,7 @@ def test_local_hours_of_a_zoned_panel():
     local = utc.tz_convert("America/New_York")
     y = 100.0 * ((local.hour >= 9) & (local.hour < 18)) + np.random.default_rng(0).normal(0, 1, len(utc))
     keep = 24 * 60  # ends on 31 October: clocks go back on 3 November
-    panel = make({"a": np.asarray(y)[:keep]}, "h", "2024-09-01", tz="America/New_York")
+    panel = replace(panel_of(np.asarray(y)[:keep], "h", "2024-09-01"), tz="America/New_York")
     forecast = create("prophet", weekly="off").fit(panel).predict(24 * 10)
     truth = np.asarray(y)[keep : keep + 240]
     assert np.corrcoef(forecast["forecast"], truth)[0, 1] > 0.9
@@ -395,7 +341,7 @@ def test_wrong_parameters_are_refused_by_name(parameters, words):
 
 
 def test_unknown_country_state_and_impossible_season_are_refused(equipment):
-    panel = make({"a": equipment[:60]})
+    panel = panel_of(equipment[:60], "MS")
     with pytest.raises(VurError, match="'Narnia'"):
         create("prophet", country="Narnia").fit(panel)
     with pytest.raises(VurError, match="'XX'"):
@@ -408,7 +354,7 @@ def test_multiplicative_season_grows_with_the_level():
     month = np.arange(96)
     y = (10 + month) * (1 + 0.4 * np.sin(month * np.pi / 6))
     forecast = {
-        mode: create("prophet", seasonality_mode=mode).fit(make({"a": y})).predict(24)["forecast"]
+        mode: create("prophet", seasonality_mode=mode).fit(panel_of(y, "MS")).predict(24)["forecast"]
         for mode in ("additive", "multiplicative")
     }
     truth = (10 + np.arange(96, 120)) * (1 + 0.4 * np.sin(np.arange(96, 120) * np.pi / 6))

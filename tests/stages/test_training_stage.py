@@ -10,7 +10,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from builders import panel_of, seasonal
+from builders import MemoryCache, panel_of, seasonal
 
 from vur.errors import VurError
 from vur.forecasters.base import Forecaster
@@ -39,13 +39,6 @@ def named(*ids) -> list[Candidate]:
 
 
 QUICK = named("seasonal_naive", "drift", "mean", "log_theta", "theta")
-
-
-class Memory(dict):
-    """A cache that counts what is put in."""
-
-    def put(self, key, frame):
-        self[key] = frame.copy()
 
 
 class Ticks:
@@ -525,7 +518,7 @@ def test_ctrl_c_while_workers_are_busy_leaves_no_process_behind():
 
 
 def test_an_interrupted_training_resumes_where_it_stopped(panel, trained):
-    cache, asked = Memory(), iter(range(10_000))
+    cache, asked = MemoryCache(), iter(range(10_000))
     first = run(panel, cache=cache, stop=lambda: next(asked) > 2)
     assert first.interrupted and len(first.completed) < len(QUICK)
     kept = set(cache)
@@ -540,7 +533,7 @@ def test_an_interrupted_training_resumes_where_it_stopped(panel, trained):
 
 
 def test_the_cache_distinguishes_parameters_and_seeds(panel):
-    cache = Memory()
+    cache = MemoryCache()
     for season in (6, 12):
         run(panel, [Candidate("seasonal_naive", "seasonal_naive", {"season": season})], cache=cache)
     run(panel, named("seasonal_naive"), cache=cache, seed=1)

@@ -7,11 +7,11 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from builders import MemoryCache, panel_of, seasonal
 
 from vur.errors import VurError
 from vur.forecasters.baselines import Baseline
 from vur.forecasters.registry import REGISTRY, Algorithm, Parameter, register
-from vur.frequency import Frequency
 from vur.panel import Panel
 from vur.report.sections import Facts
 from vur.report.sections import tuning as section
@@ -26,29 +26,6 @@ from vur.stages.training.trials import Trial
 from vur.stages.training.tuning import Tuning, tune, tune_candidates
 
 pytestmark = pytest.mark.slow
-
-
-def make_panel(series=2, rows=72, seed=0) -> Panel:
-    rng, t = np.random.default_rng(seed), np.arange(rows)
-    stamps = pd.date_range("2017-01-01", periods=rows, freq="MS")
-    frames = [
-        pd.DataFrame(
-            {
-                "unique_id": f"s{k}",
-                "ds": stamps,
-                "y": 100 + 10 * k + 20 * np.sin(t * np.pi / 6) + rng.normal(0, 5, rows),
-            }
-        )
-        for k in range(series)
-    ]
-    return Panel(pd.concat(frames, ignore_index=True), Frequency("MS", 12, (12,)))
-
-
-class Memory(dict):
-    """A cache in memory."""
-
-    def put(self, key, frame):
-        self[key] = frame.copy()
 
 
 class Off:
@@ -128,7 +105,9 @@ def bowl():
 
 @pytest.fixture(scope="module")
 def panel() -> Panel:
-    return make_panel()
+    rng = np.random.default_rng(0)
+    series = {f"s{k}": seasonal(72, level=100 + 10 * k, noise=5, seed=rng) for k in range(2)}
+    return panel_of(series, "MS", "2017-01-01")
 
 
 @pytest.fixture(scope="module")
@@ -267,7 +246,7 @@ def test_when_everything_fails_nothing_is_tuned(setting, bowl):
     assert (result.candidates, result.tunings[0].value, result.tunings[0].improved) == ((), None, False)
 
 
-@pytest.mark.parametrize("cache", [None, Memory(), Off()], ids=["no cache", "cache", "cache switched off"])
+@pytest.mark.parametrize("cache", [None, MemoryCache(), Off()], ids=["no cache", "cache", "cache switched off"])
 def test_nothing_is_computed_twice(setting, bowl, cache):
     setting = replace(setting, cache=cache)
     evaluation = evaluate(setting.panel, setting.plan, [bowl], clock=CLOCK, cache=cache)
@@ -676,7 +655,7 @@ def test_optuna_stays_silent_and_unloaded(setting, bowl, capfd):
 
 
 def test_the_fold_forecasts_of_the_winner_are_in_the_cache(setting, bowl):
-    cache = Memory()
+    cache = MemoryCache()
     kept = replace(setting, cache=cache)
     tuning = tune(kept, bowl, OptimizeSpec(6, "random"), watch=watch())
     winner = Candidate("bowl-tuned", "bowl", tuning.parameters)
