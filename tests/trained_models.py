@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from builders import daily_sales, seasonal
 from samples import DATA
 
 import vur
@@ -26,20 +27,13 @@ from vur.store.models.models import CHECKSUMS, find_model
 
 def shop(days: int = 120, coming: int = 14) -> pd.DataFrame:
     """Three daily shops of different lengths with a known-future price."""
-    random, parts = np.random.default_rng(7), []
-    for number, name in enumerate(("norte", "sul", "leste")):
-        dates = pd.date_range("2024-01-01", periods=days + coming, freq="D")[20 * number :]
-        price = 10 + random.normal(0, 1, len(dates)).round(2)
-        sales = (
-            100
-            + 20 * number
-            + 5 * np.sin(np.arange(len(dates)) / 7 * 2 * np.pi)
-            - 4 * price
-            + random.normal(0, 0.5, len(dates))
-        )
-        sales[len(sales) - coming :] = np.nan
-        parts.append(pd.DataFrame({"dia": dates, "loja": name, "vendas": sales.round(3), "preco": price}))
-    return pd.concat(parts, ignore_index=True)
+    rng, parts = np.random.default_rng(7), []
+    for k, name in enumerate(("norte", "sul", "leste")):
+        start = pd.Timestamp("2024-01-01") + pd.Timedelta(days=20 * k)
+        level = {name: 60.0 + 20 * k}
+        parts.append(daily_sales(level, days - 20 * k, coming, start=start, week=5, price=-4, noise=0.5, seed=rng))
+    names = {"unique_id": "loja", "ds": "dia", "y": "vendas", "price": "preco"}
+    return pd.concat(parts, ignore_index=True).round({"y": 3}).rename(columns=names)
 
 
 def stores() -> pd.DataFrame:
@@ -50,10 +44,7 @@ def stores() -> pd.DataFrame:
 def hours() -> pd.DataFrame:
     """Three weeks of hourly data in the local time of a place three hours behind UTC."""
     times = pd.date_range("2024-01-01", periods=24 * 21, freq="h")
-    noise = np.random.default_rng(3).normal(0, 1, len(times))
-    return pd.DataFrame(
-        {"hora": times, "carga": (100 + 10 * np.sin(np.arange(len(times)) / 24 * 2 * np.pi) + noise).round(3)}
-    )
+    return pd.DataFrame({"hora": times, "carga": seasonal(len(times), 24, swing=10, noise=1, seed=3).round(3)})
 
 
 def train(out: Path) -> dict[str, vur.RunResult]:

@@ -13,9 +13,9 @@ from collections.abc import Callable, Iterator
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import pytest
+from builders import panel_of, seasonal
 from samples import DATA, ROOT
 
 from vur import extras
@@ -23,7 +23,6 @@ from vur.cli import main
 from vur.errors import VurError
 from vur.extras import EXTRAS, OWNERS, extra_of, missing, require
 from vur.forecasters.base import create
-from vur.frequency import Frequency
 from vur.panel import Panel
 from vur.runs.api import run
 from vur.stages.model import Candidate, ModelSpec, auto_algorithms, candidates
@@ -106,9 +105,7 @@ def without(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
 @pytest.fixture(scope="module")
 def panel() -> Panel:
     """One monthly series of six years."""
-    stamps = pd.date_range("2018-01-01", periods=72, freq="MS")
-    values = 100 + np.arange(72) + 10 * np.sin(np.arange(72) * np.pi / 6)
-    return Panel(pd.DataFrame({"unique_id": "a", "ds": stamps, "y": values}), Frequency("MS", 12, (12,)))
+    return panel_of(seasonal(72, trend=1, swing=10), "MS", "2018-01-01")
 
 
 def test_libraries_are_looked_for_by_the_module_they_hold(without: Callable[..., None]) -> None:

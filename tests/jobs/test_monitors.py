@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import psycopg
 import pytest
+from builders import daily_sales
 from jobkit import until, worker
 from sqlalchemy import select, update
 
@@ -43,12 +43,10 @@ DAYS = 84
 
 def sales(days: int = DAYS, start: int = 0) -> pd.DataFrame:
     """Two shops with a pattern of a week and little noise."""
-    noise, frames = np.random.default_rng(7), []
-    for shop, level in (("A", 100.0), ("B", 300.0)):
-        stamps = pd.date_range("2024-01-01", periods=start + days, freq="D")
-        values = level + 10 * np.sin(2 * np.pi * stamps.dayofweek / 7) + noise.normal(0, 1, start + days)
-        frames.append(pd.DataFrame({"day": stamps.strftime("%Y-%m-%d"), "shop": shop, "sold": values.round(3)})[start:])
-    return pd.concat(frames, ignore_index=True)
+    rows = daily_sales({"A": 100.0, "B": 300.0}, start + days, seed=7)
+    rows = rows[rows.groupby("unique_id").cumcount() >= start].round({"y": 3})
+    rows["ds"] = rows["ds"].dt.strftime("%Y-%m-%d")
+    return rows[["ds", "unique_id", "y"]].set_axis(["day", "shop", "sold"], axis=1).reset_index(drop=True)
 
 
 @pytest.fixture(scope="module")

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pandas as pd
+from builders import panel_of
 
 from vur.frequency import Frequency
 from vur.panel import Panel
@@ -20,17 +21,15 @@ def sample_panel(
 ) -> Panel:
     """Non-negative counts with trend and season; the last series has zeros."""
     rng, freq = np.random.default_rng(seed), FREQUENCIES[alias]
-    stamps = np.arange(1, length + 1) if alias == "1" else pd.date_range("2024-01-01", periods=length, freq=alias)
     names = names or ["São Paulo/Centro", "Rio de Janeiro", "Belo Horizonte", "Curitiba & Região", "Recife"][:series]
     names = names + [f"loja {i:04d}" for i in range(len(names), series)]
-    t, parts = np.arange(length), []
+    t, values = np.arange(length), {}
     for i, name in enumerate(names):
         level = 900 / (i + 1) + 20
-        y = level * (1 + 0.0006 * t + 0.22 * np.sin(2 * np.pi * (t + i) / max(freq.season, 5))) + rng.normal(
-            0, level * 0.08, length
-        )
-        parts.append(pd.DataFrame({"unique_id": name, "ds": stamps, "y": np.clip(np.round(y), 0, None)}))
-    frame = pd.concat(parts, ignore_index=True).sort_values(["unique_id", "ds"], ignore_index=True)
+        season = 0.22 * np.sin(2 * np.pi * (t + i) / max(freq.season, 5))
+        y = level * (1 + 0.0006 * t + season) + rng.normal(0, level * 0.08, length)
+        values[name] = np.clip(np.round(y), 0, None)
+    frame = panel_of(values, freq, 1 if alias == "1" else "2024-01-01").frame
     frame.loc[frame.sample(frac=0.004, random_state=seed).index, "y"] = 0.0
     frame.loc[frame.sample(frac=0.01, random_state=seed + 1).index, "y"] = np.nan
     return Panel(

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from builders import daily_sales, seasonal
 from samples import DATA
 
 import vur
@@ -158,11 +159,8 @@ def test_the_exported_configuration_runs_again(finished: tuple, tmp_path: Path) 
 
 
 def test_a_frame_with_any_names_runs_in_process(tmp_path: Path) -> None:
-    rng = np.random.default_rng(0)
     months = pd.date_range("2015-01-01", periods=72, freq="MS")
-    frame = pd.DataFrame(
-        {"loja": "A", "mes": months, "vendas": 100 + 20 * np.sin(np.arange(72) * np.pi / 6) + rng.normal(0, 3, 72)}
-    )
+    frame = pd.DataFrame({"loja": "A", "mes": months, "vendas": seasonal(72, noise=3)})
     result = vur.run(frame, horizon=6, algorithms=QUICK, notebook=False, out=tmp_path)
     assert list(result.forecast["ds"]) == list(pd.date_range("2021-01-01", periods=6, freq="MS"))
     assert {"rank", "mase", "skill"} <= set(result.leaderboard.columns)
@@ -336,11 +334,8 @@ def test_the_report_is_rendered_in_another_language_without_training(finished: t
 
 
 def test_missing_known_future_values_are_named(tmp_path: Path) -> None:
-    rng = np.random.default_rng(0)
-    days = pd.date_range("2023-01-01", periods=200, freq="D")
-    promo = rng.integers(0, 2, 200)
-    frame = pd.DataFrame({"day": days, "sales": 20 + 10.0 * promo + rng.normal(0, 1, 200), "promo": promo})
-    frame.loc[193:, "sales"] = np.nan
+    sales = daily_sales({"a": 20.0}, 193, 7, start="2023-01-01", week=0, promo=10)
+    frame = sales[["ds", "y", "promo"]].set_axis(["day", "sales", "promo"], axis=1)
     result = vur.run(
         frame, date="day", target="sales", horizon=7, algorithms="seasonal_naive,ridge", notebook=False, out=tmp_path
     )

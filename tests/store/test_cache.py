@@ -3,9 +3,9 @@
 import shutil
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import pytest
+from builders import seasonal
 from samples import ROOT
 
 import vur
@@ -103,11 +103,9 @@ def test_a_value_that_is_not_kept_is_computed_again(tmp_path: Path) -> None:
 
 
 def test_other_words_leave_every_number_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    rng = np.random.default_rng(3)
-    day = pd.date_range("2023-01-01", periods=120, freq="D")
+    day = pd.date_range("2023-01-01", periods=120, freq="D").strftime("%d/%m/%Y")
     path = tmp_path / "sales.csv"
-    frame = pd.DataFrame({"date": day.strftime("%d/%m/%Y"), "sales": 50 + 9 * np.sin(np.arange(120) * 2 * np.pi / 7)})
-    frame["sales"] += rng.normal(0, 2, 120)
+    frame = pd.DataFrame({"date": day, "sales": seasonal(120, 7, level=50, swing=9, noise=2, seed=3)})
     frame.to_csv(path, index=False)
 
     def numbers(folder: str) -> dict[str, pd.DataFrame]:
