@@ -1,6 +1,7 @@
 """The `vur` command line: finds the commands in `vur/commands` and runs one."""
 
 import argparse
+import os
 import sys
 from importlib import import_module
 from pathlib import Path
@@ -59,6 +60,9 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
     except KeyboardInterrupt:
         return INTERRUPTED
+    except BrokenPipeError:  # the reader of a pipe, such as `head`, has ended
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
 
 
 def print_failure(error: VurError, language: str) -> None:

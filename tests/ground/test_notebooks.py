@@ -13,6 +13,7 @@ from samples import ROOT
 from vur.settings import settings
 
 GENERATED = (
+    "_modidx.py",
     "panel.py",
     "frequency.py",
     "columns.py",

@@ -18,6 +18,8 @@ from samples import DATA
 
 import vur
 from vur.errors import VurError
+from vur.runs.api import render_again
+from vur.store.models.models import list_models
 
 QUICK = "seasonal_naive,drift,theta"
 FILES = {"train.ipynb", "report.html", "forecast.csv", "leaderboard.csv", "audit.csv", "pipeline.yaml", "run.json"}
@@ -381,3 +383,13 @@ def test_one_missing_future_cell_is_named(tmp_path: Path) -> None:
         and "horizon: 1" in caught.value.cause("en")
     )
     assert "7 steps" in caught.value.remedy("en")
+
+
+def test_reproducing_and_rendering_again_leave_the_saved_model_as_it_is(tmp_path: Path) -> None:
+    done = vur.run(DATA / "electrical_equipment.csv", algorithms=["theta"], notebook=False, name="kept", out=tmp_path)
+    models, record = list_models(), (done.folder / "run.json").read_text(encoding="utf-8")
+    render_again(done.folder, "pt-BR")
+    assert '<html lang="pt-BR"' in (done.folder / "report.html").read_text(encoding="utf-8")
+    assert vur.reproduce(done.folder)["equal"]
+    pd.testing.assert_frame_equal(list_models(), models)
+    assert (done.folder / "run.json").read_text(encoding="utf-8") == record

@@ -44,9 +44,11 @@ def run(options: argparse.Namespace, language: str) -> int:
 
 
 def _anomaly_table(rows: "pd.DataFrame", language: str) -> str:
+    from vur.wording import number
+
     names = ("unique_id", "ds", "y", "forecast", "lo", "hi", "score", "p_value")
     titles = ("series", "stamp", "value", "forecast", "from", "to", "score", "p_value")
     shown = rows[list(names)].set_axis(
         [translate(f"insight.anomaly.column.{title}", language, level="") for title in titles], axis=1
     )
-    return shown.to_string(index=False, float_format="{:,.3f}".format, max_colwidth=60)
+    return shown.to_string(index=False, float_format=lambda value: number(value, language, 3), max_colwidth=60)

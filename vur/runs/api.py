@@ -13,9 +13,10 @@ from vur.runs.config import Config, default_config, replace_sections
 from vur.runs.dataset import keep_frame
 from vur.runs.execute import execute_in_process, execute_notebook
 from vur.runs.result import RunResult
-from vur.runs.run import CONFIG
+from vur.runs.run import CONFIG, RECORD
 from vur.settings import settings
 from vur.stages.model import require_libraries
+from vur.store.cache import library_versions
 from vur.store.home import write_text
 from vur.store.runs import file_fingerprint, find_run, next_attempt, run_hash
 
@@ -172,6 +173,8 @@ def reproduce(
     """
     import tempfile
 
+    from vur.runs.run import Run
+
     old = RunResult(find_run(run_id, Path(out) if out else settings().reports))
     if old.record.get("status") not in ("finished", "stopped"):
         raise VurError("runs.unfinished", run=old.id, status=old.record.get("status"), what="forecast.csv")
@@ -183,9 +186,10 @@ def reproduce(
     content["data"]["fingerprint"] = old.record["fingerprint"]
     with tempfile.TemporaryDirectory(prefix="vur-reproduce-") as scratch:
         folder = prepare(Config.from_dict(content), Path(scratch))
-        execute_in_process(folder, watcher, fresh=True)
+        again = Run(folder, watcher=watcher, fresh=True)
+        assert len(again.forecast), "a finished run has a forecast"  # saves no model
         comparison = compare_tables(old.folder / "forecast.csv", folder / "forecast.csv")
-        new = RunResult(folder).record["versions"]
+        new = library_versions()
     then = old.record["versions"]
     versions = {
         name: [then.get(name), new.get(name)] for name in sorted(then.keys() | new) if then.get(name) != new.get(name)
@@ -215,13 +219,22 @@ def compare_tables(old: Path, new: Path) -> dict[str, Any]:
 
 
 def render_again(run_id: str | Path, language: str, *, out: str | Path | None = None) -> Path:
-    """Render the report of a finished run again, in `language`, from cached stage outputs."""
+    """Render the report of a finished run again, in `language`, from cached stage outputs.
+
+    The saved model and `run.json` stay as the run left them.
+    """
     from vur.runs.run import Run
 
     folder = find_run(run_id, Path(out) if out else settings().reports)
+    before = (folder / RECORD).read_text(encoding="utf-8")
     config = Config.from_yaml(folder / CONFIG)
     write_text(folder / CONFIG, replace_sections(config, language=language).to_yaml())
     again = Run(folder)
+    if tag := again.record.get("model"):
+        again.model = tag
     path = again.report
-    again.finish()
+    if tag:
+        write_text(folder / RECORD, before)
+    else:
+        again.finish()
     return path
