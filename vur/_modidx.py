@@ -2146,6 +2146,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                     'vur/stages/upload/columns.py'),
                                            'vur.stages.upload.columns._formats': ( 'stages/1_upload/columns.html#_formats',
                                                                                    'vur/stages/upload/columns.py'),
+                                           'vur.stages.upload.columns._month_words': ( 'stages/1_upload/columns.html#_month_words',
+                                                                                       'vur/stages/upload/columns.py'),
                                            'vur.stages.upload.columns._mostly_numbers': ( 'stages/1_upload/columns.html#_mostly_numbers',
                                                                                           'vur/stages/upload/columns.py'),
                                            'vur.stages.upload.columns._number_notes': ( 'stages/1_upload/columns.html#_number_notes',

@@ -11,6 +11,11 @@ from typing import TYPE_CHECKING, Literal
 TRANSLATIONS = Path(__file__).parent / "translations"
 
 
+def plain_word(word: str) -> str:
+    """`word` in lower-case ASCII letters: `Março` as `marco`."""
+    return unicodedata.normalize("NFKD", word).encode("ascii", "ignore").decode().lower()
+
+
 @dataclass(frozen=True)
 class Language:
     """How one language is written, and where its texts are.
@@ -27,6 +32,7 @@ class Language:
     months: tuple[str, ...]
     weekdays: tuple[str, ...]  # from Sunday
     aliases: tuple[str, ...] = ()
+    abbreviations: tuple[str, ...] = ()  # of the months, where the first three letters do not tell them apart
     decimal: str = "."
     thousands: str = ","
     day: str = "{day} {short_month} {year}"
@@ -37,6 +43,10 @@ class Language:
     csv_mark: str = ""
     folder: Path | None = None
 
+    def __post_init__(self) -> None:
+        if len({plain_word(month) for month in self.short_months}) < 12:
+            raise ValueError(f"short months of {self.code} repeat: {self.short_months}; give 12 `abbreviations`")
+
     @property
     def texts(self) -> Path:
         """The folder of the language's YAML files."""
@@ -44,8 +54,8 @@ class Language:
 
     @property
     def short_months(self) -> list[str]:
-        """The first three letters of each month."""
-        return [month[:3] for month in self.months]
+        """The abbreviation of each month: its first three letters, unless `abbreviations` are given."""
+        return list(self.abbreviations) or [month[:3] for month in self.months]
 
     @property
     def short_weekdays(self) -> list[str]:
@@ -90,8 +100,3 @@ if TYPE_CHECKING:
 else:  # what the API accepts
     LanguageCode = Literal[*LANGUAGES]
     LanguageChoice = Literal["auto", *LANGUAGES]
-
-
-def plain_word(word: str) -> str:
-    """`word` in lower-case ASCII letters: `Março` as `marco`."""
-    return unicodedata.normalize("NFKD", word).encode("ascii", "ignore").decode().lower()

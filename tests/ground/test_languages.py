@@ -1,6 +1,8 @@
 """A language is one entry of `vur.languages` and a folder of texts: one that is added here is spoken everywhere."""
 
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,6 +23,7 @@ from vur.wording import day_text, moment_text, number, percent, stamp
 FRENCH = {
     "months": tuple("janvier février mars avril mai juin juillet août septembre octobre novembre décembre".split()),
     "weekdays": tuple("dimanche lundi mardi mercredi jeudi vendredi samedi".split()),
+    "abbreviations": tuple("janv févr mars avr mai juin juil août sept oct nov déc".split()),
     "aliases": ("fr-fr",),
     "decimal": ",",
     "thousands": "\u202f",
@@ -113,3 +116,34 @@ def test_no_other_module_names_a_language() -> None:
         if branch.search(line)
     ]
     assert found == []
+
+
+def test_a_language_needs_months_that_differ() -> None:
+    with pytest.raises(ValueError, match="abbreviations"):
+        Language("fr", "Français", **{name: value for name, value in FRENCH.items() if name != "abbreviations"})
+
+
+def test_dates_are_read_in_every_language_that_is_added(tmp_path: Path) -> None:
+    """In a process of its own, as an entry of the table is there before the modules that read it."""
+    code = f"""
+from vur.languages import LANGUAGES, Language
+LANGUAGES["fr"] = Language("fr", "Français", **{FRENCH!r})
+import pandas as pd
+from pathlib import Path
+from vur.stages.upload import upload
+for name, texts in {{
+    "fr": ["5 juin 2024", "mardi 2 juillet 2024", "3 août 2024", "4 févr. 2024", "6 juil. 2024"],
+    "en": ["Mar 5, 2024", "Tue Mar 12, 2024", "June 7, 2024", "July 8, 2024", "Feb 9, 2024"],
+    "pt": ["5 de março de 2024", "terça-feira, 12 de março de 2024", "7 de junho de 2024", "8 julho 2024", "9 fev 2024"],
+}}.items():
+    file = Path({str(tmp_path)!r}, name + ".csv")
+    file.write_text("day;sales\\n" + "".join(f"{{text}};{{k}}\\n" for k, text in enumerate(texts)), encoding="utf-8")
+    days = pd.read_parquet(upload(file, file.with_suffix("")).parquet)["day"]
+    print(name, *(f"{{day:%d/%m}}" for day in pd.to_datetime(days)))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stdout.splitlines() == [
+        "fr 05/06 02/07 03/08 04/02 06/07",
+        "en 05/03 12/03 07/06 08/07 09/02",
+        "pt 05/03 12/03 07/06 08/07 09/02",
+    ], done.stderr

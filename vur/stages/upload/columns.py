@@ -59,8 +59,18 @@ def _numeric_ways() -> list[DateWay]:
     return ways
 
 # %% ../../../nbs/stages/1_upload/3_columns.ipynb #dd27dc06
-_WORDS = {plain_word(word) for language in LANGUAGES.values() for word in (*language.months, *language.short_months)}
-_MONTHS = "|".join(sorted(_WORDS | {"sept"}))
+def _month_words() -> dict[str, str]:
+    """Each word for a month in any language, and the three English letters of the month; words of two months are left out."""
+    months: dict[str, set[str]] = {}
+    for language in LANGUAGES.values():
+        for word, short, english in zip(language.months, language.short_months, LANGUAGES["en"].short_months):
+            for one in {plain_word(word), plain_word(short), plain_word(word)[:3]}:
+                months.setdefault(one, set()).add(plain_word(english))
+    return {word: english.pop() for word, english in months.items() if len(english) == 1} | {"sept": "sep"}
+
+
+_WORDS = _month_words()
+_MONTHS = "|".join(sorted(_WORDS))
 _DATE_WORDS = (("d mon y", r"\d{1,2} (?:M) {4}", "%d %b %Y"), ("mon d y", r"(?:M) \d{1,2} {4}", "%b %d %Y"),
                ("mon y", r"(?:M) {4}", "%b %Y"), ("y mon d", r"{4} (?:M) \d{1,2}", "%Y %b %d"),
                ("y mon", r"{4} (?:M)", "%Y %b"), ("d mon yy", r"\d{1,2} (?:M) \d\d", "%d %b %y"),
@@ -83,9 +93,10 @@ _TIME = r"\d{1,2}[:h]\d{2}(?::\d{2}(?:[.,]\d{1,6}0*)?)?(?: ?[aApP]\.?[mM]\.?)?"
 _ZONE = r"Z|UTC|GMT|[+-]\d{2}:?\d{2}|[+-]\d{2}|[A-Z][A-Za-z]+/[A-Za-z_]+(?:/[A-Za-z_]+)?"
 _TAIL = rf"(?:(?:T|,? +)({_TIME}))?(?: ?({_ZONE}))?"
 _CLOCKS = ("%H:%M", "%H:%M:%S", "%H:%M:%S.%f", "%I:%M %p", "%I:%M:%S %p")
-_WEEKDAYS = "|".join(sorted({plain_word(word) for language in LANGUAGES.values() for word in language.short_weekdays}))
-_ENGLISH = {plain_word(short): plain_word(english) for language in LANGUAGES.values()
-            for short, english in zip(language.short_months, LANGUAGES["en"].short_months) if plain_word(short) != plain_word(english)}
+_DAYS = {plain_word(word) for language in LANGUAGES.values() for word in language.weekdays}
+_WEEKDAYS = "|".join(sorted({day if day[:3] in _WORDS else f"{day[:3]}[a-z]*" for day in _DAYS}))  # mardi, but Mar 5
+_ENGLISH = {word: english for word, english in _WORDS.items() if len(word) == 3 and word != english}
+_LONG = {word: english for word, english in _WORDS.items() if _WORDS.get(word[:3]) != english}  # juin and juillet
 
 
 def literal(text: str) -> str:
@@ -96,7 +107,7 @@ def literal(text: str) -> str:
 def month_names(text: str) -> str:
     """SQL that turns `Terça-feira, 05 de março de 2024 10:30` into `05 marco 2024 10:30`."""
     sql = f"strip_accents(lower(trim({text})))"
-    for pattern, new in ((rf"^(?:{_WEEKDAYS})[a-z]*(?:-feira)?[,.]? +", ""),
+    for pattern, new in ((rf"^(?:{_WEEKDAYS})(?:-feira)?[,.]? +", ""),
                          (r"\b(\d{1,2})(?:(?:st|nd|rd|th|o)\b|º|°)", r"\1"), (r"\b(?:de|of)\b|[,./-]", " "), (r" +", " ")):
         sql = f"regexp_replace({sql}, {literal(pattern)}, {literal(new)}, 'g')"
     return f"trim({sql})"
@@ -105,6 +116,8 @@ def month_names(text: str) -> str:
 def short_months(text: str) -> str:
     """SQL that shortens the month words of `month_names` to the three letters that `strptime` knows."""
     sql = rf"regexp_replace({text}, '({_MONTHS})\b', '<\1>')"
+    for word, english in _LONG.items():
+        sql = f"replace({sql}, '<{word}>', '<{english}>')"
     sql = rf"regexp_replace({sql}, '<([a-z]{{3}})[a-z]*>', '\1')"
     for short, english in _ENGLISH.items():
         sql = f"replace({sql}, '{short}', '{english}')"
