@@ -134,7 +134,7 @@ from vur.stages.upload import upload
 for name, texts in {{
     "fr": ["5 juin 2024", "mardi 2 juillet 2024", "3 août 2024", "4 févr. 2024", "6 juil. 2024"],
     "en": ["Mar 5, 2024", "Tue Mar 12, 2024", "June 7, 2024", "July 8, 2024", "Feb 9, 2024"],
-    "pt": ["5 de março de 2024", "terça-feira, 12 de março de 2024", "7 de junho de 2024", "8 julho 2024", "9 fev 2024"],
+    "pt": ["5 de março de 2024", "terça-feira, 12 de março de 2024", "7 de junho de 2024", "8 jul 2024", "9 fev 2024"],
 }}.items():
     file = Path({str(tmp_path)!r}, name + ".csv")
     file.write_text("day;sales\\n" + "".join(f"{{text}};{{k}}\\n" for k, text in enumerate(texts)), encoding="utf-8")
