@@ -243,7 +243,8 @@ def member_weights(values: np.ndarray, names: Sequence[str], parameters: dict[st
     share = np.array([given.get(name, 0.0) for name in names])[:, None] * np.ones(values.shape[1])
     if parameters["method"] == "blend":
         core = [k for k, name in enumerate(names) if name in (parameters.get("core") or ())]
-        share[core] += given.get("median", 0.0) * middle_weights(values[core])
+        if core:
+            share[core] += given.get("median", 0.0) * middle_weights(values[core])
     return share / share.sum(axis=0)
 
 

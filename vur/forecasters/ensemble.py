@@ -36,8 +36,9 @@ def combine(
 
     `forecasts` has `algorithm, unique_id, ds, forecast` and may have more columns that are equal for all algorithms. `weights`
     (by algorithm, any positive scale) matter to `weighted` and `blend` only; by default all are equal. `blend` is a
-    weighted mean of algorithms and of the median of those in `core`, whose weight is that of `"median"`. An algorithm without
-    a forecast for a stamp is left out there. Raises `VurError` for an unknown method or an empty table.
+    weighted mean of algorithms and of the median of those in `core`, whose weight is that of `"median"`; with no such weight
+    the core is not needed. An algorithm without a forecast for a stamp is left out there. Raises `VurError` for an unknown
+    method, an empty table, or a stamp for which no algorithm with a weight has a forecast.
     """
     if method not in METHODS:
         raise VurError("forecasters.combination", method=method, known=", ".join(METHODS))
@@ -45,9 +46,9 @@ def combine(
         raise VurError("forecasters.no_members")
     keys = [name for name in ("fold", "unique_id", "ds") if name in forecasts]
     wide = forecasts.pivot(index=keys, columns="algorithm", values="forecast")
-    if method == "blend":
-        wide = wide.assign(**{MEDIAN: np.nanmedian(wide[list(core)].to_numpy(), axis=1)})
-    middle = np.nanmedian(wide.to_numpy(), axis=1) if method == "median" else _weighted(wide, weights)
+    if method == "blend" and (weights is None or weights.get(MEDIAN, 0.0) > 0):
+        wide = wide.assign(**{MEDIAN: wide.reindex(columns=list(core)).median(axis=1)})
+    middle = wide.median(axis=1).to_numpy() if method == "median" else _weighted(wide, weights)
     rest = forecasts.drop(columns=["algorithm", "forecast"]).drop_duplicates(keys)
     return wide.index.to_frame(index=False).assign(forecast=middle).merge(rest, on=keys, how="left")
 

@@ -45,7 +45,7 @@ def ensemble_candidate(evaluation: Evaluation, scales: pd.DataFrame, candidates:
         return None
     known = {c.id: {"algorithm": c.algorithm, "parameters": c.parameters} for c in candidates}
     parts = {name: known[name] for name in members if known[name] != {"algorithm": name, "parameters": {}}}
-    blend = {"method": "median"} if set(weights) == {MEDIAN} else {"method": "blend", "weights": weights, "core": core}
+    blend = {"method": "median"} if set(weights) == {MEDIAN} else {"method": "blend", "weights": weights, "core": core if MEDIAN in weights else []}
     return Candidate(ENSEMBLE, ENSEMBLE, {"members": members, **blend, **({"parts": parts} if parts else {})})
 
 
