@@ -17,6 +17,7 @@ GENERATED = (
     "panel.py",
     "frequency.py",
     "columns.py",
+    "demand.py",
     "state.py",
     "stages",
     "scoring",
