@@ -1,7 +1,7 @@
 """Settings: defaults here, settings.ini over them, `VUR_*` variables over both."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from configparser import ConfigParser
 from dataclasses import dataclass, fields
 from functools import cache
@@ -22,7 +22,7 @@ class Settings:
     database_url: str = ""
     reports: Path = Path("reports")
     language: str = DEFAULT_LANGUAGE
-    levels: tuple[int, ...] = (80, 95)
+    levels: tuple[float, ...] = (80, 95)
     time_budget: float | None = None
     workers: int = 0
     max_unpacked_bytes: int = 64 * 2**30
@@ -57,9 +57,17 @@ class Settings:
         )
 
 
-def _levels(text: str) -> tuple[int, ...]:
-    levels = tuple(sorted({int(part) for part in text.replace(";", ",").split(",") if part.strip()}))
-    if not levels or not all(0 < level < 100 for level in levels):
+def tidy_levels(levels: Iterable[float]) -> tuple[float, ...]:
+    """Interval levels in percent, ascending, each once, whole ones as int; `ValueError` for one outside (0, 100)."""
+    tidy = tuple(sorted({int(level) if level == int(level) else float(level) for level in levels}))
+    if not all(0 < level < 100 for level in tidy):
+        raise ValueError(levels)
+    return tidy
+
+
+def _levels(text: str) -> tuple[float, ...]:
+    levels = tidy_levels(float(part) for part in text.replace(";", ",").split(",") if part.strip())
+    if not levels:
         raise ValueError(text)
     return levels
 
@@ -140,7 +148,7 @@ PARSERS: dict[str, Callable[[str], Any]] = {
     "connections": _connections,
 }
 EXPECTED = {
-    "levels": "percentages between 0 and 100, such as 80, 95",
+    "levels": "percentages between 0 and 100, such as 80, 95, 99.9",
     "language": " | ".join(LANGUAGES),
     "time_budget": "seconds, or nothing",
     "workers": "a whole number",

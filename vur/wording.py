@@ -59,6 +59,11 @@ def percent(share: float | None, language: str, digits: int = 1) -> str:
     return number(100 * share, language, digits) + ("" if math.isinf(share) else "%")
 
 
+def level_text(level: float, language: str) -> str:
+    """An interval level in percent, with as many decimals as it has: `80`, `97.5` or `97,5`."""
+    return f"{level:g}".replace(".", LANGUAGES[language].decimal)
+
+
 def unit(freq: Frequency) -> tuple[str, int]:
     """The calendar unit of one step and how many of them it spans: `("month", 1)`, `("minute", 15)`, `("step", 1)`."""
     if freq.is_integer:

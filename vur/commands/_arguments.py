@@ -3,6 +3,7 @@
 import argparse
 
 from vur.errors import VurError
+from vur.settings import tidy_levels
 from vur.text import LANGUAGES
 
 
@@ -26,11 +27,11 @@ def add_language(command: argparse.ArgumentParser) -> None:
     command.add_argument("--language", choices=LANGUAGES)
 
 
-def read_levels(text: str | None) -> list[int] | None:
-    """Parse interval levels such as `80,95`, in percent; None for None. `VurError` for anything else."""
+def read_levels(text: str | None) -> list[float] | None:
+    """Parse interval levels such as `80,97.5`, in percent; None for None. `VurError` for anything else."""
     if text is None:
         return None
     try:
-        return [int(part) for part in text.split(",")]
-    except ValueError:
-        raise VurError("config.value", key="--levels", value=text, expected="80,95") from None
+        return list(tidy_levels(float(part) for part in text.split(",")))
+    except (ValueError, OverflowError):
+        raise VurError("config.value", key="--levels", value=text, expected="80,95,99.9") from None

@@ -14,7 +14,7 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     add_model(command)
     add_horizon(command)
     command.add_argument("--future", help="file with the known-future columns of every step (vur future writes it)")
-    command.add_argument("--levels", help="interval levels, such as 80,95")
+    command.add_argument("--levels", help="interval levels in percent, such as 80,95 or 99.9")
     command.add_argument("--out", help="CSV file (default: standard output)")
 
 

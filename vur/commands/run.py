@@ -82,7 +82,7 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
         choices=["keep", "zero"],
         help="missing values: keep the total missing (default), or count as zero",
     )
-    command.add_argument("--levels", help="interval levels, such as 80,95")
+    command.add_argument("--levels", help="interval levels in percent, such as 80,95 or 99.9")
     command.add_argument("--seed", type=int)
     command.add_argument("--name", help="name of the saved model")
     add_language(command)

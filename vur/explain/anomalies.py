@@ -15,7 +15,7 @@ from ..frequency import locate
 from ..scoring.intervals import Calibration, check_levels, held_out, score_unit
 from ..stages.preview.findings import MOST_ROWS, Finding, as_rows, call
 from ..text import translate
-from ..wording import listing, number
+from ..wording import level_text, listing, number
 
 # %% ../../nbs/explain/anomalies.ipynb #8a7e216a
 def conformal_p(calibration: Calibration, frame: pd.DataFrame, level: float = 95) -> np.ndarray:
@@ -115,7 +115,7 @@ def anomaly_sentences(found: pd.DataFrame, checked: int, level: float = 95, lang
     """How many values lie outside, how many would by chance, and which series hold the largest."""
     facts, strong = chance(checked, len(found), level), found[found["score"] >= STRONG]
     values = {"checked": number(checked, language, 0), "expected": number(facts["expected"], language, 0 if facts["expected"] >= 2 else 1),
-              "found": number(len(found), language, 0), "level": f"{level:g}"}
+              "found": number(len(found), language, 0), "level": level_text(level, language)}
     kind = "none" if not len(found) else "more" if facts["probability"] < 0.01 else "usual"
     said = [translate(f"insight.anomaly.{kind}", language, **values)]
     if len(strong):

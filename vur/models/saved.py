@@ -96,7 +96,7 @@ def forecast(
     horizon: int | None = None,
     *,
     future: pd.DataFrame | str | Path | None = None,
-    levels: tuple[int, ...] | None = None,
+    levels: tuple[float, ...] | None = None,
 ) -> pd.DataFrame:
     """`unique_id, ds, forecast, lo-L, hi-L` for `horizon` steps after the end of the model's data.
 
@@ -146,7 +146,7 @@ def coming_rows(
     return coming
 
 
-def predict_coming(model: "Pipeline", coming: Coming, levels: tuple[int, ...]) -> pd.DataFrame:
+def predict_coming(model: "Pipeline", coming: Coming, levels: tuple[float, ...]) -> pd.DataFrame:
     """The forecast of the future steps with its intervals, in the user's time zone."""
     given = coming.rows[["unique_id", "ds", *coming.columns]] if coming.columns else None
     frame = model.predict(int(coming.rows["step"].max()), given, levels=levels)

@@ -20,7 +20,7 @@ from vur.store.home import write_text
 from vur.store.models.models import find_model, model_folder, save_model
 from vur.text import DEFAULT_LANGUAGE, translate
 from vur.timezones import to_zone
-from vur.wording import number, percent, stamp
+from vur.wording import level_text, number, percent, stamp
 
 if TYPE_CHECKING:
     from vur.stages.model.pipeline import Pipeline
@@ -72,7 +72,7 @@ class Moved:
                 translate(
                     f"insight.update.{key}",
                     language,
-                    level=f"{level:g}",
+                    level=level_text(level, language),
                     held=percent(held, language, 0),
                     change=percent(abs(ratio - 1), language, 0),
                 )

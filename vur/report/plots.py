@@ -28,15 +28,16 @@ from vur.report.figures import (
     value_axis,
     values_of,
 )
+from vur.settings import tidy_levels
 from vur.text import translate
-from vur.wording import digits_for, number, percent, stamp
+from vur.wording import digits_for, level_text, number, percent, stamp
 
 MAX_SERIES, MAX_POINTS = 20, 24_000
 
 
-def levels_of(forecast: pd.DataFrame) -> list[int]:
-    """Interval levels of a forecast frame in percent, widest first."""
-    return sorted((int(name[3:]) for name in forecast.columns if name.startswith("lo-")), reverse=True)
+def levels_of(forecast: pd.DataFrame) -> list[float]:
+    """Interval levels of a forecast frame in percent, widest first; whole ones are int."""
+    return list(tidy_levels(float(name[3:]) for name in forecast.columns if name.startswith("lo-")))[::-1]
 
 
 def shown_series(
@@ -68,7 +69,7 @@ def _forecast_traces(
     levels = levels_of(ahead)
     for level in levels:
         color = LIGHT["inner"] if level == min(levels) and len(levels) > 1 else LIGHT["outer"]
-        name = translate("report.plot.band", language, level=level)
+        name = translate("report.plot.band", language, level=level_text(level, language))
         traces += band_traces(
             x, start_y + values_of(ahead[f"lo-{level}"]), start_y + values_of(ahead[f"hi-{level}"]), name, color, group
         )
@@ -99,7 +100,7 @@ def _forecast_traces(
     )
     ranges = [""] * len(start_x) + [
         "".join(
-            f"<br>{level}%: {number(lo, language, digits)} – {number(hi, language, digits)}"
+            f"<br>{level_text(level, language)}%: {number(lo, language, digits)} – {number(hi, language, digits)}"
             for level, lo, hi in ((n, row[f"lo-{n}"], row[f"hi-{n}"]) for n in reversed(levels))
         )
         for row in ahead.to_dict("records")
@@ -605,7 +606,7 @@ def coverage_traces(rows: pd.DataFrame, level: float, color: str, shift: float, 
         "mode": "markers" if few else "lines",
         "x": x,
         "y": values_of(rows["realised"]),
-        "name": translate("insight.plot.realised", language, level=f"{level:g}"),
+        "name": translate("insight.plot.realised", language, level=level_text(level, language)),
         "line": {"color": color, "width": 2.2},
         "marker": {"color": color, "size": 7, "line": {"width": 0}},
         "customdata": [[number(n, language, 0), int(step)] for n, step in zip(rows["rows"], rows["step"], strict=True)],
@@ -634,7 +635,7 @@ def anomaly_spec(bands: pd.DataFrame, found: pd.DataFrame, language: str = "en",
             stamps_of(run["ds"]),
             values_of(run[f"lo-{level:g}"]),
             values_of(run[f"hi-{level:g}"]),
-            translate("report.plot.band", language, level=f"{level:g}"),
+            translate("report.plot.band", language, level=level_text(level, language)),
             LIGHT["outer"],
             {},
         )

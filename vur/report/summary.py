@@ -8,8 +8,9 @@ import pandas as pd
 
 from vur.forecasters.registry import algorithm_name
 from vur.frequency import Frequency
+from vur.settings import tidy_levels
 from vur.text import translate
-from vur.wording import digits_for, number, percent, stamp, steps
+from vur.wording import digits_for, level_text, number, percent, stamp, steps
 
 CLEAR = 0.05
 
@@ -73,7 +74,7 @@ def expected(
     horizon = int(forecast.groupby("unique_id", observed=True).size().max())
     first = forecast.groupby("unique_id", observed=True).head(1)
     same_start = first["ds"].nunique() == 1
-    levels = sorted(int(name[3:]) for name in forecast.columns if name.startswith("lo-"))
+    levels = tidy_levels(float(name[3:]) for name in forecast.columns if name.startswith("lo-"))
     facts: dict[str, Any] = {
         "how": how,
         "series": ids,
@@ -131,7 +132,7 @@ def expectation_sentences(facts: dict[str, Any], data: dict[str, Any], freq: Fre
         }
         if facts["range"]:
             low, high = (number(v, language, facts["digits"]) for v in facts["range"])
-            said.append(say("next_range", **words, low=low, high=high, level=facts["level"]))
+            said.append(say("next_range", **words, low=low, high=high, level=level_text(facts["level"], language)))
         else:
             said.append(say(f"next_{facts['how']}", **words))
     if facts["miss"]:
@@ -261,10 +262,9 @@ def coverage_rows(leaderboard: pd.DataFrame, winner: str) -> list[dict[str, Any]
     More than 10 points below the nominal level is `narrow`, more than 12 above is `wide`, else `close`.
     """
     row, rows = leaderboard[leaderboard["algorithm"] == winner], []
-    for name in sorted(
-        (c for c in leaderboard.columns if str(c).startswith("coverage-")), key=lambda c: int(c.split("-")[1])
-    ):
-        level, value = int(name.split("-")[1]), float(row[name].iloc[0]) if len(row) else math.nan
+    columns = [str(name) for name in leaderboard.columns if str(name).startswith("coverage-")]
+    for level in tidy_levels(float(name.removeprefix("coverage-")) for name in columns):
+        value = float(row[f"coverage-{level}"].iloc[0]) if len(row) else math.nan
         if not np.isnan(value):
             gap = value - level
             rows.append(

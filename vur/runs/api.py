@@ -36,7 +36,7 @@ def run(
     country: str | None = None,
     state: str | None = None,
     folds: int | None = None,
-    levels: Sequence[int] | None = None,
+    levels: Sequence[float] | None = None,
     seed: int | None = None,
     preset: str | None = None,
     optimize: int | None = None,

@@ -10,7 +10,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from vur.errors import VurError
 from vur.hierarchy import HierarchySpec
-from vur.settings import settings
+from vur.settings import settings, tidy_levels
 from vur.stages.features import FeatureSpec
 from vur.stages.model import ModelSpec
 from vur.stages.preprocess.preprocessor import PreprocessSpec
@@ -51,7 +51,7 @@ class TrainingSpec:
     """Time budget in seconds, interval levels in percent, and the seed."""
 
     time_budget: float | None = None
-    levels: tuple[int, ...] = (80, 95)
+    levels: tuple[int | float, ...] = (80, 95)
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -59,8 +59,13 @@ class TrainingSpec:
             raise VurError(
                 "config.value", key="training.time_budget", value=self.time_budget, expected="seconds above 0"
             )
-        if not self.levels or not all(0 < level < 100 for level in self.levels):
-            raise VurError("config.value", key="training.levels", value=self.levels, expected="percentages in 1..99")
+        expected = "percentages above 0 and below 100, such as 80, 95, 99.9"
+        try:
+            object.__setattr__(self, "levels", tidy_levels(self.levels))
+        except (ValueError, OverflowError):
+            raise VurError("config.value", key="training.levels", value=self.levels, expected=expected) from None
+        if not self.levels:
+            raise VurError("config.value", key="training.levels", value=self.levels, expected=expected)
 
 
 @dataclasses.dataclass(frozen=True)

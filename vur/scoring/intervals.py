@@ -22,7 +22,7 @@ from ..errors import VurError
 from ..panel import Panel, complete
 from .metrics import coverage, train_scale, width
 from ..text import translate
-from ..wording import listing, number, percent
+from ..wording import level_text, listing, number, percent
 
 # %% ../../nbs/scoring/intervals.ipynb #8391f361
 def interval_scale(frame: pd.DataFrame, season: int = 1) -> pd.Series:
@@ -438,7 +438,7 @@ def coverage_sentences(table: pd.DataFrame, language: str = "en") -> list[str]:
         usual = "few" if rows["effective"].median() < FEW else "holds"
         kind = "both" if all(len(part) for part in off.values()) else next((k for k, part in off.items() if len(part)), usual)
         worst = rows.loc[(rows["realised"] - level).idxmin() if kind in ("narrow", "both") else (rows["realised"] - level).abs().idxmax()]
-        said.append(translate(f"insight.coverage.{kind}", language, level=f"{level:g}", narrow=step_list(off["narrow"]["step"], language),
+        said.append(translate(f"insight.coverage.{kind}", language, level=level_text(level, language), narrow=step_list(off["narrow"]["step"], language),
                               wide=step_list(off["wide"]["step"], language), step=number(worst["step"], language, 0),
                               lowest=percent(rows["realised"].min() / 100, language, 0), highest=percent(rows["realised"].max() / 100, language, 0),
                               value=percent(worst["realised"] / 100, language, 0), count=number(len(rows), language, 0)))

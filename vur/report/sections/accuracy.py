@@ -13,7 +13,7 @@ from vur.report.summary import coverage_rows, score_rows, scored_sentences
 from vur.report.tables import metric_text, say, speaker, table
 from vur.scoring.metrics import shown_metrics
 from vur.text import translate
-from vur.wording import digits_for, listing, number, percent, steps
+from vur.wording import digits_for, level_text, listing, number, percent, steps
 
 FINISHED = ("", "ok", "done", "finished", "cached", "evaluated", "scored")
 
@@ -143,13 +143,14 @@ def intervals(context: ReportContext, language: str) -> list[dict[str, Any]]:
     return [
         {
             "level": row["level"],
+            "name": level_text(row["level"], language),
             "value": round(row["value"], 1),
             "text": percent(row["value"] / 100, language),
             "verdict": row["verdict"],
             "sentence": translate(
                 f"report.interval.{row['verdict']}",
                 language,
-                level=row["level"],
+                level=level_text(row["level"], language),
                 value=percent(row["value"] / 100, language),
             ),
             "width": number(row["width"], language, digits),

@@ -14,7 +14,7 @@ from vur.report.plots import anomaly_spec, levels_of
 from vur.report.sections import Block, Facts, Part
 from vur.report.tables import table
 from vur.text import translate
-from vur.wording import digits_for, number, stamp
+from vur.wording import digits_for, level_text, number, stamp
 
 SHOWN = 20
 
@@ -85,7 +85,7 @@ def anomaly_table(found: Found, language: str) -> dict[str, Any]:
     names = ("stamp", "series", "value", "forecast", "range", "score", "p_value")
     columns = [
         (
-            translate(f"insight.anomaly.column.{name}", language, level=f"{found.level:g}"),
+            translate(f"insight.anomaly.column.{name}", language, level=level_text(found.level, language)),
             "text" if name in ("stamp", "series") else "number",
         )
         for name in names

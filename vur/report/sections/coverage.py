@@ -11,7 +11,7 @@ from vur.report.sections import Block, Facts, Part
 from vur.report.tables import table
 from vur.scoring.intervals import coverage_by_step, coverage_sentences, held_out_intervals
 from vur.text import translate
-from vur.wording import number, percent
+from vur.wording import level_text, number, percent
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ def part(found: Found, language: str) -> Part:
     ]
     rows = [
         [
-            f"{row.level:g}%",
+            f"{level_text(row.level, language)}%",
             number(row.step, language, 0),
             number(row.rows, language, 0),
             percent(row.realised / 100, language),

@@ -10,7 +10,7 @@ from vur.report.context import ReportContext
 from vur.report.sections import Part
 from vur.report.summary import aggregate_of, change_since
 from vur.report.tables import speaker, table
-from vur.wording import digits_for, number, percent, stamp, steps
+from vur.wording import digits_for, level_text, number, percent, stamp, steps
 
 
 def part(found: ReportContext, language: str) -> Part:
@@ -81,7 +81,7 @@ def glance(context: ReportContext, names: list[str], language: str) -> dict[str,
         (t("column.series"), "text"),
         (t("column.shape"), "text"),
         (t("column.next"), "number"),
-        (t("column.range", level=level or 80), "number"),
+        (t("column.range", level=level_text(level or 80, language)), "number"),
         (t(f"column.{how}"), "number"),
         (t("column.change"), "number"),
     ]
@@ -97,7 +97,7 @@ def values_table(context: ReportContext, names: list[str], language: str) -> dic
     columns = [
         (t("column.stamp"), "text"),
         (t("column.forecast"), "number"),
-        *((t("column.range", level=level), "number") for level in levels),
+        *((t("column.range", level=level_text(level, language)), "number") for level in levels),
     ]
     rows = [
         [

@@ -10,7 +10,7 @@ from vur.report.sections import Part
 from vur.report.summary import expectation_sentences, expected, score_rows, trust, trust_sentence, typical_error
 from vur.report.tables import speaker
 from vur.text import translate
-from vur.wording import number, percent, stamp, steps
+from vur.wording import level_text, number, percent, stamp, steps
 
 
 def fold_count(context: ReportContext) -> int:
@@ -76,7 +76,12 @@ def tiles(
     ]
     if facts["next"] is not None:
         note = (
-            t("tile.range", low=tell(facts["range"][0]), high=tell(facts["range"][1]), level=facts["level"])
+            t(
+                "tile.range",
+                low=tell(facts["range"][0]),
+                high=tell(facts["range"][1]),
+                level=level_text(facts["level"], language),
+            )
             if facts["range"]
             else t(f"tile.next_{facts['how']}", count=number(facts["series"], language, 0))
             if facts["series"] > 1

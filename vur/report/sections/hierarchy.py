@@ -13,7 +13,7 @@ from vur.report.clock import on_clock
 from vur.report.sections import Block, Facts, Part
 from vur.report.tables import table
 from vur.text import translate
-from vur.wording import digits_for, listing, number, percent
+from vur.wording import digits_for, level_text, listing, number, percent
 
 COLORS = ("forecast", "past", "bad", "good", "history")
 NOTES = ("late", "closed", "cut", "zeroed", "averaged")
@@ -179,7 +179,11 @@ def level_table(by_level: pd.DataFrame, language: str) -> dict[str, Any]:
         (translate(f"hierarchy.column.{name}", language), "text" if name == "level" else "number") for name in names
     ]
     columns += [
-        (translate("hierarchy.column.held", language, level=name.removeprefix("held-")), "number") for name in held
+        (
+            translate("hierarchy.column.held", language, level=level_text(float(name.removeprefix("held-")), language)),
+            "number",
+        )
+        for name in held
     ]
     digits = digits_for(by_level["mae_after"])
     rows = [
@@ -306,7 +310,7 @@ def total_traces(found: Found, language: str, digits: int) -> list[dict]:
                 "y": figures.values_of(rows[f"{end}-{level}"]),
                 "showlegend": end == "hi",
                 "hoverinfo": "skip",
-                "name": translate("report.plot.band", language, level=level),
+                "name": translate("report.plot.band", language, level=level_text(level, language)),
                 "line": stroke,
             }
             for end in ("lo", "hi")

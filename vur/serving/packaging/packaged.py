@@ -51,7 +51,7 @@ class Models:
         self,
         model: str | None = None,
         horizon: int | None = None,
-        levels: list[int] | None = None,
+        levels: list[float] | None = None,
         future: list[dict] | None = None,
     ) -> dict[str, Any]:
         """Return forecast rows `unique_id, ds, forecast, lo-L, hi-L` and the model's tag; invalid requests get 400."""
@@ -66,7 +66,7 @@ class Models:
 def forecast_rows(
     opened: tuple[Any, dict[str, Any], dict[str, Any]],
     horizon: int | None,
-    levels: list[int] | None,
+    levels: list[float] | None,
     future: list[dict] | None,
 ) -> list[dict]:
     """Return the forecast of an opened model as plain rows."""

@@ -84,8 +84,8 @@ class Common(BaseModel):
     name: Names | None = None
     horizon: int | None = Field(None, ge=1, le=10_000, description="Steps to forecast")
     country: str | None = Field(None, max_length=2, description="Country for holidays, such as BR")
-    levels: list[Annotated[int, Field(gt=0, lt=100)]] | None = Field(
-        None, min_length=1, max_length=10, description="Interval levels in percent"
+    levels: list[Annotated[float, Field(gt=0, lt=100)]] | None = Field(
+        None, min_length=1, max_length=10, description="Interval levels in percent, such as 80, 97.5, 99.9"
     )
     time_budget: float | None = Field(None, gt=0, description="Time limit of the training in seconds")
     seed: int | None = Field(None, ge=0)

@@ -168,7 +168,7 @@ def configured(
     horizon: int | None = None,
     preset: str | None = None,
     country: str | None = None,
-    levels: list[int] | None = None,
+    levels: list[float] | None = None,
     time_budget: float | None = None,
     network: dict[str, Any] | None = None,
     seed: int | None = None,
