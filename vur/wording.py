@@ -44,12 +44,17 @@ def number(value: Any, language: str, digits: int | None = None) -> str:
 
 
 def digits_for(values: Iterable[float], integer: bool = False) -> int:
-    """Decimals that give the typical size of `values` about four figures; none for whole-number data."""
-    size = pd.Series(list(values), dtype=float).abs()
-    size = size[size.between(0, math.inf, inclusive="neither")].median()
-    if integer or pd.isna(size) or size >= 1000:
+    """Decimals that give the typical size of `values` about four figures.
+
+    For expected values of whole-number data (`integer`) one fewer, and none where all of them are whole.
+    """
+    found = pd.Series(list(values), dtype=float).abs()
+    found = found[found.between(0, math.inf, inclusive="neither")]
+    size = found.median()
+    if pd.isna(size) or size >= 1000 or (integer and bool((found % 1 == 0).all())):
         return 0
-    return 1 if size >= 100 else 2 if size >= 1 else min(2 - math.floor(math.log10(size)), 8)
+    digits = 1 if size >= 100 else 2 if size >= 1 else min(2 - math.floor(math.log10(size)), 8)
+    return digits - integer
 
 
 def percent(share: float | None, language: str, digits: int = 1) -> str:

@@ -12,6 +12,7 @@ import pandas as pd
 
 from ..errors import VurError
 from ..frequency import locate
+from ..panel import Limit
 from ..scoring.intervals import Calibration, check_levels, held_out, score_unit
 from ..stages.preview.findings import MOST_ROWS, Finding, as_rows, call
 from ..text import translate
@@ -40,7 +41,7 @@ def conformal_p(calibration: Calibration, frame: pd.DataFrame, level: float = 95
     return np.where(np.isnan(error), np.nan, np.minimum(p, 1.0))
 
 # %% ../../nbs/explain/anomalies.ipynb #4bf93673
-def held_out_bands(residuals: pd.DataFrame, scales: pd.Series, level: float = 95, *, nonnegative: bool = False, integer: bool = False) -> pd.DataFrame:
+def held_out_bands(residuals: pd.DataFrame, scales: pd.Series, level: float = 95, *, nonnegative: Limit = False, integer: Limit = False) -> pd.DataFrame:
     """Observed `residuals` with `lo-L, hi-L, p_value` of a calibration that did not see them; empty where there is one fold and series.
 
     One row a series and stamp, sorted. Takes what `held_out_intervals` takes.

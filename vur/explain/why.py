@@ -37,7 +37,7 @@ from ..forecasters.registry import algorithm_name
 from ..forecasters.regression import Regression, naive_forecast
 from ..forecasters.statistical import LocalForecaster, describe_fallback
 from ..frequency import Frequency, advance, locate
-from ..panel import Panel
+from ..panel import Panel, holds
 from ..stages.preprocess.preprocessor import clean_values
 from ..stages.preprocess.transforms import DIFFERENCES
 from ..text import translate
@@ -371,11 +371,11 @@ def agreed(found: Explanation, published: float) -> Explanation:
 
 # %% ../../nbs/explain/why.ipynb #f3980d7a
 def finished(shares: dict[str, float], forecast: float, baseline: float, pipeline: Any, point: dict[str, Any], parts: Parts) -> Explanation:
-    """The explanation with what limits and rounding of the target changed; rounding errors of the sum go to the largest part."""
+    """The explanation with what limits of the target changed; rounding errors of the sum go to the largest part."""
     scale = 1e-9 * (1 + abs(forecast) + abs(baseline) + max(map(abs, shares.values())))
     rest = forecast - baseline - sum(shares.values())
     if abs(rest) > 1e4 * scale:
-        if not (pipeline.head.nonnegative or pipeline.head.integer):
+        if not holds(pipeline.head.nonnegative, [point["series"]])[0]:
             raise VurError("insight.not_additive", algorithm=pipeline.id, difference=f"{rest:.3g}")
         shares, rest = shares | {"limits": rest}, 0.0
     shares = {name: value for name, value in shares.items() if abs(value) > scale} or {"level": 0.0}

@@ -324,12 +324,12 @@ def choose_blend(
     rows: pd.DataFrame,
     core: Sequence[str],
     metric: str = "mase",
-    finish: Callable[[np.ndarray], np.ndarray] = lambda values: values,
+    finish: Callable[[np.ndarray, pd.Series], np.ndarray] = lambda values, ids: values,
 ) -> dict[str, float]:
     """Weights that add up to 1, by algorithm and `"median"` (that of `core`); one algorithm alone when no blend is as good.
 
     `wide` holds the out-of-fold forecasts, a column for each algorithm, aligned with `rows` (`fold, unique_id, y, mase, rmsse`).
-    `finish` is applied to a combined forecast afterwards, such as clipping at zero.
+    `finish` is applied to a combined forecast and its series afterwards, such as clipping at zero.
     """
     loss, values = loss_function(rows, metric), {name: wide[name].to_numpy(float) for name in wide}
     values[MEDIAN] = np.median(wide[list(core)].to_numpy(float), axis=1)
@@ -342,7 +342,7 @@ def choose_blend(
 
     def each(forecast: np.ndarray) -> np.ndarray:
         """Mean error of each pair, in units of its scale."""
-        error = np.abs(rows["y"].to_numpy(float) - finish(forecast)) / rows["mase"].fillna(1.0).to_numpy(float)
+        error = np.abs(rows["y"].to_numpy(float) - finish(forecast, rows["unique_id"])) / rows["mase"].fillna(1.0).to_numpy(float)
         return np.bincount(pair, error) / np.bincount(pair)
 
     while clearly_better(each(values[best]), each(np.asarray(sum(values[name] for name in votes)) / len(votes))):

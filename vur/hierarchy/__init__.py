@@ -5,11 +5,11 @@
 # %% auto #0
 __all__ = ['TOTAL', 'WORDS', 'ENDS', 'MISSING', 'SHARE_OBSERVED', 'HierarchySpec', 'parse_levels', 'level_name', 'own_columns',
            'series_values', 'split_names', 'Levels', 'Hierarchy', 'hierarchy_from_dict', 'hierarchy', 'align_ends',
-           'sum_rows', 'sum_covariates', 'shared_values', 'check_total', 'add_totals', 'future_with_sums',
+           'sum_rows', 'sum_covariates', 'shared_values', 'check_total', 'add_totals', 'sum_limits', 'future_with_sums',
            'hierarchy_choice', 'with_sums', 'without_sums', 'counted_once']
 
 # %% ../../nbs/hierarchy/1_hierarchy.ipynb #cbe62586
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -20,7 +20,7 @@ import pandas as pd
 from ..columns import series_text
 from ..errors import VurError
 from ..frequency import advance, locate
-from ..panel import Panel, complete
+from ..panel import Limit, Panel, complete, holds
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
@@ -411,7 +411,8 @@ def add_totals(panel: Panel, found: Hierarchy, ends: str | None = None, missing:
 
     `ends` and `missing` as in `HierarchySpec`; the hierarchy's by default. Notes: `late` (series that start after the first),
     `closed`, `cut`, `zeroed` (missing values taken as zero) and `averaged` (known-future columns whose values differ between
-    parts). Raises `VurError` naming series, sum or column; see `align_ends`, `sum_rows`, `check_total`.
+    parts). A limit holds for a sum if it holds for all of its parts. Raises `VurError` naming series, sum or column; see
+    `align_ends`, `sum_rows`, `check_total`.
     """
     _check_series(panel, found)
     panel = align_ends(complete(panel), ends or found.ends)
@@ -427,9 +428,19 @@ def add_totals(panel: Panel, found: Hierarchy, ends: str | None = None, missing:
         future = pd.concat([future, *(rows for _, rows, _ in made)]).sort_values(["unique_id", "ds"], ignore_index=True)
     first = panel.frame.groupby("unique_id")["ds"].first()
     notes = {"late": first[first > first.min()].reset_index(), "averaged": pd.concat([note for _, _, note in made], ignore_index=True)}
-    return replace(panel.with_frame(frame), future=future, notes=panel.notes | {kind: table for kind, table in notes.items() if len(table)})
+    return replace(panel.with_frame(frame), future=future, integer=sum_limits(panel.integer, found), nonnegative=sum_limits(panel.nonnegative, found),
+                   notes=panel.notes | {kind: table for kind, table in notes.items() if len(table)})
 
 # %% ../../nbs/hierarchy/1_hierarchy.ipynb #3e17698e
+def sum_limits(limit: Limit, found: Hierarchy) -> Limit:
+    """`limit` by id of `found`: that of the series, and for a sum whether it holds for all of its parts."""
+    if not isinstance(limit, Mapping):
+        return limit
+    parts = holds(limit, found.bottom)
+    broken = found.upper @ ~parts
+    return dict(zip(found.ids, [*(broken == 0).tolist(), *parts.tolist()], strict=True))
+
+
 def _level_rows(panel: Panel, found: Hierarchy, level: str) -> tuple[pd.DataFrame, pd.DataFrame | None, pd.DataFrame]:
     """The sums of one level with their covariates, their rows after the end, and the columns that were averaged."""
     known, past, static = (panel.columns(role) for role in ("known_future", "past_only", "static"))

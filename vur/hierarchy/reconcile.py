@@ -29,7 +29,7 @@ from vur.hierarchy.methods import (
     shares_of,
 )
 from .sampling import SAMPLES, JointErrors, interval_ends, joint_errors, sample_steps
-from ..panel import Panel
+from ..panel import Limit, Panel
 from ..scoring.intervals import Calibration, interval_scale, score_range
 from ..scoring.metrics import REFERENCE, score, with_skill
 from ..stages.split.folds import SplitPlan
@@ -42,15 +42,15 @@ class Reconciler:
 
     `methods` is the comparison on the folds (`method, error, reason`); `by_level` the scores before and after (see
     `scores_by_level`). `learnt` holds `scores` and `size` of the pipeline's calibration at that time. `nonnegative` and
-    `integer` are the target's.
+    `integer` are the panel's limits; forecasts are not rounded, ends of intervals are.
     """
 
     hierarchy: Hierarchy
     method: str
     shares: np.ndarray
     errors: JointErrors
-    nonnegative: bool = False
-    integer: bool = False
+    nonnegative: Limit = False
+    integer: Limit = False
     seed: int = 0
     methods: pd.DataFrame = field(default_factory=pd.DataFrame)
     by_level: pd.DataFrame = field(default_factory=pd.DataFrame)
@@ -110,7 +110,7 @@ def coherent_matrix(reconciler: Reconciler, forecast: pd.DataFrame) -> tuple[np.
     if len(lacking):
         raise VurError("hierarchy.incomplete", series=found.ids[lacking[0][0]], stamp=pd.Series(stamps)[lacking[0][1]], count=len(lacking))
     steps = pd.Series(forecast["step"].to_numpy()).groupby(column).first().to_numpy() if "step" in forecast else np.arange(1, len(stamps) + 1)
-    return coherent(found, reconciler.shares, wide, reconciler.nonnegative, reconciler.integer), row, column, steps
+    return coherent(found, reconciler.shares, wide, reconciler.nonnegative), row, column, steps
 
 # %% ../../nbs/hierarchy/4_reconcile.ipynb #aacdb405
 def stretch_of(learnt: dict[str, Any], calibration: Calibration | None, levels: Sequence[float]) -> dict[float, float]:
@@ -161,10 +161,10 @@ def fit_with_folds(residuals: pd.DataFrame, found: Hierarchy, panel: Panel, plan
         return Reconciler(found, method, shares_of(method, found), joint_errors(rows, found.bottom, scales), nonnegative, integer, seed), residuals
     matrices = fold_matrices(residuals, found, panel, plan)
     if method is None:
-        table, kept = compare_methods(found, matrices, nonnegative=nonnegative, integer=integer)
+        table, kept = compare_methods(found, matrices, nonnegative=nonnegative)
         method = next(name for name in table["method"] if name in kept)
     else:
-        table, kept = pd.DataFrame(), {method: held_out_forecasts(method, found, matrices, nonnegative=nonnegative, integer=integer)}
+        table, kept = pd.DataFrame(), {method: held_out_forecasts(method, found, matrices, nonnegative=nonnegative)}
     shares = shares_of(method, found, learning_errors(matrices, matrices.fold == matrices.fold) if method in LEARNT else None)
     rows = matrices.frame(found, kept[method])
     errors = joint_errors(rows[rows["unique_id"].isin(found.bottom)], found.bottom, scales)

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from . import Hierarchy
+from ..panel import Limit, holds
 from ..scoring.intervals import TAIL_SCORES, calibrate, check_levels
 
 # %% ../../nbs/hierarchy/3_sampling.ipynb #7aabf23a
@@ -126,7 +127,7 @@ def sample_steps(found: Hierarchy, joint: JointErrors, forecast: np.ndarray, ste
 
 
 def interval_ends(found: Hierarchy, joint: JointErrors, forecast: np.ndarray, steps: Iterable[int], levels: Sequence[float], *,
-                  stretch: dict[float, float] | None = None, nonnegative: bool = False, integer: bool = False, samples: int = SAMPLES,
+                  stretch: dict[float, float] | None = None, nonnegative: Limit = False, integer: Limit = False, samples: int = SAMPLES,
                   seed: int = 0) -> dict[str, np.ndarray]:
     """`lo-L, hi-L` for each level, nested and around `forecast`, which adds up; see `sample_steps`.
 
@@ -137,11 +138,13 @@ def interval_ends(found: Hierarchy, joint: JointErrors, forecast: np.ndarray, st
     paths = sample_steps(found, joint, forecast, steps, samples, seed)
     ends = np.stack([np.quantile(each, shares, axis=1, overwrite_input=True) for each in paths], axis=2)
     named: dict[str, np.ndarray] = {}
-    lowest, highest = forecast, forecast
+    whole = holds(integer, found.ids)[:, None]
+    floor = np.where(holds(nonnegative, found.ids), 0.0, -np.inf)[:, None]
+    lowest, highest = np.where(whole, np.floor(forecast), forecast), np.where(whole, np.ceil(forecast), forecast)
     for k, level in enumerate(levels):
         lo, hi = (forecast + (end - forecast) * stretch[level] if stretch.get(level, 1.0) != 1.0 else end for end in ends[2 * k:2 * k + 2])
-        lo, hi = (np.floor(lo), np.ceil(hi)) if integer else (lo, hi)
-        lo, hi = (np.maximum(lo, 0.0), np.maximum(hi, 0.0)) if nonnegative else (lo, hi)
+        lo, hi = np.where(whole, np.floor(lo), lo), np.where(whole, np.ceil(hi), hi)
+        lo, hi = np.maximum(lo, floor), np.maximum(hi, floor)
         lowest, highest = np.minimum(lowest, lo), np.maximum(highest, hi)
         named |= {f"lo-{level:g}": lowest, f"hi-{level:g}": highest}
     return named

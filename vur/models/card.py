@@ -4,7 +4,7 @@ from typing import Any
 
 import pandas as pd
 
-from vur.panel import Panel
+from vur.panel import Panel, holds
 from vur.scoring.metrics import shown_metrics
 from vur.stages.split import SplitPlan
 from vur.stages.training import Training
@@ -77,8 +77,8 @@ def panel_head(panel: Panel) -> dict[str, Any]:
         "roles": panel.roles,
         "tz": panel.tz,
         "names": panel.names,
-        "integer": panel.integer,
-        "nonnegative": panel.nonnegative,
+        "integer": bool(holds(panel.integer, panel.ids).all()),
+        "nonnegative": bool(holds(panel.nonnegative, panel.ids).all()),
         "series": panel.ids[:1000],
         "count": len(panel.ids),
         "ranges": known_ranges(panel),

@@ -54,8 +54,10 @@ def read_observations(saved: Saved, table: pd.DataFrame) -> tuple[Panel | None, 
         for id in set(wanted) - set(frame["unique_id"]) - set(wrong)
     }
     return replace(
-        panels[0], frame=frame, future=pd.concat(futures, ignore_index=True) if futures else None
-    ), errors | wrong | lost
+        panels[0],
+        frame=frame,
+        future=pd.concat(futures, ignore_index=True) if futures else None,
+    ).with_limits(), errors | wrong | lost
 
 
 def series_of(saved: Saved, table: pd.DataFrame) -> np.ndarray:
@@ -105,9 +107,7 @@ def move(saved: Saved, given: Panel) -> "Pipeline":
     pipeline = saved.pipeline
     new = given.frame["unique_id"].iloc[0] not in pipeline.ends.index
     panel = (
-        complete(replace(given, integer=pipeline.head.integer, nonnegative=pipeline.head.nonnegative))
-        if new
-        else merge_history(saved.history(), given, all_series=pipeline.reconciler is not None)
+        complete(given) if new else merge_history(saved.history(), given, all_series=pipeline.reconciler is not None)
     )
     moved = fork(pipeline)
     moved.update(panel)
@@ -133,7 +133,7 @@ def merge_history(history: Panel, given: Panel, all_series: bool = False) -> Pan
         frame[name] = frame.groupby("unique_id", sort=False)[name].transform("first")
     frame = frame.assign(row=np.arange(len(frame))).sort_values(["unique_id", "ds", "row"], ignore_index=True)
     frame = snap(frame, history.freq)[0].drop_duplicates(["unique_id", "ds"], keep="last").drop(columns="row")
-    return complete(replace(history.with_frame(frame), future=_futures(given, history)))
+    return complete(replace(history.with_frame(frame), future=_futures(given, history))).with_limits()
 
 
 def _futures(given: Panel, history: Panel) -> pd.DataFrame | None:

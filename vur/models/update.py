@@ -130,7 +130,7 @@ def history_panel(model: "Pipeline", head: dict[str, Any], table: pd.DataFrame) 
         frame, date=date, target=target, series=series or (), freq=model.head.freq.alias, roles=roles, tz=head["tz"]
     )
     if not series and len(model.ends) == 1:  # a single series is named after its target column
-        panel = panel.with_frame(panel.frame.assign(unique_id=model.ends.index[0]))
+        panel = panel.with_frame(panel.frame.assign(unique_id=model.ends.index[0])).with_limits()
     return panel
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from vur.frequency import Frequency
-from vur.panel import Panel
+from vur.panel import Limit, Panel, holds
 
 
 @dataclasses.dataclass
@@ -93,9 +93,14 @@ def describe_panel(panel: Panel) -> dict[str, Any]:
         "evidence": panel.freq.evidence,
         "roles": dict(panel.roles),
         "tz": panel.tz,
-        "integer": panel.integer,
-        "nonnegative": panel.nonnegative,
+        "integer": _most(panel.integer, panel),
+        "nonnegative": _most(panel.nonnegative, panel),
     }
+
+
+def _most(limit: Limit, panel: Panel) -> bool:
+    """Whether a limit holds for more than half of the series: one odd value must not turn totals into means."""
+    return bool(holds(limit, panel.ids).mean() > 0.5)
 
 
 def _name(names: Mapping[str, Any], *keys: str) -> str:

@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 
 from ..errors import VurError
-from ..panel import Panel, complete
+from ..panel import Limit, Panel, complete, holds
 from .metrics import coverage, train_scale, width
 from ..text import translate
 from ..wording import level_text, listing, number, percent
@@ -118,7 +118,7 @@ class Calibration:
     """Scores of past forecasts, and how to rescale them to a series and step.
 
     `scores` are signed and sorted, `size` is their effective sample size; `scales` (units of the target) and `factors` are by
-    series. `nonnegative` clips intervals at zero and `integer` rounds their ends outwards. `adapted` maps a nominal level to
+    series. `nonnegative` clips intervals at zero and `integer` rounds their ends outwards, for all series or by series. `adapted` maps a nominal level to
     the one that is used instead since `update_calibration` saw new data; empty until then.
     """
 
@@ -127,8 +127,8 @@ class Calibration:
     growth: float
     scales: dict[str, float]
     factors: dict[str, float] = field(default_factory=dict)
-    nonnegative: bool = False
-    integer: bool = False
+    nonnegative: Limit = False
+    integer: Limit = False
     adapted: dict[str, float] = field(default_factory=dict)
 
     def apply(self, frame: pd.DataFrame, levels: Sequence[float] = (80, 95)) -> pd.DataFrame:
@@ -171,15 +171,14 @@ def check_levels(levels: Sequence[float]) -> tuple[float, ...]:
 def apply_calibration(calibration: Calibration, frame: pd.DataFrame, levels: Sequence[float]) -> pd.DataFrame:
     """`frame` with `lo-L, hi-L` columns in ascending order of level; see `Calibration.apply`."""
     unit, forecast = score_unit(frame, calibration), frame["forecast"].to_numpy(float)
-    lowest, highest = forecast, forecast
+    whole, floor = holds(calibration.integer, frame["unique_id"]), np.where(holds(calibration.nonnegative, frame["unique_id"]), 0.0, -np.inf)
+    lowest, highest = np.where(whole, np.floor(forecast), forecast), np.where(whole, np.ceil(forecast), forecast)
     ends: dict[str, np.ndarray] = {}
     for level in check_levels(levels):
         lo, hi = score_range(calibration.scores, calibration.size, calibration.effective(level))
         lo, hi = forecast + lo * unit, forecast + hi * unit
-        if calibration.integer:
-            lo, hi = np.floor(lo), np.ceil(hi)
-        if calibration.nonnegative:
-            lo, hi = np.maximum(lo, 0.0), np.maximum(hi, 0.0)
+        lo, hi = np.where(whole, np.floor(lo), lo), np.where(whole, np.ceil(hi), hi)
+        lo, hi = np.maximum(lo, floor), np.maximum(hi, floor)
         lowest, highest = np.fmin(lowest, lo), np.fmax(highest, hi)
         ends |= {f"lo-{level:g}": lowest, f"hi-{level:g}": highest}
     return frame.assign(**ends)
@@ -215,7 +214,7 @@ def _thinned(scores: np.ndarray) -> np.ndarray:
     return scores[np.linspace(0, len(scores) - 1, KEPT_SCORES).round().astype(int)]
 
 
-def calibrate(residuals: pd.DataFrame, scales: pd.Series, *, nonnegative: bool = False, integer: bool = False) -> Calibration:
+def calibrate(residuals: pd.DataFrame, scales: pd.Series, *, nonnegative: Limit = False, integer: Limit = False) -> Calibration:
     """Fit a calibration to fold forecasts.
 
     `residuals` has `unique_id, step, y, forecast` and, where known, `fold` and `scale` (the scale of the series in that
@@ -242,8 +241,8 @@ def _parts(residuals: pd.DataFrame) -> pd.Series:
     return pd.Series(pd.factorize(residuals["unique_id"], sort=True)[0] % 2, index=residuals.index)
 
 
-def held_out(residuals: pd.DataFrame, scales: pd.Series, *, nonnegative: bool = False,
-             integer: bool = False) -> Iterator[tuple[Calibration, pd.DataFrame]]:
+def held_out(residuals: pd.DataFrame, scales: pd.Series, *, nonnegative: Limit = False,
+             integer: Limit = False) -> Iterator[tuple[Calibration, pd.DataFrame]]:
     """Each part of the observed `residuals` with a calibration from the other parts; nothing if there is only one part."""
     residuals = residuals[residuals["y"].notna()]
     parts = _parts(residuals)
@@ -252,7 +251,7 @@ def held_out(residuals: pd.DataFrame, scales: pd.Series, *, nonnegative: bool = 
 
 
 def held_out_intervals(residuals: pd.DataFrame, scales: pd.Series, levels: Sequence[float] = (80, 95), *,
-                       nonnegative: bool = False, integer: bool = False) -> pd.DataFrame:
+                       nonnegative: Limit = False, integer: Limit = False) -> pd.DataFrame:
     """`residuals` with `lo-L, hi-L` from a calibration that never saw the row's fold; empty if that is impossible."""
     bands = [others.apply(rows, levels) for others, rows in held_out(residuals, scales, nonnegative=nonnegative, integer=integer)]
     return pd.concat(bands).sort_index() if bands else residuals.head(0)

@@ -196,7 +196,7 @@ def blank(panel: Panel, series: str, stamps: Iterable[Any]) -> Panel:
     """The panel with the target of `series` set to missing at `stamps`, to be filled like any missing value."""
     wanted = pd.Series(list(stamps)).astype(panel.frame["ds"].dtype)
     at = (panel.frame["unique_id"] == series) & panel.frame["ds"].isin(wanted)
-    return panel.with_frame(panel.frame.assign(y=panel.frame["y"].mask(at)))
+    return panel.with_frame(panel.frame.assign(y=panel.frame["y"].mask(at))).with_limits()
 
 
 def start_at(panel: Panel, series: str, stamp: object) -> Panel:

@@ -59,10 +59,10 @@ class Setting:
         """An unfitted pipeline of `candidate`."""
         return Pipeline(candidate, preprocess=self.preprocess, features=self.features, seed=self.seed, workers=self.workers)
 
-    def finish(self, values: np.ndarray) -> np.ndarray:
-        """Forecasts limited to what the target can be: not below zero, whole numbers."""
-        frame = pd.DataFrame({"forecast": values})
-        return keep_to_target(frame, self.panel.nonnegative, self.panel.integer)["forecast"].to_numpy()
+    def finish(self, values: np.ndarray, ids: pd.Series) -> np.ndarray:
+        """Forecasts of the series `ids` limited to what the target can be: see `keep_to_target`."""
+        frame = pd.DataFrame({"unique_id": ids.to_numpy(), "forecast": values})
+        return keep_to_target(frame, self.panel.nonnegative)["forecast"].to_numpy()
 
     @property
     def reach(self) -> int:

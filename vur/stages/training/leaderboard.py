@@ -26,7 +26,7 @@ from .evaluation import Evaluation, fold_scales
 
 # %% ../../../nbs/stages/7_training/3_leaderboard.ipynb #2fe0b234
 def ensemble_candidate(evaluation: Evaluation, scales: pd.DataFrame, candidates: Sequence[Candidate], metric: str = "mase",
-                       finish: Callable[[np.ndarray], np.ndarray] = lambda values: values) -> Candidate | None:
+                       finish: Callable[[np.ndarray, pd.Series], np.ndarray] = lambda values, ids: values) -> Candidate | None:
     """The best few candidates combined with the weights they earned, or None when fewer than two finished or none is worth it.
 
     `finish` is what is done to a forecast in the end, as in `choose_blend`.
@@ -67,7 +67,7 @@ def blended(forecasts: pd.DataFrame, candidate: Candidate) -> pd.DataFrame:
 def with_ensemble(evaluation: Evaluation, candidate: Candidate, panel: Panel) -> Evaluation:
     """`evaluation` with the forecasts of the ensemble `candidate` combined from its members', fold by fold."""
     members = candidate.parameters["members"]
-    together = keep_to_target(blended(evaluation.forecasts, candidate), panel.nonnegative, panel.integer)
+    together = keep_to_target(blended(evaluation.forecasts, candidate), panel.nonnegative)
     together = together[evaluation.forecasts.columns.tolist()]
     done = evaluation.status[evaluation.status["algorithm"].isin(members)]
     row = {"algorithm": candidate.id, "state": "done", "seconds": done["seconds"].sum(), "reason": ensemble_note(candidate),

@@ -1,0 +1,148 @@
+"""A forecast is an expected value: its sums are right, it is not rounded, and a limit belongs to one series."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from vur.models.moving import merge_history
+from vur.panel import Panel, holds, make_panel
+from vur.scoring.intervals import calibrate
+from vur.stages.model import Candidate
+from vur.stages.model.pipeline import Pipeline, load_pipeline, whole_numbers
+from vur.stages.training import train
+
+
+def counts(rates: list[float], months: int = 60, seed: int = 0) -> pd.DataFrame:
+    """Poisson demand of parts `p0, p1, ...` by month."""
+    rng = np.random.default_rng(seed)
+    stamps = pd.date_range("2019-01-01", periods=months, freq="MS")
+    frames = [
+        pd.DataFrame({"unique_id": f"p{k}", "ds": stamps, "y": rng.poisson(rate, months).astype(float)})
+        for k, rate in enumerate(rates)
+    ]
+    return pd.concat(frames, ignore_index=True)
+
+
+def with_value(frame: pd.DataFrame, series: str, value: float) -> pd.DataFrame:
+    """`frame` with `value` in the middle of `series`."""
+    row = frame.index[frame["unique_id"] == series][30]
+    return frame.assign(y=frame["y"].where(frame.index != row, value))
+
+
+def forecast(panel: Panel, algorithm: str, horizon: int = 6, levels: tuple[int, ...] = (95,)) -> pd.DataFrame:
+    """The forecast of one algorithm with intervals, calibrated on naive errors."""
+    pipeline = Pipeline(Candidate(algorithm, algorithm)).fit(panel)
+    rows = panel.frame.assign(forecast=panel.frame.groupby("unique_id")["y"].shift(1), step=1).dropna()
+    scales = rows["y"].sub(rows["forecast"]).abs().groupby(rows["unique_id"]).mean()
+    pipeline.calibration = calibrate(rows, scales, nonnegative=panel.nonnegative, integer=panel.integer)
+    return pipeline.predict(horizon, levels=levels)
+
+
+# --- limits by series ---
+
+
+@pytest.mark.parametrize("value", [-1.0, 1.5])
+@pytest.mark.parametrize("algorithm", ["tsb", "croston", "drift", "theta"])
+def test_one_odd_value_in_one_series_changes_no_other(algorithm: str, value: float) -> None:
+    frame = counts([0.8, 1.5, 2.5, 4.0, 3.0], seed=1)
+    before, after = (
+        forecast(make_panel(one), algorithm).query("unique_id != 'p4'")
+        for one in (frame, with_value(frame, "p4", value))
+    )
+    assert np.allclose(before["forecast"], after["forecast"])
+    for made in (before, after):
+        assert (made["lo-95"] >= 0).all() and (made[["lo-95", "hi-95"]] % 1 == 0).all(axis=None)
+
+
+def test_limits_are_those_of_the_data() -> None:
+    frame = with_value(with_value(counts([2.0, 2.0, 2.0]), "p1", -1), "p2", 1.5)
+    panel = make_panel(frame)
+    assert panel.nonnegative == {"p0": True, "p1": False, "p2": True}
+    assert panel.integer == {"p0": True, "p1": True, "p2": False}
+    falling = panel.with_frame(panel.frame.assign(y=np.tile(np.linspace(20, 1, 60), 3)))
+    ends = forecast(falling, "drift", 30).groupby("unique_id")["forecast"].min()
+    assert ends["p1"] < 0 == ends["p0"] == ends["p2"]
+
+
+def test_a_plain_bool_stands_for_all_and_an_unknown_series_has_no_limit() -> None:
+    assert holds(True, ["a", "b"]).tolist() == [True, True]
+    assert holds({"a": True, "b": False}, pd.Series(["b", "a", "c", "a"])).tolist() == [False, True, False, True]
+
+
+def test_an_update_takes_limits_from_the_new_data() -> None:
+    panel = make_panel(counts([2.0, 2.0], months=48))
+    given = make_panel(counts([2.0, 2.0], months=50).groupby("unique_id").tail(2), freq="MS")
+    given = replace(given, frame=given.frame.assign(y=[1.0, 2.0, -3.0, 0.5]))
+    merged = merge_history(panel, given)
+    assert merged.nonnegative == {"p0": True, "p1": False} and merged.integer == {"p0": True, "p1": False}
+    pipeline = Pipeline(Candidate("mean", "mean")).fit(panel)
+    pipeline.calibration = calibrate(
+        pd.DataFrame({"unique_id": [], "step": [], "y": [], "forecast": []}), pd.Series({"p0": 3.0, "p1": 3.0})
+    )
+    made = pipeline.update(merged).predict(1, levels=(95,)).set_index("unique_id")["lo-95"]
+    assert made["p0"] == 0 and made["p1"] < 0 and made["p1"] % 1 > 0
+
+
+def test_a_pipeline_saved_with_plain_booleans_opens(tmp_path: Path) -> None:
+    panel = make_panel(counts([2.0, 2.0]))
+    pipeline = Pipeline(Candidate("mean", "mean")).fit(panel)
+    pipeline.save(tmp_path)
+    path = tmp_path / "pipeline.json"
+    content = json.loads(path.read_text())
+    assert content["point"] == "mean"
+    content["panel"] |= {"integer": True, "nonnegative": True}
+    del content["point"]
+    path.write_text(json.dumps(content))
+    probe = pd.read_parquet(tmp_path / "probe.parquet")
+    probe.assign(forecast=probe["forecast"].round()).to_parquet(tmp_path / "probe.parquet")
+    head = tmp_path / "forecaster" / "forecaster.json"
+    head.write_text(json.dumps(json.loads(head.read_text()) | {"versions": {"numpy": "0.1"}}))
+    pd.testing.assert_frame_equal(load_pipeline(tmp_path).predict(3), pipeline.predict(3))
+
+
+# --- never rounded ---
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("algorithm", ["croston", "tsb", "mean"])
+def test_slow_movers_do_not_round_to_nothing(algorithm: str, seed: int) -> None:
+    rates = np.random.default_rng(seed).uniform(0.15, 0.45, 20)
+    made = forecast(make_panel(counts(list(rates), seed=seed + 10)), algorithm)
+    assert made["forecast"].sum() == pytest.approx(6 * rates.sum(), rel=0.4)
+    assert (made["lo-95"] <= made["forecast"]).all() and (made["forecast"] <= made["hi-95"]).all()
+
+
+def test_training_scores_what_users_get() -> None:
+    panel = make_panel(counts([0.3, 0.4, 0.2], seed=3))
+    from vur.stages.model import ModelSpec, candidates
+    from vur.stages.split import plan_split
+    from vur.stages.split.folds import SplitSpec
+
+    plan = plan_split(panel, SplitSpec(horizon=6, folds=2, test=False))
+    result = train(panel, plan, candidates(panel, ModelSpec(algorithms=("mean",))), clock=lambda: 0.0)
+    rows = result.evaluation.forecasts.query("algorithm == 'mean'")
+    assert rows["forecast"].between(0.05, 0.8).all()
+
+
+# --- whole numbers, as an option ---
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_whole_numbers_keep_every_running_sum_within_a_half(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    rows = pd.DataFrame(
+        {"unique_id": np.repeat(["a", "b", "c"], 24), "ds": np.tile(range(24), 3), "forecast": rng.gamma(1, 0.5, 72)}
+    )
+    rows = rows.assign(**{"lo-80": rows["forecast"] * 0.4, "hi-80": rows["forecast"] * 2}).sample(
+        frac=1, random_state=seed
+    )
+    shown = whole_numbers(rows)
+    assert shown.index.equals(rows.index) and (shown.filter(regex="forecast|-80") % 1 == 0).all(axis=None)
+    assert ((shown["lo-80"] <= shown["forecast"]) & (shown["forecast"] <= shown["hi-80"])).all()
+    assert (shown["forecast"] >= 0).all() and (shown["forecast"] - rows["forecast"]).abs().max() < 1
+    sums = [one.sort_values("ds").groupby("unique_id")["forecast"].cumsum() for one in (shown, rows)]
+    assert (sums[0] - sums[1]).abs().max() <= 0.5 + 1e-9
