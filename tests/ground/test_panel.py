@@ -378,8 +378,8 @@ def test_covariates_may_be_called_anything():
     )
     panel = make_panel(frame, date="when", target="v")
     assert panel.frame["y"].tolist() == [1.0, 2, 3, 5]
-    assert panel.frame["y_"].tolist() == [4, 3, 2, 1] and panel.frame["row_"].tolist() == [1, 3, 2, 9]
-    assert panel.frame["open"].dtype == "float64"
+    assert panel.frame["y_"].tolist() == [4, 3, 2, 1] and panel.frame["row"].tolist() == [1, 3, 2, 9]
+    assert panel.own_roles.keys() == {"y", "row", "open"} and panel.frame["open"].dtype == "float64"
 
 
 # --- zones -----------------------------------------------------------------------------------------------------------
@@ -390,7 +390,7 @@ def test_a_local_clock_becomes_regular_with_its_zone(zone):
     frame = pd.DataFrame({"ds": wall, "y": np.arange(len(utc), dtype=float)})
     with pytest.raises(VurError) as error:
         make_panel(frame)
-    assert error.value.code == "panel.duplicates"
+    assert error.value.code == "panel.clock_back"
     panel = make_panel(frame, tz=zone)
     assert panel.tz == zone and complete(panel) is panel
     assert panel.frame["ds"].tolist() == list(utc.tz_localize(None)) and (panel.frame["y"].diff().dropna() == 1).all()

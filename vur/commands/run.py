@@ -27,6 +27,9 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument("--series", action="append", help="column that names the series (repeatable)")
     command.add_argument("--horizon", type=int, help="steps to forecast")
     command.add_argument("--freq", help="pandas frequency such as D, W-MON, MS, h, 15min; inferred by default")
+    command.add_argument(
+        "--tz", metavar="ZONE", help="time zone of stamps that do not carry one, such as America/Sao_Paulo"
+    )
     command.add_argument("--algorithms", help="auto, or ids separated by commas")
     command.add_argument(
         "--preset", choices=["fast", "balanced", "best"], help="how many models auto tries (default: balanced)"
@@ -117,6 +120,7 @@ def run(options: argparse.Namespace, language: str) -> int:
             series=options.series,
             horizon=options.horizon,
             freq=options.freq,
+            tz=options.tz,
             algorithms=options.algorithms,
             time_budget=options.time_budget,
             country=options.country,

@@ -104,7 +104,8 @@ def series_values(panel: Panel) -> pd.DataFrame:
     """
     first = panel.frame.drop_duplicates("unique_id").set_index("unique_id")
     own = own_columns(panel)
-    columns = {name: name if name in first else f"{name}_" for name in own}
+    inner = panel.names.get("covariates") or {}
+    columns = {name: inner.get(name, name if name in first else f"{name}_") for name in own}
     if len(own) == 1:
         table = pd.DataFrame({own[0]: first.index}, index=first.index)
     elif set(columns.values()) <= set(first) and first[list(columns.values())].notna().all(axis=None):

@@ -7,10 +7,29 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from vur.columns import read_stamps, read_target, select_columns, series_columns, utc_time, wall_time
+from vur.columns import (
+    ROW,
+    core_columns,
+    own_name,
+    read_stamps,
+    read_target,
+    select_columns,
+    utc_time,
+    wall_time,
+    with_index,
+)
 from vur.errors import VurError
 from vur.explain.anomalies import anomalies, anomaly_sentences, conformal_p, score_bands
-from vur.models.future import Coming, check_cells, coming_steps, grid_keys, read_table, stamp_text, used_columns
+from vur.models.future import (
+    Coming,
+    check_cells,
+    column_of,
+    coming_steps,
+    grid_keys,
+    read_table,
+    stamp_text,
+    used_columns,
+)
 from vur.models.saved import open_model
 from vur.scoring.intervals import check_levels
 from vur.text import DEFAULT_LANGUAGE, translate
@@ -21,6 +40,7 @@ if TYPE_CHECKING:
     from vur.stages.model.pipeline import Pipeline
 
 FURTHEST = 10_000  # steps after the model's origin
+KNOWN = "\0known "  # begins the name of a covariate in a table of judged rows, which has columns of its own
 NOTES = ("unknown_series", "before", "off_grid", "too_far", "no_value", "gap", "beyond")
 COLUMNS = (
     "unique_id",
@@ -67,17 +87,17 @@ def check_new(tag: str, data: pd.DataFrame | str | Path, level: float = 95) -> p
 
 
 def observed_rows(model: "Pipeline", head: dict[str, Any], table: pd.DataFrame) -> pd.DataFrame:
-    """`unique_id, ds, y` and the other columns of `table` by the panel's names, with the model's timestamps."""
+    """`unique_id, ds, y`, `ROW` and the covariates (`KNOWN` and their name in the panel), at the model's timestamps."""
+    table = with_index(table)
     if table.empty:
         raise VurError("insight.no_rows")
     names = head["names"]
-    plain = {"unique_id", "ds", "y"} <= set(table.columns)
-    date, target, series = (
-        ("ds", "y", ["unique_id"])
-        if plain
-        else (names["date"], names["target"], series_columns(table, names.get("series")))
-    )
-    rows = select_columns(table, date, target, series)
+    date, target, series = core_columns(table, names)
+    rows = select_columns(table[[date, target, *series]], date, target, series)[["unique_id", "ds", "y", ROW]]
+    for name in head["roles"]:
+        if column := column_of(name, table, names):
+            values = table[column]
+            rows[KNOWN + name] = (values.astype(float) if pd.api.types.is_bool_dtype(values.dtype) else values).array
     if not series:
         rows["unique_id"] = model.ends.index[0]
     original = read_stamps(rows["ds"], date)
@@ -124,9 +144,9 @@ def place_rows(model: "Pipeline", rows: pd.DataFrame, coming: Coming) -> pd.Data
             "insight.twice",
             series=same["unique_id"].iloc[0],
             stamp=stamp_text(same["ds"].iloc[0]),
-            rows=", ".join(map(str, same["row"].head(5))),
+            rows=", ".join(map(str, same[ROW].head(5))),
         )
-    return rows.assign(ds=rows["due"].fillna(rows["ds"]), note=note).drop(columns=["due", "key", "row"])
+    return rows.assign(ds=rows["due"].fillna(rows["ds"]), note=note).drop(columns=["due", "key", ROW])
 
 
 def add_gaps(rows: pd.DataFrame, coming: Coming) -> pd.DataFrame:
@@ -168,12 +188,17 @@ def covariates(model: "Pipeline", rows: pd.DataFrame, coming: Coming, horizon: i
     if not coming.columns:
         return None
     steps = coming.rows[coming.rows["step"] <= horizon].reset_index(drop=True)
-    there = [name for name in coming.columns if name in rows]
+    there = [name for name in coming.columns if KNOWN + name in rows]
     for name in used_columns(model):
-        if name not in rows and steps[name].isna().any():
-            raise VurError("insight.column", column=name, columns=", ".join(rows.columns.drop(["note", "step"])))
+        if name not in there and steps[name].isna().any():
+            given = [own_name(name, coming.names) for name in there]
+            raise VurError("insight.column", column=own_name(name, coming.names), columns=", ".join(given) or "-")
     new = steps[["unique_id", "ds"]].merge(
-        rows.loc[rows["step"].notna(), ["unique_id", "ds", *there]], on=["unique_id", "ds"], how="left"
+        rows.loc[rows["step"].notna(), ["unique_id", "ds", *(KNOWN + name for name in there)]].rename(
+            columns={KNOWN + name: name for name in there}
+        ),
+        on=["unique_id", "ds"],
+        how="left",
     )
     before = model.head.frame[model.head.frame["ds"] <= model.head.frame["unique_id"].map(model.ends)].set_index(
         "unique_id"

@@ -1,7 +1,7 @@
 """Known-future covariates: which models use them, what the horizon needs, and which values are missing."""
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from pathlib import Path
@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from vur.columns import read_stamps, series_names, utc_time, wall_time
+from vur.columns import own_name, read_stamps, series_names, utc_time, wall_time
 from vur.errors import VurError
 from vur.forecasters.registry import algorithm, algorithms
 from vur.frequency import DAY, Frequency, advance, spacing
@@ -53,7 +53,7 @@ def check_future(panel: Panel, horizon: int) -> None:
         column = names[int(empty.iloc[row].to_numpy().argmax())]
         raise VurError(
             "runs.future_missing",
-            column=column,
+            column=panel.own(column),
             series=rows["unique_id"].iloc[row],
             stamp=stamp_text(rows["ds"].iloc[row]),
             count=int(empty.to_numpy().sum()),
@@ -155,8 +155,10 @@ class Coming:
             columns[name] = (
                 self.rows["unique_id"] if self.parts is None else self.rows["unique_id"].map(self.parts[name])
             )
-        table = pd.DataFrame(columns | {name: self.rows[name] for name in self.columns})
-        table.attrs = {"date": self.date, "series": self.series, "known_future": self.columns}
+        columns |= {own_name(name, self.names): self.rows[name] for name in self.columns}
+        table = pd.DataFrame(columns)
+        known = [own_name(name, self.names) for name in self.columns]
+        table.attrs = {"date": self.date, "series": self.series, "known_future": known}
         return table
 
 
@@ -249,6 +251,7 @@ def check_cells(coming: Coming, columns: Sequence[str]) -> None:
         return
     local = to_zone(coming.rows, coming.tz, coming.freq)
     cells = missing_cells(local[["unique_id", "ds", *columns]], "ds", ["unique_id"])
+    cells["column"] = [own_name(name, coming.names) for name in cells["column"]]
     shown = "; ".join(
         f"{cell.column} ({cell.series}, {stamp_text(cell.stamp)})" for cell in cells.head(SHOWN).itertuples()
     )
@@ -273,10 +276,10 @@ def fill_coming(coming: Coming, given: pd.DataFrame | str | Path, needed: Sequen
     """
     frame = given if isinstance(given, pd.DataFrame) else read_table(Path(given))
     rows = locate_rows(coming, frame)
-    names = {name: _column(name, frame) for name in coming.columns}
+    names = {name: column_of(name, frame, coming.names) for name in coming.columns}
     for name in needed:
         if names[name] is None and coming.rows[name].isna().any():
-            raise column_error(name, frame)
+            raise column_error(own_name(name, coming.names), frame)
     filled = coming.rows.copy()
     for name, column in names.items():
         if column is not None:
@@ -393,9 +396,12 @@ def _wanted(coming: Coming) -> list[str]:
 # --- values ---
 
 
-def _column(name: str, frame: pd.DataFrame) -> str | None:
-    """The column of `frame` called `name`, or by its original name where the panel had to rename it."""
-    return name if name in frame else name[:-1] if name.endswith("_") and name[:-1] in frame else None
+def column_of(name: str, frame: pd.DataFrame, names: Mapping[str, Any]) -> str | None:
+    """The column of `frame` with the covariate `name` of a panel, by the user's own name or by that of the panel."""
+    own = own_name(name, names)
+    if own == name and name not in frame and name.endswith("_"):  # a model of a version that did not keep own names
+        own = name[:-1]
+    return next((column for column in (own, name) if column in frame), None)
 
 
 def column_error(name: str, frame: pd.DataFrame) -> VurError:
@@ -424,7 +430,7 @@ def read_values(coming: Coming, name: str, column: pd.Series, rows: pd.DataFrame
         first = rows.iloc[int(wrong.argmax())]
         raise VurError(
             "covariates.not_number",
-            column=name,
+            column=own_name(name, coming.names),
             value=column.iloc[int(wrong.argmax())],
             series=first["unique_id"],
             stamp=stamp_text(first["shown"]),

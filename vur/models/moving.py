@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from vur.columns import ROW
 from vur.errors import VurError
 from vur.frequency import spacing
 from vur.models.future import stamp_text
@@ -62,17 +63,10 @@ def read_observations(saved: Saved, table: pd.DataFrame) -> tuple[Panel | None, 
 
 def series_of(saved: Saved, table: pd.DataFrame) -> np.ndarray:
     """The series of each row of `table`; `VurError` if a date, target or series column is missing."""
-    from vur.columns import series_columns, series_names
+    from vur.columns import core_columns, series_names
 
-    names = saved.head["names"]
-    plain = {"unique_id", "ds", "y"} <= set(table.columns)
-    columns = ["unique_id"] if plain else series_columns(table, names.get("series"))
-    needed = (
-        []
-        if plain
-        else [(names["date"], "date"), (names["target"], "target"), *((column, "series") for column in columns)]
-    )
-    for column, role in needed:
+    date, target, columns = core_columns(table, saved.head["names"])
+    for column, role in [(date, "date"), (target, "target"), *((column, "series") for column in columns)]:
         if column not in table:
             raise VurError("panel.column_missing", column=column, role=role, columns=", ".join(map(str, table.columns)))
     only = saved.pipeline.ends.index[0]
@@ -131,8 +125,8 @@ def merge_history(history: Panel, given: Panel, all_series: bool = False) -> Pan
     frame = pd.concat([before, given.frame.reindex(columns=history.frame.columns)], ignore_index=True)
     for name in history.columns("static"):
         frame[name] = frame.groupby("unique_id", sort=False)[name].transform("first")
-    frame = frame.assign(row=np.arange(len(frame))).sort_values(["unique_id", "ds", "row"], ignore_index=True)
-    frame = snap(frame, history.freq)[0].drop_duplicates(["unique_id", "ds"], keep="last").drop(columns="row")
+    frame = frame.assign(**{ROW: np.arange(len(frame))}).sort_values(["unique_id", "ds", ROW], ignore_index=True)
+    frame = snap(frame, history.freq)[0].drop_duplicates(["unique_id", "ds"], keep="last").drop(columns=ROW)
     return complete(replace(history.with_frame(frame), future=_futures(given, history))).with_limits()
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from vur.columns import read_stamps, wall_time
+from vur.columns import own_name, read_stamps, wall_time
 from vur.errors import VurError
 from vur.models.future import (
     SHOWN,
@@ -54,14 +54,17 @@ def apply_edits(coming: Coming, edits: Mapping[str, Any] | pd.DataFrame | str | 
         raise VurError("scenarios.nothing")
     rows = coming.rows.copy()
     for name, change in edits.items():
-        if name not in coming.columns:
-            raise column_error(str(name), coming.rows[coming.columns])
-        if name not in used:
-            raise VurError("scenarios.column_unused", column=name, used=", ".join(used))
+        known = {own_name(column, coming.names): column for column in coming.columns}
+        inner = known.get(name, name)
+        if inner not in coming.columns:
+            raise column_error(str(name), pd.DataFrame(columns=list(known)))
+        if inner not in used:
+            shown = ", ".join(own_name(column, coming.names) for column in used)
+            raise VurError("scenarios.column_unused", column=name, used=shown)
         limits = dict(change) if isinstance(change, Mapping) else {"change": change}
         if set(limits) - set(LIMITS) or "change" not in limits:
             raise VurError("scenarios.edit", column=name, value=change)
-        rows[name] = apply_change(coming, rows[name], str(name), limits["change"], edited_rows(coming, limits))
+        rows[inner] = apply_change(coming, rows[inner], inner, limits["change"], edited_rows(coming, limits))
     return replace(coming, rows=rows)
 
 

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from vur.columns import core_columns, own_name
 from vur.errors import VurError
 from vur.forecasters.registry import algorithm
 from vur.frequency import Frequency
-from vur.models.future import read_table, stamp_text
+from vur.models.future import column_of, read_table, stamp_text
 from vur.models.saved import open_model
 from vur.panel import Panel, complete, make_panel
 from vur.scoring.intervals import Calibration, adapt, interval_scores
@@ -115,19 +116,22 @@ def history_panel(model: "Pipeline", head: dict[str, Any], table: pd.DataFrame) 
     A column that the model does not use may be missing.
     """
     names, roles = head["names"], head["roles"]
-    plain = {"unique_id", "ds", "y"} <= set(table.columns)
-    date, target, series = (
-        ("ds", "y", ["unique_id"]) if plain else (names["date"], names["target"], list(names.get("series") or []))
-    )
-    found = {name: name if name in table else name.removesuffix("_") for name in roles}
+    date, target, series = core_columns(table, names)
+    found = {name: column_of(name, table, names) or name for name in roles}
     needed, roles = needed_columns(model, roles), {name: role for name, role in roles.items() if found[name] in table}
     for name in [name for name in found if name not in roles]:
         if name in needed:
-            raise VurError("insight.column", column=name, columns=", ".join(map(str, table.columns)))
+            raise VurError("insight.column", column=own_name(name, names), columns=", ".join(map(str, table.columns)))
     kept = dict.fromkeys([date, target, *series, *(found[name] for name in roles)])
     frame = table[[name for name in kept if name in table]]
     panel = make_panel(
-        frame, date=date, target=target, series=series or (), freq=model.head.freq.alias, roles=roles, tz=head["tz"]
+        frame,
+        date=date,
+        target=target,
+        series=series or (),
+        freq=model.head.freq.alias,
+        roles={found[name]: role for name, role in roles.items()},
+        tz=head["tz"],
     )
     if not series and len(model.ends) == 1:  # a single series is named after its target column
         panel = panel.with_frame(panel.frame.assign(unique_id=model.ends.index[0])).with_limits()

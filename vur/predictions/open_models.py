@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from vur.columns import own_name
 from vur.errors import VurError
 from vur.models.saved import Saved, open_folder
 from vur.store.cache import StageCache
@@ -151,7 +152,8 @@ def training_panel(model_id: str, head: dict[str, Any], metadata: dict[str, Any]
             )
     stored = dataset_of(replace(spec, fingerprint=metadata.get("fingerprint")), StageCache())[0]
     names = head["names"]
-    meant = {found for name in head["roles"] for found in (name, name.removesuffix("_"))}
+    roles = {own_name(name, names): role for name, role in head["roles"].items()}
+    meant = {found for name in roles for found in (name, name.removesuffix("_"))}
     others = {column.name: "exclude" for column in stored.upload.columns if column.name not in meant}
     return complete(
         stored.panel(
@@ -161,7 +163,7 @@ def training_panel(model_id: str, head: dict[str, Any], metadata: dict[str, Any]
                 target=names["target"],
                 series=tuple(names.get("series") or ()),
                 freq=head["freq"]["alias"],
-                roles=others | head["roles"],
+                roles=others | roles,
                 tz=head["tz"],
             )
         )

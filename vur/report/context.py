@@ -91,7 +91,7 @@ def describe_panel(panel: Panel) -> dict[str, Any]:
         "alias": panel.freq.alias,
         "season": panel.freq.season,
         "evidence": panel.freq.evidence,
-        "roles": dict(panel.roles),
+        "roles": panel.own_roles,
         "tz": panel.tz,
         "integer": _most(panel.integer, panel),
         "nonnegative": _most(panel.nonnegative, panel),

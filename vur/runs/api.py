@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 
+from vur.columns import with_index
 from vur.errors import VurError
 from vur.forecasters.registry import algorithms as algorithms_known
 from vur.hierarchy import HierarchySpec, hierarchy_choice
@@ -31,6 +32,7 @@ def run(
     series: str | Sequence[str] | None = None,
     horizon: int | None = None,
     freq: str | None = None,
+    tz: str | None = None,
     algorithms: str | Sequence[str] | None = None,
     time_budget: float | None = None,
     country: str | None = None,
@@ -55,7 +57,8 @@ def run(
 ) -> RunResult:
     """Audit the data, compare forecasters on the same folds, keep the best, write notebook, report and forecast.
 
-    `source` is a file (CSV, TSV, gzip, zip, Parquet, Excel) or a data frame; everything not given is inferred. `preset`
+    `source` is a file (CSV, TSV, gzip, zip, Parquet, Excel) or a data frame; everything not given is inferred. `tz`
+    is the time zone of stamps that do not carry one, such as `"America/Sao_Paulo"`. `preset`
     sets how many candidates `algorithms="auto"` tries (`fast, balanced, best`), `optimize` the number of hyperparameter
     combinations to try, and `networks` defines custom neural networks by name, in JSON form. `hierarchy` adds
     reconciled totals: `all`, `auto`, columns from the top down such as `"region,store"`, or what `HierarchySpec` takes.
@@ -64,8 +67,9 @@ def run(
     Raises `VurError` with cause and remedy.
     """
     base = default_config() if config is None else config if isinstance(config, Config) else _config_file(Path(config))
-    if isinstance(source, pd.DataFrame) and PANEL_COLUMNS <= set(source.columns):
-        date, target, series = date or "ds", target or "y", series or "unique_id"
+    if isinstance(source, pd.DataFrame) and PANEL_COLUMNS <= set(with_index(source).columns):
+        if date in (None, "ds") and target in (None, "y") and _many(series) in (None, ["unique_id"]):
+            date, target, series = "ds", "y", "unique_id"
     path = _source_path(source)
     chosen = replace_sections(
         base,
@@ -78,6 +82,7 @@ def run(
             "target": target,
             "series": _many(series),
             "freq": freq,
+            "tz": tz,
             "roles": roles,
             "duplicates": duplicates,
         },

@@ -8,6 +8,7 @@ from typing import Any, get_type_hints
 import yaml
 from pydantic import TypeAdapter, ValidationError
 
+from vur.columns import known_zone
 from vur.errors import VurError
 from vur.hierarchy import HierarchySpec
 from vur.settings import settings, tidy_levels
@@ -44,6 +45,7 @@ class DataSpec:
             raise VurError(
                 "config.value", key="data.duplicates", value=self.duplicates, expected=" | ".join(DUPLICATES)
             )
+        known_zone(self.tz)
 
 
 @dataclasses.dataclass(frozen=True)

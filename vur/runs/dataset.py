@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from vur.columns import check_names, with_index
 from vur.errors import VurError
 from vur.panel import Panel, make_panel
 from vur.runs.config import DataSpec
@@ -122,10 +123,12 @@ def _store(path: Path, target: Path, options: UploadOptions, progress: Callable[
 
 
 def keep_frame(frame: pd.DataFrame) -> Path:
-    """Write an in-memory frame to the data home and return its path; equal frames share one file."""
-    if not isinstance(frame.index, pd.RangeIndex):
-        frame = frame.reset_index()
-    frame = frame.reset_index(drop=True)
+    """Write an in-memory frame to the data home and return its path; equal frames share one file.
+
+    A named index, or one of dates, becomes a column; any other is no data.
+    """
+    frame = with_index(frame)
+    check_names(frame)
     target = folder("datasets", f"frame-{frame_fingerprint(frame)}")
     if not target.is_dir():
         with new_folder(target) as draft:

@@ -178,7 +178,7 @@ class Run:
             **dataset.chosen(self.given.data),
             fingerprint=dataset.fingerprint,
             freq=panel.freq.alias,
-            roles=dict(panel.roles),
+            roles=panel.own_roles,
             path=dataset.path,
         )
         split = replace(

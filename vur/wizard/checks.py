@@ -114,7 +114,7 @@ def _facts(panel: Panel, language: str) -> dict[str, Any]:
         "end": _stamp(ds.max()),
         "horizon": default_horizon(panel.freq),
         "known_steps": known_steps(panel) if panel.columns("known_future") else None,
-        "roles": dict(panel.roles),
+        "roles": panel.own_roles,
     }
 
 

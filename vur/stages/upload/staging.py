@@ -21,6 +21,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from ...columns import with_index
 from ...errors import VurError
 from .columns import ColumnPlan, literal, plan_columns
 from .files import Dialect, Plain, UploadOptions, column_names, note
@@ -381,9 +382,7 @@ def stage_parquet(plain: Plain, folder: Path, options: UploadOptions) -> Staged:
 # %% ../../../nbs/stages/1_upload/2_staging.ipynb #8216a3de
 def stage_frame(frame: pd.DataFrame, folder: Path) -> tuple[Staged, str]:
     """Stage a frame and compute the fingerprint of its content. A named index or one of dates becomes a column."""
-    index = frame.index
-    if index.nlevels > 1 or index.name is not None or isinstance(index, (pd.DatetimeIndex, pd.PeriodIndex)):
-        frame = frame.reset_index()
+    frame = with_index(frame)
     names, notes = column_names([str(c) for c in frame.columns], "DataFrame")
     if not len(frame) or not names:
         raise VurError("upload.header_only" if names else "upload.empty", file="DataFrame", columns=", ".join(names)[:200])
