@@ -96,7 +96,7 @@ def observations(job: JobSpec, saved: Saved) -> "tuple[pd.DataFrame | None, int]
     import pandas as pd
 
     if job.params.get("input"):
-        return _read_input(job)
+        return _read_input(job, saved)
     if job.dataset_id is None:
         return None, 0
     from vur.store.data.datasets import parquet_path, version_of
@@ -112,7 +112,7 @@ def observations(job: JobSpec, saved: Saved) -> "tuple[pd.DataFrame | None, int]
     return pd.read_parquet(path), 0
 
 
-def _read_input(job: JobSpec) -> "tuple[pd.DataFrame, int]":
+def _read_input(job: JobSpec, saved: Saved) -> "tuple[pd.DataFrame, int]":
     import pandas as pd
 
     path = folder("results", job.params["input"]) / job.params["input_name"]
@@ -120,13 +120,14 @@ def _read_input(job: JobSpec) -> "tuple[pd.DataFrame, int]":
         raise VurError("predictions.input_gone", job=job.params["input"])
     if path.suffix == ".json":
         return pd.DataFrame.from_records(json.loads(path.read_text(encoding="utf-8"))), 0
-    from vur.stages.upload import upload
+    from vur.stages.upload import upload_named
     from vur.store.data.upload_stream import options_of
 
     scratch = job.folder / "upload"
     scratch.mkdir(parents=True, exist_ok=True)
     language = job.params.get("language") or DEFAULT_LANGUAGE
-    found = upload(path, scratch, options_of(job.params.get("options") or {}, language))
+    series = [*saved.head["names"].get("series", ()), "unique_id"]
+    found = upload_named(path, scratch, series, options_of(job.params.get("options") or {}, language))
     if found.rejected:
         os.replace(found.rejects, results_folder(job.id) / REJECTS)
     return pd.read_parquet(found.parquet), found.rejected

@@ -76,7 +76,7 @@ def check_new(tag: str, data: pd.DataFrame | str | Path, level: float = 95) -> p
     model, head, metadata = open_model(tag)
     if model.calibration is None:
         raise VurError("forecasters.uncalibrated", algorithm=model.id)
-    table = data if isinstance(data, pd.DataFrame) else read_table(Path(data))
+    table = data if isinstance(data, pd.DataFrame) else read_table(Path(data), head["names"])
     rows = observed_rows(model, head, table)
     coming = future_steps(model, head, rows, int(metadata["horizon"]))
     rows = add_gaps(place_rows(model, rows, coming), coming)

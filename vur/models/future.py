@@ -16,7 +16,7 @@ from vur.forecasters.registry import algorithm, algorithms
 from vur.frequency import DAY, Frequency, advance, spacing
 from vur.panel import Panel, future_frame
 from vur.stages.features import is_number
-from vur.stages.upload import upload
+from vur.stages.upload import upload_named
 from vur.timezones import is_sub_daily, to_zone
 
 SHOWN = 5
@@ -274,7 +274,7 @@ def fill_coming(coming: Coming, given: pd.DataFrame | str | Path, needed: Sequen
     `VurError` names a missing column that is `needed`, an unknown series, a duplicate timestamp, text instead of a
     number, or that no row is in the future steps.
     """
-    frame = given if isinstance(given, pd.DataFrame) else read_table(Path(given))
+    frame = given if isinstance(given, pd.DataFrame) else read_table(Path(given), coming.names)
     rows = locate_rows(coming, frame)
     names = {name: column_of(name, frame, coming.names) for name in coming.columns}
     for name in needed:
@@ -288,12 +288,16 @@ def fill_coming(coming: Coming, given: pd.DataFrame | str | Path, needed: Sequen
     return replace(coming, rows=filled)
 
 
-def read_table(path: Path) -> pd.DataFrame:
-    """The table in a file of any format that the upload reads; `VurError` if it does not exist."""
+def read_table(path: Path, names: dict[str, Any]) -> pd.DataFrame:
+    """The table in a file of any format that the upload reads; `VurError` if it does not exist.
+
+    `names` are the user's names of date and series. A series called `N` or `NA` keeps its name; 1.0 stays a number.
+    """
     if not path.is_file():
         raise VurError("runs.no_file", path=path)
     with tempfile.TemporaryDirectory() as scratch:
-        return pd.read_parquet(upload(path, Path(scratch)).parquet)
+        found = upload_named(path, Path(scratch), [*_series(names), "unique_id"])
+        return pd.read_parquet(found.parquet)
 
 
 # --- which row is which ---

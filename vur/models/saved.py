@@ -139,7 +139,7 @@ def coming_rows(
     needed = used_columns(model)
     coming = coming_steps(model, horizon, head["names"])
     if future is not None:
-        table = future if isinstance(future, pd.DataFrame) else read_table(Path(future))
+        table = future if isinstance(future, pd.DataFrame) else read_table(Path(future), head["names"])
         check_usable(model, table)
         coming = fill_coming(coming, table, needed)
     check_cells(coming, needed)

@@ -93,7 +93,7 @@ def update_model(tag: str, data: pd.DataFrame | str | Path, *, steps: int | None
     model, head, metadata = open_model(tag)
     if model.calibration is None:
         raise VurError("forecasters.uncalibrated", algorithm=model.id)
-    table = data if isinstance(data, pd.DataFrame) else read_table(Path(data))
+    table = data if isinstance(data, pd.DataFrame) else read_table(Path(data), head["names"])
     panel = complete(history_panel(model, head, table))
     check_history(model, panel)
     before, levels = model.calibration, tuple(float(level) for level in metadata["levels"])

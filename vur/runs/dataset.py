@@ -1,7 +1,9 @@
 """The source of a run as a stored dataset: uploaded once per content, found again by its fingerprint."""
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+import difflib
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -9,13 +11,15 @@ import pandas as pd
 
 from vur.columns import check_names, with_index
 from vur.errors import VurError
-from vur.panel import Panel, make_panel
+from vur.panel import ROLES, Panel, make_panel
 from vur.runs.config import DataSpec
 from vur.settings import settings
 from vur.stages.preview.audit import audit_frame
 from vur.stages.preview.findings import Finding
-from vur.stages.upload import Upload, upload, upload_frame
+from vur.stages.upload import Upload, connect, lost_names, upload, upload_frame
+from vur.stages.upload.columns import literal
 from vur.stages.upload.files import UploadOptions
+from vur.stages.upload.suggestions import Given, Suggestions, suggest
 from vur.store.cache import StageCache
 from vur.store.data.sources import HEAD, address, original, read_head, write_head
 from vur.store.home import folder, new_folder
@@ -24,6 +28,39 @@ from vur.store.runs import file_fingerprint, frame_fingerprint
 FRAME = "frame.parquet"
 # Types of columns that can be covariates; text and ids cannot.
 COVARIATE_TYPES = ("numeric", "boolean", "categorical")
+MOST_NAMES = 20
+
+
+def check_columns(spec: DataSpec, columns: list[str]) -> None:
+    """`VurError` for a column that does not exist or has two roles, and for an unknown column or role in `roles`."""
+    taken: dict[str, str] = {}
+    for role, names in (("date", [spec.date]), ("target", [spec.target]), ("series", spec.series or ())):
+        for name in names:
+            if name is None:
+                continue
+            if name not in columns:
+                raise VurError("panel.column_missing", column=name, columns=listed(columns), role=role)
+            if name in taken:
+                raise VurError(
+                    "runs.column_twice", column=name, first=taken[name], second=role, columns=listed(columns)
+                )
+            taken[name] = role
+    free = [name for name in columns if taken.get(name) not in ("date", "target")]
+    for name, role in spec.roles.items():
+        if role not in ROLES:
+            raise VurError("panel.role_unknown", column=name, role=role, known=" | ".join(ROLES))
+        if name not in columns and name.removesuffix("_") not in columns:
+            near = difflib.get_close_matches(name, free, n=1, cutoff=0.0)
+            raise VurError(
+                "runs.role_column", column=name, role=role, near=near[0] if near else "-", columns=listed(free)
+            )
+        if name in taken and not (taken[name] == "series" and role in ("static", "exclude")):
+            raise VurError("runs.role_taken", column=name, taken=taken[name], role=role, columns=listed(free))
+
+
+def listed(names: Sequence[str]) -> str:
+    """Names for a message: all of them, or the first ones of many."""
+    return ", ".join(names[:MOST_NAMES]) + (f", … ({len(names)})" if len(names) > MOST_NAMES else "")
 
 
 @dataclass(frozen=True)
@@ -34,20 +71,40 @@ class Dataset:
     fingerprint: str
     path: str | None
     source: str
+    known: dict[Given, Suggestions] = field(default_factory=dict, repr=False, compare=False)
 
     def chosen(self, spec: DataSpec) -> dict[str, Any]:
-        """Date, target and series columns: the user's choice, else the suggested ones."""
-        suggested, columns = self.upload.suggestions, [column.name for column in self.upload.columns]
-        date, target = spec.date or suggested.date, spec.target or suggested.target
-        for value, code in ((date, "runs.no_date"), (target, "runs.no_target")):
+        """Date, target and series columns: the user's choice, else the suggested ones.
+
+        `VurError` names a column that does not exist, that has two roles, or whose role is unknown.
+        """
+        check_columns(spec, [column.name for column in self.upload.columns])
+        found = self.suggestions(spec)
+        for value, code in ((found.date, "runs.no_date"), (found.target, "runs.no_target")):
             if value is None:
-                raise VurError(code, columns=", ".join(columns))
-        series = spec.series if spec.series is not None else tuple(suggested.series)
-        roles = {date: "date", target: "target"} | dict.fromkeys(series, "series")
-        for name, role in roles.items():
-            if name not in columns:
-                raise VurError("panel.column_missing", column=name, columns=", ".join(columns), role=role)
-        return {"date": date, "target": target, "series": tuple(name for name in series if name not in (date, target))}
+                raise VurError(code, columns=listed([column.name for column in self.upload.columns]))
+        return {"date": found.date, "target": found.target, "series": found.series}
+
+    def suggestions(self, spec: DataSpec) -> Suggestions:
+        """What the user gave, completed by what the data suggest; no column gets two roles."""
+        left_out = tuple(sorted(name for name, role in spec.roles.items() if role != "static"))
+        given = Given(spec.date, spec.target, spec.series, left_out)
+        if given not in self.known:
+            self.known[given] = self._suggestions(given)
+        return self.known[given]
+
+    def _suggestions(self, given: Given) -> Suggestions:
+        first = self.upload.suggestions
+        if given.date and given.target and given.series is not None:
+            return replace(first, date=given.date, target=given.target, series=given.series)
+        roles = {"date": first.date, "target": first.target, "series": first.series}
+        fixed = {name: value for name in roles if (value := getattr(given, name)) is not None}
+        used = {first.date, first.target, *first.series}
+        if all(roles[name] == value for name, value in fixed.items()) and not used & set(given.left_out):
+            return first
+        with tempfile.TemporaryDirectory() as scratch, connect(UploadOptions(), Path(scratch)) as connection:
+            relation = f"read_parquet({literal(str(self.upload.parquet))})"
+            return suggest(connection, relation, self.upload.columns, self.upload.rows, given)
 
     def frame(self, spec: DataSpec) -> pd.DataFrame:
         """The columns that the run uses, as uploaded: date, target, series and possible covariates."""
@@ -71,7 +128,8 @@ class Dataset:
     def panel(self, spec: DataSpec) -> Panel:
         """The panel of these rows; `VurError` for data that cannot be a panel, such as duplicate timestamps."""
         chosen = self.chosen(spec)
-        roles = {name: role for name, role in spec.roles.items() if role != "exclude"}
+        alone = chosen["series"] if len(chosen["series"]) == 1 else ()  # of several, each is a static column too
+        roles = {name: role for name, role in spec.roles.items() if role != "exclude" and name not in alone}
         return make_panel(
             self.frame(spec), **chosen, freq=spec.freq, roles=roles or None, tz=spec.tz, duplicates=spec.duplicates
         )
@@ -94,14 +152,37 @@ def dataset_of(
         raise VurError("runs.no_file", path=path)
     if spec.fingerprint and fingerprint != spec.fingerprint:
         present, fingerprint = None, spec.fingerprint
-    options = _options(spec.upload)
+    said = language, progress
+    dataset, cached = _stored(fingerprint, present, spec.upload, path, said)
+    return as_named(dataset, spec, present, said) or (dataset, cached)
+
+
+def as_named(
+    dataset: Dataset, spec: DataSpec, present: Path | None = None, said: tuple[str, Any] = ("en", None)
+) -> tuple[Dataset, bool] | None:
+    """The dataset read again with its series columns as text, and whether it was stored; None where no name was lost.
+
+    The file is `present`, else the stored original; without either the names stay as they are.
+    """
+    text = lost_names(dataset.upload, spec.series or ())
+    if not text or not (present or original(dataset.fingerprint)):
+        return None
+    options = replace(spec.upload, text=tuple(sorted({*spec.upload.text, *text})))
+    return _stored(dataset.fingerprint, present, options, Path(dataset.path) if dataset.path else None, said)
+
+
+def _stored(
+    fingerprint: str, present: Path | None, chosen: UploadOptions, path: Path | None, said: tuple[str, Any]
+) -> tuple[Dataset, bool]:
+    """The dataset with this fingerprint, read with these options unless it was, and whether it was."""
+    options = _options(chosen)
     target = address(fingerprint, options)
     cached = (target / HEAD).is_file()
     if not cached:
         source = present or original(fingerprint)
         if source is None:
             raise VurError("runs.data_gone", fingerprint=fingerprint[:16], path=path)
-        _store(source, target, replace(options, language=language), progress)
+        _store(source, target, replace(options, language=said[0]), said[1])
     stored, name = read_head(target)
     return Dataset(stored, fingerprint, str(path) if path else None, name), cached
 

@@ -13,7 +13,7 @@ from vur.runs.config import Config
 from vur.runs.run import CONFIG, NOTEBOOK, RECORD
 from vur.settings import settings
 from vur.store.models.models import find_model
-from vur.store.runs import find_run
+from vur.store.runs import find_run, read_table
 from vur.timezones import to_zone
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class RunResult:
         path = self.folder / name
         if not path.is_file():
             raise VurError("runs.unfinished", run=self.id, status=self.record.get("status"), what=name)
-        return pd.read_csv(path, dtype={"unique_id": str}, float_precision="round_trip")
+        return read_table(path)
 
     @cached_property
     def leaderboard(self) -> pd.DataFrame:

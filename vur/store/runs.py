@@ -31,6 +31,12 @@ def frame_fingerprint(frame: pd.DataFrame) -> str:
     return sha.hexdigest()
 
 
+def read_table(path: Path) -> pd.DataFrame:
+    """A CSV table that a run wrote. Text stays text, `NA`, `null` and `001` too; an empty cell is a missing value."""
+    text = {"unique_id": str}
+    return pd.read_csv(path, dtype=text, keep_default_na=False, na_values=[""], float_precision="round_trip")
+
+
 def run_hash(fingerprint: str, config_hash: str) -> str:
     """The first part of a run id, from data, configuration and code: 12 hexadecimal digits."""
     return digest(fingerprint, config_hash, code_version())[:12]

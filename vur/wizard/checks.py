@@ -12,7 +12,7 @@ from vur.frequency import default_horizon, describe_alias
 from vur.models.future import known_steps
 from vur.panel import Panel, complete
 from vur.runs.config import Config, DataSpec
-from vur.runs.dataset import Dataset
+from vur.runs.dataset import Dataset, as_named
 from vur.stages.preview import describe_series
 from vur.stages.preview.audit import audit
 from vur.stages.preview.findings import Finding, audit_summary, by_severity
@@ -28,7 +28,9 @@ def open_version(version_folder: str, data: dict[str, Any]) -> tuple[Dataset, Da
     """The stored version and its chosen columns; `data` is the `data` section of a `Config`."""
     spec = Config.from_dict({"data": data}).data
     found, source = sources.read_head(folder("datasets", version_folder))
-    return Dataset(found, spec.fingerprint or found.fingerprint, None, source), spec
+    dataset = Dataset(found, spec.fingerprint or found.fingerprint, None, source)
+    again = as_named(dataset, spec)
+    return (again[0] if again else dataset), spec
 
 
 def panel_of(version_folder: str, data: dict[str, Any]) -> Panel:

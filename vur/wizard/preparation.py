@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 from vur.errors import VurError
 from vur.frequency import resolve_hint
 from vur.runs.config import Config
+from vur.stages.upload.suggestions import ColumnInfo, Given, date_and_target
 from vur.store import child_process, database
 from vur.store.accounts.access import Principal, check_version, fetch
 from vur.store.catalog import Dataset, new_id
@@ -316,6 +317,7 @@ def choose(dataset: Dataset, chosen: dict[str, Any]) -> list[dict[str, Any]]:
     """
     kinds = {column["name"]: column for column in dataset.head["columns"]}
     _check_names(chosen, kinds)
+    chosen = _resolved(dataset, chosen)
     suggested = dataset.head["suggestions"]
     date, target = chosen.get("date") or suggested["date"], chosen.get("target") or suggested["target"]
     for name, accepted, role in (
@@ -338,6 +340,19 @@ def choose(dataset: Dataset, chosen: dict[str, Any]) -> list[dict[str, Any]]:
         for name in used
         if kinds[name]["type"] in ("text", "id", "datetime") and name not in (chosen.get("roles") or {})
     ]
+
+
+def _resolved(dataset: Dataset, chosen: dict[str, Any]) -> dict[str, Any]:
+    """`chosen` with date or target where what was suggested for it has been chosen for another role."""
+    suggested = dataset.head["suggestions"]
+    columns = [ColumnInfo(**column) for column in dataset.head["columns"]]
+    series = tuple(chosen["series"]) if chosen.get("series") is not None else None
+    given = Given(chosen.get("date"), chosen.get("target"), series, tuple(chosen.get("exclude") or ()))
+    date, target, _ = date_and_target(columns, dataset.rows, given)
+    used = [*(series or ()), *given.left_out]
+    clash = {"date": suggested["date"] in (given.target, *used), "target": suggested["target"] in (given.date, *used)}
+    found = {"date": date, "target": target}
+    return chosen | {role: found[role] for role, taken in clash.items() if taken and not chosen.get(role)}
 
 
 def _check_names(chosen: dict[str, Any], kinds: dict[str, Any]) -> None:

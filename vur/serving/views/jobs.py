@@ -244,21 +244,17 @@ def results(
 
 def _scores(found: Any) -> list[dict[str, Any]]:
     """Return the scores on the held-out test part; empty if there is none."""
-    import pandas as pd
+    from vur.store.runs import read_table
 
     path = found.folder / "test_scores.csv"
-    return (
-        []
-        if not path.is_file() or path.stat().st_size < 3
-        else pd.read_csv(path, float_precision="round_trip").to_dict("records")
-    )
+    return [] if not path.is_file() or path.stat().st_size < 3 else read_table(path).to_dict("records")
 
 
 def _forecast(folder: Path, series: str | None, limit: int) -> tuple[list[dict[str, Any]], int]:
     """Return the first rows of the forecast, of one series if given, and the total number of rows."""
-    import pandas as pd
+    from vur.store.runs import read_table
 
-    frame = pd.read_csv(folder / "forecast.csv", dtype={"unique_id": str, "ds": str}, float_precision="round_trip")
+    frame = read_table(folder / "forecast.csv").astype({"ds": str})
     if series is not None:
         frame = frame[frame["unique_id"] == series]
     return jsonable(frame.head(limit).to_dict("records")), len(frame)

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['Progress', 'Upload', 'connect', 'inspect', 'convert', 'unfit_rows', 'write_rejects', 'Converted', 'convert_staged',
-           'profile', 'upload', 'upload_frame']
+           'profile', 'upload', 'upload_frame', 'upload_named', 'lost_names']
 
 # %% ../../../nbs/stages/1_upload/6_upload.ipynb #4b839375
 import csv
@@ -20,8 +20,9 @@ from ...errors import VurError
 from .columns import ColumnPlan, identifier, literal
 from .fast_path import convert_fast
 from .files import Dialect, UploadOptions, fingerprint, inspect_text, note, note_text, open_source
+from .names import has_word
 from .staging import Reject, Staged, stage_csv, stage_excel, stage_frame, stage_parquet, texts_at
-from .suggestions import EXACT_ROWS, ColumnInfo, Suggestions, suggest, words_of
+from .suggestions import EXACT_ROWS, ColumnInfo, Suggestions, suggest
 from ...text import translate
 
 if TYPE_CHECKING:
@@ -175,8 +176,11 @@ def _refine(plan: ColumnPlan, filled: int, distinct: int) -> tuple[str, dict]:
     return plan.type, plan.reason
 
 
+_KEY_WORDS = {"id", "uuid", "guid", "codigo", "cod", "code", "key", "chave", "pedido", "nota", "cpf", "cnpj", "row", "linha"}
+
+
 def _is_key(name: str) -> bool:
-    return bool({"id", "uuid", "guid", "codigo", "cod", "code", "key", "chave", "pedido", "nota", "cpf", "cnpj", "row", "linha"} & set(words_of(name)))
+    return has_word(name, _KEY_WORDS)
 
 # %% ../../../nbs/stages/1_upload/6_upload.ipynb #cbf0736e
 def upload(path: Path | str, out_dir: Path | str, options: UploadOptions = UploadOptions(),
@@ -239,3 +243,19 @@ def _finish(connection: "duckdb.DuckDBPyConnection", done: Converted, digest: st
                       notes=notes)
     say(1.0, "upload.progress.done", rows=done.rows, rejected=rejected)
     return Upload(out_dir / "data.parquet", done.rows, infos, out_dir / "rejects.csv", rejected, suggestions, digest, dialect, notes)
+
+# %% ../../../nbs/stages/1_upload/6_upload.ipynb #034b03ba
+def upload_named(path: Path | str, out_dir: Path | str, series: Sequence[str], options: UploadOptions = UploadOptions()) -> Upload:
+    """Like `upload`, but no name in the columns `series` changes; numbers with a decimal part stay numbers (1.0 is 1)."""
+    found = upload(path, out_dir, options)
+    fractions = {c.name for c in found.columns if c.type == "numeric" and not c.integer}
+    text = tuple(name for name in lost_names(found, series) if name not in fractions)
+    return upload(path, out_dir, replace(options, text=(*options.text, *text))) if text else found
+
+
+def lost_names(found: Upload, series: Sequence[str]) -> list[str]:
+    """Series columns whose names changed as the source's text was read as numbers, dates or flags."""
+    if found.dialect.kind not in ("csv", "excel"):
+        return []
+    return [c.name for c in found.columns if c.name in series and
+            (c.type in ("boolean", "datetime") or c.integer and c.missing or c.type == "numeric" and not c.integer)]

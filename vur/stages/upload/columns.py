@@ -18,6 +18,7 @@ import numpy as np
 
 from ...languages import LANGUAGES, plain_word
 from .files import UploadOptions, note
+from .names import SERIES_WORDS, TARGET_WORDS, name_score
 
 if TYPE_CHECKING:
     import duckdb
@@ -245,11 +246,17 @@ class NumberCounts:
     small: int = 0
     large: int = 0
     grouped: int = 0
+    coded: int = 0
 
     @property
     def numbers(self) -> int:
         """Number of values that are numbers with either decimal sign."""
         return self.integer + self.dot3 + self.comma3 + self.point + self.comma + self.dots + self.commas + self.exponent
+
+    @property
+    def codes(self) -> bool:
+        """Whether `1E5` is a code here: no other number has a decimal part, and programs write `1e+05` or `1.0E5`."""
+        return 0 < self.coded == self.exponent and not (self.point or self.comma)
 
     @property
     def votes(self) -> int:
@@ -270,7 +277,7 @@ def count_numbers(connection: "duckdb.DuckDBPyConnection", relation: str, column
     extra = [r"count_if(regexp_full_match(s, '[-+]?\d{19,}'))", r"count_if(regexp_full_match(s, '[-+]?0\d+'))",
              "count_if(c LIKE '%\\%%' ESCAPE '\\')", r"count_if(regexp_matches(c, '[$€£]|(?i:brl|usd|eur|gbp)'))",
              r"count_if(regexp_full_match(s, '[-+]?\d{1,3}'))", r"count_if(regexp_full_match(s, '[-+]?[1-9]\d{3,}'))",
-             r"count_if(regexp_matches(s, '\d[.,]\d{3}[.,]'))"]
+             r"count_if(regexp_matches(s, '\d[.,]\d{3}[.,]'))", r"count_if(regexp_full_match(s, '\d+[eE]\d+'))"]
     query = (f"SELECT count(*), {', '.join(shapes)}, {', '.join(extra)} FROM (SELECT {text} AS s, {column} AS c FROM {relation} "  # noqa: S608
              f"WHERE {column} IS NOT NULL AND NOT ({missing}))")
     counts = list(connection.execute(query).fetchall()[0])
@@ -361,8 +368,9 @@ def plan_number(blank: ColumnPlan, counts: NumberCounts, clean: bool, habit: str
     whole = counts.whole(decimal)
     grouped = counts.grouped + (counts.dot3 if decimal == "," else counts.comma3)
     if counts.zeros and whole and not clean or counts.long:
-        return replace(blank, type="id", storage="VARCHAR", value=blank.column, missing="FALSE", notes=(),
-                       reason=note("type_code", zeros=counts.zeros, long=counts.long))
+        return _as_text(blank, "id", note("type_code", zeros=counts.zeros, long=counts.long))
+    if counts.codes and name_score(blank.name, TARGET_WORDS) <= name_score(blank.name, SERIES_WORDS):
+        return _as_text(blank, "id", note("type_exponent", count=counts.coded))
     text = clean_number(blank.column) if clean else f"trim({blank.column})"
     plan = replace(blank, type="numeric", storage="BIGINT" if whole else "DOUBLE", sure=sure,
                    value=number_value(text, decimal, "BIGINT" if whole else "DOUBLE"),
@@ -370,6 +378,11 @@ def plan_number(blank: ColumnPlan, counts: NumberCounts, clean: bool, habit: str
     words = [w for w, on in (("decimal comma", decimal == "," and not whole), ("thousands", grouped), ("percent", counts.percent),
                              ("currency", counts.currency)) if on]
     return replace(plan, format=", ".join(words), notes=blank.notes + _number_notes(blank.name, counts, decimal, sure))
+
+
+def _as_text(plan: ColumnPlan, type: str, reason: dict) -> ColumnPlan:
+    """The plan of a column that stays text, every cell as it is written."""
+    return replace(plan, type=type, storage="VARCHAR", value=plan.column, missing="FALSE", format="", notes=(), reason=reason)
 
 
 def _number_notes(name: str, counts: NumberCounts, decimal: str, sure: bool) -> tuple[dict, ...]:
@@ -472,13 +485,25 @@ def plan_boolean(connection: "duckdb.DuckDBPyConnection", relation: str, blank: 
 
 
 def keep_names(connection: "duckdb.DuckDBPyConnection", relation: str, plans: Sequence[ColumnPlan]) -> list[ColumnPlan]:
-    """The plans, with two letters that distinguish rows of one date as text: `N` and `S` may name series, North and South."""
+    """The plans, with columns as text that name series and would lose a name.
+
+    `N` and `S` may be North and South: where the name of the column says so, or where they distinguish rows of one date.
+    `NA` among whole numbers may be a name, not a missing one, where the name of the column says so.
+    """
     dates = [p.column for p in plans if p.type == "datetime"]
     keys = dates + [p.column for p in plans if p.type in ("text", "id") and p.reason.get("key") != "upload.note.type_empty"]
-    return [replace(p, type="text", storage="VARCHAR", value=p.column, missing="FALSE", format="", notes=(),
-                    reason=note("type_names"))
-            if p.type == "boolean" and not p.sure and dates and _distinguishes(connection, relation, p.column, dates[0], keys)
-            else p for p in plans]
+
+    def named(p: ColumnPlan) -> bool:
+        if p.type == "boolean" and not p.sure:
+            return _names_series(p) or bool(dates) and _distinguishes(connection, relation, p.column, dates[0], keys)
+        return p.storage == "BIGINT" and p.missing != "FALSE" and _names_series(p)
+
+    return [_as_text(p, "text", note("type_names" if p.type == "boolean" else "type_named_gap")) if named(p) else p
+            for p in plans]
+
+
+def _names_series(plan: ColumnPlan) -> bool:
+    return name_score(plan.name, SERIES_WORDS) >= 3
 
 
 def _distinguishes(connection: "duckdb.DuckDBPyConnection", relation: str, column: str, date: str,
@@ -500,13 +525,16 @@ def plan_columns(connection: "duckdb.DuckDBPyConnection", relation: str, names: 
                  options: UploadOptions, habit: str = "dmy") -> list[ColumnPlan]:
     """Plans for the text `columns` of `relation`, with types decided by all its rows.
 
-    `names` are the user's names of the columns. A sample of up to 2000 distinct values per column proposes types.
+    `names` are the user's names of the columns; those in `options.text` stay text. A sample of up to 2000 distinct values per column proposes types.
     """
     plans: list[ColumnPlan] = []
     numbers: dict[int, tuple] = {}
     for name, column in zip(names, columns):
         blank, sample = _blank(connection, relation, name, column, options)
         plan: ColumnPlan | None = None
+        if name in options.text:
+            plans.append(_as_text(blank, "text", note("type_kept")))
+            continue
         if sample:
             plan = plan_boolean(connection, relation, blank, sample) or plan_date(connection, relation, blank, sample, options,
                                                                                   habit)

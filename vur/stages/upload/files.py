@@ -36,7 +36,7 @@ class UploadOptions:
 
     `delimiter`, `quote` and `decimal` are single characters or `"auto"`; `date_order` is `auto|dmy|mdy|ymd`; `header` is
     `auto|yes|no`. `sheet` names an Excel sheet, `member` a file inside a zip. `na_values` are further words that mean
-    "missing" in columns of numbers, dates and booleans. `max_unpacked_bytes` and `max_ratio` bound decompression;
+    "missing" in columns of numbers, dates and booleans; `text` are columns to keep as text, whatever they hold. `max_unpacked_bytes` and `max_ratio` bound decompression;
     `memory_limit` bounds DuckDB. `language` is the language of the causes in the rejects file.
     """
 
@@ -49,6 +49,7 @@ class UploadOptions:
     sheet: str | None = None
     member: str | None = None
     na_values: tuple[str, ...] = ()
+    text: tuple[str, ...] = ()
     max_unpacked_bytes: int = 20 * 2**30
     max_ratio: float = 200.0
     memory_limit: str = "900MB"

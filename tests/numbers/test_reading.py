@@ -1,0 +1,216 @@
+"""What people's files say is what is forecast: series, dates, names and numbers as their authors meant them."""
+
+import html
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import vur
+from vur.errors import VurError
+from vur.panel import Panel
+from vur.runs.config import DataSpec
+from vur.runs.dataset import Dataset, dataset_of
+from vur.stages.upload import Upload, upload
+from vur.stages.upload.files import UploadOptions
+from vur.store.cache import StageCache
+
+NULLS = ("NA", "null", "None", "nan", "N/A", "NULL", "<NA>", "#N/A", "n/a", "nil", "-")
+
+
+def write(folder: Path, text: str | bytes, name: str = "f.csv") -> Path:
+    """A file with this text."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / name
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return path
+
+
+def csv_of(frame: pd.DataFrame) -> str:
+    """The text of a frame as CSV."""
+    return frame.to_csv(index=False)
+
+
+def dataset(folder: Path, source: str | bytes | pd.DataFrame, **spec: object) -> tuple[Dataset, DataSpec]:
+    """The stored dataset of a text or a frame (as CSV), and the specification that a run would have."""
+    text = csv_of(source) if isinstance(source, pd.DataFrame) else source
+    chosen = DataSpec(path=str(write(folder, text)), **spec)  # type: ignore[arg-type]
+    return dataset_of(chosen, StageCache())[0], chosen
+
+
+def panel(folder: Path, source: str | bytes | pd.DataFrame, **spec: object) -> Panel:
+    """The panel that a run on this file would have."""
+    found, chosen = dataset(folder, source, **spec)
+    return found.panel(chosen)
+
+
+def sent(folder: Path, text: str | bytes, name: str = "f.csv", **options: object) -> Upload:
+    """The upload of a text."""
+    return upload(write(folder, text, name), folder / "out", UploadOptions(**options))  # type: ignore[arg-type]
+
+
+def months(count: int, start: str = "2021-01-01") -> pd.DatetimeIndex:
+    """First days of months."""
+    return pd.date_range(start, periods=count, freq="MS")
+
+
+def many(names: Sequence[object], count: int = 24, column: str = "unique_id") -> pd.DataFrame:
+    """Monthly series of these names, around 10, 20, 30 ..."""
+    return pd.concat(
+        pd.DataFrame(
+            {column: pd.Series([name] * count, dtype=object), "ds": months(count), "y": 10.0 * k + np.arange(count) % 5}
+        )
+        for k, name in enumerate(names, 1)
+    )
+
+
+# --- one column, one role ---
+
+
+@pytest.mark.parametrize("date", ["step", "sales", "value", "total", "idx"])
+def test_the_named_date_is_no_candidate_for_the_target(tmp_path: Path, date: str) -> None:
+    rows = pd.DataFrame({date: range(1, 61), "v": 30 + np.arange(60) % 20})
+    found, spec = dataset(tmp_path, rows, date=date)
+    assert found.chosen(spec) == {"date": date, "target": "v", "series": ()}
+    assert found.panel(spec).frame["y"].between(30, 50).all()
+
+
+def test_no_column_is_suggested_for_a_role_when_the_user_gave_it_another(tmp_path: Path) -> None:
+    rows = many(["a", "b"]).assign(sales=np.arange(48) % 7, price=np.arange(48.0))
+    assert dataset(tmp_path, rows)[0].upload.suggestions.target == "y"
+    for spec, target in (
+        ({"roles": {"y": "exclude"}}, "sales"),
+        ({"roles": {"y": "exclude", "sales": "past_only"}}, "price"),
+        ({"target": "price"}, "price"),
+    ):
+        found, chosen = dataset(tmp_path, rows, **spec)
+        assert found.chosen(chosen) == {"date": "ds", "target": target, "series": ("unique_id",)}
+    numbered = rows.assign(unique_id=rows["unique_id"].map({"a": 1, "b": 2}))[["unique_id", "ds"]]
+    with pytest.raises(VurError) as refused:  # the only number names the series
+        panel(tmp_path, numbered, series=("unique_id",))
+    assert refused.value.code == "runs.no_target"
+
+
+def test_series_are_found_beside_the_date_that_the_user_names(tmp_path: Path) -> None:
+    rows = pd.DataFrame({"loja": np.repeat(["a", "b"], 20), "n": [*range(20)] * 2, "v": 1.5})
+    found, spec = dataset(tmp_path, rows, date="n")
+    assert found.chosen(spec) == {"date": "n", "target": "v", "series": ("loja",)}
+
+
+@pytest.mark.parametrize(
+    ("spec", "column"),
+    [
+        ({"date": "step", "target": "step"}, "step"),
+        ({"date": "step", "series": ("step",)}, "step"),
+        ({"date": "step", "target": "v", "series": ("v",)}, "v"),
+        ({"target": "v", "series": ("k", "v")}, "v"),
+        ({"series": ("k", "k")}, "k"),
+    ],
+)
+def test_one_column_for_two_purposes_is_refused_by_name(tmp_path: Path, spec: dict, column: str) -> None:
+    rows = pd.DataFrame({"step": range(1, 61), "k": ["a", "b"] * 30, "v": 30 + np.arange(60) % 20})
+    with pytest.raises(VurError) as refused:
+        panel(tmp_path, rows, **spec)
+    assert (refused.value.code, refused.value.data["column"]) == ("runs.column_twice", column)
+    with pytest.raises(VurError, match=f"'{column}'"):
+        vur.run(write(tmp_path, csv_of(rows)), out=tmp_path, notebook=False, **spec)
+
+
+@pytest.mark.parametrize("role", ["static", "known_future", "past_only", "exclude"])
+def test_a_role_for_a_column_that_does_not_exist_is_refused_with_the_known_ones(tmp_path: Path, role: str) -> None:
+    rows = many(["a"]).assign(price=1.5)
+    with pytest.raises(VurError) as refused:
+        panel(tmp_path, rows, roles={"prise": role})
+    assert refused.value.data["column"] == "prise"
+    assert all(word in str(refused.value) for word in ("'prise'", role, "nearest name is 'price'", "unique_id"))
+    with pytest.raises(VurError, match="'prise'"):
+        vur.run(rows, roles={"prise": role}, out=tmp_path, notebook=False)
+
+
+def test_roles_that_cannot_be_are_refused(tmp_path: Path) -> None:
+    rows = many(["a", "b"]).assign(price=1.5)
+    for roles, code in (
+        ({"price": "future"}, "panel.role_unknown"),
+        ({"y": "past_only"}, "runs.role_taken"),
+        ({"ds": "exclude"}, "runs.role_taken"),
+        ({"unique_id": "known_future"}, "runs.role_taken"),
+    ):
+        with pytest.raises(VurError) as refused:
+            panel(tmp_path, rows, date="ds", target="y", series=("unique_id",), roles=roles)
+        assert refused.value.code == code
+    assert panel(tmp_path, rows, roles={"unique_id": "static", "price": "past_only"}).ids == ["a", "b"]
+
+
+# --- names ---
+
+
+def test_names_that_look_like_null_stay_text(tmp_path: Path) -> None:
+    found = panel(tmp_path, many(["BR", *NULLS]))
+    assert sorted(found.ids) == sorted(["BR", *NULLS])
+    assert found.frame.groupby("unique_id").size().eq(24).all()
+
+
+@pytest.mark.parametrize(
+    "names", [("NA", "1", "2"), ("null", "10", "20", "30"), NULLS, ("001", "1", "01"), ("007", "008")]
+)
+@pytest.mark.parametrize("column", ["store", "unique_id", "sku"])
+def test_names_beside_numbers_stay_as_they_are_written(tmp_path: Path, names: tuple[str, ...], column: str) -> None:
+    assert sorted(panel(tmp_path, many(names, column=column)).ids) == sorted(names)
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("1E5", "2E5", "3E7"),
+        ("1e5", "12", "2e3"),
+        ("N", "S"),
+        ("T", "F"),
+        ("2E3", "7E9", "0E1"),
+        ("1.10", "1.1"),
+        ("2024-01", "2024-02"),
+    ],
+)
+def test_a_column_that_the_user_names_as_series_keeps_every_name(tmp_path: Path, names: tuple[str, ...]) -> None:
+    rows = many(names, column="where").assign(part="x")
+    assert sorted(panel(tmp_path, rows, series=("where",)).ids) == sorted(names)
+    assert sorted(panel(tmp_path, rows, series=("where", "part")).ids) == sorted(f"{name}/x" for name in names)
+
+
+def test_letters_in_two_columns_that_nest_stay_letters(tmp_path: Path) -> None:
+    rows = pd.concat(many([f"{r}{k}"], column="store").assign(region=r) for r in "NS" for k in (1, 2))
+    assert sorted(panel(tmp_path, rows, series=("region", "store")).ids) == ["N/N1", "N/N2", "S/S1", "S/S2"]
+    assert set(panel(tmp_path, rows).frame["region"]) == {"N", "S"}
+
+
+def test_numbers_in_exponent_form_stay_numbers(tmp_path: Path) -> None:
+    days = pd.date_range("2024-01-01", periods=40).strftime("%Y-%m-%d")
+    for name, values in (("sales", ["1E5", "2E5"]), ("x", ["1.5E5", "2E5"]), ("x", ["1e+05", "2e+05"])):
+        text = f"day,{name}\n" + "".join(f"{d},{values[k % 2]}\n" for k, d in enumerate(days))
+        assert sent(tmp_path, text).columns[1].type == "numeric", (name, values)
+
+
+@pytest.mark.parametrize("kind", ["object", "category", "int", "str"])
+def test_a_frame_in_memory_keeps_its_names(tmp_path: Path, kind: str) -> None:
+    names = [3, 1, 20] if kind == "int" else ["NA", "null", "001", "1", "1E5", "N"]
+    rows = many(names)
+    rows["unique_id"] = rows["unique_id"].astype({"str": "string"}.get(kind, kind))
+    result = vur.run(rows, horizon=2, folds=1, algorithms="naive", out=tmp_path, notebook=False)
+    assert sorted(result.panel.ids) == sorted(map(str, names))
+    assert sorted(result.forecast["unique_id"].unique()) == sorted(map(str, names))
+
+
+def test_every_table_of_a_run_has_every_name(tmp_path: Path) -> None:
+    names = ["BR", "NA", "null", "None", "nan", "N/A", "<NA>", "001", "1", "1E5"]
+    path = write(tmp_path, csv_of(many(names)), "nulls.csv")
+    result = vur.run(path, horizon=2, folds=2, algorithms="naive", out=tmp_path, notebook=False)
+    assert sorted(result.forecast["unique_id"]) == sorted([*names, *names])
+    assert result.forecast.groupby("unique_id").size().to_dict() == dict.fromkeys(names, 2)
+    assert sorted(result.panel.ids) == sorted(result.model.head.ids) == sorted(names)
+    again = vur.forecast(result.model_tag, horizon=2)
+    assert sorted(again["unique_id"].unique()) == sorted(names)
+    page = result.report.read_text(encoding="utf-8")
+    assert [
+        name for name in names if name not in html.unescape(page).replace("\\u003c", "<").replace("\\u003e", ">")
+    ] == []
