@@ -207,6 +207,16 @@ def test_columns_are_chosen_and_unknown_names_are_answered_with_the_existing_one
     assert spec["target"] == "sales" and spec["roles"] == {"region": "exclude"} and "path" not in spec
 
 
+def test_a_column_chosen_for_one_role_is_suggested_for_no_other(ana):
+    steps = b"step,v\n" + b"".join(b"%d,%d\n" % (k, 30 + k % 20) for k in range(1, 61))
+    id = sent(ana, steps)["dataset_id"]
+    assert ana.get(f"/datasets/{id}").json()["suggestions"]["target_column"] == "step"
+    assert ana.put(f"/datasets/{id}/config", json={"date_column": "step"}).json()["config"]["target_column"] == "v"
+    assert ana.post(f"/datasets/{id}/validate").json()["can_forecast"]
+    both = ana.put(f"/datasets/{id}/config", json={"date_column": "step", "target_column": "step"})
+    assert both.status_code == 422 and both.json()["code"] == "datasets.column_twice"
+
+
 def test_a_run_reads_the_chosen_columns_of_the_stored_file(ana):
     from vur.runs.config import Config
     from vur.runs.dataset import dataset_of

@@ -24,6 +24,7 @@ from vur.store.cache import StageCache
 from vur.store.data.sources import HEAD, address, original, read_head, write_head
 from vur.store.home import folder, new_folder
 from vur.store.runs import file_fingerprint, frame_fingerprint
+from vur.text import DEFAULT_LANGUAGE
 
 FRAME = "frame.parquet"
 # Types of columns that can be covariates; text and ids cannot.
@@ -136,7 +137,7 @@ class Dataset:
 
 
 def dataset_of(
-    spec: DataSpec, cache: StageCache, language: str = "en", progress: Callable[..., None] | None = None
+    spec: DataSpec, cache: StageCache, language: str = DEFAULT_LANGUAGE, progress: Callable[..., None] | None = None
 ) -> tuple[Dataset, bool]:
     """The dataset of `spec`, and whether it was already stored.
 
@@ -152,13 +153,16 @@ def dataset_of(
         raise VurError("runs.no_file", path=path)
     if spec.fingerprint and fingerprint != spec.fingerprint:
         present, fingerprint = None, spec.fingerprint
-    said = language, progress
-    dataset, cached = _stored(fingerprint, present, spec.upload, path, said)
-    return as_named(dataset, spec, present, said) or (dataset, cached)
+    dataset, cached = _stored(fingerprint, present, spec.upload, path, language, progress)
+    return as_named(dataset, spec, present, language, progress) or (dataset, cached)
 
 
 def as_named(
-    dataset: Dataset, spec: DataSpec, present: Path | None = None, said: tuple[str, Any] = ("en", None)
+    dataset: Dataset,
+    spec: DataSpec,
+    present: Path | None = None,
+    language: str = DEFAULT_LANGUAGE,
+    progress: Callable[..., None] | None = None,
 ) -> tuple[Dataset, bool] | None:
     """The dataset read again with its series columns as text, and whether it was stored; None where no name was lost.
 
@@ -168,11 +172,17 @@ def as_named(
     if not text or not (present or original(dataset.fingerprint)):
         return None
     options = replace(spec.upload, text=tuple(sorted({*spec.upload.text, *text})))
-    return _stored(dataset.fingerprint, present, options, Path(dataset.path) if dataset.path else None, said)
+    path = Path(dataset.path) if dataset.path else None
+    return _stored(dataset.fingerprint, present, options, path, language, progress)
 
 
 def _stored(
-    fingerprint: str, present: Path | None, chosen: UploadOptions, path: Path | None, said: tuple[str, Any]
+    fingerprint: str,
+    present: Path | None,
+    chosen: UploadOptions,
+    path: Path | None,
+    language: str,
+    progress: Callable[..., None] | None,
 ) -> tuple[Dataset, bool]:
     """The dataset with this fingerprint, read with these options unless it was, and whether it was."""
     options = _options(chosen)
@@ -182,7 +192,7 @@ def _stored(
         source = present or original(fingerprint)
         if source is None:
             raise VurError("runs.data_gone", fingerprint=fingerprint[:16], path=path)
-        _store(source, target, replace(options, language=said[0]), said[1])
+        _store(source, target, replace(options, language=language), progress)
     stored, name = read_head(target)
     return Dataset(stored, fingerprint, str(path) if path else None, name), cached
 
