@@ -1,6 +1,7 @@
 """A forecast is an expected value: its sums are right, it is not rounded, and a limit belongs to one series."""
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,12 +9,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import vur
 from vur.models.moving import merge_history
 from vur.panel import Panel, holds, make_panel
 from vur.scoring.intervals import calibrate
 from vur.stages.model import Candidate
 from vur.stages.model.pipeline import Pipeline, load_pipeline, whole_numbers
 from vur.stages.training import train
+from vur.store.models.models import find_model
+from vur.text import translate
+from vur.wording import number
 
 
 def counts(rates: list[float], months: int = 60, seed: int = 0) -> pd.DataFrame:
@@ -129,6 +134,43 @@ def test_training_scores_what_users_get() -> None:
 
 
 # --- whole numbers, as an option ---
+
+
+@pytest.fixture(scope="module")
+def slow_runs(tmp_path_factory: pytest.TempPathFactory) -> dict[bool, vur.RunResult]:
+    """The same slow movers, with expected values and in whole numbers."""
+    frame = counts([0.3, 0.2, 0.45, 0.15, 0.4, 0.35], months=48, seed=5)
+    out = tmp_path_factory.mktemp("runs")
+    given = {"horizon": 6, "algorithms": ["mean"], "folds": 2, "notebook": False, "out": out, "name": "slow"}
+    return {whole: vur.run(frame, whole=whole, **given) for whole in (False, True)}
+
+
+def test_whole_numbers_are_shown_and_totals_add_expected_values(slow_runs: dict[bool, vur.RunResult]) -> None:
+    plain, whole = (slow_runs[kind].forecast for kind in (False, True))
+    assert (plain["forecast"] % 1 > 0).any() and (whole.filter(regex="forecast|-") % 1 == 0).all(axis=None)
+    sums = [frame.groupby("unique_id")["forecast"].sum() for frame in (plain, whole)]
+    assert (sums[0] - sums[1]).abs().max() <= 0.5 + 1e-9 and sums[0].sum() > 5
+    for language in ("en", "pt-BR"):
+        from vur.runs.api import render_again
+
+        pages = {kind: render_again(run.id, language, out=run.folder.parent) for kind, run in slow_runs.items()}
+        text = {kind: re.sub(r"<[^>]+>", " ", page.read_text()) for kind, page in pages.items()}
+        assert translate("report.recipe.mean", language) in text[False]
+        assert translate("report.recipe.whole", language) in text[True]
+        total = plain["forecast"].sum()
+        assert number(total, language, 2) in text[False] and f" {number(total, language, 0)} " in text[True]
+
+
+def test_a_run_and_its_model_say_what_a_forecast_is(slow_runs: dict[bool, vur.RunResult]) -> None:
+    for kind, run in slow_runs.items():
+        assert (run.record["point"], run.record["whole"]) == ("mean", kind)
+        assert run.config.training.whole is kind
+        metadata = find_model(run.model_tag).info.metadata
+        assert (metadata["point"], metadata["whole"]) == ("mean", kind)
+        frames = {asked: vur.forecast(run.model_tag, 6, whole=asked) for asked in (None, False, True)}
+        pd.testing.assert_frame_equal(frames[None], frames[kind])
+        pd.testing.assert_frame_equal(frames[True], whole_numbers(frames[False]))
+        pd.testing.assert_series_equal(frames[None]["forecast"], run.forecast["forecast"])
 
 
 @pytest.mark.parametrize("seed", range(3))

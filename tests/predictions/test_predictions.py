@@ -63,6 +63,21 @@ def test_a_response_has_the_pipelines_numbers_and_their_provenance(ana, runs):
     assert ask(ana, model=model.id, levels=[])["forecasts"]["turnover"]["intervals"] == {}
 
 
+def test_whole_numbers_on_request_keep_the_sum_of_each_series(ana, runs):
+    model = register(ana.id, runs["stores"])
+    plain = ask(ana, model=model.id, horizon=7)
+    assert (plain["point"], plain["whole"]) == ("mean", False)
+    for series in (None, ["norte", "sul"]):
+        whole = ask(ana, model=model.id, horizon=7, whole=True, series=series)
+        assert (whole["point"], whole["whole"]) == ("mean", True)
+        for id, one in whole["forecasts"].items():
+            assert all(value == round(value) for value in one["forecast"])
+            assert abs(sum(one["forecast"]) - sum(plain["forecasts"][id]["forecast"])) <= 0.5 + 1e-9
+        same(whole, forecast(model.tag, 7, whole=True).query("unique_id in @whole['forecasts']").reset_index(drop=True))
+    assert ask(ana, model=model.id, horizon=7)["forecasts"] == plain["forecasts"]
+    assert ana.post("/predictions/predict", json={"model": model.id, "whole": "maybe"}).status_code == 422
+
+
 def test_new_observations_move_the_origin_as_an_update_of_the_model_does(ana, runs):
     model = register(ana.id, runs["stores"])
     new = pd.DataFrame(

@@ -35,3 +35,13 @@ def read_levels(text: str | None) -> list[float] | None:
         return list(tidy_levels(float(part) for part in text.split(",")))
     except (ValueError, OverflowError):
         raise VurError("config.value", key="--levels", value=text, expected="80,95,99.9") from None
+
+
+def add_whole(command: argparse.ArgumentParser) -> None:
+    """Add the option that shows whole numbers."""
+    command.add_argument(
+        "--whole",
+        action=argparse.BooleanOptionalAction,
+        default=None,
+        help="show whole numbers that keep the sum over the horizon of each series (default: expected values)",
+    )

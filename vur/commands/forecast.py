@@ -2,7 +2,7 @@
 
 import argparse
 
-from vur.commands._arguments import add_horizon, add_model, read_levels
+from vur.commands._arguments import add_horizon, add_model, add_whole, read_levels
 from vur.commands._output import write_frame
 
 PURPOSE = "forecast from a saved model, without retraining"
@@ -15,6 +15,7 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     add_horizon(command)
     command.add_argument("--future", help="file with the known-future columns of every step (vur future writes it)")
     command.add_argument("--levels", help="interval levels in percent, such as 80,95 or 99.9")
+    add_whole(command)
     command.add_argument("--out", help="CSV file (default: standard output)")
 
 
@@ -23,6 +24,12 @@ def run(options: argparse.Namespace, language: str) -> int:
     from vur.models.saved import forecast
 
     levels = read_levels(options.levels)
-    frame = forecast(options.model, options.horizon, future=options.future, levels=tuple(levels) if levels else None)
+    frame = forecast(
+        options.model,
+        options.horizon,
+        future=options.future,
+        levels=tuple(levels) if levels else None,
+        whole=options.whole,
+    )
     write_frame(frame, options.out, options.model, language)
     return 0

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vur.commands._arguments import add_language, add_reports_folder, read_levels
+from vur.commands._arguments import add_language, add_reports_folder, add_whole, read_levels
 from vur.commands._output import display_path
 from vur.errors import VurError
 from vur.text import translate
@@ -87,6 +87,7 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     )
     command.add_argument("--levels", help="interval levels in percent, such as 80,95 or 99.9")
     command.add_argument("--seed", type=int)
+    add_whole(command)
     command.add_argument("--name", help="name of the saved model")
     add_language(command)
     add_reports_folder(command)
@@ -128,6 +129,7 @@ def run(options: argparse.Namespace, language: str) -> int:
             folds=options.folds,
             levels=read_levels(options.levels),
             seed=options.seed,
+            whole=options.whole,
             roles=roles or None,
             hierarchy=hierarchy_choice(options.hierarchy, options.hierarchy_ends, options.hierarchy_missing),
             duplicates=options.duplicates,

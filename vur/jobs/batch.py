@@ -17,6 +17,7 @@ from vur.languages import DEFAULT_LANGUAGE
 from vur.models.forecast import Forecasts, check_request, forecasts, points_of
 from vur.models.saved import Saved
 from vur.predictions.open_models import open_served
+from vur.stages.model.pipeline import POINT
 from vur.store.accounts.access import Principal
 from vur.store.catalog import Dataset, Job, User
 from vur.store.database import reading
@@ -36,8 +37,8 @@ ERRORS, REJECTS, INPUT = "errors.csv", "rejects.csv", "input"
 def work(job: JobSpec, report: Callable[..., None]) -> dict[str, Any]:
     """Forecast as requested and write the files to the job's folder of results; `VurError` if no series has a forecast.
 
-    `params`: `horizon, levels, output` and the source of the observations: `input` (a file among the results of a job,
-    `input_kind` json or file with `options` to read it), else the job's dataset, else none.
+    `params`: `horizon, levels, whole, output` and the source of the observations: `input` (a file among the results of
+    a job, `input_kind` json or file with `options` to read it), else the job's dataset, else none.
     """
     started, params = perf_counter(), job.params
     report(0.02, "model")
@@ -47,7 +48,7 @@ def work(job: JobSpec, report: Callable[..., None]) -> dict[str, Any]:
     report(0.1, "upload")
     table, rejected = observations(job, saved)
     report(0.2, "forecast")
-    found = forecasts(saved, horizon, levels, observations=table)
+    found = forecasts(saved, horizon, levels, observations=table, whole=params.get("whole"))
     if found.frame.empty:
         raise next(iter(found.errors.values()))
     report(0.8, "save")
@@ -68,6 +69,7 @@ def work(job: JobSpec, report: Callable[..., None]) -> dict[str, Any]:
         "rejected": rejected,
         "horizon": horizon,
         "levels": list(levels),
+        "point": POINT,
     }
 
 

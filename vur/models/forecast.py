@@ -11,8 +11,9 @@ import pandas as pd
 from vur.errors import VurError
 from vur.models.future import Coming, check_cells, check_usable, coming_steps, fill_coming, read_series, used_columns
 from vur.models.moving import move, read_observations, unknown_series
-from vur.models.saved import Saved, bisect, restrict
+from vur.models.saved import Saved, bisect, restrict, shown_whole
 from vur.scoring.intervals import check_levels
+from vur.stages.model.pipeline import whole_numbers
 from vur.store.forecasts.ledger import Points
 
 if TYPE_CHECKING:
@@ -48,14 +49,31 @@ def forecasts(
     ids: Sequence[str] | None = None,
     observations: pd.DataFrame | None = None,
     future: pd.DataFrame | None = None,
+    whole: bool | None = None,
 ) -> Forecasts:
     """Forecast `horizon` steps with intervals at `levels` (by default, both as trained).
 
     `ids` selects series. `observations` are rows with the user's column names; forecasts of their series start after
     them. `future` has the values of known-future columns. A series that is unknown, unreadable or lacks a future value
-    gets its own error; `VurError` is raised for problems of the request as a whole.
+    gets its own error; `VurError` is raised for problems of the request as a whole. Forecasts are expected values, or
+    with `whole` (by default as trained) whole numbers that keep the sum of each series.
     """
-    horizon, levels = check_request(saved, horizon, levels)
+    found = _expected(saved, *check_request(saved, horizon, levels), ids, observations, future)
+    return (
+        replace(found, frame=whole_numbers(found.frame))
+        if shown_whole(whole, saved.metadata) and len(found.frame)
+        else found
+    )
+
+
+def _expected(
+    saved: Saved,
+    horizon: int,
+    levels: tuple[float, ...],
+    ids: Sequence[str] | None,
+    observations: pd.DataFrame | None,
+    future: pd.DataFrame | None,
+) -> Forecasts:
     if observations is None:
         return _from(saved, saved.pipeline, horizon, levels, ids, future)
     given, errors = read_observations(saved, observations)

@@ -2,7 +2,7 @@
 
 import copy
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +13,7 @@ from vur.errors import VurError
 from vur.forecasters.registry import algorithm
 from vur.models.future import Coming, check_cells, check_usable, coming_steps, fill_coming, read_table, used_columns
 from vur.panel import Panel
-from vur.stages.model.pipeline import load_pipeline
+from vur.stages.model.pipeline import load_pipeline, whole_numbers
 from vur.store.models.models import find_model, folder_metadata, verify
 from vur.timezones import to_zone
 
@@ -97,8 +97,12 @@ def forecast(
     *,
     future: pd.DataFrame | str | Path | None = None,
     levels: tuple[float, ...] | None = None,
+    whole: bool | None = None,
 ) -> pd.DataFrame:
     """`unique_id, ds, forecast, lo-L, hi-L` for `horizon` steps after the end of the model's data.
+
+    `forecast` is the expected value (mean) of each step, so that sums over steps and series are expected values, too;
+    `whole` gives whole numbers that keep the sum of each series within a half (by default as trained).
 
     `tag` is a model's name (its newest version) or exact tag. `future` has the known-future columns for every step, as
     a frame or file with the column names of the training data; empty cells are taken from the future rows of the
@@ -107,7 +111,13 @@ def forecast(
     """
     model, head, metadata = open_model(tag)
     coming = coming_rows(model, head, int(horizon or metadata["horizon"]), future)
-    return predict_coming(model, coming, tuple(levels or metadata["levels"]))
+    frame = predict_coming(model, coming, tuple(levels or metadata["levels"]))
+    return whole_numbers(frame) if shown_whole(whole, metadata) else frame
+
+
+def shown_whole(asked: bool | None, metadata: Mapping[str, Any]) -> bool:
+    """Whether forecasts are shown in whole numbers: as `asked`, by default as trained."""
+    return bool(metadata.get("whole")) if asked is None else asked
 
 
 def future_template(tag: str, horizon: int | None = None) -> pd.DataFrame:

@@ -13,9 +13,10 @@ from starlette.concurrency import run_in_threadpool
 from vur.errors import VurError
 from vur.models.forecast import check_request, forecasts
 from vur.models.moving import series_of
-from vur.models.saved import Saved
+from vur.models.saved import Saved, shown_whole
 from vur.predictions.answer import Answer, RenderedForecast, render, select_series
 from vur.predictions.open_models import LruCache, OpenModel, open_if_cached, open_model
+from vur.stages.model.pipeline import POINT
 from vur.store.accounts.access import Principal, fetch, may
 from vur.store.batching import Batcher
 from vur.store.catalog import Dataset, Model
@@ -41,7 +42,7 @@ class PredictionRequest:
     `series` selects series by name, or contains new observations since the end of the training data: rows with the
     user's column names, or `{"series": {"timestamps": [...], "values": [...]}}`. Each request must contain all of them,
     because the service stores none, and gaps count as missing values. `future` are rows with the future values of
-    known-future columns.
+    known-future columns. `whole` asks for whole numbers instead of expected values; by default as trained.
     """
 
     horizon: int | None = None
@@ -50,6 +51,7 @@ class PredictionRequest:
     future: Sequence[Mapping[str, Any]] | None = None
     kind: str = "predict"
     request_id: str | None = None
+    whole: bool | None = None
 
 
 class NothingForecast(VurError):
@@ -139,6 +141,7 @@ _finder: Batcher[tuple[Principal, str], Served] = Batcher("champions", _find)
 
 def _forecast(opened: OpenModel, request: PredictionRequest) -> RenderedForecast:
     saved = opened.saved
+    whole = shown_whole(request.whole, saved.metadata)
     horizon, levels = check_request(saved, request.horizon, request.levels)
     ids, observations, wrong = read_series(request.series)
     if observations is not None or request.future is not None:
@@ -152,20 +155,23 @@ def _forecast(opened: OpenModel, request: PredictionRequest) -> RenderedForecast
             ids=ids,
             observations=observations,
             future=None if request.future is None else _table(request.future),
+            whole=whole,
         )
         return render(saved, found, horizon, levels, wrong)
     check_size(saved, horizon, levels, ids)
     if ids is None or len(saved.pipeline.ends) * horizon <= CHUNK:
         every = _cache_for(opened, horizon, None).get(
-            (horizon, levels, None), lambda: render(saved, forecasts(saved, horizon, levels), horizon, levels)
+            (horizon, levels, None, whole),
+            lambda: render(saved, forecasts(saved, horizon, levels, whole=whole), horizon, levels),
         )
         return (
             every
             if ids is None
-            else opened.answers.get((horizon, levels, ids), lambda: select_series(saved, every, ids))
+            else opened.answers.get((horizon, levels, ids, whole), lambda: select_series(saved, every, ids))
         )
     return _cache_for(opened, horizon, ids).get(
-        (horizon, levels, ids), lambda: render(saved, forecasts(saved, horizon, levels, ids=ids), horizon, levels)
+        (horizon, levels, ids, whole),
+        lambda: render(saved, forecasts(saved, horizon, levels, ids=ids, whole=whole), horizon, levels),
     )
 
 
@@ -191,7 +197,12 @@ def _cached(served: Served, request: PredictionRequest) -> tuple[Saved, Rendered
         return None
     horizon, levels = check_request(opened.saved, request.horizon, request.levels)
     rendered = opened.answers.peek(
-        (horizon, levels, None if request.series is None else tuple(dict.fromkeys(request.series)))
+        (
+            horizon,
+            levels,
+            None if request.series is None else tuple(dict.fromkeys(request.series)),
+            shown_whole(request.whole, opened.saved.metadata),
+        )
     )
     return (opened.saved, rendered) if rendered is not None and rendered.parts else None
 
@@ -279,6 +290,8 @@ def _answer(
         "freq": freq,
         "horizon": head.horizon,
         "levels": [float(level) for level in rendered.points.bounds],
+        "point": POINT,
+        "whole": shown_whole(request.whole, saved.metadata),
         "origin": rendered.origin,
         "created_at": head.created_at.isoformat(timespec="milliseconds"),
     }

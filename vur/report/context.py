@@ -8,6 +8,7 @@ import pandas as pd
 
 from vur.frequency import Frequency
 from vur.panel import Limit, Panel, holds
+from vur.stages.model.pipeline import whole_numbers
 
 
 @dataclasses.dataclass
@@ -17,7 +18,7 @@ class ReportContext:
     run: `run_id, name, source` (file name), `created` (ISO text), `status, seed, fingerprint, config_hash, seconds,
     versions, notebook` (relative link), `interrupted`.
 
-    data: the result of `describe_panel`; `aggregate` ("sum" or "mean") and `label` may be added.
+    data: the result of `describe_panel`; `aggregate` ("sum" or "mean"), `label` and `whole` may be added.
 
     history: `unique_id, ds, y` as observed. forecast: `unique_id, ds, forecast, lo-80, hi-80, …` in the same units.
 
@@ -67,6 +68,11 @@ class ReportContext:
     def horizon(self) -> int:
         """Steps of the longest forecast."""
         return int(self.forecast.groupby("unique_id", observed=True).size().max())
+
+    @property
+    def shown(self) -> pd.DataFrame:
+        """The forecast as it is shown: in whole numbers where these are asked for. Totals are those of `forecast`."""
+        return whole_numbers(self.forecast) if self.data.get("whole") else self.forecast
 
     @property
     def hierarchy(self) -> Any:

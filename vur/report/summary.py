@@ -1,6 +1,7 @@
 """The findings of a run in a few numbers and plain sentences: what to expect, and whether to trust it."""
 
 import math
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,11 @@ CLEAR = 0.05
 def aggregate_of(data: dict[str, Any]) -> str:
     """How a horizon is aggregated: `sum` for counts (non-negative integers), else `mean`, unless `data` sets it."""
     return data.get("aggregate") or ("sum" if data.get("integer") and data.get("nonnegative") else "mean")
+
+
+def target_digits(values: Iterable[float], data: dict[str, Any]) -> int:
+    """Decimals of forecasts and their sums: none where whole numbers are asked for, few for whole-number data."""
+    return 0 if data.get("whole") else digits_for(values, bool(data.get("integer")))
 
 
 def _lagged(ds: pd.Series, freq: Frequency, lag: int) -> pd.Series:
@@ -88,7 +94,7 @@ def expected(
         "range": None,
         "change": change_since(history, forecast, freq, horizon),
         "miss": total_misses(residuals, how),
-        "digits": digits_for(forecast["forecast"].head(1000), bool(data.get("integer")) and how == "sum"),
+        "digits": target_digits(forecast["forecast"].head(1000), data if how == "sum" else {}),
     }
     if ids == 1 and levels:
         facts["range"] = (float(first[f"lo-{levels[0]}"].iloc[0]), float(first[f"hi-{levels[0]}"].iloc[0]))

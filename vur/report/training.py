@@ -72,18 +72,19 @@ def build_context(
     features: Any = None,
     model: dict[str, Any] | None = None,
     parameters: dict[str, dict[str, Any]] | None = None,
+    whole: bool = False,
 ) -> ReportContext:
     """The report context of a finished training.
 
     `training` has `leaderboard, evaluation, by_step, by_series, test_scores, canary, pipeline`; `parameters` are those
-    that the run set, by algorithm id.
+    that the run set, by algorithm id. `whole` shows forecasts as whole numbers.
     """
     evaluation, pipeline = getattr(training, "evaluation", None), getattr(training, "pipeline", None)
     inner = inner_forecaster(pipeline)
     local = dataclasses.replace(panel, frame=on_clock(panel.frame, panel.tz, panel.freq))
     return ReportContext(
         run=run,
-        data=describe_panel(without_sums(local, pipeline)),
+        data=describe_panel(without_sums(local, pipeline)) | {"whole": whole},
         history=local.frame[["unique_id", "ds", "y"]],
         forecast=on_clock(forecast, panel.tz, panel.freq),
         freq=panel.freq,

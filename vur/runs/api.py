@@ -40,6 +40,7 @@ def run(
     folds: int | None = None,
     levels: Sequence[float] | None = None,
     seed: int | None = None,
+    whole: bool | None = None,
     preset: str | None = None,
     optimize: int | None = None,
     optimize_method: str | None = None,
@@ -62,6 +63,8 @@ def run(
     sets how many candidates `algorithms="auto"` tries (`fast, balanced, best`), `optimize` the number of hyperparameter
     combinations to try, and `networks` defines custom neural networks by name, in JSON form. `hierarchy` adds
     reconciled totals: `all`, `auto`, columns from the top down such as `"region,store"`, or what `HierarchySpec` takes.
+    The forecast is an expected value (a mean), so that its sums are; `whole` writes it in whole numbers whose sum over
+    the horizon keeps within a half, series by series, while totals still add the expected values.
     `config` (a `Config` or a pipeline.yaml) is the base that the other arguments override. `notebook=False` runs in
     this process, without papermill. `fresh=True` ignores cached stage outputs. `watcher` receives progress events.
     Raises `VurError` with cause and remedy.
@@ -94,7 +97,7 @@ def run(
             "networks": networks,
             "optimize": _optimize(base, optimize, optimize_method),
         },
-        training={"time_budget": time_budget, "levels": levels, "seed": seed},
+        training={"time_budget": time_budget, "levels": levels, "seed": seed, "whole": whole},
     )
     if path is not None:
         chosen = replace_sections(chosen, data=chosen.to_dict()["data"] | {"fingerprint": None})

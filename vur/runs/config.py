@@ -50,11 +50,12 @@ class DataSpec:
 
 @dataclasses.dataclass(frozen=True)
 class TrainingSpec:
-    """Time budget in seconds, interval levels in percent, and the seed."""
+    """Time budget in seconds, interval levels in percent, seed, and whether forecasts are shown as whole numbers."""
 
     time_budget: float | None = None
     levels: tuple[int | float, ...] = (80, 95)
     seed: int = 0
+    whole: bool = False
 
     def __post_init__(self) -> None:
         if self.time_budget is not None and self.time_budget <= 0:

@@ -30,6 +30,7 @@ from vur.scoring.metrics import shown_metrics
 from vur.settings import settings
 from vur.stages.features import FeatureSpec, resolve_features
 from vur.stages.model import Candidate, candidates
+from vur.stages.model.pipeline import POINT, whole_numbers
 from vur.stages.preprocess import fit_preprocess
 from vur.stages.preprocess.preprocessor import Preprocessor
 from vur.stages.preview.audit import audit
@@ -256,7 +257,9 @@ class Run:
         budgetless = {key: value for key, value in inputs.items() if key not in ("config", "candidates")}
         scope = [
             budgetless,
-            replace(config, model=type(config.model)(), training=replace(config.training, time_budget=None)).hash(),
+            replace(
+                config, model=type(config.model)(), training=replace(config.training, time_budget=None, whole=False)
+            ).hash(),
         ]
         result = train(
             self.panel,
@@ -289,11 +292,15 @@ class Run:
 
     @cached_property
     def forecast(self) -> pd.DataFrame:
-        """The forecast of the future steps: `unique_id, ds, forecast, lo-80, hi-80, …`; also `forecast.csv`."""
+        """The forecast of the future steps: `unique_id, ds, forecast, lo-80, hi-80, …`, expected values.
+
+        `forecast.csv` has the same, in whole numbers where `training.whole` asks for them.
+        """
         training = self.training
         with self.stage("forecast"):
             frame = training.pipeline.predict(self.plan.horizon, self.panel.future, levels=self.config.training.levels)
-            to_zone(frame, self.panel.tz, self.panel.freq).to_csv(self.folder / "forecast.csv", index=False)
+            shown = whole_numbers(frame) if self.config.training.whole else frame
+            to_zone(shown, self.panel.tz, self.panel.freq).to_csv(self.folder / "forecast.csv", index=False)
             return frame
 
     @cached_property
@@ -346,6 +353,8 @@ class Run:
             "freq": self.panel.freq.alias,
             "series": len(self.panel.ids),
             "levels": list(self.config.training.levels),
+            "point": POINT,
+            "whole": self.config.training.whole,
             "config_hash": self.config.hash(),
             "vur": __version__,
             "versions": library_versions(),
@@ -371,6 +380,7 @@ class Run:
                 preprocess=self.config.preprocess,
                 features=self.features,
                 parameters=self.config.model.parameters,
+                whole=self.config.training.whole,
                 model={"name": model.partition(":")[0], "tag": model},
             )
             write_anomalies(context.extras.get("anomalies"), self.folder / "anomalies.csv")
@@ -407,6 +417,8 @@ class Run:
             sums=len(self.panel.ids) - len(self.own_panel.ids),
             completed=self.training.completed,
             horizon=self.plan.horizon,
+            point=POINT,
+            whole=self.config.training.whole,
             seconds=seconds,
             vur=__version__,
             python=platform.python_version(),

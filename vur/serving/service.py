@@ -50,11 +50,12 @@ class Vur:
         future: Annotated[
             list[dict[str, Any]] | None, Field(description="Rows with future values of the known-future columns")
         ] = None,
+        whole: Annotated[bool | None, Field(description="Whole numbers that keep the sum of each series")] = None,
     ) -> dict[str, Any]:
         """Forecasts with intervals, by series; the ledger entry is written before the response is sent."""
         scope = ctx.request.scope
         language = language_of(ctx.request.headers, scope["vur.principal"].language)
-        asked = PredictionRequest(horizon, levels, series, future, request_id=scope.get("vur.request_id"))
+        asked = PredictionRequest(horizon, levels, series, future, request_id=scope.get("vur.request_id"), whole=whole)
         try:
             answer = await predict_async(scope["vur.principal"], model, asked)
         except VurError as error:

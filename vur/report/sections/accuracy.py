@@ -9,7 +9,7 @@ from vur.forecasters.registry import algorithm_name
 from vur.report import plots
 from vur.report.context import ReportContext
 from vur.report.sections import Part
-from vur.report.summary import coverage_rows, score_rows, scored_sentences
+from vur.report.summary import coverage_rows, score_rows, scored_sentences, target_digits
 from vur.report.tables import metric_text, say, speaker, table
 from vur.scoring.metrics import shown_metrics
 from vur.text import translate
@@ -139,7 +139,7 @@ def test_table(context: ReportContext, language: str) -> dict[str, Any] | None:
 
 def intervals(context: ReportContext, language: str) -> list[dict[str, Any]]:
     """For each level: its nominal and its realised coverage on past data."""
-    digits = digits_for(context.forecast["forecast"].head(1000), bool(context.data.get("integer")))
+    digits = target_digits(context.forecast["forecast"].head(1000), context.data)
     return [
         {
             "level": row["level"],

@@ -8,9 +8,9 @@ from vur.explain.drivers import worst_series
 from vur.report import plots
 from vur.report.context import ReportContext
 from vur.report.sections import Part
-from vur.report.summary import aggregate_of, change_since
+from vur.report.summary import aggregate_of, change_since, target_digits
 from vur.report.tables import speaker, table
-from vur.wording import digits_for, level_text, number, percent, stamp, steps
+from vur.wording import level_text, number, percent, stamp, steps
 
 
 def part(found: ReportContext, language: str) -> Part:
@@ -23,7 +23,7 @@ def part(found: ReportContext, language: str) -> Part:
         )
     largest = plots.shown_series(found.history, found.forecast, most=plots.MAX_SERIES - len(first))
     shown = list(dict.fromkeys([*largest, *first]))
-    spec = plots.forecast_spec(found.history, found.forecast, language, shown, found.residuals)
+    spec = plots.forecast_spec(found.history, found.shown, language, shown, found.residuals)
     spec["layout"].pop("updatemenus", None)
     spec["layout"]["margin"]["t"] = 30
     names = [{"value": i, "name": name} for i, name in enumerate(shown)]
@@ -52,15 +52,15 @@ def glance(context: ReportContext, names: list[str], language: str) -> dict[str,
     t, how = speaker(language), aggregate_of(context.data)
     levels = plots.levels_of(context.forecast)
     level = levels[-1] if levels else None
-    pasts, aheads = (
+    pasts, aheads, shown = (
         dict(tuple(f[f["unique_id"].isin(names)].groupby("unique_id", observed=True)))
-        for f in (context.history, context.forecast)
+        for f in (context.history, context.forecast, context.shown)
     )
     rows = []
     for name in names:
         past, ahead = pasts.get(name, context.history.head(0)), aheads[name]
-        digits = digits_for(ahead["forecast"], bool(context.data.get("integer")) and how == "sum")
-        next_row, change = ahead.iloc[0], change_since(past, ahead, context.freq, len(ahead))
+        digits = target_digits(ahead["forecast"], context.data if how == "sum" else {})
+        next_row, change = shown[name].iloc[0], change_since(past, ahead, context.freq, len(ahead))
         band = (
             f"{number(next_row[f'lo-{level}'], language, digits)} – {number(next_row[f'hi-{level}'], language, digits)}"
             if level
@@ -91,8 +91,8 @@ def glance(context: ReportContext, names: list[str], language: str) -> dict[str,
 def values_table(context: ReportContext, names: list[str], language: str) -> dict[str, Any]:
     """The forecast in numbers, for the series drawn first."""
     t = speaker(language)
-    frame = context.forecast[context.forecast["unique_id"].isin(names)].head(60)
-    digits = digits_for(frame["forecast"], bool(context.data.get("integer")))
+    frame = context.shown[context.shown["unique_id"].isin(names)].head(60)
+    digits = target_digits(frame["forecast"], context.data)
     levels = plots.levels_of(frame)[::-1]
     columns = [
         (t("column.stamp"), "text"),

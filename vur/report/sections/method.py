@@ -44,7 +44,7 @@ def part(found: ReportContext, language: str) -> Part:
 def recipe(context: ReportContext, language: str) -> dict[str, Any]:
     """Tests, choices, provenance, fallbacks and the leakage check."""
     t, plan, run = speaker(language), context.plan, context.run
-    tests = []
+    tests = [t("recipe.mean"), *([t("recipe.whole")] if context.data.get("whole") else [])]
     if plan.get("folds"):
         tests.append(
             t(

@@ -53,14 +53,15 @@ class Models:
         horizon: int | None = None,
         levels: list[float] | None = None,
         future: list[dict] | None = None,
+        whole: bool | None = None,
     ) -> dict[str, Any]:
         """Return forecast rows `unique_id, ds, forecast, lo-L, hi-L` and the model's tag; invalid requests get 400."""
         try:
             tag = self.tag(model)
-            rows = forecast_rows(self.open(tag), horizon, levels, future)
+            rows = forecast_rows(self.open(tag), horizon, levels, future, whole)
         except VurError as error:
             raise InvalidArgument(str(error)) from None
-        return {"model": tag, "forecasts": rows}
+        return {"model": tag, "point": "mean", "forecasts": rows}
 
 
 def forecast_rows(
@@ -68,15 +69,18 @@ def forecast_rows(
     horizon: int | None,
     levels: list[float] | None,
     future: list[dict] | None,
+    whole: bool | None = None,
 ) -> list[dict]:
     """Return the forecast of an opened model as plain rows."""
     import pandas as pd
 
-    from vur.models.saved import coming_rows, predict_coming
+    from vur.models.saved import coming_rows, predict_coming, shown_whole
+    from vur.stages.model.pipeline import whole_numbers
 
     pipeline, head, metadata = opened
     coming = coming_rows(
         pipeline, head, int(horizon or metadata["horizon"]), None if future is None else pd.DataFrame(future)
     )
     rows = predict_coming(pipeline, coming, tuple(levels or metadata["levels"]))
+    rows = whole_numbers(rows) if shown_whole(whole, metadata) else rows
     return rows.assign(ds=rows["ds"].astype(str)).to_dict("records")

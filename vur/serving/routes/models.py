@@ -130,7 +130,7 @@ def custom(body: Custom, who: Analyst, response: Response) -> dict[str, Any]:
 
 def _common(body: Configure | Custom) -> dict[str, Any]:
     return body.model_dump(
-        include={"dataset_id", "pipeline_id", "name", "horizon", "country", "levels", "time_budget", "seed"}
+        include={"dataset_id", "pipeline_id", "name", "horizon", "country", "levels", "time_budget", "seed", "whole"}
     )
 
 

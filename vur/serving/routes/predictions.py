@@ -60,6 +60,7 @@ FORM = {
                         },
                         "horizon": {"type": "integer", "minimum": 1, "maximum": 10_000},
                         "levels": {"type": "string", "examples": ["80,95"]},
+                        "whole": {"type": "boolean"},
                         "output": {"type": "string", "enum": ["csv", "parquet"], "default": "csv"},
                         "decimal": {"type": "string"},
                         "delimiter": {"type": "string"},
@@ -79,7 +80,13 @@ FORM = {
 async def answered(request: Request, model: str, body: bodies.Forecasting, kind: str) -> Response:
     """Forecast, write the ledger and respond. Validating the JSON again would take longer than producing it."""
     asked = PredictionRequest(
-        body.horizon, body.levels, plain(body.series), body.future, kind, request.scope.get("vur.request_id")
+        body.horizon,
+        body.levels,
+        plain(body.series),
+        body.future,
+        kind,
+        request.scope.get("vur.request_id"),
+        body.whole,
     )
     who = principal(request)
     try:
@@ -127,7 +134,13 @@ def post_batch(body: bodies.Batch, who: Analyst, reader: Language, response: Res
     """Queue a forecast of many series, as trained or from the end of the observations in a dataset or in the body."""
     if body.dataset_id and body.series:
         raise VurError("predictions.one_source", field="dataset_id")
-    params = {"horizon": body.horizon, "levels": body.levels, "output": body.output, "language": reader}
+    params = {
+        "horizon": body.horizon,
+        "levels": body.levels,
+        "whole": body.whole,
+        "output": body.output,
+        "language": reader,
+    }
     if body.series:
         return started(response, *batches.submit_rows(who, body.model, params, batches.rows_of(plain(body.series))))
     return started(response, *batches.submit(who, body.model, params, dataset_id=body.dataset_id))

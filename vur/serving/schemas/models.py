@@ -89,6 +89,9 @@ class Common(BaseModel):
     )
     time_budget: float | None = Field(None, gt=0, description="Time limit of the training in seconds")
     seed: int | None = Field(None, ge=0)
+    whole: bool | None = Field(
+        None, description="Forecasts in whole numbers that keep the sum of each series within a half"
+    )
 
 
 class Configure(Common):

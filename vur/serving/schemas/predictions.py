@@ -49,6 +49,9 @@ class Forecasting(BaseModel):
     levels: list[Level] | None = Field(
         None, max_length=20, description="Prediction intervals in percent; as trained by default, `[]` for none"
     )
+    whole: bool | None = Field(
+        None, description="Whole numbers that keep the sum of each series within a half; as trained by default"
+    )
     series: Series | None = Field(
         None,
         description="Series names, or all observations since the end of the training data: rows with the "
@@ -103,7 +106,7 @@ class SeriesForecast(BaseModel):
 
     origin: str | int = Field(description="The last observed timestamp, where the forecast starts")
     timestamps: list[str | int]
-    forecast: list[float]
+    forecast: list[float] = Field(description="The expected value (mean) of each step")
     intervals: dict[str, Interval] = Field(description="Bounds by level in percent")
 
 
@@ -134,6 +137,8 @@ class Answered(BaseModel):
     freq: str
     horizon: int
     levels: list[float]
+    point: Literal["mean"] = Field(description="What `forecast` is: the expected value, so that its sums are, too")
+    whole: bool = Field(description="Whether the forecasts are shown as whole numbers")
     origin: str | int | None = Field(description="The latest origin of all series")
     created_at: datetime
     forecasts: dict[str, SeriesForecast]
@@ -308,6 +313,9 @@ class Batch(BaseModel):
     )
     horizon: int | None = Field(None, ge=1, le=10_000)
     levels: list[Level] | None = Field(None, max_length=20)
+    whole: bool | None = Field(
+        None, description="Whole numbers that keep the sum of each series within a half; as trained by default"
+    )
     output: Literal["csv", "parquet"] = "csv"
 
 

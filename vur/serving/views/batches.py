@@ -21,7 +21,8 @@ from vur.store.data.upload_stream import CHOICES, clean_filename, options_of
 from vur.store.home import folder
 from vur.store.models.champions import Served, find_served
 
-FIELDS = ("model", "horizon", "levels", "output")
+FIELDS = ("model", "horizon", "levels", "whole", "output")
+SWITCH = {"": None, "true": True, "1": True, "false": False, "0": False}
 
 
 def submit(
@@ -127,6 +128,9 @@ def read_fields(fields: dict[str, str], language: str) -> dict[str, Any]:
     output = fields.get("output") or OUTPUTS[0]
     if output not in OUTPUTS:
         raise VurError("api.invalid", field="output", reason=f"{output[:50]}: expected one of {', '.join(OUTPUTS)}")
+    whole = (fields.get("whole") or "").lower()
+    if whole not in SWITCH:
+        raise VurError("api.invalid", field="whole", reason=f"{whole[:50]}: expected true or false")
     options: dict[str, Any] = {name: value for name, value in fields.items() if name in CHOICES and value}
     if "na_values" in options:
         options["na_values"] = [word.strip() for word in options["na_values"].split(",") if word.strip()]
@@ -134,6 +138,7 @@ def read_fields(fields: dict[str, str], language: str) -> dict[str, Any]:
     return {
         "horizon": _number("horizon", fields.get("horizon"), int, 1, 10_000),
         "output": output,
+        "whole": SWITCH[whole],
         "options": options,
         "levels": None
         if not fields.get("levels")

@@ -172,6 +172,7 @@ def configured(
     time_budget: float | None = None,
     network: dict[str, Any] | None = None,
     seed: int | None = None,
+    whole: bool | None = None,
 ) -> Model:
     """Create a model in the state `configured`, without training. `VurError` for every invalid setting.
 
@@ -198,7 +199,7 @@ def configured(
         model=section,
         split=split_section(validation, horizon),
         features={"country": country},
-        training={"levels": levels, "time_budget": time_budget, "seed": seed},
+        training={"levels": levels, "time_budget": time_budget, "seed": seed, "whole": whole},
     )
     model = Model(
         id=new_id(),
