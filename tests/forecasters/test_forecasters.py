@@ -27,7 +27,8 @@ from vur.state import load_state, save_state
 from vur.text import LANGUAGES, translate
 
 BASELINES = ["naive", "seasonal_naive", "drift", "mean"]
-FAST = ["croston", "tsb", "log_theta", "recent_theta", "theta", "ces", "mstl", "holt_winters", "ets", "arima"]
+SPARSE = ["croston", "sba", "tsb", "adida", "imapa"]
+FAST = [*SPARSE, "log_theta", "recent_theta", "theta", "ces", "mstl", "holt_winters", "ets", "arima"]
 LOCAL = [*BASELINES, *FAST, "auto_arima"]
 
 
@@ -371,7 +372,7 @@ def test_any_plain_tree_survives_the_disk(tree, tmp_path):
 @settings(max_examples=25, deadline=None)
 @given(
     y=st.lists(st.floats(-1e9, 1e9) | st.sampled_from([0.0, 1.0]), min_size=1, max_size=40),
-    id=st.sampled_from(["theta", "ces", "log_theta", "croston", "holt_winters", "mstl", *BASELINES]),
+    id=st.sampled_from(["theta", "ces", "log_theta", *SPARSE, "holt_winters", "mstl", *BASELINES]),
 )
 def test_any_series_gets_finite_forecasts(y, id):
     forecast = forecast_panel(create(id), panel_of(y, "QS"), 7)
@@ -381,11 +382,12 @@ def test_any_series_gets_finite_forecasts(y, id):
 def test_auto_chooses_by_what_the_panel_looks_like(equipment, mixed):
     chosen = auto_algorithms(equipment)
     assert chosen[0] in BASELINES and {"ets", "theta", "ces", "log_theta", "seasonal_naive"} <= set(chosen)
-    assert not {"croston", "tsb"} & set(chosen)
+    assert not {*SPARSE, "lightgbm_count"} & set(chosen)
     costs = [algorithm(id).cost for id in chosen]
     assert costs == sorted(costs)
-    sparse = panel_of(np.tile([0, 0, 3, 0], 20), "MS")
-    assert {"croston", "tsb"} <= set(auto_algorithms(sparse)) and "log_theta" not in auto_algorithms(sparse)
+    sparse = panel_of(np.tile([0, 0, 3, 0, 0], 20), "MS")
+    assert {"sba", "tsb", "adida", "imapa", "mean"} <= set(auto_algorithms(sparse))
+    assert not {"log_theta", "theta", "lightgbm", "ces", "mstl"} & set(auto_algorithms(sparse, "best"))
     assert "mstl" in auto_algorithms(panel_of(np.arange(500.0), "h"))
     assert "seasonal_naive" not in auto_algorithms(panel_of(np.arange(30.0), "YS"))
     assert auto_algorithms(panel_of([1.0, 2.0], "MS"))

@@ -23,8 +23,9 @@ from vur.panel import Panel
 from vur.stages.model import ModelSpec, auto_algorithms, candidates
 
 ORDER = (
-    "naive seasonal_naive drift mean croston tsb log_theta recent_theta theta ces ridge linear_regression mstl "
-    "holt_winters lightgbm xgboost arima random_forest ets ensemble prophet lstm network sarimax auto_arima"
+    "naive seasonal_naive drift mean croston sba tsb adida imapa log_theta recent_theta theta ces ridge "
+    "linear_regression mstl holt_winters lightgbm lightgbm_count xgboost arima random_forest ets ensemble prophet lstm "
+    "network sarimax auto_arima"
 )
 
 
@@ -42,7 +43,9 @@ PANELS = {
     "monthly": lambda: make(wave(120)),
     "at 300 rows": lambda: make(wave(300)),
     "above 300 rows": lambda: make(wave(301)),
-    "intermittent": lambda: make(np.array([0, 0, 3] * 20)),
+    "intermittent": lambda: make(np.resize([0, 0, 3, 0, 0], 60)),
+    "intermittent, 300 rows": lambda: make(np.resize([0, 0, 3, 0, 0], 300)),
+    "every third month": lambda: make(np.array([0, 0, 3] * 20)),  # known from the season
     "nearly intermittent": lambda: make(np.array([0, 3, 3, 3] * 20)),
     "never positive": lambda: make(-wave(120)),
     "no season": lambda: make(wave(60), alias="YS", season=1),
@@ -85,9 +88,19 @@ EXPECTED = {  # fast, balanced, best
         "xgboost random_forest ets prophet auto_arima",
     ),
     "intermittent": (
-        "naive seasonal_naive drift mean croston tsb theta ces mstl",
-        "naive seasonal_naive drift mean croston tsb recent_theta theta ces mstl holt_winters ets auto_arima",
-        "naive seasonal_naive drift mean croston tsb recent_theta theta ces mstl holt_winters ets prophet auto_arima",
+        "naive seasonal_naive drift mean sba tsb adida",
+        "naive seasonal_naive drift mean sba tsb adida imapa ets",
+        "naive seasonal_naive drift mean croston sba tsb adida imapa ets",
+    ),
+    "intermittent, 300 rows": (
+        "naive seasonal_naive drift mean sba tsb adida lightgbm_count",
+        "naive seasonal_naive drift mean sba tsb adida imapa lightgbm_count ets",
+        "naive seasonal_naive drift mean croston sba tsb adida imapa lightgbm_count ets",
+    ),
+    "every third month": (
+        "naive seasonal_naive drift mean theta ces mstl",
+        "naive seasonal_naive drift mean recent_theta theta ces mstl holt_winters ets auto_arima",
+        "naive seasonal_naive drift mean recent_theta theta ces mstl holt_winters ets prophet auto_arima",
     ),
     "nearly intermittent": (
         "naive seasonal_naive drift mean theta ces mstl",

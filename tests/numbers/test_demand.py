@@ -1,11 +1,17 @@
 """Demand is classified, and what is bought now and then is forecast by what it is worth, not by zeros."""
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from vur.demand import DEMAND_CLASSES, demand_classes, demand_shares, mostly_intermittent
+from vur.forecasters.base import create, forecast_panel, load_forecaster
 from vur.panel import Panel, make_panel
+
+SPARSE = ("croston", "sba", "tsb", "adida", "imapa", "mean")
+MEANS = (*SPARSE, "lightgbm_count", "lightgbm", "xgboost")
 
 
 def panel_of(series: dict[str, np.ndarray], freq: str = "MS", start: str = "2018-01-01") -> Panel:
@@ -82,3 +88,127 @@ def test_class_of_a_panel_is_that_of_most_series_in_any_unit() -> None:
     assert (shares["lumpy"], shares["smooth"], shares["intermittent"]) == (3 / 7, 3 / 7, 1 / 7)
     for unit in (1e-6, 1.0, 1e6):
         assert mostly_intermittent(panel_of({name: y * unit for name, y in series.items()}))
+
+
+def products(kind: str, seed: int, count: int = 60, length: int = 84, freq: str = "MS") -> tuple[Panel, np.ndarray]:
+    """The first `length - 12` steps of `count` products, and what is expected (product, step) in the 12 after them.
+
+    `poisson` has 65 % zeros, `negative_binomial` more and larger amounts, `season` a common season on top, `dying` a
+    demand that falls to a fifth, `sizes` amounts that differ by a factor of 10,000 between products.
+    """
+    rng = np.random.default_rng(seed)
+    step = np.arange(length)
+    rate = rng.uniform(0.35, 0.5, count)[:, None] * np.ones(length)
+    if kind == "poisson":
+        return split(rng.poisson(rate), rate, freq)
+    if kind == "sizes":
+        unit = 10 ** rng.uniform(-1, 3, count)[:, None]
+        sold = (rng.random(rate.shape) < rate) * unit * rng.lognormal(0, 0.5, rate.shape)
+        return split(sold, rate * unit * np.exp(0.125), freq)
+    season = {"MS": 12, "D": 7}[freq]
+    shape = {"season": 1 + 0.8 * np.sin(2 * np.pi * step / season), "dying": np.exp(-1.5 * step / length)}
+    rate = 2.5 * rate * shape.get(kind, 1.0)
+    return split(rng.negative_binomial(0.4, 0.4 / (0.4 + rate)), rate, freq)
+
+
+def split(sold: np.ndarray, expected: np.ndarray, freq: str) -> tuple[Panel, np.ndarray]:
+    """The panel of all but the last 12 steps of `sold`, and the last 12 steps of `expected`."""
+    panel = panel_of({f"p{i:02}": y[:-12].astype(float) for i, y in enumerate(sold)}, freq)
+    return panel, expected[:, -12:]
+
+
+def forecast_of(id: str, panel: Panel, horizon: int = 12, **options: object) -> np.ndarray:
+    """Forecasts of `id` (product, step)."""
+    return forecast_panel(create(id, **options), panel, horizon)["forecast"].to_numpy().reshape(-1, horizon)
+
+
+@pytest.mark.parametrize("kind", ["poisson", "negative_binomial", "sizes"])
+@pytest.mark.parametrize("id", MEANS)
+def test_totals_are_those_of_the_process(id: str, kind: str) -> None:
+    off = []
+    for seed in range(5):
+        panel, expected = products(kind, seed)
+        off.append(forecast_of(id, panel).sum() / expected.sum() - 1)
+    assert abs(np.mean(off)) < 0.15
+
+
+@pytest.mark.parametrize("freq", ["MS", "D"])
+def test_the_season_and_the_end_of_demand_are_learnt_from_all_products(freq: str) -> None:
+    for kind, most in (("season", 0.15), ("dying", 0.4)):
+        ratios, off = [], []
+        for seed in range(3):
+            panel, expected = products(kind, seed, count=40, length=84 if freq == "MS" else 120, freq=freq)
+            found, usual = forecast_of("lightgbm_count", panel), forecast_of("mean", panel)
+            ratios.append(np.sqrt(((found - expected) ** 2).mean() / ((usual - expected) ** 2).mean()))
+            off.append(found.sum() / expected.sum() - 1)
+        assert np.mean(ratios) < 0.75  # the error of the mean since the first demand
+        assert abs(np.mean(off)) < most
+
+
+@pytest.mark.parametrize("objective", ["poisson", "tweedie"])
+def test_boosted_counts_do_not_depend_on_the_unit(objective: str) -> None:
+    panel, _ = products("sizes", 3)
+    usual = forecast_of("lightgbm_count", panel, objective=objective)
+    for unit in (1e-6, 1e6):
+        scaled = panel.with_frame(panel.frame.assign(y=panel.frame["y"] * unit))
+        assert forecast_of("lightgbm_count", scaled, objective=objective) / unit == pytest.approx(usual, rel=0.01)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_slow_movers_are_not_forecast_as_nothing(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    rates = rng.uniform(0.15, 0.45, 20)
+    panel = panel_of({f"s{i}": rng.poisson(rate, 60) * 1.0 for i, rate in enumerate(rates)})
+    for id in MEANS:
+        assert forecast_of(id, panel, 6).sum() == pytest.approx(6 * rates.sum(), rel=0.4), id
+
+
+def test_odd_series_get_a_finite_mean(tmp_path: Path) -> None:
+    rng = np.random.default_rng(7)
+    one, returns = np.zeros(48), rng.poisson(0.6, 48) * 2.0
+    one[30], returns[20] = 4, -1
+    odd = {
+        "zeros": np.zeros(48),
+        "one": one,
+        "returns": returns,
+        "short": np.array([0.0, 3.0]),
+        "single": np.array([2.0]),
+        "cold": rng.normal(0, 5, 48),
+    }
+    usual = {f"u{i}": rng.poisson(0.4, 48) * 1.0 for i in range(9)}
+    panel = panel_of(odd | usual)
+    for id in MEANS:
+        model = create(id).fit(panel)
+        levels = model.predict(30).groupby("unique_id")["forecast"].mean()
+        assert np.isfinite(levels).all(), id
+        assert levels["zeros"] == 0 and 0 < levels["one"] < 1 and 0 <= levels["returns"] < 2.5, id
+        assert load_forecaster(model.save(tmp_path / id)).predict(30).equals(model.predict(30)), id
+    counts = create("lightgbm_count").fit(panel)
+    reasons = dict(zip(counts.fallbacks["unique_id"], counts.fallbacks["reason"], strict=True))
+    assert reasons == {"cold": "negative", "short": "too_short", "single": "too_short"}
+    assert set(counts.fallbacks["used"]) == {"mean"}
+
+
+def test_boosted_counts_know_the_promotion() -> None:
+    rng = np.random.default_rng(1)
+    promo = (rng.random((40, 112)) < 0.2) * 1.0
+    sold = rng.poisson(rng.uniform(0.1, 0.3, 40)[:, None] * np.where(promo, 4, 1))
+    days = pd.date_range("2024-01-01", periods=112)
+    frames = [
+        pd.DataFrame({"unique_id": f"p{i:02}", "ds": days, "y": sold[i] * 1.0, "promo": promo[i]}).assign(
+            y=lambda rows: rows["y"].where(rows.index < 98)
+        )
+        for i in range(40)
+    ]
+    panel = make_panel(pd.concat(frames), roles={"promo": "known_future"})
+    model = create("lightgbm_count").fit(panel)
+    with_it, without = (model.predict(14, panel.future.assign(promo=value))["forecast"].mean() for value in (1.0, 0.0))
+    assert 2 < with_it / without < 6
+
+
+def test_the_absolute_error_is_minimised_only_where_the_median_is_no_zero() -> None:
+    smooth = panel_of({f"p{i}": 20.0 + np.arange(72) % 12 for i in range(5)})
+    sparse, expected = products("poisson", 1)
+    assert not create("lightgbm").fit(smooth).design.counts
+    assert create("lightgbm").fit(sparse).design.counts
+    assert forecast_of("lightgbm", sparse, objective="l1").sum() < 0.5 * expected.sum()

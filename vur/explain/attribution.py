@@ -33,7 +33,7 @@ from ..panel import Panel, series_edges
 from ..stages.split.folds import training_panel
 
 # %% ../../nbs/explain/attribution.ipynb #fa98d8d2
-LEVEL = ("lag", "rolling", "expanding", "exponentially", "difference")
+LEVEL = ("lag", "rolling", "expanding", "exponentially", "difference", "demand_")
 SEASON = ("same_season", "seasonal_rolling")
 HOLIDAYS = ("holiday", "workdays")
 
@@ -93,10 +93,11 @@ def forecast_rows(model: Regression, series: str, horizon: int, X_future: pd.Dat
     path = forecast_blocks(tail, known, model.design, recorded)[0]
     values, steps = np.concatenate([tail["y"].to_numpy(float), path]), np.array([step for _, step in seen])
     level, size = np.empty(horizon), np.empty(horizon)
-    for start in range(0, horizon, model.design.steps):
+    block = model.design.block(horizon)
+    for start in range(0, horizon, block):
         now = values[:len(tail) + start]
         past = past_of(now, np.array([0, len(now)], "int32"), model.design)
-        level[start:start + model.design.steps], size[start:start + model.design.steps] = past.level[-1], past.size[-1]
+        level[start:start + block], size[start:start + block] = past.level[-1], past.size[-1]
     return ForecastRows(np.array([X for X, _ in seen]), steps, level, size, path)
 
 # %% ../../nbs/explain/attribution.ipynb #3ba5d6f1

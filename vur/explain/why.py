@@ -34,7 +34,7 @@ from vur.explain.components import (
 from ..forecasters.base import Forecaster
 from ..forecasters.baselines import Baseline
 from ..forecasters.registry import algorithm_name
-from ..forecasters.regression import Regression, naive_forecast
+from ..forecasters.regression import Regression
 from ..forecasters.statistical import LocalForecaster, describe_fallback
 from ..frequency import Frequency, advance, locate
 from ..panel import Panel, holds
@@ -211,12 +211,12 @@ def _known_parts(model: Forecaster, series: str, y: np.ndarray, path: np.ndarray
         return baseline_parts(model, horizon)
     if isinstance(model, Regression):
         if len(model.fallbacks):
-            return Parts(repeated_parts(naive_forecast(y, max(season, 1), season), horizon), (("repeat", model.id),))
+            return Parts(repeated_parts(model.stand_in(y, max(season, 1)), horizon), (("repeat", model.id),))
         shares = feature_shares(model, series, horizon, X_future, at)
-        paths = {name: np.zeros(horizon) for name in shares}
+        paths, block = {name: np.zeros(horizon) for name in shares}, model.design.block(horizon)
         for name in shares:
             paths[name][np.array(at) - 1] = shares[name].to_numpy()
-        return Parts(paths, (("shares", model.id),), {"block": model.design.steps} if horizon > model.design.steps else {})
+        return Parts(paths, (("shares", model.id),), {"block": block} if horizon > block else {})
     fitted = getattr(model, "fitted", None)
     state = fitted[0].state if isinstance(fitted, list) and len(fitted) == 1 and hasattr(fitted[0], "state") else {}
     if isinstance(model, LocalForecaster) or state.get("kind") == "repeat":

@@ -4,9 +4,10 @@
 
 # %% auto #0
 __all__ = ['CYCLIC', 'MAX_LEVELS', 'SAMPLE', 'TINY', 'LIMIT', 'SCREENED', 'Scaling', 'spread_out', 'categorical_columns',
-           'fit_scaling', 'winsorise', 'least_squares', 'Design', 'design_for', 'Past', 'open_rows', 'past_of',
-           'past_columns', 'same_season', 'known_columns', 'drivers_of', 'led_columns', 'draw_pairs', 'Rows', 'stack',
-           'training_rows', 'with_leads', 'future_stamps', 'future_known', 'forecast_blocks']
+           'fit_scaling', 'winsorise', 'least_squares', 'Design', 'design_for', 'Past', 'History', 'history_of',
+           'demand_columns', 'open_rows', 'past_of', 'past_columns', 'same_season', 'known_columns', 'drivers_of',
+           'led_columns', 'draw_pairs', 'Rows', 'stack', 'training_rows', 'with_leads', 'future_stamps', 'future_known',
+           'forecast_blocks']
 
 # %% ../../nbs/forecasters/10_design.ipynb #859eae3b
 from collections.abc import Container, Sequence
@@ -117,7 +118,8 @@ class Design:
     """How rows are made: resolved features, seasons in steps, block length, windows of level and size, text categories.
 
     `shortest` is the smallest number of observations with which the model forecasts a series. `leads` are the leading indicators
-    found among the `past_only` columns.
+    found among the `past_only` columns. With `counts`, a row is seen as demand: relative to the mean of its series since the first
+    demand, with the history of demands among its features, and every step of a forecast starts at the end of the series.
     """
 
     spec: FeatureSpec
@@ -129,6 +131,7 @@ class Design:
     categories: dict[str, list[str]]
     tz: str | None = None
     leads: tuple[Lead, ...] = ()
+    counts: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""
@@ -144,14 +147,20 @@ class Design:
     @property
     def memory(self) -> int | None:
         """Observations of each series that a forecast needs; None for all."""
-        needed = history_needed(self.spec)
+        needed = None if self.counts else history_needed(self.spec)
         if needed is None:
             return None
         ahead = [max(self.size, WINDOW), *(lead.lag for lead in self.leads)] if self.leads else []
         return max(needed, self.level, self.size, 3 * max(self.seasons, default=1), *ahead)
 
+    def block(self, horizon: int) -> int:
+        """How many of `horizon` steps are forecast from one origin, before forecasts take the place of history."""
+        return horizon if self.counts else self.steps
+
 # %% ../../nbs/forecasters/10_design.ipynb #e7bbc31f
-def design_for(panel: Panel, spec: FeatureSpec | None = None, steps: int | None = None) -> Design:
+def design_for(
+    panel: Panel, spec: FeatureSpec | None = None, steps: int | None = None, counts: bool = False
+) -> Design:
     """The design for `panel`; `steps` defaults to the usual horizon of the frequency, less on short series."""
     length = int(np.median(np.diff(series_edges(panel.frame))))
     spec = resolve_features(spec or FeatureSpec(), panel)
@@ -160,7 +169,8 @@ def design_for(panel: Panel, spec: FeatureSpec | None = None, steps: int | None 
     block = steps or max(1, min(default_horizon(panel.freq), length // 4, 48))
     text = [c for c in (*spec.known_future, *spec.static) if not is_number(panel.frame[c])]
     categories = {c: sorted(panel.frame[c].dropna().astype(str).unique()) for c in text}
-    return Design(spec, seasons, block, main, 4 * main, max(4, min(main, 24) + 1), categories, panel.tz)
+    shortest = 4 if counts else max(4, min(main, 24) + 1)
+    return Design(spec, seasons, block, main, 4 * main, shortest, categories, panel.tz, counts=counts)
 
 # %% ../../nbs/forecasters/10_design.ipynb #b3fab057
 @dataclass(frozen=True)
@@ -180,6 +190,63 @@ class Past:
         """Number of values before each row within its series."""
         return np.arange(len(self.values)) - np.repeat(self.bounds[:-1], np.diff(self.bounds))
 
+# %% ../../nbs/forecasters/10_design.ipynb #7dbaaf22
+@dataclass(frozen=True)
+class History:
+    """What came before each row of concatenated series: `count`, `total` and sum of `squares` of the demands (positive values).
+
+    `age` is the number of steps since the first demand, `since` since the last one (NaN before there is any) and `last` its amount.
+    """
+
+    count: np.ndarray
+    total: np.ndarray
+    squares: np.ndarray
+    age: np.ndarray
+    since: np.ndarray
+    last: np.ndarray
+
+    @property
+    def mean(self) -> np.ndarray:
+        """Mean of all values since the first demand; 0 before it."""
+        return np.divide(self.total, self.age, out=np.zeros(len(self.total)), where=self.age > 0)
+
+
+def history_of(values: np.ndarray, bounds: np.ndarray) -> History:
+    """The history of demands before each row; what is missing or negative is no demand."""
+    amount = np.maximum(np.nan_to_num(values), 0.0)
+    demand, row = amount > 0, np.arange(len(values))
+    start = np.repeat(bounds[:-1], np.diff(bounds)).astype(np.int64)
+
+    def before(numbers: np.ndarray) -> np.ndarray:
+        sums = np.concatenate([[0.0], np.cumsum(numbers)])
+        return sums[row] - sums[start]
+
+    unit = amount.max(initial=0.0) or 1.0  # squares of very small or large values stay within the range of floats
+    latest = np.concatenate([[-1], np.maximum.accumulate(np.where(demand, row, -1))[:-1]])
+    seen = latest >= start
+    first = np.where(before(demand) > 0, np.minimum.reduceat(np.where(demand, row, len(row)), bounds[:-1])[np.cumsum(row == start) - 1], row)
+    squares = before((amount / unit) ** 2) * unit**2
+    since, last = np.where(seen, row - latest, np.nan), np.where(seen, amount[latest], np.nan)
+    return History(before(demand), before(amount), squares, (row - first).astype(float), since, last)
+
+
+def demand_columns(past: Past, rows: np.ndarray) -> dict[str, np.ndarray]:
+    """The history of demands at `rows` as features without a unit: logarithms of counts, amounts relative to the mean."""
+    history = history_of(past.values, past.bounds)
+    count, age, since = history.count[rows], history.age[rows], history.since[rows]
+    interval, mean = age / np.maximum(count, 1), history.total[rows] / np.maximum(count, 1)
+    mean = np.where(count > 0, mean, np.nan)
+    spread = history.squares[rows] / np.maximum(count, 1) / mean**2 - 1
+    return {
+        "demand_count": np.log1p(count),
+        "demand_age": np.log1p(age),
+        "demand_since": np.log1p(since),
+        "demand_interval": interval,
+        "demand_wait": since / np.maximum(interval, 1),
+        "demand_last": history.last[rows] / mean,
+        "demand_cv2": np.where(count > 1, spread, np.nan),
+    }
+
 # %% ../../nbs/forecasters/10_design.ipynb #c8e32a0c
 def open_rows(values: np.ndarray, bounds: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """`values` with a NaN after each series, and the bounds (int32) that go with it."""
@@ -188,10 +255,15 @@ def open_rows(values: np.ndarray, bounds: np.ndarray) -> tuple[np.ndarray, np.nd
 
 
 def past_of(values: np.ndarray, bounds: np.ndarray, design: Design, threads: int = 1) -> Past:
-    """Level (mean of the last season) and size (mean absolute value of the last four) before each row."""
+    """Level (mean of the last season) and size (mean absolute value of the last four) before each row.
+
+    Of counts the level is 0 and the size the mean since the first demand.
+    """
     import coreforecast.lag_transforms as kernels
 
     values, bounds = open_rows(values, bounds)
+    if design.counts:
+        return Past(values, bounds, np.zeros(len(values)), history_of(values, bounds).mean)
     level = kernels.RollingMean(1, design.level, 1).transform(grouped_values(values, bounds, threads))
     size = kernels.RollingMean(1, design.size, 1).transform(grouped_values(np.abs(values), bounds, threads))
     return Past(values, bounds, level, size)
@@ -204,7 +276,7 @@ def past_columns(past: Past, rows: np.ndarray, design: Design, threads: int = 1)
     for name, kernel in lag_kernels(design.spec).items():
         spread = name.startswith("difference") or "_std_" in name
         columns[name] = (kernel.transform(grouped)[rows] - (0 if spread else level)) / size
-    return columns
+    return columns | demand_columns(past, rows) if design.counts else columns
 
 
 TINY = 1e-12
@@ -283,12 +355,17 @@ LIMIT = 20.0
 
 @dataclass(frozen=True)
 class Rows:
-    """Training rows: features (float64, one row a pair), scaled targets and the step of each row."""
+    """Training rows: features (float64, one row a pair), scaled targets and the step of each row.
+
+    `size` is what a target was divided by, `stamp` is when it was.
+    """
 
     X: np.ndarray
     y: np.ndarray
     step: np.ndarray
     names: tuple[str, ...]
+    size: np.ndarray
+    stamp: np.ndarray
 
 
 def stack(scaled: dict[str, np.ndarray], others: Sequence[np.ndarray], step: np.ndarray) -> np.ndarray:
@@ -309,8 +386,10 @@ def training_rows(panel: Panel, design: Design, max_rows: int, seed: int, thread
         drivers = drivers_of(panel.frame, [lead.column for lead in design.leads], bounds, design)
         others |= led_columns(drivers, past, origins, step, design)
     scaled = past_columns(past, origins, design, threads) | same_season(past, origins, step, design)
-    y = (past.values[target] - past.level[origins]) / past.size[origins]
-    return Rows(stack(scaled, list(others.values()), step), np.clip(y, -LIMIT, LIMIT), step, (*scaled, *others, "step"))
+    size, limit = past.size[origins], np.inf if design.counts else LIMIT
+    y = np.clip((past.values[target] - past.level[origins]) / size, -limit, limit)
+    X, names = stack(scaled, list(others.values()), step), (*scaled, *others, "step")
+    return Rows(X, y, step, names, size, panel.frame["ds"].to_numpy()[target - series])
 
 # %% ../../nbs/forecasters/10_design.ipynb #2b29f1a5
 SCREENED = 20_000
@@ -388,15 +467,17 @@ def forecast_blocks(tail: pd.DataFrame, known: np.ndarray, design: Design, predi
     indicators = tail[[lead.column for lead in design.leads]]
     n, horizon = len(bounds) - 1, known.shape[1]
     result = np.empty((n, horizon))
-    for start in range(0, horizon, design.steps):
+    block = design.block(horizon)
+    for start in range(0, horizon, block):
         past, drivers = past_of(values, bounds, design), drivers_of(indicators, list(indicators), bounds, design)
         origins = past.bounds[1:].astype(np.int64) - 1
-        columns, stop = past_columns(past, origins, design), min(start + design.steps, horizon)
+        columns, stop = past_columns(past, origins, design), min(start + block, horizon)
         for h in range(start, stop):
             step = np.full(n, h - start + 1)
             others = [*known[:, h].T, *led_columns(drivers, past, origins, step, design).values()]
-            X = stack(columns | same_season(past, origins, step, design), others, step)
-            result[:, h] = predict_step(X, h - start + 1) * past.size[origins] + past.level[origins]
+            learnt = np.minimum(step, design.steps)
+            X = stack(columns | same_season(past, origins, step, design), others, learnt)
+            result[:, h] = predict_step(X, int(learnt[0])) * past.size[origins] + past.level[origins]
         ends = np.repeat(bounds[1:].astype(np.int64), stop - start)
         values = np.insert(values, ends, result[:, start:stop].ravel())
         known_so_far = {name: indicators[name].to_numpy(dtype=float, na_value=np.nan) for name in indicators}

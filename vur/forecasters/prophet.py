@@ -269,7 +269,7 @@ register(
         ("known_future",),
         "vur.forecasters.prophet:check_parameters",
         ("prophet", "holidays"),
-        Auto("best", most=50_000, suits=lambda panel: not panel.integer),
+        Auto("best", most=50_000, suits=lambda panel: not (panel.integer or panel.intermittent)),
     )
 )
 

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ..demand import mostly_intermittent
 from ..errors import VurError
 from .base import Forecaster
 from vur.forecasters.design import (
@@ -83,7 +84,7 @@ register_regression(
     "regression:Ridge",
     50_000,
     ("scikit-learn",),
-    Auto(suits=lambda panel: panel.rows >= LEAST_ROWS or panel.known_future),
+    Auto(suits=lambda panel: (panel.rows >= LEAST_ROWS or panel.known_future) and not panel.intermittent),
     alpha=Parameter(
         "float", 10.0, "parameter.ridge.alpha", min=0, max=1e6, tune={"min": 0.01, "max": 1000.0, "log": True}
     ),
@@ -95,7 +96,7 @@ register_regression(
     "regression:RandomForest",
     50_000,
     ("scikit-learn", "skops"),
-    Auto("best", least=LEAST_ROWS, most=FOREST_ROWS),
+    Auto("best", least=LEAST_ROWS, most=FOREST_ROWS, suits=lambda panel: not panel.intermittent),
     trees=Parameter("int", 100, "parameter.random_forest.trees", min=1, max=2000),
     min_leaf=Parameter(
         "int", 5, "parameter.trees.min_leaf", min=1, max=10_000, tune={"min": 1, "max": 50, "log": True}
@@ -127,12 +128,13 @@ def history_tail(panel: Panel, design: Design) -> pd.DataFrame:
     return frame.astype({"unique_id": object}).reset_index(drop=True)
 
 
-def list_short(tail: pd.DataFrame, shortest: float, season: int) -> pd.DataFrame:
-    """Series with fewer than `shortest` rows and their fallback: `unique_id, reason, used`."""
+def list_short(tail: pd.DataFrame, shortest: float, season: int, counts: bool = False) -> pd.DataFrame:
+    """Series with fewer than `shortest` rows and their fallback, of counts the mean: `unique_id, reason, used`."""
     bounds = series_edges(tail)
     sizes = np.diff(bounds)
     short = sizes < shortest
     used = np.where((sizes[short] >= season) & (season > 1), "seasonal_naive", "naive")
+    used = np.full(len(used), "mean") if counts else used
     ids = tail["unique_id"].to_numpy()[bounds[:-1][short]]
     return pd.DataFrame({"unique_id": ids, "reason": "too_short", "used": used}, dtype=object)
 
@@ -187,7 +189,7 @@ class Regression(Forecaster):
         raise NotImplementedError
 
     def _fit(self, panel: Panel) -> None:
-        design = design_for(panel, self.features, self.parameters["steps"])
+        design = design_for(panel, self.features, self.parameters["steps"], mostly_intermittent(panel))
         self.design = with_leads(panel, design, self.seed, self.workers)
         rows = training_rows(panel, self.design, self.parameters["max_rows"], self.seed, self.workers)
         self.names, self.trained = rows.names, len(rows.y) >= MIN_ROWS
@@ -198,7 +200,11 @@ class Regression(Forecaster):
     def _update(self, panel: Panel) -> None:
         self.tail = history_tail(panel, self.design)
         shortest = self.design.shortest if self.trained else np.inf
-        self.fallbacks = list_short(self.tail, shortest, self.freq.season)
+        self.fallbacks = list_short(self.tail, shortest, self.freq.season, self.design.counts)
+
+    def stand_in(self, y: np.ndarray, horizon: int) -> np.ndarray:
+        """The forecast of a series in `fallbacks` with history `y`."""
+        return np.full(horizon, y.mean()) if self.design.counts else naive_forecast(y, horizon, self.freq.season)
 
     def _predict(self, horizon: int, X_future: pd.DataFrame | None) -> pd.DataFrame:
         frame, known = future_known(self.tail, X_future, horizon, self.design, self.freq)
@@ -211,7 +217,7 @@ class Regression(Forecaster):
             values[~short] = forecast_blocks(long, known[~short], self.design, self._step)
         y = self.tail["y"].to_numpy(dtype=float)
         for i in np.flatnonzero(short):
-            values[i] = naive_forecast(y[bounds[i] : bounds[i + 1]], horizon, self.freq.season)
+            values[i] = self.stand_in(y[bounds[i] : bounds[i + 1]], horizon)
         return frame.assign(forecast=values.ravel())
 
     def _save(self, folder: Path) -> None:

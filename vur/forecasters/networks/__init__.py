@@ -245,7 +245,7 @@ register(
         _ROLES,
         "vur.forecasters.networks:check_lstm",
         _LIBRARIES,
-        Auto("best", least=3_000, most=500_000),
+        Auto("best", least=3_000, most=500_000, suits=lambda panel: not panel.intermittent),
     )
 )
 
