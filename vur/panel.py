@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['ROLES', 'Limit', 'COMBINE', 'ORIGINAL', 'holds', 'limits_of', 'Panel', 'panel_frequency', 'snap', 'combine',
            'clock_put_back', 'split_future', 'choose_roles', 'make_panel', 'check_density', 'complete', 'series_edges',
-           'series_codes', 'future_frame']
+           'series_codes', 'steps_behind', 'future_frame']
 
 # %% ../nbs/00_panel.ipynb #9226d66f
 from collections.abc import Mapping, Sequence
@@ -66,7 +66,8 @@ class Panel:
     columns whose own name is taken (such as `y`), by their own. `notes` holds a table for each kind of change by
     `make_panel`: `moved` stamps, `combined` duplicates, `trimmed` leading rows, `empty` series; and the rows that
     `complete` `inserted`. `integer` and `nonnegative` say by series whether all its values are whole, and none below zero
-    (read them with `holds`).
+    (read them with `holds`). `origin` is the stamp after which forecasts of all series begin (see `vur.absence`); by default
+    each begins after its own last row.
     """
 
     frame: pd.DataFrame
@@ -78,6 +79,7 @@ class Panel:
     integer: Limit = False
     nonnegative: Limit = False
     notes: dict[str, pd.DataFrame] = field(default_factory=dict)
+    origin: Any = None
 
     @property
     def ids(self) -> list[str]:
@@ -326,10 +328,23 @@ def series_codes(ids: pd.Series) -> tuple[np.ndarray, np.ndarray]:
     change = np.concatenate([[True], names[1:] != names[:-1]])
     return np.flatnonzero(change), np.cumsum(change) - 1
 
+# %% ../nbs/00_panel.ipynb #7632165b
+def steps_behind(last: pd.Series, origin: Any, freq: Frequency) -> np.ndarray:
+    """Steps from each of the stamps `last` to the latest stamp of its grid that is not after `origin`; 0 without one, or after it."""
+    if origin is None or last.empty:
+        return np.zeros(len(last), np.int64)
+    stamps = last.to_numpy()
+    end = np.full(len(stamps), origin, stamps.dtype)
+    own = np.column_stack([stamps, stamps, end]).ravel().astype(np.int64)  # twice, so that its own grid decides
+    position = locate(own, np.repeat(np.arange(len(stamps)), 3), freq.alias).position.reshape(-1, 3)
+    steps = position[:, 2] - position[:, 0]
+    return np.maximum(steps - (advance(stamps, steps, freq.alias) > end), 0)
+
 # %% ../nbs/00_panel.ipynb #5b51ecd1
 def future_frame(panel: Panel, horizon: int) -> pd.DataFrame:
-    """The `horizon` stamps after each series' last row: `unique_id, ds, step` (1 is the next one)."""
+    """The `horizon` stamps after each series' last row, or after the panel's `origin`: `unique_id, ds, step` (1 is the next one)."""
     last = panel.frame.groupby("unique_id", sort=False, observed=True)["ds"].last()
     step = np.tile(np.arange(1, horizon + 1), len(last))
-    stamps = advance(np.repeat(last.to_numpy(), horizon), step, panel.freq.alias)
+    behind = np.repeat(steps_behind(last, panel.origin, panel.freq), horizon)
+    stamps = advance(np.repeat(last.to_numpy(), horizon), step + behind, panel.freq.alias)
     return pd.DataFrame({"unique_id": np.repeat(last.index.to_numpy(), horizon), "ds": stamps, "step": step})

@@ -14,7 +14,7 @@ FLOORS = (
     ("vur.text", "vur.errors", "vur.extras", "vur.settings", "vur.languages"),
     ("vur.frequency", "vur.columns", "vur.state"),
     ("vur.panel",),
-    ("vur.demand", "vur.wording", "vur.timezones"),
+    ("vur.demand", "vur.absence", "vur.wording", "vur.timezones"),
     ("vur.scoring",),
     ("vur.stages.upload", "vur.stages.preview", "vur.stages.split", "vur.stages.preprocess", "vur.stages.features"),
     ("vur.hierarchy", "vur.forecasters"),

@@ -18,6 +18,7 @@ GENERATED = (
     "frequency.py",
     "columns.py",
     "demand.py",
+    "absence.py",
     "state.py",
     "stages",
     "scoring",
