@@ -318,13 +318,13 @@ def one_series(pipeline: Any, panel: Panel, series: str) -> tuple[Any, Panel]:
 
     rows = panel.frame[panel.frame["unique_id"] == series]
     last = rows["ds"].max() if len(rows) else None
-    if last != pipeline.ends[series]:
-        raise VurError("insight.other_data", series=series, last=last, end=pipeline.ends[series])
+    if last != pipeline.last[series]:
+        raise VurError("insight.other_data", series=series, last=last, end=pipeline.last[series])
     small = copy.copy(pipeline)
     small.forecaster, small.reconciler = pipeline.forecaster.restricted([series]), None
     if not small.forecaster.narrow:
         return small, panel
-    small.ends = pipeline.ends[[series]]
+    small.ends, small.behind = pipeline.ends[[series]], pipeline.behind[[series]]
     small.head = replace(pipeline.head, frame=pipeline.head.frame[pipeline.head.frame["unique_id"] == series].reset_index(drop=True))
     return small, replace(panel.with_frame(rows), future=None if panel.future is None else panel.future[panel.future["unique_id"] == series])
 
@@ -337,22 +337,24 @@ def explain_point(pipeline: Any, panel: Panel, series: str, stamp: Any, X_future
     `published` is the reconciled forecast of a hierarchy: the difference from the pipeline's own is a part (`agreement`).
     Raises `VurError` for an unknown series or a stamp that is not a future step.
     """
-    from vur.stages.model.pipeline import future_rows
+    from vur.stages.model.pipeline import coming_rows
 
     step = step_of(pipeline, series, stamp)
     small, own = one_series(pipeline, panel, series)
-    future = future_rows(small.head.frame, small.ends, small.head, step, X_future if X_future is not None else own.future)
+    reach = step + int(pipeline.behind[series])
+    future = coming_rows(small, reach, X_future if X_future is not None else own.future)
     table = small.predict(step, X_future if X_future is not None else own.future)
     row, pre = table[table["unique_id"] == series].iloc[-1], small.preprocessor
     rows = own.frame[own.frame["unique_id"] == series].reset_index(drop=True)
     history, season = pre.transform(own.with_frame(rows)).frame, panel.freq.season
     kept = rows[rows["ds"] >= pre.series.at[series, "begin"]].reset_index(drop=True)
     baseline = usual_level(clean_values(pre, kept), season)
-    at = range(1, step + 1) if any(one.name in DIFFERENCES for one in pre.steps) else [step]
-    parts = parts_of(small.forecaster, history, step, future, list(at))
+    at = range(1, reach + 1) if any(one.name in DIFFERENCES for one in pre.steps) else [reach]
+    parts = parts_of(small.forecaster, history, reach, future, list(at))
     base = usual_level(history["y"].to_numpy(float), season)
-    paths = {name: path - base if name == "level" else path for name, path in ({"level": np.zeros(step)} | parts.paths).items()}
-    start, shares = on_target_scale(small, series, paths, base, np.sort(table.loc[table["unique_id"] == series, "ds"].to_numpy()))
+    paths = {name: path - base if name == "level" else path for name, path in ({"level": np.zeros(reach)} | parts.paths).items()}
+    stamps = advance(np.repeat(rows["ds"].to_numpy()[-1:], reach), np.arange(1, reach + 1), panel.freq.alias)
+    start, shares = on_target_scale(small, series, paths, base, stamps)
     differenced = any(one.name in DIFFERENCES for one in pre.steps)
     shares |= {"start" if differenced else "preprocessing": start - baseline}
     found = finished(shares, float(row["forecast"]), baseline, small, {"series": series, "stamp": row["ds"], "step": step}, parts)
@@ -387,8 +389,9 @@ def finished(shares: dict[str, float], forecast: float, baseline: float, pipelin
     if any(one.name in DIFFERENCES for one in pipeline.preprocessor.steps):
         data.pop("source", None)  # a change is repeated, not a value
     if "source" in data:
-        back = data["source"] * -(-point["step"] // data["source"]) - point["step"]
-        source = advance(np.array([pipeline.ends[point["series"]]]).astype(pipeline.ends.to_numpy().dtype), np.array([-back]), freq.alias)[0]
+        reach = point["step"] + int(pipeline.behind[point["series"]])
+        back = data["source"] * -(-reach // data["source"]) - reach
+        source = advance(pipeline.last[[point["series"]]].to_numpy(), np.array([-back]), freq.alias)[0]
         data["source"] = int(source) if freq.is_integer else pd.Timestamp(source)
     return Explanation(**point, algorithm=pipeline.candidate.algorithm, forecast=forecast, baseline=baseline, table=table, freq=freq,
                        window=max(3, freq.season), how=tuple(dict.fromkeys(parts.how)), members=data.pop("members", None), data=data)

@@ -416,7 +416,7 @@ def add_totals(panel: Panel, found: Hierarchy, ends: str | None = None, missing:
     `align_ends`, `sum_rows`, `check_total`.
     """
     _check_series(panel, found)
-    panel = align_ends(complete(panel), ends or found.ends)
+    panel = align_ends(complete(replace(panel, origin=None)), ends or found.ends)
     if (missing or found.missing) == "zero" and panel.frame["y"].isna().any():
         zeroed = panel.frame.loc[panel.frame["y"].isna(), ["unique_id", "ds"]].reset_index(drop=True)
         panel = replace(panel.with_frame(panel.frame.fillna({"y": 0.0})), notes=panel.notes | {"zeroed": zeroed})

@@ -354,7 +354,8 @@ def adapt(pipeline: Any, panel: Panel, *, steps: int | None = None, levels: tupl
     """
     if pipeline.calibration is None:
         raise VurError("forecasters.uncalibrated", algorithm=pipeline.id)
-    panel, levels, compared = complete(panel), check_levels(levels), []
+    whole, levels, compared = complete(panel), check_levels(levels), []
+    panel = replace(whole, origin=None)
     rows, known = new_rows(pipeline, panel), covariates_of(panel)
     last = int(rows["step"].max())
     ahead = pd.Series(0, index=panel.frame.index).add(rows["step"], fill_value=0)
@@ -364,6 +365,8 @@ def adapt(pipeline: Any, panel: Panel, *, steps: int | None = None, levels: tupl
         compared.append(now[["unique_id", "ds", "step", "y"]].merge(frame, on=["unique_id", "ds"]))
         pipeline.calibration = update_calibration(pipeline.calibration, compared[-1], gamma=gamma, half_life=half_life)
         pipeline.update(panel.with_frame(panel.frame[(ahead <= start + (steps or last)).to_numpy()]))
+    if whole.origin is not None:
+        pipeline.update(whole)
     scales = interval_scale(panel.frame, panel.freq.season).to_dict()
     pipeline.calibration = replace(pipeline.calibration, scales=pipeline.calibration.scales | scales)
     return pd.concat(compared, ignore_index=True)

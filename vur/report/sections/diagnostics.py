@@ -144,13 +144,13 @@ def _sarimax(model: Any, prepared: Panel) -> Any:
 def _prophet(model: Any, prepared: Panel, pipeline: Any, facts: Facts) -> tuple[pd.DataFrame | None, str, str]:
     """Components of the largest series, its name, and the covariate whose future values are missing, if any."""
     from vur.explain.diagnostics import choose_series, prophet_components
-    from vur.stages.model.pipeline import future_rows
+    from vur.stages.model.pipeline import coming_rows
 
     if model is None:
         return None, "", ""
     series = model.ids[choose_series(model, prepared, None, "prophet")]
-    horizon = int((facts.forecast["unique_id"] == series).sum())
-    future = future_rows(pipeline.head.frame, pipeline.ends, pipeline.head, max(horizon, 1), None)
+    horizon = int((facts.forecast["unique_id"] == series).sum() + pipeline.behind.get(series, 0))
+    future = coming_rows(pipeline, max(horizon, 1), None)
     try:
         return prophet_components(model, series, horizon, prepared, future), series, ""
     except VurError as error:

@@ -47,7 +47,9 @@ def shared_end(table: pd.DataFrame) -> tuple[Any, float]:
 
 # %% ../../../nbs/stages/3_split/2_split.ipynb #e70de83b
 def stamp_grid(panel: Panel, table: pd.DataFrame, end: Any) -> np.ndarray:
-    """The stamps of the longest series that reaches `end`, up to `end`."""
+    """The stamps of the longest series that reaches `end`, up to `end`; those of all series where the panel has an `origin`."""
+    if panel.origin is not None:
+        return np.unique(panel.frame["ds"].to_numpy()[(panel.frame["ds"] <= end).to_numpy()])
     row = table.loc[table["last"] == end].sort_values("rows").iloc[-1]
     return panel.frame["ds"].to_numpy()[int(row["start"]):int(row["stop"])]
 
@@ -218,10 +220,10 @@ def plan_split(panel: Panel, spec: SplitSpec = SplitSpec()) -> SplitPlan:
     table = series_table(panel)
     notes: list[dict[str, Any]] = []
     end, share = shared_end(table)
-    calendar = share >= SHARED_END or spec.validation_start is not None or spec.test_start is not None
+    calendar = share >= SHARED_END or panel.origin is not None or spec.validation_start is not None or spec.test_start is not None
     if not calendar:
         notes.append({"key": "per_series", "data": {"share": f"{share:.0%}"}})
-    grid = stamp_grid(panel, table, end if share >= SHARED_END else table["last"].max())
+    grid = stamp_grid(panel, table, end if share >= SHARED_END and panel.origin is None else table["last"].max())
     rows = len(grid) if calendar else int(table["rows"].median())
     layout = _layout(panel, spec, table, grid, rows, notes)
     folds, test = make_folds(panel, table, grid if calendar else None, spec, layout, rows)

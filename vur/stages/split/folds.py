@@ -178,7 +178,7 @@ def training_panel(panel: Panel, fold: Fold, plan: SplitPlan) -> Panel:
     keep = steps <= 0
     if limit is not None:
         keep &= steps > -limit
-    return replace(panel, frame=panel.frame[keep.to_numpy()].reset_index(drop=True), future=None)
+    return replace(panel, frame=panel.frame[keep.to_numpy()].reset_index(drop=True), future=None, origin=None)
 
 
 def validation_frame(panel: Panel, fold: Fold, plan: SplitPlan) -> pd.DataFrame:
