@@ -81,10 +81,14 @@ class ReportContext:
 
 
 def describe_panel(panel: Panel) -> dict[str, Any]:
-    """Column names, counts, span, frequency with its evidence, and roles of a panel, as the page states them."""
+    """Column names, counts, span, frequency with its evidence, and roles of a panel, as the page states them.
+
+    `absent` counts the absent rows that became zeros, `ended` names the series that were left out because they ended.
+    """
     frame = panel.frame
     names = dict(panel.names)
     observed = frame["y"].notna()
+    ended = panel.notes.get("ended")
     return {
         "target": _name(names, "target", "y"),
         "date": _name(names, "date", "ds"),
@@ -101,6 +105,8 @@ def describe_panel(panel: Panel) -> dict[str, Any]:
         "tz": panel.tz,
         "integer": _most(panel.integer, panel),
         "nonnegative": _most(panel.nonnegative, panel),
+        "absent": len(panel.notes.get("absent", ())),
+        "ended": [] if ended is None else ended.loc[ended["omitted"], "unique_id"].astype(str).tolist(),
     }
 
 

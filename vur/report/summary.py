@@ -11,7 +11,7 @@ from vur.forecasters.registry import algorithm_name
 from vur.frequency import Frequency
 from vur.settings import tidy_levels
 from vur.text import translate
-from vur.wording import digits_for, level_text, number, percent, stamp, steps
+from vur.wording import digits_for, level_text, listing, number, percent, stamp, steps
 
 CLEAR = 0.05
 
@@ -65,6 +65,12 @@ def total_misses(residuals: pd.DataFrame | None, aggregate: str) -> dict[str, fl
     return {"mean": float(share.mean()), "max": float(share.max()), "tests": len(share)}
 
 
+def shared_rows(forecast: pd.DataFrame) -> pd.DataFrame:
+    """The rows of `forecast` at stamps that all of its series have: only those can be added up."""
+    series = forecast.groupby("ds", observed=True)["unique_id"].transform("nunique")
+    return forecast[series == forecast["unique_id"].nunique()]
+
+
 def expected(
     history: pd.DataFrame,
     forecast: pd.DataFrame,
@@ -74,26 +80,30 @@ def expected(
 ) -> dict[str, Any]:
     """The numbers of the headline: total or mean of the horizon, next value with its range, change from the past.
 
-    For several series `next` is their sum (or mean) without a range, if all of them start at the same timestamp.
+    They count the stamps that all series share: `horizon` of them, from `start` to `end`; `whole` says whether that is
+    every stamp. Where series end so far apart that they share none, `value` and `next` are None, and `start` and `end`
+    those of all forecasts. For several series `next` is their sum (or mean) at the first shared stamp, without a range.
     """
     how, ids = aggregate_of(data), forecast["unique_id"].nunique()
-    horizon = int(forecast.groupby("unique_id", observed=True).size().max())
-    first = forecast.groupby("unique_id", observed=True).head(1)
-    same_start = first["ds"].nunique() == 1
+    rows = shared_rows(forecast)
+    whole, apart = len(rows) == len(forecast), rows.empty
+    horizon = int(forecast.groupby("unique_id", observed=True).size().max()) if apart else rows["ds"].nunique()
+    first = rows[rows["ds"] == rows["ds"].min()]
     levels = tidy_levels(float(name[3:]) for name in forecast.columns if name.startswith("lo-"))
     facts: dict[str, Any] = {
         "how": how,
         "series": ids,
         "horizon": horizon,
-        "value": float(getattr(forecast["forecast"], how)()),
-        "start": forecast["ds"].min(),
-        "end": forecast["ds"].max(),
-        "next_stamp": first["ds"].iloc[0] if same_start else None,
-        "next": float(getattr(first["forecast"], how)()) if same_start else None,
+        "whole": whole,
+        "value": None if apart else float(getattr(rows["forecast"], how)()),
+        "start": (forecast if apart else rows)["ds"].min(),
+        "end": (forecast if apart else rows)["ds"].max(),
+        "next_stamp": None if apart else first["ds"].iloc[0],
+        "next": None if apart else float(getattr(first["forecast"], how)()),
         "level": levels[0] if levels else None,
         "range": None,
-        "change": change_since(history, forecast, freq, horizon),
-        "miss": total_misses(residuals, how),
+        "change": None if apart else change_since(history, rows, freq, horizon),
+        "miss": None if apart else total_misses(residuals, how),
         "digits": target_digits(forecast["forecast"].head(1000), data if how == "sum" else {}),
     }
     if ids == 1 and levels:
@@ -108,25 +118,28 @@ def title(name: str) -> str:
 
 
 def expectation_sentences(facts: dict[str, Any], data: dict[str, Any], freq: Frequency, language: str) -> list[str]:
-    """The headline, then the next value, the change from the past, and the size of past errors of such totals."""
+    """The headline, then the next value, the change from the past, and the size of past errors of such totals.
+
+    Without a stamp that all series share there is no total, and the headline says so; series left out are named.
+    """
 
     def say(key: str, **values: object) -> str:
         return translate(f"report.headline.{key}", language, **values)
 
-    value = number(facts["value"], language, facts["digits"])
     period = steps(facts["horizon"], freq, language)
+    span = {"start": stamp(facts["start"], freq, language), "end": stamp(facts["end"], freq, language)}
+    name = data.get("label") or title(data.get("target") or "y")
+    gone = data.get("ended") or []
+    left_out = [say("ended", names=listing(gone, language), count=number(len(gone), language, 0))] if gone else []
+    if facts["value"] is None:
+        count = number(facts["series"], language, 0)
+        return [say("apart", target=name, count=count, period=period, **span), *left_out]
+    value = number(facts["value"], language, facts["digits"])
     several = say("across", count=number(facts["series"], language, 0)) if facts["series"] > 1 else ""
     if facts["series"] > 1 and facts["how"] == "mean":
         several = say("per_series", count=number(facts["series"], language, 0))
-    said = [
-        say(
-            facts["how"],
-            target=data.get("label") or title(data.get("target") or "y"),
-            value=value,
-            period=period,
-            several=several,
-        )
-    ]
+    key = facts["how"] if facts["whole"] else f"{facts['how']}_shared"
+    said = [say(key, target=name, value=value, period=period, several=several, **span), *left_out]
     if facts["change"]:
         share, lag = facts["change"]["share"], steps(facts["change"]["lag"], freq, language)
         key = "same" if abs(share) < 0.005 else "more" if share > 0 else "less"

@@ -35,6 +35,10 @@ def facts(context: ReportContext, language: str) -> dict[str, Any]:
     if data.get("missing"):
         share = data["missing"] / max(data["missing"] + data.get("rows", 0), 1)
         pairs.append((t("data.missing"), f"{number(data['missing'], language, 0)} ({percent(share, language)})"))
+    if data.get("absent"):
+        pairs.append((t("data.absent"), number(data["absent"], language, 0)))
+    if data.get("ended"):
+        pairs.append((t("data.ended"), listing(data["ended"], language, 12)))
     if data.get("tz"):
         pairs.append((t("data.tz"), str(data["tz"])))
     if context.upload.get("rejected"):

@@ -63,9 +63,11 @@ def tiles(
     said = [
         {
             "label": t(f"tile.{facts['how']}", period=steps(facts["horizon"], freq, language)),
-            "value": tell(facts["value"]),
+            "value": "–" if facts["value"] is None else tell(facts["value"]),
             "tone": "",
-            "note": t(
+            "note": t("tile.apart")
+            if facts["value"] is None
+            else t(
                 "tile.change",
                 change=("+" if change["share"] >= 0 else "−") + percent(abs(change["share"]), language),
                 lag=steps(change["lag"], freq, language),
