@@ -549,3 +549,32 @@ def test_activity_is_recorded(ana):
 def test_malformed_ids_are_rejected_without_a_database_query(ana):
     for id in ("%00", "..%2F..%2Fetc", "a" * 300, "%F0%9F%92%A9"):
         assert ana.get(f"/datasets/{id}/preview").status_code in (404, 422)
+
+
+def test_absent_rows_and_ended_series_are_set_by_request(ana):
+    """Eight products, of which each has rows only on its days with a sale."""
+    import datetime
+
+    lines = ["date,product,units"]
+    for day in range(120):
+        stamp = datetime.date(2024, 1, 1) + datetime.timedelta(day)
+        lines += [f"{stamp},P{k},{1 + (day * 7 + k) % 5}" for k in range(8) if hash_of(day, k) < 0.4 or day == 119]
+    id = sent(ana, "\n".join(lines).encode())["dataset_id"]
+    columns = {"date_column": "date", "target_column": "units", "series_columns": ["product"]}
+
+    def codes() -> set[str]:
+        return {finding["code"] for finding in ana.post(f"/datasets/{id}/validate").json()["findings"]}
+
+    body = ana.put(f"/datasets/{id}/config", json=columns | {"absent": "missing"}).json()
+    assert (body["config"]["absent"], body["config"]["ended"]) == ("missing", "auto")
+    assert not {"absent_zero", "absent_asked"} & codes()
+    prepared = ana.post(f"/datasets/{id}/preprocess", json={"absent": "zero", "ended": "forecast"}).json()
+    assert {"Absent rows count as zero."} <= {step["text"] for step in prepared["steps"]}
+    assert ana.get(f"/datasets/{id}").json()["config"]["absent"] == "zero"
+    assert "absent_asked" in codes()
+    assert ana.put(f"/datasets/{id}/config", json=columns | {"absent": "never"}).status_code == 422
+
+
+def hash_of(day: int, product: int) -> float:
+    """A number in [0, 1) that looks random."""
+    return (day * 7919 + product * 104729) * 2654435761 % 2**32 / 2**32

@@ -10,6 +10,8 @@ from vur.errors import VurError
 from vur.text import translate
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from vur.runs.result import RunResult
 
 PURPOSE = "audit a file, compare models, save the best, write notebook and report"
@@ -69,6 +71,16 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument("--exclude", action="append", default=[], metavar="COLUMN", help="column to leave out")
     command.add_argument(
         "--duplicates", choices=["refuse", "sum", "mean", "first", "last"], help="how to handle duplicate timestamps"
+    )
+    command.add_argument(
+        "--absent",
+        choices=["auto", "zero", "missing"],
+        help="rows that are absent: zero (nothing happened), missing (unknown), or by the evidence (auto, default)",
+    )
+    command.add_argument(
+        "--ended",
+        choices=["omit", "forecast"],
+        help="series that ended long before the others: leave out (default) or forecast",
     )
     command.add_argument(
         "--hierarchy",
@@ -133,6 +145,8 @@ def run(options: argparse.Namespace, language: str) -> int:
             roles=roles or None,
             hierarchy=hierarchy_choice(options.hierarchy, options.hierarchy_ends, options.hierarchy_missing),
             duplicates=options.duplicates,
+            absent=options.absent,
+            ended=options.ended,
             preset=options.preset,
             optimize=options.optimize,
             optimize_method=options.optimize_method,
@@ -164,6 +178,15 @@ def _networks(files: list[str]) -> dict[str, dict[str, Any]] | None:
     return found or None
 
 
+SAID = ("absent_zero", "absent_maybe", "ended")
+MOST_SAID = 3
+
+
+def _decisions(audit: "pd.DataFrame") -> list[str]:
+    """The findings on what the data mean that change every number: the first of each kind."""
+    return [message for code in SAID for message in audit.loc[audit["code"] == code, "message"].head(MOST_SAID)]
+
+
 def print_summary(result: "RunResult", language: str) -> None:
     """Print the audit, the leaderboard, the skill in one sentence, and the paths of the outputs."""
     from vur.scoring.metrics import shown_metrics
@@ -182,6 +205,8 @@ def print_summary(result: "RunResult", language: str) -> None:
         infos=severity.get("info", 0),
         rejected=record["rejected"],
     )
+    for message in _decisions(audit):
+        print(message)
     tell("head", folds=record["folds"], horizon=record["horizon"], series=record["n_series"])
     if record.get("sums"):
         print(

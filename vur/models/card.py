@@ -4,6 +4,7 @@ from typing import Any
 
 import pandas as pd
 
+from vur.absence import absence_facts
 from vur.panel import Panel, holds
 from vur.scoring.metrics import shown_metrics
 from vur.stages.split import SplitPlan
@@ -82,6 +83,7 @@ def panel_head(panel: Panel) -> dict[str, Any]:
         "series": panel.ids[:1000],
         "count": len(panel.ids),
         "ranges": known_ranges(panel),
+        "absence": absence_facts(panel),
     }
 
 

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from vur.absence import fill_absent, zero_series
 from vur.columns import ROW
 from vur.errors import VurError
 from vur.frequency import spacing
 from vur.models.future import stamp_text
 from vur.models.update import history_panel, sums
-from vur.panel import Panel, complete, snap
+from vur.panel import Panel, snap
 from vur.scoring.intervals import interval_scale
 
 if TYPE_CHECKING:
@@ -100,9 +101,8 @@ def move(saved: Saved, given: Panel) -> "Pipeline":
     """
     pipeline = saved.pipeline
     new = given.frame["unique_id"].iloc[0] not in pipeline.ends.index
-    panel = (
-        complete(given) if new else merge_history(saved.history(), given, all_series=pipeline.reconciler is not None)
-    )
+    panel = given if new else merge_history(saved.history(), given, all_series=pipeline.reconciler is not None)
+    panel = fill_absent(panel, zero_series(panel, saved.head.get("absence") or {}), given.frame["ds"].max())
     moved = fork(pipeline)
     moved.update(panel)
     if new and moved.calibration is not None:
@@ -114,7 +114,7 @@ def move(saved: Saved, given: Panel) -> "Pipeline":
 def merge_history(history: Panel, given: Panel, all_series: bool = False) -> Panel:
     """`history` updated with the rows of `given`, for the series of `given` or for all.
 
-    Rows of `given` replace those with the same timestamp; gaps become rows without a target.
+    Rows of `given` replace those with the same timestamp.
     """
     before = (
         history.frame
@@ -127,7 +127,8 @@ def merge_history(history: Panel, given: Panel, all_series: bool = False) -> Pan
         frame[name] = frame.groupby("unique_id", sort=False)[name].transform("first")
     frame = frame.assign(**{ROW: np.arange(len(frame))}).sort_values(["unique_id", "ds", ROW], ignore_index=True)
     frame = snap(frame, history.freq)[0].drop_duplicates(["unique_id", "ds"], keep="last").drop(columns=ROW)
-    return complete(replace(history.with_frame(frame), future=_futures(given, history))).with_limits()
+    merged = replace(history.with_frame(frame), future=_futures(given, history), notes={}, origin=None)
+    return merged.with_limits()
 
 
 def _futures(given: Panel, history: Panel) -> pd.DataFrame | None:

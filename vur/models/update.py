@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from vur.absence import continue_panel
 from vur.columns import core_columns, own_name
 from vur.errors import VurError
 from vur.forecasters.registry import algorithm
 from vur.frequency import Frequency
 from vur.models.future import column_of, read_table, stamp_text
 from vur.models.saved import open_model
-from vur.panel import Panel, complete, make_panel
+from vur.panel import Panel, make_panel
 from vur.scoring.intervals import Calibration, adapt, interval_scores
 from vur.store.home import write_text
 from vur.store.models.models import find_model, model_folder, save_model
@@ -94,13 +95,13 @@ def update_model(tag: str, data: pd.DataFrame | str | Path, *, steps: int | None
     if model.calibration is None:
         raise VurError("forecasters.uncalibrated", algorithm=model.id)
     table = data if isinstance(data, pd.DataFrame) else read_table(Path(data), head["names"])
-    panel = complete(history_panel(model, head, table))
+    panel = continue_panel(history_panel(model, head, table), head.get("absence") or {}, int(metadata["horizon"]))
     check_history(model, panel)
     before, levels = model.calibration, tuple(float(level) for level in metadata["levels"])
     compared = adapt(model, panel, steps=steps or int(metadata["horizon"]), levels=levels)
     end = model.ends.max()
     changed = {} if sums(model) else widths(before, model.calibration, compared, levels)
-    saved = _save(tag, model, panel, metadata | {"updated_to": stamp_text(end)}, end)
+    saved = _save(tag, model, head, panel, metadata | {"updated_to": stamp_text(end)}, end)
     return Moved(
         saved,
         to_zone(pd.DataFrame({"ds": [end]}), head["tz"], panel.freq)["ds"].iloc[0],
@@ -185,12 +186,15 @@ def widths(
     return {level: new[f"width-{level:g}"] / old[f"width-{level:g}"] for level in levels if old[f"width-{level:g}"] > 0}
 
 
-def _save(tag: str, model: "Pipeline", panel: Panel, metadata: dict[str, Any], end: Any) -> str:
+def _save(
+    tag: str, model: "Pipeline", old_head: dict[str, Any], panel: Panel, metadata: dict[str, Any], end: Any
+) -> str:
     """Save the updated model as a new version and return its tag."""
     from vur.models.card import panel_head
 
     old, source = find_model(tag), model_folder(tag)
-    head = panel_head(panel) | {"series": list(model.ends.index[:1000]), "count": len(model.ends)}
+    kept = {"series": list(model.ends.index[:1000]), "count": len(model.ends)}
+    head = panel_head(panel) | kept | {"absence": old_head.get("absence") or {}}
     mark = "".join(character for character in stamp_text(end) if character.isdigit())
     origin = str(metadata.get("updated_from") or old.tag)
     version = f"{origin.partition(':')[2]}-{mark}"

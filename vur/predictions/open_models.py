@@ -133,7 +133,7 @@ def training_panel(model_id: str, head: dict[str, Any], metadata: dict[str, Any]
     `head` describes the panel in the saved model and determines the roles of the columns. `VurError` if the data no
     longer exist.
     """
-    from vur.panel import complete
+    from vur.absence import continue_panel
     from vur.runs.config import DataSpec
     from vur.runs.dataset import dataset_of
 
@@ -155,19 +155,18 @@ def training_panel(model_id: str, head: dict[str, Any], metadata: dict[str, Any]
     roles = {own_name(name, names): role for name, role in head["roles"].items()}
     meant = {found for name in roles for found in (name, name.removesuffix("_"))}
     others = {column.name: "exclude" for column in stored.upload.columns if column.name not in meant}
-    return complete(
-        stored.panel(
-            replace(
-                spec,
-                date=names["date"],
-                target=names["target"],
-                series=tuple(names.get("series") or ()),
-                freq=head["freq"]["alias"],
-                roles=others | roles,
-                tz=head["tz"],
-            )
+    panel = stored.panel(
+        replace(
+            spec,
+            date=names["date"],
+            target=names["target"],
+            series=tuple(names.get("series") or ()),
+            freq=head["freq"]["alias"],
+            roles=others | roles,
+            tz=head["tz"],
         )
     )
+    return continue_panel(panel, head.get("absence") or {}, int(metadata["horizon"]))
 
 
 def _spec(data: dict[str, Any]) -> "DataSpec":

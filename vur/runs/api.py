@@ -47,6 +47,8 @@ def run(
     networks: dict[str, dict[str, Any]] | None = None,
     roles: dict[str, str] | None = None,
     duplicates: str | None = None,
+    absent: str | None = None,
+    ended: str | None = None,
     hierarchy: str | Sequence[Any] | dict[str, Any] | HierarchySpec | None = None,
     name: str | None = None,
     language: str | None = None,
@@ -61,7 +63,9 @@ def run(
     `source` is a file (CSV, TSV, gzip, zip, Parquet, Excel) or a data frame; everything not given is inferred. `tz`
     is the time zone of stamps that do not carry one, such as `"America/Sao_Paulo"`. `preset`
     sets how many candidates `algorithms="auto"` tries (`fast, balanced, best`), `optimize` the number of hyperparameter
-    combinations to try, and `networks` defines custom neural networks by name, in JSON form. `hierarchy` adds
+    combinations to try, and `networks` defines custom neural networks by name, in JSON form. `absent` says what rows
+    that are absent mean (`auto, zero, missing`), `ended` whether series that ended before the others are left out
+    (`omit`) or forecast (`forecast`). `hierarchy` adds
     reconciled totals: `all`, `auto`, columns from the top down such as `"region,store"`, or what `HierarchySpec` takes.
     The forecast is an expected value (a mean), so that its sums are; `whole` writes it in whole numbers whose sum over
     the horizon keeps within a half, series by series, while totals still add the expected values.
@@ -88,6 +92,8 @@ def run(
             "tz": tz,
             "roles": roles,
             "duplicates": duplicates,
+            "absent": absent,
+            "ended": ended,
         },
         split={"horizon": horizon, "folds": folds},
         features={"country": country, "state": state},

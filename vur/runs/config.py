@@ -8,6 +8,7 @@ from typing import Any, get_type_hints
 import yaml
 from pydantic import TypeAdapter, ValidationError
 
+from vur.absence import ABSENT
 from vur.columns import known_zone
 from vur.errors import VurError
 from vur.hierarchy import HierarchySpec
@@ -20,12 +21,16 @@ from vur.stages.upload.files import UploadOptions
 from vur.store.cache import digest
 
 DUPLICATES = ("refuse", "sum", "mean", "first", "last")
+ENDED = ("auto", "omit", "forecast")
 
 
 @dataclasses.dataclass(frozen=True)
 class DataSpec:
     """The source file and the roles of its columns; None and "auto" are inferred.
 
+    `absent` says what a row that is absent means: `auto` (by the evidence), `zero` or `missing`. `ended` says what
+    happens to series that ended before the others: `omit`, `forecast` or `auto` (left out unless a hierarchy closes
+    them).
     `fingerprint` is the SHA-256 of the source's bytes: a run finds the stored dataset by it when the file is missing.
     """
 
@@ -38,13 +43,15 @@ class DataSpec:
     tz: str | None = None
     roles: dict[str, str] = dataclasses.field(default_factory=dict)
     duplicates: str = "refuse"
+    absent: str = "auto"
+    ended: str = "auto"
     upload: UploadOptions = UploadOptions()
 
     def __post_init__(self) -> None:
-        if self.duplicates not in DUPLICATES:
-            raise VurError(
-                "config.value", key="data.duplicates", value=self.duplicates, expected=" | ".join(DUPLICATES)
-            )
+        for name, known in (("duplicates", DUPLICATES), ("absent", ABSENT), ("ended", ENDED)):
+            value = getattr(self, name)
+            if value not in known:
+                raise VurError("config.value", key=f"data.{name}", value=value, expected=" | ".join(known))
         known_zone(self.tz)
 
 

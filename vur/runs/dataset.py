@@ -9,8 +9,12 @@ from typing import Any
 
 import pandas as pd
 
+from vur.absence import regular_panel
 from vur.columns import check_names, with_index
 from vur.errors import VurError
+from vur.frequency import default_horizon
+from vur.hierarchy import HierarchySpec
+from vur.models.future import known_steps
 from vur.panel import ROLES, Panel, make_panel
 from vur.runs.config import DataSpec
 from vur.settings import settings
@@ -134,6 +138,24 @@ class Dataset:
         return make_panel(
             self.frame(spec), **chosen, freq=spec.freq, roles=roles or None, tz=spec.tz, duplicates=spec.duplicates
         )
+
+    def regular(
+        self, spec: DataSpec, horizon: int | None = None, sums: HierarchySpec | None = None
+    ) -> tuple[Panel, int]:
+        """The panel that models see, without sums, and the horizon: `horizon`, or that of the data.
+
+        Absent rows and ended series are treated as `spec` says. Where `sums` are wanted, its `ends` decides about ended
+        series by default: they stay, to be closed or refused, unless all series are cut. Raises `VurError` as `panel`.
+        """
+        panel = self.panel(spec)
+        kept = sums is not None and sums.wanted and sums.ends != "cut"
+        ended = ("forecast" if kept else "omit") if spec.ended == "auto" else spec.ended
+        if horizon is None:
+            usual = default_horizon(panel.freq)
+            horizon = usual
+            if panel.future is not None:
+                horizon = known_steps(regular_panel(panel, spec.absent, ended, usual)) or usual
+        return regular_panel(panel, spec.absent, ended, horizon), horizon
 
 
 def dataset_of(

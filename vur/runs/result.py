@@ -113,12 +113,12 @@ class RunResult:
     def panel(self) -> "Panel":
         """The training panel, sums included, from the stored dataset."""
         from vur.hierarchy import with_sums
-        from vur.panel import complete
         from vur.runs.dataset import dataset_of
         from vur.store.cache import StageCache
 
-        data = self.config.data
-        return with_sums(complete(dataset_of(data, StageCache())[0].panel(data)), self.config.hierarchy)
+        config = self.config
+        dataset = dataset_of(config.data, StageCache())[0]
+        return with_sums(dataset.regular(config.data, config.split.horizon, config.hierarchy)[0], config.hierarchy)
 
     def plot(self, series: str | None = None) -> "Figure":
         """History and forecast with intervals, as an interactive figure; `series` selects one."""

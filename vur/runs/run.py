@@ -19,10 +19,9 @@ import pandas as pd
 
 from vur import __version__
 from vur.errors import VurError
-from vur.frequency import default_horizon
 from vur.hierarchy import with_sums
-from vur.models.future import check_future, known_steps
-from vur.panel import Panel, complete
+from vur.models.future import check_future
+from vur.panel import Panel
 from vur.runs.config import Config
 from vur.runs.dataset import Dataset, dataset_of
 from vur.runs.progress import ProgressLog
@@ -136,14 +135,16 @@ class Run:
 
     @cached_property
     def panel(self) -> Panel:
-        """The regular panel: missing timestamps are rows without a target. If there can be none, the audit states why.
+        """The regular panel: absent rows are zeros or have no target. If there can be none, the audit states why.
 
         With a hierarchy, sums are additional series; `own_panel` is without them.
         """
         dataset = self.upload
         with self.stage("panel"):
             try:
-                self.own_panel = complete(dataset.panel(self.given.data))
+                self.own_panel, self.horizon = dataset.regular(
+                    self.given.data, self.given.split.horizon, self.given.hierarchy
+                )
                 return with_sums(self.own_panel, self.given.hierarchy)
             except VurError:
                 self._write_audit(dataset.raw_findings(self.given.data, self.given.features.country, self.language))
@@ -182,10 +183,7 @@ class Run:
             roles=panel.own_roles,
             path=dataset.path,
         )
-        split = replace(
-            self.given.split,
-            horizon=self.given.split.horizon or known_steps(self.own_panel) or default_horizon(panel.freq),
-        )
+        split = replace(self.given.split, horizon=self.horizon)
         name = self.given.name or model_name(Path(dataset.source).stem.split(".")[0])
         return replace(self.given, name=name, data=data, split=split)
 

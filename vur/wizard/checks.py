@@ -10,7 +10,7 @@ import pandas as pd
 from vur.errors import VurError
 from vur.frequency import default_horizon, describe_alias
 from vur.models.future import known_steps
-from vur.panel import Panel, complete
+from vur.panel import Panel
 from vur.runs.config import Config, DataSpec
 from vur.runs.dataset import Dataset, as_named
 from vur.stages.preview import describe_series
@@ -33,10 +33,10 @@ def open_version(version_folder: str, data: dict[str, Any]) -> tuple[Dataset, Da
     return (again[0] if again else dataset), spec
 
 
-def panel_of(version_folder: str, data: dict[str, Any]) -> Panel:
-    """The regular panel that a run would train on."""
+def panel_of(version_folder: str, data: dict[str, Any], horizon: int | None = None) -> Panel:
+    """The regular panel that a run would train on to forecast `horizon` steps."""
     dataset, spec = open_version(version_folder, data)
-    return complete(dataset.panel(spec))
+    return dataset.regular(spec, horizon)[0]
 
 
 # --- validation ---
@@ -58,7 +58,7 @@ def validate(version_folder: str, data: dict[str, Any], language: str, country: 
         },
     )
     try:
-        panel = complete(dataset.panel(spec))
+        panel = dataset.regular(spec)[0]
         findings = audit(
             panel, dataset.frame(spec), _rejects(dataset, version_folder, language), language, country=country
         )
@@ -137,7 +137,7 @@ def series_facts(version_folder: str, data: dict[str, Any], language: str) -> di
 
 def split(version_folder: str, data: dict[str, Any], spec: dict[str, Any], language: str) -> dict[str, Any]:
     """The split of the data: training, validation and test by date, the folds, and notes on them."""
-    panel = panel_of(version_folder, data)
+    panel = panel_of(version_folder, data, spec.get("horizon"))
     plan = plan_split(panel, SplitSpec(**spec))
     folds = [
         {name: _stamp(value) for name, value in row.items()} for row in split_table(panel, plan).to_dict("records")

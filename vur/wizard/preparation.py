@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 from sqlalchemy.orm import Session
 
+from vur.absence import ABSENT
 from vur.errors import VurError
 from vur.frequency import resolve_hint
-from vur.runs.config import Config
+from vur.runs.config import ENDED, Config
 from vur.stages.upload.suggestions import ColumnInfo, Given, date_and_target
 from vur.store import child_process, database
 from vur.store.accounts.access import Principal, check_version, fetch
@@ -129,8 +130,7 @@ def prepare(
         raise VurError("runs.no_date" if ref.date is None else "runs.no_target", columns=", ".join(ref.kinds))
     plan = preparation_plan(request, ref.target, ref.date, ref.kinds)
     sections = {"preprocess": old["preprocess"] | plan.preprocess, "features": old["features"] | plan.features}
-    if plan.duplicates:
-        ref.data["duplicates"] = plan.duplicates
+    ref.data.update(plan.panel)
     if not plan.rows:
         answer = _answer(ref, ref, None, plan, sections, request, language)
         with database.writing() as session:
@@ -217,7 +217,7 @@ def _keep(
     plan: PreparationPlan,
     answer: dict[str, Any],
 ) -> None:
-    columns = dataset.config.get("columns", {}) | ({"duplicates": plan.duplicates} if plan.duplicates else {})
+    columns = dataset.config.get("columns", {}) | plan.panel
     dataset.config = dataset.config | sections | {"columns": columns}
     record_activity(
         session,
@@ -301,7 +301,12 @@ def _planned(plan: PreparationPlan, sections: dict[str, Any], language: str) -> 
             lambda: {"transforms": listing(plan.preprocess["transforms"], language)},
         ),
         (bool(plan.features), "prepare.planned.features", lambda: {"names": listing(plan.features, language)}),
-        (bool(plan.duplicates), "prepare.planned.duplicates", lambda: {"method": plan.duplicates}),
+        ("duplicates" in plan.panel, "prepare.planned.duplicates", lambda: {"method": plan.panel["duplicates"]}),
+        *(
+            (plan.panel.get(name) == value, f"prepare.planned.{name}_{value}", dict)
+            for name, known in (("absent", ABSENT), ("ended", ENDED))
+            for value in known
+        ),
     ]
     return [translate(key, language, **values()) for wanted, key, values in words if wanted]
 
@@ -312,8 +317,8 @@ def _planned(plan: PreparationPlan, sections: dict[str, Any], language: str) -> 
 def choose(dataset: Dataset, chosen: dict[str, Any]) -> list[dict[str, Any]]:
     """Set the columns of a dataset and return warnings (`column`, `code`) on those that will not be used.
 
-    `chosen` has `date, target, series, features, exclude, freq, tz, roles, duplicates`. `VurError` names a column that
-    does not exist or cannot have its role, and lists the columns.
+    `chosen` has `date, target, series, features, exclude, freq, tz, roles, duplicates, absent, ended`. `VurError` names
+    a column that does not exist or cannot have its role, and lists the columns.
     """
     kinds = {column["name"]: column for column in dataset.head["columns"]}
     _check_names(chosen, kinds)
@@ -331,7 +336,8 @@ def choose(dataset: Dataset, chosen: dict[str, Any]) -> list[dict[str, Any]]:
     if chosen.get("freq") and date is not None:
         resolve_hint(chosen["freq"], np.empty(0, np.int64), kinds[date]["type"] != "datetime")
     _check_clock(chosen)
-    Config.from_dict({"data": {"duplicates": chosen.get("duplicates") or "refuse"}})
+    options = {"duplicates": "refuse", "absent": "auto", "ended": "auto"}
+    Config.from_dict({"data": {name: chosen.get(name) or usual for name, usual in options.items()}})
     dataset.config = dataset.config | {"columns": chosen}
     dataset.split = {}
     used = chosen.get("features") or []

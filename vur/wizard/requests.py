@@ -7,7 +7,9 @@ score uses future data. Row operations (on other columns, or on whole rows) crea
 from dataclasses import dataclass, field
 from typing import Any
 
+from vur.absence import ABSENT
 from vur.errors import VurError
+from vur.runs.config import ENDED
 from vur.stages.features import FeatureSpec
 from vur.stages.features.calendar import PARTS
 from vur.stages.preprocess.cleaning import MISSING, THRESHOLDS, TREATMENTS, OutlierSpec, missing_names
@@ -47,12 +49,15 @@ DUPLICATES = ("drop", "sum", "mean", "first", "last", "refuse")
 
 @dataclass
 class PreparationPlan:
-    """Configuration sections, row operations, the option for duplicates, and columns that cannot be normalised."""
+    """Configuration sections, row operations, options of the panel, and columns that cannot be normalised.
+
+    `panel` has any of `duplicates, absent, ended`.
+    """
 
     preprocess: dict[str, Any] = field(default_factory=dict)
     features: dict[str, Any] = field(default_factory=dict)
     rows: list[dict[str, Any]] = field(default_factory=list)
-    duplicates: str | None = None
+    panel: dict[str, str] = field(default_factory=dict)
     unused: list[str] = field(default_factory=list)
 
 
@@ -72,6 +77,9 @@ def preparation_plan(request: dict[str, Any], target: str, date: str, kinds: dic
         plan.features = feature_section(request["feature_engineering"])
     if request.get("duplicates"):
         _duplicates(request["duplicates"], plan)
+    for name, known in (("absent", ABSENT), ("ended", ENDED)):
+        if request.get(name):
+            plan.panel[name] = _choice(request[name], {}, known, name)
     if request.get("date_range"):
         plan.rows.append(
             {"do": "range", "column": date, **{name: request["date_range"].get(name) for name in ("start", "end")}}
@@ -158,7 +166,7 @@ def _duplicates(request: dict[str, Any], plan: PreparationPlan) -> None:
     if method == "drop":
         plan.rows.append({"do": "duplicates"})
     else:
-        plan.duplicates = method
+        plan.panel["duplicates"] = method
 
 
 def feature_section(request: dict[str, Any]) -> dict[str, Any]:

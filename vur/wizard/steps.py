@@ -23,8 +23,19 @@ DOCUMENT_COLUMNS = {
     "freq": "freq",
     "roles": "roles",
     "duplicates": "duplicates",
+    "absent": "absent",
+    "ended": "ended",
 }
-DOCUMENT_KEYS = ("missing_values", "outliers", "normalization", "duplicates", "date_range", "drop_columns")
+DOCUMENT_KEYS = (
+    "missing_values",
+    "outliers",
+    "normalization",
+    "duplicates",
+    "absent",
+    "ended",
+    "date_range",
+    "drop_columns",
+)
 OWN_KEYS = ("missing", "transforms", "season", "box_cox_lambda")
 PRIVATE = ("path", "fingerprint", "upload")
 DEEPEST, LONGEST = 40, 256 * 1024
@@ -94,7 +105,7 @@ def _preprocessing(given: dict[str, Any], ref: VersionRef, language: str) -> tup
     values = given
     if given.keys() & set(DOCUMENT_KEYS) and not given.keys() & set(OWN_KEYS):
         plan = preparation_plan(given, ref.target or "", ref.date or "", ref.kinds)
-        if plan.rows or plan.duplicates:
+        if plan.rows or plan.panel:
             raise VurError("pipelines.rows", field="preprocessing")
         values = plan.preprocess
     section = _plain("preprocess", values)

@@ -63,6 +63,8 @@ class ColumnChoice(BaseModel):
     timezone: str | None = None
     roles: dict[str, str] = {}
     duplicates: str = "refuse"
+    absent: str = "auto"
+    ended: str = "auto"
 
 
 class DatasetOut(BaseModel):
@@ -165,6 +167,12 @@ class Configure(Strict):
     roles: dict[Column, Role] = {}
     duplicates: Literal["refuse", "sum", "mean", "first", "last"] = Field(
         "refuse", description="How to combine several rows of one series and date"
+    )
+    absent: Literal["auto", "zero", "missing"] = Field(
+        "auto", description="Absent rows are zeros, unknown, or what the evidence says (see the audit)"
+    )
+    ended: Literal["auto", "omit", "forecast"] = Field(
+        "auto", description="Series that ended long before the others: left out (as with `auto`) or forecast"
     )
 
 

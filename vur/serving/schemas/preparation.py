@@ -112,6 +112,12 @@ class Preprocess(Strict):
     normalization: Normalization | None = None
     feature_engineering: FeatureEngineering | None = None
     duplicates: Duplicates | None = None
+    absent: Literal["auto", "zero", "missing"] | None = Field(
+        None, description="Absent rows are zeros, unknown, or what the evidence says (see the audit)"
+    )
+    ended: Literal["auto", "omit", "forecast"] | None = Field(
+        None, description="Series that ended long before the others: left out (as with `auto`) or forecast"
+    )
     date_range: DateRange | None = None
     drop_columns: Columns | None = None
 

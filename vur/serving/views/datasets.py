@@ -24,6 +24,8 @@ CHOSEN = {
     "tz": "timezone",
     "roles": "roles",
     "duplicates": "duplicates",
+    "absent": "absent",
+    "ended": "ended",
 }
 
 

@@ -4,10 +4,10 @@
 
 # %% auto #0
 __all__ = ['LEAST_VALUES', 'MAD_TO_SD', 'OUTLIER_LIMIT', 'SHIFT_LIMIT', 'check_gaps', 'percent', 'closed_weekdays',
-           'check_missing', 'check_zeros', 'observed', 'check_zero_ends', 'check_negative', 'check_constant',
-           'check_short', 'check_ends', 'steps_between', 'check_mixed', 'by_series', 'scaled', 'spread', 'residuals',
-           'apart', 'check_outliers', 'milder', 'shift_window', 'shift_scores', 'noise_level', 'check_level_shifts',
-           'steepest']
+           'check_absence', 'check_missing', 'check_zeros', 'observed', 'check_zero_ends', 'check_negative',
+           'check_constant', 'check_short', 'check_ends', 'steps_between', 'check_ended', 'check_mixed', 'by_series',
+           'scaled', 'spread', 'residuals', 'apart', 'check_outliers', 'milder', 'shift_window', 'shift_scores',
+           'noise_level', 'check_level_shifts', 'steepest']
 
 # %% ../../../nbs/stages/2_preview/3_series_checks.ipynb #5def03c6
 from dataclasses import replace
@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ...absence import absence_evidence
 from ...frequency import WEEKDAYS, advance, infer_frequencies
 from ...panel import Panel
 from .findings import MOST_ROWS, Finding, Phrase, Rows, as_rows, call, check, marked
@@ -60,6 +61,28 @@ def closed_weekdays(finding: Finding, alias: str, mean_hole: float) -> Finding:
     names = {f"day{i}": Phrase(f"frequency.weekday.{WEEKDAYS[d]}") for i, d in enumerate(days)}
     code = "closed_weekday" if len(days) == 1 else "closed_weekdays"
     return Finding(code, "info", finding.unique_id, finding.rows, finding.count, names, finding.repair)
+
+# %% ../../../nbs/stages/2_preview/3_series_checks.ipynb #3f97a787
+@check("panel")
+def check_absence(panel: Panel) -> list[Finding]:
+    """`absent_zero` (warning) where the evidence decided, `absent_asked` (info) where the user did, `absent_maybe` (warning) otherwise."""
+    made, filled = panel.notes.get("absence"), panel.notes.get("absent", panel.frame.iloc[:0][["unique_id", "ds"]])
+    if made is None:
+        evidence = absence_evidence(panel)
+        told: dict[Any, Any] = {"setting": "auto", "verdict": evidence.verdict, "zero": False, "series": evidence.series,
+                                "share": evidence.share, "absent": evidence.absent}
+    else:
+        told = made.iloc[0].to_dict()
+    data = {"looked": int(told["series"]), "share": percent(told["share"])}
+    if told["zero"] and len(filled):
+        code, other = ("absent_zero", "missing") if told["setting"] == "auto" else ("absent_asked", "missing")
+        rows, count = as_rows(np.sort(filled["ds"].unique())[:MOST_ROWS]), len(filled)
+    elif not told["zero"] and told["setting"] == "auto" and told["verdict"] != "missing":
+        code, other, rows, count = "absent_maybe", "zero", [], int(told["absent"])
+    else:
+        return []
+    return [Finding(code, "info" if code == "absent_asked" else "warning", None, rows, count, data,
+                    call("regular_panel", other, module="vur.absence"))]
 
 # %% ../../../nbs/stages/2_preview/3_series_checks.ipynb #e4dd0d90
 @check("series")
@@ -162,7 +185,12 @@ def check_short(panel: Panel, rows: Rows) -> list[Finding]:
 # %% ../../../nbs/stages/2_preview/3_series_checks.ipynb #fb2e36fc
 @check("series")
 def check_ends(panel: Panel, rows: Rows) -> list[Finding]:
-    """`unequal_end` per series (warning from ten steps on, otherwise info), or one `unequal_ends` (info) for the panel."""
+    """`unequal_end` per series (warning from ten steps on, otherwise info), or one `unequal_ends` (info) for the panel.
+
+    Series that `vur.absence` has called late have `late_end` (info, or warning) instead.
+    """
+    if "late" in panel.notes:
+        return [_end_finding("late_end", "warning" if row.steps >= 10 else "info", row) for row in panel.notes["late"].itertuples()]
     last = rows.ds[np.r_[rows.start[1:], len(rows.ds)] - 1]
     end = last.max()
     early = np.flatnonzero(last < end)
@@ -173,6 +201,12 @@ def check_ends(panel: Panel, rows: Rows) -> list[Finding]:
                  "panel = panel.with_frame(panel.frame[last == last.max()])"
         return [Finding("unequal_ends", "info", None, as_rows(np.sort(last)[[0, -1]]), len(early), {}, repair)]
     return [_early_end(panel, str(rows.ids[s]), last[s], end) for s in early]
+
+
+def _end_finding(code: str, severity: str, row: Any) -> Finding:
+    """A finding on a row of the notes `late` or `ended`."""
+    stop, final = as_rows(pd.Series([row.ds, row.end]).to_numpy())
+    return Finding(code, severity, row.unique_id, [stop], int(row.steps), {"end": final}, call("drop_series", row.unique_id))
 
 
 def _early_end(panel: Panel, name: str, last: Any, end: Any) -> Finding:
@@ -188,6 +222,15 @@ def steps_between(start: Any, end: Any, alias: str) -> int:
         return max((end - start) // int(alias), 1)
     offset = pd.tseries.frequencies.to_offset(alias)
     return max(len(pd.date_range(start, end, freq=offset)) - 1, 1)
+
+# %% ../../../nbs/stages/2_preview/3_series_checks.ipynb #8b3db044
+@check("panel")
+def check_ended(panel: Panel) -> list[Finding]:
+    """`ended` (warning) of each series that is left out because it ended before the others, `ended_forecast` (info) where it is kept."""
+    table = panel.notes.get("ended")
+    if table is None:
+        return []
+    return [_end_finding("ended" if row.omitted else "ended_forecast", "warning" if row.omitted else "info", row) for row in table.itertuples()]
 
 # %% ../../../nbs/stages/2_preview/3_series_checks.ipynb #aecd7712
 @check("series")

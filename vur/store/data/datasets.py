@@ -77,6 +77,8 @@ def data_spec(session: Session, dataset: Dataset, number: int | None = None) -> 
         "freq": chosen.get("freq"),
         "tz": chosen.get("tz"),
         "duplicates": chosen.get("duplicates") or "refuse",
+        "absent": chosen.get("absent") or "auto",
+        "ended": chosen.get("ended") or "auto",
         "roles": roles_of(dataset),
         "upload": dict(version.recipe.get("options", {})),
     }
