@@ -170,7 +170,7 @@ def test_a_scenario_counts_the_total_once(done: vur.RunResult) -> None:
 
 def test_a_model_moved_to_new_data_still_adds_up(done: vur.RunResult) -> None:
     from vur.panel import complete, make_panel
-    from vur.scoring.intervals import adapt
+    from vur.scoring.adaptive import adapt
 
     longer = make_panel(
         shops(254), date="day", target="sold", series=("region", "store"), roles={"promo": "known_future"}

@@ -10,17 +10,9 @@ from builders import fold_rows, panel_of, seasonal
 
 from vur.errors import VurError
 from vur.panel import Panel
-from vur.scoring.intervals import (
-    Calibration,
-    adapt,
-    blend,
-    calibrate,
-    coverage_by_step,
-    coverage_sentences,
-    interval_scores,
-    step_list,
-    update_calibration,
-)
+from vur.scoring.adaptive import adapt, blend, update_calibration
+from vur.scoring.coverage import coverage_by_step, coverage_sentences, step_list
+from vur.scoring.intervals import Calibration, calibrate, interval_scores
 from vur.stages.model import Candidate
 from vur.stages.model.pipeline import Pipeline, load_pipeline
 from vur.text import LANGUAGES

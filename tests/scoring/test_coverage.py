@@ -11,7 +11,7 @@ from vur.errors import VurError
 from vur.report.figures import LIGHT
 from vur.report.plots import MOST_MARKS, coverage_spec
 from vur.report.sections.coverage import Found, part
-from vur.scoring.intervals import coverage_by_step, coverage_sentences, shared_misses, step_list, wilson
+from vur.scoring.coverage import coverage_by_step, coverage_sentences, shared_misses, step_list, wilson
 from vur.text import LANGUAGES
 
 pytestmark = pytest.mark.slow

@@ -17,7 +17,8 @@ from vur.frequency import Frequency
 from vur.models.future import column_of, read_table, stamp_text
 from vur.models.saved import open_model
 from vur.panel import Panel, make_panel
-from vur.scoring.intervals import Calibration, adapt, interval_scores
+from vur.scoring.adaptive import adapt
+from vur.scoring.intervals import Calibration, interval_scores
 from vur.store.home import write_text
 from vur.store.models.models import find_model, model_folder, save_model
 from vur.text import DEFAULT_LANGUAGE, translate
@@ -87,7 +88,7 @@ def update_model(tag: str, data: pd.DataFrame | str | Path, *, steps: int | None
 
     `data` is a frame or file with the column names of the training data and the whole history: the training file with
     new rows appended. Before the model advances, each block of `steps` (default: its horizon) is forecast and compared
-    with the actual values, and the interval levels adapt (see `vur.scoring.intervals`). The new tag is the old one plus
+    with the actual values, and the interval levels adapt (see `vur.scoring.adaptive`). The new tag is the old one plus
     the last timestamp: the same data give the same version. `VurError` names a column or series missing from `data`, a
     history that starts too late, or that there is nothing new.
     """

@@ -9,7 +9,8 @@ from vur.report.folds import winner_residuals
 from vur.report.plots import coverage_spec, levels_of
 from vur.report.sections import Block, Facts, Part
 from vur.report.tables import table
-from vur.scoring.intervals import coverage_by_step, coverage_sentences, held_out_intervals
+from vur.scoring.coverage import coverage_by_step, coverage_sentences
+from vur.scoring.intervals import held_out_intervals
 from vur.text import translate
 from vur.wording import level_text, number, percent
 
