@@ -455,6 +455,8 @@ def resolve_hint(hint: str, values: np.ndarray, integers: bool = False) -> str:
         return f"{digits}W-{WEEKDAYS[share.argmax() if share.max() > 0.5 else 0]}"
     s = spacing(f"{digits}{name}")
     if s.kind == "tick" and s.anchor is None:
+        if s.size % (7 * DAY) == 0 and len(np.unique(values // DAY % 7)) > 1:
+            return f"{s.size // DAY}D"  # each series keeps its weekday
         return tick_alias(s.size, int(values[0]) if len(values) else 0)
     return f"{digits}{name}" if digits != "1" or integers else name
 

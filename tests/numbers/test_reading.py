@@ -214,3 +214,110 @@ def test_every_table_of_a_run_has_every_name(tmp_path: Path) -> None:
     assert [
         name for name in names if name not in html.unescape(page).replace("\\u003c", "<").replace("\\u003e", ">")
     ] == []
+
+
+# --- series that share no stamp ---
+
+
+def stretch(
+    name: str, level: float, start: str, count: int, freq: str = "MS", seed: int = 0, noise: float = 0.02
+) -> pd.DataFrame:
+    """One series around a level."""
+    rng = np.random.default_rng([seed, round(level)])
+    days = pd.date_range(start, periods=count, freq=freq)
+    return pd.DataFrame({"name": name, "ds": days, "y": (level * (1 + noise * rng.normal(size=count))).round(2)})
+
+
+SUCCESSION = pd.concat([stretch("old", 100, "2021-01-01", 30), stretch("new", 5000, "2023-07-01", 24)])
+SHOPS = pd.concat(
+    stretch(n, v, s, 16) for n, v, s in (("b", 900, "2021-01-01"), ("a", 300, "2022-05-01"), ("c", 450, "2023-09-01"))
+)
+WEEKDAYS = pd.concat([stretch("north", 900, "2023-01-02", 60, "7D"), stretch("south", 100, "2023-01-06", 60, "7D")])
+EDGES = pd.concat([stretch("opening", 80, "2021-01-01", 30), stretch("closing", 400, "2021-01-31", 30, "ME")])
+MACHINES = pd.concat(
+    stretch(n, v, s, 40, "3D")
+    for n, v, s in (("m1", 20, "2024-01-01"), ("m2", 90, "2024-01-02"), ("m3", 50, "2024-01-03"))
+)
+TWICE_A_WEEK = pd.concat(
+    stretch(n, v, s, 25, "7D")
+    for n, v, s in (("p", 70, "2024-01-01"), ("q", 20, "2024-01-02"), ("p", 70, "2024-01-04"), ("q", 20, "2024-01-05"))
+)
+
+
+@pytest.mark.parametrize("column", ["unique_id", "sku", "product", "loja", "store", "SKU code", "maquina"])
+@pytest.mark.parametrize(
+    "rows", [SUCCESSION, SHOPS, WEEKDAYS, EDGES, MACHINES, TWICE_A_WEEK], ids=lambda rows: str(rows["name"].unique())
+)
+def test_series_that_share_no_stamp_are_those_of_the_data_frame(
+    tmp_path: Path, rows: pd.DataFrame, column: str
+) -> None:
+    table = rows.rename(columns={"name": column}).sort_values("ds", kind="stable")
+    read = panel(tmp_path, table)
+    assert sorted(read.ids) == sorted(rows["name"].unique())
+    levels = read.frame.groupby("unique_id")["y"].median()
+    assert levels.to_dict() == pytest.approx(rows.groupby("name")["y"].median().to_dict())
+
+
+@pytest.mark.parametrize("rows", [SUCCESSION, WEEKDAYS, EDGES, MACHINES], ids=lambda rows: str(rows["name"].unique()))
+def test_a_column_without_such_a_name_that_splits_the_file_is_taken_and_said(
+    tmp_path: Path, rows: pd.DataFrame
+) -> None:
+    table = rows.rename(columns={"name": "x"}).sort_values("ds", kind="stable")
+    found, spec = dataset(tmp_path, table)
+    assert sorted(found.panel(spec).ids) == sorted(rows["name"].unique())
+    (why,) = found.remarks(spec)
+    assert why["data"]["column"] == "x" and why["key"] in ("upload.note.disjoint_stamps", "upload.note.disjoint_values")
+    one, chosen = dataset(tmp_path, table, roles={"x": "exclude"})
+    assert one.chosen(chosen)["series"] == () and one.remarks(chosen) == ()
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("freq", ["D", "W-MON", "MS", "h"])
+def test_covariates_do_not_name_series(tmp_path: Path, freq: str, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    rows = stretch("one", 500, "2021-01-01", 120, freq, seed, noise=0.1).drop(columns="name")
+    ds = rows["ds"]
+    rows["weather"] = np.where(rng.random(120) < 0.3, "rain", "sun")
+    rows["weekday"] = ds.dt.day_name()
+    rows["season"] = ds.dt.month.map(lambda month: "summer" if month in (12, 1, 2) else "other")
+    rows["contract"] = np.repeat(["A", "B", "C"], 40)
+    rows["regime"] = np.repeat(["before", "after"], 60)
+    rows["estado"] = np.where(rng.random(120) < 0.1, "parada", "normal")
+    rows["offer"] = np.where(rng.random(120) < 0.2, "deal", "none")
+    rows["y"] *= np.where(rows["offer"] == "deal", 3, 1) * np.where(rows["season"] == "summer", 1.5, 1) + np.where(
+        rows["regime"] == "after", 0.3, 0
+    )
+    assert sent(tmp_path, csv_of(rows)).suggestions.series == ()
+
+
+def test_two_columns_together_name_series_that_share_no_stamp(tmp_path: Path) -> None:
+    parts = [
+        ("n", "p", 10, "2021-01-01"),
+        ("n", "q", 90, "2022-01-01"),
+        ("s", "p", 300, "2023-01-01"),
+        ("s", "q", 40, "2024-01-01"),
+    ]
+    rows = pd.concat(stretch("", v, s, 12).drop(columns="name").assign(store=a, sku=b) for a, b, v, s in parts)
+    assert panel(tmp_path, rows).ids in (["n/p", "n/q", "s/p", "s/q"], ["p/n", "p/s", "q/n", "q/s"])
+
+
+def test_stores_with_a_weekday_of_their_own_are_forecast_on_it(tmp_path: Path) -> None:
+    path = write(
+        tmp_path, csv_of(WEEKDAYS.rename(columns={"name": "store", "y": "sales"}).sort_values("ds")), "weekdays.csv"
+    )
+    result = vur.run(path, horizon=4, algorithms="naive", out=tmp_path, notebook=False)
+    forecast = result.forecast.groupby("unique_id")
+    assert forecast["ds"].agg(lambda ds: set(ds.dt.day_name())).to_dict() == {"north": {"Monday"}, "south": {"Friday"}}
+    assert forecast["forecast"].median().to_dict() == pytest.approx({"north": 900, "south": 100}, rel=0.1)
+    assert result.config.data.freq == "7D" and "mixed_frequency" not in set(result.audit["code"])
+    again = vur.run(config=result.config, out=tmp_path, notebook=False)
+    pd.testing.assert_frame_equal(again.forecast, result.forecast)
+
+
+def test_a_successor_is_not_the_product_before_it(tmp_path: Path) -> None:
+    path = write(tmp_path, csv_of(SUCCESSION.rename(columns={"name": "unique_id"})), "successor.csv")
+    result = vur.run(path, horizon=3, algorithms="naive", out=tmp_path, notebook=False)
+    levels = result.forecast.groupby("unique_id")["forecast"].median()
+    assert levels["new"] == pytest.approx(5000, rel=0.2)
+    assert set(levels.index) <= {"new", "old"} and levels.get("old", 100) == pytest.approx(100, rel=0.3)
+    assert "reading" in set(result.audit["code"])

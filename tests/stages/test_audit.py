@@ -395,10 +395,11 @@ def test_a_new_check_is_in_a_run_and_in_the_wizard(tmp_path: Path):
 def test_checks_run_in_the_order_in_which_they_are_registered():
     order = {
         scope: [name for name, known in CHECKS.items() if known.scope == scope]
-        for scope in ("file", "table", "panel", "series")
+        for scope in ("file", "reading", "table", "panel", "series")
     }
     assert order == {
         "file": ["check_rejects"],
+        "reading": ["check_reading"],
         "table": [
             "check_dates",
             "check_series_names",
@@ -423,5 +424,5 @@ def test_checks_run_in_the_order_in_which_they_are_registered():
             "check_level_shifts",
         ],
     }
-    with pytest.raises(ValueError, match="expected one of file, table, panel, series"):
+    with pytest.raises(ValueError, match="expected one of file, reading, table, panel, series"):
         check("rows")

@@ -128,7 +128,14 @@ class Dataset:
     def raw_findings(self, spec: DataSpec, country: str | None, language: str) -> list[Finding]:
         """Findings of the audit on the rows as uploaded, for data that cannot become a panel."""
         chosen = self.chosen(spec)
-        return audit_frame(self.frame(spec), **chosen, freq=spec.freq, tz=spec.tz, country=country, language=language)
+        known = {"freq": spec.freq, "tz": spec.tz, "country": country, "language": language}
+        return audit_frame(self.frame(spec), **chosen, **known, notes=self.remarks(spec))
+
+    def remarks(self, spec: DataSpec) -> tuple[dict, ...]:
+        """The notes of the upload, and why columns were taken as series where no date is shared."""
+        found = self.suggestions(spec)
+        why = (found.reasons.get(name, {}) for name in (found.series if spec.series is None else ()))
+        return (*self.upload.notes, *(note for note in why if "disjoint" in note.get("key", "")))
 
     def panel(self, spec: DataSpec) -> Panel:
         """The panel of these rows; `VurError` for data that cannot be a panel, such as duplicate timestamps."""

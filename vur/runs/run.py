@@ -163,6 +163,7 @@ class Run:
                     rejects,
                     self.language,
                     country=self.given.features.country,
+                    notes=dataset.remarks(self.given.data),
                 )
             )
 

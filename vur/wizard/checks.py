@@ -60,7 +60,12 @@ def validate(version_folder: str, data: dict[str, Any], language: str, country: 
     try:
         panel = dataset.regular(spec)[0]
         findings = audit(
-            panel, dataset.frame(spec), _rejects(dataset, version_folder, language), language, country=country
+            panel,
+            dataset.frame(spec),
+            _rejects(dataset, version_folder, language),
+            language,
+            country=country,
+            notes=dataset.remarks(spec),
         )
         facts |= _facts(panel, language)
         plan = plan_split(panel)

@@ -20,23 +20,25 @@ from .table_checks import Table, candidate_zones, clock_findings, find_zone, tab
 # %% ../../../nbs/stages/2_preview/4_audit.ipynb #d63625f8
 def audit_frame(raw: pd.DataFrame, date: str = "ds", target: str = "y", series: Sequence[str] = ("unique_id",), *,
                 freq: str | None = None, tz: str | None = None, country: str | None = None,
-                language: str = "en") -> list[Finding]:
-    """Findings about a user's table: what `make_panel` would refuse, and clocks that change.
+                language: str = "en", notes: Sequence[dict] = ()) -> list[Finding]:
+    """Findings about a user's table: what `make_panel` would refuse, clocks that change, and what `notes` of the upload doubt.
 
     `tz` or `country` says where naive stamps were recorded. Raises `VurError` only for a column that does not exist.
     """
-    found = run_checks("table", table_of(raw, date, target, series, freq=freq, tz=tz, country=country))
+    found = run_checks("reading", notes) + run_checks("table", table_of(raw, date, target, series, freq=freq, tz=tz, country=country))
     return [f.said(language) for f in by_severity(found)]
 
 # %% ../../../nbs/stages/2_preview/4_audit.ipynb #2cd3864c
 def audit(panel: Panel, raw: pd.DataFrame | None = None, rejects: pd.DataFrame | str | Path | None = None,
-          language: str = "en", *, country: str | None = None) -> list[Finding]:
+          language: str = "en", *, country: str | None = None, notes: Sequence[dict] = ()) -> list[Finding]:
     """All findings about a panel, the most severe first; with `raw` and `rejects` also about the table and file it came from.
+
+    `notes` are those of the upload: what could be read in another way is a finding too.
 
     `language` fills `Finding.message`. Reads only: run a finding's `repair` to change something.
     """
     panel = as_given(panel)
-    found = [*run_checks("file", rejects), *_table_findings(panel, raw, country), *run_checks("panel", panel),
+    found = [*run_checks("file", rejects), *run_checks("reading", notes), *_table_findings(panel, raw, country), *run_checks("panel", panel),
              *run_checks("series", panel, index_rows(panel))]
     constant = {f.unique_id for f in found if f.code == "constant"}
     found = [f for f in found if f.unique_id not in constant or f.code not in ("outliers", "level_shift", "zero_target")]

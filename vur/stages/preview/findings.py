@@ -68,17 +68,18 @@ def show(value: Any, language: str) -> str:
 
 @dataclass(frozen=True)
 class Phrase:
-    """A value of `Finding.data` that is itself translated: an entry of the translation table, or a frequency."""
+    """A value of `Finding.data` that is itself translated: an entry of the translation table with its `data`, or a frequency."""
 
     key: str = ""
     alias: str = ""
+    data: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
     def said(self, language: str) -> str:
         """The text in `language`."""
-        return describe_alias(self.alias, language) if self.alias else translate(self.key, language)
+        return describe_alias(self.alias, language) if self.alias else translate(self.key, language, **self.data)
 
 # %% ../../../nbs/stages/2_preview/1_findings.ipynb #cb8d4886
-SCOPES = ("file", "table", "panel", "series")
+SCOPES = ("file", "reading", "table", "panel", "series")
 Checked = TypeVar("Checked", bound=Callable[..., list[Finding]])
 
 
@@ -96,7 +97,7 @@ CHECKS: dict[str, Check] = {}
 def check(scope: str) -> Callable[[Checked], Checked]:
     """Register a function as a check of the audit, under its own name; checks run in the order in which they were registered.
 
-    `scope` says what the function is called with: `file` the rejected rows of the upload, `table` a `Table` (the user's table,
+    `scope` says what the function is called with: `file` the rejected rows of the upload, `reading` its notes, `table` a `Table` (the user's table,
     which may be unfit for a panel), `panel` a `Panel`, `series` a `Panel` and its `Rows`. It returns a list of findings, each
     with a sentence `audit.<code>` and a title `audit.<code>.title` in the translations.
     """

@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 
 from ...absence import absence_evidence
-from ...frequency import WEEKDAYS, advance, infer_frequencies
+from ...frequency import WEEKDAYS, advance, infer_frequencies, spacing
 from ...panel import Panel
 from .findings import MOST_ROWS, Finding, Phrase, Rows, as_rows, call, check, marked
 
@@ -193,7 +193,7 @@ def check_ends(panel: Panel, rows: Rows) -> list[Finding]:
         return [_end_finding("late_end", "warning" if row.steps >= 10 else "info", row) for row in panel.notes["late"].itertuples()]
     last = rows.ds[np.r_[rows.start[1:], len(rows.ds)] - 1]
     end = last.max()
-    early = np.flatnonzero(last < end)
+    early = np.flatnonzero(advance(last, 1, panel.freq.alias) <= end)
     if not len(early):
         return []
     if len(early) > 0.5 * len(last):
@@ -238,6 +238,9 @@ def check_mixed(panel: Panel, rows: Rows) -> list[Finding]:
     """`mixed_frequency` (warning): a series whose frequency differs from the panel's."""
     table = infer_frequencies(panel.frame)
     differs = table["alias"].notna() & (table["alias"] != panel.freq.alias)
+    step = spacing(panel.freq.alias)
+    if step.kind == "tick" and step.anchor is None:  # each series has its own weekday
+        differs &= [not alias or spacing(alias).size != step.size for alias in table["alias"]]
     other = table[differs & (table["steps"] >= 6) & (table["share"] >= 0.8)]
     place = {name: i for i, name in enumerate(rows.ids)}
     return [Finding("mixed_frequency", "warning", row.unique_id, _ends(rows, place[row.unique_id]), int(row.steps),

@@ -16,7 +16,7 @@ class Evidence:
     """How labels lie in time and what they explain.
 
     `groups` labels form `runs` stretches of rows in time. `together` and `apart` are the shares of even steps between
-    all stamps and within labels, `rhythm` the share of steps within labels that repeat a pattern; in [0, 1]. `jump` is
+    all stamps and within labels, `rhythm` the share of steps that repeat a pattern in the least orderly label; in [0, 1]. `jump` is
     the median change of value from one label to the next, in median changes within labels; `leap` the same in their 95th
     percentile, and `factor` the largest ratio of the medians of two labels that follow each other (1 where a value is
     not above 0). `calendar` says that the label follows from weekday, month or hour.
@@ -97,7 +97,7 @@ def weigh(stamps: np.ndarray, codes: np.ndarray, values: np.ndarray, dated: bool
     change = float(np.nanmedian(changes)) if np.isfinite(changes).any() else 0.0
     return Evidence(int(codes.max()) + 1, int(other.sum()) + 1, even_share(np.diff(stamps)),
                     float(np.average([even_share(g) for g in groups], weights=weight)),
-                    float(np.average([rhythm_share(g) for g in groups], weights=weight)),
+                    min([rhythm_share(g) for g in groups if len(g) > 2], default=0.0),
                     _ratio(change, usual), _ratio(change, much), _factor(codes, values, other),
                     dated and follows_calendar(stamps, codes))
 
@@ -128,5 +128,6 @@ def names_series(found: Evidence, hint: int) -> bool:
     if found.separate:
         return True
     if hint >= 3:
-        return found.blocks or not found.calendar and found.jump >= 3 and max(found.rhythm, found.apart) >= 0.8
-    return found.blocks and found.steep or not found.calendar and found.jump >= 5 and found.rhythm >= 0.9
+        return found.blocks or not found.calendar and found.jump >= 3 and found.rhythm >= 0.8
+    in_turn = found.runs >= 4 * found.groups and found.rhythm >= 0.9
+    return found.blocks and found.steep or in_turn and not found.calendar and found.leap >= 2
