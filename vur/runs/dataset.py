@@ -128,8 +128,15 @@ class Dataset:
     def raw_findings(self, spec: DataSpec, country: str | None, language: str) -> list[Finding]:
         """Findings of the audit on the rows as uploaded, for data that cannot become a panel."""
         chosen = self.chosen(spec)
-        known = {"freq": spec.freq, "tz": spec.tz, "country": country, "language": language}
-        return audit_frame(self.frame(spec), **chosen, **known, notes=self.remarks(spec))
+        return audit_frame(
+            self.frame(spec),
+            **chosen,
+            freq=spec.freq,
+            tz=spec.tz,
+            country=country,
+            language=language,
+            notes=self.remarks(spec),
+        )
 
     def remarks(self, spec: DataSpec) -> tuple[dict, ...]:
         """The notes of the upload, and why columns were taken as series where no date is shared."""
