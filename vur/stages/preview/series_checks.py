@@ -240,7 +240,7 @@ def check_mixed(panel: Panel, rows: Rows) -> list[Finding]:
     differs = table["alias"].notna() & (table["alias"] != panel.freq.alias)
     step = spacing(panel.freq.alias)
     if step.kind == "tick" and step.anchor is None:  # each series has its own weekday
-        differs &= [not alias or spacing(alias).size != step.size for alias in table["alias"]]
+        differs &= np.array([not alias or spacing(alias).size != step.size for alias in table["alias"]], dtype=bool)
     other = table[differs & (table["steps"] >= 6) & (table["share"] >= 0.8)]
     place = {name: i for i, name in enumerate(rows.ids)}
     return [Finding("mixed_frequency", "warning", row.unique_id, _ends(rows, place[row.unique_id]), int(row.steps),
