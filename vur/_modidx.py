@@ -1823,6 +1823,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                                       'vur/stages/preview/series_checks.py'),
                                                   'vur.stages.preview.series_checks.check_constant': ( 'stages/2_preview/series_checks.html#check_constant',
                                                                                                        'vur/stages/preview/series_checks.py'),
+                                                  'vur.stages.preview.series_checks.check_demand': ( 'stages/2_preview/series_checks.html#check_demand',
+                                                                                                     'vur/stages/preview/series_checks.py'),
                                                   'vur.stages.preview.series_checks.check_ended': ( 'stages/2_preview/series_checks.html#check_ended',
                                                                                                     'vur/stages/preview/series_checks.py'),
                                                   'vur.stages.preview.series_checks.check_ends': ( 'stages/2_preview/series_checks.html#check_ends',

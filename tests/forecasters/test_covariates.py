@@ -36,6 +36,7 @@ QUICK = {
     "linear_regression": {},
     "random_forest": {"trees": 20, "tree_rows": 2000},
     "lightgbm": {"rounds": 60},
+    "lightgbm_count": {"rounds": 100, "learning_rate": 0.1, "leaves": 15, "min_leaf": 20, "l2": 1.0},
     "xgboost": {"rounds": 60},
 }
 ON_FEATURES = [id for id, entry in algorithms().items() if entry.family == "machine_learning"]

@@ -1,6 +1,7 @@
 """Demand is classified, and what is bought now and then is forecast by what it is worth, not by zeros."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -9,6 +10,11 @@ import pytest
 from vur.demand import DEMAND_CLASSES, demand_classes, demand_shares, mostly_intermittent
 from vur.forecasters.base import create, forecast_panel, load_forecaster
 from vur.panel import Panel, make_panel
+from vur.report.context import describe_panel
+from vur.report.sections.data import demand
+from vur.stages.preview import describe_series
+from vur.stages.preview.audit import audit
+from vur.text import LANGUAGES
 
 SPARSE = ("croston", "sba", "tsb", "adida", "imapa", "mean")
 MEANS = (*SPARSE, "lightgbm_count", "lightgbm", "xgboost")
@@ -212,3 +218,21 @@ def test_the_absolute_error_is_minimised_only_where_the_median_is_no_zero() -> N
     assert not create("lightgbm").fit(smooth).design.counts
     assert create("lightgbm").fit(sparse).design.counts
     assert forecast_of("lightgbm", sparse, objective="l1").sum() < 0.5 * expected.sum()
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_audit_preview_and_report_say_what_demand_it_is(language: str) -> None:
+    rng = np.random.default_rng(5)
+    series = {f"rare{i}": drawn("intermittent", rng) for i in range(3)} | {"often": drawn("smooth", rng)}
+    panel = panel_of(series)
+    found = {one.code: one for one in audit(panel, language=language)}
+    assert found["sparse_panel"].count == 3 and found["intermittent"].unique_id in series
+    assert describe_series(panel).set_index("unique_id")["demand_class"].to_dict() == {
+        name: "smooth" if name == "often" else "intermittent" for name in series
+    }
+    shown = demand(SimpleNamespace(data=describe_panel(panel)), language)
+    assert "3" in shown["text"] and "4" in shown["text"]
+    assert [row[1:3] for row in shown["table"]["rows"]] == [["1", "25%"], ["3", "75%"]]
+    smooth = panel_of({"often": series["often"]})
+    assert demand(SimpleNamespace(data=describe_panel(smooth)), language) is None
+    assert "sparse_panel" not in {one.code for one in audit(smooth)}

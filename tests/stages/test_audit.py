@@ -78,6 +78,10 @@ PANEL_CASES = {
         frame_of(np.where(np.arange(200) % 3 == 0, 5.0 + np.arange(200) % 4, 0)),
         lambda p: (p.frame["y"] != 0).all(),
     ),
+    "sparse_panel": (
+        pd.concat([frame_of(np.where(np.arange(200) % 4 == k, 3.0, 0), uid=f"p{k}") for k in range(3)]),
+        lambda p: len(p.ids) == 3,
+    ),
     "leading_zeros": (changed(**{f"_{i}": 0.0 for i in range(9)}), lambda p: p.frame["ds"].min() == DAYS[9]),
     "trailing_zeros": (changed(**{f"_{i}": 0.0 for i in range(190, 200)}), lambda p: p.frame["ds"].max() == DAYS[189]),
     "constant": (pd.concat([frame_of(), frame_of(np.full(200, 7.0), uid="flat")]), lambda p: p.ids == ["a"]),
@@ -409,7 +413,7 @@ def test_checks_run_in_the_order_in_which_they_are_registered():
             "check_regular",
             "check_cells",
         ],
-        "panel": ["check_absence", "check_ended", "check_notes", "check_moved", "check_future"],
+        "panel": ["check_absence", "check_demand", "check_ended", "check_notes", "check_moved", "check_future"],
         "series": [
             "check_gaps",
             "check_missing",

@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 
+from vur.demand import DEMAND_CLASSES, demand_classes
 from vur.frequency import Frequency
 from vur.panel import Limit, Panel, holds
 from vur.stages.model.pipeline import whole_numbers
@@ -103,11 +104,27 @@ def describe_panel(panel: Panel) -> dict[str, Any]:
         "evidence": panel.freq.evidence,
         "roles": panel.own_roles,
         "tz": panel.tz,
+        "demand": _demand(panel),
         "integer": _most(panel.integer, panel),
         "nonnegative": _most(panel.nonnegative, panel),
         "absent": len(panel.notes.get("absent", ())),
         "ended": [] if ended is None else ended.loc[ended["omitted"], "unique_id"].astype(str).tolist(),
     }
+
+
+def _demand(panel: Panel) -> list[dict[str, Any]]:
+    """For each class of demand with series in it: `name, series, interval` and `cv2`, the medians; see `vur.demand`."""
+    table = demand_classes(panel)
+    return [
+        {
+            "name": name,
+            "series": int(rows.sum()),
+            "interval": float(table.loc[rows, "interval"].median()),
+            "cv2": float(table.loc[rows, "cv2"].median()),
+        }
+        for name in DEMAND_CLASSES
+        if (rows := table["demand_class"] == name).any()
+    ]
 
 
 def _most(limit: Limit, panel: Panel) -> bool:

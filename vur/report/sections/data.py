@@ -3,11 +3,13 @@
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
+from vur.demand import INTERMITTENT_CLASSES, MOST
 from vur.report.context import ReportContext
 from vur.report.sections import Part
-from vur.report.tables import MAX_ROWS, speaker
+from vur.report.tables import MAX_ROWS, speaker, table
 from vur.text import translate
 from vur.wording import listing, number, percent, stamp, steps, unit
 
@@ -16,7 +18,7 @@ SEVERITIES = ("error", "warning", "info")
 
 def part(found: ReportContext, language: str) -> Part:
     """Summary of the panel and findings of the audit."""
-    content = facts(found, language) | {"findings": findings(found, language)}
+    content = facts(found, language) | {"demand": demand(found, language), "findings": findings(found, language)}
     return Part(speaker(language)("nav.data"), content=content)
 
 
@@ -48,6 +50,30 @@ def facts(context: ReportContext, language: str) -> dict[str, Any]:
         roles.setdefault(role, []).append(str(column))
     pairs += [(t(f"role.{role}"), listing(columns, language, 12)) for role, columns in roles.items()]
     return {"pairs": pairs, "dialect": dialect(context.upload, language)}
+
+
+def demand(context: ReportContext, language: str) -> dict[str, Any] | None:
+    """The classes of demand: a sentence and a table; None where no series is intermittent or lumpy."""
+    classes, t = context.data.get("demand") or [], speaker(language)
+    rare = sum(one["series"] for one in classes if one["name"] in INTERMITTENT_CLASSES)
+    if not rare:
+        return None
+    every = sum(one["series"] for one in classes)
+    key = "most" if rare > MOST * every else "some"
+    text = t(f"demand.{key}", count=number(rare, language, 0), all=number(every, language, 0))
+    rows = [
+        (
+            t(f"demand.class.{one['name']}"),
+            number(one["series"], language, 0),
+            percent(one["series"] / every, language, 0),
+            number(one["interval"], language, 1) if np.isfinite(one["interval"]) else "–",
+            number(one["cv2"], language, 2) if np.isfinite(one["cv2"]) else "–",
+        )
+        for one in classes
+    ]
+    names = ("class", "series", "share", "interval", "cv2")
+    columns = [(t(f"demand.column.{name}"), "text" if name == "class" else "number") for name in names]
+    return {"text": text, "table": table(columns, rows)}
 
 
 def _every(freq: Any, language: str) -> str:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from ...demand import demand_classes
 from ...errors import VurError
 from ...panel import Panel
 from ..preprocess.cleaning import Groups, fill_linear, group_mean, group_quantiles, group_std
@@ -125,10 +126,10 @@ def _top(connection: "duckdb.DuckDBPyConnection", parquet: str | Path, column: s
 
 # %% ../../../nbs/stages/2_preview/5_preview.ipynb #6fcefc49
 def describe_series(panel: Panel) -> pd.DataFrame:
-    """A row per series: `unique_id, start, end, rows, missing, share_missing, mean, std, min, q25, median, q75, max, share_zero, variation, seasonality`.
+    """A row per series: `unique_id, start, end, rows, missing, share_missing, mean, std, min, q25, median, q75, max, share_zero, variation, seasonality, demand_class`.
 
     `variation` is std / |mean|; `seasonality` is the correlation of the observations one season apart (lag 1 without a
-    season), NaN where it cannot be computed.
+    season), NaN where it cannot be computed. `demand_class` is that of `vur.demand`.
     """
     frame, groups = panel.frame, Groups.of(panel.frame["unique_id"])
     y = frame["y"].to_numpy(dtype=float)
@@ -140,7 +141,8 @@ def describe_series(panel: Panel) -> pd.DataFrame:
                  "missing": rows - seen, "share_missing": 1 - seen / rows, "mean": mean, "std": std, "min": low, "q25": q25,
                  "median": median, "q75": q75, "max": high, "share_zero": groups.total(y == 0) / np.maximum(seen, 1),
                  "variation": std / np.abs(mean), "seasonality": lag_correlation(y, groups, panel.freq.season)}
-    return pd.DataFrame({"unique_id": frame["unique_id"].to_numpy()[groups.starts], **table})
+    kinds = demand_classes(panel)["demand_class"].to_numpy()
+    return pd.DataFrame({"unique_id": frame["unique_id"].to_numpy()[groups.starts], **table, "demand_class": kinds})
 
 
 def lag_correlation(values: np.ndarray, groups: Groups, lag: int) -> np.ndarray:

@@ -4,10 +4,10 @@
 
 # %% auto #0
 __all__ = ['LEAST_VALUES', 'MAD_TO_SD', 'OUTLIER_LIMIT', 'SHIFT_LIMIT', 'check_gaps', 'percent', 'closed_weekdays',
-           'check_absence', 'check_missing', 'check_zeros', 'observed', 'check_zero_ends', 'check_negative',
-           'check_constant', 'check_short', 'check_ends', 'steps_between', 'check_ended', 'check_mixed', 'by_series',
-           'scaled', 'spread', 'residuals', 'apart', 'check_outliers', 'milder', 'shift_window', 'shift_scores',
-           'noise_level', 'check_level_shifts', 'steepest']
+           'check_absence', 'check_missing', 'check_zeros', 'check_demand', 'observed', 'check_zero_ends',
+           'check_negative', 'check_constant', 'check_short', 'check_ends', 'steps_between', 'check_ended',
+           'check_mixed', 'by_series', 'scaled', 'spread', 'residuals', 'apart', 'check_outliers', 'milder',
+           'shift_window', 'shift_scores', 'noise_level', 'check_level_shifts', 'steepest']
 
 # %% ../../../nbs/stages/2_preview/3_series_checks.ipynb #5def03c6
 from dataclasses import replace
@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 
 from ...absence import absence_evidence
+from ...demand import INTERMITTENT_CLASSES, MOST, demand_classes, demand_shares
 from ...frequency import WEEKDAYS, advance, infer_frequencies, spacing
 from ...panel import Panel
 from .findings import MOST_ROWS, Finding, Phrase, Rows, as_rows, call, check, marked
@@ -95,15 +96,34 @@ def check_missing(panel: Panel, rows: Rows) -> list[Finding]:
 
 @check("series")
 def check_zeros(panel: Panel, rows: Rows) -> list[Finding]:
-    """`intermittent` (info) where at least 40% are zero, else `zero_target` (info); not for series of zeros only."""
-    zero = rows.y == 0
+    """`intermittent` (info) where demand is intermittent or lumpy, else `zero_target` (info); not for series of zeros only."""
+    zero, kinds = rows.y == 0, demand_classes(panel).set_index("unique_id").reindex(rows.ids)
     share = np.bincount(rows.code, zero) / np.maximum(observed(rows), 1)
+    rare = kinds["demand_class"].isin(INTERMITTENT_CLASSES).to_numpy()
+
+    def data(s: int, entries: np.ndarray) -> dict[str, Any]:
+        kind = kinds.iloc[s]
+        name = Phrase(f"demand.class.{kind['demand_class']}")
+        return {"share": percent(share[s]), "interval": round(float(kind["interval"]), 1), "kind": name}
+
     found = []
-    for code, chosen in (("intermittent", (share >= 0.4) & (share < 1)), ("zero_target", share < 0.4)):
+    for code, chosen in (("intermittent", rare & (share < 1)), ("zero_target", ~rare & (share < 1))):
         at = zero & chosen[rows.code]
-        found += marked(code, "info", rows.code[at], rows.ids, rows.ds[at],
-                        lambda s, e: {"share": percent(share[s])}, lambda name, at: call("blank", name, at))
+        found += marked(code, "info", rows.code[at], rows.ids, rows.ds[at], data, lambda name, at: call("blank", name, at))
     return found
+
+
+@check("panel")
+def check_demand(panel: Panel) -> list[Finding]:
+    """`sparse_panel` (info) where most series are intermittent or lumpy: what is forecast, and what competes, depends on it."""
+    table = demand_classes(panel)
+    counts = {name: round(share * len(table)) for name, share in demand_shares(table).items()}
+    rare = sum(counts[name] for name in INTERMITTENT_CLASSES)
+    if rare <= MOST * len(table):
+        return []
+    ends = as_rows(np.sort(panel.frame["ds"].to_numpy())[[0, -1]])
+    show = "from vur.demand import demand_classes\nprint(demand_classes(panel))"
+    return [Finding("sparse_panel", "info", None, ends, rare, {"all": len(table), **counts}, show)]
 
 
 def observed(rows: Rows) -> np.ndarray:
