@@ -299,15 +299,20 @@ def _lengthened(panel: Panel, chosen: set[str], end: Any) -> Panel:
 
 
 def _known_values(panel: Panel, frame: pd.DataFrame, absent: np.ndarray) -> tuple[pd.DataFrame, pd.DataFrame | None]:
-    """`frame` with the known-future values of `panel.future` at its absent rows, and the future rows after it."""
-    future, names = panel.future, panel.columns("known_future")
-    if future is None or not names:
+    """`frame` with known-future values at its absent rows, and the future rows after it."""
+    future, names, keys = panel.future, panel.columns("known_future"), ["unique_id", "ds"]
+    if not names:
         return frame, future
-    keys = ["unique_id", "ds"]
-    given = frame.loc[absent, keys].merge(future[[*keys, *names]], on=keys, how="left").set_index(frame.index[absent])
-    frame = frame.copy()
+    rows, frame = frame.loc[absent, keys], frame.copy()
+    others = frame[~absent].groupby("ds")
+    shared = others[names].first().where((others[names].nunique(dropna=False) == 1).mul(others.size() > 1, axis=0))
+    shared = shared.reindex(rows["ds"]).set_index(rows.index)
+    given = shared if future is None else rows.merge(future[[*keys, *names]], on=keys, how="left").set_index(rows.index)
     for name in names:
-        frame.loc[absent, name] = given[name].where(given[name].notna(), frame.loc[absent, name])
+        known = given[name].where(given[name].notna(), shared[name])
+        frame.loc[absent, name] = known.where(known.notna(), frame.loc[absent, name])
+    if future is None:
+        return frame, None
     last = frame.groupby("unique_id", sort=False, observed=True)["ds"].last()
     return frame, future[(future["ds"] > future["unique_id"].map(last)).to_numpy()].reset_index(drop=True)
 

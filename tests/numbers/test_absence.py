@@ -10,6 +10,7 @@ import vur
 from vur.absence import absence_evidence, fill_absent, regular_panel, series_ends, shared_end
 from vur.cli import main
 from vur.errors import VurError
+from vur.explain.why import explain_point
 from vur.hierarchy import HierarchySpec, with_sums
 from vur.models.forecast import forecasts
 from vur.models.saved import Saved, open_model
@@ -24,6 +25,8 @@ from vur.stages.split import plan_split
 from vur.stages.split.folds import SplitSpec
 from vur.store.cache import StageCache
 from vur.wizard.checks import validate
+from vur.wizard.preparation import VersionRef
+from vur.wizard.steps import check_step
 
 START = {"D": "2023-01-02", "W-MON": "2021-01-04", "MS": "2018-01-01", "h": "2024-01-01"}
 
@@ -209,6 +212,21 @@ def test_the_wizard_checks_the_panel_that_a_run_trains_on(tmp_path):
     assert kept["series"] == 6
 
 
+def test_the_wizards_step_on_columns_takes_the_options(tmp_path):
+    path = tmp_path / "ended.csv"
+    ended_lines().to_csv(path, index=False)
+    dataset = dataset_of(DataSpec(str(path)), StageCache())[0]
+    kinds = {column.name: column.type for column in dataset.upload.columns}
+    data = Config().to_dict()["data"] | {"fingerprint": dataset.fingerprint}
+    ref = VersionRef("d", 1, dataset.upload.parquet.parent.name, 0, data, kinds, dataset.upload.suggestions.to_dict())
+    columns = {"date_column": "date", "target_column": "units", "series_columns": ["product"]}
+    section, facts = check_step("preview", columns | {"absent": "zero", "ended": "forecast"}, ref, "en")
+    assert (section["absent"], section["ended"], facts["series"]) == ("zero", "forecast", 6)
+    assert check_step("preview", columns, ref, "en")[1]["series"] == 4
+    with pytest.raises(VurError, match="data.ended"):
+        check_step("preview", columns | {"ended": "never"}, ref, "en")
+
+
 # --- ended and late series ---
 
 
@@ -318,6 +336,52 @@ def test_known_future_values_are_needed_after_the_shared_end_only():
     pipeline = Pipeline(Candidate("seasonal_naive", "seasonal_naive")).fit(priced)
     assert pipeline.behind["S3"] == 3
     assert pipeline.predict(4)["ds"].max() == pd.Timestamp("2024-04-01")
+
+
+def test_a_late_series_with_covariates_is_forecast_explained_and_moved_by_what_if(tmp_path):
+    """Other series need no values beyond the horizon because one is late."""
+    rng = np.random.default_rng(0)
+    panel = seasonal_panel(3)
+    promo = (rng.random(len(panel.frame)) < 0.3).astype(float)
+    frame = panel.frame.assign(promo=promo, y=panel.frame["y"] + 20 * promo)
+    months = pd.date_range("2024-01-01", periods=4, freq="MS")
+    coming = [pd.DataFrame({"unique_id": id, "ds": months, "promo": [0.0, 1, 0, 0]}) for id in panel.ids]
+    result = vur.run(
+        pd.concat([frame, *coming], ignore_index=True),
+        horizon=4,
+        algorithms="ridge",
+        roles={"promo": "known_future"},
+        name="late",
+        notebook=False,
+        out=tmp_path,
+    )
+    assert result.forecast["ds"].unique().tolist() == list(months) and len(result.forecast) == 16
+    found = explain_point(result.model, result.panel, "S3", months[1])
+    own = result.forecast.set_index(["unique_id", "ds"]).loc[("S3", months[1]), "forecast"]
+    assert found.step == 2 and found.forecast == pytest.approx(own)
+    assert found.baseline + found.table["contribution"].sum() == pytest.approx(own)
+    other = vur.scenario("late", "always", {"promo": 1})
+    rise = other.forecast["forecast"].to_numpy() - result.forecast["forecast"].to_numpy()
+    assert rise.reshape(4, 4)[:, 0].min() > 10
+    with pytest.raises(VurError, match="promo"):
+        vur.forecast("late", horizon=5)
+
+
+@pytest.mark.parametrize("alias", ["D", "h", "15min", "W-MON", "B", "MS", "ME", "QS", "1"])
+def test_ends_are_counted_in_steps_of_any_calendar(alias):
+    stamps = np.arange(60) if alias == "1" else pd.date_range("2022-01-03", periods=60, freq=alias)
+    lengths = {"a": 60, "b": 60, "c": 60, "late": 58, "over": 30}
+    table = pd.concat(
+        [pd.DataFrame({"unique_id": k, "ds": stamps[:n], "y": 5.0 + np.arange(n) % 4}) for k, n in lengths.items()]
+    )
+    panel = regular_panel(make_panel(table, freq=None if alias == "1" else alias), horizon=5)
+    over = panel.notes["ended"]["steps"].tolist() if "ended" in panel.notes else []
+    assert over == ([30] if max(5, panel.freq.season) < 30 else [])
+    late = panel.notes["late"].set_index("unique_id")["steps"]
+    assert late["late"] == 2 and panel.origin == stamps[-1]
+    ahead = future_frame(panel, 3)
+    assert ahead.groupby("unique_id")["ds"].first().nunique() == 1
+    assert ahead["ds"].min() > stamps[-1]
 
 
 def test_ended_with_absent_rows_as_zero(tmp_path):

@@ -69,6 +69,7 @@ def restrict(pipeline: "Pipeline", ids: Sequence[str]) -> "Pipeline":
     twin, frame = copy.copy(pipeline), pipeline.head.frame
     twin.forecaster = pipeline.forecaster.restricted(wanted)
     twin.ends = pipeline.ends[pipeline.ends.index.isin(wanted)]
+    twin.behind = pipeline.behind[twin.ends.index]
     twin.head = pipeline.head.with_frame(frame[frame["unique_id"].isin(wanted)])
     return twin
 

@@ -228,7 +228,10 @@ def _remember(self: Pipeline, panel: Panel) -> None:
 
 
 def coming_rows(pipeline: Pipeline, reach: int, given: pd.DataFrame | None) -> pd.DataFrame | None:
-    """`future_rows` of the `reach` steps after the own last row of each series; steps up to `ends` hold the value before where none is known."""
+    """`future_rows` of the `reach` steps after the own last row of each series.
+
+    Steps up to its `ends` and those that only a series with more steps behind needs hold the value before, where none is known.
+    """
     head, last = pipeline.head, pipeline.last
     future = future_rows(head.frame, last, head, reach, given)
     if future is None or last is pipeline.ends:
@@ -237,8 +240,9 @@ def coming_rows(pipeline: Pipeline, reach: int, given: pd.DataFrame | None) -> p
     own = head.frame.loc[(head.frame["ds"] <= head.frame["unique_id"].map(last)).to_numpy(), [*keys, *names]]
     rows = pd.concat([own, future], ignore_index=True)
     held = rows.groupby("unique_id", sort=False)[names].ffill().iloc[len(own):].set_index(future.index)
-    waiting = (future["ds"] <= future["unique_id"].map(pipeline.ends)).to_numpy()
-    return future.assign(**{name: held[name].where(waiting, future[name]) for name in names})
+    step, behind = future.groupby("unique_id", sort=False).cumcount(), future["unique_id"].map(pipeline.behind)
+    due = ((step >= behind) & (step < behind + reach - pipeline.behind.max())).to_numpy()
+    return future.assign(**{name: future[name].where(due, held[name]) for name in names})
 
 
 def _due(pipeline: Pipeline, frame: pd.DataFrame, horizon: int) -> pd.DataFrame:
