@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 import vur
+from vur.forecasters.statistical import fit_series, forecast_one
 from vur.models.moving import merge_history
 from vur.panel import Panel, holds, make_panel
 from vur.scoring.intervals import calibrate
@@ -188,3 +189,52 @@ def test_whole_numbers_keep_every_running_sum_within_a_half(seed: int) -> None:
     assert (shown["forecast"] >= 0).all() and (shown["forecast"] - rows["forecast"]).abs().max() < 1
     sums = [one.sort_values("ds").groupby("unique_id")["forecast"].cumsum() for one in (shown, rows)]
     assert (sums[0] - sums[1]).abs().max() <= 0.5 + 1e-9
+
+
+# --- logarithms ---
+
+
+def lognormal(sigma: float, seed: int, length: int = 84, season: float = 0.0, parts: int = 20) -> tuple[Panel, float]:
+    """Lognormal series by month, and the mean of the next year's total."""
+    rng, t = np.random.default_rng(seed), np.arange(length + 12)
+    base = 3 + season * np.sin(2 * np.pi * t / 12)
+    stamps = pd.date_range("2010-01-01", periods=length, freq="MS")
+    frames = [
+        pd.DataFrame({"unique_id": f"s{k:02}", "ds": stamps, "y": np.exp(base[:length] + rng.normal(0, sigma, length))})
+        for k in range(parts)
+    ]
+    return make_panel(pd.concat(frames)), float(parts * np.exp(base[length:] + sigma**2 / 2).sum())
+
+
+@pytest.mark.parametrize(
+    ("sigma", "length", "season"), [(0.7, 84, 0.0), (0.7, 144, 0.5), (0.9, 60, 0.0), (0.3, 48, 0.0)]
+)
+def test_totals_of_logarithms_are_expectations(sigma: float, length: int, season: float) -> None:
+    ratios = []
+    for seed in range(5):
+        panel, expected = lognormal(sigma, seed, length, season)
+        made = Pipeline(Candidate("log_theta", "log_theta")).forecast(panel, 12)
+        ratios.append(made["forecast"].sum() / expected)
+    assert np.mean(ratios) == pytest.approx(1, abs=0.05)
+
+
+def test_without_noise_logarithms_are_not_changed() -> None:
+    t = np.arange(96)
+    for noise in (0.0, 0.001):
+        y = np.exp(4 + 0.01 * t + 0.3 * np.sin(2 * np.pi * t / 12) + np.random.default_rng(0).normal(0, noise, 96))
+        state = fit_series("log_theta", y, [12], {}).state
+        assert state["factor"] == pytest.approx(1, abs=1e-4)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_factor_of_a_mean_is_bounded_on_wild_series(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    for y in (
+        np.exp(rng.standard_t(1.5, 30)),
+        np.exp(np.cumsum(rng.normal(0, 0.8, 25))),
+        np.where(np.arange(40) == 20, 1e6, 1 + rng.random(40)),
+        rng.lognormal(0, 2, 9),
+    ):
+        fitted = fit_series("log_theta", y, [12], {})
+        made = forecast_one(fitted.state, 12)
+        assert np.isfinite(made).all() and made.max() <= 10 * y.max()

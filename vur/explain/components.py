@@ -93,11 +93,13 @@ def curved(function: Callable[[np.ndarray], np.ndarray], paths: Mapping[str, np.
 # %% ../../nbs/explain/components.ipynb #0a3b8989
 def ets_parts(state: Mapping[str, Any], horizon: int) -> dict[str, np.ndarray] | None:
     """Level, trend and season of an ETS state; None for a multiplicative trend."""
-    model, steps = state["model"], np.arange(1, horizon + 1)
+    model, steps, unit = state["model"], np.arange(1, horizon + 1), state.get("unit", 1.0)
     _, trend, season, damped = model["components"][:4]
     if trend == "M":
         return None
-    last, phi = np.ravel(model["states"][-1]), float(model["par"][3]) if damped != "N" else 1.0
+    last, phi = np.array(model["states"][-1], dtype=float).ravel(), float(model["par"][3]) if damped != "N" else 1.0
+    sized = 1 + (trend == "A") if season == "M" else len(last)  # multiplicative seasons are ratios
+    last[:sized] *= unit
     slope = float(last[1]) if trend == "A" else 0.0
     growth = slope * (steps if phi == 1 else phi * (1 - phi**steps) / (1 - phi))
     parts = {"level": np.full(horizon, float(last[0])), "trend": growth}
@@ -110,12 +112,12 @@ def ets_parts(state: Mapping[str, Any], horizon: int) -> dict[str, np.ndarray] |
 
 def theta_parts(state: Mapping[str, Any], horizon: int) -> dict[str, np.ndarray]:
     """Level (of the smoothed line at its end), trend and season of a Theta state."""
-    model, total = state["model"], forecast_one(state, horizon)
-    level = float(np.ravel(model["states"][-1])[0])
+    model, total, unit = state["model"], forecast_one(state, horizon), state.get("unit", 1.0)
+    level = unit * float(np.ravel(model["states"][-1])[0])
     plain, parts = total, {}
     if model.get("decompose", False):
         season = np.resize(np.asarray(model["seas_forecast"]["mean"], dtype=float), horizon)
-        plain = total / season if model["decomposition_type"] == "multiplicative" else total - season
+        plain = total / season if model["decomposition_type"] == "multiplicative" else total - unit * season
         parts = {"season": total - plain}
     return {"level": np.full(horizon, level), "trend": plain - level, **parts}
 
@@ -132,11 +134,12 @@ def state_parts(state: Mapping[str, Any], horizon: int, base: float) -> dict[str
     if kind == "repeat":
         return repeated_parts(np.asarray(state["values"], dtype=float), horizon)
     if kind in ("recent", "log", "adjusted"):
-        inner = state_parts(state["inner"], horizon, np.log(base) if kind == "log" and base > 0 else base)
+        shift, factor = state.get("shift", 0.0), state.get("factor", 1.0)
+        inner = state_parts(state["inner"], horizon, np.log(base) - shift if kind == "log" and base > 0 else base)
         if inner is None or kind == "recent":
             return inner
         if kind == "log":
-            return curved(np.exp, inner, np.log(base)) if base > 0 else None
+            return curved(lambda log: factor * np.exp(log + shift), inner, np.log(base) - shift) if base > 0 else None
         season = np.sum([np.resize(tail, horizon) for tail in state["tails"].values()], axis=0)
         return inner | {"season": inner.get("season", 0.0) + season}
     known = {"ets": ets_parts, "theta": theta_parts}
