@@ -13,7 +13,7 @@ from vur.errors import VurError
 from vur.panel import Panel
 from vur.runs.config import DataSpec
 from vur.runs.dataset import Dataset, dataset_of
-from vur.stages.upload import Upload, upload
+from vur.stages.upload import Upload, upload, upload_frame
 from vur.stages.upload.files import UploadOptions
 from vur.store.cache import StageCache
 
@@ -321,3 +321,138 @@ def test_a_successor_is_not_the_product_before_it(tmp_path: Path) -> None:
     assert levels["new"] == pytest.approx(5000, rel=0.2)
     assert set(levels.index) <= {"new", "old"} and levels.get("old", 100) == pytest.approx(100, rel=0.3)
     assert "reading" in set(result.audit["code"])
+
+
+# --- dates with two digits for the year, and codes of periods ---
+
+ORDERS = {"ymd": "%y{0}%m{0}%d", "dmy": "%d{0}%m{0}%y", "mdy": "%m{0}%d{0}%y"}
+
+
+def notes_of(found: Upload) -> dict[str, dict]:
+    """The notes of an upload by their keys."""
+    return {note["key"].removeprefix("upload.note."): note["data"] for note in found.notes}
+
+
+def possible(texts: Sequence[str], mark: str) -> dict[str, pd.Series]:
+    """The dates that each order gives, NaT where it gives none."""
+    return {
+        order: pd.to_datetime(pd.Series(texts), format=form.format(mark), errors="coerce")
+        for order, form in ORDERS.items()
+    }
+
+
+@pytest.mark.parametrize("mark", ["-", "/", "."])
+@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize(
+    ("freq", "start", "count"),
+    [
+        ("D", "2024-01-01", 60),
+        ("D", "2021-11-20", 500),
+        ("W-MON", "2022-01-03", 110),
+        ("MS", "2022-01-01", 36),
+        ("ME", "2019-01-31", 40),
+        ("YS", "2005-01-01", 20),
+        ("QS", "2010-01-01", 48),
+        ("D", "2024-03-01", 31),
+    ],
+)
+def test_two_digit_years_are_read_in_their_order(
+    tmp_path: Path, mark: str, order: str, freq: str, start: str, count: int
+) -> None:
+    days = pd.date_range(start, periods=count, freq=freq)
+    texts = days.strftime(ORDERS[order].format(mark)).tolist()
+    for names in ([""], ["a", "b", "c"]):
+        text = "dia,loja,vendas\n" + "".join(f"{t},{name},{k}\n" for name in names for k, t in enumerate(texts))
+        found = sent(tmp_path, text)
+        assert pd.to_datetime(pd.read_parquet(found.parquet)["dia"]).unique().tolist() == days.tolist()
+        notes = notes_of(found)
+        readings = {name: dates for name, dates in possible(texts, mark).items() if dates.notna().mean() >= 0.95}
+        if "date_order_decided" in notes:
+            assert list(readings) == [order]
+            others = [dates.isna() for name, dates in possible(texts, mark).items() if name != order]
+            assert notes["date_order_decided"]["count"] == int((others[0] & others[1]).sum()) * len(names)
+        else:
+            (told,) = (data for key, data in notes.items() if key.startswith("date_order"))
+            rest = {name for name, dates in readings.items() if not dates.equals(readings[order])}
+            assert all(name in told["others"] for name in rest)
+
+
+@pytest.mark.parametrize("order", ["dmy", "mdy", "ymd"])
+def test_the_order_that_the_user_gives_is_taken(tmp_path: Path, order: str) -> None:
+    text = "d,y\n" + "".join(f"{k:02d}-{k:02d}-{k:02d},1\n{k:02d}-03-04,2\n" for k in range(1, 12))
+    assert notes_of(sent(tmp_path, text)).keys() & {"date_order_assumed", "date_order_regular", "date_order_close"}
+    found = sent(tmp_path, text, date_order=order)
+    read = pd.read_parquet(found.parquet)["d"]
+    assert read.tolist() == possible([line.split(",")[0] for line in text.split()[1:]], "-")[order].tolist()
+    assert not [key for key in notes_of(found) if key.startswith("date_order")]
+
+
+def test_one_mistyped_date_does_not_turn_the_order(tmp_path: Path) -> None:
+    days = pd.date_range("2022-01-01", periods=400).strftime("%d/%m/%y").tolist()
+    days[200] = "31/02/22"  # no day of February, but a day of 2031 where the year comes first
+    found = sent(tmp_path, "dia,v\n" + "".join(f"{d},{k}\n" for k, d in enumerate(days)))
+    assert found.rejected == 1 and found.columns[0].format == "dd/mm/yy"
+    assert "202,column dia: '31/02/22' is not a date" in found.rejects.read_text()
+
+
+@pytest.mark.parametrize(
+    ("name", "count", "years", "freq"),
+    [
+        ("Trimestre (Código)", 4, 10, "QS"),
+        ("Período (Código)", 4, 5, "QS"),
+        ("Quarter", 4, 2, "QS"),
+        ("mês", 12, 4, "MS"),
+        ("period", 12, 3, "MS"),
+        ("Semestre", 2, 6, "6MS"),
+        ("date", 2, 9, "6MS"),
+    ],
+)
+def test_codes_of_periods_are_what_their_years_say(
+    tmp_path: Path, name: str, count: int, years: int, freq: str
+) -> None:
+    codes = [100 * year + k for year in range(2015, 2015 + years) for k in range(1, count + 1)]
+    expected = pd.date_range("2015-01-01", periods=len(codes), freq=freq)
+    rows = pd.DataFrame({name: codes, "valor": np.arange(len(codes)) % 7 + 0.5})
+    for read in (panel(tmp_path, rows), panel(tmp_path, rows.sample(frac=1, random_state=0))):
+        assert read.frame["ds"].tolist() == expected.tolist() and read.freq.alias in (freq, "2QS", "MS")
+    said = notes_of(sent(tmp_path, csv_of(rows)))
+    assert {key for key in said if key.startswith("period_")} == {4: {"period_quarter"}, 2: {"period_half"}}.get(
+        count, set()
+    )
+
+
+def test_rolling_quarters_and_first_months_stay_months(tmp_path: Path) -> None:
+    rolling = [100 * y + m for y in (2015, 2016, 2017) for m in range(1, 13)]
+    harvest = [100 * y + m for y in range(2015, 2020) for m in (1, 2, 3, 4)]
+    for name, codes in (("Trimestre Móvel (Código)", rolling), ("mes", harvest), ("mes", rolling[:4])):
+        read = panel(tmp_path, pd.DataFrame({name: codes, "valor": np.arange(len(codes)) % 7 + 0.5}))
+        assert read.frame["ds"].tolist() == pd.to_datetime(pd.Series(codes).astype(str), format="%Y%m").tolist()
+
+
+@pytest.mark.parametrize("form", ["{0}Q{1}", "{0}T{1}", "{0}-Q{1}", "{0}q{1}", "Q{1} {0}", "Q{1}/{0}", "T{1}/{0}"])
+def test_quarters_with_a_letter(tmp_path: Path, form: str) -> None:
+    texts = [form.format(year, k) for year in range(2015, 2020) for k in range(1, 5)]
+    read = panel(tmp_path, pd.DataFrame({"periodo": texts, "valor": range(len(texts))}))
+    assert read.frame["ds"].tolist() == pd.date_range("2015-01-01", periods=20, freq="QS").tolist()
+    assert read.freq.alias == "QS"
+
+
+@pytest.mark.parametrize("kind", ["frame", "parquet", "xlsx"])
+def test_codes_of_periods_in_typed_tables(tmp_path: Path, kind: str) -> None:
+    quarters = [100 * year + k for year in range(2015, 2021) for k in range(1, 5)]
+    months = [100 * year + k for year in range(2020, 2022) for k in range(1, 13)]
+    days = [int(day) for day in pd.date_range("2023-12-20", periods=24).strftime("%Y%m%d")]
+    cases = ((quarters, "trimestre", "QS"), (months, "mes", "MS"), (days, "data", "D"), (months, "load", None))
+    for codes, name, freq in cases:
+        rows = pd.DataFrame({name: codes, "valor": np.arange(24) % 7 + 0.5})
+        if kind == "frame":
+            found = upload_frame(rows, tmp_path / "out")
+        else:
+            path = tmp_path / f"f.{kind}"
+            rows.to_excel(path, index=False) if kind == "xlsx" else rows.to_parquet(path)
+            found = upload(path, tmp_path / "out")
+        read = pd.read_parquet(found.parquet)[name]
+        if freq is None:
+            assert read.tolist() == codes
+        else:
+            assert read.tolist() == pd.date_range(read[0], periods=24, freq=freq).tolist() and found.rejected == 0

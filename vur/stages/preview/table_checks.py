@@ -364,7 +364,7 @@ def check_rejects(rejects: pd.DataFrame | str | Path | None) -> list[Finding]:
     return [Finding("rejected_rows", "warning", None, lines, len(table), {"cause": cause}, repair)]
 
 # %% ../../../nbs/stages/2_preview/2_table_checks.ipynb #c6568c47
-READINGS = {"date_order_assumed": "warning", "date_order_likely": "info", "decimal_assumed": "warning", "disjoint_named": "info",
+READINGS = {"date_order_assumed": "warning", "date_order_regular": "info", "date_order_firsts": "warning", "date_order_close": "warning", "period_quarter": "info", "period_half": "info", "decimal_assumed": "warning", "disjoint_named": "info",
             "disjoint_stamps": "warning", "disjoint_values": "warning"}
 
 

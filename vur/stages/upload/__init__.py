@@ -21,7 +21,7 @@ from .columns import ColumnPlan, identifier, literal
 from .fast_path import convert_fast
 from .files import Dialect, UploadOptions, fingerprint, inspect_text, note, note_text, open_source
 from .names import has_word
-from .staging import Reject, Staged, stage_csv, stage_excel, stage_frame, stage_parquet, texts_at
+from .staging import Reject, Staged, codes_as_text, stage_csv, stage_excel, stage_frame, stage_parquet, texts_at
 from .suggestions import EXACT_ROWS, ColumnInfo, Suggestions, suggest
 from ...text import translate
 
@@ -139,6 +139,7 @@ def convert_staged(connection: "duckdb.DuckDBPyConnection", staged: Staged, fold
                    say: Progress) -> Converted:
     """Type staged rows and write `folder/data.parquet`; `VurError` when no row fits."""
     say(0.5, "upload.progress.types")
+    staged = codes_as_text(connection, staged)
     plans = staged.plans(connection, options)
     say(0.7, "upload.progress.write")
     rows = convert(connection, staged.relation, plans, folder / "data.parquet")

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['BATCH', 'MANY', 'ARROW', 'UTC', 'Lines', 'Reject', 'records', 'Staged', 'stage_csv', 'texts_at', 'storage_of',
-           'cell_text', 'write_cells', 'as_stored', 'stage_excel', 'stage_parquet', 'stage_frame']
+           'cell_text', 'write_cells', 'as_stored', 'stage_excel', 'stage_parquet', 'stage_frame', 'codes_as_text']
 
 # %% ../../../nbs/stages/1_upload/2_staging.ipynb #e0faeaaa
 import csv
@@ -25,6 +25,7 @@ from ...columns import with_index
 from ...errors import VurError
 from .columns import ColumnPlan, literal, plan_columns
 from .files import Dialect, Plain, UploadOptions, column_names, note
+from .names import DATE_WORDS, name_score
 
 if TYPE_CHECKING:
     import duckdb
@@ -422,3 +423,22 @@ def _frame_column(column: pd.Series) -> tuple[pa.Array, str | None, str]:
     values = [None if any(v is one for one in empty) or (isinstance(v, float) and v != v) else v for v in column]
     kind = storage_of(values)
     return pa.array(_cells(values, kind), ARROW[kind]), kind, ""
+
+# %% ../../../nbs/stages/1_upload/2_staging.ipynb #805d0ec5
+_COMPACT = (("{0} BETWEEN 190001 AND 210012 AND {0} % 100 BETWEEN 1 AND 12"),
+            ("{0} BETWEEN 19000101 AND 21001231 AND {0} // 100 % 100 BETWEEN 1 AND 12 AND {0} % 100 BETWEEN 1 AND 31"))
+
+
+def codes_as_text(connection: "duckdb.DuckDBPyConnection", staged: Staged) -> Staged:
+    """The staged rows with whole numbers as text where all of a column named like a date are codes such as 202401 or 20240131."""
+    whole = [k for k, kind in enumerate(staged.types) if kind == "BIGINT" and name_score(staged.dialect.columns[k], DATE_WORDS)]
+    if not whole:
+        return staged
+    tests = ", ".join(f"bool_and({rule.format(f'c{k}')}) AND count(DISTINCT c{k}) > 1" for k in whole for rule in _COMPACT)
+    found = connection.execute(f"SELECT {tests} FROM {staged.relation}").fetchall()[0]  # noqa: S608
+    codes = [k for place, k in enumerate(whole) if any(found[2 * place:2 * place + 2])]
+    if not codes:
+        return staged
+    texts = ", ".join(f"CAST(c{k} AS VARCHAR) AS c{k}" for k in codes)
+    relation = f"(SELECT * REPLACE ({texts}) FROM {staged.relation})"  # noqa: S608
+    return replace(staged, relation=relation, types=tuple(None if k in codes else kind for k, kind in enumerate(staged.types)))
