@@ -199,7 +199,7 @@ def test_only_numbers_and_flags_may_lead():
         panel.freq,
         panel.roles | {"sky": "past_only", "open": "past_only"},
     )
-    assert resolve_features(FeatureSpec(), panel).past_only == ("visits", "noise", "walk", "open")
+    assert resolve_features(FeatureSpec(), panel).past_only == ("noise", "open", "visits", "walk")
     create("ridge").fit(panel).predict(3)
     for language in ("en", "pt-BR"):
         with pytest.raises(VurError) as caught:

@@ -413,7 +413,17 @@ def test_checks_run_in_the_order_in_which_they_are_registered():
             "check_regular",
             "check_cells",
         ],
-        "panel": ["check_absence", "check_demand", "check_ended", "check_notes", "check_moved", "check_future"],
+        "panel": [
+            "check_levels",
+            "check_values",
+            "check_copies",
+            "check_absence",
+            "check_demand",
+            "check_ended",
+            "check_notes",
+            "check_moved",
+            "check_future",
+        ],
         "series": [
             "check_gaps",
             "check_missing",

@@ -70,6 +70,17 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     )
     command.add_argument("--exclude", action="append", default=[], metavar="COLUMN", help="column to leave out")
     command.add_argument(
+        "--trust",
+        action="append",
+        metavar="COLUMN",
+        help="known-future column to use although it looks like a copy of the target (repeatable)",
+    )
+    command.add_argument(
+        "--effects",
+        choices=["auto", "always", "never"],
+        help="take the effects of known-future columns off before every model (default: auto, where errors fall)",
+    )
+    command.add_argument(
         "--duplicates", choices=["refuse", "sum", "mean", "first", "last"], help="how to handle duplicate timestamps"
     )
     command.add_argument(
@@ -147,6 +158,8 @@ def run(options: argparse.Namespace, language: str) -> int:
             duplicates=options.duplicates,
             absent=options.absent,
             ended=options.ended,
+            trust=options.trust,
+            effects=options.effects,
             preset=options.preset,
             optimize=options.optimize,
             optimize_method=options.optimize_method,

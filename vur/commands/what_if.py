@@ -46,7 +46,14 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace, language: str) -> int:
     """Save a scenario if it has a name, then compare it and other saved scenarios with the baseline forecast."""
-    from vur.models.scenarios import compare, compare_figure, delete_scenario, scenario, scenarios
+    from vur.models.scenarios import (
+        compare,
+        compare_figure,
+        delete_scenario,
+        doubt_sentence,
+        scenario,
+        scenarios,
+    )
     from vur.runs.result import model_history
 
     if options.delete:
@@ -57,6 +64,8 @@ def run(options: argparse.Namespace, language: str) -> int:
         names.insert(0, found.name)
         for one in found.outside:
             print(translate("scenarios.outside", language, **one), file=sys.stderr)
+        for one in found.notes:
+            print(doubt_sentence(one, language), file=sys.stderr)
     if not names:
         table = scenarios(options.model)
         print(translate("cli.what_if.none", language) if table.empty else _table(table.drop(columns="model"), language))

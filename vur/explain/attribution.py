@@ -214,7 +214,7 @@ def feature_member(pipeline: Any) -> Any:
 def unfitted_copy(pipeline: Any, member: Any, candidate: type) -> Any:
     """An unfitted pipeline of `member` alone, with the preprocessing and features of `pipeline`."""
     return type(pipeline)(candidate(member.id, member.id, dict(member.parameters)), preprocess=pipeline.preprocess,
-                          features=member.features, seed=pipeline.seed, workers=pipeline.workers)
+                          features=member.features, seed=pipeline.seed, workers=pipeline.workers, adjusted=pipeline.adjusted)
 
 # %% ../../nbs/explain/attribution.ipynb #ce9350df
 def pipeline_importance(pipeline: Any, panel: Panel, plan: Any, *, max_rows: int = 2000, repeats: int = 10, seed: int = 0) -> Importance | None:
@@ -230,7 +230,7 @@ def pipeline_importance(pipeline: Any, panel: Panel, plan: Any, *, max_rows: int
     else:
         cutoffs = panel.frame.groupby("unique_id", sort=False)["ds"].apply(lambda ds: ds.iloc[-min(member.design.steps + 1, len(ds))])
     panel = panel.with_frame(panel.frame[panel.frame["unique_id"].isin(cutoffs.index) & panel.frame["unique_id"].isin(pipeline.preprocessor.series.index)])
-    prepared = pipeline.preprocessor.transform(panel)
+    prepared = pipeline.preprocessor.transform(pipeline.rest(panel))
     seen = panel.frame.loc[panel.frame["y"].notna(), ["unique_id", "ds"]]
     observed = pd.MultiIndex.from_frame(prepared.frame[["unique_id", "ds"]]).isin(pd.MultiIndex.from_frame(seen))
     rows = evaluation_rows(member, prepared, cutoffs, observed, max_rows, seed) if member.trained else None

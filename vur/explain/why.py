@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['SEASONS', 'CURVED', 'part_label', 'rounded_parts', 'Explanation', 'part_labels', 'shown_parts', 'value_sentence',
            'parts_sentence', 'source_sentences', 'baseline_parts', 'parts_of', 'usual_level', 'middle_weights',
-           'member_weights', 'ensemble_parts', 'on_target_scale', 'step_of', 'one_series', 'explain_point', 'agreed',
-           'finished']
+           'member_weights', 'ensemble_parts', 'on_target_scale', 'step_of', 'one_series', 'with_effects',
+           'explain_point', 'agreed', 'finished']
 
 # %% ../../nbs/explain/why.ipynb #6f63307f
 from collections.abc import Sequence
@@ -328,6 +328,31 @@ def one_series(pipeline: Any, panel: Panel, series: str) -> tuple[Any, Panel]:
     small.head = replace(pipeline.head, frame=pipeline.head.frame[pipeline.head.frame["unique_id"] == series].reset_index(drop=True))
     return small, replace(panel.with_frame(rows), future=None if panel.future is None else panel.future[panel.future["unique_id"] == series])
 
+# %% ../../nbs/explain/why.ipynb #055b262d
+def with_effects(pipeline: Any, series: str, rows: pd.DataFrame, future: pd.DataFrame | None, step: int, baseline: float,
+                 shares: dict[str, float]) -> tuple[float, dict[str, float]]:
+    """Usual level and parts of the target from those of what the columns leave, `step` steps after its own end: with a part for each column's effect.
+
+    Source of the parts of a product: Ang (2004), the logarithmic mean Divisia index.
+    """
+    effects, window = pipeline.effects, max(3, pipeline.head.freq.season)
+    past = effects.past_terms(rows, pipeline.head.freq)[-window:]
+    _, terms = effects.future_terms(pipeline.last[[series]], future, step, pipeline.head.freq)
+    names = [f"covariate:{name}" for name, _ in effects.encoding.columns]
+    if effects.form == "additive":
+        usual = past.mean(axis=0)
+        level, found, moved = baseline + float(usual.sum()), dict(shares), terms[-1] - usual
+    else:
+        before, after = float(np.exp(past.sum(axis=1)).mean()), float(np.exp(terms[-1].sum()))
+        usual = past.mean(axis=0) + (np.log(before) - past.mean(axis=0).sum()) / past.shape[1]
+        end = baseline + sum(shares.values())
+        mean = after if np.isclose(before, after) else (after - before) / (np.log(after) - np.log(before))
+        level, found = baseline * before, {name: value * (before + after) / 2 for name, value in shares.items()}
+        moved = (terms[-1] - usual) * mean * (baseline + end) / 2
+    for name, value in zip(names, moved, strict=True):
+        found[name] = found.get(name, 0.0) + float(value)
+    return level, found
+
 # %% ../../nbs/explain/why.ipynb #5b701695
 def explain_point(pipeline: Any, panel: Panel, series: str, stamp: Any, X_future: pd.DataFrame | None = None, *,
                   published: float | None = None) -> Explanation:
@@ -346,8 +371,9 @@ def explain_point(pipeline: Any, panel: Panel, series: str, stamp: Any, X_future
     table = small.predict(step, X_future if X_future is not None else own.future)
     row, pre = table[table["unique_id"] == series].iloc[-1], small.preprocessor
     rows = own.frame[own.frame["unique_id"] == series].reset_index(drop=True)
-    history, season = pre.transform(own.with_frame(rows)).frame, panel.freq.season
-    kept = rows[rows["ds"] >= pre.series.at[series, "begin"]].reset_index(drop=True)
+    rest = small.rest(own.with_frame(rows))
+    history, season = pre.transform(rest).frame, panel.freq.season
+    kept = rest.frame[rest.frame["ds"] >= pre.series.at[series, "begin"]].reset_index(drop=True)
     baseline = usual_level(clean_values(pre, kept), season)
     at = range(1, reach + 1) if any(one.name in DIFFERENCES for one in pre.steps) else [reach]
     parts = parts_of(small.forecaster, history, reach, future, list(at))
@@ -357,6 +383,9 @@ def explain_point(pipeline: Any, panel: Panel, series: str, stamp: Any, X_future
     start, shares = on_target_scale(small, series, paths, base, stamps)
     differenced = any(one.name in DIFFERENCES for one in pre.steps)
     shares |= {"start" if differenced else "preprocessing": start - baseline}
+    if small.effects is not None:
+        baseline, shares = with_effects(small, series, rows, future, reach, baseline, shares)
+        parts = replace(parts, how=(*parts.how, ("effects", small.candidate.algorithm)))
     found = finished(shares, float(row["forecast"]), baseline, small, {"series": series, "stamp": row["ds"], "step": step}, parts)
     return found if published is None else agreed(found, float(published))
 

@@ -56,6 +56,7 @@ def learn_encoding(
     if features is not None and features.known_future != "auto":
         check_columns(panel, features.known_future, "known_future")
         names = list(features.known_future)
+    names = sorted(names)  # the order of columns in a file must change no digit
     if country:
         check_country(country, state)
     texts = [name for name in names if not is_number(panel.frame[name])]

@@ -7,6 +7,7 @@ import pandas as pd
 from vur.absence import absence_facts
 from vur.panel import Panel, holds
 from vur.scoring.metrics import shown_metrics
+from vur.stages.features.levels import known_levels
 from vur.stages.split import SplitPlan
 from vur.stages.training import Training
 from vur.store.models.models import model_name
@@ -84,6 +85,7 @@ def panel_head(panel: Panel) -> dict[str, Any]:
         "count": len(panel.ids),
         "ranges": known_ranges(panel),
         "absence": absence_facts(panel),
+        "levels": known_levels(panel),
     }
 
 

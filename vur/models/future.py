@@ -16,7 +16,9 @@ from vur.forecasters.registry import algorithm, algorithms
 from vur.frequency import DAY, Frequency, advance, spacing
 from vur.panel import Panel, future_frame
 from vur.stages.features import is_number
+from vur.stages.features.levels import unseen_levels
 from vur.stages.upload import upload_named
+from vur.text import DEFAULT_LANGUAGE, translate
 from vur.timezones import is_sub_daily, to_zone
 
 SHOWN = 5
@@ -70,9 +72,27 @@ def known_users() -> list[str]:
 
 
 def used_columns(pipeline: Any) -> list[str]:
-    """Known-future columns that affect the forecasts of a fitted pipeline; for an ensemble, of any member."""
+    """Known-future columns that affect the forecasts of a fitted pipeline: those with effects, and those seen."""
     models = getattr(pipeline.forecaster, "members", None) or [pipeline.forecaster]
-    return [name for name in pipeline.head.columns("known_future") if any(_uses(model, name) for model in models)]
+    taken_off = set() if pipeline.effects is None else set(pipeline.effects.columns)
+    return [
+        name
+        for name in pipeline.head.columns("known_future")
+        if name in taken_off or any(_uses(model, name) for model in models)
+    ]
+
+
+def blind_share(pipeline: Any) -> tuple[float, list[str]]:
+    """The share of the forecast, and the algorithms, that see no known-future column and forecast no rest of them."""
+    if pipeline.effects is not None:
+        return 0.0, []
+    forecaster = pipeline.forecaster
+    members = getattr(forecaster, "members", None)
+    shares = forecaster.shares() if members else {forecaster.id: 1.0}
+    names = list(getattr(forecaster, "names", None) or []) if members else [forecaster.id]
+    pairs = zip(names, members or [forecaster], strict=True)
+    blind = {name: shares[name] for name, model in pairs if "known_future" not in algorithm(model.id).covariates}
+    return float(sum(blind.values())), list(blind)
 
 
 def _uses(model: Any, column: str) -> bool:
@@ -92,10 +112,10 @@ def check_usable(pipeline: Any, X_future: pd.DataFrame | Sequence[str] | None) -
     if X_future is None or used_columns(pipeline):
         return
     keys = {"unique_id", "ds", *_keys(pipeline.head.names)}
-    given = [str(name) for name in X_future if name not in keys]
-    raise VurError(
-        "covariates.unused", model=pipeline.id, columns=", ".join(given) or "-", algorithms=", ".join(known_users())
-    )
+    given = ", ".join(str(name) for name in X_future if name not in keys) or "-"
+    if pipeline.adjusted:  # its effects were looked for
+        raise VurError("covariates.no_effect", model=pipeline.id, columns=given)
+    raise VurError("covariates.unused", model=pipeline.id, columns=given, algorithms=", ".join(known_users()))
 
 
 def covariate_use(algorithm_id: str, panel: Panel, members: Sequence[str] = ()) -> dict[str, list[str]]:
@@ -258,6 +278,29 @@ def check_cells(coming: Coming, columns: Sequence[str]) -> None:
     raise VurError(
         "covariates.missing", cells=shown + ("; …" if len(cells) > SHOWN else ""), count=len(cells), table=cells
     )
+
+
+def strange_levels(
+    coming: Coming, head: Mapping[str, Any], columns: Sequence[str] | None = None
+) -> list[dict[str, Any]]:
+    """Levels of the future steps that training did not hold: `column, level, series, stamp, count, near`.
+
+    `head` holds the facts about the model's panel; `columns` are those to look at (default: all). Nothing for a model
+    that was saved without its levels.
+    """
+    levels = {name: known for name, known in (head.get("levels") or {}).items() if columns is None or name in columns}
+    local = to_zone(coming.rows, coming.tz, coming.freq)
+    found = unseen_levels(local[["unique_id", "ds", *(name for name in levels if name in local)]], levels)
+    return [
+        {name: value for name, value in one.items() if name != "stamps"}
+        | {"column": own_name(one["column"], coming.names), "stamp": stamp_text(one["stamp"])}
+        for one in found
+    ]
+
+
+def level_sentence(one: Mapping[str, Any], language: str = DEFAULT_LANGUAGE) -> str:
+    """An entry of `strange_levels` in words."""
+    return translate(f"covariates.level{'_near' if one['near'] else ''}", language, **one)
 
 
 def stamp_text(value: Any) -> str:

@@ -17,17 +17,21 @@ from vur.errors import VurError
 from vur.models.future import (
     SHOWN,
     Coming,
+    blind_share,
     check_cells,
     check_usable,
     column_error,
     fill_coming,
+    level_sentence,
     stamp_text,
+    strange_levels,
     used_columns,
 )
 from vur.models.saved import coming_rows, open_model, predict_coming
 from vur.store.cache import digest
 from vur.store.home import home, new_folder, write_text
 from vur.store.models.models import find_model
+from vur.text import DEFAULT_LANGUAGE, translate
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
@@ -40,13 +44,19 @@ SET_NEGATIVE = re.compile(r"\s*=\s*-\s*(\d+(?:[.,]\d+)?)\s*")
 LIMITS = ("change", "series", "start", "end")
 
 
-def apply_edits(coming: Coming, edits: Mapping[str, Any] | pd.DataFrame | str | Path, used: Sequence[str]) -> Coming:
+def apply_edits(
+    coming: Coming,
+    edits: Mapping[str, Any] | pd.DataFrame | str | Path,
+    used: Sequence[str],
+    reasons: Mapping[str, str] = {},  # noqa: B006 (never changed)
+) -> Coming:
     """`coming` with `edits` applied.
 
     A mapping gives a change for each column: a value, `"=3"`, `"+5"`, `"-5"`, `"*1.2"`, `"+10%"`, `"-10%"`, a list with
     one value per step, or a dict with `change` and any of `series` (one name or several), `start` and `end`
     (timestamps) to change only those rows. A frame or file gives new values for its rows and columns. `VurError` names
-    a column that the model does not use, and an edit that cannot be read or applied.
+    a column that the model does not use, with the reason in `reasons` (`Effects.unclear`), and an edit that cannot be
+    read or applied.
     """
     if not isinstance(edits, Mapping):
         return fill_coming(coming, edits, ())
@@ -60,7 +70,7 @@ def apply_edits(coming: Coming, edits: Mapping[str, Any] | pd.DataFrame | str | 
             raise column_error(str(name), pd.DataFrame(columns=list(known)))
         if inner not in used:
             shown = ", ".join(own_name(column, coming.names) for column in used)
-            raise VurError("scenarios.column_unused", column=name, used=shown)
+            raise VurError(f"scenarios.column_{reasons.get(str(inner), 'unused')}", column=name, used=shown)
         limits = dict(change) if isinstance(change, Mapping) else {"change": change}
         if set(limits) - set(LIMITS) or "change" not in limits:
             raise VurError("scenarios.edit", column=name, value=change)
@@ -163,7 +173,7 @@ class Scenario:
     values before the edits, `forecast` and `baseline` the forecasts with each (`unique_id, ds, forecast, lo-L, hi-L`).
     `outside` lists columns that the edits take beyond their training range: `column, low, high, value`; forecasts are
     unreliable there. `whole` are the series that add up to the total without double counting if some are sums of
-    others; else empty.
+    others; else empty. `notes` say why the change may be less or other than the true one: `key` and its data.
     """
 
     name: str
@@ -179,6 +189,7 @@ class Scenario:
     tz: str | None = None
     outside: list[dict[str, Any]] = field(default_factory=list)
     whole: list[str] = field(default_factory=list)
+    notes: list[dict[str, Any]] = field(default_factory=list)
 
 
 def scenario(
@@ -200,7 +211,8 @@ def scenario(
     check_usable(model, wanted)
     steps = int(horizon or metadata["horizon"])
     before = coming_rows(model, head, steps, base)
-    after = apply_edits(before, edits, used_columns(model))
+    unclear = {} if model.effects is None else model.effects.unclear
+    after = apply_edits(before, edits, used_columns(model), unclear)
     check_cells(after, used_columns(model))
     columns, levels = ["unique_id", "ds", *before.columns], tuple(metadata["levels"])
     found = Scenario(
@@ -217,6 +229,7 @@ def scenario(
         before.tz,
         outside_range(before, after, head.get("ranges") or {}),
         list(model.reconciler.hierarchy.whole) if model.reconciler is not None else [],
+        doubts(model, head, before, after),
     )
     save_scenario(found)
     return found
@@ -236,6 +249,39 @@ def outside_range(before: "Coming", after: "Coming", ranges: Mapping[str, Sequen
         if len(new) and beyond.max() > 0:
             found.append({"column": name, "low": low, "high": high, "value": float(new[beyond.idxmax()])})
     return found
+
+
+def doubts(model: Any, head: Mapping[str, Any], before: "Coming", after: "Coming") -> list[dict[str, Any]]:
+    """Why the forecast may not move as the world would: `key` and its data, an entry for each column and reason.
+
+    `constant`: the column never changed in training; `chance`: no effect of it beyond chance was found; `level`: a
+    level that training did not hold; `blind`: a part of the forecast sees no column.
+    """
+    changed = [
+        name
+        for name in after.columns
+        if (after.rows[name].astype(object) != before.rows[name].astype(object)).to_numpy().any()
+    ]
+    unclear = {} if model.effects is None else model.effects.unclear
+    found: list[dict[str, Any]] = []
+    for name in changed:
+        low, high = (head.get("ranges") or {}).get(name, (0.0, 1.0))
+        if low == high:
+            found.append({"key": "constant", "column": own_name(name, after.names), "value": low})
+        elif unclear.get(name) == "chance":
+            found.append({"key": "chance", "column": own_name(name, after.names)})
+    found += [{"key": "level", **one} for one in strange_levels(after, head, changed)]
+    share, algorithms = blind_share(model)
+    if changed and share > 0:
+        found.append({"key": "blind", "percent": round(100 * share), "algorithms": ", ".join(algorithms)})
+    return found
+
+
+def doubt_sentence(one: Mapping[str, Any], language: str = DEFAULT_LANGUAGE) -> str:
+    """An entry of `doubts` in words."""
+    if one["key"] == "level":
+        return level_sentence(one, language)
+    return translate(f"scenarios.note.{one['key']}", language, **one)
 
 
 def plain_edits(edits: Any, before: "Coming", after: "Coming") -> Any:
@@ -292,6 +338,7 @@ def save_scenario(found: Scenario) -> None:
             "tz": found.tz,
             "outside": found.outside,
             "whole": found.whole,
+            "notes": found.notes,
         }
         write_text(draft / HEAD, json.dumps(head, ensure_ascii=False, indent=1))
 

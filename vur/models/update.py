@@ -143,7 +143,8 @@ def history_panel(model: "Pipeline", head: dict[str, Any], table: pd.DataFrame) 
 def needed_columns(model: "Pipeline", roles: dict[str, str]) -> set[str]:
     """The columns of `roles` that a fitted model uses.
 
-    For a regression these are the selected columns, for any other algorithm all those that it can use.
+    For a regression these are the selected columns, for any other algorithm all those that it can use, and always those
+    whose effects are taken off first.
     """
     needed: set[str] = set()
     for member in getattr(model.forecaster, "members", None) or [model.forecaster]:
@@ -156,6 +157,8 @@ def needed_columns(model: "Pipeline", roles: dict[str, str]) -> set[str]:
             needed |= set(chosen) & set(roles)
         else:
             needed |= {name for name, role in roles.items() if role in algorithm(member.id).covariates}
+    if model.effects is not None:
+        needed |= set(model.effects.columns) & set(roles)
     return needed
 
 

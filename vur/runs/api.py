@@ -49,6 +49,8 @@ def run(
     duplicates: str | None = None,
     absent: str | None = None,
     ended: str | None = None,
+    trust: str | Sequence[str] | None = None,
+    effects: str | None = None,
     hierarchy: str | Sequence[Any] | dict[str, Any] | HierarchySpec | None = None,
     name: str | None = None,
     language: str | None = None,
@@ -69,6 +71,8 @@ def run(
     reconciled totals: `all`, `auto`, columns from the top down such as `"region,store"`, or what `HierarchySpec` takes.
     The forecast is an expected value (a mean), so that its sums are; `whole` writes it in whole numbers whose sum over
     the horizon keeps within a half, series by series, while totals still add the expected values.
+    `trust` names known-future columns to use although they look like copies of the target. `effects` is whether models
+    forecast what known-future columns leave (`auto, always, never`).
     `config` (a `Config` or a pipeline.yaml) is the base that the other arguments override. `notebook=False` runs in
     this process, without papermill. `fresh=True` ignores cached stage outputs. `watcher` receives progress events.
     Raises `VurError` with cause and remedy.
@@ -94,6 +98,7 @@ def run(
             "duplicates": duplicates,
             "absent": absent,
             "ended": ended,
+            "trust": _many(trust),
         },
         split={"horizon": horizon, "folds": folds},
         features={"country": country, "state": state},
@@ -101,6 +106,7 @@ def run(
             "algorithms": _algorithms(algorithms),
             "preset": preset,
             "networks": networks,
+            "effects": effects,
             "optimize": _optimize(base, optimize, optimize_method),
         },
         training={"time_budget": time_budget, "levels": levels, "seed": seed, "whole": whole},

@@ -32,6 +32,7 @@ class DataSpec:
     happens to series that ended before the others: `omit`, `forecast` or `auto` (left out unless a hierarchy closes
     them).
     `fingerprint` is the SHA-256 of the source's bytes: a run finds the stored dataset by it when the file is missing.
+    `trust` names known-future columns that are used even if they look like copies of the target.
     """
 
     path: str | None = None
@@ -45,6 +46,7 @@ class DataSpec:
     duplicates: str = "refuse"
     absent: str = "auto"
     ended: str = "auto"
+    trust: tuple[str, ...] = ()
     upload: UploadOptions = UploadOptions()
 
     def __post_init__(self) -> None:

@@ -17,6 +17,7 @@ from vur.hierarchy import HierarchySpec
 from vur.models.future import known_steps
 from vur.panel import ROLES, Panel, make_panel
 from vur.runs.config import DataSpec
+from vur.scoring.copies import without_copies
 from vur.settings import settings
 from vur.stages.preview.audit import audit_frame
 from vur.stages.preview.findings import Finding
@@ -159,7 +160,8 @@ class Dataset:
         """The panel that models see, without sums, and the horizon: `horizon`, or that of the data.
 
         Absent rows and ended series are treated as `spec` says. Where `sums` are wanted, its `ends` decides about ended
-        series by default: they stay, to be closed or refused, unless all series are cut. Raises `VurError` as `panel`.
+        series by default: they stay, to be closed or refused, unless all series are cut. Columns that hold the answer
+        are set aside (`vur.scoring.copies`). Raises `VurError` as `panel`, and for a trusted column that is not there.
         """
         panel = self.panel(spec)
         kept = sums is not None and sums.wanted and sums.ends != "cut"
@@ -169,7 +171,16 @@ class Dataset:
             horizon = usual
             if panel.future is not None:
                 horizon = known_steps(regular_panel(panel, spec.absent, ended, usual)) or usual
-        return regular_panel(panel, spec.absent, ended, horizon), horizon
+        whole = regular_panel(panel, spec.absent, ended, horizon)
+        return without_copies(whole, horizon, self._trusted(spec, whole)), horizon
+
+    def _trusted(self, spec: DataSpec, panel: Panel) -> list[str]:
+        """The trusted columns by their names in the panel; `VurError` for one that does not exist."""
+        inner = {panel.own(name): name for name in panel.roles}
+        for name in spec.trust:
+            if name not in inner:
+                raise VurError("runs.trust_unknown", column=name, columns=", ".join(inner) or "-")
+        return [inner[name] for name in spec.trust]
 
 
 def dataset_of(

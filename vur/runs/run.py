@@ -181,7 +181,7 @@ class Run:
             **dataset.chosen(self.given.data),
             fingerprint=dataset.fingerprint,
             freq=panel.freq.alias,
-            roles=panel.own_roles,
+            roles=given_roles(panel),
             path=dataset.path,
         )
         split = replace(self.given.split, horizon=self.horizon)
@@ -487,6 +487,13 @@ class Run:
         ):
             getattr(self, stage)
         return self.finish()
+
+
+def given_roles(panel: Panel) -> dict[str, str]:
+    """The roles as they were read: with that of columns that were set aside because they hold the answer."""
+    copies = panel.notes.get("copies")
+    out = [] if copies is None else copies.loc[copies["left_out"], "column"].unique()
+    return panel.own_roles | {panel.own(str(name)): "known_future" for name in out}
 
 
 def open_run(config: str | Path = CONFIG, *, fresh: bool = False) -> Run:

@@ -317,8 +317,8 @@ def _planned(plan: PreparationPlan, sections: dict[str, Any], language: str) -> 
 def choose(dataset: Dataset, chosen: dict[str, Any]) -> list[dict[str, Any]]:
     """Set the columns of a dataset and return warnings (`column`, `code`) on those that will not be used.
 
-    `chosen` has `date, target, series, features, exclude, freq, tz, roles, duplicates, absent, ended`. `VurError` names
-    a column that does not exist or cannot have its role, and lists the columns.
+    `chosen` has `date, target, series, features, exclude, freq, tz, roles, duplicates, absent, ended, trust`.
+    `VurError` names a column that does not exist or cannot have its role, and lists the columns.
     """
     kinds = {column["name"]: column for column in dataset.head["columns"]}
     _check_names(chosen, kinds)
@@ -370,6 +370,9 @@ def _check_names(chosen: dict[str, Any], kinds: dict[str, Any]) -> None:
         ("feature_columns", chosen.get("features") or []),
         ("exclude_columns", chosen.get("exclude") or []),
     )
+    for name in chosen.get("trust") or []:
+        if name not in kinds:
+            raise VurError("datasets.column", field="trust", column=name, known=", ".join(kinds))
     for field, names in fields:
         for name in names:
             if name is None:

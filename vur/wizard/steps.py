@@ -25,6 +25,7 @@ DOCUMENT_COLUMNS = {
     "duplicates": "duplicates",
     "absent": "absent",
     "ended": "ended",
+    "trust": "trust",
 }
 DOCUMENT_KEYS = (
     "missing_values",

@@ -146,7 +146,7 @@ def reader_for(panel: Panel, features: FeatureSpec | None = None, seasons: Seque
     def columns_of(names: Sequence[str]) -> tuple[Column, ...]:
         return tuple(column_of(name, frame[name], series) for name in names)
 
-    past = panel.columns("past_only")
+    past = sorted(panel.columns("past_only"))
     return Reader(spec, panel.tz, calendar, columns_of(spec.known_future), columns_of(past), columns_of(spec.static))
 
 

@@ -129,9 +129,8 @@ def custom(body: Custom, who: Analyst, response: Response) -> dict[str, Any]:
 
 
 def _common(body: Configure | Custom) -> dict[str, Any]:
-    return body.model_dump(
-        include={"dataset_id", "pipeline_id", "name", "horizon", "country", "levels", "time_budget", "seed", "whole"}
-    )
+    shared = {"dataset_id", "pipeline_id", "name", "horizon", "country", "levels", "time_budget", "seed"}
+    return body.model_dump(include={*shared, "whole", "effects"})
 
 
 @router.post(

@@ -65,6 +65,7 @@ class ColumnChoice(BaseModel):
     duplicates: str = "refuse"
     absent: str = "auto"
     ended: str = "auto"
+    trust: list[str] = []
 
 
 class DatasetOut(BaseModel):
@@ -173,6 +174,9 @@ class Configure(Strict):
     )
     ended: Literal["auto", "omit", "forecast"] = Field(
         "auto", description="Series that ended long before the others: left out (as with `auto`) or forecast"
+    )
+    trust: Columns = Field(
+        [], description="Columns known in advance that are used although they look like copies of the target"
     )
 
 

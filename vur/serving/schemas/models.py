@@ -92,6 +92,11 @@ class Common(BaseModel):
     whole: bool | None = Field(
         None, description="Forecasts in whole numbers that keep the sum of each series within a half"
     )
+    effects: Literal["auto", "always", "never"] | None = Field(
+        None,
+        description="Whether models forecast what known-future columns leave, their effects being put back afterwards; "
+        "`auto`: where that lowers errors out of fold",
+    )
 
 
 class Configure(Common):

@@ -173,6 +173,7 @@ def configured(
     network: dict[str, Any] | None = None,
     seed: int | None = None,
     whole: bool | None = None,
+    effects: str | None = None,
 ) -> Model:
     """Create a model in the state `configured`, without training. `VurError` for every invalid setting.
 
@@ -192,6 +193,8 @@ def configured(
     else:
         named = base.model.named
         algorithm = named[0] if len(named) == 1 and not base.model.auto else AUTO
+    if effects:
+        section = section | {"effects": effects}
     name = (name or f"{dataset.name}-{algorithm}").strip()
     config = replace_sections(
         base,

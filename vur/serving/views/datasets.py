@@ -26,6 +26,7 @@ CHOSEN = {
     "duplicates": "duplicates",
     "absent": "absent",
     "ended": "ended",
+    "trust": "trust",
 }
 
 

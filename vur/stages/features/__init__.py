@@ -197,7 +197,10 @@ def resolve_features(spec: FeatureSpec, panel: Panel) -> FeatureSpec:
             check_columns(panel, getattr(spec, kind), kind)
     if spec.country:
         check_country(spec.country, spec.state)
-    return replace(spec, **{name: value for name, value in chosen.items() if getattr(spec, name) == "auto"})
+    found = replace(spec, **{name: value for name, value in chosen.items() if getattr(spec, name) == "auto"})
+    # Sorted by name: the order of columns in a file must change no digit, and trees and networks draw columns by their place.
+    return replace(found, known_future=tuple(sorted(listed(found.known_future))), static=tuple(sorted(listed(found.static))),
+                   past_only=tuple(sorted(listed(found.past_only))))
 
 # %% ../../../nbs/stages/5_features/3_features.ipynb #220b2945
 def check_columns(panel: Panel, columns: Sequence[str], kind: str) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import pandas as pd
 
 from ...panel import Panel
-from . import series_checks  # registers its checks
+from . import covariate_checks, series_checks  # register their checks
 from .findings import Finding, by_severity, index_rows, run_checks
 from .table_checks import Table, candidate_zones, clock_findings, find_zone, table_of
 

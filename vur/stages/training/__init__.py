@@ -23,6 +23,7 @@ from ..model import Candidate, ModelSpec
 from ..model.pipeline import Pipeline, load_pipeline
 from ..preprocess.preprocessor import PreprocessSpec
 from ..split.folds import SplitPlan, future_covariates, training_panel
+from .adjustment import choose_adjustment
 from .budget import Note, Watch, freeze_notes, in_language, thaw_notes
 from .evaluation import Evaluation, Setting, Teller, evaluate_all, fold_scales, match_actuals
 from vur.stages.training.leaderboard import (
@@ -217,11 +218,14 @@ def train(panel: Panel, plan: SplitPlan, candidates: Sequence[Candidate], *, pre
     `progress(fraction, key, **data)` receives the progress; `data["best"]` is the best candidate so far. Raises `VurError` only
     for what concerns all candidates.
     """
+    watch = Watch(clock, budget, stop)
     setting = Setting(panel, plan, preprocess, features, seed, workers, cache)
+    adjustment = choose_adjustment(setting, model.effects, watch)
+    setting = replace(setting, adjusted=adjustment.used)
     tell = progress or (lambda fraction, key, **data: None)
     share = FOLDS_SHARE if model.optimize.iterations < 1 else FOLDS_SHARE * UNTUNED_SHARE
     teller = Teller(progress and (lambda fraction, key, **data: tell(share * fraction, key, **data)), setting, candidates)
-    watch, scales = Watch(clock, budget, stop), fold_scales(panel, plan)
+    scales = fold_scales(panel, plan)
     tuned = tune_candidates(
         setting, evaluate_all(setting, candidates, watch, teller), candidates, model.optimize, model=model, watch=watch,
         progress=lambda fraction, key, **data: tell(share + (FOLDS_SHARE - share) * fraction, key, **data),
@@ -239,7 +243,8 @@ def train(panel: Panel, plan: SplitPlan, candidates: Sequence[Candidate], *, pre
     def tell_finale(share: float, key: str, **data: Any) -> None:
         tell(FOLDS_SHARE + (1 - FOLDS_SHARE) * share, key, **data)
 
-    finale = Finale(setting, evaluation, scales, levels, tell_finale, tuned.notes)
+    said = () if adjustment.note is None else (adjustment.note,)
+    finale = Finale(setting, evaluation, scales, levels, tell_finale, (*said, *tuned.notes))
     return replace(conclude(finale, board, competing, model.metric), tunings=tuned.tunings)
 
 # %% ../../../nbs/stages/7_training/7_training.ipynb #c7d31c70

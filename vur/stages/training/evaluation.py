@@ -45,7 +45,10 @@ def fold_scales(panel: Panel, plan: SplitPlan, folds: Sequence[Fold] | None = No
 # %% ../../../nbs/stages/7_training/2_evaluation.ipynb #7a43a199
 @dataclass(frozen=True)
 class Setting:
-    """What every candidate is evaluated with; `cache` has `get(key)` and `put(key, frame)` or is None."""
+    """What every candidate is evaluated with; `cache` has `get(key)` and `put(key, frame)` or is None.
+
+    `adjusted` is whether candidates forecast what known-future columns leave (`vur.forecasters.effects`).
+    """
 
     panel: Panel
     plan: SplitPlan
@@ -54,10 +57,13 @@ class Setting:
     seed: int = 0
     workers: int = 1
     cache: Any = None
+    adjusted: bool = False
 
     def pipeline(self, candidate: Candidate) -> Pipeline:
         """An unfitted pipeline of `candidate`."""
-        return Pipeline(candidate, preprocess=self.preprocess, features=self.features, seed=self.seed, workers=self.workers)
+        adjusted = self.adjusted and not algorithm(candidate.algorithm).baseline  # the yardstick stays what it is
+        return Pipeline(candidate, preprocess=self.preprocess, features=self.features, seed=self.seed, workers=self.workers,
+                        adjusted=adjusted)
 
     def finish(self, values: np.ndarray, ids: pd.Series) -> np.ndarray:
         """Forecasts of the series `ids` limited to what the target can be: see `keep_to_target`."""
@@ -122,8 +128,9 @@ def canary_note(row: pd.Series) -> Note:
 
 # %% ../../../nbs/stages/7_training/2_evaluation.ipynb #fee066b6
 def fold_key(setting: Setting, candidate: Candidate, part: object) -> str:
-    """Cache key: candidate, seed, refit or not, and fold."""
-    return json.dumps([candidate.id, candidate.algorithm, candidate.parameters, setting.seed, setting.plan.spec.refit, part],
+    """Cache key: candidate, seed, refit or not, fold, and whether columns are taken off first."""
+    adjusted = ["adjusted"] if setting.adjusted else []
+    return json.dumps([candidate.id, candidate.algorithm, candidate.parameters, setting.seed, setting.plan.spec.refit, part, *adjusted],
                       sort_keys=True, default=str)
 
 

@@ -22,7 +22,7 @@ from vur.store.home import folder
 
 BUSY = ("queued", "running")
 RECEIVING = ("receiving", "converting")
-COLUMN_KEYS = ("date", "target", "series", "features", "exclude", "roles")
+COLUMN_KEYS = ("date", "target", "series", "features", "exclude", "roles", "trust")
 MANY_REJECTS = 0.01  # the share of rejected rows that raises an alert
 UNNEEDED_AFTER = timedelta(hours=1)
 
@@ -79,6 +79,7 @@ def data_spec(session: Session, dataset: Dataset, number: int | None = None) -> 
         "duplicates": chosen.get("duplicates") or "refuse",
         "absent": chosen.get("absent") or "auto",
         "ended": chosen.get("ended") or "auto",
+        "trust": chosen.get("trust") or [],
         "roles": roles_of(dataset),
         "upload": dict(version.recipe.get("options", {})),
     }
