@@ -11,6 +11,7 @@ from vur.absence import absence_evidence, fill_absent, regular_panel, series_end
 from vur.cli import main
 from vur.errors import VurError
 from vur.explain.why import explain_point
+from vur.frequency import frequency
 from vur.hierarchy import HierarchySpec, with_sums
 from vur.models.forecast import forecasts
 from vur.models.saved import Saved, open_model
@@ -496,6 +497,22 @@ def test_a_headline_adds_only_stamps_that_all_series_share():
     facts, said = facts_of(rows_of(a="2022-05-01", b="2024-07-01"), ended=["old"])
     assert facts["value"] is None and facts["next"] is None and facts["miss"] is None
     assert "no total" in said[0] and "May 2022 and October 2024" in said[0] and "old (1)" in said[1]
+
+
+def test_mondays_and_fridays_share_their_weeks():
+    """Neither has the other's stamps, but the next four weeks are the same."""
+    stamps = {
+        "north": pd.date_range("2024-02-26", periods=4, freq="7D"),
+        "south": pd.date_range("2024-03-01", periods=4, freq="7D"),
+    }
+    forecast = pd.concat([pd.DataFrame({"unique_id": k, "ds": v, "forecast": 100.0}) for k, v in stamps.items()])
+    facts = summary.expected(forecast.iloc[:0].assign(y=1.0), forecast, frequency("7D"), {"aggregate": "sum"})
+    assert (facts["value"], facts["horizon"], facts["whole"], facts["next"]) == (800, 4, True, None)
+    later = forecast.assign(
+        ds=forecast["ds"].where(forecast["unique_id"] == "north", forecast["ds"] + pd.Timedelta("7D"))
+    )
+    facts = summary.expected(forecast.iloc[:0].assign(y=1.0), later, frequency("7D"), {"aggregate": "sum"})
+    assert (facts["value"], facts["horizon"], facts["whole"]) == (600, 3, False)
 
 
 def test_an_average_counts_the_same_stamps():

@@ -9,6 +9,7 @@ import pandas as pd
 
 from vur.forecasters.registry import algorithm_name
 from vur.frequency import Frequency
+from vur.panel import steps_behind
 from vur.settings import tidy_levels
 from vur.text import translate
 from vur.wording import digits_for, level_text, listing, number, percent, stamp, steps
@@ -65,10 +66,16 @@ def total_misses(residuals: pd.DataFrame | None, aggregate: str) -> dict[str, fl
     return {"mean": float(share.mean()), "max": float(share.max()), "tests": len(share)}
 
 
-def shared_rows(forecast: pd.DataFrame) -> pd.DataFrame:
-    """The rows of `forecast` at stamps that all of its series have: only those can be added up."""
-    series = forecast.groupby("ds", observed=True)["unique_id"].transform("nunique")
-    return forecast[series == forecast["unique_id"].nunique()]
+def shared_rows(forecast: pd.DataFrame, freq: Frequency) -> pd.DataFrame:
+    """The rows of `forecast` in steps that all of its series have, with their `step`: only those can be added up.
+
+    Steps count from the earliest stamp, so that Mondays of one series and Fridays of another share their weeks.
+    """
+    stamps = np.sort(forecast["ds"].unique())
+    steps = steps_behind(pd.Series(np.repeat(stamps[:1], len(stamps))), stamps, freq)
+    rows = forecast.assign(step=forecast["ds"].map(dict(zip(stamps, steps, strict=True))))
+    series = rows.groupby("step")["unique_id"].transform("nunique")
+    return rows[series == rows["unique_id"].nunique()]
 
 
 def expected(
@@ -80,15 +87,17 @@ def expected(
 ) -> dict[str, Any]:
     """The numbers of the headline: total or mean of the horizon, next value with its range, change from the past.
 
-    They count the stamps that all series share: `horizon` of them, from `start` to `end`; `whole` says whether that is
-    every stamp. Where series end so far apart that they share none, `value` and `next` are None, and `start` and `end`
-    those of all forecasts. For several series `next` is their sum (or mean) at the first shared stamp, without a range.
+    They count the steps that all series share: `horizon` of them, from `start` to `end`; `whole` says whether those are
+    all steps. Where series end so far apart that they share none, `value` and `next` are None, and `start` and `end`
+    those of all forecasts. For several series `next` is their sum (or mean) in the first shared step, without a range,
+    if they have the same stamp there.
     """
     how, ids = aggregate_of(data), forecast["unique_id"].nunique()
-    rows = shared_rows(forecast)
+    rows = shared_rows(forecast, freq)
     whole, apart = len(rows) == len(forecast), rows.empty
-    horizon = int(forecast.groupby("unique_id", observed=True).size().max()) if apart else rows["ds"].nunique()
-    first = rows[rows["ds"] == rows["ds"].min()]
+    horizon = int(forecast.groupby("unique_id", observed=True).size().max()) if apart else rows["step"].nunique()
+    first = rows[rows["step"] == rows["step"].min()]
+    together = first["ds"].nunique() == 1
     levels = tidy_levels(float(name[3:]) for name in forecast.columns if name.startswith("lo-"))
     facts: dict[str, Any] = {
         "how": how,
@@ -98,8 +107,8 @@ def expected(
         "value": None if apart else float(getattr(rows["forecast"], how)()),
         "start": (forecast if apart else rows)["ds"].min(),
         "end": (forecast if apart else rows)["ds"].max(),
-        "next_stamp": None if apart else first["ds"].iloc[0],
-        "next": None if apart else float(getattr(first["forecast"], how)()),
+        "next_stamp": first["ds"].iloc[0] if together else None,
+        "next": float(getattr(first["forecast"], how)()) if together else None,
         "level": levels[0] if levels else None,
         "range": None,
         "change": None if apart else change_since(history, rows, freq, horizon),
