@@ -7,11 +7,20 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import vur
+from vur.cli import main, parser
 from vur.errors import VurError
 from vur.explain.drivers import column_effects, drivers
 from vur.explain.why import explain_point
 from vur.forecasters.effects import learn_effects
+from vur.models.forecast import forecasts
+from vur.models.saved import Saved, open_model
+from vur.models.scenarios import scenario
 from vur.panel import Panel, make_panel
+from vur.predictions.answer import Answer, render
+from vur.runs.config import Config
+from vur.serving.schemas.datasets import Configure as ColumnBody
+from vur.serving.schemas.models import Configure as ModelBody
 from vur.stages.model import Candidate, ModelSpec
 from vur.stages.model.pipeline import Pipeline, load_pipeline
 from vur.stages.preview.audit import audit
@@ -328,3 +337,92 @@ def test_leaks_are_found_in_the_series_that_have_them() -> None:
     tables[2] = tables[2].assign(net=lambda rows: (0.95 * rows["y"]).fillna(90))
     found = [one for one in audit(panel_of(*tables, net="known_future")) if one.code.startswith("leak")]
     assert [one.unique_id for one in found] == ["s2"]
+
+
+# --- whole runs, as a user sees them ---
+
+
+def open_saved(tag: str) -> Saved:
+    """A saved model as the service opens it."""
+    return Saved(tag, *open_model(tag), lambda: pytest.fail("no history is needed"))
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory) -> dict[str, vur.RunResult]:
+    """A run of a shop with price and promotion, and one of promotions with a level that training never held."""
+    out = tmp_path_factory.mktemp("runs")
+    given = {"series": "shop", "horizon": HORIZON, "folds": 2, "notebook": False, "out": out}
+    net = pd.Series(0.95 * shop(101)["y"]).fillna(95.0)
+    sold = vur.run(shop(101).assign(net=net).rename(columns={"ds": "date", "y": "sales"}), date="date", target="sales",
+                   algorithms="theta,ridge", roles=KNOWN | {"net": "known_future"}, name="sold", **given)  # fmt: skip
+    last = ["none"] * (HORIZON - 2) + ["black friday", "red"]
+    kind = vur.run(kinds(last).rename(columns={"ds": "date", "y": "v"}), date="date", target="v", algorithms="ridge",
+                   roles={"promo": "known_future"}, name="kind", **given)  # fmt: skip
+    return {"sold": sold, "kind": kind}
+
+
+def test_a_what_if_moves_the_forecast_of_an_ensemble(runs) -> None:
+    found = {name: scenario(runs["sold"].model_tag, name, edits) for name, edits in
+             (("p", {"promo": 1}), ("q", {"price": "-10%"}),
+              ("part", {"promo": {"change": 1, "start": "2024-09-01", "end": "2024-09-03"}}))}  # fmt: skip
+    changed = {name: (one.forecast["forecast"] - one.baseline["forecast"]).sum() for name, one in found.items()}
+    assert 0.65 * 30 * HORIZON < changed["p"] < 1.35 * 30 * HORIZON
+    true = 2 * 0.1 * found["q"].base["price"].sum()
+    assert 0.65 * true < changed["q"] < 1.35 * true
+    assert 0.65 * 90 < changed["part"] < 1.35 * 90
+    assert not found["p"].notes
+
+
+def test_a_column_that_holds_the_answer_is_left_out_unless_trusted(runs, tmp_path) -> None:
+    audit_table = runs["sold"].audit
+    leaks = audit_table[audit_table["code"].str.startswith("leak")]
+    assert len(leaks) == 1 and "net" in leaks["message"].iloc[0] and "--trust" in leaks["message"].iloc[0]
+    with pytest.raises(VurError, match="net"):
+        scenario(runs["sold"].model_tag, "n", {"net": 1})
+    again = vur.run(shop(101).assign(net=lambda table: (0.95 * table["y"]).fillna(95.0)), series="shop", folds=1,
+                    algorithms="ridge", roles=KNOWN | {"net": "known_future"}, trust="net", horizon=HORIZON,
+                    notebook=False, out=tmp_path)  # fmt: skip
+    board = again.leaderboard.set_index("algorithm")["mae"]
+    assert board["ridge"] < 0.3 * runs["sold"].leaderboard.set_index("algorithm").at["ridge", "mae"]
+    assert again.config.data.trust == ("net",) and again.config.data.roles["net"] == "known_future"
+    with pytest.raises(VurError, match="nut"):
+        vur.run(shop(101), series="shop", trust="nut", notebook=False, out=tmp_path)
+
+
+def test_a_forecast_says_levels_that_training_never_held(runs, capsys) -> None:
+    said = runs["kind"].audit.set_index("code").at["unseen_level", "message"]
+    assert "black friday" in said and "promo" in said and "'a'" in said
+    tag = runs["kind"].model_tag
+    assert main(["forecast", tag]) == 0
+    captured = capsys.readouterr()
+    assert "black friday" in captured.err and "2024-07-31" in captured.err
+    future = pd.DataFrame({"date": pd.date_range("2024-07-19", periods=HORIZON), "shop": "a", "promo": "RED"})
+    found = forecasts(open_saved(tag), future=future)
+    answer = render(open_saved(tag), found, HORIZON, ())
+    assert [one["near"] for one in answer.strange] == ["red"]
+    body = Answer({"kind": "predict"}, answer.parts, {}, 1, answer.strange).to_dict("pt-BR")
+    assert len(body["warnings"]) == 1 and "RED" in body["warnings"][0]
+
+
+def test_a_what_if_says_why_it_cannot(tmp_path) -> None:
+    table = shop(111, days=120).assign(gift=0, luck=np.random.default_rng(0).normal(size=134).round(2))
+    made = vur.run(table, series="shop", folds=1, horizon=HORIZON, algorithms="theta", name="cannot",
+                   roles=KNOWN | {"gift": "known_future", "luck": "known_future"}, effects="always",
+                   notebook=False, out=tmp_path)  # fmt: skip
+    for column, word in (("gift", "one value"), ("luck", "chance")):
+        with pytest.raises(VurError, match=word):
+            scenario(made.model_tag, column, {column: 1})
+    blind = vur.run(table, series="shop", folds=1, horizon=HORIZON, algorithms="theta,ridge", name="blind",
+                    roles=KNOWN, effects="never", notebook=False, out=tmp_path)  # fmt: skip
+    if blind.leaderboard["algorithm"].iloc[0] == "ensemble":
+        assert [one["key"] for one in scenario(blind.model_tag, "p", {"promo": 1}).notes] == ["blind"]
+
+
+def test_every_door_takes_the_options() -> None:
+    config = Config.from_dict({"data": {"trust": ["net"]}, "model": {"effects": "never"}})
+    assert config.data.trust == ("net",) and config.model.effects == "never"
+    with pytest.raises(VurError, match="sometimes"):
+        Config.from_dict({"model": {"effects": "sometimes"}})
+    parsed = parser().parse_args(["run", "x.csv", "--trust", "net", "--effects", "never"])
+    assert parsed.trust == ["net"] and parsed.effects == "never"
+    assert {"trust"} <= set(ColumnBody.model_fields) and {"effects"} <= set(ModelBody.model_fields)

@@ -1,6 +1,7 @@
 """`vur forecast`: forecast from a saved model."""
 
 import argparse
+import sys
 
 from vur.commands._arguments import add_horizon, add_model, add_whole, read_levels
 from vur.commands._output import write_frame
@@ -30,6 +31,9 @@ def run(options: argparse.Namespace, language: str) -> int:
         future=options.future,
         levels=tuple(levels) if levels else None,
         whole=options.whole,
+        language=language,
     )
+    for warning in frame.attrs["warnings"]:
+        print(warning, file=sys.stderr)
     write_frame(frame, options.out, options.model, language)
     return 0

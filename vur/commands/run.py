@@ -241,6 +241,8 @@ def print_summary(result: "RunResult", language: str) -> None:
         algorithm=best["algorithm"],
         **({"percent": best["skill"]} if best["skill"] > 0 else {}),
     )
+    for remark in record.get("remarks") or ():
+        print(remark)
     if record["status"] == "stopped":
         tell("stopped")
     tell("report", path=display_path(result.report))

@@ -3,13 +3,22 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from vur.errors import VurError
-from vur.models.future import Coming, check_cells, check_usable, coming_steps, fill_coming, read_series, used_columns
+from vur.models.future import (
+    Coming,
+    check_cells,
+    check_usable,
+    coming_steps,
+    fill_coming,
+    read_series,
+    strange_levels,
+    used_columns,
+)
 from vur.models.moving import move, read_observations, unknown_series
 from vur.models.saved import Saved, bisect, restrict, shown_whole
 from vur.scoring.intervals import check_levels
@@ -28,12 +37,13 @@ class Forecasts:
     """Forecasts of several series, and the errors of those that failed.
 
     `frame` has `unique_id, ds, forecast, lo-L, hi-L` (the model's timestamps); `ends` the origin and `errors` the
-    reason, by series.
+    reason, by series. `strange` are levels of the future that training never held (`vur.models.future.strange_levels`).
     """
 
     frame: pd.DataFrame
     ends: pd.Series
     errors: dict[str, VurError] = field(default_factory=dict)
+    strange: tuple[dict[str, Any], ...] = ()
 
     @classmethod
     def none(cls, saved: Saved, errors: dict[str, VurError] | None = None) -> "Forecasts":
@@ -104,7 +114,8 @@ def _together(saved: Saved, made: list[Forecasts], errors: dict[str, VurError]) 
         errors |= one.errors
     if not frames:
         return Forecasts.none(saved, errors)
-    return Forecasts(pd.concat(frames, ignore_index=True), pd.concat(ends), errors)
+    strange = tuple(entry for one in made for entry in one.strange)
+    return Forecasts(pd.concat(frames, ignore_index=True), pd.concat(ends), errors, strange)
 
 
 def check_request(saved: Saved, horizon: int | None, levels: Sequence[float] | None) -> tuple[int, tuple[float, ...]]:
@@ -164,31 +175,35 @@ def _from(
         return Forecasts.none(saved, errors)
     if len(wanted) < len(known) and (some := restrict(pipeline, wanted)) is not pipeline:
         pipeline, future = some, _Rows.of(saved, future, []).part(list(wanted))
-    rows, lacking = _coming(pipeline, saved, horizon, future, set(wanted))
+    rows, lacking, strange = _coming(pipeline, saved, horizon, future, set(wanted))
     wanted = wanted.difference(list(lacking), sort=False)
     if not len(wanted):
         return Forecasts.none(saved, errors | lacking)
     frame = pipeline.predict(horizon, rows, levels=levels)
     if len(wanted) < len(pipeline.ends):
         frame = frame[frame["unique_id"].isin(wanted)].reset_index(drop=True)
-    return Forecasts(frame, pipeline.ends[wanted], errors | lacking)
+    return Forecasts(frame, pipeline.ends[wanted], errors | lacking, strange)
 
 
 def _coming(
     pipeline: "Pipeline", saved: Saved, horizon: int, future: pd.DataFrame | None, wanted: set[str]
-) -> tuple[pd.DataFrame | None, dict[str, VurError]]:
-    """The future values for `Pipeline.predict`, and requested series that lack one.
+) -> tuple[pd.DataFrame | None, dict[str, VurError], tuple[dict[str, Any], ...]]:
+    """The future values for `Pipeline.predict`, requested series that lack one, and levels that training never held.
 
     Values in `future` take precedence over those that the model has stored.
     """
     check_usable(pipeline, future)
     if not pipeline.head.columns("known_future"):
-        return None, {}
+        return None, {}, ()
     coming = coming_steps(pipeline, horizon, saved.head["names"])
     if future is not None:
         coming = fill_coming(coming, future, used_columns(pipeline))
     coming, lacking = _complete(pipeline, coming, wanted)
-    return coming.rows[["unique_id", "ds", *coming.columns]], lacking
+    asked = (
+        replace(coming, rows=coming.rows[coming.rows["unique_id"].isin(wanted)]) if saved.head.get("levels") else coming
+    )
+    strange = strange_levels(asked, saved.head, used_columns(pipeline))
+    return coming.rows[["unique_id", "ds", *coming.columns]], lacking, tuple(strange)
 
 
 def _complete(pipeline: "Pipeline", coming: Coming, wanted: set[str]) -> tuple[Coming, dict[str, VurError]]:

@@ -289,6 +289,8 @@ def strange_levels(
     that was saved without its levels.
     """
     levels = {name: known for name, known in (head.get("levels") or {}).items() if columns is None or name in columns}
+    if not levels:
+        return []
     local = to_zone(coming.rows, coming.tz, coming.freq)
     found = unseen_levels(local[["unique_id", "ds", *(name for name in levels if name in local)]], levels)
     return [

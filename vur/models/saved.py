@@ -11,10 +11,21 @@ import pandas as pd
 
 from vur.errors import VurError
 from vur.forecasters.registry import algorithm
-from vur.models.future import Coming, check_cells, check_usable, coming_steps, fill_coming, read_table, used_columns
+from vur.models.future import (
+    Coming,
+    check_cells,
+    check_usable,
+    coming_steps,
+    fill_coming,
+    level_sentence,
+    read_table,
+    strange_levels,
+    used_columns,
+)
 from vur.panel import Panel
 from vur.stages.model.pipeline import load_pipeline, whole_numbers
 from vur.store.models.models import find_model, folder_metadata, verify
+from vur.text import DEFAULT_LANGUAGE
 from vur.timezones import to_zone
 
 if TYPE_CHECKING:
@@ -99,6 +110,7 @@ def forecast(
     future: pd.DataFrame | str | Path | None = None,
     levels: tuple[float, ...] | None = None,
     whole: bool | None = None,
+    language: str = DEFAULT_LANGUAGE,
 ) -> pd.DataFrame:
     """`unique_id, ds, forecast, lo-L, hi-L` for `horizon` steps after the end of the model's data.
 
@@ -107,13 +119,18 @@ def forecast(
 
     `tag` is a model's name (its newest version) or exact tag. `future` has the known-future columns for every step, as
     a frame or file with the column names of the training data; empty cells are taken from the future rows of the
-    training data. Levels default to the trained ones. `VurError` names every missing value, what cannot be read, and a
-    model that uses no known-future column.
+    training data. Levels default to the trained ones. `attrs["warnings"]` has a sentence for each level of a text
+    column that training never held. `VurError` names every missing value, what cannot be read, and a model that uses no
+    known-future column.
     """
     model, head, metadata = open_model(tag)
     coming = coming_rows(model, head, int(horizon or metadata["horizon"]), future)
     frame = predict_coming(model, coming, tuple(levels or metadata["levels"]))
-    return whole_numbers(frame) if shown_whole(whole, metadata) else frame
+    frame = whole_numbers(frame) if shown_whole(whole, metadata) else frame
+    frame.attrs["warnings"] = [
+        level_sentence(one, language) for one in strange_levels(coming, head, used_columns(model))
+    ]
+    return frame
 
 
 def shown_whole(asked: bool | None, metadata: Mapping[str, Any]) -> bool:

@@ -9,6 +9,7 @@ import numpy as np
 
 from vur.errors import VurError, error_body
 from vur.models.forecast import Forecasts, points_of
+from vur.models.future import level_sentence
 from vur.models.moving import unknown_series
 from vur.models.saved import Saved
 from vur.store.forecasts.ledger import Points
@@ -20,12 +21,16 @@ SHOWN_ROWS = 100  # rows of a table inside an error
 
 @dataclass(frozen=True)
 class RenderedForecast:
-    """A rendered forecast: the JSON of each series, the points for the ledger, and the errors of other series."""
+    """A rendered forecast: the JSON of each series, the points for the ledger, and the errors of other series.
+
+    `strange` are levels of the future that training never held.
+    """
 
     parts: dict[str, str]
     points: Points
     origin: Any
     errors: dict[str, VurError]
+    strange: tuple[dict[str, Any], ...] = ()
 
     @property
     def steps(self) -> int:
@@ -41,12 +46,15 @@ class Answer:
     forecasts: Mapping[str, str]
     errors: Mapping[str, VurError]
     values: int
+    strange: tuple[dict[str, Any], ...] = ()
 
     def json(self, language: str = DEFAULT_LANGUAGE) -> bytes:
         """The response's body, with errors in `language`."""
         series = ", ".join(f"{json.dumps(id)}: {text}" for id, text in self.forecasts.items())
         errors = {id: describe(error, language) for id, error in self.errors.items()}
-        return f'{json.dumps(self.head)[:-1]}, "forecasts": {{{series}}}, "errors": {json.dumps(errors)}}}'.encode()
+        warnings = [level_sentence(one, language) for one in self.strange]
+        rest = f'"errors": {json.dumps(errors)}, "warnings": {json.dumps(warnings)}'
+        return f'{json.dumps(self.head)[:-1]}, "forecasts": {{{series}}}, {rest}}}'.encode()
 
     def to_dict(self, language: str = DEFAULT_LANGUAGE) -> dict[str, Any]:
         """The response as plain data."""
@@ -78,7 +86,7 @@ def render(
                 "intervals": bands,
             }
         )
-    return RenderedForecast(parts, points, _latest(saved, points), errors)
+    return RenderedForecast(parts, points, _latest(saved, points), errors, found.strange)
 
 
 def select_series(saved: Saved, rendered: RenderedForecast, ids: Sequence[str]) -> RenderedForecast:
@@ -88,9 +96,9 @@ def select_series(saved: Saved, rendered: RenderedForecast, ids: Sequence[str]) 
     errors = {id: rendered.errors[id] for id in ids if id in rendered.errors}
     errors |= unknown_series(saved, [id for id in ids if id not in place and id not in errors])
     points = rendered.points.take([place[id] for id in there])
-    return RenderedForecast(
-        {id: rendered.parts[id] for id in there}, points, _latest(saved, points) if there else None, errors
-    )
+    latest = _latest(saved, points) if there else None
+    strange = tuple(one for one in rendered.strange if one["series"] in there)
+    return RenderedForecast({id: rendered.parts[id] for id in there}, points, latest, errors, strange)
 
 
 def _latest(saved: Saved, points: Points) -> Any:

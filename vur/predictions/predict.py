@@ -301,7 +301,7 @@ def _answer(
         else None
     )
     return Entry(head, rendered.points, event), Answer(
-        content, rendered.parts, rendered.errors, rendered.points.values.size
+        content, rendered.parts, rendered.errors, rendered.points.values.size, rendered.strange
     )
 
 

@@ -27,6 +27,7 @@ from vur.report.sections import (
     why,
     worst,
 )
+from vur.report.sections.method import of_effects
 from vur.report.tables import say, speaker
 from vur.wording import moment_text
 
@@ -123,5 +124,5 @@ def head(context: ReportContext, language: str) -> dict[str, Any]:
         "source": str(run.get("source") or ""),
         "notebook": str(run.get("notebook") or "train.ipynb"),
         "interrupted": bool(run.get("interrupted")),
-        "notes": [text for text in (say(note, language) for note in context.notes) if text],
+        "notes": [text for text in (say(note, language) for note in context.notes if not of_effects(note)) if text],
     }

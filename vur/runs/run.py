@@ -415,6 +415,7 @@ class Run:
             n_series=len(self.panel.ids),
             sums=len(self.panel.ids) - len(self.own_panel.ids),
             completed=self.training.completed,
+            remarks=[note.say(self.language) for note in self.training.notes],
             horizon=self.plan.horizon,
             point=POINT,
             whole=self.config.training.whole,

@@ -59,7 +59,8 @@ def recipe(context: ReportContext, language: str) -> dict[str, Any]:
     if plan.get("gap"):
         tests.append(t("recipe.gap", gap=steps(plan["gap"], context.freq, language)))
     tests += canary_lines(context, language)
-    tests += [text for text in (say(note, language) for note in plan.get("notes") or ()) if text]
+    said = [*(plan.get("notes") or ()), *(note for note in context.notes if of_effects(note))]
+    tests += [text for text in (say(note, language) for note in said) if text]
     provenance = [
         (t(f"recipe.{key}"), str(run[key]))
         for key in ("run_id", "fingerprint", "config_hash", "seed")
@@ -94,6 +95,11 @@ def recipe(context: ReportContext, language: str) -> dict[str, Any]:
         if len(fallbacks)
         else "",
     }
+
+
+def of_effects(note: Any) -> bool:
+    """Whether a note of the training says if the effects of columns were taken off: how it was made, not a warning."""
+    return any(str(key).startswith("training.note.effects_") for key, _ in getattr(note, "parts", ()))
 
 
 def canary_lines(context: ReportContext, language: str) -> list[str]:

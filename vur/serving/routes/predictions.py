@@ -96,7 +96,8 @@ async def answered(request: Request, model: str, body: bodies.Forecasting, kind:
         errors = {id: describe(one, reader) for id, one in error.errors.items()}
         return JSONResponse(describe(error, reader) | {"errors": errors}, status_of(error.code))
     predicted("request", answer.values)
-    return Response(answer.json(language(request) if answer.errors else who.language), media_type="application/json")
+    said = answer.errors or answer.strange  # nothing else depends on the reader's language
+    return Response(answer.json(language(request) if said else who.language), media_type="application/json")
 
 
 def plain(series: Any) -> Any:

@@ -143,6 +143,9 @@ class Answered(BaseModel):
     created_at: datetime
     forecasts: dict[str, SeriesForecast]
     errors: dict[str, SeriesError] = Field(description="Series that could not be forecast")
+    warnings: list[str] = Field(
+        default_factory=list, description="What to know of the forecast, such as a level that training never held"
+    )
 
 
 # --- the ledger ---
