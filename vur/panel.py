@@ -4,8 +4,9 @@
 
 # %% auto #0
 __all__ = ['ROLES', 'Limit', 'COMBINE', 'ORIGINAL', 'holds', 'limits_of', 'Panel', 'panel_frequency', 'own_weekdays', 'snap',
-           'combine', 'clock_put_back', 'split_future', 'choose_roles', 'make_panel', 'check_density', 'complete',
-           'series_edges', 'series_codes', 'steps_behind', 'future_frame']
+           'leave_closed', 'locate_plain', 'twice_on_the_clock', 'combine', 'clock_put_back', 'split_future',
+           'choose_roles', 'make_panel', 'check_density', 'complete', 'series_edges', 'series_codes', 'steps_behind',
+           'future_frame']
 
 # %% ../nbs/00_panel.ipynb #9226d66f
 from collections.abc import Mapping, Sequence
@@ -25,11 +26,13 @@ from vur.frequency import (
     infer_frequencies,
     infer_frequency,
     infer_roles,
+    is_open,
     locate,
     resolve_hint,
     spacing,
     stamps_as_int,
 )
+from .opening import open_calendar
 from .text import DEFAULT_LANGUAGE, translate
 
 # %% ../nbs/00_panel.ipynb #1e7d9c94
@@ -64,9 +67,9 @@ class Panel:
     `future` holds the rows after each series' last target that carry `known_future` covariates (None without any).
     `names` are the user's names of `date`, `target` and `series`, and in `covariates` the names inside the panel of
     columns whose own name is taken (such as `y`), by their own. `notes` holds a table for each kind of change by
-    `make_panel`: `moved` stamps, `combined` duplicates, `trimmed` leading rows, `empty` series; and the rows that
-    `complete` `inserted`. `integer` and `nonnegative` say by series whether all its values are whole, and none below zero
-    (read them with `holds`). `origin` is the stamp after which forecasts of all series begin (see `vur.absence`); by default
+    `make_panel`: `moved` stamps, `combined` duplicates, `trimmed` leading rows, `empty` series, rows in `closed` hours and
+    days, with a value or `idle`; and the rows that `complete` `inserted`. `integer` and `nonnegative` say by series whether
+    all its values are whole, and none below zero (read them with `holds`). `origin` is the stamp after which forecasts of all series begin (see `vur.absence`); by default
     each begins after its own last row.
     """
 
@@ -110,9 +113,9 @@ class Panel:
 
 # %% ../nbs/00_panel.ipynb #673a9161
 def panel_frequency(frame: pd.DataFrame, freq: str | None = None) -> Frequency:
-    """The frequency of `unique_id, ds` rows: the hint `freq`, otherwise the one that most series have.
+    """The frequency of `unique_id, ds` rows: the hint `freq`, otherwise the one that most series have, without closed steps.
 
-    Raises `VurError` panel.frequency_few or panel.frequency_irregular of the longest series when no series has one.
+    `ds` is local time; rows with an empty `y` (where there is one) do not make a step open. Raises `VurError` panel.frequency_few or panel.frequency_irregular of the longest series when no series has one.
     """
     if freq is not None:
         values = stamps_as_int(frame["ds"])
@@ -132,6 +135,11 @@ def panel_frequency(frame: pd.DataFrame, freq: str | None = None) -> Frequency:
     evidence = chosen["evidence"].iloc[0]
     if len(table) > 1:
         evidence = translate("frequency.evidence_panel", DEFAULT_LANGUAGE, series=len(chosen), all=len(table), evidence=evidence)
+    if alias == "B" and not is_open(frame["ds"].to_numpy(), "B").all():  # another series is open at weekends
+        alias = "D"
+    if calendar := open_calendar(frame, alias):
+        alias = calendar
+        evidence = f"{translate('frequency.evidence_open', DEFAULT_LANGUAGE, alias=calendar)} {evidence}"
     return frequency(alias, round(float(np.average(chosen["share"], weights=chosen["steps"])), 4), evidence)
 
 # %% ../nbs/00_panel.ipynb #4666b7d2
@@ -164,6 +172,33 @@ def snap(frame: pd.DataFrame, freq: Frequency) -> tuple[pd.DataFrame, pd.DataFra
 
 def _no_rows(frame: pd.DataFrame) -> pd.DataFrame:
     return frame.iloc[:0][["unique_id", "ds", ROW]].assign(to=frame["ds"].iloc[:0])
+
+# %% ../nbs/00_panel.ipynb #bf4dc935
+def leave_closed(frame: pd.DataFrame, step: Frequency, freq: str | None) -> tuple[pd.DataFrame, dict[str, pd.DataFrame]]:
+    """Rows in open steps, and tables of the others: `closed` has those with a value, `idle` those without.
+
+    Weekends between business days count as closed where business days were found, not asked for by `freq`.
+    """
+    if spacing(step.alias).kind != "open" and (step.alias != "B" or freq is not None):
+        return frame, {}
+    open = is_open(locate_plain(frame, step), step.alias)
+    valued = frame["y"].notna().to_numpy()
+    tables = {"closed": ~open & valued, "idle": ~open & ~valued}
+    return frame[open].reset_index(drop=True), {kind: frame.loc[rows, ["unique_id", "ds", ROW]].reset_index(drop=True)
+                                                for kind, rows in tables.items()}
+
+
+def locate_plain(frame: pd.DataFrame, step: Frequency) -> np.ndarray:
+    """Stamps on the grid of every step, open or not."""
+    plain = "D" if step.alias == "B" else step.alias.split("[")[0]
+    codes = pd.factorize(frame["unique_id"])[0]
+    return locate(frame["ds"].to_numpy().astype(np.int64), codes, plain).stamp
+
+
+def twice_on_the_clock(frame: pd.DataFrame, moments: pd.Series) -> bool:
+    """Whether two moments of one series have the same local time, as in the hour before a clock is put back."""
+    clock = pd.DataFrame({"unique_id": frame["unique_id"], "ds": frame["ds"], "moment": moments}).drop_duplicates()
+    return bool(clock.duplicated(["unique_id", "ds"]).any())
 
 # %% ../nbs/00_panel.ipynb #678e17be
 COMBINE = ("refuse", "sum", "mean", "first", "last")
@@ -266,9 +301,14 @@ def make_panel(frame: pd.DataFrame, *, date: str = "ds", target: str = "y", seri
     rows["ds"], zone = wall_time(original, tz)
     rows["y"] = read_target(rows["y"], target)
     step = panel_frequency(rows, freq)
-    if zone is not None and spacing(step.alias).kind == "tick" and spacing(step.alias).size < DAY:
-        rows["ds"] = utc_time(rows["ds"], original, rows["unique_id"], zone)
+    grid = spacing(step.alias)
+    if zone is not None and grid.kind in ("tick", "open") and grid.size < DAY:
+        moments = utc_time(rows["ds"], original, rows["unique_id"], zone)
+        if freq is None and twice_on_the_clock(rows, moments):
+            step = frequency(step.alias.split("[")[0], step.share)
+        rows["ds"] = moments if step.is_moment else rows["ds"]
     rows = rows.sort_values(["unique_id", "ds", ROW], ignore_index=True)
+    rows, outside = leave_closed(rows, step, freq)
     snapped, moved = snap(rows, step)
     single, combined = combine(snapped.assign(**{ORIGINAL: rows["ds"]}), duplicates, step)
     past, future, notes = split_future(single.drop(columns=ORIGINAL))
@@ -277,7 +317,7 @@ def make_panel(frame: pd.DataFrame, *, date: str = "ds", target: str = "y", seri
     names: dict[str, Any] = {"date": date, "target": target, "series": series_columns(frame, series)}
     if renamed := {own: name for own, name in inner.items() if own != name and name in past}:
         names["covariates"] = renamed
-    return _assemble(past, future, step, kinds, zone, names, {"moved": moved, "combined": combined, **notes})
+    return _assemble(past, future, step, kinds, zone, names, {"moved": moved, "combined": combined, **outside, **notes})
 
 # %% ../nbs/00_panel.ipynb #780c20e5
 def _assemble(past: pd.DataFrame, future: pd.DataFrame, freq: Frequency, roles: dict[str, str], tz: str | None,

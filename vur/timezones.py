@@ -7,12 +7,10 @@ import pandas as pd
 
 from vur.frequency import Frequency, frequency
 
-DAY = pd.Timedelta(days=1)
-
 
 def is_sub_daily(freq: Frequency) -> bool:
-    """Whether steps are shorter than a day."""
-    return not freq.is_integer and isinstance(freq.step, pd.offsets.Tick) and pd.Timedelta(freq.step) < DAY
+    """Whether stamps are moments, in UTC: steps shorter than a day, except open hours, which a local clock tells."""
+    return freq.is_moment
 
 
 def to_zone(frame: pd.DataFrame, tz: str | None, freq: Frequency) -> pd.DataFrame:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from vur.frequency import Frequency
+from vur.frequency import Frequency, spacing
 from vur.languages import LANGUAGES
 from vur.text import translate
 
@@ -73,9 +73,11 @@ def unit(freq: Frequency) -> tuple[str, int]:
     """The calendar unit of one step and how many of them it spans: `("month", 1)`, `("minute", 15)`, `("step", 1)`."""
     if freq.is_integer:
         return "step", 1
-    name = freq.alias.split("-")[0]
+    name = freq.alias.split("[")[0].split("-")[0]
     count = "".join(c for c in name if c.isdigit())
     base = name[len(count) :]
+    if spacing(freq.alias).kind == "open":
+        return f"open_{'minute' if base == 'min' else _UNITS[base]}", int(count or 1)
     for code, word in (("min", "minute"), ("BM", "month"), ("BQ", "quarter"), ("BY", "year"), ("SM", "step")):
         if base.startswith(code):
             return word, int(count or 1)
@@ -103,7 +105,8 @@ def stamp(value: Any, freq: Frequency, language: str) -> str:
     if word == "month":
         month = LANGUAGES[language].months[value.month - 1]
         return translate("report.date.month", language, month=month, year=value.year)
-    return moment_text(value, language) if word in ("hour", "minute", "second") else day_text(value, language)
+    times = word.removeprefix("open_") in ("hour", "minute", "second")
+    return moment_text(value, language) if times else day_text(value, language)
 
 
 def day_text(value: pd.Timestamp, language: str) -> str:

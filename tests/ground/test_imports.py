@@ -13,7 +13,7 @@ import vur
 FLOORS = (
     ("vur.text", "vur.errors", "vur.extras", "vur.settings", "vur.languages"),
     ("vur.frequency", "vur.columns", "vur.state"),
-    ("vur.panel",),
+    ("vur.opening", "vur.panel"),
     ("vur.demand", "vur.absence", "vur.wording", "vur.timezones"),
     ("vur.scoring",),
     ("vur.stages.upload", "vur.stages.preview", "vur.stages.split", "vur.stages.preprocess", "vur.stages.features"),

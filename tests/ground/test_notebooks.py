@@ -19,6 +19,7 @@ GENERATED = (
     "columns.py",
     "demand.py",
     "absence.py",
+    "opening.py",
     "state.py",
     "stages",
     "scoring",

@@ -68,6 +68,12 @@ def step_frame() -> pd.DataFrame:
 PANEL_CASES = {
     "gaps": (frame_of().drop(index=[5, 6, 90]), lambda p: len(p.frame) == 200),
     "closed_weekday": (frame_of()[DAYS.dayofweek != 6], lambda p: p.frame["ds"].diff().max() == pd.Timedelta(days=1)),
+    "open_calendar": (
+        frame_of()[~DAYS.dayofweek.isin([0, 2])],
+        lambda p: p.freq.alias == "D",
+    ),
+    "closed_dates": (frame_of()[(DAYS.dayofweek < 5) & (DAYS.day != 1)], lambda p: p.freq.alias == "B"),
+    "closed_rows": (frame_of()[(DAYS.dayofweek < 5) | (DAYS == "2023-03-04")], lambda p: p.freq.alias == "B"),
     "closed_weekdays": (
         frame_of()[~DAYS.dayofweek.isin([0, 2])],
         lambda p: p.frame["ds"].diff().max() == pd.Timedelta(days=1),
@@ -108,7 +114,7 @@ PANEL_CASES = {
 @pytest.mark.parametrize("code", PANEL_CASES)
 def test_a_panel_finding_is_found_described_and_repaired(code):
     frame, holds = PANEL_CASES[code]
-    panel = make_panel(frame)
+    panel = make_panel(frame, freq="D" if code.startswith("closed_weekday") else None)
     before = panel.frame.copy()
     finding = one(audit(panel, frame), code)
     assert finding.count > 0 and finding.rows and finding.severity in ("error", "warning", "info")
@@ -423,6 +429,8 @@ def test_checks_run_in_the_order_in_which_they_are_registered():
             "check_notes",
             "check_moved",
             "check_future",
+            "check_calendar",
+            "check_closed",
         ],
         "series": [
             "check_gaps",

@@ -36,7 +36,7 @@ from ..forecasters.baselines import Baseline
 from ..forecasters.registry import algorithm_name
 from ..forecasters.regression import Regression
 from ..forecasters.statistical import LocalForecaster, describe_fallback
-from ..frequency import Frequency, advance, locate
+from ..frequency import Frequency, advance, locate, spacing
 from ..panel import Panel, holds
 from ..stages.preprocess.preprocessor import clean_values
 from ..stages.preprocess.transforms import DIFFERENCES
@@ -54,6 +54,8 @@ def part_label(what: str, freq: Frequency, language: str = "en") -> str:
         return translate("insight.what.covariate", language, name=what.removeprefix("covariate:"))
     if what == "season" and len(freq.seasons) <= 1:
         word, span = unit(freq)
+        if word == "open_day" and freq.season == len(spacing(freq.alias).open):
+            return translate("insight.what.season_weekday", language)
         return translate(f"insight.what.season_{SEASONS.get((word, freq.season * span), 'other')}", language)
     return translate("insight.what.season_other" if what == "season" else f"insight.what.{what}", language)
 

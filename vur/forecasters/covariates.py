@@ -17,7 +17,7 @@ from .design import Design, future_known, known_columns
 from ..frequency import Frequency
 from ..panel import Panel
 from ..stages.features import FeatureSpec, check_columns, is_number
-from ..stages.features.calendar import check_country, step_days
+from ..stages.features.calendar import check_country, step_days, within_day
 
 # %% ../../nbs/forecasters/08_covariates.ipynb #d07ee13a
 MOST = 30
@@ -88,7 +88,7 @@ def _by_frequency(values: pd.Series) -> list[str]:
 def _holiday_columns(country: str | None, freq: Frequency) -> Sequence[str]:
     if not country:
         return ()
-    if step_days(freq) < 1.5:
+    if within_day(freq):
         return "holiday", "holiday_before", "holiday_after"
     return "holidays", "workdays" if step_days(freq) > 27 else "holidays_before"
 

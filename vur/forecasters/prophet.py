@@ -30,14 +30,14 @@ from .registry import Algorithm, Auto, Parameter, register
 from .statistical import Fitted, fallback, hold_finite, unfit_reason
 from ..frequency import Frequency
 from ..panel import Panel, series_edges
-from ..stages.features.calendar import check_country, local_time, step_days
+from ..stages.features.calendar import check_country, local_time, step_days, within_day
 from ..state import load_state, save_state
 
 # %% ../../nbs/forecasters/09_prophet.ipynb #6b4f5588
 def prophet_time(stamps: np.ndarray, freq: Frequency, tz: str | None, origin: int = 0) -> pd.DatetimeIndex:
     """`stamps` as Prophet takes them: local time; integers as days since 1970 counted in steps from `origin`."""
     if freq.is_integer:
-        return pd.DatetimeIndex(pd.to_datetime((np.asarray(stamps) - origin) // freq.step, unit="D"))
+        return pd.DatetimeIndex(pd.to_datetime((np.asarray(stamps) - origin) // int(freq.alias), unit="D"))
     return local_time(pd.DatetimeIndex(stamps), freq, tz)
 
 # %% ../../nbs/forecasters/09_prophet.ipynb #4e9f1ed6
@@ -320,7 +320,7 @@ class ProphetForecaster(Forecaster):
     def holidays(self, last: Any) -> pd.DataFrame | None:
         """The table of holidays from the start of training to a year after `last`; None for steps longer than a day."""
         country, state = self.place
-        if not country or step_days(self.freq) >= 1.5:
+        if not country or not within_day(self.freq):
             return None
         first, end = pd.Timestamp(self.first), pd.Timestamp(last) + pd.Timedelta(days=366)
         return holiday_table(country, state, first.date(), end.date())
@@ -345,7 +345,7 @@ class ProphetForecaster(Forecaster):
     def _fit(self, panel: Panel) -> None:
         check_seasons(self.parameters, panel.freq)
         country, state = self.place
-        counted = country if country and step_days(panel.freq) >= 1.5 else None
+        counted = country if country and not within_day(panel.freq) else None
         self.encoding = learn_encoding(panel, self.features, counted, state if counted else None)
         self.first, self.fitted, self.ids = panel.frame["ds"].min(), [], []
         self._update(panel)

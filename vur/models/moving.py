@@ -10,7 +10,7 @@ import pandas as pd
 from vur.absence import fill_absent, zero_series
 from vur.columns import ROW
 from vur.errors import VurError
-from vur.frequency import spacing
+from vur.frequency import DAY, spacing
 from vur.models.future import stamp_text
 from vur.models.update import history_panel, sums
 from vur.panel import Panel, snap
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from vur.stages.model.pipeline import Pipeline
 from vur.models.saved import Saved, bisect, fork
 
+LENGTHS = {"month": 30 * DAY, "business": DAY}  # of one unit of a spacing, ns
 FURTHEST = 10_000  # steps between the end of the history and the last observation
 
 
@@ -147,7 +148,7 @@ def check_reach(before: pd.DataFrame, given: Panel) -> None:
     ends = ends.reindex(last.index).dropna()
     last = last[ends.index]
     step = spacing(given.freq.alias)
-    size = step.size * {"month": 30 * 86_400 * 10**9, "business": 86_400 * 10**9}.get(step.kind, 1)
+    size = 7 * DAY // len(step.open) if step.kind == "open" else step.size * LENGTHS.get(step.kind, 1)
     far = (last.to_numpy().astype(np.int64) - ends.to_numpy().astype(np.int64)) // size > FURTHEST
     if far.any():
         series = last.index[int(far.argmax())]

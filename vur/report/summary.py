@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from vur.forecasters.registry import algorithm_name
-from vur.frequency import Frequency
+from vur.frequency import Frequency, advance
 from vur.panel import steps_behind
 from vur.settings import tidy_levels
 from vur.text import translate
@@ -28,12 +28,7 @@ def target_digits(values: Iterable[float], data: dict[str, Any]) -> int:
 
 
 def _lagged(ds: pd.Series, freq: Frequency, lag: int) -> pd.Series:
-    step = freq.step
-    return ds.map(
-        {value: value - lag * step for value in ds.unique()}
-        if freq.is_integer
-        else {value: pd.Timestamp(value) - lag * step for value in ds.unique()}
-    )
+    return pd.Series(advance(ds.to_numpy(), -lag, freq.alias), index=ds.index)
 
 
 def change_since(history: pd.DataFrame, forecast: pd.DataFrame, freq: Frequency, horizon: int) -> dict[str, Any] | None:

@@ -380,7 +380,7 @@ class Forecast(Owned, Created, Base):
     data_version: Mapped[str | None] = mapped_column(String(80))
     job_id: Mapped[str | None] = mapped_column(String(64), index=True)
     request_id: Mapped[str | None] = mapped_column(String(64))
-    freq: Mapped[str] = mapped_column(String(32))
+    freq: Mapped[str] = mapped_column(String(128))
     timezone: Mapped[str | None] = mapped_column(String(64))
     horizon: Mapped[int]
     n_series: Mapped[int]

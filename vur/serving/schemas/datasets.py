@@ -159,8 +159,8 @@ class Configure(Strict):
         max_length=10,
         description="Columns that identify the series; [] for a single series, null for the suggestion",
     )
-    freq: Annotated[Words, Field(max_length=32)] | None = Field(
-        None, description="`D`, `W-SAT`, `MS`, `h`, `monthly`, …; null: from the dates"
+    freq: Annotated[Words, Field(max_length=128)] | None = Field(
+        None, description="`D`, `W-SAT`, `MS`, `h`, `monthly`, `h[MON-FRI 10-16]` (open hours), …; null: from the dates"
     )
     timezone: Annotated[Words, Field(max_length=64)] | None = Field(
         None, description="IANA name, such as `America/Sao_Paulo`"

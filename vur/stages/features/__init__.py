@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from ...errors import VurError
-from ...frequency import Frequency
+from ...frequency import DAY, Frequency, spacing
 from ...panel import Panel, series_edges
 from .calendar import PARTS, calendar_frame, check_country, step_days, step_months
 
@@ -159,11 +159,12 @@ def auto_calendar(freq: Frequency, length: int) -> tuple[str, ...]:
     step = step_days(freq)
     if freq.is_integer:
         return ()
+    size = spacing(freq.alias).size / DAY if spacing(freq.alias).kind == "open" else step
     if months := step_months(freq):
         parts: tuple[str, ...] = {1: ("month",), 3: ("quarter",)}.get(months, ())
     else:
-        wanted = {"minute": step < 1 / 24, "hour": step < 1, "dayofweek": step < 2, "day": 1 / 2 < step < 2,
-                  "month": step < 30}
+        wanted = {"minute": size < 1 / 24, "hour": size < 1, "dayofweek": size < 2, "day": 1 / 2 < size < 2,
+                  "month": size < 30}
         parts = tuple(part for part, varies in wanted.items() if varies)
     return tuple(part for part in parts if step * length >= 2 * CYCLE_DAYS[part])
 

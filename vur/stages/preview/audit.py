@@ -60,7 +60,8 @@ def _table_findings(panel: Panel, raw: pd.DataFrame | None, country: str | None)
     names: dict[str, Any] = {k: panel.names[k] for k in ("date", "target", "series") if k in panel.names}
     if raw is not None and len(names) == 3:
         found = audit_frame(raw, **names, freq=panel.freq.alias, tz=panel.tz, country=country)
-        settled = ("duplicate_stamps", "repeated_rows", "shared_cell") if "combined" in panel.notes else ()
+        settled = ("duplicate_stamps", "repeated_rows", "shared_cell") if "combined" in panel.notes else \
+            ("shared_cell",) if "closed" in panel.notes else ()
         zoned = ("dst_gap", "dst_overlap") if panel.tz else ()
         return [f for f in found if f.code not in (*settled, *zoned)]
     if panel.tz or panel.freq.is_integer:

@@ -6,7 +6,8 @@
 __all__ = ['COMMON_ZONES', 'READINGS', 'Table', 'table_of', 'readable', 'table_frequency', 'row_finding', 'check_dates',
            'is_stamp', 'check_series_names', 'check_numbers', 'zones_of', 'candidate_zones', 'Changes', 'clock_changes',
            'Match', 'match_zone', 'find_zone', 'check_clock', 'clock_findings', 'check_duplicates', 'check_regular',
-           'check_cells', 'check_notes', 'check_moved', 'check_future', 'check_rejects', 'check_reading']
+           'check_cells', 'check_notes', 'check_moved', 'check_future', 'check_calendar', 'check_closed',
+           'check_rejects', 'check_reading']
 
 # %% ../../../nbs/stages/2_preview/2_table_checks.ipynb #bb9762ed
 import importlib.resources
@@ -19,10 +20,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ...columns import parse_iso, series_columns, series_names
+from ...columns import parse_iso, series_columns, series_names, wall_time
 from ...errors import VurError
-from ...frequency import DAY, TICKS, locate, spacing
-from ...panel import Panel, panel_frequency
+from ...frequency import DAY, MONDAY, TICKS, frequency, is_open, locate, spacing
+from ...opening import closed_dates
+from ...panel import Panel, locate_plain, panel_frequency
 from .findings import MOST_ROWS, Finding, Phrase, as_rows, check, literal, marked
 
 # %% ../../../nbs/stages/2_preview/2_table_checks.ipynb #7ddc8f60
@@ -45,14 +47,21 @@ class Table:
             ", ".join(f"{k}={literal(v)}" for k, v in names.items()) + ")"
 
     @cached_property
-    def rows(self) -> pd.DataFrame:
-        """`unique_id, ds, y, row` of the rows that can be read: see `readable`."""
+    def local(self) -> pd.DataFrame:
+        """`unique_id, ds, y, row, moment` of the rows that can be read, in local time: see `readable`."""
         return readable(self)
 
     @cached_property
     def alias(self) -> str | None:
         """The frequency of the readable rows, None where no frequency fits them."""
-        return table_frequency(self.rows, self.freq)
+        return table_frequency(self.local, self.freq)
+
+    @cached_property
+    def rows(self) -> pd.DataFrame:
+        """The rows that can be read at the stamps that a panel would have: UTC for moments that carry their zone."""
+        if self.alias is None or "moment" not in self.local or not frequency(self.alias).is_moment:
+            return self.local
+        return self.local.assign(ds=self.local["moment"]).sort_values(["unique_id", "ds", "row"], ignore_index=True)
 
     @cached_property
     def match(self) -> "Match | None":
@@ -72,19 +81,20 @@ def table_of(frame: pd.DataFrame, date: str, target: str, series: Sequence[str],
 
 # %% ../../../nbs/stages/2_preview/2_table_checks.ipynb #e2760f0b
 def readable(table: Table) -> pd.DataFrame:
-    """`unique_id, ds, y, row` of the rows that can be read, sorted; stamps with a zone are converted to UTC."""
+    """`unique_id, ds, y, row` of the rows that can be read, sorted, in local time; and their `moment` in UTC if they have a zone."""
     frame = table.frame.assign(**{"row ": np.arange(1, len(table.frame) + 1)})
     frame = frame.dropna(subset=[table.date, *table.series]).reset_index(drop=True)
     frame = frame[_stamped(frame[table.date])].reset_index(drop=True)
     ds = frame[table.date]
     if not (pd.api.types.is_numeric_dtype(ds.dtype) or pd.api.types.is_datetime64_any_dtype(ds.dtype)):
         ds = parse_iso(ds, table.date)
-    if isinstance(ds.dtype, pd.DatetimeTZDtype):
-        ds = ds.dt.tz_convert("UTC").dt.tz_localize(None)
+    zoned = isinstance(ds.dtype, pd.DatetimeTZDtype)
+    moment = {"moment": ds.dt.tz_convert("UTC").dt.tz_localize(None).astype("datetime64[ns]")} if zoned else {}
+    ds = wall_time(ds, table.tz)[0] if zoned else ds
     ds = ds.astype("int64") if pd.api.types.is_numeric_dtype(ds.dtype) else ds.astype("datetime64[ns]")
     y = pd.to_numeric(frame[table.target], errors="coerce").astype(float).replace([np.inf, -np.inf], np.nan)
     names = series_names(frame, table.series, table.target)
-    rows = pd.DataFrame({"unique_id": names, "ds": ds, "y": y, "row": frame["row "]})
+    rows = pd.DataFrame({"unique_id": names, "ds": ds, "y": y, "row": frame["row "], **moment})
     return rows.sort_values(["unique_id", "ds", "row"], ignore_index=True)
 
 
@@ -300,6 +310,8 @@ def check_cells(table: Table) -> list[Finding]:
     if alias is None:
         return []
     single = rows.drop_duplicates(["unique_id", "ds"])
+    if spacing(alias).kind == "open":
+        single = single[is_open(locate_plain(single, frequency(alias)), alias)]
     code, ids = pd.factorize(single["unique_id"])
     cell = locate(single["ds"].to_numpy().astype(np.int64), code, alias).position
     again = pd.DataFrame({"code": code, "cell": cell}).duplicated().to_numpy()
@@ -348,6 +360,35 @@ def check_future(panel: Panel) -> list[Finding]:
     ends = as_rows(np.sort(panel.future["ds"].to_numpy())[[0, -1]])
     data = {"columns": ", ".join(panel.columns("known_future"))}
     return [Finding("future_rows", "info", None, ends, len(panel.future), data, "print(panel.future)")]
+
+# %% ../../../nbs/stages/2_preview/2_table_checks.ipynb #e136b417
+@check("panel")
+def check_calendar(panel: Panel) -> list[Finding]:
+    """`open_calendar` (info): only some steps of a week are ever used; `closed_dates` (info): dates without any row."""
+    s, alias = spacing(panel.freq.alias), panel.freq.alias
+    found = []
+    if s.kind == "open":
+        step = alias.split("[")[0]
+        data = {"freq": Phrase(alias=alias), "step": step, "open": len(s.open), "all": 7 * DAY // s.size}
+        names = {k: v for k, v in panel.names.items() if k in ("date", "target", "series")}
+        arguments = "".join(f", {k}={literal(v)}" for k, v in (*names.items(), ("freq", step)))
+        repair = f"from vur.panel import make_panel\npanel = make_panel(frame{arguments})"
+        week = np.arange(7 * DAY // s.size) * s.size + MONDAY
+        first = week[~is_open(week, alias)] + (panel.frame["ds"].min().value - MONDAY) // (7 * DAY) * 7 * DAY
+        found.append(Finding("open_calendar", "info", None, as_rows(first.astype("M8[ns]"))[:MOST_ROWS], len(first), data, repair))
+    dates = closed_dates(panel.frame, alias)
+    if len(dates):
+        code = "from vur.opening import closed_dates\nprint(closed_dates(panel.frame, panel.freq.alias))"
+        found.append(Finding("closed_dates", "info", None, as_rows(dates)[:MOST_ROWS], len(dates), {}, code))
+    return found
+
+
+@check("panel")
+def check_closed(panel: Panel) -> list[Finding]:
+    """`closed_rows` (warning): rows with a value in closed hours or days; `idle_rows` (info): such rows without one."""
+    kinds = (("closed", "closed_rows", "warning"), ("idle", "idle_rows", "info"))
+    return [f for kind, code, severity in kinds if kind in panel.notes
+            for f in _noted(panel.notes[kind], code, severity, f"print(panel.notes[{kind!r}])")]
 
 # %% ../../../nbs/stages/2_preview/2_table_checks.ipynb #ce9e354c
 @check("file")
