@@ -165,8 +165,8 @@ def gap_lengths(values: np.ndarray, groups: Groups) -> np.ndarray:
 
 
 def fill_auto(values: np.ndarray, groups: Groups, season: np.ndarray, cycle: int) -> np.ndarray:
-    """A line across short gaps, the season across gaps longer than three steps and a quarter of a cycle."""
-    long = gap_lengths(values, groups) > max(3, cycle // 4)
+    """A line across short gaps, the season across gaps longer than three steps and a quarter of a cycle, and at the end of a series."""
+    long = (gap_lengths(values, groups) > max(3, cycle // 4)) | (neighbours(values, groups)[1] < 0)
     return np.where(long, fill_seasonal(values, groups, season), fill_linear(values, groups))
 
 
