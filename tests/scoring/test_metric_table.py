@@ -70,7 +70,7 @@ def test_a_new_metric_is_on_the_leaderboard_the_summary_the_report_and_the_card_
 
 
 def test_an_unknown_metric_is_refused_with_the_known_names() -> None:
-    known = "mase, mae, rmse, mape, smape, rmsse, wape, r2"
+    known = "auto, mase, mae, rmse, mape, smape, rmsse, wape, r2"
     with pytest.raises(VurError, match="'medae'") as caught:
         ranking_metric("medae", zeros=0)
     assert caught.value.data == {"metric": "medae", "known": known}
@@ -79,14 +79,14 @@ def test_an_unknown_metric_is_refused_with_the_known_names() -> None:
 
 
 def test_each_place_shows_its_metrics_in_its_order() -> None:
-    assert list(METRICS) == ["mase", "mae", "rmse", "mape", "smape", "rmsse", "wape", "r2", "bias"]
+    assert list(METRICS) == ["mase", "mae", "rmse", "mape", "smape", "rmsse", "wape", "r2", "bias", "pbias"]
     assert {
         place: shown_metrics(place) for place in ("summary", "card", "model", "report", "test", "worst", "epoch")
     } == {
         "summary": ["mase", "mae", "rmse", "smape", "wape"],
         "card": ["mase", "mae", "rmse", "smape"],
         "model": ["mase", "mae", "rmse", "smape", "wape"],
-        "report": ["mase", "mae", "rmse", "wape", "smape", "mape", "rmsse", "r2", "bias"],
+        "report": ["mase", "mae", "rmse", "wape", "smape", "mape", "rmsse", "r2", "bias", "pbias"],
         "test": ["mase", "mae", "wape", "rmse"],
         "worst": ["mase", "mae", "wape"],
         "epoch": ["mae", "rmse", "mape", "smape"],

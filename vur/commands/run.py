@@ -37,6 +37,9 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
         "--preset", choices=["fast", "balanced", "best"], help="how many models auto tries (default: balanced)"
     )
     command.add_argument(
+        "--metric", help="metric that ranks the models: auto (default), mase, rmsse, mae, rmse, wape, smape, mape, r2"
+    )
+    command.add_argument(
         "--optimize",
         type=int,
         metavar="N",
@@ -161,6 +164,7 @@ def run(options: argparse.Namespace, language: str) -> int:
             trust=options.trust,
             effects=options.effects,
             preset=options.preset,
+            metric=options.metric,
             optimize=options.optimize,
             optimize_method=options.optimize_method,
             networks=_networks(options.network),
@@ -200,8 +204,35 @@ def _decisions(audit: "pd.DataFrame") -> list[str]:
     return [message for code in SAID for message in audit.loc[audit["code"] == code, "message"].head(MOST_SAID)]
 
 
+def judgement(record: dict[str, Any], language: str) -> list[str]:
+    """Which candidate is used and why, the error to expect of it, and what that is worth, in a sentence each."""
+    from vur.report.tables import metric_text
+    from vur.scoring.metrics import METRICS, UNLIKE
+    from vur.stages.training.budget import Note
+    from vur.stages.training.choice import Choice
+    from vur.wording import listing, number, percent
+
+    def tell(key: str, **values: Any) -> str:
+        return translate(f"cli.summary.{key}", language, **values)
+
+    choice = Choice.from_dict(record["choice"])
+    note = choice.note
+    why = Note.of(record["metric_note"]) if record["metric_note"] else ""
+    lines = [one.say(language) for one in (why, note) if isinstance(one, Note)]
+    scores, source = record["headline"], record["headline"]["source"]
+    shown = [name for name in dict.fromkeys((record["metric"], "wape")) if name in scores]
+    if shown:
+        values = [f"{name.upper()} {metric_text(name, scores[name], language, METRICS[name].digits)}" for name in shown]
+        lines.append(tell(f"error_{source}", scores=listing(values, language)))
+    if record["size_ratio"] > UNLIKE:
+        lines.append(translate("report.accuracy.unlike", language, ratio=number(record["size_ratio"], language, 0)))
+    skill = percent(abs(scores.get("skill", 0.0)), language, 0)
+    said = {"algorithm": record["winner"], "reference": record["reference"], "skill": skill}
+    return [*lines, tell(f"verdict_{record['verdict']}", **said)]
+
+
 def print_summary(result: "RunResult", language: str) -> None:
-    """Print the audit, the leaderboard, the skill in one sentence, and the paths of the outputs."""
+    """Print the audit, the leaderboard, what is used and how good it is, and the paths of the outputs."""
     from vur.scoring.metrics import shown_metrics
 
     record, board, audit = result.record, result.leaderboard, result.audit
@@ -220,7 +251,14 @@ def print_summary(result: "RunResult", language: str) -> None:
     )
     for message in _decisions(audit):
         print(message)
-    tell("head", folds=record["folds"], horizon=record["horizon"], series=record["n_series"])
+    tell(
+        "head",
+        folds=record["folds"],
+        horizon=record["horizon"],
+        series=record["n_series"],
+        metric=record["metric"].upper(),
+        reference=record["reference"],
+    )
     if record.get("sums"):
         print(
             translate(
@@ -231,16 +269,13 @@ def print_summary(result: "RunResult", language: str) -> None:
                 own=record["n_series"] - record["sums"],
             )
         )
-    columns = ("rank", "algorithm", *shown_metrics("summary"), *AFTER_METRICS)
+    columns = ("rank", "algorithm", "chosen", *shown_metrics("summary"), *AFTER_METRICS)
     printed = board[[name for name in columns if name in board]].fillna({"note": ""} if "note" in board else {})
+    printed = printed.assign(chosen=printed["chosen"].map({True: "*"}).fillna(""))
     print(printed.to_string(index=False, float_format="{:.3f}".format, na_rep="", max_colwidth=60))
     print()
-    best = board.iloc[0]
-    tell(
-        "skill" if best["skill"] > 0 else "no_skill",
-        algorithm=best["algorithm"],
-        **({"percent": best["skill"]} if best["skill"] > 0 else {}),
-    )
+    for line in judgement(record, language):
+        print(line)
     for remark in record.get("remarks") or ():
         print(remark)
     if record["status"] == "stopped":

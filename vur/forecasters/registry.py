@@ -242,9 +242,12 @@ def load_object(path: str) -> Any:
 
 # %% ../../nbs/forecasters/01_registry.ipynb #2599114e
 def algorithm_name(id: str, language: str) -> str:
-    """The display name of an algorithm: translated, else the registry's, else its id."""
+    """The display name of a candidate: translated, else the registry's, else its id; `seasonal_naive_168` has its season in brackets."""
     if str(id).endswith("-tuned"):
         return translate("report.tuned", language, algorithm=algorithm_name(str(id).removesuffix("-tuned"), language))
+    base, _, season = str(id).rpartition("_")
+    if season.isdigit() and id not in algorithms() and base in algorithms():
+        return f"{algorithm_name(base, language)} ({season})"
     key = f"report.algorithm.{id}"
     if key in texts():
         return translate(key, language)

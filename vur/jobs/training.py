@@ -98,13 +98,29 @@ def describe(found: "RunResult") -> dict[str, Any]:
     from vur.scoring.metrics import METRICS
     from vur.store.models.models import model_folder
 
-    record, best = found.record, found.leaderboard.iloc[0].to_dict()
+    record, board = found.record, found.leaderboard
+    best = board[board["algorithm"] == record["winner"]].head(1).to_dict("records")
     kept = (*METRICS, "skill")
-    scores = {key: value for key, value in best.items() if key in kept or str(key).startswith("coverage-")}
+    scores = {
+        key: value for row in best for key, value in row.items() if key in kept or str(key).startswith("coverage-")
+    }
     facts = {key: value for key, value in registry.stored_metadata(record["model"]).items() if key in registry.FACTS}
     facts |= {
         key: record[key]
-        for key in ("winner", "folds", "rows", "rejected", "seconds", "fingerprint", "config_hash", "status")
+        for key in (
+            "winner",
+            "metric",
+            "reference",
+            "verdict",
+            "headline",
+            "folds",
+            "rows",
+            "rejected",
+            "seconds",
+            "fingerprint",
+            "config_hash",
+            "status",
+        )
         if key in record
     }
     facts["series"] = record["n_series"]

@@ -12,6 +12,12 @@ from vur.stages.split import SplitPlan
 from vur.stages.training import Training
 from vur.store.models.models import model_name
 
+SOURCES = {
+    "test": "on the held-out test, which had no part in choosing",
+    "held_out": "choosing anew without each fold that is scored",
+    "folds": "on the one fold that chose the model: expect more",
+}
+
 
 def model_card(
     name: str,
@@ -32,7 +38,7 @@ def model_card(
     board = training.leaderboard
     ends = panel.frame.groupby("unique_id", observed=True)["ds"].max()
     names = ", ".join(panel.ids[:8]) + ("…" if len(panel.ids) > 8 else "")
-    columns = ("rank", "algorithm", *shown_metrics("card"), "skill", "coverage-80", "coverage-95")
+    columns = ("rank", "algorithm", "chosen", *shown_metrics("card"), "skill", "coverage-80", "coverage-95")
     table = (
         board[[column for column in columns if column in board]]
         .head(10)
@@ -43,7 +49,7 @@ def model_card(
 - algorithm: {training.winner}; run: {metadata["run"]}; data fingerprint: {metadata["fingerprint"]}
 - target: {target}; date: {date}; series: {len(panel.ids)} ({names})
 {sums_line(training)}- frequency: {panel.freq.alias}; horizon: {plan.horizon}; data end: {ends.max()}
-- folds: {len(plan.folds)}; seed: {seed}; VUR {metadata["vur"]}
+{decision_lines(training)}- folds: {len(plan.folds)}; seed: {seed}; VUR {metadata["vur"]}
 
 ## Scores on the folds
 
@@ -60,6 +66,22 @@ def model_card(
 Forecasts assume that the future steps behave like those of the folds. Intervals are calibrated on {len(plan.folds)}
 folds of {plan.horizon} steps; beyond that their width is extrapolated. First timestamp: {forecast["ds"].min()}.
 """
+
+
+def decision_lines(training: Training) -> str:
+    """Why this candidate is used, what it is worth beside the best naive forecast, and the error to expect of it."""
+    scores = training.headline
+    shown = [f"{name} {scores[name]:.4g}" for name in ("mase", "rmsse", "wape", "mae", "skill") if name in scores]
+    choice = training.choice
+    return "".join(
+        f"- {line}\n"
+        for line in (
+            f"ranked on: {training.metric}; best naive forecast: {training.reference}; verdict: {training.verdict}",
+            f"error to expect: {', '.join(shown)} ({SOURCES[scores['source']]})" if shown else "",
+            f"choice: {choice.note}" if choice is not None and choice.note else "",
+        )
+        if line
+    )
 
 
 def sums_line(training: Training) -> str:

@@ -1,6 +1,7 @@
 """The data of a report page: plain frames and dicts about one run."""
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -27,6 +28,10 @@ class ReportContext:
     as a share. status: `algorithm, state, seconds, reason, fallbacks` of every candidate. by_step: `algorithm, step,
     mae, …`. by_series: `algorithm, unique_id, mae, mase, …`. residuals: `fold, unique_id, ds, step, y, forecast` of the
     winner. test_scores: scores on the held-out test, rows by `algorithm`.
+
+    choice: why the winner is used, a `vur.stages.training.choice.Choice`. reference: the naive forecast that skill is
+    measured against. headline, metric_note, size_ratio: see `vur.stages.training.Training`. skill: that of the headline
+    sentence. off: by how much the winner's total on the folds was off, in percent.
 
     findings: the table of `vur.stages.preview.findings.audit_table`. plan: `horizon, folds` (number), `test` (bool),
     `gap, window, refit, alignment, notes` (sentences). recipe: `preprocess, features, parameters` as dicts. drivers:
@@ -59,6 +64,13 @@ class ReportContext:
     model: dict[str, Any] = dataclasses.field(default_factory=dict)
     notes: tuple[Any, ...] = ()
     extras: dict[str, Any] = dataclasses.field(default_factory=dict)
+    choice: Any = None
+    reference: str = "seasonal_naive"
+    headline: dict[str, Any] = dataclasses.field(default_factory=dict)
+    metric_note: Any = ""
+    size_ratio: float = 1.0
+    skill: float | None = None
+    off: float = math.nan
 
     def __post_init__(self) -> None:
         self.winner = self.winner or (str(self.leaderboard["algorithm"].iloc[0]) if len(self.leaderboard) else "")

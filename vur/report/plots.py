@@ -201,7 +201,7 @@ def forecast_figure(
 
 
 def skill_spec(leaderboard: pd.DataFrame, language: str = "en", winner: str | None = None) -> dict[str, Any]:
-    """One bar per algorithm: how much smaller its error is than that of the seasonal naive forecast (the line at 0)."""
+    """One bar per algorithm: how much smaller its error is than that of the best naive forecast (the line at 0)."""
     table = leaderboard.dropna(subset=["skill"]).iloc[::-1]
     share = table["skill"].clip(lower=-1.0)
     best = winner if winner is not None else leaderboard["algorithm"].iloc[0]
@@ -245,14 +245,18 @@ def skill_spec(leaderboard: pd.DataFrame, language: str = "en", winner: str | No
 
 
 def step_spec(
-    by_step: pd.DataFrame, language: str = "en", metric: str = "mae", algorithms: list[str] | None = None
+    by_step: pd.DataFrame,
+    language: str = "en",
+    metric: str = "mae",
+    algorithms: list[str] | None = None,
+    reference: str = "seasonal_naive",
 ) -> dict[str, Any]:
-    """Error at each step of the horizon, one line per algorithm: the winner first, `seasonal_naive` in grey."""
+    """Error at each step of the horizon, one line per algorithm: the winner first, the `reference` in grey."""
     names = algorithms or by_step["algorithm"].drop_duplicates().tolist()[:3]
     data = []
     for position, name in enumerate(names):
         rows = by_step[by_step["algorithm"] == name].sort_values("step")
-        color = LIGHT["forecast"] if position == 0 else LIGHT["naive"] if name == "seasonal_naive" else LIGHT["past"]
+        color = LIGHT["forecast"] if position == 0 else LIGHT["naive"] if name == reference else LIGHT["past"]
         title = label(algorithm_name(name, language))
         data.append(
             {

@@ -1,7 +1,7 @@
 """The findings of a run in a few numbers and plain sentences: what to expect, and whether to trust it."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -10,11 +10,12 @@ import pandas as pd
 from vur.forecasters.registry import algorithm_name
 from vur.frequency import Frequency, advance
 from vur.panel import steps_behind
+from vur.scoring.comparison import Difference
+from vur.scoring.metrics import REFERENCE
 from vur.settings import tidy_levels
+from vur.stages.training.choice import verdict
 from vur.text import translate
 from vur.wording import digits_for, level_text, listing, number, percent, stamp, steps
-
-CLEAR = 0.05
 
 
 def aggregate_of(data: dict[str, Any]) -> str:
@@ -202,39 +203,59 @@ def score_rows(scores: Any) -> pd.DataFrame:
     return pd.DataFrame([{"algorithm": "", **scores}])
 
 
-def _skill(scores: pd.DataFrame, winner: str, metric: str) -> float:
-    """Skill of `winner`: from its own column, else from the errors of winner and seasonal naive."""
+def _skill(scores: pd.DataFrame, winner: str, metric: str, reference: str) -> float:
+    """Skill of `winner`: from its own column, else from the errors of winner and reference."""
     rows = scores[scores["algorithm"].isin([winner, ""])]
     if rows.empty:
         return float("nan")
     if "skill" in rows and pd.notna(rows["skill"].iloc[0]):
         return float(rows["skill"].iloc[0])
-    naive = scores[scores["algorithm"] == "seasonal_naive"]
+    naive = scores[scores["algorithm"] == reference]
     shared = next((name for name in (metric, "mase", "mae") if name in rows and name in naive), None)
     if naive.empty or shared is None or not naive[shared].iloc[0] > 0:
         return float("nan")
     return float(1 - rows[shared].iloc[0] / naive[shared].iloc[0])
 
 
-def trust(leaderboard: pd.DataFrame, winner: str, metric: str, tests: int, test_scores: Any = None) -> dict[str, Any]:
-    """Whether the winner beats the seasonal naive forecast: `verdict`, `skill` on the folds, `test_skill` on the test.
+def trust(
+    leaderboard: pd.DataFrame,
+    winner: str,
+    metric: str,
+    tests: int,
+    test_scores: Any = None,
+    *,
+    reference: str = REFERENCE,
+    skill: float | None = None,
+    off: float = math.nan,
+    difference: Difference | None = None,
+) -> dict[str, Any]:
+    """What may be said of the winner beside the best naive forecast: `verdict`, `skill` and `test_skill`.
 
-    Verdicts: `clear` (errors at least 5% smaller, on the test too), `slight`, `mixed` (better on the folds, not on the
-    test), `no`, `naive` (the naive forecast itself won) and `unknown`.
+    `verdict` is one of `vur.stages.training.choice.verdict`, whose arguments are given here; `skill` None is that of
+    the leaderboard.
     """
-    skill, test_skill = _skill(leaderboard, winner, metric), _skill(score_rows(test_scores), winner, metric)
-    known = [value for value in (skill, test_skill) if not math.isnan(value)]
-    if winner == "seasonal_naive" or winner == "naive" and abs(skill) < 1e-9:
-        verdict = "naive"
-    elif not known:
-        verdict = "unknown"
-    elif known[0] <= 0:
-        verdict = "no"
-    elif known[-1] <= 0:
-        verdict = "mixed"
-    else:
-        verdict = "clear" if min(known) >= CLEAR else "slight"
-    return {"verdict": verdict, "skill": skill, "test_skill": test_skill, "tests": tests, "winner": winner}
+    shown = _skill(leaderboard, winner, metric, reference) if skill is None else skill
+    tested = _skill(score_rows(test_scores), winner, metric, reference)
+    return {
+        "verdict": verdict(winner, shown, tested, off, difference),
+        "skill": shown,
+        "test_skill": tested,
+        "tests": tests,
+        "winner": winner,
+        "reference": reference,
+        "off": off,
+    }
+
+
+def rule_of(reference: str, freq: Frequency, language: str) -> str:
+    """What the naive forecast `reference` does, in words: repeating the value from 168 hours earlier."""
+    if reference == "drift":
+        return translate("report.trust.rule_drift", language)
+    season = reference.rpartition("_")[2]
+    if season.isdigit():
+        return translate("report.trust.rule_lag", language, lag=steps(int(season), freq, language))
+    seasonal = reference == REFERENCE and freq.season > 1
+    return translate("report.trust.rule_season" if seasonal else "report.trust.rule_last", language)
 
 
 def trust_sentence(facts: dict[str, Any], freq: Frequency, horizon: int, language: str) -> str:
@@ -243,23 +264,24 @@ def trust_sentence(facts: dict[str, Any], freq: Frequency, horizon: int, languag
     def say(key: str, **values: object) -> str:
         return translate(f"report.trust.{key}", language, **values)
 
-    verdict, skill, test = facts["verdict"], facts["skill"], facts["test_skill"]
-    rule = say("rule_season" if freq.season > 1 else "rule_last")
+    word, skill, test = facts["verdict"], facts["skill"], facts["test_skill"]
+    rule = rule_of(facts["reference"], freq, language)
     tests = say("tests" if facts["tests"] > 1 else "one_test", count=number(facts["tests"], language, 0))
     period = steps(horizon, freq, language)
     shown = test if math.isnan(skill) else skill
-    key = "equal" if verdict == "no" and abs(shown) < 0.005 else verdict
+    key = "equal" if word == "no" and abs(shown) < 0.005 else word
     words = {
         "tests": tests,
         "rule": rule,
         "period": period,
         "skill": percent(abs(shown), language, 0 if abs(shown) >= 0.095 else 1),
         "name": algorithm_name(facts["winner"], language),
+        "off": percent(abs(facts["off"]) / 100, language, 0),
     }
-    if verdict == "mixed":
+    if word == "mixed":
         return say("mixed", **words, test=percent(abs(test), language, 0 if abs(test) >= 0.095 else 1))
     said = say(key, **words)
-    if verdict in ("clear", "slight", "no") and not math.isnan(skill) and not math.isnan(test):
+    if word in ("clear", "slight", "alike", "no") and not math.isnan(skill) and not math.isnan(test):
         side = "smaller" if test > 0.005 else "larger" if test < -0.005 else "alike"
         said += " " + say(
             f"test_{side}", period=period, test=percent(abs(test), language, 0 if abs(test) >= 0.095 else 1)
@@ -267,16 +289,19 @@ def trust_sentence(facts: dict[str, Any], freq: Frequency, horizon: int, languag
     return said
 
 
-def typical_error(leaderboard: pd.DataFrame, history: pd.DataFrame, winner: str, language: str) -> tuple[str, str]:
-    """The winner's typical error and its meaning: WAPE if the target is never negative, else MAE in its units."""
-    row = leaderboard[leaderboard["algorithm"] == winner]
-    if row.empty:
-        return "–", translate("report.tile.error_none", language)
-    wape = float(row["wape"].iloc[0]) if "wape" in row else math.nan
+def typical_error(scores: Mapping[str, Any], history: pd.DataFrame, period: str, language: str) -> tuple[str, str]:
+    """A typical error and its meaning: WAPE if the target is never negative, else MAE in its units.
+
+    `scores` has `wape` and `mae`, and a `source` (see `Training.headline`) that the meaning names; `period` is the
+    horizon in words.
+    """
+    source = f"_{scores['source']}" if scores.get("source") in ("test", "held_out", "folds") else ""
+    wape, mae = (float(scores.get(name, math.nan)) for name in ("wape", "mae"))
     if not math.isnan(wape) and wape < 100 and not (history["y"] < 0).any():
-        return percent(wape / 100, language), translate("report.tile.error_wape", language)
-    mae = float(row["mae"].iloc[0]) if "mae" in row else math.nan
-    return number(mae, language), translate("report.tile.error_mae", language)
+        return percent(wape / 100, language), translate(f"report.tile.error_wape{source}", language, period=period)
+    if math.isnan(mae):
+        return "–", translate("report.tile.error_none", language)
+    return number(mae, language), translate(f"report.tile.error_mae{source}", language, period=period)
 
 
 def coverage_rows(leaderboard: pd.DataFrame, winner: str) -> list[dict[str, Any]]:

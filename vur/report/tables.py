@@ -8,6 +8,7 @@ import pandas as pd
 
 from vur.forecasters.registry import algorithm_name
 from vur.scoring.metrics import METRICS
+from vur.stages.training.budget import worded
 from vur.text import table as text_table
 from vur.text import translate
 from vur.wording import listing, number, percent
@@ -47,9 +48,10 @@ def _named(data: Mapping[str, Any], language: str) -> dict[str, Any]:
     if "singles" in named:
         pairs = [part.split(" ", 1) for part in str(named["singles"]).split(", ")]
         named["singles"] = listing([f"{algorithm_name(id, language)} {share}" for id, share in pairs], language)
-    if "algorithm" in named:
-        named["algorithm"] = algorithm_name(named["algorithm"], language)
-    return named
+    for key in ("algorithm", "winner", "leader"):
+        if key in named:
+            named[key] = algorithm_name(named[key], language)
+    return worded(named, language)
 
 
 def table(

@@ -110,7 +110,20 @@ def build_context(
         model=model or {},
         notes=tuple(getattr(training, "notes", ())),
         extras=collect(Facts(local, training, plan, forecast, language, parameters or {})),
+        **_decision(training),
     )
+
+
+def _decision(training: Any) -> dict[str, Any]:
+    """What a training says of its choice, as fields of the context; empty for one that made none."""
+    if getattr(training, "choice", None) is None:
+        return {}
+    off = training.row["pbias"]
+    return {
+        **{name: getattr(training, name) for name in ("choice", "reference", "headline", "metric_note", "size_ratio")},
+        "skill": training.skill,
+        "off": float("nan") if pd.isna(off) else float(off),
+    }
 
 
 def write_anomalies(found: Any, path: Path) -> None:

@@ -8,7 +8,6 @@ import pandas as pd
 
 from vur.columns import with_index
 from vur.errors import VurError
-from vur.forecasters.registry import algorithms as algorithms_known
 from vur.hierarchy import HierarchySpec, hierarchy_choice
 from vur.runs.config import Config, default_config, replace_sections
 from vur.runs.dataset import keep_frame
@@ -42,6 +41,7 @@ def run(
     seed: int | None = None,
     whole: bool | None = None,
     preset: str | None = None,
+    metric: str | None = None,
     optimize: int | None = None,
     optimize_method: str | None = None,
     networks: dict[str, dict[str, Any]] | None = None,
@@ -63,11 +63,12 @@ def run(
     """Audit the data, compare forecasters on the same folds, keep the best, write notebook, report and forecast.
 
     `source` is a file (CSV, TSV, gzip, zip, Parquet, Excel) or a data frame; everything not given is inferred. `tz`
-    is the time zone of stamps that do not carry one, such as `"America/Sao_Paulo"`. `preset`
-    sets how many candidates `algorithms="auto"` tries (`fast, balanced, best`), `optimize` the number of hyperparameter
-    combinations to try, and `networks` defines custom neural networks by name, in JSON form. `absent` says what rows
-    that are absent mean (`auto, zero, missing`), `ended` whether series that ended before the others are left out
-    (`omit`) or forecast (`forecast`). `hierarchy` adds
+    is the time zone of stamps that do not carry one, such as `"America/Sao_Paulo"`. `preset` sets how many
+    candidates `algorithms="auto"` tries (`fast, balanced, best`), `metric` ranks them (`auto`: RMSSE where most
+    series are intermittent, else MASE; or a name of `vur.scoring.metrics.METRICS`), `optimize` the number of
+    hyperparameter combinations to try, and `networks` defines custom neural networks by name, in JSON form.
+    `absent` says what rows that are absent mean (`auto, zero, missing`), `ended` whether series that ended before
+    the others are left out (`omit`) or forecast (`forecast`). `hierarchy` adds
     reconciled totals: `all`, `auto`, columns from the top down such as `"region,store"`, or what `HierarchySpec` takes.
     The forecast is an expected value (a mean), so that its sums are; `whole` writes it in whole numbers whose sum over
     the horizon keeps within a half, series by series, while totals still add the expected values.
@@ -105,6 +106,7 @@ def run(
         model={
             "algorithms": _algorithms(algorithms),
             "preset": preset,
+            "metric": metric,
             "networks": networks,
             "effects": effects,
             "optimize": _optimize(base, optimize, optimize_method),
@@ -198,15 +200,12 @@ def reproduce(
     old = RunResult(find_run(run_id, Path(out) if out else settings().reports))
     if old.record.get("status") not in ("finished", "stopped"):
         raise VurError("runs.unfinished", run=old.id, status=old.record.get("status"), what="forecast.csv")
-    config = replace_sections(
-        old.config, model={"algorithms": [name for name in old.record["completed"] if name in algorithms_known()]}
-    )
-    content = config.to_dict()
+    content = old.config.to_dict()
     content["training"]["time_budget"] = None
     content["data"]["fingerprint"] = old.record["fingerprint"]
     with tempfile.TemporaryDirectory(prefix="vur-reproduce-") as scratch:
         folder = prepare(Config.from_dict(content), Path(scratch))
-        again = Run(folder, watcher=watcher, fresh=True)
+        again = Run(folder, watcher=watcher, fresh=True, only=old.record["completed"])
         assert len(again.forecast), "a finished run has a forecast"  # saves no model
         comparison = compare_tables(old.folder / "forecast.csv", folder / "forecast.csv")
         new = library_versions()

@@ -6,7 +6,7 @@ import os
 import platform
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
@@ -77,6 +77,7 @@ class Run:
         watcher: Callable[[dict], None] | None = None,
         fresh: bool = False,
         should_stop: Callable[[], bool] | None = None,
+        only: Collection[str] | None = None,
     ):
         self.folder = Path(target).absolute()
         self.id = self.folder.name
@@ -86,6 +87,7 @@ class Run:
         self.state = folder("runs", self.id)
         self.state.mkdir(parents=True, exist_ok=True)
         self.log = ProgressLog(self.state / "progress.jsonl", watcher)
+        self.only = None if only is None else frozenset(only)
         self._should_stop = should_stop or (self.state / "stop").exists
         self.record = self._read_record() | {"run_id": self.id, "status": "running", "stages": {}}
         self.record.pop("failure", None)
@@ -213,10 +215,11 @@ class Run:
 
     @cached_property
     def candidates(self) -> list[Candidate]:
-        """Stage 6: the competing algorithms, cheapest first."""
+        """Stage 6: the competing algorithms, cheapest first; of those in `only` where that is given."""
         panel = self.panel
         with self.stage("model"):
-            return candidates(panel, self.config.model)
+            found = candidates(panel, self.config.model)
+            return found if self.only is None else [one for one in found if one.id in self.only]
 
     @cached_property
     def training(self) -> Training:
@@ -340,7 +343,7 @@ class Run:
             return tag
 
     def _model_metadata(self) -> dict[str, Any]:
-        best = self.training.leaderboard.iloc[0]
+        best = self.training.row
         metrics = {
             name: round(float(best[name]), 6) for name in (*shown_metrics("model"), "skill") if pd.notna(best.get(name))
         }
@@ -411,6 +414,13 @@ class Run:
             config_hash=self.config.hash(),
             seed=self.config.training.seed,
             winner=self.training.winner,
+            metric=self.training.metric,
+            metric_note=getattr(self.training.metric_note, "parts", ()),
+            reference=self.training.reference,
+            verdict=self.training.verdict,
+            headline=self.training.headline,
+            choice=self.training.choice and self.training.choice.to_dict(),
+            size_ratio=self.training.size_ratio,
             folds=len(self.plan.folds),
             n_series=len(self.panel.ids),
             sums=len(self.panel.ids) - len(self.own_panel.ids),

@@ -11,7 +11,7 @@ from vur.report.context import ReportContext
 from vur.report.sections import Part
 from vur.report.summary import coverage_rows, score_rows, scored_sentences, target_digits
 from vur.report.tables import metric_text, say, speaker, table
-from vur.scoring.metrics import shown_metrics
+from vur.scoring.metrics import METRICS, UNLIKE, shown_metrics
 from vur.text import translate
 from vur.wording import digits_for, level_text, listing, number, percent, steps
 
@@ -28,7 +28,8 @@ def accuracy(context: ReportContext, language: str) -> dict[str, Any]:
     """Leaderboard as bars and tables, error by step, scores on the held-out test, and why MAPE is not used."""
     t, board = speaker(language), scored_rows(context.leaderboard)
     there = [name for name in ("skill", *shown_metrics("report")) if name in board and board[name].notna().any()]
-    main = [name for name in ("skill", context.metric, "mae", "wape") if name in there]
+    unlike = context.size_ratio > UNLIKE
+    main = [name for name in ("skill", context.metric, "rmsse" if unlike else "mae", "wape") if name in there]
     digits = digits_for(board["mae"]) if "mae" in board else None
     names = [algorithm_name(a, language) for a in board["algorithm"]]
     marked = [i for i, a in enumerate(board["algorithm"]) if a == context.winner]
@@ -55,9 +56,14 @@ def accuracy(context: ReportContext, language: str) -> dict[str, Any]:
     figures = {}
     if "skill" in there and len(board) > 1:
         figures["plot-skill"] = plots.skill_spec(board, language, context.winner)
+    decision = [say(note, language) for note in (context.metric_note, context.choice and context.choice.note) if note]
+    if unlike:
+        decision.append(t("accuracy.unlike", ratio=number(context.size_ratio, language, 0)))
     step = _by_step(context, language)
-    notes = board_notes(board, language) + scored_sentences(
-        context.hierarchy, len(score_rows(context.test_scores)) > 0, language
+    notes = (
+        decision
+        + board_notes(board, language, context)
+        + scored_sentences(context.hierarchy, len(score_rows(context.test_scores)) > 0, language)
     )
     has_zero = bool((context.history["y"] == 0).any())
     return {
@@ -69,18 +75,31 @@ def accuracy(context: ReportContext, language: str) -> dict[str, Any]:
         "left_out": unscored_models(context, language),
         "test": test_table(context, language),
         "step_note": step.pop("note", ""),
-        "metric": t(f"metric.{context.metric}.short"),
+        "ranked": t(
+            "accuracy.ranked",
+            metric=t(f"metric.{context.metric}.short"),
+            better=t("accuracy.smaller" if METRICS[context.metric].lower_is_better else "accuracy.larger"),
+        ),
+        "skill_text": t("accuracy.skill_text", reference=algorithm_name(context.reference, language)),
         "figures": figures | step,
     }
 
 
-def board_notes(board: pd.DataFrame, language: str) -> list[str]:
-    """Notes of the leaderboard, each with the models that it is about."""
+def board_notes(board: pd.DataFrame, language: str, context: ReportContext | None = None) -> list[str]:
+    """Notes of the leaderboard, each with the models that it is about; what the choice says stands above them."""
     said: dict[str, list[str]] = {}
+    choice = context.choice.note if context is not None and context.choice else ""
     for name, note in zip(board["algorithm"], board.get("note", [None] * len(board)), strict=True):
-        if text := say(note, language):
+        if text := _without(say(note, language), choice, language):
             said.setdefault(text, []).append(algorithm_name(name, language))
     return [text if len(names) == len(board) else f"{listing(names, language)}: {text}" for text, names in said.items()]
+
+
+def _without(text: str, note: Any, language: str) -> str:
+    """`text` without the sentences of `note`, which say names or ids of algorithms."""
+    for said in (say(note, language), note.say(language)) if note else ():
+        text = text.replace(said, "")
+    return text.strip()
 
 
 def scored_rows(board: pd.DataFrame) -> pd.DataFrame:
@@ -94,7 +113,7 @@ def _by_step(context: ReportContext, language: str) -> dict[str, Any]:
     if frame is None or not len(frame) or frame["step"].nunique() < 2:
         return {}
     metric = "mae" if "mae" in frame else context.metric
-    order = [context.winner, "seasonal_naive", *context.leaderboard["algorithm"]]
+    order = [context.winner, context.reference, *context.leaderboard["algorithm"]]
     names = [name for name in dict.fromkeys(order) if name in set(frame["algorithm"])][:3]
     rows = frame[frame["algorithm"] == names[0]].sort_values("step")
     part = max(len(rows) // 4, 1)
@@ -105,7 +124,7 @@ def _by_step(context: ReportContext, language: str) -> dict[str, Any]:
     note = translate(
         f"report.accuracy.step_{key}", language, growth=shown, period=steps(len(rows), context.freq, language)
     )
-    return {"plot-step": plots.step_spec(frame, language, metric, names), "note": note}
+    return {"plot-step": plots.step_spec(frame, language, metric, names, context.reference), "note": note}
 
 
 def unscored_models(context: ReportContext, language: str) -> list[tuple[str, str]]:

@@ -26,7 +26,17 @@ def part(found: ReportContext, language: str) -> Part:
         counted_once(frame, found.hierarchy) for frame in (found.history, found.forecast, found.residuals)
     )
     facts = expected(history, forecast, found.freq, found.data, residuals)
-    confidence = trust(found.leaderboard, found.winner, found.metric, fold_count(found), found.test_scores)
+    confidence = trust(
+        found.leaderboard,
+        found.winner,
+        found.metric,
+        fold_count(found),
+        found.test_scores,
+        reference=found.reference,
+        skill=found.skill,
+        off=found.off,
+        difference=found.choice and found.choice.to_reference,
+    )
     content = hero(found, facts, confidence, language) | {"tiles": tiles(found, facts, confidence, language)}
     return Part(speaker(language)("nav.summary"), content=content)
 
@@ -48,6 +58,17 @@ def hero(context: ReportContext, facts: dict[str, Any], confidence: dict[str, An
         "verdict": confidence["verdict"],
         "trust": trust_sentence(confidence, context.freq, context.plan.get("horizon") or context.horizon, language),
     }
+
+
+def headline_scores(context: ReportContext) -> dict[str, Any]:
+    """The scores of the error to expect: those that the training names, else those of the winner on test or folds."""
+    if context.headline:
+        return context.headline
+    for source, scores in (("test", score_rows(context.test_scores)), ("", context.leaderboard)):
+        rows = scores[scores["algorithm"] == context.winner]
+        if len(rows):
+            return {"source": source} | rows.iloc[0].to_dict()
+    return {}
 
 
 def tiles(
@@ -97,18 +118,11 @@ def tiles(
                 "note": note,
             }
         )
-    value, note = typical_error(context.leaderboard, context.history, context.winner, language)
-    tested, _ = typical_error(score_rows(context.test_scores), context.history, context.winner, language)
-    if tested != "–":
-        note = t(
-            "tile.error_test",
-            meaning=note,
-            value=tested,
-            period=steps(context.plan.get("horizon") or context.horizon, freq, language),
-        )
+    period = steps(context.plan.get("horizon") or context.horizon, freq, language)
+    value, note = typical_error(headline_scores(context), context.history, period, language)
     said.append({"label": t("tile.error"), "value": value, "tone": "", "note": note})
-    skill = confidence["test_skill"] if math.isnan(confidence["skill"]) else confidence["skill"]
-    tone = {"clear": "good", "slight": "", "naive": ""}.get(
+    skill = confidence["skill"] if math.isnan(confidence["test_skill"]) else confidence["test_skill"]
+    tone = {"clear": "good", "slight": "", "alike": "", "naive": ""}.get(
         confidence["verdict"], "bad" if confidence["verdict"] != "unknown" else ""
     )
     sign = "−" if skill > 0 else "+"

@@ -328,7 +328,8 @@ def metrics(model_id: str, who: Who) -> dict[str, Any]:
         folder = registry.run_folder(session, model)
         answer = {"model_id": model.id, "algorithm": model.algorithm, "metrics": model.metrics, "run_id": model.run_id}
     board = read_table(folder / "leaderboard.csv")
-    winner = board[0]["algorithm"] if board else None
+    chosen = [row for row in board if row.get("chosen") == "True"] or board
+    winner = chosen[0]["algorithm"] if board else None
     test = [row for row in read_table(folder / "test_scores.csv") if row["algorithm"] == winner]
     steps = [row for row in read_table(folder / "by_step.csv") if row["algorithm"] == winner]
     return answer | {"test": test[0] if test else None, "by_horizon": steps, "leaderboard": board}

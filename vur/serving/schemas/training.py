@@ -173,10 +173,25 @@ class Results(BaseModel):
     run_id: str
     job_id: str | None
     status: str
-    algorithm: str = Field(description="The best algorithm")
-    metrics: dict[str, float | None] = Field(description="Metrics of the best model over the folds")
+    algorithm: str = Field(description="The algorithm that is used; `choice` says why, if it does not rank first")
+    metrics: dict[str, float | None] = Field(description="Metrics of the model that is used, over the folds")
+    metric: str | None = Field(None, description="The metric that ranks the leaderboard")
+    reference: str | None = Field(None, description="The naive forecast that skill is measured against: the best one")
+    verdict: str | None = Field(
+        None,
+        description="What may be said of the model beside the reference: `clear`, `slight`, `alike` (within chance), "
+        "`mixed`, `no`, `off` (totals off by more than half), `naive` or `unknown`",
+    )
+    headline: dict[str, Any] | None = Field(
+        None,
+        description="The error to expect, by metric; `source` is `test`, `held_out` (choosing anew without each fold "
+        "that is scored) or `folds` (the one fold that chose the model)",
+    )
+    choice: dict[str, Any] | None = Field(
+        None, description="Why this model is used: reason, text, distance to the leader and to the reference"
+    )
     test: dict[str, Any] | None = Field(
-        description="Metrics of the best model on the held-out test part, not used for model selection; "
+        description="Metrics of the model that is used on the held-out test part, not used for model selection; "
         "null if the data is too short for one"
     )
     test_scores: list[dict[str, Any]]

@@ -227,6 +227,8 @@ def results(
         "status": record["status"],
         "algorithm": winner,
         "metrics": numbers(model.metrics),
+        **{name: record.get(name) for name in ("metric", "reference", "verdict", "headline")},
+        "choice": _choice(record, language),
         "test": test[0] if test else None,
         "test_scores": scores,
         "coverage": {
@@ -240,6 +242,17 @@ def results(
         "trained_at": model.trained_at,
         "seconds": record.get("seconds"),
     }
+
+
+def _choice(record: dict[str, Any], language: str) -> dict[str, Any] | None:
+    """Return why the model is used, with its sentence in `language`; None for a run that did not record it."""
+    from vur.stages.training.budget import Note
+    from vur.stages.training.choice import Choice
+
+    if not record.get("choice"):
+        return None
+    note = Choice.from_dict(record["choice"]).note
+    return record["choice"] | {"text": note.say(language) if isinstance(note, Note) else ""}
 
 
 def _scores(found: Any) -> list[dict[str, Any]]:

@@ -19,7 +19,7 @@ import numpy as np
 
 from ...errors import VurError
 from ...forecasters.registry import Parameter, algorithm, algorithms
-from ...scoring.metrics import METRICS, ranking_metric
+from ...scoring.metrics import AUTO, METRICS, ranking_metric
 
 # %% ../../../nbs/stages/6_model/1_search_space.ipynb #7e0d0ca0
 GRID_POINTS = 5
@@ -292,7 +292,7 @@ def plain_metric(metric: str) -> str:
 class OptimizeSpec:
     """How parameters are tuned: `iterations` combinations for each algorithm besides the default one; 0 turns tuning off.
 
-    `metric` None is the run's metric. `time_limit` is in seconds, for all algorithms together. `algorithms` None means: those in
+    `metric` None or `"auto"` is the run's metric. `time_limit` is in seconds, for all algorithms together. `algorithms` None means: those in
     `search_space`, else those that the user named, else the best two. `search_space` maps an algorithm to its space in JSON form.
     """
 
@@ -306,7 +306,8 @@ class OptimizeSpec:
     def __post_init__(self) -> None:
         _check_scalars(self)
         if self.metric is not None:
-            object.__setattr__(self, "metric", plain_metric(self.metric))
+            name = plain_metric(self.metric)
+            object.__setattr__(self, "metric", None if name == AUTO else name)
         if self.algorithms is not None:
             names = [self.algorithms] if isinstance(self.algorithms, str) else self.algorithms
             object.__setattr__(self, "algorithms", tuple(names))
@@ -344,7 +345,8 @@ def optimize_request(content: dict[str, Any], id: str) -> OptimizeSpec:
     if unknown:
         raise VurError("tuning.request_key", key=unknown[0], known=", ".join(REQUEST_KEYS))
     metric = content.get("metric")
-    aim = "minimize" if metric is None or METRICS[plain_metric(metric)].lower_is_better else "maximize"
+    name = AUTO if metric is None else plain_metric(metric)
+    aim = "minimize" if name == AUTO or METRICS[name].lower_is_better else "maximize"
     if content.get("objective", aim) != aim:
         raise VurError("tuning.objective", value=content["objective"], metric=metric or "-", expected=aim)
     space = {id: content["search_space"]} if content.get("search_space") is not None else {}

@@ -4,13 +4,14 @@
 
 # %% auto #0
 __all__ = ['FOLDS_SHARE', 'UNTUNED_SHARE', 'TABLES', 'EVALUATION_TABLES', 'Training', 'preference', 'forecast_test', 'score_test',
-           'fit_final', 'Finale', 'run_test', 'run_fit', 'train', 'conclude', 'put_first', 'canary_summary',
+           'fit_final', 'Finale', 'run_test', 'run_fit', 'train', 'conclude', 'with_test', 'canary_summary',
            'load_training']
 
 # %% ../../../nbs/stages/7_training/7_training.ipynb #cc8f2632
 import json
+import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,24 +19,28 @@ import pandas as pd
 
 from ...panel import Panel
 from ...scoring.intervals import calibrate, interval_scale, interval_scores
-from ...scoring.metrics import REFERENCE, ranking_metric, score, with_skill
-from ..model import Candidate, ModelSpec
+from ...scoring.metrics import METRICS, REFERENCE, is_reference, score, size_ratio, with_skill
+from ..model import ENSEMBLE, Candidate, ModelSpec
 from ..model.pipeline import Pipeline, load_pipeline
 from ..preprocess.preprocessor import PreprocessSpec
 from ..split.folds import SplitPlan, future_covariates, training_panel
 from .adjustment import choose_adjustment
 from .budget import Note, Watch, freeze_notes, in_language, thaw_notes
-from .evaluation import Evaluation, Setting, Teller, evaluate_all, fold_scales, match_actuals
-from vur.stages.training.leaderboard import (
-    ensemble_candidate,
-    keep_ensemble,
-    leaderboard,
+from vur.stages.training.choice import (
+    Choice,
+    Rules,
+    held_out_scores,
+    measured,
     note_alone,
-    residuals_of,
-    scores_by,
-    with_ensemble,
-    with_weights,
+    prior_ensemble,
+    refitted,
+    rules_for,
+    select,
+    verdict,
+    with_choice,
 )
+from .evaluation import Evaluation, Setting, Teller, evaluate_all, fold_scales, match_actuals, ranked_on
+from .leaderboard import leaderboard, residuals_of, scores_by, with_weights
 from .tuning import Tuning, tune_candidates
 
 # %% ../../../nbs/stages/7_training/7_training.ipynb #de8a1eb3
@@ -43,10 +48,12 @@ from .tuning import Tuning, tune_candidates
 class Training:
     """The outcome of `train`.
 
-    `winner` is the candidate's id and `pipeline` it fitted on all data, with intervals. `leaderboard`, `by_step`, `by_series`
-    are scores on the folds; `test_scores` those of winner and reference on the held-out end (empty without one), which took
-    no part in choosing. `metric` is what was ranked on; `canary` sums up the leakage checks; `notes` are warnings; `tunings`
-    are the searches for better parameters.
+    `winner` is the candidate's id and `pipeline` it fitted on all data, with intervals; `choice` says why it is used, which may not
+    be because it ranks first. `leaderboard`, `by_step`, `by_series` are scores on the folds; `test_scores` those of winner and
+    reference on the held-out end (empty without one), which took no part in choosing; `held_out` those of choosing on all folds but
+    the one scored. `metric` is what was ranked on, and `metric_note` says why, where that needs words; `size_ratio` is how many times larger the
+    large series are than the small ones. `canary` sums up the leakage checks; `notes` are warnings; `tunings` are the searches for
+    better parameters.
     """
 
     winner: str
@@ -61,6 +68,48 @@ class Training:
     metric: str = "mase"
     notes: tuple[Note, ...] = ()
     tunings: tuple[Tuning, ...] = ()
+    choice: Choice | None = None
+    held_out: pd.DataFrame = field(default_factory=lambda: pd.DataFrame({"algorithm": []}, dtype=object))
+    metric_note: Note | str = ""
+    size_ratio: float = 1.0
+
+    @property
+    def reference(self) -> str:
+        """The naive forecast that skill is measured against: the best one on the folds."""
+        return REFERENCE if self.choice is None else self.choice.reference
+
+    @property
+    def headline(self) -> dict[str, Any]:
+        """The error to expect: `source`, the metrics and `skill`; without any score only `source`.
+
+        `source` is `test` (the winner on the held-out end, which took no part in choosing), `held_out` (choosing without the fold that is
+        scored, over all folds) or `folds` (the winner on the one fold that chose it, which flatters); `none` without scores.
+        """
+        tables = (("test", self.test_scores, self.winner), ("held_out", self.held_out, None), ("folds", self.leaderboard, self.winner))
+        for source, table, name in tables:
+            rows = table if name is None else table[table["algorithm"] == name]
+            found = {key: float(rows[key].iloc[0]) for key in (*METRICS, "skill") if len(rows) and key in rows and pd.notna(rows[key].iloc[0])}
+            if found:
+                return {"source": source} | found
+        return {"source": "none"}
+
+    @property
+    def row(self) -> pd.Series:
+        """The winner's row of the leaderboard; all missing where it has none."""
+        return self.leaderboard.set_index("algorithm", drop=False).reindex([self.winner]).iloc[0]
+
+    @property
+    def skill(self) -> float:
+        """Skill on the folds, of choosing without the fold that is scored where that is known; NaN without scores."""
+        value = self.held_out["skill"].iloc[0] if len(self.held_out) else self.row["skill"]
+        return float(value) if pd.notna(value) else math.nan
+
+    @property
+    def verdict(self) -> str:
+        """What may be said of the winner beside the best naive forecast, in one word: see `verdict` of the choice."""
+        tested = self.headline.get("skill", math.nan) if self.headline["source"] == "test" else math.nan
+        off = float(self.row["pbias"]) if pd.notna(self.row["pbias"]) else math.nan
+        return verdict(self.winner, self.skill, tested, off, None if self.choice is None else self.choice.to_reference)
 
     @property
     def interrupted(self) -> bool:
@@ -92,21 +141,28 @@ class Training:
         for name in EVALUATION_TABLES:
             freeze_notes(getattr(self.evaluation, name)).to_parquet(folder / f"evaluation_{name}.parquet", index=False)
         head = {"winner": self.winner, "metric": self.metric, "canary": self.canary, "interrupted": self.interrupted,
-                "notes": [note.parts for note in self.notes], "tunings": [tuning.to_dict() for tuning in self.tunings]}
+                "notes": [note.parts for note in self.notes], "tunings": [tuning.to_dict() for tuning in self.tunings],
+                "choice": self.choice and self.choice.to_dict(), "size_ratio": self.size_ratio,
+                "metric_note": self.metric_note.parts if isinstance(self.metric_note, Note) else []}
         (folder / "training.json").write_text(json.dumps(head, ensure_ascii=False, default=str), encoding="utf-8")
         return folder
 
 # %% ../../../nbs/stages/7_training/7_training.ipynb #ce5de1b2
-def preference(board: pd.DataFrame, candidates: Sequence[Candidate]) -> list[Candidate]:
-    """Candidates that beat the reference, best first, and then the reference, which always works."""
+def preference(board: pd.DataFrame, candidates: Sequence[Candidate], choice: Choice | None = None, named: Sequence[str] = ()) -> list[Candidate]:
+    """The winner, the candidates that rank before the reference, best first, the reference, and the plain seasonal naive forecast.
+
+    Without a `choice`, the first of `board` is the winner. `named` are the algorithms that the user asked for.
+    """
     known = {candidate.id: candidate for candidate in candidates}
+    plain = known.get(REFERENCE, Candidate(REFERENCE, REFERENCE))
     ranked = [known[name] for name in board.loc[board["rank"].notna(), "algorithm"] if name in known]
-    requested = [candidate for candidate in candidates if candidate.algorithm != REFERENCE]
-    if not ranked and len(requested) == 1:
-        ranked = requested
-    reference = next((c for c in candidates if c.algorithm == REFERENCE), Candidate(REFERENCE, REFERENCE))
-    above = [c.id for c in ranked].index(reference.id) if reference in ranked else len(ranked)
-    return [*ranked[:above], reference]
+    if not ranked:
+        requested = [c for c in candidates if c.id in named] or [c for c in candidates if not is_reference(c.id)]
+        ranked = [c for c in candidates if c.id == ENSEMBLE] or (requested if len(requested) == 1 else [])
+    reference = plain if choice is None else known.get(choice.reference, plain)
+    above = ranked[: ranked.index(reference)] if reference in ranked else ranked
+    first = [known[choice.winner]] if choice is not None and choice.winner in known else []
+    return list({c.id: c for c in (*first, *above, reference, plain)}.values())
 
 # %% ../../../nbs/stages/7_training/7_training.ipynb #5b0d5fcd
 def forecast_test(setting: Setting, candidate: Candidate, residuals: pd.DataFrame, levels: Sequence[float]) -> pd.DataFrame:
@@ -121,13 +177,14 @@ def forecast_test(setting: Setting, candidate: Candidate, residuals: pd.DataFram
     return calibrate(residuals, scale, nonnegative=panel.nonnegative, integer=panel.integer).apply(rows, levels)
 
 
-def score_test(forecasts: pd.DataFrame, setting: Setting, levels: Sequence[float]) -> pd.DataFrame:
-    """Scores of the test part, a row per algorithm: the metrics, `skill, coverage-L, width-L`."""
+def score_test(forecasts: pd.DataFrame, setting: Setting, levels: Sequence[float], *, reference: str = REFERENCE,
+               metric: str = "mase") -> pd.DataFrame:
+    """Scores of the test part, a row per algorithm: the metrics, `skill` in `metric` against `reference`, `coverage-L, width-L`."""
     if forecasts.empty:
         return pd.DataFrame({"algorithm": []})
     assert setting.plan.test is not None, "forecasts of the test come from a plan that has one"
     scales = fold_scales(setting.panel, setting.plan, [setting.plan.test])
-    table = with_skill(score(forecasts, scales))
+    table = with_skill(score(forecasts, scales), reference=reference, metric=metric)
     bands = [{"algorithm": name, **interval_scores(rows, levels)}
              for name, rows in forecasts.groupby("algorithm", sort=False)]
     return table.merge(pd.DataFrame(bands), on="algorithm")
@@ -231,42 +288,49 @@ def train(panel: Panel, plan: SplitPlan, candidates: Sequence[Candidate], *, pre
         progress=lambda fraction, key, **data: tell(share + (FOLDS_SHARE - share) * fraction, key, **data),
         storage=storage, scales=scales)
     evaluation, competing = tuned.evaluation, [*candidates, *tuned.candidates]
-    together = ensemble_candidate(evaluation, scales, competing, model.metric, setting.finish) if model.ensemble else None
-    if together is not None:
-        evaluation, competing = with_ensemble(evaluation, together, panel), [*competing, together]
-    board = leaderboard(evaluation, plan, panel, levels, metric=model.metric, scales=scales)
-    if model.ensemble and together is None:
-        board = note_alone(board)
-    else:
-        board = with_weights(keep_ensemble(board, evaluation, scales), together)
+    ranked = ranked_on(panel, plan, model.metric, scales)
+    rules = rules_for(panel, model, competing, ranked, setting.finish)
+    selection = select(evaluation, scales, competing, rules)
+    together = selection.together if selection.choice is not None else prior_ensemble(competing, rules)
+    board = with_weights(leaderboard(selection.evaluation, plan, panel, levels, metric=model.metric, scales=scales), together)
+    competing = competing if together is None else [*competing, together]
 
     def tell_finale(share: float, key: str, **data: Any) -> None:
         tell(FOLDS_SHARE + (1 - FOLDS_SHARE) * share, key, **data)
 
     said = () if adjustment.note is None else (adjustment.note,)
-    finale = Finale(setting, evaluation, scales, levels, tell_finale, (*said, *tuned.notes))
-    return replace(conclude(finale, board, competing, model.metric), tunings=tuned.tunings)
+    finale = Finale(setting, selection.evaluation, scales, levels, tell_finale, (*said, *tuned.notes))
+    training = conclude(finale, board, competing, selection.choice, rules)
+    held = held_out_scores(evaluation, scales, [*candidates, *tuned.candidates], rules, training.reference)
+    why = "" if ranked[1] is None or ranked[0] == "mase" else Note(ranked[1])
+    return replace(training, tunings=tuned.tunings, held_out=held, metric_note=why, size_ratio=size_ratio(panel.frame))
 
 # %% ../../../nbs/stages/7_training/7_training.ipynb #c7d31c70
-def conclude(finale: Finale, board: pd.DataFrame, competing: Sequence[Candidate], metric: str) -> Training:
+def conclude(finale: Finale, board: pd.DataFrame, competing: Sequence[Candidate], choice: Choice | None, rules: Rules) -> Training:
     """Test, final fit and the tables of a `Training`."""
-    evaluation, scales = finale.evaluation, finale.scales
-    preferred = preference(board, competing)
-    tested = run_test(finale, list({c.id: c for c in (preferred[0], preferred[-1])}.values()))
+    evaluation, scales, metric = finale.evaluation, finale.scales, rules.metric
+    preferred = preference(board, competing, choice, rules.named)
+    reference = REFERENCE if choice is None else choice.reference
+    tested = run_test(finale, list({c.id: c for c in (preferred[0], *(c for c in preferred if c.id == reference))}.values()))
     pipeline = run_fit(finale, preferred, tested)
-    zeros = int((evaluation.forecasts["y"] == 0).sum())
-    return Training(pipeline.id, pipeline, evaluation, put_first(board, pipeline.id), scores_by(evaluation, scales, "step"),
-                    scores_by(evaluation, scales, "unique_id"), score_test(tested, finale.setting, finale.levels), tested,
-                    canary_summary(evaluation.canary), ranking_metric(metric, zeros)[0], finale.notes)
+    made = Choice(pipeline.id, pipeline.id, "no_folds", metric) if choice is None else refitted(choice, pipeline.id)
+    made = measured(made, *with_test(finale, tested))
+    board = with_choice(board, made)
+    if rules.ensemble and ENSEMBLE not in set(board["algorithm"]):
+        board = note_alone(board, pipeline.id, rules)
+    return Training(pipeline.id, pipeline, evaluation, board, scores_by(evaluation, scales, "step", reference=reference, metric=metric),
+                    scores_by(evaluation, scales, "unique_id", reference=reference, metric=metric),
+                    score_test(tested, finale.setting, finale.levels, reference=reference, metric=metric), tested,
+                    canary_summary(evaluation.canary), metric, finale.notes, choice=made)
 
 
-def put_first(board: pd.DataFrame, winner: str) -> pd.DataFrame:
-    """`board` without ranks above the winner: a better candidate that could not be fitted on all data loses its rank."""
-    place = board.loc[board["algorithm"] == winner, "rank"]
-    if place.empty or place.isna().all():
-        return board
-    rank = board["rank"] - int(place.iloc[0]) + 1
-    return board.assign(rank=rank.where(rank > 0)).sort_values("rank", kind="stable", na_position="last", ignore_index=True)
+def with_test(finale: Finale, tested: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Forecasts and scales of the folds and of the test, for what is compared after the choice."""
+    rows, scales, plan = finale.evaluation.forecasts, finale.scales, finale.setting.plan
+    if tested.empty or plan.test is None:
+        return rows, scales
+    more = fold_scales(finale.setting.panel, plan, [plan.test])
+    return pd.concat([rows, tested[rows.columns]], ignore_index=True), pd.concat([scales, more], ignore_index=True)
 
 
 def canary_summary(canary: pd.DataFrame) -> dict[str, Any]:
@@ -279,7 +343,7 @@ def canary_summary(canary: pd.DataFrame) -> dict[str, Any]:
             "fold": None if pd.isna(worst["fold"]) else int(worst["fold"]), "where": worst["where"]}
 
 # %% ../../../nbs/stages/7_training/7_training.ipynb #74d16b00
-TABLES = ("leaderboard", "by_step", "by_series", "test_scores", "test_forecasts")
+TABLES = ("leaderboard", "by_step", "by_series", "test_scores", "test_forecasts", "held_out")
 EVALUATION_TABLES = ("forecasts", "status", "canary", "fallbacks")
 
 
@@ -292,4 +356,5 @@ def load_training(folder: Path) -> Training:
     tables = {name: thaw_notes(pd.read_parquet(folder / f"{name}.parquet")) for name in TABLES}
     return Training(head["winner"], load_pipeline(folder / "pipeline"), evaluation, **tables, canary=head["canary"],
                     metric=head["metric"], notes=tuple(Note.of(parts) for parts in head["notes"]),
-                    tunings=tuple(Tuning.from_dict(one) for one in head["tunings"]))
+                    tunings=tuple(Tuning.from_dict(one) for one in head["tunings"]), size_ratio=head["size_ratio"],
+                    choice=head["choice"] and Choice.from_dict(head["choice"]), metric_note=Note.of(head["metric_note"]) if head["metric_note"] else "")

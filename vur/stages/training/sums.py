@@ -17,7 +17,6 @@ from ...hierarchy import Hierarchy, HierarchySpec, hierarchy
 from ...hierarchy.methods import coherent, fold_matrices
 from ...hierarchy.reconcile import Reconciler, fit_reconciler, fit_with_folds, held_by_level, scores_by_level
 from ...panel import Panel
-from ...scoring.metrics import REFERENCE
 from ..split.folds import SplitPlan, training_panel
 from . import Training, score_test
 from .evaluation import Setting, fold_scales
@@ -42,9 +41,9 @@ def reconcile_training(training: Training, found: Hierarchy, panel: Panel, plan:
         fitted = fit_reconciler(pd.concat([residuals, own], ignore_index=True), found, panel, plan, method=chosen.method, seed=seed)
         reconciler = replace(fitted, methods=chosen.methods)
         tested = pd.concat([reconcile_test(chosen, tested[mine], panel, plan, levels), tested[~mine]]).reindex(tested.index)
-        test_scores = score_test(tested, Setting(panel, plan), levels)
+        test_scores = score_test(tested, Setting(panel, plan), levels, reference=training.reference, metric=training.metric)
     if len(residuals):
-        reference = residuals_of(training.evaluation, REFERENCE, scales)
+        reference = residuals_of(training.evaluation, training.reference, scales)
         table = scores_by_level(found, residuals, after, reference, scales)
         reconciler = replace(reconciler, by_level=table.join(held_by_level(reconciler, after, levels), on="level"))
     pipeline, calibration = copy.copy(training.pipeline), training.pipeline.calibration

@@ -24,12 +24,11 @@ import pandas as pd
 from ...errors import VurError
 from ...forecasters.parallel import Stopped
 from ...forecasters.registry import algorithm, validate_parameters
-from ...scoring.metrics import METRICS, ranking_metric, score
+from ...scoring.metrics import METRICS, score
 from ..model import Candidate
 from ..model.search_space import GRID_POINTS, OptimizeSpec, SearchSpace
-from ..split.folds import validation_frame
 from .budget import FINAL_FITS, FoldWatch, Note, Watch
-from .evaluation import Evaluation, Setting, _timed_fold, fold_key, fold_scales, kept
+from .evaluation import Evaluation, Setting, _timed_fold, fold_key, fold_scales, kept, ranked_on
 
 # %% ../../../nbs/stages/7_training/4_trials.ipynb #7673c14d
 @dataclass(frozen=True)
@@ -350,12 +349,8 @@ class Scorer:
 
 def scorer_for(setting: Setting, metric: str, scales: pd.DataFrame | None = None) -> Scorer:
     """The scorer of the folds: `metric`, or the one that a leaderboard ranks on in its place."""
-    panel, plan = setting.panel, setting.plan
-    scales = fold_scales(panel, plan) if scales is None else scales
-    zeros = sum(int((validation_frame(panel, fold, plan)["y"] == 0).sum()) for fold in plan.folds)
-    metric, _ = ranking_metric(metric, zeros)
-    unscaled = METRICS[metric].scale and not scales[METRICS[metric].scale].notna().any()
-    return Scorer("mae" if unscaled else metric, scales)
+    scales = fold_scales(setting.panel, setting.plan) if scales is None else scales
+    return Scorer(ranked_on(setting.panel, setting.plan, metric, scales)[0], scales)
 
 # %% ../../../nbs/stages/7_training/4_trials.ipynb #25f95463
 @dataclass
