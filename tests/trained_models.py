@@ -31,7 +31,7 @@ def shop(days: int = 120, coming: int = 14) -> pd.DataFrame:
     for k, name in enumerate(("norte", "sul", "leste")):
         start = pd.Timestamp("2024-01-01") + pd.Timedelta(days=20 * k)
         level = {name: 60.0 + 20 * k}
-        parts.append(daily_sales(level, days - 20 * k, coming, start=start, week=5, price=-4, noise=0.5, seed=rng))
+        parts.append(daily_sales(level, days - 20 * k, coming, start=start, week=5, price=-4, noise=2.0, seed=rng))
     names = {"unique_id": "loja", "ds": "dia", "y": "vendas", "price": "preco"}
     return pd.concat(parts, ignore_index=True).round({"y": 3}).rename(columns=names)
 

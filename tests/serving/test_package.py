@@ -118,6 +118,7 @@ def test_it_takes_future_values_and_levels(served, runs):
     ]
     cheap = post(f"{served[0]}/predict", {"model": "shop", "horizon": 3, "levels": [50], "future": future})[1]
     usual = post(f"{served[0]}/predict", {"model": "shop", "horizon": 3, "levels": [50]})[1]
+    assert not isinstance(cheap, str), cheap
     assert set(cheap["forecasts"][0]) == {"unique_id", "ds", "forecast", "lo-50", "hi-50"}
     assert sum(row["forecast"] for row in cheap["forecasts"]) > sum(row["forecast"] for row in usual["forecasts"])
 

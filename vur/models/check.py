@@ -93,7 +93,8 @@ def observed_rows(model: "Pipeline", head: dict[str, Any], table: pd.DataFrame) 
         raise VurError("insight.no_rows")
     names = head["names"]
     date, target, series = core_columns(table, names)
-    rows = select_columns(table[[date, target, *series]], date, target, series)[["unique_id", "ds", "y", ROW]]
+    core = table[[name for name in (date, target, *series) if name in table.columns]]
+    rows = select_columns(core, date, target, series)[["unique_id", "ds", "y", ROW]]
     for name in head["roles"]:
         if column := column_of(name, table, names):
             values = table[column]

@@ -154,6 +154,7 @@ def training_panel(model_id: str, head: dict[str, Any], metadata: dict[str, Any]
     names = head["names"]
     roles = {own_name(name, names): role for name, role in head["roles"].items()}
     meant = {found for name in roles for found in (name, name.removesuffix("_"))}
+    meant |= {names["date"], names["target"], *(names.get("series") or ())}
     others = {column.name: "exclude" for column in stored.upload.columns if column.name not in meant}
     panel = stored.panel(
         replace(
