@@ -236,3 +236,24 @@ def test_audit_preview_and_report_say_what_demand_it_is(language: str) -> None:
     smooth = panel_of({"often": series["often"]})
     assert demand(SimpleNamespace(data=describe_panel(smooth)), language) is None
     assert "sparse_panel" not in {one.code for one in audit(smooth)}
+
+
+@pytest.mark.parametrize("kind", ["lognormal", "small_counts", "normal"])
+@pytest.mark.parametrize("id", ["lightgbm", "xgboost"])
+def test_trees_on_the_absolute_error_forecast_means_where_values_are_skewed(id: str, kind: str) -> None:
+    off, median = [], []
+    for seed in range(3):
+        rng = np.random.default_rng(seed)
+        size = 1.7 if kind == "small_counts" else 200.0
+        level = size * rng.uniform(0.8, 1.2, 20)[:, None] * (1 + 0.3 * np.sin(2 * np.pi * np.arange(120) / 12))
+        noise = {"lognormal": rng.lognormal(-0.245, 0.7, level.shape), "normal": 1 + rng.normal(0, 0.15, level.shape)}
+        sold = rng.poisson(level) if kind == "small_counts" else level * noise[kind]
+        panel, expected = split(sold, level, "MS")
+        found = forecast_of(id, panel)
+        off.append(found.sum() / expected.sum() - 1)
+        absolute = forecast_of(id, panel, objective="l1")
+        median.append(absolute.sum() / expected.sum() - 1)
+        if kind == "normal":
+            assert np.array_equal(found, absolute)
+    assert abs(np.mean(off)) < 0.06
+    assert kind == "normal" or np.mean(median) < -0.1
