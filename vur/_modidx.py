@@ -410,6 +410,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                  'vur/forecasters/boosting.py'),
                                           'vur.forecasters.boosting.error_to_minimise': ( 'forecasters/boosting.html#error_to_minimise',
                                                                                           'vur/forecasters/boosting.py'),
+                                          'vur.forecasters.boosting.fenced': ( 'forecasters/boosting.html#fenced',
+                                                                               'vur/forecasters/boosting.py'),
                                           'vur.forecasters.boosting.load_lightgbm': ( 'forecasters/boosting.html#load_lightgbm',
                                                                                       'vur/forecasters/boosting.py'),
                                           'vur.forecasters.boosting.skewness': ( 'forecasters/boosting.html#skewness',
