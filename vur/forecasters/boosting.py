@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from .design import Design, Rows
 from .registry import Auto, Parameter
@@ -92,10 +93,11 @@ def error_to_minimise(given: str | None, design: Design) -> str:
     return given or ("l2" if design.counts else "l1")
 
 
-def fenced(y: np.ndarray, forecast: np.ndarray) -> np.ndarray:
-    """`y` with errors no larger than the outer fence of Tukey (1977): `FENCE` ranges of the middle half beyond its ends."""
-    low, high = np.quantile(y - forecast, [0.25, 0.75])
-    return forecast + np.clip(y - forecast, low - FENCE * (high - low), high + FENCE * (high - low))
+def fenced(y: np.ndarray, forecast: np.ndarray, series: np.ndarray) -> np.ndarray:
+    """`y` with errors no larger than the outer fence of Tukey (1977) of each series: `FENCE` ranges of the middle half beyond its ends."""
+    errors = pd.Series(y - forecast)
+    low, high = (errors.groupby(series).quantile(share).reindex(series).to_numpy() for share in (0.25, 0.75))
+    return forecast + np.clip(errors.to_numpy(), low - FENCE * (high - low), high + FENCE * (high - low))
 
 
 def skewness(y: np.ndarray, forecast: np.ndarray, size: np.ndarray) -> float:
@@ -126,7 +128,7 @@ class LightGBM(Regression):
         data = lightgbm.Dataset(rows.X, rows.y, params={"verbose": -1}, free_raw_data=False)
         booster = lightgbm.train(options, data, given["rounds"], callbacks=[self._polled])
         middle = booster.predict(rows.X)
-        held = fenced(rows.y, middle)
+        held = fenced(rows.y, middle, rows.series)
         if given["objective"] is None and skewness(held, middle, rows.size) > MOST_SKEWED:
             careful = {"min_data_in_leaf": max(20, len(rows.y) // 50), "lambda_l2": max(10.0, given["l2"])}
             options |= {"objective": "l2", "learning_rate": 0.1, **careful}
@@ -190,7 +192,7 @@ class XGBoost(Regression):
             check_stop(self)
             booster.update(data, number)
         middle = booster.predict(data).astype(float)
-        held = fenced(rows.y, middle)
+        held = fenced(rows.y, middle, rows.series)
         if given["objective"] is None and skewness(held, middle, rows.size) > MOST_SKEWED:
             data = xgboost.DMatrix(rows.X, held, nthread=options["nthread"])
             careful = {"min_child_weight": max(20.0, n / 50), "lambda": max(10.0, given["l2"])}

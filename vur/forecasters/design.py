@@ -357,7 +357,7 @@ LIMIT, DIGITS = 20.0, 10
 class Rows:
     """Training rows: features (float64, one row a pair), scaled targets and the step of each row.
 
-    `size` is what a target was divided by, `stamp` is when it was.
+    `size` is what a target was divided by, `stamp` is when it was and `series` the number of its series.
     """
 
     X: np.ndarray
@@ -366,6 +366,7 @@ class Rows:
     names: tuple[str, ...]
     size: np.ndarray
     stamp: np.ndarray
+    series: np.ndarray
 
 
 def clipped_scale(values: np.ndarray) -> np.ndarray:
@@ -394,7 +395,7 @@ def training_rows(panel: Panel, design: Design, max_rows: int, seed: int, thread
     size, limit = past.size[origins], np.inf if design.counts else LIMIT
     y = np.round(np.clip((past.values[target] - past.level[origins]) / size, -limit, limit), DIGITS)
     X, names = stack(scaled, list(others.values()), step), (*scaled, *others, "step")
-    return Rows(X, y, step, names, size, panel.frame["ds"].to_numpy()[target - series])
+    return Rows(X, y, step, names, size, panel.frame["ds"].to_numpy()[target - series], series)
 
 # %% ../../nbs/forecasters/10_design.ipynb #2b29f1a5
 SCREENED = 20_000
