@@ -24,7 +24,7 @@ from ..model import ENSEMBLE, Candidate, ModelSpec
 from ..model.pipeline import Pipeline, load_pipeline
 from ..preprocess.preprocessor import PreprocessSpec
 from ..split.folds import SplitPlan, future_covariates, training_panel
-from .adjustment import choose_adjustment
+from .adjustment import choose_adjustment, without_naive_votes
 from .budget import Note, Watch, freeze_notes, in_language, thaw_notes
 from vur.stages.training.choice import (
     Choice,
@@ -290,6 +290,7 @@ def train(panel: Panel, plan: SplitPlan, candidates: Sequence[Candidate], *, pre
     evaluation, competing = tuned.evaluation, [*candidates, *tuned.candidates]
     ranked = ranked_on(panel, plan, model.metric, scales)
     rules = rules_for(panel, model, competing, ranked, setting.finish)
+    rules = without_naive_votes(rules, competing) if setting.adjusted else rules
     selection = select(evaluation, scales, competing, rules)
     together = selection.together if selection.choice is not None else prior_ensemble(competing, rules)
     board = with_weights(leaderboard(selection.evaluation, plan, panel, levels, metric=model.metric, scales=scales), together)
