@@ -187,10 +187,12 @@ def _timed_fold(setting: Setting, candidate: Candidate, fold: Fold, moved: Pipel
                         used=frame["unique_id"].map(reasons["used"]), reason=frame["unique_id"].map(reasons["reason"]))
 
 # %% ../../../nbs/stages/7_training/2_evaluation.ipynb #061d2439
-def evaluate_candidate(setting: Setting, candidate: Candidate, watch: Watch, report: Callable[..., None]) -> Outcome:
+def evaluate_candidate(setting: Setting, candidate: Candidate, watch: Watch, report: Callable[..., None],
+                       judge: Callable[[pd.DataFrame], Note | None] = lambda frame: None) -> Outcome:
     """Leakage check and all folds of `candidate`; raises nothing but `KeyboardInterrupt`.
 
-    `report(share, fold, *detail)` receives the progress, share in [0, 1].
+    `report(share, fold, *detail)` receives the progress, share in [0, 1]. `judge` receives the forecasts of the first fold and may
+    drop the candidate by returning the reason.
     """
     folds = setting.plan.folds
     frames: list[pd.DataFrame] = []
@@ -204,7 +206,7 @@ def evaluate_candidate(setting: Setting, candidate: Candidate, watch: Watch, rep
             report(0.0, folds[0].number)
             canary = kept(setting, fold_key(setting, candidate, "canary"), lambda: canary_row(setting, candidate))
             if not canary["passed"].all():
-                raise _Disqualified(canary_note(canary.iloc[0]))
+                raise _Refused("disqualified", canary_note(canary.iloc[0]))
         for k, fold in enumerate(folds):
             current = FoldWatch(watch, len(folds) - k, partial(_report_fold, report, k, len(folds), fold.number))
             work = partial(_timed_fold, setting, candidate, fold, moved, current)
@@ -212,10 +214,12 @@ def evaluate_candidate(setting: Setting, candidate: Candidate, watch: Watch, rep
                 frames.append(kept(setting, fold_key(setting, candidate, fold.number), work))
             finally:
                 reason = current.reason
+            if k == 0 and (dropped := judge(frames[0])) is not None:
+                raise _Refused("dropped", dropped)
     except Stopped:
         row |= {"state": "stopped", "reason": Note(f"training.reason.{reason}", done=len(frames), folds=len(folds))}
-    except _Disqualified as refused:
-        row |= {"state": "disqualified", "reason": refused.note}
+    except _Refused as refused:
+        row |= {"state": refused.state, "reason": refused.note}
     except Exception as error:  # one candidate's failure must not end the others
         message = " ".join(str(error).split())
         row |= {"state": "failed", "reason": Note("training.reason.failed", kind=type(error).__name__, message=message)}
@@ -226,12 +230,12 @@ def _report_fold(report: Callable[..., None], k: int, folds: int, number: int, s
     report((k + share) / folds, number, *detail)
 
 
-class _Disqualified(Exception):
-    """The candidate failed the leakage check; `note` says why."""
+class _Refused(Exception):
+    """The candidate may not compete any more: it is `disqualified` by the leakage check or `dropped`; `note` says why."""
 
-    def __init__(self, note: Note):
+    def __init__(self, state: str, note: Note):
         super().__init__(note)
-        self.note = note
+        self.state, self.note = state, note
 
 # %% ../../../nbs/stages/7_training/2_evaluation.ipynb #74e0eb3a
 def _outcome(row: dict[str, Any], frames: list[pd.DataFrame], canary: pd.DataFrame | None, watch: Watch) -> Outcome:
@@ -253,7 +257,7 @@ class Evaluation:
     """Fold forecasts of all candidates that finished, and the status of each.
 
     `forecasts`: `algorithm, fold, unique_id, ds, step, y, forecast`. `status`: `algorithm, state, seconds, reason,
-    fallbacks`, where `state` is `done, stopped, skipped, failed` or `disqualified`. `canary`: a row per candidate.
+    fallbacks`, where `state` is `done, stopped, skipped, failed, disqualified` or `dropped`. `canary`: a row per candidate.
     `fallbacks`: `algorithm, fold, unique_id, reason, used`. `interrupted`: the user, not the budget, ended it.
     """
 
@@ -312,10 +316,10 @@ def evaluate(panel: Panel, plan: SplitPlan, candidates: Sequence[Candidate], *,
 
 # %% ../../../nbs/stages/7_training/2_evaluation.ipynb #b72c06f1
 class Teller:
-    """Reports `progress(fraction, key, **data)` of all candidates, with the best one so far."""
+    """Reports `progress(fraction, key, **data)` of all candidates, with the best one so far by `metric`."""
 
-    def __init__(self, progress: Callable[..., None] | None, setting: Setting, candidates: Sequence[Candidate]):
-        self.progress, self.done = progress, 0.0
+    def __init__(self, progress: Callable[..., None] | None, setting: Setting, candidates: Sequence[Candidate], metric: str = "mase"):
+        self.progress, self.done, self.metric = progress, 0.0, METRICS[metric]
         self.best: dict[str, Any] | None = None
         self.weights = {c.id: 0.02 + setting.guess(c) for c in candidates}
         self.scales = fold_scales(setting.panel, setting.plan)
@@ -337,13 +341,14 @@ class Teller:
         if outcome.forecasts is None or self.progress is None or outcome.forecasts.empty:
             return
         row = score(outcome.forecasts, self.scales).iloc[0]
-        if np.isfinite(row["mase"]) and (self.best is None or row["mase"] < self.best["value"]):
+        value, gap = float(row[self.metric.name]), self.metric.gap
+        if np.isfinite(value) and (self.best is None or gap(value) < gap(self.best["value"])):
             scores = {name: float(row[name]) for name in METRICS if np.isfinite(row[name])}
-            self.best = {"algorithm": candidate.id, "metric": "MASE", "value": scores["mase"], "scores": scores}
+            self.best = {"algorithm": candidate.id, "metric": self.metric.name.upper(), "value": value, "scores": scores}
 
 # %% ../../../nbs/stages/7_training/2_evaluation.ipynb #260bb7c9
-def evaluate_all(setting: Setting, candidates: Sequence[Candidate], watch: Watch, teller: Teller) -> Evaluation:
-    """The loop of `evaluate`; `watch` keeps time, `teller` reports."""
+def evaluate_all(setting: Setting, candidates: Sequence[Candidate], watch: Watch, teller: Teller, halving: Any = None) -> Evaluation:
+    """The loop of `evaluate`; `watch` keeps time, `teller` reports, `halving` may drop candidates early (see `Halving`)."""
     outcomes: list[Outcome] = []
     guessed, spent = 0.0, 0.0
     for candidate in candidates:
@@ -353,9 +358,16 @@ def evaluate_all(setting: Setting, candidates: Sequence[Candidate], watch: Watch
             outcomes.append(Outcome(None, {"algorithm": candidate.id, "state": "skipped", "seconds": 0.0, "reason": reason,
                                            "fallbacks": 0}))
             continue
+        started = watch.elapsed
         try:
+            if halving is not None and (dropped := halving.sampled(setting, candidate, candidates, outcomes, watch)) is not None:
+                outcomes.append(Outcome(None, {"algorithm": candidate.id, "state": "dropped", "seconds": watch.elapsed - started,
+                                               "reason": dropped, "fallbacks": 0}))
+                teller.ended(candidate, outcomes[-1])
+                continue
+            judge = (lambda frame: None) if halving is None else partial(halving.judged, setting, candidate, candidates, list(outcomes))
             own = Watch(watch.clock) if is_reference(candidate.id) else watch
-            outcome = evaluate_candidate(setting, candidate, own, partial(_report_candidate, teller, candidate, watch))
+            outcome = evaluate_candidate(setting, candidate, own, partial(_report_candidate, teller, candidate, watch), judge)
         except KeyboardInterrupt:
             watch.interrupted = True
             outcome = Outcome(None, {"algorithm": candidate.id, "state": "stopped", "seconds": 0.0,
