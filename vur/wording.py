@@ -53,7 +53,7 @@ def digits_for(values: Iterable[float], integer: bool = False) -> int:
     size = found.median()
     if pd.isna(size) or size >= 1000 or (integer and bool((found % 1 == 0).all())):
         return 0
-    digits = 1 if size >= 100 else 2 if size >= 1 else min(2 - math.floor(math.log10(size)), 8)
+    digits = 1 if size >= 100 else 2 if size >= 1 else min(2 - math.floor(math.log10(size)), 15)
     return digits - integer
 
 

@@ -10,12 +10,17 @@ import pandas as pd
 import pytest
 
 import vur
+from vur.explain.why import explain_point
+from vur.forecasters.means import factor_estimates, gap_estimates, learn_prior, noise_of, shrunk
 from vur.forecasters.statistical import fit_series, forecast_one
 from vur.models.moving import merge_history
 from vur.panel import Panel, holds, make_panel
 from vur.scoring.intervals import calibrate
+from vur.stages.features import FeatureSpec, resolve_features
 from vur.stages.model import Candidate
 from vur.stages.model.pipeline import Pipeline, load_pipeline, whole_numbers
+from vur.stages.preprocess import fit_preprocess
+from vur.stages.preprocess.preprocessor import PreprocessSpec
 from vur.stages.training import train
 from vur.store.models.models import find_model
 from vur.text import translate
@@ -238,3 +243,119 @@ def test_the_factor_of_a_mean_is_bounded_on_wild_series(seed: int) -> None:
         fitted = fit_series("log_theta", y, [12], {})
         made = forecast_one(fitted.state, 12)
         assert np.isfinite(made).all() and made.max() <= 10 * y.max()
+
+
+@pytest.mark.parametrize("algorithm", ["mean", "theta", "ets", "seasonal_naive", "lightgbm"])
+@pytest.mark.parametrize("transforms", [("log1p",), ("box_cox",), ("log1p", "standard")], ids="-".join)
+def test_totals_through_a_curved_transform_are_expectations(algorithm: str, transforms: tuple[str, ...]) -> None:
+    ratios = []
+    for seed in range(4):
+        panel, expected = lognormal(0.7, seed)
+        features = resolve_features(FeatureSpec(), panel)
+        spec = PreprocessSpec(transforms=transforms)
+        made = Pipeline(Candidate(algorithm, algorithm), preprocess=spec, features=features).forecast(panel, 12)
+        ratios.append(made["forecast"].sum() / expected)
+    assert np.mean(ratios) == pytest.approx(1, abs=0.06)
+
+
+@pytest.mark.parametrize("transform", ["log1p", "box_cox"])
+def test_demand_on_logarithms_keeps_its_total(transform: str) -> None:
+    frame = counts([0.4, 0.8, 1.5, 3.0] * 3, months=72, seed=2)
+    panel = make_panel(frame)
+    made = Pipeline(Candidate("mean", "mean"), preprocess=PreprocessSpec(transforms=(transform,))).forecast(panel, 12)
+    usual = frame.groupby("unique_id")["y"].mean()
+    assert made["forecast"].sum() == pytest.approx(12 * usual.sum(), rel=0.05)
+
+
+@pytest.mark.parametrize("transform", ["log1p", "box_cox"])
+def test_without_noise_a_curved_transform_changes_nothing(transform: str) -> None:
+    t = np.arange(96)
+    y = np.exp(4 + 0.3 * np.sin(2 * np.pi * t / 12))
+    panel = make_panel(pd.DataFrame({"ds": pd.date_range("2012-01-01", periods=96, freq="MS"), "y": y}))
+    pre = fit_preprocess(panel, PreprocessSpec(transforms=(transform,)))
+    ahead = pd.DataFrame({"unique_id": "y", "ds": pd.date_range("2020-01-01", periods=3, freq="MS"), "forecast": 4.0})
+    plain, mean = (pre.inverse(ahead, mean=one)["forecast"] for one in (False, True))
+    assert np.allclose(mean, plain, rtol=1e-4)
+    seen = pre.transform(panel).frame
+    assert np.allclose(pre.inverse(seen, ("y",))["y"], y)
+
+
+def test_a_saved_pipeline_keeps_its_expected_values(tmp_path: Path) -> None:
+    panel, _ = lognormal(0.7, 0, parts=3)
+    spec = PreprocessSpec(transforms=("box_cox", "difference"))
+    pipeline = Pipeline(Candidate("theta", "theta"), preprocess=spec).fit(panel)
+    pd.testing.assert_frame_equal(load_pipeline(pipeline.save(tmp_path)).predict(6), pipeline.predict(6))
+    content = json.loads((tmp_path / "pipeline.json").read_text())
+    for step in content["preprocessor"]["steps"]:  # as older versions wrote it
+        for name in ("errors", "last", "top"):
+            step["numbers"].pop(name, None)
+    (tmp_path / "pipeline.json").write_text(json.dumps(content))
+    assert (load_pipeline(tmp_path).predict(6)["forecast"] <= pipeline.predict(6)["forecast"] + 1e-9).all()
+
+
+def test_a_value_is_explained_to_the_last_digit_of_its_mean() -> None:
+    panel, _ = lognormal(0.5, 1, season=0.4, parts=2)
+    for algorithm, transforms in (
+        ("log_theta", ()),
+        ("ets", ("box_cox",)),
+        ("theta", ("log1p",)),
+        ("naive", ("log1p",)),
+    ):
+        pipeline = Pipeline(Candidate(algorithm, algorithm), preprocess=PreprocessSpec(transforms=transforms)).fit(
+            panel
+        )
+        row = pipeline.predict(3).query("unique_id == 's01'").iloc[2]
+        found = explain_point(pipeline, panel, "s01", row["ds"])
+        assert found.forecast == pytest.approx(row["forecast"])
+        assert found.baseline + found.table["contribution"].sum() == pytest.approx(row["forecast"])
+
+
+@pytest.mark.parametrize("algorithm", ["ets", "ces", "theta", "mstl", "ridge", "lightgbm", "xgboost"])
+def test_every_kind_of_forecaster_gives_means_of_skewed_values(algorithm: str) -> None:
+    ratios = []
+    for seed in range(4):
+        panel, expected = lognormal(0.7, seed)
+        made = Pipeline(Candidate(algorithm, algorithm), features=resolve_features(FeatureSpec(), panel)).forecast(
+            panel, 12
+        )
+        ratios.append(made["forecast"].sum() / expected)
+    assert np.mean(ratios) == pytest.approx(1, abs=0.08)
+
+
+@pytest.mark.parametrize("log", [True, False], ids=["logarithms", "values"])
+def test_what_a_median_lacks_to_a_mean_is_learnt_from_noise(log: bool) -> None:
+    rng = np.random.default_rng(5)
+    values = np.exp(rng.normal(3, 0.6, (40, 96)))
+    noise = noise_of(list(np.log(values) if log else values), 12)
+    if log:
+        share, error, variance = factor_estimates(noise, "median")
+        factor = np.exp(variance * shrunk(share, error, learn_prior(share, error, 0.5)))
+        assert np.mean(factor) == pytest.approx(np.exp(0.18), rel=0.03)
+    else:
+        gap, error, spread = gap_estimates(noise, "median")
+        found = spread * shrunk(gap, error, learn_prior(gap, error))
+        assert np.mean(found) == pytest.approx(np.exp(3) * (np.exp(0.18) - 1), rel=0.25)
+    assert all(len(one) == 0 for one in noise_of([np.full(40, 3.0), np.arange(4.0)], 12))
+
+
+def test_a_median_that_was_asked_for_is_called_one() -> None:
+    panel, _ = lognormal(0.3, 0, parts=6)
+    features = resolve_features(FeatureSpec(), panel)
+    for objective, point in ((None, "mean"), ("l2", "mean"), ("l1", "median")):
+        parameters = {} if objective is None else {"objective": objective}
+        pipeline = Pipeline(Candidate("lightgbm", "lightgbm", parameters), features=features).fit(panel)
+        assert pipeline.point == point
+    assert Pipeline(Candidate("log_theta", "log_theta")).fit(panel).point == "mean"
+
+
+@pytest.mark.slow
+def test_a_network_forecasts_means_of_skewed_values(tmp_path: Path) -> None:
+    pytest.importorskip("tensorflow")
+    ratios = []
+    for seed in range(3):
+        panel, expected = lognormal(0.7, seed)
+        pipeline = Pipeline(Candidate("lstm", "lstm"), features=resolve_features(FeatureSpec(), panel)).fit(panel)
+        made = pipeline.predict(12)
+        ratios.append(made["forecast"].sum() / expected)
+    assert np.mean(ratios) == pytest.approx(1, abs=0.12)
+    pd.testing.assert_frame_equal(load_pipeline(pipeline.save(tmp_path)).predict(12), made)

@@ -17,6 +17,7 @@ import pandas as pd
 
 from ..errors import VurError
 from vur.forecasters.design import (
+    TINY,
     Design,
     drivers_of,
     forecast_blocks,
@@ -137,7 +138,7 @@ def evaluation_rows(model: Regression, panel: Panel, cutoffs: pd.Series, observe
     step = np.tile(np.arange(1, design.steps + 1), int(late.sum()))
     target = place + number[place]
     origins = target - step + 1
-    fits = (origins - past.bounds[number[place]] >= max(2, design.level)) & (past.size[np.maximum(origins, 0)] > 1e-12)
+    fits = (origins - past.bounds[number[place]] >= max(2, design.level)) & (past.size[np.maximum(origins, 0)] > TINY)
     chosen = np.flatnonzero(fits)
     if len(chosen) > max_rows:
         chosen = np.sort(np.random.default_rng(seed).choice(chosen, max_rows, replace=False))

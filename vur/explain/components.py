@@ -221,7 +221,7 @@ def covariate_parts(forecaster: Forecaster, series: str, path: np.ndarray, X_fut
             continue
         rows = rows.assign(**{name: pd.Series([value] * len(rows), index=rows.index)})
         after = path_of(forecaster, series, len(path), rows)
-        if np.abs(current - after).max() > 1e-9 * (1 + np.abs(path).max()):
+        if np.abs(current - after).max() > 1e-9 * np.abs(path).max():
             found[f"covariate:{name}"] = current - after
             current = after
     return found

@@ -287,7 +287,7 @@ def on_target_scale(pipeline: Any, series: str, paths: dict[str, np.ndarray], ba
         moved = base + coalitions @ stacked
         columns = {f"c{k}": row for k, row in enumerate(moved)}
         frame = pd.DataFrame({"unique_id": series, "ds": stamps, **columns})
-        return pipeline.preprocessor.inverse(frame, list(columns))[list(columns)].iloc[-1].to_numpy(float)
+        return pipeline.preprocessor.inverse(frame, list(columns), mean=pipeline.point == "mean", anchored=pipeline.forecaster.anchored)[list(columns)].iloc[-1].to_numpy(float)
 
     if any(name in CURVED for name in steps):
         empty, shares = shapley(value, len(paths))
@@ -395,7 +395,7 @@ def explain_point(pipeline: Any, panel: Panel, series: str, stamp: Any, X_future
 def agreed(found: Explanation, published: float) -> Explanation:
     """`found` of a forecast that became `published` when the series of a hierarchy were made to agree."""
     moved = published - found.forecast
-    if abs(moved) <= 1e-6 * (1 + abs(published)):  # digits of the same number
+    if abs(moved) <= 1e-6 * (abs(found.forecast) + abs(published)):  # digits of the same number
         table = found.table.assign(contribution=found.table["contribution"] + moved * (found.table.index == 0))
         return replace(found, forecast=published, table=table)
     table = pd.concat([found.table, pd.DataFrame({"what": ["agreement"], "contribution": [moved]})])
@@ -405,7 +405,7 @@ def agreed(found: Explanation, published: float) -> Explanation:
 # %% ../../nbs/explain/why.ipynb #f3980d7a
 def finished(shares: dict[str, float], forecast: float, baseline: float, pipeline: Any, point: dict[str, Any], parts: Parts) -> Explanation:
     """The explanation with what limits of the target changed; rounding errors of the sum go to the largest part."""
-    scale = 1e-9 * (1 + abs(forecast) + abs(baseline) + max(map(abs, shares.values())))
+    scale = 1e-9 * (abs(forecast) + abs(baseline) + max(map(abs, shares.values())))
     rest = forecast - baseline - sum(shares.values())
     if abs(rest) > 1e4 * scale:
         if not holds(pipeline.head.nonnegative, [point["series"]])[0]:

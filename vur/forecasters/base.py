@@ -94,6 +94,16 @@ class Forecaster:
         return folder
 
     @property
+    def point(self) -> str:
+        """What `forecast` is: `mean`, the expected value, unless a loss was asked for that makes it a `median`."""
+        return "mean"
+
+    @property
+    def anchored(self) -> bool:
+        """Whether forecasts start from observed values, with their noise, instead of a smoothed level."""
+        return False
+
+    @property
     def narrow(self) -> bool:
         """Whether it forecasts one series without any data of others."""
         return len(getattr(self, "ids", ())) == 1

@@ -105,6 +105,11 @@ class Baseline(Forecaster):
     per_series: ClassVar[tuple[str, ...]] = ("ids", "last", "levels", "slopes")
 
     @property
+    def anchored(self) -> bool:
+        """Whether forecasts start from the last values: all but the mean."""
+        return self.id != "mean"
+
+    @property
     def repeats(self) -> bool:
         """Whether every forecast is an observed value, repeated."""
         return RULES.get(self.id) in (_naive, _seasonal_naive)

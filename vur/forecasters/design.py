@@ -279,7 +279,7 @@ def past_columns(past: Past, rows: np.ndarray, design: Design, threads: int = 1)
     return columns | demand_columns(past, rows) if design.counts else columns
 
 
-TINY = 1e-12
+TINY = 1e-100
 
 
 def same_season(past: Past, rows: np.ndarray, step: np.ndarray, design: Design) -> dict[str, np.ndarray]:

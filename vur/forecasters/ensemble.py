@@ -216,6 +216,16 @@ class Ensemble(Forecaster):
         return member_shares(self.names, self.parameters["method"], self.weights, self.parameters["core"] or ())
 
     @property
+    def point(self) -> str:
+        """`mean`, unless all members forecast medians."""
+        return "median" if all(member.point == "median" for member in self.members) else "mean"
+
+    @property
+    def anchored(self) -> bool:
+        """Whether every member starts from observed values."""
+        return all(member.anchored for member in self.members)
+
+    @property
     def narrow(self) -> bool:
         """Whether every member forecasts one series without any data of others."""
         return all(member.narrow for member in self.members)

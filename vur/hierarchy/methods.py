@@ -89,7 +89,7 @@ def largest_gap(found: Hierarchy, frame: pd.DataFrame, column: str = "forecast")
     """The largest difference between a sum and its parts in `frame` (`unique_id, ds, forecast`), relative to the sum."""
     wide = frame.pivot(index="unique_id", columns="ds", values=column).reindex(list(found.ids)).to_numpy(float)
     sums = wide[:len(found.sums)]
-    gap = np.abs(sums - found.upper @ wide[len(found.sums):]) / np.maximum(np.abs(sums), 1e-12)
+    gap = np.abs(sums - found.upper @ wide[len(found.sums):]) / np.maximum(np.abs(sums), 1e-300)
     return float(np.nanmax(np.where(sums == found.upper @ wide[len(found.sums):], 0.0, gap)))
 
 # %% ../../nbs/hierarchy/2_methods.ipynb #6118218a

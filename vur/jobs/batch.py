@@ -17,7 +17,6 @@ from vur.languages import DEFAULT_LANGUAGE
 from vur.models.forecast import Forecasts, check_request, forecasts, points_of
 from vur.models.saved import Saved
 from vur.predictions.open_models import open_served
-from vur.stages.model.pipeline import POINT
 from vur.store.accounts.access import Principal
 from vur.store.catalog import Dataset, Job, User
 from vur.store.database import reading
@@ -69,7 +68,7 @@ def work(job: JobSpec, report: Callable[..., None]) -> dict[str, Any]:
         "rejected": rejected,
         "horizon": horizon,
         "levels": list(levels),
-        "point": POINT,
+        "point": saved.pipeline.point,
     }
 
 

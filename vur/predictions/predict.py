@@ -16,7 +16,6 @@ from vur.models.moving import series_of
 from vur.models.saved import Saved, shown_whole
 from vur.predictions.answer import Answer, RenderedForecast, render, select_series
 from vur.predictions.open_models import LruCache, OpenModel, open_if_cached, open_model
-from vur.stages.model.pipeline import POINT
 from vur.store.accounts.access import Principal, fetch, may
 from vur.store.batching import Batcher
 from vur.store.catalog import Dataset, Model
@@ -290,7 +289,7 @@ def _answer(
         "freq": freq,
         "horizon": head.horizon,
         "levels": [float(level) for level in rendered.points.bounds],
-        "point": POINT,
+        "point": saved.pipeline.point,
         "whole": shown_whole(request.whole, saved.metadata),
         "origin": rendered.origin,
         "created_at": head.created_at.isoformat(timespec="milliseconds"),

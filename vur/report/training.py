@@ -84,7 +84,8 @@ def build_context(
     local = dataclasses.replace(panel, frame=on_clock(panel.frame, panel.tz, panel.freq))
     return ReportContext(
         run=run,
-        data=describe_panel(without_sums(local, pipeline)) | {"whole": whole},
+        data=describe_panel(without_sums(local, pipeline))
+        | {"whole": whole, "point": getattr(pipeline, "point", "mean")},
         history=local.frame[["unique_id", "ds", "y"]],
         forecast=on_clock(forecast, panel.tz, panel.freq),
         freq=panel.freq,

@@ -29,7 +29,7 @@ from vur.scoring.metrics import shown_metrics
 from vur.settings import settings
 from vur.stages.features import FeatureSpec, resolve_features
 from vur.stages.model import Candidate, candidates
-from vur.stages.model.pipeline import POINT, whole_numbers
+from vur.stages.model.pipeline import whole_numbers
 from vur.stages.preprocess import fit_preprocess
 from vur.stages.preprocess.preprocessor import Preprocessor
 from vur.stages.preview.audit import audit
@@ -355,7 +355,7 @@ class Run:
             "freq": self.panel.freq.alias,
             "series": len(self.panel.ids),
             "levels": list(self.config.training.levels),
-            "point": POINT,
+            "point": self.training.pipeline.point,
             "whole": self.config.training.whole,
             "config_hash": self.config.hash(),
             "vur": __version__,
@@ -427,7 +427,7 @@ class Run:
             completed=self.training.completed,
             remarks=[note.say(self.language) for note in self.training.notes],
             horizon=self.plan.horizon,
-            point=POINT,
+            point=self.training.pipeline.point,
             whole=self.config.training.whole,
             seconds=seconds,
             vur=__version__,

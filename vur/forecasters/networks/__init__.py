@@ -18,6 +18,7 @@ import pandas as pd
 from ...errors import VurError
 from ..base import Forecaster
 from ..baselines import forecast_frame, split_series
+from ..means import CENTRES, USUAL_SHARE, Prior, factor_estimates, gap_estimates, learn_prior, noise_of, shrunk
 from vur.forecasters.networks.architecture import (
     DOCUMENT,
     block_of,
@@ -69,17 +70,19 @@ def form_for(panel: Panel, window: int | None = None, block: int | None = None, 
 
 # %% ../../../nbs/forecasters/networks/4_networks.ipynb #ae76b2b6
 MIN_WINDOWS, MAX_WINDOWS = 10, 10_000
-STATE = ("ids", "last", "log", "tails", "known", "past", "static", "standins", "history", "trained")
+STATE = ("ids", "last", "log", "tails", "known", "past", "static", "standins", "history", "trained", "factor", "gap")
 
 # %% ../../../nbs/forecasters/networks/4_networks.ipynb #f45d6982
 class Networked(Forecaster):
     """A network for all series. A subclass implements `_lengths`, `_regime` and `_build`."""
 
-    per_series: ClassVar[tuple[str, ...]] = ("ids", "last", "log", "tails", "static")
+    per_series: ClassVar[tuple[str, ...]] = ("ids", "last", "log", "tails", "static", "factor", "gap")
     reader: Reader
     form: Form
     network: Any = None
     history: dict[str, list[float]]
+    usual: dict[str, Prior] | None
+    centre: str
 
     def _lengths(self, panel: Panel) -> Form:
         """The lengths of windows for `panel`."""
@@ -98,6 +101,7 @@ class Networked(Forecaster):
         self.reader, self.network, self.history = reader_for(panel, self.features, form.seasons), None, {}
         form = replace(form, centred_known=self.reader.centred_known, centred_past=self.reader.centred_past)
         regime, held = self._regime()
+        self.usual, self.centre = None, CENTRES[regime.loss]
         tracks, most = tracks_of(panel, self.reader), self.parameters.get("max_windows") or MAX_WINDOWS
         self.form, learnt, later = training_windows(tracks, form, held, most, self.seed)
         self.trained = ""
@@ -144,6 +148,7 @@ class Networked(Forecaster):
         rows = np.concatenate([np.arange(max(a, b - kept), b) for a, b in bounds])
         self.tails = [y[-kept:].copy() for y in series.values]
         self.known, self.past, self.static = tracks.known[rows], tracks.past[rows], tracks.static
+        self._learn_means(tracks)
         shortest, fell = max(4, self.form.level + 1), []
         self.standins: dict[int, np.ndarray] = {}
         for place, (id, y) in enumerate(zip(series.ids, series.values, strict=True)):
@@ -153,6 +158,18 @@ class Networked(Forecaster):
                 self.standins[place] = state["values"]
                 fell.append((id, reason, used))
         self.fallbacks = pd.DataFrame(fell, columns=["unique_id", "reason", "used"], dtype=object)
+
+    def _learn_means(self, tracks: Tracks) -> None:
+        """The `factor` (of logarithms) and the `gap` (of other series) that carry the centre of the loss to a mean."""
+        parts = [tracks.y[a:b] for a, b in zip(tracks.bounds[:-1], tracks.bounds[1:], strict=True)]
+        noise = noise_of(parts, self.freq.season)
+        plain, logs = ([e if log == kind else e[:0] for e, log in zip(noise, tracks.log, strict=True)] for kind in (False, True))
+        gap, gap_error, spread = gap_estimates(plain, self.centre)
+        share, share_error, variance = factor_estimates(logs, self.centre)
+        if self.usual is None:
+            self.usual = {"gap": learn_prior(gap, gap_error), "share": learn_prior(share, share_error, USUAL_SHARE)}
+        self.gap = spread * shrunk(gap, gap_error, self.usual["gap"])
+        self.factor = np.exp(variance * shrunk(share, share_error, self.usual["share"]))
 
     def _room(self, horizon: int, X_future: pd.DataFrame | None) -> Tracks:
         """The kept ends of the series with `horizon` rows without a target after each."""
@@ -175,9 +192,9 @@ class Networked(Forecaster):
             origin = tracks.bounds[able + 1] - horizon + start
             windows = cut_windows(tracks, self.form, able, origin)
             count = min(self.form.block, horizon - start)
-            values = windows.values(self.oracle.answer(self._shown(windows)))[:, :count]
+            values = windows.values(self.oracle.answer(self._shown(windows)))[:, :count] + self.gap[able, None]
             tracks.y[origin[:, None] + np.arange(count)] = values
-            result[able, start : start + count] = windows.restore(values)
+            result[able, start : start + count] = windows.restore(values) * self.factor[able, None]
         for k, values in self.standins.items():
             result[k] = np.resize(values, horizon)
         most = np.array([100 * np.abs(y).max() for y in self.tails])[:, None]
@@ -186,7 +203,9 @@ class Networked(Forecaster):
     def _save(self, folder: Path) -> None:
         """Write `state.json`, `state.npz` and, unless all series fell back, `model.keras`."""
         state = {name: getattr(self, name) for name in STATE}
-        save_state(folder, {**state, "reader": self.reader.to_dict(), "form": asdict(self.form)})
+        usual = {name: asdict(prior) for name, prior in (self.usual or {}).items()}
+        more = {"reader": self.reader.to_dict(), "form": asdict(self.form), "usual": usual, "centre": self.centre}
+        save_state(folder, state | more)
         if self.network is not None and not self.trained:
             save_network(self.network, folder / "model.keras")
 
@@ -194,6 +213,10 @@ class Networked(Forecaster):
         """Read what `_save` wrote; `VurError` when the archive has anything that VUR does not write."""
         state = load_state(folder)
         self.reader, self.form = Reader.from_dict(state.pop("reader")), Form(**state.pop("form"))
+        medians = {name: Prior(0.0, 0.0) for name in ("gap", "share")}  # what models had that forecast medians
+        usual = {name: Prior(**prior) for name, prior in (state.pop("usual", None) or {}).items()}
+        count = len(state["ids"])
+        state = {"centre": "median", "factor": np.ones(count), "gap": np.zeros(count), **state, "usual": medians | usual}
         for name, value in state.items():
             setattr(self, name, value)
         if not self.trained:

@@ -64,7 +64,7 @@ def column_of(name: str, values: pd.Series, series: np.ndarray) -> Column:
     number = values.astype(float).replace([np.inf, -np.inf], np.nan)
     within = number - number.groupby(series).transform("mean")
     for spread in (float(within.std(ddof=0)), float(number.std(ddof=0))):
-        if spread > 1e-9 * max(1e-9, float(number.abs().max())):
+        if spread > 1e-9 * float(number.abs().max()):
             return Column(name, None, float(number.mean()), spread)
     return Column(name, None, 0.0 if number.isna().all() else float(number.mean()))
 
@@ -346,7 +346,7 @@ def cut_windows(
     return Windows(past, future, target, weight.astype("float32"), base, scale, tracks.log[series])
 
 
-TINY = 1e-12
+TINY = 1e-100
 
 
 def _level_scale(

@@ -44,7 +44,10 @@ def part(found: ReportContext, language: str) -> Part:
 def recipe(context: ReportContext, language: str) -> dict[str, Any]:
     """Tests, choices, provenance, fallbacks and the leakage check."""
     t, plan, run = speaker(language), context.plan, context.run
-    tests = [t("recipe.mean"), *([t("recipe.whole")] if context.data.get("whole") else [])]
+    tests = [
+        t(f"recipe.{context.data.get('point') or 'mean'}"),
+        *([t("recipe.whole")] if context.data.get("whole") else []),
+    ]
     if plan.get("folds"):
         tests.append(
             t(

@@ -61,7 +61,7 @@ class Models:
             rows = forecast_rows(self.open(tag), horizon, levels, future, whole)
         except VurError as error:
             raise InvalidArgument(str(error)) from None
-        return {"model": tag, "point": "mean", "forecasts": rows}
+        return {"model": tag, "point": self.open(tag)[0].point, "forecasts": rows}
 
 
 def forecast_rows(

@@ -106,7 +106,7 @@ class SeriesForecast(BaseModel):
 
     origin: str | int = Field(description="The last observed timestamp, where the forecast starts")
     timestamps: list[str | int]
-    forecast: list[float] = Field(description="The expected value (mean) of each step")
+    forecast: list[float] = Field(description="The value of each step: see `point`")
     intervals: dict[str, Interval] = Field(description="Bounds by level in percent")
 
 
@@ -137,7 +137,10 @@ class Answered(BaseModel):
     freq: str
     horizon: int
     levels: list[float]
-    point: Literal["mean"] = Field(description="What `forecast` is: the expected value, so that its sums are, too")
+    point: Literal["mean", "median"] = Field(
+        description="What `forecast` is: the expected value, so that its sums are, too; a median only where parameters "
+        "of the model ask for an absolute error"
+    )
     whole: bool = Field(description="Whether the forecasts are shown as whole numbers")
     origin: str | int | None = Field(description="The latest origin of all series")
     created_at: datetime

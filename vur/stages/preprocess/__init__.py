@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from ...errors import VurError
+from ...frequency import Frequency
 from ...panel import Panel
 from vur.stages.preprocess.cleaning import (
     MISSING,
@@ -24,7 +25,7 @@ from vur.stages.preprocess.cleaning import (
     treat_outliers,
 )
 from .preprocessor import PreprocessSpec, Preprocessor, clean_values
-from .transforms import DIFFERENCES, TRANSFORMS, Step, anchors, apply_step
+from .transforms import DIFFERENCES, TRANSFORMS, Step, anchors, apply_step, error_points
 from ...text import DEFAULT_LANGUAGE, translate
 
 # %% ../../../nbs/stages/4_preprocess/4_preprocess.ipynb #8f317023
@@ -52,7 +53,7 @@ def fit_preprocess(train: Panel, spec: PreprocessSpec = PreprocessSpec()) -> Pre
                                                            used=values[strange])
     table["observed"], table["filled"] = groups.count(raw), groups.count(np.where(np.isnan(raw), 0, np.nan))
     table["outliers"] = np.bincount(groups.codes[strange], minlength=len(table))
-    return replace(pre, steps=_fit_steps(spec, values, groups, frame, cycle), flags=flags.reset_index(drop=True))
+    return replace(pre, steps=_fit_steps(spec, values, groups, frame, train.freq, cycle), flags=flags.reset_index(drop=True))
 
 # %% ../../../nbs/stages/4_preprocess/4_preprocess.ipynb #be6a8735
 def _observed_series(frame: pd.DataFrame) -> tuple[pd.DataFrame, tuple[str, ...]]:
@@ -82,7 +83,8 @@ def _seasonal(spec: PreprocessSpec, cycle: int) -> bool:
     return cycle > 1 and (MISSING[spec.missing].seasonal or spec.outliers.method == "hampel")
 
 # %% ../../../nbs/stages/4_preprocess/4_preprocess.ipynb #72e2ff4f
-def _fit_steps(spec: PreprocessSpec, values: np.ndarray, groups: Groups, frame: pd.DataFrame, cycle: int) -> tuple[Step, ...]:
+def _fit_steps(spec: PreprocessSpec, values: np.ndarray, groups: Groups, frame: pd.DataFrame, freq: Frequency,
+               cycle: int) -> tuple[Step, ...]:
     """Fit each transform on the output of the one before, and keep what inverting the differences needs."""
     steps: list[Step] = []
     inputs: list[np.ndarray] = []
@@ -95,7 +97,11 @@ def _fit_steps(spec: PreprocessSpec, values: np.ndarray, groups: Groups, frame: 
             numbers = TRANSFORMS[name].fit(values, groups, spec.box_cox_lambda)
         inputs.append(values)
         steps.append(Step(name, numbers))
+        top = np.maximum.reduceat(np.nan_to_num(np.abs(values)), groups.starts)
         values = apply_step(steps[-1], values, groups, everyone, frame)
+        if name in TRANSFORMS and TRANSFORMS[name].curved:
+            errors, last = error_points(values, groups, cycle_place(frame, freq, cycle), max(cycle, 1))
+            steps[-1] = Step(name, {**numbers, "errors": errors, "last": last, "top": top})
     lost = np.sum([step.numbers["lags"] for step in steps if step.name in DIFFERENCES], axis=0)
     return tuple(step if step.name not in DIFFERENCES else Step(step.name, {
         "lags": step.numbers["lags"], "head": anchors(before, groups, step.numbers["lags"], groups.starts + lost),

@@ -17,7 +17,7 @@ from ...errors import VurError
 from ...frequency import Frequency
 from ...panel import Panel
 from .cleaning import MISSING, Groups, OutlierSpec, cycle_place, fill, row_bands, treat_outliers
-from .transforms import DIFFERENCES, TRANSFORMS, Step, anchors, apply_step, integrate
+from .transforms import DIFFERENCES, TRANSFORMS, Step, anchors, apply_step, integrate, mean_backward
 
 # %% ../../../nbs/stages/4_preprocess/3_preprocessor.ipynb #53b8d9ba
 @dataclass(frozen=True)
@@ -73,13 +73,14 @@ class Preprocessor:
         """The prepared panel: regular, no NaN in `y`; rows after the training part change nothing before its end."""
         return _transform(self, panel)[0]
 
-    def inverse(self, frame: pd.DataFrame, columns: Sequence[str] = ("forecast",), origin: str = "end") -> pd.DataFrame:
-        """`frame` (`unique_id, ds, ...`) with `columns` on the original scale.
+    def inverse(self, frame: pd.DataFrame, columns: Sequence[str] = ("forecast",), origin: str = "end", mean: bool = False,
+                anchored: bool = False) -> pd.DataFrame:
+        """`frame` (`unique_id, ds, ...`) with `columns` on the original scale; with `mean`, forecasts as their expected values there.
 
         With differences, rows must follow the training part from its first step on (`origin="end"`), or be those of
-        the transformed training panel (`origin="start"`), and bounds of intervals cannot be inverted.
+        the transformed training panel (`origin="start"`), and bounds of intervals cannot be inverted. `anchored` as in `mean_backward`.
         """
-        return _inverse(self, frame, tuple(columns), origin)
+        return _inverse(self, frame, tuple(columns), origin, mean, anchored)
 
     def rebase(self, panel: Panel) -> "Preprocessor":
         """The same rules, with `panel` as the history that forecasts follow; needed when history grows without refitting."""
@@ -176,7 +177,8 @@ def _transform(pre: Preprocessor, panel: Panel) -> tuple[Panel, pd.DataFrame, li
     return replace(panel, frame=result), frame, inputs
 
 # %% ../../../nbs/stages/4_preprocess/3_preprocessor.ipynb #5cc73ad6
-def _inverse(pre: Preprocessor, frame: pd.DataFrame, columns: tuple[str, ...], origin: str) -> pd.DataFrame:
+def _inverse(pre: Preprocessor, frame: pd.DataFrame, columns: tuple[str, ...], origin: str, mean: bool = False,
+             anchored: bool = False) -> pd.DataFrame:
     order = frame.sort_values(["unique_id", "ds"]).index
     rows = frame.loc[order]
     groups = Groups.of(rows["unique_id"])
@@ -185,11 +187,14 @@ def _inverse(pre: Preprocessor, frame: pd.DataFrame, columns: tuple[str, ...], o
         _check_differences(pre, rows, groups, which, columns, origin)
     inverted = frame.copy()
     for column in columns:
-        values = rows[column].to_numpy(dtype=float)
+        values, from_last = rows[column].to_numpy(dtype=float), anchored
         for step in reversed(pre.steps):
             if step.name in DIFFERENCES:
                 anchor = step.numbers["tail" if origin == "end" else "head"][which]
                 values = integrate(values, groups, step.numbers["lags"][which], anchor)
+                from_last = True
+            elif mean:
+                values = mean_backward(step, values, which[groups.codes], from_last)
             else:
                 values = TRANSFORMS[step.name].backward(values, step.rows(which[groups.codes]))
         inverted[column] = pd.Series(values, index=order)

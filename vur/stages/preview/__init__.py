@@ -248,7 +248,7 @@ def autocorrelation(panel: Panel, uid: str, lags: int | None = None) -> pd.DataF
         raise VurError("preview.short", series=uid, rows=len(values), least=4)
     most = max(1, min(lags or max(24, 2 * panel.freq.season + 2), len(values) // 2 - 1))
     acf, pacf = np.zeros(most), np.zeros(most)
-    if np.ptp(values) > 1e-12 * max(1.0, np.abs(values).max()):
+    if np.ptp(values) > 1e-12 * np.abs(values).max():
         from statsmodels.tsa.stattools import acf as _acf, pacf as _pacf
 
         acf, pacf = _acf(values, nlags=most, fft=True)[1:], _pacf(values, nlags=most, method="ywm")[1:]
