@@ -11,7 +11,7 @@ from vur.errors import VurError
 from vur.forecasters.base import create
 from vur.frequency import frequency
 from vur.panel import Panel
-from vur.scoring.leakage import corrupt, leakage_canary
+from vur.scoring.leakage import DRAWS, corrupt, leakage_canary
 from vur.stages.split import plan_split
 from vur.stages.split.folds import Fold, SplitSpec, future_covariates, training_panel
 from vur.text import LANGUAGES
@@ -180,10 +180,41 @@ def test_only_a_few_series_are_run_and_a_plan_without_folds_is_refused(panel, pl
         return honest("naive")(panel, fold, plan)
 
     many_plan = plan_split(many, SplitSpec(horizon=7, folds=1))
-    assert leakage_canary(many, many_plan, counting, max_series=4).passed and seen == [4, 4]
+    assert leakage_canary(many, many_plan, counting, max_series=4).passed and seen == [4, 4, 4]
+    seen.clear()
+    two = leakage_canary(many, plan_split(many, SplitSpec(horizon=7, folds=2)), counting)
+    assert seen == [5, 5, 5, 2, 2], "two draws on the first fold, a third on the last with fewer series"
+    assert (two.draws, two.folds, two.series) == (3, 2, 5)
     with pytest.raises(VurError) as caught:
         leakage_canary(many, replace(many_plan, folds=(), test=None), counting)
     assert caught.value.text("pt-BR") != caught.value.text("en")
+
+
+def asking_whether_the_future_is_higher(panel, fold, plan):
+    """True of a growing series and of garbage, which is large."""
+    past = training_panel(panel, fold, plan).frame["y"].max()
+    frame = honest("drift")(panel, fold, plan)
+    return frame.assign(forecast=frame["forecast"] * (1.1 if panel.frame["y"].max() > past else 1.0))
+
+
+def peeking_in_the_last_fold(panel, fold, plan):
+    leaks = scaler_fitted_on_everything if fold.number == plan.folds[-1].number else RIDGE
+    return leaks(panel, fold, plan)
+
+
+def test_several_draws_and_folds_find_what_one_does_not(panel, plan):
+    growing = pd.DataFrame(
+        {"unique_id": "a", "ds": pd.date_range("2024-01-01", periods=90), "y": 100.0 + np.arange(90)}
+    )
+    grown = Panel(growing, frequency("D"))
+    cases = (
+        (panel, plan, peeking_in_the_last_fold, (3, 2)),
+        (grown, plan_split(grown, SplitSpec(horizon=7, folds=2)), asking_whether_the_future_is_higher, (2, 1)),
+    )
+    for data, split, leaky, found in cases:
+        assert leakage_canary(data, split, leaky, draws=DRAWS[:1]).passed
+        result = leakage_canary(data, split, leaky)
+        assert not result.passed and result.cause == "leak" and (result.draws, result.folds) == found
 
 
 def test_series_that_end_at_different_times_are_cut_at_their_own_end():

@@ -259,7 +259,7 @@ def test_nothing_is_computed_twice(setting, bowl, cache):
     folds = {text: fits.count(text) for text in fits}
     best = json.dumps({"x": tuning.parameters["x"], "y": tuning.parameters["y"]}, sort_keys=True)
     canary = folds.pop(best) - 4  # the leakage check of the winner is the only other work
-    assert canary in (1, 2, 3) and all(count <= 4 for count in folds.values())
+    assert canary in (3, 4, 5) and all(count <= 4 for count in folds.values())
     assert json.dumps({"x": 7.0, "y": 9}, sort_keys=True) not in folds
     assert "no other was found" in tuning.notes[0]
 

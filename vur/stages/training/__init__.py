@@ -24,7 +24,7 @@ from ..model import ENSEMBLE, Candidate, ModelSpec
 from ..model.pipeline import Pipeline, load_pipeline
 from ..preprocess.preprocessor import PreprocessSpec
 from ..split.folds import SplitPlan, future_covariates, training_panel
-from .adjustment import choose_adjustment
+from .adjustment import choose_adjustment, without_naive_votes
 from .budget import Note, Watch, freeze_notes, in_language, thaw_notes
 from vur.stages.training.choice import (
     Choice,
@@ -40,6 +40,7 @@ from vur.stages.training.choice import (
     with_choice,
 )
 from .evaluation import Evaluation, Setting, Teller, evaluate_all, fold_scales, match_actuals, ranked_on
+from .halving import Halving
 from .leaderboard import leaderboard, residuals_of, scores_by, with_weights
 from .tuning import Tuning, tune_candidates
 
@@ -281,15 +282,17 @@ def train(panel: Panel, plan: SplitPlan, candidates: Sequence[Candidate], *, pre
     setting = replace(setting, adjusted=adjustment.used)
     tell = progress or (lambda fraction, key, **data: None)
     share = FOLDS_SHARE if model.optimize.iterations < 1 else FOLDS_SHARE * UNTUNED_SHARE
-    teller = Teller(progress and (lambda fraction, key, **data: tell(share * fraction, key, **data)), setting, candidates)
     scales = fold_scales(panel, plan)
+    ranked = ranked_on(panel, plan, model.metric, scales)
+    teller = Teller(progress and (lambda fraction, key, **data: tell(share * fraction, key, **data)), setting, candidates, ranked[0])
+    halving = Halving(ranked[0], scales, model.preset == "best", model.named) if model.auto else None
     tuned = tune_candidates(
-        setting, evaluate_all(setting, candidates, watch, teller), candidates, model.optimize, model=model, watch=watch,
+        setting, evaluate_all(setting, candidates, watch, teller, halving), candidates, model.optimize, model=model, watch=watch,
         progress=lambda fraction, key, **data: tell(share + (FOLDS_SHARE - share) * fraction, key, **data),
         storage=storage, scales=scales)
     evaluation, competing = tuned.evaluation, [*candidates, *tuned.candidates]
-    ranked = ranked_on(panel, plan, model.metric, scales)
     rules = rules_for(panel, model, competing, ranked, setting.finish)
+    rules = without_naive_votes(rules, competing) if setting.adjusted else rules
     selection = select(evaluation, scales, competing, rules)
     together = selection.together if selection.choice is not None else prior_ensemble(competing, rules)
     board = with_weights(leaderboard(selection.evaluation, plan, panel, levels, metric=model.metric, scales=scales), together)

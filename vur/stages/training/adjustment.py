@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['JUDGED_SERIES', 'JUDGED_FOLDS', 'BLIND', 'SEEING', 'SPARSE', 'TOLERATED', 'sample', 'judged_errors', 'Adjustment',
-           'choose_adjustment']
+           'choose_adjustment', 'without_naive_votes']
 
 # %% ../../../nbs/stages/7_training/2b_adjustment.ipynb #1c3e1cfe
 from collections.abc import Sequence
@@ -16,12 +16,13 @@ import pandas as pd
 
 from ...forecasters.effects import learn_effects
 from ...forecasters.parallel import Stopped
-from ...forecasters.registry import profile
+from ...forecasters.registry import algorithm, profile
 from ...panel import Panel
 from ...scoring.metrics import score
 from ..model import Candidate
 from ..split.folds import Fold
 from .budget import FoldWatch, Note, Watch
+from .choice import Rules
 from .evaluation import Setting, _timed_fold, fold_key, fold_scales, kept
 
 # %% ../../../nbs/stages/7_training/2b_adjustment.ipynb #b313d111
@@ -139,3 +140,9 @@ def _before_test(setting: Setting) -> Panel:
 
     test = setting.plan.test
     return setting.panel if test is None else training_panel(setting.panel, test, setting.plan)
+
+# %% ../../../nbs/stages/7_training/2b_adjustment.ipynb #f2690944
+def without_naive_votes(rules: Rules, candidates: Sequence[Candidate]) -> Rules:
+    """`rules` under which naive forecasts are no members of an ensemble."""
+    models = tuple(c.id for c in candidates if not algorithm(c.algorithm).baseline and (rules.allowed is None or c.id in rules.allowed))
+    return replace(rules, voters=(), allowed=models)
