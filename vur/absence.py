@@ -19,7 +19,7 @@ import pandas as pd
 from .demand import CHANCE, MOST_NEGATIVE, closed_steps
 from .errors import VurError
 from .frequency import advance, locate
-from .panel import Panel, check_density, complete, series_codes, steps_behind
+from .panel import Panel, check_density, check_steps, complete, series_codes, steps_behind
 
 # %% ../nbs/05_absence.ipynb #473373ee
 def own_rows(panel: Panel) -> np.ndarray:
@@ -326,7 +326,7 @@ def regular_panel(panel: Panel, absent: str = "auto", ended: str = "omit", horiz
     """`panel` with a row for every step, absent rows as `absent` says, and ended series left out unless `ended` is `forecast`.
 
     `origin` is the stamp after which all forecasts begin, where the series share their end but some are late. Notes: `absent`,
-    `absence`, `ended`, `late`. Raises `VurError` absence.option, panel.too_sparse.
+    `absence`, `ended`, `late`. Raises `VurError` absence.option, panel.too_sparse, panel.frequency_fine and panel.mixed_steps.
     """
     for name, value, known in (("absent", absent, ABSENT), ("ended", ended, ENDED)):
         if value not in known:
@@ -334,6 +334,8 @@ def regular_panel(panel: Panel, absent: str = "auto", ended: str = "omit", horiz
     panel = given_panel(panel)
     evidence = absence_evidence(panel)
     zeros = tuple(panel.ids) if absent == "zero" else evidence.able if (absent, evidence.verdict) == ("auto", "zero") else ()
+    if absent != "zero":
+        check_steps(panel, zeros)
     ends = series_ends(panel, zeros)
     shared, over = shared_end(ends, max(horizon, panel.freq.season))
     omitted = over & (ended == "omit")

@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['ROLES', 'Limit', 'COMBINE', 'ORIGINAL', 'holds', 'limits_of', 'Panel', 'panel_frequency', 'own_weekdays', 'snap',
            'leave_closed', 'locate_plain', 'twice_on_the_clock', 'combine', 'clock_put_back', 'split_future',
-           'choose_roles', 'make_panel', 'check_density', 'complete', 'series_edges', 'series_codes', 'steps_behind',
-           'future_frame']
+           'choose_roles', 'make_panel', 'check_density', 'complete', 'coarse_series', 'check_steps', 'series_edges',
+           'series_codes', 'steps_behind', 'future_frame']
 
 # %% ../nbs/00_panel.ipynb #9226d66f
 from collections.abc import Mapping, Sequence
@@ -226,12 +226,22 @@ def combine(frame: pd.DataFrame, duplicates: str, freq: Frequency) -> tuple[pd.D
     return kept, frame.loc[twice, ["unique_id", "ds", ROW]].reset_index(drop=True)
 
 
+def _own_step(frame: pd.DataFrame, series: str) -> str | None:
+    """The frequency of one series before its stamps moved onto the grid; None without a clear one."""
+    rows = frame[frame["unique_id"] == series]
+    found = infer_frequencies(rows.assign(ds=rows.get(ORIGINAL, rows["ds"])))
+    return found["alias"].iloc[0] if len(found) and found["share"].iloc[0] >= 0.8 else None
+
+
 def _duplicate_error(frame: pd.DataFrame, twice: pd.Series, freq: Frequency) -> VurError:
     first = frame[twice].iloc[0]
     same = frame[(frame["unique_id"] == first["unique_id"]) & (frame["ds"] == first["ds"])]
     code = "panel.duplicates" if same.get(ORIGINAL, same["ds"]).nunique() == 1 else "panel.same_cell"
     if code == "panel.duplicates" and clock_put_back(frame[twice], freq):
         code = "panel.clock_back"
+    several = frame["unique_id"].nunique() > 1
+    if code == "panel.same_cell" and several and (own := _own_step(frame, str(first["unique_id"]))) not in (None, freq.alias):
+        return VurError("panel.finer_steps", series=first["unique_id"], own=own, freq=freq.alias, stamp=first["ds"])
     return VurError(code, series=first["unique_id"], stamp=first["ds"], rows=", ".join(map(str, same[ROW].head(5))),
                     count=int(frame[twice].duplicated(["unique_id", "ds"]).sum()), freq=freq.alias)
 
@@ -306,7 +316,10 @@ def make_panel(frame: pd.DataFrame, *, date: str = "ds", target: str = "y", seri
         moments = utc_time(rows["ds"], original, rows["unique_id"], zone)
         if freq is None and twice_on_the_clock(rows, moments):
             step = frequency(step.alias.split("[")[0], step.share)
-        rows["ds"] = moments if step.is_moment else rows["ds"]
+        if step.is_moment:
+            rows["ds"] = moments
+            again = panel_frequency(rows) if freq is None else step  # without the hour that the clock skipped or repeated
+            step = again if again.alias == step.alias else step
     rows = rows.sort_values(["unique_id", "ds", ROW], ignore_index=True)
     rows, outside = leave_closed(rows, step, freq)
     snapped, moved = snap(rows, step)
@@ -366,6 +379,50 @@ def complete(panel: Panel) -> Panel:
     full = pd.DataFrame(columns)
     inserted = full.loc[source < 0, ["unique_id", "ds"]].reset_index(drop=True)
     return replace(panel.with_frame(full), notes=panel.notes | {"inserted": inserted})
+
+# %% ../nbs/00_panel.ipynb #e4bc8534
+def coarse_series(panel: Panel) -> pd.DataFrame:
+    """Series with a coarser step than the panel's: `unique_id, alias` (their own), `empty` (share of their steps without a row)."""
+    codes = pd.factorize(panel.frame["unique_id"])[0]
+    position = locate(panel.frame["ds"].to_numpy().astype(np.int64), codes, panel.freq.alias).position
+    same = codes[1:] == codes[:-1]
+    step, owner, size = np.diff(position)[same], codes[1:][same], np.bincount(codes)
+    span = np.bincount(owner, step, len(size)) + 1
+    neighbours = np.bincount(owner, step == 1, len(size)) / np.maximum(size - 1, 1)
+    suspect = (size >= 4) & (neighbours <= 0.1) & (size <= 0.5 * span)
+    if not suspect.any():
+        return pd.DataFrame({"unique_id": [], "alias": [], "empty": []})
+    table = infer_frequencies(_as_dated(panel).loc[suspect[codes]])
+    regular = table["alias"].notna() & (table["share"] >= np.where(table["steps"] < 5, 1, 0.8))
+    table = table[regular & (table["alias"] != panel.freq.alias)]
+    empty = pd.Series(1 - size / span, panel.frame["unique_id"].drop_duplicates().to_numpy())
+    return pd.DataFrame({"unique_id": table["unique_id"].to_numpy(), "alias": table["alias"].to_numpy(),
+                         "empty": empty.reindex(table["unique_id"]).to_numpy()})
+
+
+def _as_dated(panel: Panel) -> pd.DataFrame:
+    """`unique_id, ds` of the rows, at the stamps that they had before they moved onto the grid."""
+    rows = panel.frame[["unique_id", "ds"]]
+    if "moved" not in panel.notes:
+        return rows
+    moved = panel.notes["moved"].drop_duplicates(["unique_id", "to"]).rename(columns={"ds": "from", "to": "ds"})
+    before = rows.merge(moved[["unique_id", "ds", "from"]], on=["unique_id", "ds"], how="left")["from"]
+    return rows.assign(ds=before.fillna(rows["ds"]).to_numpy())
+
+
+def check_steps(panel: Panel, zero: Sequence[str] = ()) -> None:
+    """`VurError` where missing rows would be filled in on a grid that is finer than the rows.
+
+    Series in `zero` have no missing rows: absent ones are zeros. panel.frequency_fine if that holds for all series,
+    panel.mixed_steps naming the first one otherwise.
+    """
+    coarse = coarse_series(panel)
+    every = len(coarse) == panel.frame["unique_id"].nunique()
+    wrong = coarse if every else coarse[~coarse["unique_id"].isin(list(zero))]
+    if len(wrong):
+        first = wrong.iloc[0]
+        raise VurError("panel.frequency_fine" if every else "panel.mixed_steps", series=first["unique_id"], own=first["alias"],
+                       freq=panel.freq.alias, share=f"{first['empty']:.0%}", count=len(wrong))
 
 # %% ../nbs/00_panel.ipynb #de69aef8
 def series_edges(frame: pd.DataFrame) -> np.ndarray:

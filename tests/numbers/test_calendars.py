@@ -5,16 +5,22 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import pytz
 
 import vur
+from vur.absence import regular_panel
 from vur.cli import main
+from vur.columns import fixed_zone, known_zone, zone_of
 from vur.errors import VurError
 from vur.frequency import advance, frequency, is_open, locate, most_steps, open_alias, seasons_of, spacing
 from vur.opening import closed_dates, open_calendar
-from vur.panel import complete, future_frame, make_panel
+from vur.panel import coarse_series, complete, future_frame, make_panel
 from vur.stages.features.calendar import calendar_frame, holidays_frame, step_index
 from vur.stages.preview.audit import audit
-from vur.timezones import stamp_texts, zone
+from vur.stages.upload import upload, upload_frame
+from vur.store.data.tables import FORMS, csv_pieces
+from vur.timezones import stamp_texts
+from vur.timezones import zone as zone_arguments
 from vur.wording import stamp, steps
 
 # --- time zones as an argument ---
@@ -89,6 +95,166 @@ def test_the_zone_reaches_a_run_through_every_door(tmp_path: Path, monkeypatch: 
     ):
         with pytest.raises(VurError, match="no time zone 'Mars'"):
             wrong()
+
+
+# --- stamps with an offset from UTC ---
+
+ZONES = [
+    "Europe/Berlin",
+    "America/Sao_Paulo",
+    "America/New_York",
+    "Asia/Tokyo",
+    "Asia/Kolkata",
+    "Australia/Adelaide",
+    "America/St_Johns",
+    "UTC",
+]
+GRIDS = {
+    "D": ("2023-09-20", 250),
+    "W-MON": ("2022-01-03", 110),
+    "MS": ("2019-01-01", 60),
+    "QE": ("2010-03-31", 48),
+    "YS": ("1990-01-01", 30),
+}
+
+
+def written(stamps: pd.DatetimeIndex, zone: str) -> list[str]:
+    """Local times with their offsets, as most systems write them."""
+    return [moment.isoformat() for moment in stamps.tz_localize(zone, nonexistent="shift_forward", ambiguous=True)]
+
+
+@pytest.mark.parametrize("step", GRIDS)
+@pytest.mark.parametrize("zone", ZONES)
+def test_days_and_longer_steps_keep_their_local_dates(zone: str, step: str, tmp_path: Path) -> None:
+    start, count = GRIDS[step]
+    days = pd.date_range(start, periods=count, freq=step)
+    frame = pd.DataFrame({"when": written(days, zone), "v": np.arange(count) * 1.0})
+    aware = pd.DataFrame({"when": days.tz_localize(zone), "v": frame["v"]})
+    frame.to_csv(tmp_path / "text.csv", index=False)
+    aware.to_parquet(tmp_path / "typed.parquet", index=False)
+    sources = {
+        "text": make_panel(frame, date="when", target="v"),
+        "aware": make_panel(aware, date="when", target="v"),
+        "csv": make_panel(upload(tmp_path / "text.csv", tmp_path / "a").frame(), date="when", target="v"),
+        "parquet": make_panel(upload(tmp_path / "typed.parquet", tmp_path / "b").frame(), date="when", target="v"),
+        "memory": make_panel(upload_frame(aware, tmp_path / "c").frame(), date="when", target="v"),
+    }
+    for name, panel in sources.items():
+        assert panel.freq.alias == step and panel.frame["ds"].tolist() == days.tolist(), name
+        assert future_frame(panel, 2)["ds"].tolist() == pd.date_range(days[-1], periods=3, freq=step)[1:].tolist()
+    assert sources["csv"].tz in (zone, fixed_zone(_ahead(days, zone))) or _same_clock(sources["csv"].tz, zone, days)
+
+
+def _ahead(days: pd.DatetimeIndex, zone: str) -> int:
+    return int(days[:1].tz_localize(zone)[0].utcoffset().total_seconds())
+
+
+def _same_clock(one: str | None, other: str, days: pd.DatetimeIndex) -> bool:
+    return days.tz_localize(one).equals(days.tz_localize(other).tz_convert(one))
+
+
+@pytest.mark.parametrize("zone", ZONES)
+@pytest.mark.parametrize("step", ["h", "30min"])
+def test_shorter_steps_come_out_in_the_zone_that_they_came_in(zone: str, step: str, tmp_path: Path) -> None:
+    moments = pd.date_range("2024-03-01", "2024-04-20 09:00", freq=step, tz="UTC").tz_convert(zone)
+    frame = pd.DataFrame({"t": [m.isoformat() for m in moments], "load": 100.0 + moments.hour})
+    frame.to_csv(tmp_path / "load.csv", index=False)
+    for table in (frame, upload(tmp_path / "load.csv", tmp_path / "u").frame()):
+        panel = make_panel(table, date="t", target="load")
+        assert panel.freq.alias == step and panel.freq.share == 1 and panel.tz is not None
+        assert panel.frame["ds"].tolist() == moments.tz_convert("UTC").tz_localize(None).tolist()
+        ahead = stamp_texts(future_frame(panel, 3)["ds"].to_numpy(), *zone_arguments(panel.freq, panel.tz))
+        following = pd.date_range(moments[-1], periods=4, freq=step)[1:]
+        assert ahead == [m.isoformat() for m in following]
+
+
+def test_shops_of_several_zones_keep_the_dates_that_are_written(tmp_path: Path) -> None:
+    days = pd.date_range("2023-09-20", periods=200)
+    parts = [pd.DataFrame({"shop": z, "day": written(days, z), "v": 1.0 * np.arange(200)}) for z in ZONES[:4]]
+    pd.concat(parts).to_csv(tmp_path / "shops.csv", index=False)
+    for table in (pd.concat(parts), upload(tmp_path / "shops.csv", tmp_path / "u").frame()):
+        panel = make_panel(table, date="day", target="v", series=["shop"])
+        assert panel.freq.alias == "D"
+        assert all(rows["ds"].tolist() == days.tolist() for _, rows in panel.frame.groupby("unique_id"))
+
+
+@pytest.mark.parametrize("zone", ["Europe/Berlin", "America/New_York"])
+def test_local_midnights_written_in_utc_are_days_in_the_zone_that_is_given(zone: str) -> None:
+    days = pd.date_range("2023-09-20", periods=250)
+    text = [m.strftime("%Y-%m-%dT%H:%M:%SZ") for m in days.tz_localize(zone).tz_convert("UTC")]
+    panel = make_panel(pd.DataFrame({"ds": text, "y": 1.0}), tz=zone)
+    assert panel.freq.alias == "D" and panel.frame["ds"].tolist() == days.tolist()
+    plain = pd.DataFrame({"ds": [f"{day:%Y-%m-%d}T00:00:00Z" for day in days], "y": 1.0})
+    assert make_panel(plain, tz=zone).frame["ds"].tolist() == days.tolist(), "a date has no zone"
+
+
+def test_the_zone_of_offsets_is_found_by_all_of_them() -> None:
+    moments = pd.date_range("2022-01-01", "2024-01-01", freq="D", tz="UTC")
+    for zone in ("Europe/Berlin", "America/Santiago", "Asia/Tehran", "Pacific/Chatham", "Africa/Casablanca"):
+        local = moments.tz_convert(zone).tz_localize(None)
+        found = zone_of(
+            moments.tz_localize(None).to_numpy(), (local - moments.tz_localize(None)).total_seconds().to_numpy()
+        )
+        assert moments.tz_convert(found).tz_localize(None).equals(local)
+    assert zone_of(moments[:2].tz_localize(None).to_numpy(), np.array([3600, 5000])) is None
+    assert [known_zone(name) for name in ("UTC+05:30", "UTC-03:00", "Etc/GMT+3", None)] == [None] * 4
+    frame = pd.DataFrame({"ds": pd.date_range("2024", periods=9, tz=pytz.FixedOffset(-150)), "y": 1.0})
+    assert make_panel(frame).tz == "UTC-02:30"
+
+
+def test_a_large_file_is_read_as_a_small_one(tmp_path: Path) -> None:
+    """The fast path of large files sees the same zone, although its sample shows winter only."""
+    moments = pd.date_range("2024-03-20", periods=300_000, freq="min", tz="UTC").tz_convert("Europe/Berlin")
+    text = moments.strftime("%Y-%m-%dT%H:%M:%S%z")
+    pd.DataFrame({"t": text, "v": np.arange(len(text)) % 1440}).to_csv(tmp_path / "large.csv", index=False)
+    assert (tmp_path / "large.csv").stat().st_size > 8 << 20
+    found = upload(tmp_path / "large.csv", tmp_path / "u")
+    assert {c.name: c.zone for c in found.columns} == {"t": "Europe/Berlin", "v": ""}
+    assert found.frame(["t"])["t"].tolist() == list(moments)
+
+
+def test_offsets_reach_a_run_its_model_and_its_files(tmp_path: Path) -> None:
+    days = pd.date_range("2023-10-01", "2024-04-14")
+    rng = np.random.default_rng(2)
+    price = rng.uniform(8, 12, len(days) + 7).round(1)
+    y = np.where(days.dayofweek == 6, 0, 50 - 2 * price[: len(days)] + rng.normal(0, 1, len(days))).round(1)
+    frame = pd.DataFrame({"day": written(days, "Europe/Berlin"), "orders": y, "price": price[: len(days)]})
+    frame.to_csv(tmp_path / "orders.csv", index=False)
+    coming = pd.date_range("2024-04-15", periods=7)
+    future = pd.DataFrame({"day": written(coming, "Europe/Berlin"), "orders": np.nan, "price": price[len(days) :]})
+    pd.concat([frame, future]).to_csv(tmp_path / "all.csv", index=False)
+    run = vur.run(
+        tmp_path / "all.csv",
+        target="orders",
+        date="day",
+        algorithms="ridge,seasonal_naive",
+        country="DE",
+        notebook=False,
+        out=tmp_path / "out",
+        name="offsets",
+        folds=2,
+    )
+    assert run.forecast["ds"].tolist() == coming.tolist()
+    assert run.forecast["forecast"].iloc[-1] < 10 < run.forecast["forecast"].iloc[:6].min(), "Sunday is a Sunday"
+    future.drop(columns="orders").to_csv(tmp_path / "future.csv", index=False)
+    again = vur.forecast(run.record["model"], horizon=7, future=tmp_path / "future.csv")
+    assert again["ds"].tolist() == coming.tolist()
+    utc = future.assign(day=[m.tz_convert("UTC").isoformat() for m in pd.to_datetime(future["day"])])
+    pd.testing.assert_frame_equal(vur.forecast(run.record["model"], horizon=7, future=utc), again)
+    judged = vur.check_new(run.record["model"], pd.concat([frame.tail(3), future.assign(orders=30.0)]))
+    assert judged["ds"].tail(7).tolist() == coming.tolist() and judged["score"].notna().sum() == 7
+
+
+def test_a_stored_table_is_written_with_its_offsets(tmp_path: Path) -> None:
+    for name in ("America/St_Johns", "Europe/Berlin"):
+        moments = pd.date_range("2024-02-01", "2024-05-01", freq="h", tz="UTC").tz_convert(name)
+        frame = pd.DataFrame({"t": [m.isoformat() for m in moments], "v": 1.0 * moments.hour})
+        frame.to_csv(tmp_path / "a.csv", index=False)
+        found = upload(tmp_path / "a.csv", tmp_path / "a")
+        text = b"".join(csv_pieces(found.parquet, found.columns, FORMS["en"])).decode()
+        (tmp_path / "b.csv").write_text(text, encoding="utf-8")
+        again = upload(tmp_path / "b.csv", tmp_path / "b").frame()
+        assert again["t"].tolist() == list(moments) and str(again["t"].dt.tz) == str(found.frame()["t"].dt.tz)
 
 
 # --- closed days and hours ---
@@ -247,7 +413,9 @@ def test_opening_hours_are_those_of_the_local_clock(zone_name: str) -> None:
         assert (panel.freq.alias, panel.tz) == ("h[MON-FRI 10-16]", zone_name)
         assert panel.frame["ds"].tolist() == local.tolist()
     assert not panel.freq.is_moment
-    assert stamp_texts(panel.frame["ds"].to_numpy()[:1], *zone(panel.freq, panel.tz)) == ["2024-02-01T10:00:00"]
+    assert stamp_texts(panel.frame["ds"].to_numpy()[:1], *zone_arguments(panel.freq, panel.tz)) == [
+        "2024-02-01T10:00:00"
+    ]
 
 
 def test_open_in_the_hour_that_comes_twice_keeps_every_hour() -> None:
@@ -350,3 +518,65 @@ def test_a_horizon_beyond_the_calendar_is_refused_by_every_door(tmp_path: Path) 
     with pytest.raises(VurError, match="2262-01-01"):
         vur.run(frame, horizon=400, algorithms="naive", notebook=False, out=tmp_path)
     assert main(["forecast", "far", "--horizon", "400"]) == 1
+
+
+# --- one step for all ---
+
+STEPS = {"YS": 30, "QS": 40, "MS": 72, "W-MON": 80, "D": 120, "h": 400}
+FINER = [("MS", "D"), ("QS", "D"), ("YS", "MS"), ("QS", "MS"), ("W-MON", "D"), ("D", "h"), ("MS", "W-MON")]
+
+
+def regular(alias: str, uid: str = "a", level: float = 300.0, seed: int = 0) -> pd.DataFrame:
+    """A seasonal series on a regular grid."""
+    count = STEPS[alias]
+    y = level + 0.2 * level * np.sin(np.arange(count) * np.pi / 6) + np.random.default_rng(seed).normal(0, 3, count)
+    return pd.DataFrame(
+        {"unique_id": uid, "ds": pd.date_range("2018-01-01", periods=count, freq=alias), "y": y.round(1)}
+    )
+
+
+@pytest.mark.parametrize(("own", "wrong"), FINER)
+def test_a_frequency_finer_than_the_rows_is_refused(own: str, wrong: str) -> None:
+    frame = regular(own)
+    panel = make_panel(frame, freq=wrong)
+    if panel.freq.alias == own:  # months on a grid of weeks have no two rows seven days apart, and are not even weeks
+        return
+    for absent in ("auto", "missing"):
+        with pytest.raises(VurError, match=f"the rows are {own}.*give {own}"):
+            regular_panel(panel, absent)
+    assert (regular_panel(panel, "zero").frame["y"] == 0).mean() > 0.5, "zeros that are asked for"
+
+
+@pytest.mark.parametrize(("coarse", "fine"), [("MS", "D"), ("W-MON", "D"), ("QS", "MS"), ("MS", "W-MON"), ("D", "h")])
+def test_two_steps_in_one_table_are_refused_by_series(coarse: str, fine: str) -> None:
+    """Whatever step most series have, the other one is named."""
+    both = [regular(fine, f"fine{k}", 10, k) for k in range(2)] + [regular(coarse, "coarse")]
+    with pytest.raises(VurError, match=f"'coarse' is {coarse}, but the others make the panel {fine}"):
+        regular_panel(make_panel(pd.concat(both)))
+    both = [regular(fine, "fine", 10)] + [regular(coarse, f"coarse{k}", 300, k) for k in range(3)]
+    with pytest.raises(VurError, match=f"'fine' is {fine}, but the others make the panel {coarse}"):
+        make_panel(pd.concat(both))
+    summed = make_panel(pd.concat(both), freq=coarse, duplicates="sum")
+    assert regular_panel(summed).freq.alias == coarse
+
+
+def test_rows_left_out_at_random_or_for_holidays_are_not_a_coarser_step() -> None:
+    rng = np.random.default_rng(7)
+    for share in (0.05, 0.3, 0.9):
+        parts = [regular("D", f"p{k}")[rng.random(STEPS["D"]) < share] for k in range(6)]
+        assert not len(coarse_series(make_panel(pd.concat(parts), freq="D")))
+    assert not len(coarse_series(make_panel(opening("D[SUN-THU]"), freq="D")))
+    assert not len(coarse_series(make_panel(opening("h[MON-FRI 10-16]"), freq="h")))
+    assert not len(coarse_series(make_panel(regular("MS").drop(index=[3, 20, 21]))))
+
+
+def test_a_run_on_the_wrong_step_stops_with_the_remedy(tmp_path: Path) -> None:
+    quick: dict = {"horizon": 3, "algorithms": "theta", "notebook": False, "out": tmp_path}
+    with pytest.raises(VurError, match="the rows are MS. Leave the frequency out, or give MS"):
+        vur.run(regular("MS"), freq="D", **quick)
+    mixed = pd.concat([regular("D", "daily", 10), regular("MS", "monthly").head(5)])
+    with pytest.raises(VurError, match="'monthly' is MS"):
+        vur.run(mixed, **quick)
+    for name, rows in mixed.groupby("unique_id"):
+        run = vur.run(rows, **quick)
+        assert (run.forecast["hi-95"] > run.forecast["lo-95"]).all(), name

@@ -131,7 +131,7 @@ def _read_input(job: JobSpec, saved: Saved) -> "tuple[pd.DataFrame, int]":
     found = upload_named(path, scratch, series, options_of(job.params.get("options") or {}, language))
     if found.rejected:
         os.replace(found.rejects, results_folder(job.id) / REJECTS)
-    return pd.read_parquet(found.parquet), found.rejected
+    return found.frame(), found.rejected
 
 
 # --- output ---

@@ -342,7 +342,7 @@ def read_table(path: Path, names: dict[str, Any]) -> pd.DataFrame:
         raise VurError("runs.no_file", path=path)
     with tempfile.TemporaryDirectory() as scratch:
         found = upload_named(path, Path(scratch), [*_series(names), "unique_id"])
-        return pd.read_parquet(found.parquet)
+        return found.frame()
 
 
 # --- which row is which ---

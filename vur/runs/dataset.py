@@ -124,7 +124,7 @@ class Dataset:
             and spec.roles.get(name) != "exclude"
             and (kind in COVARIATE_TYPES or name in spec.roles)
         ]
-        return pd.read_parquet(self.upload.parquet, columns=named + covariates)
+        return self.upload.frame(named + covariates)
 
     def raw_findings(self, spec: DataSpec, country: str | None, language: str) -> list[Finding]:
         """Findings of the audit on the rows as uploaded, for data that cannot become a panel."""

@@ -15,6 +15,7 @@ from vur.stages.features import FeatureSpec, features_frame, resolve_features
 from vur.stages.preprocess import describe_preprocess, fit_preprocess
 from vur.stages.preprocess.cleaning import Groups, OutlierSpec, fill, fixed_bands, treat_outliers
 from vur.stages.preprocess.preprocessor import PreprocessSpec
+from vur.stages.upload import in_zones
 from vur.store.data import tables
 from vur.text import translate
 from vur.wizard.checks import open_version, panel_of
@@ -38,13 +39,31 @@ def change_rows(
     chosen = dataset.chosen(spec)
     frame = read_rows(dataset.upload.parquet)
     before, steps, counts = frame, [], {"rows_before": len(frame)}
+    zones = {column.name: column.zone for column in dataset.upload.columns if column.zone}
     for item in operations:
-        frame, sentence = OPERATIONS[item["do"]](frame, item, chosen, language)
+        frame, sentence = OPERATIONS[item["do"]](frame, _in_utc(item, zones), chosen, language)
         steps.append(sentence)
     if frame.empty:
         raise VurError("prepare.nothing_left", rows=counts["rows_before"])
-    frame.to_parquet(target_file, index=False)
+    in_zones(frame, dataset.upload.columns).to_parquet(target_file, index=False)
     return {"steps": steps, "counts": counts | {"rows_after": len(frame)}, **_compared(before, frame, chosen)}
+
+
+def _in_utc(item: dict[str, Any], zones: dict[str, str]) -> dict[str, Any]:
+    """The limits of a range of dates, which are local time, as the UTC in which stamps with a zone are stored."""
+    zone = zones.get(item.get("column", ""))
+    if item["do"] != "range" or not zone:
+        return item
+    limits = {name: pd.Series([item[name]]) for name in ("start", "end") if item.get(name) is not None}
+    local = {name: pd.to_datetime(value, errors="coerce") for name, value in limits.items()}
+    return item | {
+        name: value.dt.tz_localize(zone, ambiguous=np.array([name == "start"]), nonexistent="shift_forward")
+        .dt.tz_convert("UTC")
+        .dt.tz_localize(None)
+        .iloc[0]
+        for name, value in local.items()
+        if value.notna().all() and value.dt.tz is None
+    }
 
 
 def read_rows(path: Path) -> pd.DataFrame:

@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .columns import WAYS, ColumnPlan, identifier, literal, plan_columns
+from .columns import WAYS, ColumnPlan, identifier, literal, plan_columns, settle_zones
 from .files import Dialect, Plain, Survey, UploadOptions, note
 from .staging import records
 
@@ -116,8 +116,9 @@ def convert_fast(connection: "duckdb.DuckDBPyConnection", plain: Plain, dialect:
         return None
     target, source = folder / "data.parquet", folder / "source.csv"
     source.symlink_to(plain.path.resolve())
-    select = ", ".join(f"{strict_value(p)} AS {identifier(p.name)}" for p in plans)
     try:
+        plans = settle_zones(connection, csv_relation(source, dialect), plans)
+        select = ", ".join(f"{strict_value(p)} AS {identifier(p.name)}" for p in plans)
         query = f"SELECT {select} FROM {csv_relation(source, dialect)}"  # noqa: S608
         connection.execute(f"COPY ({query}) TO {literal(str(target))} (FORMAT parquet)")
         return _checked(connection, f"read_parquet({literal(str(target))})", plans)

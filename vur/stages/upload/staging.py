@@ -21,7 +21,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ...columns import with_index
+from ...columns import with_index, zone_name
 from ...errors import VurError
 from .columns import ColumnPlan, literal, plan_columns
 from .files import Dialect, Plain, UploadOptions, column_names, note
@@ -150,7 +150,7 @@ _KINDS = {"TIMESTAMP": "datetime", "BIGINT": "numeric", "DOUBLE": "numeric", "BO
 def _typed(name: str, column: str, storage: str, zone: str) -> ColumnPlan:
     """A column that its source already typed."""
     return ColumnPlan(name, column, _KINDS[storage], storage, column, "FALSE", format=f"UTC, from {zone}" if zone else "",
-                      reason=note("type_source", type=_KINDS[storage]))
+                      reason=note("type_source", type=_KINDS[storage]), zone=zone)
 
 # %% ../../../nbs/stages/1_upload/2_staging.ipynb #4b26ff49
 BATCH = 50_000
@@ -410,7 +410,7 @@ def _frame_column(column: pd.Series) -> tuple[pa.Array, str | None, str]:
         column = column.dt.to_timestamp()
     if isinstance(column.dtype, pd.DatetimeTZDtype):
         utc = column.dt.tz_convert("UTC").dt.tz_localize(None)
-        return pa.array(utc.astype("datetime64[us]")), "TIMESTAMP", str(column.dt.tz)
+        return pa.array(utc.astype("datetime64[us]")), "TIMESTAMP", zone_name(column)
     if pd.api.types.is_datetime64_dtype(column):
         return pa.array(column.astype("datetime64[us]")), "TIMESTAMP", ""
     if pd.api.types.is_bool_dtype(column):

@@ -29,7 +29,8 @@ EXACT_ROWS = 2_000_000  # up to here unique values are counted, above they are e
 @dataclass(frozen=True)
 class ColumnInfo:
     """What upload knows of a column. `type` is `datetime|numeric|categorical|boolean|text|id`; `unique` is approximate above two million
-    rows; `example` is the first value as text; `format` tells how the source wrote it; `reason` is a note."""
+    rows; `example` is the first value as text; `format` tells how the source wrote it; `reason` is a note; `zone` is the time zone of
+    stamps that are stored in UTC."""
 
     name: str
     type: str
@@ -39,6 +40,7 @@ class ColumnInfo:
     format: str = ""
     reason: dict = field(default_factory=dict)
     integer: bool = False
+    zone: str = ""
 
 
 @dataclass(frozen=True)

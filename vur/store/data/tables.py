@@ -122,14 +122,14 @@ def csv_pieces(path: Path, columns: Sequence[ColumnInfo], form: CsvForm) -> Iter
         sizes = [file.metadata.row_group(number).num_rows for number in range(file.metadata.num_row_groups)]
         kinds = {name: str(kind) for name, kind in zip(file.schema_arrow.names, file.schema_arrow.types, strict=True)}
     yield _header(list(kinds), form)
-    zoned = {column.name for column in columns if "UTC" in column.format}
+    zones = {column.name: column.zone or "UTC" for column in columns if column.zone or "(UTC" in column.format}
     with (
         duckdb.connect(config={"memory_limit": "500MB", "threads": 2}) as connection,
         tempfile.TemporaryDirectory() as scratch,
     ):
         connection.execute("SET TimeZone = 'UTC'")
         wanted = ", ".join(
-            _cell(name, kind, form, name in zoned, _days_only(connection, path, name, kind))
+            _cell(name, kind, form, zones.get(name), _days_only(connection, path, name, kind))
             for name, kind in kinds.items()
         )
         target, start = Path(scratch) / "piece.csv", 0
@@ -158,15 +158,27 @@ def _days_only(connection: Any, path: Path, name: str, kind: str) -> bool:
     return bool(connection.execute(query, [str(path)]).fetchone()[0])
 
 
-def _cell(name: str, kind: str, form: CsvForm, zoned: bool, days: bool) -> str:
-    """The SQL expression of a column's cells as text."""
+def _cell(name: str, kind: str, form: CsvForm, zone: str | None, days: bool) -> str:
+    """The SQL expression of a column's cells as text; stamps with a zone as local time with its offset from UTC."""
     column = _quoted(name)
     if kind.startswith("timestamp"):
-        text = f"CAST(CAST({column} AS DATE) AS VARCHAR)" if days and not zoned else f"CAST({column} AS VARCHAR)"
-        return f"{text} || 'Z'" if zoned else text
+        if zone and zone != "UTC":
+            local, ahead = _local(column, zone), f"datediff('minute', {column}, {_local(column, zone)})"
+            parts = f"if({ahead} < 0, '-', '+'), abs({ahead}) // 60, abs({ahead}) % 60"
+            return f"{local}::VARCHAR || printf('%s%02d:%02d', {parts})"
+        text = f"CAST(CAST({column} AS DATE) AS VARCHAR)" if days and not zone else f"CAST({column} AS VARCHAR)"
+        return f"{text} || 'Z'" if zone else text
     if kind in ("double", "float"):
         return f"replace(CAST({column} AS VARCHAR), '.', '{form.decimal}')"
     return column
+
+
+def _local(column: str, zone: str) -> str:
+    """The SQL expression of UTC stamps on the clock of `zone`."""
+    if zone.startswith(("UTC+", "UTC-")):
+        hours, minutes = zone[4:6], zone[7:9]
+        return f"({column} {zone[3]} INTERVAL {hours} HOUR {zone[3]} INTERVAL {minutes} MINUTE)"
+    return f"timezone('{zone}', timezone('UTC', {column}))"
 
 
 def _quoted(name: str) -> str:
