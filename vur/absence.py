@@ -10,6 +10,7 @@ __all__ = ['UNITS', 'LEAST_PAIRS', 'MOST_DOUBT', 'VERDICTS', 'MOST_ZEROS', 'LEAS
 
 # %% ../nbs/05_absence.ipynb #6926a432
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -18,7 +19,8 @@ import pandas as pd
 
 from .demand import CHANCE, MOST_NEGATIVE, closed_steps
 from .errors import VurError
-from .frequency import advance, locate
+from .frequency import advance, is_open, locate
+from .opening import series_calendars
 from .panel import Panel, check_density, check_steps, complete, series_codes, steps_behind
 
 # %% ../nbs/05_absence.ipynb #473373ee
@@ -263,24 +265,34 @@ def shared_end(ends: pd.DataFrame, reach: int) -> tuple[bool, pd.Series]:
     return shared, (late > np.maximum(reach, ends["gap"])) & shared
 
 # %% ../nbs/05_absence.ipynb #98b3bf46
-def fill_absent(panel: Panel, series: tuple[str, ...], end: Any = None) -> Panel:
+def fill_absent(panel: Panel, series: tuple[str, ...], end: Any = None, shut: Mapping[str, str] | None = None) -> Panel:
     """The regular panel in which every absent row of `series` is a zero, up to the stamp `end`; others stay without a target.
 
-    The zeros are listed in `notes["absent"]` (`unique_id, ds`). Raises `VurError` panel.too_sparse.
+    `shut` has the alias of the open steps of series that are closed on others (of `series_calendars`): absent rows there are
+    zeros too. The zeros are listed in `notes["absent"]` (`unique_id, ds`). Raises `VurError` panel.too_sparse.
     """
     panel = given_panel(panel)
-    if not series:
+    if not series and not shut:
         return complete(panel)
     marked = panel.with_frame(panel.frame.assign(**{_OWN: 1.0}))
     full = complete(_lengthened(marked, set(series), end) if end is not None else marked)
     own = (full.frame[_OWN] == 1.0).to_numpy()
     full = full.with_frame(full.frame.drop(columns=_OWN))
-    absent = ~own & full.frame["unique_id"].isin(set(series)).to_numpy()
+    absent = ~own & (full.frame["unique_id"].isin(set(series)).to_numpy() | _shut(full.frame, shut or {}))
     if not absent.any():
         return full
     frame, future = _known_values(full, full.frame.assign(y=full.frame["y"].mask(absent, 0.0)), absent)
     filled = frame.loc[absent, ["unique_id", "ds"]].reset_index(drop=True)
     return replace(full, frame=frame, future=future, notes=full.notes | {"absent": filled})
+
+
+def _shut(frame: pd.DataFrame, shut: Mapping[str, str]) -> np.ndarray:
+    """Rows of series in `shut` outside their open steps."""
+    ids, ds, found = frame["unique_id"].to_numpy(), frame["ds"].to_numpy(), np.zeros(len(frame), bool)
+    for name, alias in shut.items():
+        own = ids == name
+        found[own] = ~is_open(ds[own], alias)
+    return found
 
 
 _OWN = "_own_row"  # a column that is never given back
@@ -326,7 +338,8 @@ def regular_panel(panel: Panel, absent: str = "auto", ended: str = "omit", horiz
     """`panel` with a row for every step, absent rows as `absent` says, and ended series left out unless `ended` is `forecast`.
 
     `origin` is the stamp after which all forecasts begin, where the series share their end but some are late. Notes: `absent`,
-    `absence`, `ended`, `late`. Raises `VurError` absence.option, panel.too_sparse, panel.frequency_fine and panel.mixed_steps.
+    `absence`, `ended`, `late`, and `shut` (`unique_id, alias`: series that are closed on steps of the panel, with the alias of
+    their open ones). Raises `VurError` absence.option, panel.too_sparse, panel.frequency_fine and panel.mixed_steps.
     """
     for name, value, known in (("absent", absent, ABSENT), ("ended", ended, ENDED)):
         if value not in known:
@@ -341,8 +354,12 @@ def regular_panel(panel: Panel, absent: str = "auto", ended: str = "omit", horiz
     omitted = over & (ended == "omit")
     panel = _without(panel, set(ends.index[omitted]))
     end = ends["last"].max()
-    filled = fill_absent(panel, zeros, end)
-    notes = _absence_notes(filled, evidence, absent, zeros) | _end_notes(ends, shared, over, omitted, zeros)
+    local = absent == "auto" and not (panel.freq.is_moment and panel.tz)  # opening hours are those of a local clock
+    calendars = series_calendars(panel.frame, panel.freq.alias) if local else {}
+    shut = {name: alias for name, alias in calendars.items() if name not in zeros}
+    filled = fill_absent(panel, zeros, end, shut)
+    notes = {"shut": pd.DataFrame(shut.items(), columns=["unique_id", "alias"])} if shut else {}
+    notes |= _absence_notes(filled, evidence, absent, zeros) | _end_notes(ends, shared, over, omitted, zeros)
     return replace(filled, origin=end if "late" in notes else None, notes=filled.notes | notes)
 
 
@@ -374,12 +391,16 @@ def _end_notes(ends: pd.DataFrame, shared: bool, over: pd.Series, omitted: pd.Se
 
 # %% ../nbs/05_absence.ipynb #04863f5a
 def absence_facts(panel: Panel) -> dict[str, Any]:
-    """What a saved model keeps of `regular_panel`: `absent` (`zero` or `missing`), `unknown` (series whose gaps stay), `ended` (last stamps)."""
+    """What a saved model keeps of `regular_panel`.
+
+    `absent` (`zero` or `missing`), `unknown` (series whose gaps stay), `ended` (last stamps), `shut` (open steps by series).
+    """
     row = panel.notes.get("absence")
     names = panel.notes.get("unknown", pd.DataFrame({"unique_id": []}))["unique_id"].tolist()
     over = panel.notes.get("ended")
     gone = {} if over is None else {one.unique_id: str(one.ds) for one in over[over["omitted"]].itertuples()}
-    return {"absent": "zero" if row is not None and bool(row["zero"].iloc[0]) else "missing", "unknown": names, "ended": gone}
+    return {"absent": "zero" if row is not None and bool(row["zero"].iloc[0]) else "missing", "unknown": names, "ended": gone} | \
+        ({"shut": dict(panel.notes["shut"].itertuples(index=False))} if "shut" in panel.notes else {})
 
 
 def zero_series(panel: Panel, facts: dict[str, Any]) -> tuple[str, ...]:
@@ -397,6 +418,6 @@ def continue_panel(panel: Panel, facts: dict[str, Any], horizon: int = 1) -> Pan
     zeros = zero_series(panel, facts)
     ends = series_ends(panel, zeros)
     shared = shared_end(ends, max(horizon, panel.freq.season))[0]
-    filled = fill_absent(panel, zeros, ends["last"].max())
+    filled = fill_absent(panel, zeros, ends["last"].max(), facts.get("shut"))
     late = (ends["late"] > 0) & shared & ~ends.index.isin(list(zeros))
     return replace(filled, origin=ends["last"].max() if late.any() else None)

@@ -13,7 +13,7 @@ from vur.cli import main
 from vur.columns import fixed_zone, known_zone, zone_of
 from vur.errors import VurError
 from vur.frequency import advance, frequency, is_open, locate, most_steps, open_alias, seasons_of, spacing
-from vur.opening import closed_dates, open_calendar
+from vur.opening import closed_dates, is_flow, open_calendar, series_calendars
 from vur.panel import coarse_series, complete, future_frame, make_panel
 from vur.stages.features.calendar import calendar_frame, holidays_frame, step_index
 from vur.stages.preview.audit import audit
@@ -372,6 +372,78 @@ def test_one_series_that_is_open_opens_the_hour_for_all() -> None:
         [opening("h[MON-FRI 10-16]").assign(unique_id="a"), opening("h[MON-FRI 9-18; SAT 9-12]").assign(unique_id="b")]
     )
     assert make_panel(both).freq.alias == "h[MON-FRI 9-18; SAT 9-12]"
+
+
+def shops(step: str = "D", seed: int = 0) -> pd.DataFrame:
+    """Sales of shops with different opening days or hours, and a stock that is counted on weekdays only."""
+    rng = np.random.default_rng(seed)
+    grid = (
+        pd.date_range("2023-01-02", periods=300)
+        if step == "D"
+        else pd.date_range("2024-01-01", periods=24 * 70, freq="h")
+    )
+    parts = []
+    for name, alias in (("all", step), ("six", f"{step}[MON-SAT]"), ("week", "B"), ("stock", "B")):
+        ds = grid[is_open(grid.to_numpy().astype("M8[ns]"), alias)]
+        pattern = 100 + 10 * ds.dayofweek + (20 * np.sin(ds.hour * np.pi / 12) if step == "h" else 0)
+        y = pattern + rng.normal(0, 6, len(ds)) if name != "stock" else 900 + np.cumsum(rng.normal(0, 2, len(ds)))
+        parts.append(pd.DataFrame({"unique_id": name, "ds": ds, "y": y.round(1)}))
+    return pd.concat(parts, ignore_index=True)
+
+
+@pytest.mark.parametrize("step", ["D", "h"])
+def test_a_shop_that_is_closed_where_others_are_open_sells_nothing_there(step: str) -> None:
+    frame = shops(step)
+    panel = make_panel(frame)
+    assert panel.freq.alias == step
+    own = {"six": f"{step}[MON-SAT]", "week": "B" if step == "D" else "h[MON-FRI]"}
+    assert series_calendars(panel.frame, step) == own
+    whole = regular_panel(panel)
+    filled = whole.notes["absent"]
+    for name, alias in own.items():
+        zeros = filled.loc[filled["unique_id"] == name, "ds"].to_numpy()
+        assert len(zeros) and not is_open(zeros, alias).any()
+        rows = whole.frame[whole.frame["unique_id"] == name]
+        assert rows["y"].notna().all() and (rows["y"] == 0).sum() == len(zeros)
+    stock = whole.frame[whole.frame["unique_id"] == "stock"]
+    assert stock["y"].isna().any() and not (stock["y"] == 0).any(), "a stock goes on while nobody counts it"
+    said = {(f.code, f.unique_id) for f in audit(whole, frame)}
+    assert {("shut_series", "six"), ("shut_series", "week")} <= said and ("shut_series", "stock") not in said
+    assert "shut" not in regular_panel(panel, "missing").notes
+
+
+def test_what_is_closed_stays_closed_in_a_model_that_is_moved_on(tmp_path: Path) -> None:
+    frame = shops()
+    run = vur.run(frame, horizon=14, algorithms="seasonal_naive", folds=2, notebook=False, out=tmp_path, name="shops")
+    later = frame.assign(ds=frame["ds"] + pd.Timedelta(days=14))
+    moved = vur.update_model(run.record["model"], pd.concat([frame, later[later["ds"] > frame["ds"].max()]]))
+    for forecast in (run.forecast, vur.forecast(moved.tag, horizon=14)):
+        week = forecast.set_index("ds").groupby("unique_id")["forecast"]
+        assert (week.get_group("week")[lambda y: y.index.dayofweek > 4] == 0).all()
+        assert (week.get_group("week")[lambda y: y.index.dayofweek < 5] > 50).all()
+        assert week.get_group("stock").min() > 500
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_levels_and_counts_are_told_apart(seed: int) -> None:
+    rng, n = np.random.default_rng(seed), 200
+    week = np.arange(n) % 6
+    season = 30 * np.sin(np.arange(n) * 2 * np.pi / 365)
+    counts = {
+        "sales": 100 + 20 * week + rng.normal(0, 10, n),
+        "growing": 50 + 0.5 * np.arange(n) + 5 * week + rng.normal(0, 8, n),
+        "visits": rng.poisson(4, n) * 1.0,
+        "rare": rng.poisson(0.3, n) * 1.0,
+        "seasonal": 200 + 3 * season + rng.normal(0, 15, n),
+    }
+    levels = {
+        "price": 100 * np.exp(np.cumsum(rng.normal(0, 0.01, n))),
+        "stock": 900 + np.cumsum(rng.normal(0, 5, n)),
+        "kelvin": 280 + season / 3 + pd.Series(rng.normal(0, 2, n)).ewm(alpha=0.2).mean().to_numpy() * 3,
+        "balance": rng.normal(0, 100, n),
+    }
+    assert [name for name, y in counts.items() if not is_flow(y, week)] == []
+    assert [name for name, y in levels.items() if is_flow(y, week)] == []
 
 
 def test_holidays_are_closed_dates_and_no_gaps() -> None:

@@ -20,6 +20,7 @@ from vur.columns import (
 )
 from vur.errors import VurError
 from vur.explain.anomalies import anomalies, anomaly_sentences, conformal_p, score_bands
+from vur.frequency import most_steps
 from vur.models.future import (
     Coming,
     check_cells,
@@ -116,12 +117,14 @@ def observed_rows(model: "Pipeline", head: dict[str, Any], table: pd.DataFrame) 
 def future_steps(model: "Pipeline", head: dict[str, Any], rows: pd.DataFrame, horizon: int) -> Coming:
     """The future steps of `model` up to the last of `rows`: at least `horizon`, at most `FURTHEST`."""
     last = rows.loc[rows["unique_id"].isin(model.ends.index), "ds"].max()
+    end = model.ends.max()
+    furthest = min(FURTHEST, most_steps(int(end if model.head.freq.is_integer else end.value), model.head.freq.alias))
     while True:
         coming = coming_steps(model, horizon, head["names"])
         covered = coming.rows.groupby("unique_id", sort=False)["ds"].max().min()
-        if pd.isna(last) or covered >= last or horizon >= FURTHEST:
+        if pd.isna(last) or covered >= last or horizon >= furthest:
             return coming
-        horizon = min(2 * horizon, FURTHEST)
+        horizon = min(2 * horizon, furthest)
 
 
 def place_rows(model: "Pipeline", rows: pd.DataFrame, coming: Coming) -> pd.DataFrame:

@@ -103,7 +103,8 @@ def move(saved: Saved, given: Panel) -> "Pipeline":
     pipeline = saved.pipeline
     new = given.frame["unique_id"].iloc[0] not in pipeline.ends.index
     panel = given if new else merge_history(saved.history(), given, all_series=pipeline.reconciler is not None)
-    panel = fill_absent(panel, zero_series(panel, saved.head.get("absence") or {}), given.frame["ds"].max())
+    facts = saved.head.get("absence") or {}
+    panel = fill_absent(panel, zero_series(panel, facts), given.frame["ds"].max(), facts.get("shut"))
     moved = fork(pipeline)
     moved.update(panel)
     if new and moved.calibration is not None:

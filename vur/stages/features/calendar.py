@@ -143,7 +143,9 @@ def holidays_frame(stamps: pd.DatetimeIndex, country: str, state: str | None = N
     """
     stamps = pd.DatetimeIndex(stamps)
     reach = pd.Timedelta(days=max(10, 2 * step_days(freq)))
-    dates = holiday_dates(country, state, (stamps.min() - reach).date(), (stamps.max() + reach).date())
+    low, high = pd.Timestamp.min.ceil("D") + reach, pd.Timestamp.max.floor("D") - reach  # the calendar ends in 2262
+    first, last = max(stamps.min(), low) - reach, min(stamps.max(), high) + reach
+    dates = holiday_dates(country, state, first.date(), last.date())
     if within_day(freq):
         days = stamps.to_numpy().astype("datetime64[D]")
         return _daily_holidays(days, dates, freq)

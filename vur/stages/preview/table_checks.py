@@ -25,7 +25,7 @@ from ...errors import VurError
 from ...frequency import DAY, MONDAY, TICKS, frequency, is_open, locate, spacing
 from ...opening import closed_dates
 from ...panel import Panel, locate_plain, panel_frequency
-from .findings import MOST_ROWS, Finding, Phrase, as_rows, check, literal, marked
+from .findings import MOST_ROWS, Finding, Phrase, as_rows, call, check, literal, marked
 
 # %% ../../../nbs/stages/2_preview/2_table_checks.ipynb #7ddc8f60
 @dataclass(frozen=True, eq=False)
@@ -358,7 +358,8 @@ def check_future(panel: Panel) -> list[Finding]:
 # %% ../../../nbs/stages/2_preview/2_table_checks.ipynb #e136b417
 @check("panel")
 def check_calendar(panel: Panel) -> list[Finding]:
-    """`open_calendar` (info): only some steps of a week are ever used; `closed_dates` (info): dates without any row."""
+    """`open_calendar` (info): only some steps of a week are ever used; `shut_series` (info): a series is closed on more of
+    them; `closed_dates` (info): dates without any row."""
     s, alias = spacing(panel.freq.alias), panel.freq.alias
     found = []
     if s.kind == "open":
@@ -370,6 +371,13 @@ def check_calendar(panel: Panel) -> list[Finding]:
         week = np.arange(7 * DAY // s.size) * s.size + MONDAY
         first = week[~is_open(week, alias)] + (panel.frame["ds"].min().value - MONDAY) // (7 * DAY) * 7 * DAY
         found.append(Finding("open_calendar", "info", None, as_rows(first.astype("M8[ns]"))[:MOST_ROWS], len(first), data, repair))
+    if "shut" in panel.notes:
+        filled = panel.notes.get("absent", panel.frame.iloc[:0])
+        for name, own in panel.notes["shut"].itertuples(index=False):
+            zeros = filled.loc[filled["unique_id"] == name, "ds"].to_numpy()
+            zeros = zeros[~is_open(zeros, own)]
+            found.append(Finding("shut_series", "info", name, as_rows(zeros)[:MOST_ROWS], len(zeros), {"freq": Phrase(alias=own)},
+                                 call("regular_panel", "missing", module="vur.absence")))
     dates = closed_dates(panel.frame, alias)
     if len(dates):
         code = "from vur.opening import closed_dates\nprint(closed_dates(panel.frame, panel.freq.alias))"
