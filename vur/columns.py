@@ -6,7 +6,7 @@
 __all__ = ['OFFSET', 'OFFSET_TAIL', 'INDEX_NAMES', 'RESERVED', 'ROW', 'FIXED', 'COMMON_ZONES', 'with_index', 'check_names',
            'select_columns', 'inner_names', 'own_name', 'core_columns', 'series_columns', 'series_names', 'series_text',
            'zone_of', 'fixed_zone', 'zone_name', 'wall_time', 'whole_days', 'known_zone', 'utc_time', 'read_stamps',
-           'whole_numbers', 'parse_iso', 'read_target']
+           'whole_numbers', 'parse_iso', 'check_codes', 'read_target']
 
 # %% ../nbs/02_columns.ipynb #7c5e9b42
 import re
@@ -245,11 +245,11 @@ def read_stamps(column: pd.Series, name: str) -> pd.Series:
     if isinstance(column.dtype, pd.PeriodDtype):
         column = column.dt.to_timestamp()
     if pd.api.types.is_numeric_dtype(column.dtype):
-        return whole_numbers(column, name)
+        return check_codes(whole_numbers(column, name), name)
     if not pd.api.types.is_datetime64_any_dtype(column.dtype):
         column = parse_iso(column, name)
     if pd.api.types.is_integer_dtype(column.dtype):
-        return column
+        return check_codes(column, name)
     try:
         return column.dt.as_unit("ns")
     except (pd.errors.OutOfBoundsDatetime, OverflowError) as error:
@@ -285,6 +285,22 @@ def parse_iso(column: pd.Series, name: str) -> pd.Series:
     moments = parsed.dt.tz_localize(None)
     zone = zone_of(moments.to_numpy(), (written - moments).dt.total_seconds().to_numpy())
     return parsed.dt.tz_convert(zone) if zone else written if whole_days(written) else parsed
+
+# %% ../nbs/02_columns.ipynb #10d59122
+def check_codes(column: pd.Series, name: str) -> pd.Series:
+    """Whole numbers that count, and no codes of a year and a period such as 202352, after which 202401 follows.
+
+    Raises `VurError` panel.period_codes: between such codes lie numbers that stand for nothing.
+    """
+    values = np.unique(column.to_numpy(np.int64))
+    year, period = values // 100, values % 100
+    if len(values) < 4 or year[0] == year[-1] or year[0] < 1900 or year[-1] > 2100 or period.min() < 1 or period.max() > 53:
+        return column
+    turn = np.diff(year) > 0
+    last = period[:-1][turn]
+    if (np.diff(values)[~turn] >= 1).all() and (last >= period.max() - 1).all() and (period[1:][turn] <= 2).all():
+        raise VurError("panel.period_codes", column=name, value=int(values[:-1][turn][0]), following=int(values[1:][turn][0]))
+    return column
 
 # %% ../nbs/02_columns.ipynb #d6831b3b
 def read_target(column: pd.Series, name: str) -> pd.Series:

@@ -384,8 +384,22 @@ def _month_positions(days: np.ndarray, codes: np.ndarray, s: Spacing) -> tuple[n
     if on_grid.all():
         return plain, phase
     near = np.bincount(codes, on_grid) >= 0.5 * np.bincount(codes)
-    shifted = (days + (-15 if s.end else 15)).astype("M8[D]").astype("M8[M]").astype(np.int64)
-    return np.where(near[codes] & ~on_grid, _cell(shifted, phase, s), plain), phase
+    shift = np.where(near, -15 if s.end else 15, _loose_shift(days, codes, phase, s))[codes]
+    shifted = (days + shift).astype("M8[D]").astype("M8[M]").astype(np.int64)
+    return np.where(~on_grid | ~near[codes], _cell(shifted, phase, s), plain), phase
+
+
+def _loose_shift(days: np.ndarray, codes: np.ndarray, phase: np.ndarray, s: Spacing) -> np.ndarray:
+    """Per series the shift in days that puts each stamp into a month of its own, as months of four and five weeks need; 0 if it is free."""
+    same = codes[1:] == codes[:-1]
+    found, least = np.zeros(codes[-1] + 1 if len(codes) else 0, np.int64), None
+    for shift in (0, *range(14, -15, -2)):
+        month = (days + shift).astype("M8[D]").astype("M8[M]").astype(np.int64)
+        step = np.diff(_cell(month, phase, s))[same]
+        misfit = np.bincount(codes[1:][same], np.abs(step - 1), len(found))
+        better = np.ones(len(found), bool) if least is None else misfit < least
+        found, least = np.where(better, shift, found), misfit if least is None else np.minimum(least, misfit)
+    return found
 
 
 def _cell(month: np.ndarray, phase: np.ndarray, s: Spacing) -> np.ndarray:

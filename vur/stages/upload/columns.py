@@ -79,6 +79,7 @@ _DATE_WORDS = (("d mon y", r"\d{1,2} (?:M) {4}", "%d %b %Y"), ("mon d y", r"(?:M
                ("mon y", r"(?:M) {4}", "%b %Y"), ("y mon d", r"{4} (?:M) \d{1,2}", "%Y %b %d"),
                ("y mon", r"{4} (?:M)", "%Y %b"), ("d mon yy", r"\d{1,2} (?:M) \d\d", "%d %b %y"),
                ("mon yy", r"(?:M) \d\d", "%b %y"))
+_WEEK = r"(?i:kw|week|wk|woche|semana|sem|semaine|w|s)"
 WAYS = {way.id: way for way in _numeric_ways() + [
     DateWay("compact", r"(?:19|20)\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])", "%Y%m%d", "yyyymmdd"),
     DateWay("compact_month", r"(?:19|20)\d\d(?:0[1-9]|1[0-2])", "%Y%m", "yyyymm"),
@@ -86,9 +87,12 @@ WAYS = {way.id: way for way in _numeric_ways() + [
     DateWay("compact_half", r"(?:19|20)\d\d0[12]", "%Y%m", "yyyy0h"),
     DateWay("quarter", r"(?:19|20)\d\d[- /]?[QqTt][1-4]", "%Y%m", "yyyyQq"),
     DateWay("quarter first", r"[QqTt][1-4][- /]?(?:19|20)\d\d", "%Y%m", "Qq yyyy"),
-    DateWay("week", r"(?:19|20)\d\d-W\d\d", "%G-W%V-%u", "yyyy-Www"),
+    DateWay("week", r"(?:19|20)\d\d[- /]?[Ww]\d{1,2}", "%G-W%V-%u", "yyyy-Www"),
+    DateWay("week first", rf"{_WEEK}\.? ?\d{{1,2}}[- /]+(?:19|20)\d\d", "%G-W%V-%u", "Www yyyy"),
+    DateWay("week code", r"(?:19|20)\d\d-?(?:0[1-9]|[1-4]\d|5[0-3])", "%G-W%V-%u", "yyyyww"),
     *(DateWay(id, shape.replace("M", _MONTHS).replace("{4}", _DIGITS["{4}"]), format, id, names=True)
       for id, shape, format in _DATE_WORDS)]}
+_WEEK_NUMBER = {"week": r"[Ww](\d{1,2})$", "week first": r"(\d{1,2})[- /]", "week code": r"(\d\d)$"}
 PERIOD_MONTHS = {"compact_quarter": 3, "compact_half": 6, "quarter": 3, "quarter first": 3}
 
 
@@ -158,9 +162,11 @@ class DateReading:
         if (months := PERIOD_MONTHS.get(self.way.id)) is not None:
             year, number = (rf"CAST(regexp_extract({text}, '{part}', 1) AS INTEGER)" for part in (r"((?:19|20)\d\d)", r"[0QqTt]([1-4])(?:$|[- /]|\d{4}$)"))
             return f"make_timestamp({year}, {months} * ({number} - 1) + 1, 1, 0, 0, 0)"
+        if self.way.id.startswith("week"):
+            year, number = (f"regexp_extract({text}, '{part}', 1)" for part in (r"((?:19|20)\d\d)", _WEEK_NUMBER[self.way.id]))
+            return f"try_strptime({year} || '-W' || lpad({number}, 2, '0') || '-1', {literal(self.way.format)})"
         if not (self.time or self.zone):
-            suffix = " || '-1'" if self.way.id == "week" else ""
-            return f"try_strptime({text}{suffix}, {literal(self.way.format)})"
+            return f"try_strptime({text}, {literal(self.way.format)})"
         shape = self.way.shape if not self.way.names else r".*(?:[a-z]{3} \d\d(?:\d\d)?|\d{4}|[a-z]{3} \d{1,2} \d{4})"
         pattern = literal(rf"^({shape})" + (rf"(?:,? ({_TIME}))?$" if self.way.names else _TAIL + "$"))
         day, clock, zone = (f"regexp_extract({text}, {pattern}, {k})" for k in (1, 2, 3))
@@ -441,11 +447,17 @@ def _count_fits(connection: "duckdb.DuckDBPyConnection", relation: str, blank: C
     return total, fits
 
 
+_WEEK_NAME = re.compile(r"week|wk|semana|\bsem\b|woche|\bkw\b|semaine", re.I)
 _DATE_NAME = re.compile(r"dat[ae]|dia|day|dt|m[eê]s|month|per[ií]od|compet|time|stamp|quando|when|hora|ano|year|semana|week|quarter|trimestre", re.I)
 
 
 def _plausible(reading: DateReading, name: str, sample: list[str]) -> bool:
-    """Whole numbers are dates only in a column named like one, or when thirty different ones are all real days."""
+    """Whole numbers are dates only in a column named like one, or when thirty different ones are all real days.
+
+    A year and two digits are a week only in a column named like one.
+    """
+    if reading.way.id == "week code":
+        return bool(_WEEK_NAME.search(name))
     if not reading.way.id.startswith("compact"):
         return True
     return bool(_DATE_NAME.search(name)) or (reading.way.id == "compact" and len(sample) >= 30)
