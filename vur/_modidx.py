@@ -1301,7 +1301,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                'vur.frequency._fits': ('frequency.html#_fits', 'vur/frequency.py'),
                                'vur.frequency._hour_text': ('frequency.html#_hour_text', 'vur/frequency.py'),
                                'vur.frequency._locate_ticks': ('frequency.html#_locate_ticks', 'vur/frequency.py'),
-                               'vur.frequency._loose_shift': ('frequency.html#_loose_shift', 'vur/frequency.py'),
+                               'vur.frequency._misfit': ('frequency.html#_misfit', 'vur/frequency.py'),
                                'vur.frequency._month_positions': ('frequency.html#_month_positions', 'vur/frequency.py'),
                                'vur.frequency._month_spacing': ('frequency.html#_month_spacing', 'vur/frequency.py'),
                                'vur.frequency._month_stamps': ('frequency.html#_month_stamps', 'vur/frequency.py'),

@@ -384,22 +384,16 @@ def _month_positions(days: np.ndarray, codes: np.ndarray, s: Spacing) -> tuple[n
     if on_grid.all():
         return plain, phase
     near = np.bincount(codes, on_grid) >= 0.5 * np.bincount(codes)
-    shift = np.where(near, -15 if s.end else 15, _loose_shift(days, codes, phase, s))[codes]
-    shifted = (days + shift).astype("M8[D]").astype("M8[M]").astype(np.int64)
-    return np.where(~on_grid | ~near[codes], _cell(shifted, phase, s), plain), phase
+    nearest = _cell((days + (-15 if s.end else 15)).astype("M8[D]").astype("M8[M]").astype(np.int64), phase, s)
+    loose = (codes[1:] == codes[:-1]) & ~near[codes[1:]]
+    if _misfit(nearest, loose) < _misfit(plain, loose):  # months of four and five weeks begin on either side of a border
+        near[:] = True
+    return np.where(near[codes] & ~on_grid, nearest, plain), phase
 
 
-def _loose_shift(days: np.ndarray, codes: np.ndarray, phase: np.ndarray, s: Spacing) -> np.ndarray:
-    """Per series the shift in days that puts each stamp into a month of its own, as months of four and five weeks need; 0 if it is free."""
-    same = codes[1:] == codes[:-1]
-    found, least = np.zeros(codes[-1] + 1 if len(codes) else 0, np.int64), None
-    for shift in (0, *range(14, -15, -2)):
-        month = (days + shift).astype("M8[D]").astype("M8[M]").astype(np.int64)
-        step = np.diff(_cell(month, phase, s))[same]
-        misfit = np.bincount(codes[1:][same], np.abs(step - 1), len(found))
-        better = np.ones(len(found), bool) if least is None else misfit < least
-        found, least = np.where(better, shift, found), misfit if least is None else np.minimum(least, misfit)
-    return found
+def _misfit(position: np.ndarray, neighbours: np.ndarray) -> int:
+    """Cells that `neighbours` (rows and the ones after them) lie too close together or too far apart."""
+    return int(np.abs(np.diff(position)[neighbours] - 1).sum())
 
 
 def _cell(month: np.ndarray, phase: np.ndarray, s: Spacing) -> np.ndarray:

@@ -117,7 +117,7 @@ def is_flow(values: np.ndarray, position: np.ndarray) -> bool:
     """Whether values count what happens in a step (sales, visits) instead of measuring a level (stock, temperature, price).
 
     `position` is the place of each value in the week. The ratio is that of von Neumann (1941), here 1 for independent
-    values and near 0 for a random walk. Values below zero are never a count.
+    values and near 0 for a random walk. Values below zero are never a count, and one value for all steps is a level.
     """
     y = pd.Series(values, dtype=float)
     if len(y) < LEAST_FLOW or (y < 0).any():
@@ -125,7 +125,7 @@ def is_flow(values: np.ndarray, position: np.ndarray) -> bool:
     rest = y - y.rolling(8 * max(len(np.unique(position)), 5) + 1, center=True, min_periods=5).median()
     rest -= rest.groupby(position).transform("median")
     spread = float((rest**2).mean())
-    return spread == 0 or float((rest.diff() ** 2).mean()) / 2 >= LEVEL * spread
+    return y.nunique() > 1 and float((rest.diff() ** 2).mean()) / 2 >= LEVEL * spread
 
 # %% ../nbs/06_opening.ipynb #ff3f8c5a
 def series_calendars(frame: pd.DataFrame, alias: str) -> dict[str, str]:

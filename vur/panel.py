@@ -389,7 +389,9 @@ def coarse_series(panel: Panel) -> pd.DataFrame:
     step, owner, size = np.diff(position)[same], codes[1:][same], np.bincount(codes)
     span = np.bincount(owner, step, len(size)) + 1
     neighbours = np.bincount(owner, step == 1, len(size)) / np.maximum(size - 1, 1)
-    suspect = (size >= 4) & (neighbours <= 0.1) & (size <= 0.5 * span)
+    usual = pd.Series(step).groupby(owner).median().reindex(range(len(size))).to_numpy()
+    even = np.bincount(owner, np.abs(step - usual[owner]) <= 0.3 * usual[owner], len(size)) >= 0.8 * (size - 1)
+    suspect = (size >= 4) & (neighbours <= 0.1) & (size <= 0.5 * span) & even
     if not suspect.any():
         return pd.DataFrame({"unique_id": [], "alias": [], "empty": []})
     table = infer_frequencies(_as_dated(panel).loc[suspect[codes]])

@@ -454,10 +454,12 @@ _DATE_NAME = re.compile(r"dat[ae]|dia|day|dt|m[eê]s|month|per[ií]od|compet|tim
 def _plausible(reading: DateReading, name: str, sample: list[str]) -> bool:
     """Whole numbers are dates only in a column named like one, or when thirty different ones are all real days.
 
-    A year and two digits are a week only in a column named like one.
+    A year and two digits are a week only in a column named like one; `S1/2024` and `S2/2024` may be half-years.
     """
     if reading.way.id == "week code":
         return bool(_WEEK_NAME.search(name))
+    if reading.way.id == "week first":
+        return any(int(number[0]) > 4 for text in sample if (number := re.search(r"\d+", text)))
     if not reading.way.id.startswith("compact"):
         return True
     return bool(_DATE_NAME.search(name)) or (reading.way.id == "compact" and len(sample) >= 30)
