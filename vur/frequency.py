@@ -386,14 +386,14 @@ def _month_positions(days: np.ndarray, codes: np.ndarray, s: Spacing) -> tuple[n
     near = np.bincount(codes, on_grid) >= 0.5 * np.bincount(codes)
     nearest = _cell((days + (-15 if s.end else 15)).astype("M8[D]").astype("M8[M]").astype(np.int64), phase, s)
     loose = (codes[1:] == codes[:-1]) & ~near[codes[1:]]
-    if _misfit(nearest, loose) < _misfit(plain, loose):  # months of four and five weeks begin on either side of a border
+    if _misfit(nearest, loose) < min(_misfit(plain, loose), 0.1):  # months of four and five weeks begin around a border
         near[:] = True
     return np.where(near[codes] & ~on_grid, nearest, plain), phase
 
 
-def _misfit(position: np.ndarray, neighbours: np.ndarray) -> int:
-    """Cells that `neighbours` (rows and the ones after them) lie too close together or too far apart."""
-    return int(np.abs(np.diff(position)[neighbours] - 1).sum())
+def _misfit(position: np.ndarray, neighbours: np.ndarray) -> float:
+    """The mean number of cells that `neighbours` (rows and the ones after them) lie too close together or too far apart."""
+    return float(np.abs(np.diff(position)[neighbours] - 1).mean()) if neighbours.any() else 0.0
 
 
 def _cell(month: np.ndarray, phase: np.ndarray, s: Spacing) -> np.ndarray:
