@@ -19,7 +19,7 @@ ALGORITHMS = (
     "naive drift mean croston tsb theta log_theta recent_theta ces ridge linear_regression mstl holt_winters lightgbm "
     "random_forest arima ets"
 ).split()
-EXAMPLES = int(os.environ.get("VUR_PROPERTY_EXAMPLES", "12"))
+EXAMPLES = int(os.environ.get("VUR_PROPERTY_EXAMPLES", "8"))
 
 
 @dataclass(frozen=True)
