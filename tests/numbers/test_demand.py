@@ -212,6 +212,21 @@ def test_boosted_counts_know_the_promotion() -> None:
     assert 2 < with_it / without < 6
 
 
+def test_boosted_counts_learn_a_strong_promotion_to_its_end() -> None:
+    days, rng = pd.date_range("2023-01-02", periods=214, freq="D"), np.random.default_rng(11)
+    promo, base = rng.random((40, 214)) < 0.12, rng.gamma(2, 0.3, 40)[:, None]
+    rate = base * np.where(promo, 4.0, 1.0)
+    sold = rng.negative_binomial(1.5, 1.5 / (1.5 + rate)).astype(float)
+    ids = np.repeat([f"s{number:02}" for number in range(40)], 214)
+    frame = pd.DataFrame({"unique_id": ids, "ds": np.tile(days, 40), "y": sold.ravel(), "promo": 1.0 * promo.ravel()})
+    panel = make_panel(frame[frame["ds"] < days[200]], roles={"promo": "known_future"})
+    ahead = frame.loc[frame["ds"] >= days[200], ["unique_id", "ds", "promo"]]
+    found = create("lightgbm_count").fit(panel).predict(14, ahead).sort_values(["unique_id", "ds"])["forecast"]
+    times = found.to_numpy().reshape(40, 14) / base
+    on = promo[:, 200:]
+    assert 2.95 < times[on].mean() / times[~on].mean() < 5  # 65% to 133% of three times more
+
+
 def test_the_absolute_error_is_minimised_only_where_the_median_is_no_zero() -> None:
     smooth = panel_of({f"p{i}": 20.0 + np.arange(72) % 12 for i in range(5)})
     sparse, expected = products("poisson", 1)
