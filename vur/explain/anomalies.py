@@ -13,7 +13,7 @@ import pandas as pd
 from ..errors import VurError
 from ..frequency import locate
 from ..panel import Limit
-from ..scoring.intervals import Calibration, check_levels, held_out, score_unit
+from ..scoring.intervals import Calibration, check_levels, held_out, row_noise, score_unit
 from ..stages.preview.findings import MOST_ROWS, Finding, as_rows, call
 from ..text import translate
 from ..wording import level_text, listing, number
@@ -27,6 +27,7 @@ def conformal_p(calibration: Calibration, frame: pd.DataFrame, level: float = 95
     from scipy.stats import t
 
     unit, error = score_unit(frame, calibration), (frame["y"] - frame["forecast"]).to_numpy(float)
+    error = np.where(frame["y"] == row_noise(frame, calibration)["fixed"], 0.0, error)  # as always when closed
     score = np.divide(error, unit, out=np.where(error == 0, 0.0, np.copysign(np.inf, error)), where=unit > 0)
     known, size, alpha = calibration.scores, calibration.size, 1 - level / 100
     if len(known) and size * alpha / 2 >= 5:

@@ -14,7 +14,7 @@ from vur.frequency import DAY, spacing
 from vur.models.future import stamp_text
 from vur.models.update import history_panel, sums
 from vur.panel import Panel, snap
-from vur.scoring.intervals import interval_scale
+from vur.scoring.adaptive import rescaled
 
 if TYPE_CHECKING:
     from vur.stages.model.pipeline import Pipeline
@@ -108,8 +108,7 @@ def move(saved: Saved, given: Panel) -> "Pipeline":
     moved = fork(pipeline)
     moved.update(panel)
     if new and moved.calibration is not None:
-        scales = moved.calibration.scales | interval_scale(panel.frame, panel.freq.season).to_dict()
-        moved.calibration = replace(moved.calibration, scales=scales)
+        moved.calibration = rescaled(moved.calibration, panel)
     return moved
 
 

@@ -5,7 +5,7 @@ import pandas as pd
 from vur.panel import Panel
 from vur.report.clock import in_model_time
 from vur.report.sections import Facts
-from vur.stages.training.evaluation import fold_scales
+from vur.stages.training.evaluation import fold_noise, fold_scales
 from vur.stages.training.leaderboard import residuals_of
 
 
@@ -24,4 +24,5 @@ def winner_residuals(facts: Facts) -> tuple[pd.DataFrame, pd.Series, Panel] | No
     panel = in_model_time(facts.panel, ends)
     scales = fold_scales(panel, facts.plan)
     latest = scales.drop_duplicates("unique_id", keep="last").set_index("unique_id")["interval"].astype(float)
-    return residuals_of(evaluation, facts.training.winner, scales), latest, panel
+    noise = fold_noise(panel, facts.plan)
+    return residuals_of(evaluation, facts.training.winner, scales, noise), latest, panel

@@ -8,9 +8,9 @@ __all__ = ['DAYS_OF', 'MOST_SLOTS', 'QUIET', 'MOST_GROWTH', 'SHARED', 'POWER_PRI
            'remainder', 'level_window', 'with_leak', 'leak_growth', 'shrunk', 'Sizes', 'pooled_profile', 'own_profiles',
            'level_powers', 'closed_positions', 'Spread', 'spread_at', 'main_season', 'usable_cycles', 'fit_spread']
 
-# %% ../../nbs/scoring/spread.ipynb #cdf98291
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+# %% ../../nbs/scoring/spread.ipynb #42225945
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -55,7 +55,7 @@ def season_position(stamps: np.ndarray, cycle: str, alias: str, tz: str | None =
     seconds = 3600 * moments.hour + 60 * moments.minute + moments.second
     return (seconds * season_cycles(alias)["slot"] // 86_400).to_numpy()
 
-# %% ../../nbs/scoring/spread.ipynb #896cc7e3
+# %% ../../nbs/scoring/spread.ipynb #e61a6dfa
 def shifted(values: np.ndarray, series: np.ndarray, steps: int) -> np.ndarray:
     """The value `steps` rows later in the same series (earlier where negative), NaN where there is none."""
     found, k = np.full(len(values), np.nan), abs(steps)
@@ -70,7 +70,7 @@ def shifted(values: np.ndarray, series: np.ndarray, steps: int) -> np.ndarray:
 
 
 def moving_mean(values: np.ndarray, series: np.ndarray, window: int) -> np.ndarray:
-    """The centred mean over `window` rows of each series (2 x window where even); NaN at its ends and where half is missing."""
+    """The centred mean over `window` rows of each series (2 x window where even); NaN at its ends and where a quarter is missing."""
     seen, rows = np.isfinite(values), np.arange(len(values))
     total, count = (np.concatenate([[0.0], np.cumsum(part)]) for part in (np.where(seen, values, 0.0), seen))
 
@@ -78,7 +78,7 @@ def moving_mean(values: np.ndarray, series: np.ndarray, window: int) -> np.ndarr
         low, high = np.clip(rows + first, 0, len(rows) - 1), np.clip(rows + last, 0, len(rows) - 1)
         inside = (rows + first >= 0) & (rows + last < len(rows)) & (series[low] == series) & (series[high] == series)
         known = count[high + 1] - count[low]
-        return np.where(inside & (2 * known > window), (total[high + 1] - total[low]) / np.maximum(known, 1), np.nan)
+        return np.where(inside & (4 * known >= 3 * window), (total[high + 1] - total[low]) / np.maximum(known, 1), np.nan)
 
     half = window // 2
     return between(-half, half) if window % 2 else (between(-half, half - 1) + between(1 - half, half)) / 2
@@ -89,12 +89,21 @@ def remainder(values: np.ndarray, series: np.ndarray, season: int) -> tuple[np.n
 
     `series` numbers the series of each row, in contiguous blocks.
     """
-    window = level_window(season)
-    level = moving_mean(values, series, window) if window > 1 else np.zeros(len(values))
+    window, level = level_window(season), np.zeros(len(values))
+    if window > 1:
+        near = np.stack([shifted(values, series, season), shifted(values, series, -season)])
+        gaps = np.isnan(values) & np.isfinite(near).any(axis=0)  # or the level around a gap would be that of part of a season
+        level = moving_mean(np.where(gaps, _mean(near), values), series, window)
     around = np.stack([shifted(values - level, series, k * max(season, 1)) for k in (-2, -1, 1, 2)])
     known = np.isfinite(around).sum(axis=0)
-    expected = level + np.where(known > 0, np.nansum(around, axis=0) / np.maximum(known, 1), np.nan)
+    expected = level + _mean(around)
     return (values - expected) * np.sqrt(known / (known + 1)), expected
+
+
+def _mean(values: np.ndarray) -> np.ndarray:
+    """The mean of what is known in each column of `values`, NaN where nothing is."""
+    known = np.isfinite(values).sum(axis=0)
+    return np.where(known > 0, np.nansum(values, axis=0) / np.maximum(known, 1), np.nan)
 
 
 def level_window(season: int) -> int:
@@ -208,9 +217,9 @@ def own_profiles(sizes: Sizes, position: np.ndarray, pooled: np.ndarray, window:
     variance = SHARED * relative[usable].sum() / ((rows - 1) / np.maximum(rows, 1)).ravel()[cell][usable].sum() / np.maximum(rows, 1)
     return _without_leak(_log(table), np.where(rows > 1, variance, np.inf), pooled, window)
 
-# %% ../../nbs/scoring/spread.ipynb #622b3e51
+# %% ../../nbs/scoring/spread.ipynb #979d9194
 POWER_PRIOR = 0.5  # standard deviation of the powers of panels around 0
-LEAST_LEVEL, MOST_LEVEL = 0.05, 20.0  # times the mean of a series
+LEAST_LEVEL, MOST_LEVEL = 0.05, 20.0  # times the usual one
 
 
 def _slope(sizes: Sizes, x: np.ndarray, used: np.ndarray, place: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
@@ -255,7 +264,7 @@ def level_powers(sizes: Sizes, x: np.ndarray, used: np.ndarray, place: np.ndarra
     spread = np.where(known, noise / np.maximum(information, 1e-12), np.inf)
     among = max(float(np.mean(own[known] ** 2 - spread[known])), 0.0) if known.sum() > 1 else 0.0
     own = np.where(known, among / (among + spread), 0.0) * own
-    return np.clip(pooled + own, 0.0, 1.0)
+    return np.where(np.bincount(code, minlength=sizes.count) > 0, np.clip(pooled + own, 0.0, 1.0), 0.0)
 
 # %% ../../nbs/scoring/spread.ipynb #a714a50d
 def closed_positions(values: np.ndarray, series: np.ndarray, position: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
@@ -275,14 +284,14 @@ def closed_positions(values: np.ndarray, series: np.ndarray, position: np.ndarra
     closed[series[seen][shut], position[seen][shut]] = True
     return closed & ~closed.all(axis=1, keepdims=True), usual
 
-# %% ../../nbs/scoring/spread.ipynb #7e5f96eb
+# %% ../../nbs/scoring/spread.ipynb #56962cf7
 @dataclass(frozen=True)
 class Spread:
     """How the size of errors varies with season and level, learnt by `fit_spread`.
 
     `pooled` holds the logarithm of the profile of each cycle, `own` what series add to it (those that do), `closed` the value and positions of
-    closed steps, by cycle and series. `powers` and `usual` are the power of the level and the level at which it makes no difference, by series;
-    `reach` the lowest and highest level relative to it that history supports.
+    closed steps, by cycle and series. `powers` and `usual` are the power of the level and the usual level at each position of the first cycle (one
+    number without any), by series; `reach` the lowest and highest level relative to it that history supports. `first` names that cycle.
     """
 
     alias: str = "1"
@@ -291,22 +300,28 @@ class Spread:
     own: dict[str, dict[str, list[float]]] = field(default_factory=dict)
     closed: dict[str, dict[str, tuple[float, list[int]]]] = field(default_factory=dict)
     powers: dict[str, float] = field(default_factory=dict)
-    usual: dict[str, float] = field(default_factory=dict)
+    usual: dict[str, list[float]] = field(default_factory=dict)
     reach: dict[str, tuple[float, float]] = field(default_factory=dict)
+    first: str | None = None
 
     def at(self, frame: pd.DataFrame) -> pd.DataFrame:
         """`spread, lift, fixed` of the rows of `frame` (`unique_id, ds, forecast`): see `spread_at`."""
         return spread_at(self, frame)
 
-    def joined(self, other: "Spread") -> "Spread":
-        """This with the series of `other` added, or replaced; the pooled profile stays."""
-        def both(name: str) -> dict[str, Any]:
-            return {cycle: getattr(self, name).get(cycle, {}) | getattr(other, name).get(cycle, {})
-                    for cycle in getattr(self, name) | getattr(other, name)}
-
-        new = Spread(self.alias, self.tz, self.pooled, both("own"), both("closed"), self.powers | other.powers, self.usual | other.usual,
-                     self.reach | other.reach)
-        return new if self.pooled or not other.pooled else Spread(**{**vars(new), "alias": other.alias, "tz": other.tz, "pooled": other.pooled})
+    def joined(self, other: "Spread", ids: Iterable[str]) -> "Spread":
+        """This with the series `ids` as `other` has them; the pooled profile stays, unless there is none yet."""
+        if not self.pooled:
+            self = replace(other, closed=self.closed, powers={}, usual={}, reach={})
+        new = {name: {id: value for id, value in getattr(self, name).items() if id not in set(ids)} | getattr(other, name)
+               for name in ("powers", "usual", "reach")} if other.first == self.first else {}
+        own: dict[str, dict[str, list[float]]] = {}
+        for cycle, mine in self.pooled.items():
+            theirs, shift = other.own.get(cycle, {}), np.subtract(other.pooled.get(cycle, mine), mine)
+            added = {id: np.round(shift + np.array(theirs.get(id, 0.0)), 4) for id in ids}
+            own[cycle] = self.own.get(cycle, {}) | {id: values.tolist() for id, values in added.items()}
+        closed = {cycle: {id: value for id, value in self.closed.get(cycle, {}).items() if id not in set(ids)} | other.closed.get(cycle, {})
+                  for cycle in self.closed | other.closed}
+        return replace(self, own=own, closed=closed, **new)
 
     def to_dict(self) -> dict[str, Any]:
         """As plain JSON types."""
@@ -318,7 +333,7 @@ class Spread:
         pairs = {cycle: {id: (float(value), list(places)) for id, (value, places) in found.items()} for cycle, found in data["closed"].items()}
         return cls(**{**data, "closed": pairs, "reach": {id: (float(low), float(high)) for id, (low, high) in data["reach"].items()}})
 
-# %% ../../nbs/scoring/spread.ipynb #30726f01
+# %% ../../nbs/scoring/spread.ipynb #50ca54bf
 def spread_at(found: Spread, frame: pd.DataFrame) -> pd.DataFrame:
     """How errors in each row of `frame` (`unique_id, ds, forecast`) compare with the usual ones of its series.
 
@@ -339,12 +354,15 @@ def spread_at(found: Spread, frame: pd.DataFrame) -> pd.DataFrame:
                 value[code, shut[id][1]] = shut[id][0]
         logs += table[codes, place]
         fixed = np.where(np.isnan(value[codes, place]), fixed, value[codes, place])
-    power, usual = (np.array([known.get(id, neutral) for id in ids], dtype=float)[codes] for known, neutral in ((found.powers, 0.0), (found.usual, 1.0)))
+    power = np.array([found.powers.get(id, 0.0) for id in ids], dtype=float)[codes]
+    place = season_position(frame["ds"].to_numpy(), found.first, found.alias, found.tz) if found.first and dated else np.zeros(len(frame), dtype=int)
+    count = season_cycles(found.alias)[found.first] if found.first else 1
+    usual = np.array([found.usual.get(id, [1.0] * count) for id in ids], dtype=float).reshape(-1, count)[codes, place]
     low, high = np.array([found.reach.get(id, (1.0, 1.0)) for id in ids], dtype=float).reshape(-1, 2)[codes].T
     lift = np.clip(frame["forecast"].to_numpy(float) / usual, low, high) ** power
     return pd.DataFrame({"spread": np.where(np.isnan(fixed), np.exp(logs), 0.0), "lift": lift, "fixed": fixed}, index=frame.index)
 
-# %% ../../nbs/scoring/spread.ipynb #c4d9610a
+# %% ../../nbs/scoring/spread.ipynb #143fd645
 LEAST_CYCLES, LEAST_YEARS = 3, 2
 LEAST_SIZES = 8
 OUTLYING = 5.0  # sizes beyond so many medians of their position count as that
@@ -385,13 +403,15 @@ def fit_spread(frame: pd.DataFrame, alias: str, tz: str | None = None) -> Spread
     rest, expected = remainder(values, series, season)
     size = _without_outliers(np.where(shut, np.nan, np.abs(rest)), series, next(iter(places.values()), None))
     names = ids.astype(str)
-    learnt = _fit(Sizes(size, series, pd.factorize(frame["ds"])[0], len(ids)), _levels(values, expected, series), places, cycles,
-                  level_window(season) if season > 1 else None)
-    return Spread(alias, tz, **learnt.named(names), closed={
+    first = next(iter(cycles), None)
+    usual = _usual_levels(values, expected, series, places[first] if first else np.zeros(len(values), dtype=int), cycles[first] if first else 1)
+    level = expected / usual[series, places[first] if first else 0]
+    learnt = _fit(Sizes(size, series, pd.factorize(frame["ds"])[0], len(ids)), level, places, cycles, level_window(season) if season > 1 else None)
+    return Spread(alias, tz, **learnt.named(names, usual), first=first, closed={
         cycle: {str(names[k]): (float(value[k]), np.flatnonzero(found[k]).tolist()) for k in np.flatnonzero(found.any(axis=1))}
         for cycle, (found, value) in closed.items() if found.any()})
 
-# %% ../../nbs/scoring/spread.ipynb #4d106c51
+# %% ../../nbs/scoring/spread.ipynb #33fb1523
 def _without_outliers(size: np.ndarray, series: np.ndarray, place: np.ndarray | None) -> np.ndarray:
     """`size` limited to some medians of its series and position, so that a step in the level or a strike is no season."""
     keys = series if place is None else series * 1000 + place
@@ -399,35 +419,36 @@ def _without_outliers(size: np.ndarray, series: np.ndarray, place: np.ndarray | 
     return np.where(median > 0, np.minimum(size, OUTLYING * median), size)
 
 
-def _levels(values: np.ndarray, expected: np.ndarray, series: np.ndarray) -> np.ndarray:
-    """The expectation of each row relative to the mean of its series; NaN for series with values below zero."""
-    table = pd.DataFrame({"series": series, "value": values, "expected": expected}).groupby("series")
-    mean, least = table["expected"].transform("mean").to_numpy(), table["value"].transform("min").to_numpy()
-    with np.errstate(divide="ignore", invalid="ignore"):
-        level = np.where((mean > 0) & (least >= 0), expected / mean, np.nan)
-    return np.where(np.isnan(level), np.nan, np.clip(level, LEAST_LEVEL, MOST_LEVEL)) * np.where(mean > 0, mean, np.nan)
+def _usual_levels(values: np.ndarray, expected: np.ndarray, series: np.ndarray, place: np.ndarray, count: int) -> np.ndarray:
+    """The mean expectation of each series at each of `count` positions; NaN where it is not positive and for series with values below zero."""
+    table = pd.DataFrame({"series": series, "place": place, "value": values, "expected": expected})
+    usual = table.pivot_table(index="series", columns="place", values="expected", dropna=False).reindex(index=range(int(series.max()) + 1),
+                                                                                                      columns=range(count))
+    whole = table.groupby("series")["expected"].mean()
+    usual = usual.T.fillna(whole).T
+    good = (table.groupby("series")["value"].min() >= 0) & (whole > 0)
+    return usual.where(usual.gt(LEAST_LEVEL * whole, axis=0) & good.to_numpy()[:, None]).to_numpy(float)
 
 
 @dataclass(frozen=True)
 class _Learnt:
-    """Arrays of a fit: profiles by cycle, and powers, usual levels and their reach by series."""
+    """Arrays of a fit: profiles by cycle, and powers and the reach of relative levels by series."""
 
     pooled: dict[str, np.ndarray]
     own: dict[str, np.ndarray]
     powers: np.ndarray
-    usual: np.ndarray
     low: np.ndarray
     high: np.ndarray
 
-    def named(self, ids: np.ndarray) -> dict[str, Any]:
-        """As the fields of a `Spread`; series without anything of their own are left out."""
+    def named(self, ids: np.ndarray, usual: np.ndarray) -> dict[str, Any]:
+        """As the fields of a `Spread` with the `usual` levels; series without anything of their own are left out."""
         own = {cycle: {str(ids[k]): table[k].round(4).tolist() for k in np.flatnonzero((np.abs(table) > 1e-3).any(axis=1))}
                for cycle, table in self.own.items()}
         levelled = np.flatnonzero(self.powers > 0)
         return {"pooled": {cycle: profile.round(4).tolist() for cycle, profile in self.pooled.items()},
                 "own": {cycle: found for cycle, found in own.items() if found},
                 "powers": {str(ids[k]): round(float(self.powers[k]), 4) for k in levelled},
-                "usual": {str(ids[k]): float(self.usual[k]) for k in levelled},
+                "usual": {str(ids[k]): np.where(np.isnan(usual[k]), np.nanmean(usual[k]), usual[k]).tolist() for k in levelled},
                 "reach": {str(ids[k]): (float(self.low[k]), float(self.high[k])) for k in levelled}}
 
 
@@ -439,9 +460,10 @@ def _fit(sizes: Sizes, level: np.ndarray, places: dict[str, np.ndarray], cycles:
     usual = np.bincount(sizes.series[seen], sizes.size[seen], minlength=many) / np.maximum(rows, 1)
     good = seen & (usual[sizes.series] > 0)
     if good.sum() < LEAST_SIZES:
-        return _Learnt({}, {}, powers, np.ones(many), np.ones(many), np.ones(many))
+        return _Learnt({}, {}, powers, np.ones(many), np.ones(many))
     sizes = Sizes(np.where(good, sizes.size / np.where(usual > 0, usual, 1.0)[sizes.series], np.nan), sizes.series, sizes.stamp, many)
     used = good & (level > 0)
+    level = np.clip(level, LEAST_LEVEL, MOST_LEVEL)
     x = np.log(np.where(used, level, 1.0))
     lift = np.ones(len(x))
     for _ in range(3):
@@ -458,14 +480,5 @@ def _fit(sizes: Sizes, level: np.ndarray, places: dict[str, np.ndarray], cycles:
     own = {cycle: table - np.log(np.exp(pooled[cycle] + table).mean(axis=1, keepdims=True)) + np.log(np.exp(pooled[cycle]).mean())
            for cycle, table in own.items()}
     pooled = {cycle: profile - np.log(np.exp(profile).mean()) for cycle, profile in pooled.items()}
-    return _Learnt(pooled, own, powers, *_usual_level(np.where(used, level, np.nan), sizes.series, powers))
-
-
-def _usual_level(level: np.ndarray, series: np.ndarray, powers: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The level at which its power has its mean, and half the lowest and twice the highest level relative to it, by series."""
-    groups = pd.Series(level).groupby(series)
-    power = np.maximum(powers, 1e-3)
-    mean = pd.Series(level ** power[series]).groupby(series).mean().to_numpy() ** (1 / power)
-    usual = np.where(np.isfinite(mean) & (mean > 0), mean, 1.0)
-    low, high = (np.nan_to_num(ends.to_numpy() / usual, nan=1.0) for ends in (groups.min(), groups.max()))
-    return usual, low / 2, high * 2
+    groups = pd.Series(np.where(used, level, np.nan)).groupby(sizes.series)
+    return _Learnt(pooled, own, powers, *(np.nan_to_num(ends.to_numpy(), nan=1.0) * beyond for ends, beyond in ((groups.min(), 0.5), (groups.max(), 2.0))))

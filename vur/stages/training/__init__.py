@@ -10,7 +10,7 @@ __all__ = ['FOLDS_SHARE', 'UNTUNED_SHARE', 'TABLES', 'EVALUATION_TABLES', 'Train
 # %% ../../../nbs/stages/7_training/7_training.ipynb #cc8f2632
 import json
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ import pandas as pd
 from ...panel import Panel
 from ...scoring.intervals import calibrate, interval_scale, interval_scores
 from ...scoring.metrics import METRICS, REFERENCE, is_reference, score, size_ratio, with_skill
+from ...scoring.counts import Noise, fit_noise
 from ..model import ENSEMBLE, Candidate, ModelSpec
 from ..model.pipeline import Pipeline, load_pipeline
 from ..preprocess.preprocessor import PreprocessSpec
@@ -39,7 +40,7 @@ from vur.stages.training.choice import (
     verdict,
     with_choice,
 )
-from .evaluation import Evaluation, Setting, Teller, evaluate_all, fold_scales, match_actuals, ranked_on
+from .evaluation import Evaluation, Setting, Teller, evaluate_all, fold_noise, fold_scales, match_actuals, ranked_on
 from .halving import Halving
 from .leaderboard import leaderboard, residuals_of, scores_by, with_weights
 from .tuning import Tuning, tune_candidates
@@ -166,16 +167,21 @@ def preference(board: pd.DataFrame, candidates: Sequence[Candidate], choice: Cho
     return list({c.id: c for c in (*first, *above, reference, plain)}.values())
 
 # %% ../../../nbs/stages/7_training/7_training.ipynb #5b0d5fcd
-def forecast_test(setting: Setting, candidate: Candidate, residuals: pd.DataFrame, levels: Sequence[float]) -> pd.DataFrame:
-    """The test part forecast by `candidate`: `algorithm, fold, unique_id, ds, step, y, forecast, scale, lo-L, hi-L`."""
+def forecast_test(setting: Setting, candidate: Candidate, residuals: pd.DataFrame, levels: Sequence[float],
+                  noise: Noise | None = None) -> pd.DataFrame:
+    """The test part forecast by `candidate`: `algorithm, fold, unique_id, ds, step, y, forecast, scale, spread, lift, fixed, dispersion, lo-L, hi-L`.
+
+    `noise` is that of the training part, learnt here if None.
+    """
     fold, panel = setting.plan.test, setting.panel
     assert fold is not None, "the plan has a test"
     train = training_panel(panel, fold, setting.plan)
     scale = interval_scale(train.frame, panel.freq.season)
+    noise = noise or fit_noise(train)
     frame = setting.pipeline(candidate).forecast(train, setting.reach, future_covariates(panel, fold, setting.plan))
     rows = match_actuals(frame, setting, fold)
-    rows = rows.assign(scale=rows["unique_id"].map(scale), algorithm=candidate.id, fold=fold.number)
-    return calibrate(residuals, scale, nonnegative=panel.nonnegative, integer=panel.integer).apply(rows, levels)
+    rows = rows.assign(scale=rows["unique_id"].map(scale), algorithm=candidate.id, fold=fold.number, **noise.at(rows))
+    return calibrate(residuals, scale, noise=noise, nonnegative=panel.nonnegative, integer=panel.integer).apply(rows, levels)
 
 
 def score_test(forecasts: pd.DataFrame, setting: Setting, levels: Sequence[float], *, reference: str = REFERENCE,
@@ -197,8 +203,8 @@ def fit_final(setting: Setting, candidate: Candidate, residuals: pd.DataFrame,
     panel = setting.panel
     pipeline = setting.pipeline(candidate).fit(panel, progress)
     pipeline.predict(1)
-    scale = interval_scale(panel.frame, panel.freq.season)
-    pipeline.calibration = calibrate(residuals, scale, nonnegative=panel.nonnegative, integer=panel.integer)
+    scale, noise = interval_scale(panel.frame, panel.freq.season), fit_noise(panel)
+    pipeline.calibration = calibrate(residuals, scale, noise=noise, nonnegative=panel.nonnegative, integer=panel.integer)
     return pipeline
 
 # %% ../../../nbs/stages/7_training/7_training.ipynb #c241859d
@@ -212,10 +218,11 @@ class Finale:
     levels: Sequence[float]
     tell: Callable[..., None]
     notes: tuple[Note, ...] = ()
+    noises: Mapping[int, Noise] = field(default_factory=dict)
 
     def residuals(self, candidate: Candidate, tested: pd.DataFrame | None = None) -> pd.DataFrame:
         """Errors of `candidate` on the folds and, where given, on the test."""
-        rows = residuals_of(self.evaluation, candidate.id, self.scales)
+        rows = residuals_of(self.evaluation, candidate.id, self.scales, self.noises)
         if tested is None or tested.empty:
             return rows
         return pd.concat([rows, tested.loc[tested["algorithm"] == candidate.id, [*rows.columns]]], ignore_index=True)
@@ -238,7 +245,8 @@ def run_test(finale: Finale, candidates: Sequence[Candidate]) -> pd.DataFrame:
     for k, candidate in enumerate(candidates if finale.setting.plan.test else ()):
         finale.tell(k / len(candidates) / 2, "training.progress.test", algorithm=candidate.id)
         try:
-            frames.append(forecast_test(finale.setting, candidate, finale.residuals(candidate), finale.levels))
+            frames.append(forecast_test(finale.setting, candidate, finale.residuals(candidate), finale.levels,
+                                        finale.noises.get(0)))
         except KeyboardInterrupt:
             finale.note("test_stopped", candidate)
         except Exception as error:  # the folds have chosen: a failing test must not lose the model
@@ -282,7 +290,7 @@ def train(panel: Panel, plan: SplitPlan, candidates: Sequence[Candidate], *, pre
     setting = replace(setting, adjusted=adjustment.used)
     tell = progress or (lambda fraction, key, **data: None)
     share = FOLDS_SHARE if model.optimize.iterations < 1 else FOLDS_SHARE * UNTUNED_SHARE
-    scales = fold_scales(panel, plan)
+    scales, noises = fold_scales(panel, plan), fold_noise(panel, plan)
     ranked = ranked_on(panel, plan, model.metric, scales)
     teller = Teller(progress and (lambda fraction, key, **data: tell(share * fraction, key, **data)), setting, candidates, ranked[0])
     halving = Halving(ranked[0], scales, model.preset == "best", model.named) if model.auto else None
@@ -295,14 +303,14 @@ def train(panel: Panel, plan: SplitPlan, candidates: Sequence[Candidate], *, pre
     rules = without_naive_votes(rules, competing) if setting.adjusted else rules
     selection = select(evaluation, scales, competing, rules)
     together = selection.together if selection.choice is not None else prior_ensemble(competing, rules)
-    board = with_weights(leaderboard(selection.evaluation, plan, panel, levels, metric=model.metric, scales=scales), together)
+    board = with_weights(leaderboard(selection.evaluation, plan, panel, levels, metric=model.metric, scales=scales, noises=noises), together)
     competing = competing if together is None else [*competing, together]
 
     def tell_finale(share: float, key: str, **data: Any) -> None:
         tell(FOLDS_SHARE + (1 - FOLDS_SHARE) * share, key, **data)
 
     said = () if adjustment.note is None else (adjustment.note,)
-    finale = Finale(setting, selection.evaluation, scales, levels, tell_finale, (*said, *tuned.notes))
+    finale = Finale(setting, selection.evaluation, scales, levels, tell_finale, (*said, *tuned.notes), noises)
     training = conclude(finale, board, competing, selection.choice, rules)
     held = held_out_scores(evaluation, scales, [*candidates, *tuned.candidates], rules, training.reference)
     why = "" if ranked[1] is None or ranked[0] == "mase" else Note(ranked[1])

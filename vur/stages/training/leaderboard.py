@@ -28,11 +28,12 @@ from vur.forecasters.ensemble import (
 from ...panel import Panel
 from ...scoring.intervals import held_out_intervals, interval_scores
 from ...scoring.metrics import AUTO, METRICS, REFERENCE, best_reference, score, with_skill
+from ...scoring.counts import Noise
 from ..model import ENSEMBLE, Candidate
 from ..model.pipeline import keep_to_target
 from ..split.folds import SplitPlan
 from .budget import Note
-from .evaluation import Evaluation, fold_scales, ranked_on
+from .evaluation import Evaluation, fold_noise, fold_scales, ranked_on
 
 # %% ../../../nbs/stages/7_training/3_leaderboard.ipynb #2fe0b234
 def ensemble_candidate(evaluation: Evaluation, scales: pd.DataFrame, candidates: Sequence[Candidate], metric: str = "mase",
@@ -117,18 +118,25 @@ def ensemble_note(candidate: Candidate) -> Note:
     return Note("training.note.blend", share=shares[MEDIAN], members=", ".join(given["core"]), singles=singles)
 
 # %% ../../../nbs/stages/7_training/3_leaderboard.ipynb #0e871f3c
-def residuals_of(evaluation: Evaluation, algorithm: str, scales: pd.DataFrame) -> pd.DataFrame:
-    """Fold forecasts of one algorithm with the `scale` of each series in its fold: what calibration needs."""
+def residuals_of(evaluation: Evaluation, algorithm: str, scales: pd.DataFrame, noises: Mapping[int, Noise] | None = None) -> pd.DataFrame:
+    """Fold forecasts of one algorithm with the `scale` of each series in its fold: what calibration needs.
+
+    With `noises` (see `fold_noise`) also `spread, lift, fixed, dispersion` of each row.
+    """
     rows = evaluation.forecasts[evaluation.forecasts["algorithm"] == algorithm].drop(columns="algorithm")
-    return rows.merge(scales[["fold", "unique_id", "interval"]].rename(columns={"interval": "scale"}), on=["fold", "unique_id"], how="left")
+    rows = rows.merge(scales[["fold", "unique_id", "interval"]].rename(columns={"interval": "scale"}), on=["fold", "unique_id"], how="left")
+    if not noises or rows.empty:
+        return rows
+    return rows.join(pd.concat([noises[number].at(part) for number, part in rows.groupby("fold", sort=False)]))
 
 # %% ../../../nbs/stages/7_training/3_leaderboard.ipynb #e8e833fc
-def interval_table(evaluation: Evaluation, scales: pd.DataFrame, panel: Panel, levels: Sequence[float]) -> pd.DataFrame:
+def interval_table(evaluation: Evaluation, scales: pd.DataFrame, panel: Panel, levels: Sequence[float],
+                   noises: Mapping[int, Noise] | None = None) -> pd.DataFrame:
     """`algorithm, coverage-L, width-L` of every algorithm, each fold's intervals from the other folds."""
     latest = scales.drop_duplicates("unique_id", keep="last").set_index("unique_id")["interval"].astype(float)
     rows = []
     for name in evaluation.forecasts["algorithm"].unique():
-        bands = held_out_intervals(residuals_of(evaluation, name, scales), latest, levels, nonnegative=panel.nonnegative, integer=panel.integer)
+        bands = held_out_intervals(residuals_of(evaluation, name, scales, noises), latest, levels, nonnegative=panel.nonnegative, integer=panel.integer)
         rows.append({"algorithm": name, **interval_scores(bands, levels)})
     columns = ["algorithm", *interval_scores(pd.DataFrame({"y": []}), levels)]
     return pd.DataFrame(rows, columns=columns)
@@ -166,15 +174,16 @@ def ranking(evaluation: Evaluation, scales: pd.DataFrame, metric: str = "mase") 
 
 
 def leaderboard(evaluation: Evaluation, plan: SplitPlan, panel: Panel, levels: Sequence[float] = (80, 95), *, metric: str = AUTO,
-                scales: pd.DataFrame | None = None) -> pd.DataFrame:
+                scales: pd.DataFrame | None = None, noises: Mapping[int, Noise] | None = None) -> pd.DataFrame:
     """All candidates, best first: `rank, algorithm, chosen`, the metrics, `skill, coverage-L, width-L, seconds, note`.
 
     `rank` follows the metric that `ranked_on` finds for `metric`, always. `chosen` is the candidate that is used, none so far: see
     `with_choice`. Candidates without scores come last, without rank, and their note says why. Percentages are in percent.
     """
     scales = fold_scales(panel, plan) if scales is None else scales
+    noises = fold_noise(panel, plan) if noises is None else noises
     metric, why = ranked_on(panel, plan, metric, scales)
-    table = ranking(evaluation, scales, metric).merge(interval_table(evaluation, scales, panel, levels), on="algorithm", how="left")
+    table = ranking(evaluation, scales, metric).merge(interval_table(evaluation, scales, panel, levels, noises), on="algorithm", how="left")
     table["note"] = [row_note(row, row["reason"], why if metric == "mase" else None) for _, row in table.iterrows()]
     bands = [name for name in table.columns if name.startswith(("coverage-", "width-"))]
     columns = ["rank", "algorithm", "chosen", *METRICS, "skill", *bands, "seconds", "note"]

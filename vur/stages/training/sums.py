@@ -17,9 +17,10 @@ from ...hierarchy import Hierarchy, HierarchySpec, hierarchy
 from ...hierarchy.methods import coherent, fold_matrices
 from ...hierarchy.reconcile import Reconciler, fit_reconciler, fit_with_folds, held_by_level, scores_by_level
 from ...panel import Panel
+from ...scoring.intervals import AT
 from ..split.folds import SplitPlan, training_panel
 from . import Training, score_test
-from .evaluation import Setting, fold_scales
+from .evaluation import Setting, fold_noise, fold_scales
 from .leaderboard import residuals_of
 
 # %% ../../../nbs/stages/7_training/6_sums.ipynb #bc2207ae
@@ -30,7 +31,7 @@ def reconcile_training(training: Training, found: Hierarchy, panel: Panel, plan:
     Leaderboard and fold forecasts do not change: each series, sums included, is forecast on its own.
     """
     scales, winner = fold_scales(panel, plan), training.winner
-    residuals, tested = residuals_of(training.evaluation, winner, scales), training.test_forecasts
+    residuals, tested = residuals_of(training.evaluation, winner, scales, fold_noise(panel, plan)), training.test_forecasts
     mine = tested["algorithm"] == winner
     test = plan.test if mine.any() else None
     early = panel if test is None else training_panel(panel, test, plan)
@@ -59,7 +60,9 @@ def reconcile_test(reconciler: Reconciler, tested: pd.DataFrame, panel: Panel, p
     ids, steps = np.asarray(reconciler.hierarchy.ids, dtype=object), matrices.step
     full = pd.DataFrame({"unique_id": np.repeat(ids, len(steps)), "ds": np.tile(steps, len(ids)),
                          "step": np.tile(steps, len(ids)), "forecast": matrices.forecast.ravel()})
-    coherent_rows = reconciler.apply(full, levels).drop(columns="ds")
+    if "spread" in tested:
+        full = full.merge(tested[["unique_id", "step", *AT]], on=["unique_id", "step"], how="left").fillna({"spread": 1.0, "lift": 1.0})
+    coherent_rows = reconciler.apply(full, levels).drop(columns=["ds", *(name for name in AT if name in full)])
     replaced = [name for name in coherent_rows if name in tested and name not in ("unique_id", "step")]
     return tested.drop(columns=replaced).merge(coherent_rows, on=["unique_id", "step"], how="left")[tested.columns].set_axis(tested.index)
 
