@@ -41,13 +41,16 @@ def test_a_run_gives_each_level_its_columns(finished):
     assert levels_of(forecast) == [99.9, 97.5, 80]
     ordered = ["lo-99.9", "lo-97.5", "lo-80", "forecast", "hi-80", "hi-97.5", "hi-99.9"]
     assert (forecast[ordered].diff(axis=1).iloc[:, 1:] > 0).all(axis=None)
-    assert {"coverage-97.5", "width-99.9"} <= set(finished.leaderboard.columns)
+    assert {"coverage-97.5", "width-99.9", "winkler-99.9", "wql"} <= set(finished.leaderboard.columns)
     assert finished.config.training.levels == LEVELS
 
 
 def test_the_report_writes_them_in_the_reader_s_language(finished):
     page = (finished.folder / "report.html").read_text(encoding="utf-8")
     assert "97,5%" in page and "99,9%" in page and "de 97.5%" not in page
+    winner = finished.leaderboard.query("chosen").iloc[0]
+    assert f"Escore de Winkler {winner['winkler-97.5']:.2f}".replace(".", ",") in page
+    assert "WQL" in page and f"{winner['wql']:.1f}%".replace(".", ",") in page
 
 
 def test_a_saved_model_keeps_its_levels_and_takes_others(finished):

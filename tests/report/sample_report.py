@@ -135,7 +135,14 @@ def sample_context(
         skill=1 - board["mase"] / naive,
         seconds=[3.2, 1.4, 0.1, 0.1, 0.1],
         note="",
-        **{"coverage-80": 78.4, "width-80": 210.0, "coverage-95": 81.9, "width-95": 340.0},
+        **{
+            "coverage-80": 78.4,
+            "width-80": 210.0,
+            "winkler-80": 3.1,
+            "coverage-95": 81.9,
+            "width-95": 340.0,
+            "wql": 4.2,
+        },
     )
     best = tuned[tuned["algorithm"] == winner]
     spread = (best["forecast"] - best["y"]).abs().groupby(best["unique_id"]).quantile(0.8)

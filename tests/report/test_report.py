@@ -301,6 +301,10 @@ def test_interval_that_holds_too_little_is_called_narrow(context):
     rows = summary.coverage_rows(context.leaderboard, "ensemble")
     assert [(row["level"], row["verdict"]) for row in rows] == [(80, "close"), (95, "narrow")]
     assert "too narrow" in accuracy.intervals(context, "en")[1]["sentence"]
+    assert [row["winkler"] for row in accuracy.intervals(context, "pt-BR")] == [
+        "3,10",
+        "–",
+    ]  # an older run has no score
 
 
 def test_a_failed_leakage_check_is_prominent(context, tmp_path):

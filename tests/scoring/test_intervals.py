@@ -181,3 +181,44 @@ def test_covers_the_last_horizon_of_m3(kind, every, count):
     shown = c.interval_scores(c.calibrate(known, scales_of(new)).apply(new))
     assert 73 <= shown["coverage-80"] <= 91
     assert 91 <= shown["coverage-95"] <= 99
+
+
+def test_proper_scores_by_hand():
+    frame = pd.DataFrame({"y": [10.0, 20.0, np.nan], "forecast": [12.0, 20.0, 1.0], "scale": [2.0, 4.0, 1.0]})
+    shown = c.interval_scores(frame.assign(**{"lo-80": [11.0, 18.0, 0.0], "hi-80": [13.0, 23.0, 2.0]}), (80,))
+    assert shown["winkler-80"] == pytest.approx(((2 + 10 * 1) / 2 + 5 / 4) / 2)
+    tenth, middle, last = 2 * (0.9 * 1 + 0.1 * 2), 2 * 0.5 * 2, 2 * (0.1 * 3 + 0.1 * 3)
+    assert shown["wql"] == pytest.approx(100 * (tenth + middle + last) / 3 / 30)
+    assert np.isnan(
+        c.interval_scores(frame.drop(columns="scale").assign(**{"lo-80": 0.0, "hi-80": 9.0}), (80,))["winkler-80"]
+    )
+    assert np.isnan(c.interval_scores(frame.assign(y=0.0, **{"lo-80": 0.0, "hi-80": 9.0}), (80,))["wql"])
+
+
+@pytest.mark.parametrize("level", [50, 80, 99.9])
+@pytest.mark.parametrize("draw", ["normal", "exponential"])
+def test_proper_scores_are_best_for_the_true_quantiles(draw, level):
+    y = getattr(np.random.default_rng(5), draw)(size=400_000) + 3
+    lo, hi, width = *np.quantile(y, [0.5 - level / 200, 0.5 + level / 200]), 1.0
+    ends = {
+        "true": (lo, hi),
+        "wide": (lo - width, hi + width),
+        "narrow": (lo + 0.2, hi - 0.2),
+        "moved": (lo + 0.3, hi + 0.3),
+    }
+    frame = pd.DataFrame({"y": y, "scale": 1.0})
+    found = {
+        name: c.interval_scores(frame.assign(**{f"lo-{level:g}": low, f"hi-{level:g}": high}), (level,))
+        for name, (low, high) in ends.items()
+    }
+    for score in (f"winkler-{level:g}", "wql"):
+        assert min(found, key=lambda name: found[name][score]) == "true"
+
+
+def test_proper_scores_do_not_depend_on_the_unit():
+    frame = residuals(20, 3)
+    one = c.interval_scores(c.held_out_intervals(frame, scales_of(frame)))
+    small = frame.assign(**{name: frame[name] * 1e-6 for name in ("y", "forecast", "scale")})
+    other = c.interval_scores(c.held_out_intervals(small, scales_of(small)))
+    for name in ("wql", "winkler-80", "winkler-95", "coverage-80"):
+        assert other[name] == pytest.approx(one[name], rel=1e-6)

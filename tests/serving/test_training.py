@@ -80,6 +80,8 @@ def test_a_training_reports_progress_and_produces_a_model_with_its_files(ana, ca
     assert float(first["forecast"]) == found["forecast"][0]["forecast"] and first["ds"] == found["forecast"][0]["ds"]
     assert found["leaderboard"][0]["mase"] == row.metrics["mase"] == found["metrics"]["mase"]
     assert {check["check"] for check in found["diagnostics"]} >= {"bias"} and found["coverage"].keys() == {"80", "95"}
+    assert found["winkler"].keys() == {"80", "95"} and all(score > 0 for score in found["winkler"].values())
+    assert found["wql"] == pytest.approx(found["metrics"]["wql"]) and found["wql"] > 0
     assert types.count("training_update") > 3 and set(types) <= {"training_update", "alert"}
 
     page = ana.get(f"/models/{model}/report")

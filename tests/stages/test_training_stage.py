@@ -96,8 +96,8 @@ def extra():
 
 def test_leaderboard_has_every_promised_column(trained):
     promised = (
-        "rank algorithm chosen mase mae rmse mape smape rmsse wape r2 bias pbias skill coverage-80 width-80 "
-        "coverage-95 width-95 seconds note"
+        "rank algorithm chosen mase mae rmse mape smape rmsse wape r2 bias pbias skill wql coverage-80 width-80 "
+        "winkler-80 coverage-95 width-95 winkler-95 seconds note"
     ).split()
     assert set(promised) <= set(trained.leaderboard.columns)
     assert trained.leaderboard["rank"].tolist() == list(range(1, 7))

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 PURPOSE = "audit a file, compare models, save the best, write notebook and report"
 ORDER = 10
-AFTER_METRICS = ("skill", "coverage-80", "coverage-95", "weight", "seconds", "note")
+AFTER_METRICS = ("skill", "wql", "coverage-80", "coverage-95", "weight", "seconds", "note")
 
 
 def add_arguments(command: argparse.ArgumentParser) -> None:

@@ -100,9 +100,12 @@ def describe(found: "RunResult") -> dict[str, Any]:
 
     record, board = found.record, found.leaderboard
     best = board[board["algorithm"] == record["winner"]].head(1).to_dict("records")
-    kept = (*METRICS, "skill")
+    kept = (*METRICS, "skill", "wql")
     scores = {
-        key: value for row in best for key, value in row.items() if key in kept or str(key).startswith("coverage-")
+        key: value
+        for row in best
+        for key, value in row.items()
+        if key in kept or str(key).startswith(("coverage-", "winkler-"))
     }
     facts = {key: value for key, value in registry.stored_metadata(record["model"]).items() if key in registry.FACTS}
     facts |= {

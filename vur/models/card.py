@@ -38,7 +38,7 @@ def model_card(
     board = training.leaderboard
     ends = panel.frame.groupby("unique_id", observed=True)["ds"].max()
     names = ", ".join(panel.ids[:8]) + ("…" if len(panel.ids) > 8 else "")
-    columns = ("rank", "algorithm", "chosen", *shown_metrics("card"), "skill", "coverage-80", "coverage-95")
+    columns = ("rank", "algorithm", "chosen", *shown_metrics("card"), "skill", "wql", "coverage-80", "coverage-95")
     table = (
         board[[column for column in columns if column in board]]
         .head(10)

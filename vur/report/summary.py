@@ -305,7 +305,7 @@ def typical_error(scores: Mapping[str, Any], history: pd.DataFrame, period: str,
 
 
 def coverage_rows(leaderboard: pd.DataFrame, winner: str) -> list[dict[str, Any]]:
-    """Nominal and realised coverage of each interval of the winner, narrowest level first, with a verdict.
+    """Nominal and realised coverage of each interval of the winner, narrowest first, with width, score and verdict.
 
     More than 10 points below the nominal level is `narrow`, more than 12 above is `wide`, else `close`.
     """
@@ -319,7 +319,10 @@ def coverage_rows(leaderboard: pd.DataFrame, winner: str) -> list[dict[str, Any]
                 {
                     "level": level,
                     "value": value,
-                    "width": float(row[f"width-{level}"].iloc[0]) if f"width-{level}" in row else math.nan,
+                    **{
+                        name: float(row[f"{name}-{level}"].iloc[0]) if f"{name}-{level}" in row else math.nan
+                        for name in ("width", "winkler")
+                    },
                     "verdict": "narrow" if gap < -10 else "wide" if gap > 12 else "close",
                 }
             )

@@ -65,6 +65,8 @@ def metric_text(name: str, value: Any, language: str, digits: int | None = None)
     """A score as text; `digits` for metrics in the target's units."""
     if name == "skill":
         return percent(value, language)
+    if name == "wql":
+        return number(None, language) if value is None or pd.isna(value) else percent(value / 100, language)
     metric = METRICS[name]
     if metric.percent and value is not None and pd.notna(value):
         return percent(value / 100, language)

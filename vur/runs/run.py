@@ -344,9 +344,8 @@ class Run:
 
     def _model_metadata(self) -> dict[str, Any]:
         best = self.training.row
-        metrics = {
-            name: round(float(best[name]), 6) for name in (*shown_metrics("model"), "skill") if pd.notna(best.get(name))
-        }
+        names = (*shown_metrics("model"), "skill", "wql")
+        metrics = {name: round(float(best[name]), 6) for name in names if pd.notna(best.get(name))}
         return {
             "run": self.id,
             "fingerprint": self.upload.fingerprint,

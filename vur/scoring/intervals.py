@@ -17,11 +17,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 
 from ..errors import VurError
 from ..panel import Limit, holds
 from .counts import HISTORY, Counts, Noise, blended_counts, count_ends
-from .metrics import coverage, width
+from .metrics import coverage, quantile_loss, width, winkler
 from .spread import shifted
 
 # %% ../../nbs/scoring/intervals.ipynb #72ab8229
@@ -420,9 +421,34 @@ def held_out_intervals(residuals: pd.DataFrame, scales: pd.Series, levels: Seque
 
 # %% ../../nbs/scoring/intervals.ipynb #05b99dc9
 def interval_scores(bands: pd.DataFrame, levels: Sequence[float] = (80, 95)) -> dict[str, float]:
-    """`coverage-L` (percent) and `width-L` (units of the target) of a frame with `y, lo-L, hi-L`; NaN where not measured."""
+    """`coverage-L` (percent), `width-L` (units of the target), `winkler-L` and `wql` of a frame with `y, lo-L, hi-L`; NaN where not measured.
+
+    `winkler-L` is in multiples of the `scale` of each row (NaN without one), as the mean scaled interval score of the M4 competition.
+    `wql` is the weighted quantile loss in percent of the actual values: the mean over the ends of all levels and, as the median, the
+    `forecast`, where there is one. With the levels 20, 40, 60, 80 these are the nine deciles.
+    """
     result: dict[str, float] = {}
+    y, losses = bands["y"], []
+    if len(bands) and "forecast" in bands:
+        losses.append(quantile_loss(y, bands["forecast"], 0.5))
     for level in check_levels(levels):
         lo, hi = (bands[f"{end}-{level:g}"] if len(bands) else pd.Series(dtype=float) for end in ("lo", "hi"))
-        result |= {f"coverage-{level:g}": coverage(bands["y"], lo, hi), f"width-{level:g}": width(lo, hi)}
-    return result
+        losses += [quantile_loss(y, end, 0.5 + side * level / 200) for end, side in ((lo, -1), (hi, 1))]
+        scaled = winkler(y, lo, hi, level) / bands["scale"].where(bands["scale"] > 0) if "scale" in bands else np.array([np.nan])
+        result |= {f"coverage-{level:g}": coverage(y, lo, hi), f"width-{level:g}": width(lo, hi), f"winkler-{level:g}": _mean_of(scaled)}
+    return {"wql": _weighted_loss(y, losses)} | result
+
+
+def _mean_of(values: ArrayLike) -> float:
+    """The mean of what is known of `values`; NaN where nothing is."""
+    values = np.asarray(values, dtype=float)
+    known = values[np.isfinite(values)]
+    return float(known.mean()) if len(known) else float("nan")
+
+
+def _weighted_loss(y: pd.Series, losses: Sequence[np.ndarray]) -> float:
+    """The mean of the `losses` of some quantiles, summed over rows, in percent of the sum of the absolute `y`."""
+    loss = np.mean(losses, axis=0) if losses else np.array([])
+    known = np.isfinite(loss)
+    total = float(np.abs(np.asarray(y, dtype=float)[known]).sum()) if len(y) else 0.0
+    return 100 * float(loss[known].sum()) / total if total > 0 else float("nan")

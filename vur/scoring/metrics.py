@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['LAST', 'EVERYWHERE', 'METRICS', 'REFERENCE', 'PLAIN_REFERENCES', 'AUTO', 'UNLIKE', 'mae', 'rmse', 'bias', 'mape',
-           'smape', 'wape', 'pbias', 'r2', 'mase', 'rmsse', 'skill', 'coverage', 'width', 'train_scale', 'Errors',
-           'Groups', 'Metric', 'shown_metrics', 'score', 'is_reference', 'best_reference', 'with_skill',
-           'ranking_metric', 'size_ratio']
+           'smape', 'wape', 'pbias', 'r2', 'mase', 'rmsse', 'skill', 'coverage', 'width', 'winkler', 'quantile_loss',
+           'train_scale', 'Errors', 'Groups', 'Metric', 'shown_metrics', 'score', 'is_reference', 'best_reference',
+           'with_skill', 'ranking_metric', 'size_ratio']
 
 # %% ../../nbs/scoring/metrics.ipynb #4656f4bc
 from collections.abc import Callable, Mapping, Sequence
@@ -112,6 +112,19 @@ def width(lo: ArrayLike, hi: ArrayLike) -> float:
     """Mean width of the intervals, in the units of the target."""
     lo, hi = _pairs(lo, hi)
     return _mean(hi - lo)
+
+# %% ../../nbs/scoring/metrics.ipynb #2be07d5f
+def winkler(y: ArrayLike, lo: ArrayLike, hi: ArrayLike, level: float) -> np.ndarray:
+    """The score of each `level` percent interval, in the units of `y` (Winkler, 1972): the smaller, the better; NaN where something is missing."""
+    y, lo, hi = (np.asarray(values, dtype=float) for values in (y, lo, hi))
+    outside = np.where(y < lo, lo - y, 0.0) + np.where(y > hi, y - hi, 0.0)
+    return hi - lo + outside * 2 / (1 - level / 100) + 0 * y
+
+
+def quantile_loss(y: ArrayLike, quantile: ArrayLike, share: float) -> np.ndarray:
+    """Twice the loss of each `quantile` that the share `share` of values should be below; of the median (0.5) that is the absolute error."""
+    y, quantile = (np.asarray(values, dtype=float) for values in (y, quantile))
+    return 2 * np.where(y >= quantile, share * (y - quantile), (1 - share) * (quantile - y)) + 0 * y
 
 # %% ../../nbs/scoring/metrics.ipynb #12081905
 def _naive_errors(frame: pd.DataFrame, lag: int) -> pd.DataFrame:

@@ -27,7 +27,7 @@ def part(found: ReportContext, language: str) -> Part:
 def accuracy(context: ReportContext, language: str) -> dict[str, Any]:
     """Leaderboard as bars and tables, error by step, scores on the held-out test, and why MAPE is not used."""
     t, board = speaker(language), scored_rows(context.leaderboard)
-    there = [name for name in ("skill", *shown_metrics("report")) if name in board and board[name].notna().any()]
+    there = [name for name in ("skill", *shown_metrics("report"), "wql") if name in board and board[name].notna().any()]
     unlike = context.size_ratio > UNLIKE
     main = [name for name in ("skill", context.metric, "rmsse" if unlike else "mae", "wape") if name in there]
     digits = digits_for(board["mae"]) if "mae" in board else None
@@ -142,7 +142,7 @@ def test_table(context: ReportContext, language: str) -> dict[str, Any] | None:
     """Scores on the held-out test."""
     scores, t = score_rows(context.test_scores), speaker(language)
     scores = scores[scores["algorithm"] != ""]
-    there = [m for m in ("skill", *shown_metrics("test")) if m in scores and scores[m].notna().any()]
+    there = [m for m in ("skill", *shown_metrics("test"), "wql") if m in scores and scores[m].notna().any()]
     if scores.empty or not there:
         return None
     digits = digits_for(scores["mae"]) if "mae" in scores else None
@@ -173,6 +173,7 @@ def intervals(context: ReportContext, language: str) -> list[dict[str, Any]]:
                 value=percent(row["value"] / 100, language),
             ),
             "width": number(row["width"], language, digits),
+            "winkler": number(row["winkler"], language, 2),
         }
         for row in coverage_rows(context.leaderboard, context.winner)
     ]

@@ -198,6 +198,14 @@ class Results(BaseModel):
     coverage: dict[str, float | None] = Field(
         description="Percent of actual values inside the intervals over the folds, by level"
     )
+    winkler: dict[str, float | None] = Field(
+        description="Score of the intervals over the folds by level, in multiples of the naive forecast's error: width "
+        "and a penalty for each actual value outside. The smaller, the better; empty for models of earlier versions"
+    )
+    wql: float | None = Field(
+        description="Weighted quantile loss over the folds in percent of the actual values: one score of forecast and "
+        "intervals together. The smaller, the better"
+    )
     leaderboard: list[dict[str, Any]]
     forecast: list[dict[str, Any]]
     forecast_rows: int = Field(description="Total number of rows; `series` and `limit` filter `forecast`")

@@ -234,6 +234,8 @@ def results(
         "coverage": {
             key.removeprefix("coverage-"): value for key, value in best.items() if key.startswith("coverage-")
         },
+        "winkler": {key.removeprefix("winkler-"): value for key, value in best.items() if key.startswith("winkler-")},
+        "wql": best.get("wql"),
         "leaderboard": board,
         "forecast": forecast,
         "forecast_rows": rows,

@@ -158,7 +158,7 @@ def _model(session: Session, id: str, points: Any, period: str) -> dict[str, Any
     backtest = {
         key: value
         for key, value in (model.metrics if model else {}).items()
-        if key in METRICS or key == "skill" or key.startswith("coverage-")
+        if key in METRICS or key in ("skill", "wql") or key.startswith(("coverage-", "winkler-"))
     }
     return {
         "model_id": id,

@@ -186,7 +186,7 @@ def forecast_test(setting: Setting, candidate: Candidate, residuals: pd.DataFram
 
 def score_test(forecasts: pd.DataFrame, setting: Setting, levels: Sequence[float], *, reference: str = REFERENCE,
                metric: str = "mase") -> pd.DataFrame:
-    """Scores of the test part, a row per algorithm: the metrics, `skill` in `metric` against `reference`, `coverage-L, width-L`."""
+    """Scores of the test part, a row per algorithm: the metrics, `skill` in `metric` against `reference`, and those of `interval_scores`."""
     if forecasts.empty:
         return pd.DataFrame({"algorithm": []})
     assert setting.plan.test is not None, "forecasts of the test come from a plan that has one"

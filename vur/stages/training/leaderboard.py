@@ -132,7 +132,7 @@ def residuals_of(evaluation: Evaluation, algorithm: str, scales: pd.DataFrame, n
 # %% ../../../nbs/stages/7_training/3_leaderboard.ipynb #e8e833fc
 def interval_table(evaluation: Evaluation, scales: pd.DataFrame, panel: Panel, levels: Sequence[float],
                    noises: Mapping[int, Noise] | None = None) -> pd.DataFrame:
-    """`algorithm, coverage-L, width-L` of every algorithm, each fold's intervals from the other folds."""
+    """`algorithm` and the scores of `interval_scores` for every algorithm, each fold's intervals from the other folds."""
     latest = scales.drop_duplicates("unique_id", keep="last").set_index("unique_id")["interval"].astype(float)
     rows = []
     for name in evaluation.forecasts["algorithm"].unique():
@@ -175,7 +175,7 @@ def ranking(evaluation: Evaluation, scales: pd.DataFrame, metric: str = "mase") 
 
 def leaderboard(evaluation: Evaluation, plan: SplitPlan, panel: Panel, levels: Sequence[float] = (80, 95), *, metric: str = AUTO,
                 scales: pd.DataFrame | None = None, noises: Mapping[int, Noise] | None = None) -> pd.DataFrame:
-    """All candidates, best first: `rank, algorithm, chosen`, the metrics, `skill, coverage-L, width-L, seconds, note`.
+    """All candidates, best first: `rank, algorithm, chosen`, the metrics, `skill, wql, coverage-L, width-L, winkler-L, seconds, note`.
 
     `rank` follows the metric that `ranked_on` finds for `metric`, always. `chosen` is the candidate that is used, none so far: see
     `with_choice`. Candidates without scores come last, without rank, and their note says why. Percentages are in percent.
@@ -185,7 +185,7 @@ def leaderboard(evaluation: Evaluation, plan: SplitPlan, panel: Panel, levels: S
     metric, why = ranked_on(panel, plan, metric, scales)
     table = ranking(evaluation, scales, metric).merge(interval_table(evaluation, scales, panel, levels, noises), on="algorithm", how="left")
     table["note"] = [row_note(row, row["reason"], why if metric == "mase" else None) for _, row in table.iterrows()]
-    bands = [name for name in table.columns if name.startswith(("coverage-", "width-"))]
+    bands = [name for name in table.columns if name == "wql" or name.startswith(("coverage-", "width-", "winkler-"))]
     columns = ["rank", "algorithm", "chosen", *METRICS, "skill", *bands, "seconds", "note"]
     return table.assign(chosen=False)[columns]
 

@@ -77,7 +77,7 @@ def adopt(session: Session, tag: str, owner_id: str) -> Model:
         run_id=metadata.get("run"),
         trained_at=now(),
         saved=True,
-        metrics={name: metadata[name] for name in (*METRICS, "skill") if metadata.get(name) is not None},
+        metrics={name: metadata[name] for name in (*METRICS, "skill", "wql") if metadata.get(name) is not None},
         facts={name: metadata[name] for name in FACTS if name in metadata},
     )
     session.add(model)
