@@ -39,6 +39,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                              'vur.columns.fixed_zone': ('columns.html#fixed_zone', 'vur/columns.py'),
                              'vur.columns.inner_names': ('columns.html#inner_names', 'vur/columns.py'),
                              'vur.columns.known_zone': ('columns.html#known_zone', 'vur/columns.py'),
+                             'vur.columns.listed_zones': ('columns.html#listed_zones', 'vur/columns.py'),
+                             'vur.columns.midnight_zone': ('columns.html#midnight_zone', 'vur/columns.py'),
                              'vur.columns.own_name': ('columns.html#own_name', 'vur/columns.py'),
                              'vur.columns.parse_iso': ('columns.html#parse_iso', 'vur/columns.py'),
                              'vur.columns.read_stamps': ('columns.html#read_stamps', 'vur/columns.py'),

@@ -5,12 +5,14 @@
 # %% auto #0
 __all__ = ['OFFSET', 'OFFSET_TAIL', 'INDEX_NAMES', 'RESERVED', 'ROW', 'FIXED', 'COMMON_ZONES', 'with_index', 'check_names',
            'select_columns', 'inner_names', 'own_name', 'core_columns', 'series_columns', 'series_names', 'series_text',
-           'zone_of', 'fixed_zone', 'zone_name', 'wall_time', 'whole_days', 'known_zone', 'utc_time', 'read_stamps',
-           'whole_numbers', 'parse_iso', 'check_codes', 'read_target']
+           'listed_zones', 'zone_of', 'fixed_zone', 'zone_name', 'wall_time', 'midnight_zone', 'whole_days',
+           'known_zone', 'utc_time', 'read_stamps', 'whole_numbers', 'parse_iso', 'check_codes', 'read_target']
 
 # %% ../nbs/02_columns.ipynb #7c5e9b42
+import importlib.resources
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -146,6 +148,14 @@ COMMON_ZONES = (
 )
 
 
+@cache
+def listed_zones() -> tuple[tuple[str, str], ...]:
+    """ISO country code and name of every zone in the table of the IANA time zone database, which has no outdated names."""
+    text = (importlib.resources.files("tzdata") / "zoneinfo" / "zone.tab").read_text(encoding="utf-8")
+    rows = (line.split("\t") for line in text.splitlines() if line and not line.startswith("#"))
+    return tuple((row[0], row[2]) for row in rows)
+
+
 def zone_of(moments: np.ndarray, offsets: np.ndarray) -> str | None:
     """The zone whose clock shows `moments` (UTC, datetime64) with these offsets (seconds ahead of UTC); None if there is none.
 
@@ -159,7 +169,7 @@ def zone_of(moments: np.ndarray, offsets: np.ndarray) -> str | None:
     edge = pairs["offset"].ne(pairs["offset"].shift()) | pairs["offset"].ne(pairs["offset"].shift(-1))
     some = pairs[edge | (np.arange(len(pairs)) % max(len(pairs) // 50, 1) == 0)]
     regions = (name for name in sorted(available_timezones()) if "/" in name and not name.startswith("Etc/"))
-    names = dict.fromkeys((*COMMON_ZONES, *regions))
+    names = dict.fromkeys((*COMMON_ZONES, *(name for _, name in listed_zones()), *regions))
     return next((name for name in names if _agrees(some.head(200), name) and _agrees(pairs, name)), None)
 
 
@@ -190,16 +200,27 @@ def zone_name(stamps: pd.Series) -> str:
 def wall_time(stamps: pd.Series, tz: str | None) -> tuple[pd.Series, str | None]:
     """Naive local stamps and the name of their zone: `tz`, else the zone of the column, else None.
 
-    Whole days of a column with a zone stay those days in any other zone: a date has none.
+    Whole days of a column with a zone stay those days in any other zone: a date has none. Midnights of a common zone that
+    were written in UTC are days of that zone.
     """
     known_zone(tz)
     if not isinstance(stamps.dtype, pd.DatetimeTZDtype):
         return stamps, tz if pd.api.types.is_datetime64_any_dtype(stamps.dtype) else None
     own = stamps.dt.tz_localize(None)
-    if tz is None:
+    if tz is None and (found := midnight_zone(stamps)) is None:
         return own, zone_name(stamps)
-    local = stamps.dt.tz_convert(tz).dt.tz_localize(None)
+    local = stamps.dt.tz_convert(tz := tz or found).dt.tz_localize(None)
     return (own if whole_days(own) and not whole_days(local) else local), tz
+
+
+def midnight_zone(stamps: pd.Series) -> str | None:
+    """The common zone in which stamps of a fixed offset are midnights, where the change of its clock shows that; None otherwise."""
+    moments = stamps.dt.tz_convert("UTC").dt.tz_localize(None).drop_duplicates()
+    times, count = np.unique((moments - moments.dt.normalize()).to_numpy(), return_counts=True)
+    if len(times) != 2 or count.min() < 3 or stamps.dt.tz_localize(None).sub(moments).nunique() > 1:
+        return None
+    local = ((zone, moments.dt.tz_localize("UTC").dt.tz_convert(zone).dt.tz_localize(None)) for zone in COMMON_ZONES)
+    return next((zone for zone, clock in local if (clock == clock.dt.normalize()).mean() >= 0.98), None)
 
 
 def whole_days(stamps: pd.Series) -> bool:

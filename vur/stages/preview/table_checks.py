@@ -10,7 +10,6 @@ __all__ = ['READINGS', 'Table', 'table_of', 'readable', 'table_frequency', 'row_
            'check_rejects', 'check_reading']
 
 # %% ../../../nbs/stages/2_preview/2_table_checks.ipynb #bb9762ed
-import importlib.resources
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
@@ -20,7 +19,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ...columns import COMMON_ZONES, parse_iso, series_columns, series_names, wall_time
+from ...columns import COMMON_ZONES, listed_zones, parse_iso, series_columns, series_names, wall_time
 from ...errors import VurError
 from ...frequency import DAY, MONDAY, TICKS, frequency, is_open, locate, spacing
 from ...opening import closed_dates
@@ -174,9 +173,7 @@ def _number_code(text: pd.Series, name: str) -> str:
 @cache
 def zones_of(country: str) -> tuple[str, ...]:
     """Zones of an ISO country code, the commonly used one first; none for an unknown code."""
-    text = (importlib.resources.files("tzdata") / "zoneinfo" / "zone.tab").read_text(encoding="utf-8")
-    rows = [line.split("\t") for line in text.splitlines() if line and not line.startswith("#")]
-    names = [row[2] for row in rows if row[0] == country.upper()]
+    names = [name for code, name in listed_zones() if code == country.upper()]
     return tuple(sorted(names, key=lambda name: name not in COMMON_ZONES))
 
 
