@@ -17,7 +17,7 @@ from vur.opening import closed_dates, is_flow, open_calendar, series_calendars
 from vur.panel import coarse_series, complete, future_frame, make_panel
 from vur.stages.features.calendar import calendar_frame, holidays_frame, step_index
 from vur.stages.preview.audit import audit
-from vur.stages.upload import upload, upload_frame
+from vur.stages.upload import fast_path, upload, upload_frame
 from vur.store.data.tables import FORMS, csv_pieces
 from vur.timezones import stamp_texts
 from vur.timezones import zone as zone_arguments
@@ -123,8 +123,10 @@ def written(stamps: pd.DatetimeIndex, zone: str) -> list[str]:
     return [moment.isoformat() for moment in stamps.tz_localize(zone, nonexistent="shift_forward", ambiguous=True)]
 
 
-@pytest.mark.parametrize("step", GRIDS)
-@pytest.mark.parametrize("zone", ZONES)
+CHANGING = ("Europe/Berlin", "America/Sao_Paulo", "America/St_Johns")
+
+
+@pytest.mark.parametrize(("zone", "step"), [(z, s) for s in GRIDS for z in (ZONES if s == "D" else CHANGING)])
 def test_days_and_longer_steps_keep_their_local_dates(zone: str, step: str, tmp_path: Path) -> None:
     start, count = GRIDS[step]
     days = pd.date_range(start, periods=count, freq=step)
@@ -188,6 +190,54 @@ def test_local_midnights_written_in_utc_are_days_in_the_zone_that_is_given(zone:
     assert make_panel(plain, tz=zone).frame["ds"].tolist() == days.tolist(), "a date has no zone"
 
 
+@pytest.mark.parametrize("zone", ["Europe/Berlin", "America/New_York", "America/Sao_Paulo"])
+@pytest.mark.parametrize("step", ["D", "W-MON", "MS"])
+def test_local_midnights_written_in_utc_tell_their_zone_by_the_change_of_the_clock(zone: str, step: str) -> None:
+    days = pd.date_range("2015-08-03" if step == "W-MON" else "2015-08-01", periods=150, freq=step)
+    days = days[days < "2019-02-01"]  # Sao Paulo's last summer time
+    moments = days.tz_localize(zone, nonexistent="shift_forward").tz_convert("UTC")
+    fixed = moments.tz_convert("UTC+01:00")
+    frames = {
+        "Z": pd.DataFrame({"ds": [f"{m:%Y-%m-%dT%H:%M:%SZ}" for m in moments], "y": 1.0}),
+        "aware": pd.DataFrame({"ds": moments, "y": 1.0}),
+        "winter time all year": pd.DataFrame({"ds": [m.isoformat() for m in fixed], "y": 1.0}),
+    }
+    for name, frame in frames.items():
+        panel = make_panel(frame)
+        assert (panel.freq.alias, panel.tz) == (step, zone), name
+        assert panel.frame["ds"].tolist() == days.tolist(), name
+
+
+def test_one_hour_of_the_day_does_not_tell_a_zone() -> None:
+    stamps = pd.date_range("2024-01-01 03:00", periods=200, tz="UTC")
+    panel = make_panel(pd.DataFrame({"ds": stamps, "y": 1.0}))
+    assert (panel.freq.alias, panel.tz) == ("D", "UTC") and panel.frame["ds"].iloc[0] == pd.Timestamp(
+        "2024-01-01 03:00"
+    )
+    shifts = pd.DatetimeIndex([day + pd.Timedelta(hours=h) for day in stamps for h in (3, 19)])
+    assert make_panel(pd.DataFrame({"ds": shifts, "y": 1.0})).tz == "UTC"
+
+
+@pytest.mark.parametrize(
+    ("zone", "step", "start"),
+    [
+        ("Europe/Berlin", "15min", "2024-10-24"),
+        ("America/New_York", "5min", "2024-03-08"),
+        ("Australia/Lord_Howe", "15min", "2024-04-04"),  # its clock changes by half an hour
+        ("America/Sao_Paulo", "h", "2018-10-25"),
+    ],
+)
+def test_short_steps_go_on_through_a_change_of_the_clock(zone: str, step: str, start: str) -> None:
+    """As stamps with offsets, and as local times with `tz`."""
+    moments = pd.date_range(start, periods=800 if step == "5min" else 500, freq=step, tz="UTC").tz_convert(zone)
+    offsets = make_panel(pd.DataFrame({"t": [m.isoformat() for m in moments], "y": 1.0}), date="t")
+    wall = make_panel(pd.DataFrame({"t": moments.strftime("%Y-%m-%d %H:%M"), "y": 1.0}), date="t", tz=zone)
+    for panel in (offsets, wall):
+        assert (panel.freq.alias, panel.freq.share, panel.tz) == (step, 1, zone) and complete(panel) is panel
+        ahead = stamp_texts(future_frame(panel, 8)["ds"].to_numpy(), *zone_arguments(panel.freq, panel.tz))
+        assert ahead == [m.isoformat() for m in pd.date_range(moments[-1], periods=9, freq=step)[1:]]
+
+
 def test_the_zone_of_offsets_is_found_by_all_of_them() -> None:
     moments = pd.date_range("2022-01-01", "2024-01-01", freq="D", tz="UTC")
     for zone in ("Europe/Berlin", "America/Santiago", "Asia/Tehran", "Pacific/Chatham", "Africa/Casablanca"):
@@ -202,12 +252,13 @@ def test_the_zone_of_offsets_is_found_by_all_of_them() -> None:
     assert make_panel(frame).tz == "UTC-02:30"
 
 
-def test_a_large_file_is_read_as_a_small_one(tmp_path: Path) -> None:
+def test_a_large_file_is_read_as_a_small_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The fast path of large files sees the same zone, although its sample shows winter only."""
-    moments = pd.date_range("2024-03-20", periods=300_000, freq="min", tz="UTC").tz_convert("Europe/Berlin")
+    monkeypatch.setattr(fast_path, "FAST_BYTES", 1 << 20)
+    moments = pd.date_range("2024-03-20", periods=40_000, freq="min", tz="UTC").tz_convert("Europe/Berlin")
     text = moments.strftime("%Y-%m-%dT%H:%M:%S%z")
     pd.DataFrame({"t": text, "v": np.arange(len(text)) % 1440}).to_csv(tmp_path / "large.csv", index=False)
-    assert (tmp_path / "large.csv").stat().st_size > 8 << 20
+    assert (tmp_path / "large.csv").stat().st_size > 1 << 20
     found = upload(tmp_path / "large.csv", tmp_path / "u")
     assert {c.name: c.zone for c in found.columns} == {"t": "Europe/Berlin", "v": ""}
     assert found.frame(["t"])["t"].tolist() == list(moments)
@@ -592,6 +643,98 @@ def test_a_horizon_beyond_the_calendar_is_refused_by_every_door(tmp_path: Path) 
     assert main(["forecast", "far", "--horizon", "400"]) == 1
 
 
+# --- periods of weeks ---
+
+
+def fiscal(pattern: tuple[int, ...], start: str, years: int, last_days: bool = False) -> pd.DatetimeIndex:
+    """First or last days of periods of whole weeks; the third and the eighth year have 53 weeks."""
+    weeks = [list(pattern) * (52 // sum(pattern)) for _ in range(years)]
+    for year in (2, 7):
+        if year < years:
+            weeks[year][-1] += 1
+    ends = 7 * np.cumsum(np.concatenate(weeks))
+    return pd.Timestamp(start) + pd.to_timedelta(ends - 1 if last_days else np.r_[0, ends[:-1]], "D")
+
+
+@pytest.mark.parametrize("pattern", [(4, 4, 5), (4, 5, 4), (5, 4, 4)])
+@pytest.mark.parametrize("start", ["2012-01-01", "2011-12-29", "2012-01-29", "2012-02-05", "2012-10-01"])
+def test_periods_of_four_and_five_weeks_have_a_month_each(pattern: tuple[int, ...], start: str) -> None:
+    for last_days in (False, True):
+        days = fiscal(pattern, start, 10, last_days)
+        frame = pd.concat([pd.DataFrame({"unique_id": k, "ds": days[k:], "y": 1.0}) for k in (0, 90)])
+        panel = make_panel(frame)
+        assert panel.freq.alias == "MS" and not len(complete(panel).notes.get("inserted", []))
+        short, long = (rows["ds"].tolist() for _, rows in panel.frame.groupby("unique_id"))
+        assert set(long) <= set(short) or set(short) <= set(long), "one period, one month, in every series"
+        away = (panel.frame["ds"].to_numpy()[:30] - frame["ds"].to_numpy()[:30]) / np.timedelta64(1, "D")
+        assert np.abs(away).max() <= 15
+
+
+def test_payments_on_the_25th_stay_in_their_month_and_days_add_up_to_theirs() -> None:
+    days = pd.date_range("2020-01-25", "2023-12-25", freq="D")
+    payday = pd.DataFrame({"ds": days[days.day == 25], "y": 1.0})
+    assert make_panel(payday, freq="MS").frame["ds"].iloc[[0, -1]].dt.strftime("%m").tolist() == ["01", "12"]
+    january = pd.DataFrame({"ds": pd.date_range("2024-01-01", "2024-02-29"), "y": 1.0})
+    assert make_panel(january, freq="MS", duplicates="sum").frame["y"].tolist() == [31, 29]
+
+
+def test_fiscal_years_and_quarters_of_whole_weeks_follow_each_other() -> None:
+    for pattern, start, alias in (((52,), "1990-01-28", "YS"), ((13,), "2005-01-30", "QS")):
+        days = fiscal(pattern, start, 20)
+        panel = make_panel(pd.DataFrame({"ds": days, "y": 1.0}))
+        assert panel.freq.alias == alias and panel.frame["ds"].is_unique
+        assert not len(complete(panel).notes.get("inserted", []))
+
+
+WEEKS = {
+    "2020-W05": "{0}-W{1:02}",
+    "2020W5": "{0}W{1}",
+    "KW 5/2020": "KW {1}/{0}",
+    "Semana 5/2020": "Semana {1}/{0}",
+    "W05-2020": "W{1:02}-{0}",
+    "Week 5 2020": "Week {1} {0}",
+    "202005": "{0}{1:02}",
+    "2020-05": "{0}-{1:02}",
+}
+
+
+@pytest.mark.parametrize("form", WEEKS)
+def test_codes_of_weeks_are_mondays_also_in_years_of_53(form: str, tmp_path: Path) -> None:
+    mondays = pd.date_range("2019-06-03", periods=150, freq="W-MON")
+    codes = [WEEKS[form].format(day.isocalendar().year, day.isocalendar().week) for day in mondays]
+    assert any("53" in code for code in codes)
+    pd.DataFrame({"week": codes, "y": np.arange(150.0)}).to_csv(tmp_path / "weeks.csv", index=False)
+    panel = make_panel(upload(tmp_path / "weeks.csv", tmp_path / "u").frame(), date="week", target="y")
+    assert (panel.freq.alias, panel.freq.share) == ("W-MON", 1) and panel.frame["ds"].tolist() == mondays.tolist()
+
+
+def test_codes_that_are_no_weeks_stay_what_they_are(tmp_path: Path) -> None:
+    weeks = pd.date_range("2019-06-03", periods=80, freq="W-MON").isocalendar()
+    numbers = (weeks["year"] * 100 + weeks["week"]).astype(int).tolist()
+    with pytest.raises(VurError, match="'n' are codes of a year and a period: 202001 comes after 201952"):
+        make_panel(pd.DataFrame({"n": numbers, "y": 1.0}), date="n")
+    assert make_panel(pd.DataFrame({"n": range(201950, 202150), "y": 1.0}), date="n").freq.alias == "1"
+    pd.DataFrame({"parte": numbers, "y": 1.0}).to_csv(tmp_path / "parts.csv", index=False)
+    assert upload(tmp_path / "parts.csv", tmp_path / "a").columns[0].type != "datetime", "a part number"
+    halves = [f"S{half}/{year}" for year in range(2000, 2020) for half in (1, 2)]
+    pd.DataFrame({"semestre": halves, "y": 1.0}).to_csv(tmp_path / "halves.csv", index=False)
+    assert upload(tmp_path / "halves.csv", tmp_path / "b").columns[0].type != "datetime"
+
+
+def test_a_model_on_periods_of_weeks_moves_on(tmp_path: Path) -> None:
+    days = fiscal((4, 4, 5), "2019-01-27", 5)
+    weeks = np.append(np.diff(days).astype("m8[D]").astype(int) // 7, 5)
+    frame = pd.DataFrame({"period": days, "sales": 100.0 * weeks})
+    run = vur.run(
+        frame.head(54), horizon=3, algorithms="seasonal_naive", notebook=False, out=tmp_path, name="periods", folds=2
+    )
+    assert run.forecast["forecast"].tolist() == [400, 400, 500]
+    moved = vur.update_model(run.record["model"], frame)
+    following = vur.forecast(moved.tag, horizon=3)
+    assert following["ds"].tolist() == pd.date_range(moved.end, periods=4, freq="MS")[1:].tolist()
+    assert len(pd.date_range(run.forecast["ds"].iloc[0], moved.end, freq="MS")) == 6
+
+
 # --- one step for all ---
 
 STEPS = {"YS": 30, "QS": 40, "MS": 72, "W-MON": 80, "D": 120, "h": 400}
@@ -643,7 +786,7 @@ def test_rows_left_out_at_random_or_for_holidays_are_not_a_coarser_step() -> Non
 
 
 def test_a_run_on_the_wrong_step_stops_with_the_remedy(tmp_path: Path) -> None:
-    quick: dict = {"horizon": 3, "algorithms": "theta", "notebook": False, "out": tmp_path}
+    quick: dict = {"horizon": 3, "algorithms": "seasonal_naive", "notebook": False, "out": tmp_path}
     with pytest.raises(VurError, match="the rows are MS. Leave the frequency out, or give MS"):
         vur.run(regular("MS"), freq="D", **quick)
     mixed = pd.concat([regular("D", "daily", 10), regular("MS", "monthly").head(5)])

@@ -1,7 +1,6 @@
 # ruff: noqa: F811 - a fixture that is imported is no redefinition
 """Predictions and batches of models whose stamps carry an offset from UTC."""
 
-import io
 from pathlib import Path
 
 import numpy as np
