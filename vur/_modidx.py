@@ -1318,6 +1318,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                'vur.frequency._stretches': ('frequency.html#_stretches', 'vur/frequency.py'),
                                'vur.frequency._weekdays': ('frequency.html#_weekdays', 'vur/frequency.py'),
                                'vur.frequency.advance': ('frequency.html#advance', 'vur/frequency.py'),
+                               'vur.frequency.at_border': ('frequency.html#at_border', 'vur/frequency.py'),
                                'vur.frequency.best_fit': ('frequency.html#best_fit', 'vur/frequency.py'),
                                'vur.frequency.candidates': ('frequency.html#candidates', 'vur/frequency.py'),
                                'vur.frequency.default_horizon': ('frequency.html#default_horizon', 'vur/frequency.py'),

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['DAY', 'TICKS', 'WEEKDAYS', 'MONTH_NAMES', 'MONDAY', 'LAST', 'COUNTS', 'USUAL', 'WORDS', 'Frequency', 'Spacing',
            'spacing', 'open_alias', 'tick_alias', 'month_alias', 'seasons_of', 'frequency', 'default_horizon', 'Cells',
-           'locate', 'is_open', 'advance', 'most_steps', 'describe_alias', 'open_text', 'tick_candidates',
+           'locate', 'is_open', 'at_border', 'advance', 'most_steps', 'describe_alias', 'open_text', 'tick_candidates',
            'month_candidates', 'candidates', 'Fit', 'fit_alias', 'stamps_as_int', 'best_fit', 'infer_frequency',
            'evidence_text', 'resolve_hint', 'infer_frequencies', 'infer_roles']
 
@@ -407,6 +407,16 @@ def _month_stamps(position: np.ndarray, phase: np.ndarray, s: Spacing) -> np.nda
     if s.business:
         day = np.busday_offset(day, 0, roll="backward" if s.end else "forward")
     return day.astype(np.int64)
+
+# %% ../nbs/01_frequency.ipynb #5c1e77a5
+def at_border(stamps: pd.Series, alias: str) -> pd.Series:
+    """Naive dates at the border of a month that is nearest to each: its first day, or its last one where `alias` has that.
+
+    For single rows of a panel whose months begin around a border, which alone do not show it.
+    """
+    end = spacing(alias).end
+    month = (stamps + pd.Timedelta(days=-15 if end else 15)).dt.to_period("M")
+    return (month.dt.end_time if end else month.dt.start_time).dt.normalize().astype(stamps.dtype)
 
 # %% ../nbs/01_frequency.ipynb #d7885b33
 def advance(stamps: np.ndarray, steps: "int | np.ndarray", alias: str) -> np.ndarray:

@@ -13,6 +13,8 @@ from vur.cli import main
 from vur.columns import fixed_zone, known_zone, zone_of
 from vur.errors import VurError
 from vur.frequency import advance, frequency, is_open, locate, most_steps, open_alias, seasons_of, spacing
+from vur.models.saved import open_model
+from vur.models.update import history_panel
 from vur.opening import closed_dates, is_flow, open_calendar, series_calendars
 from vur.panel import coarse_series, complete, future_frame, make_panel
 from vur.stages.features.calendar import calendar_frame, holidays_frame, step_index
@@ -729,7 +731,14 @@ def test_a_model_on_periods_of_weeks_moves_on(tmp_path: Path) -> None:
         frame.head(54), horizon=3, algorithms="seasonal_naive", notebook=False, out=tmp_path, name="periods", folds=2
     )
     assert run.forecast["forecast"].tolist() == [400, 400, 500]
+    labels = pd.date_range(run.forecast["ds"].iloc[0], periods=6, freq="MS").tolist()
+    model, head, _ = open_model(run.record["model"])
+    for number in range(6):  # one new row at a time, as they come
+        new = frame.iloc[[54 + number]]
+        assert history_panel(model, head, new).frame["ds"].tolist() == [labels[number]]
+        assert vur.check_new(run.record["model"], frame.iloc[54 : 55 + number])["ds"].iloc[-1] == labels[number]
     moved = vur.update_model(run.record["model"], frame)
+    assert open_model(moved.tag)[1]["borders"]
     following = vur.forecast(moved.tag, horizon=3)
     assert following["ds"].tolist() == pd.date_range(moved.end, periods=4, freq="MS")[1:].tolist()
     assert len(pd.date_range(run.forecast["ds"].iloc[0], moved.end, freq="MS")) == 6

@@ -5,6 +5,7 @@ from typing import Any
 import pandas as pd
 
 from vur.absence import absence_facts
+from vur.frequency import spacing
 from vur.panel import Panel, holds
 from vur.scoring.metrics import shown_metrics
 from vur.stages.features.levels import known_levels
@@ -108,7 +109,16 @@ def panel_head(panel: Panel) -> dict[str, Any]:
         "ranges": known_ranges(panel),
         "absence": absence_facts(panel),
         "levels": known_levels(panel),
+        "borders": around_borders(panel),
     }
+
+
+def around_borders(panel: Panel) -> bool:
+    """Whether stamps moved over the border of a month, as those of months of four and five weeks do."""
+    moved, step = panel.notes.get("moved"), spacing(panel.freq.alias)
+    if step.kind != "month" or moved is None:
+        return False
+    return bool((moved["to"] < moved["ds"] if step.end else moved["to"] > moved["ds"]).any())
 
 
 def known_ranges(panel: Panel) -> dict[str, list[float]]:

@@ -20,7 +20,7 @@ from vur.columns import (
 )
 from vur.errors import VurError
 from vur.explain.anomalies import anomalies, anomaly_sentences, conformal_p, score_bands
-from vur.frequency import most_steps
+from vur.frequency import at_border, most_steps
 from vur.models.future import (
     Coming,
     check_cells,
@@ -111,6 +111,8 @@ def observed_rows(model: "Pipeline", head: dict[str, Any], table: pd.DataFrame) 
         raise VurError(
             "insight.stamp_kind", column=date, value=stamp_text(stamps.iloc[0]), expected=stamp_text(model.ends.iloc[0])
         )
+    if head.get("borders"):
+        stamps = at_border(stamps, freq.alias)
     return rows.assign(ds=stamps, y=read_target(rows["y"], target))
 
 

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from vur.absence import continue_panel
-from vur.columns import core_columns, own_name
+from vur.columns import core_columns, own_name, read_stamps, wall_time
 from vur.errors import VurError
 from vur.forecasters.registry import algorithm
-from vur.frequency import Frequency
+from vur.frequency import Frequency, at_border
 from vur.models.future import column_of, read_table, stamp_text
 from vur.models.saved import open_model
 from vur.panel import Panel, make_panel
@@ -126,6 +126,9 @@ def history_panel(model: "Pipeline", head: dict[str, Any], table: pd.DataFrame) 
             raise VurError("insight.column", column=own_name(name, names), columns=", ".join(map(str, table.columns)))
     kept = dict.fromkeys([date, target, *series, *(found[name] for name in roles)])
     frame = table[[name for name in kept if name in table]]
+    if head.get("borders") and date in frame:
+        local = wall_time(read_stamps(frame[date], date), head["tz"])[0]
+        frame = frame.assign(**{date: at_border(local, model.head.freq.alias)})
     panel = make_panel(
         frame,
         date=date,
@@ -198,7 +201,8 @@ def _save(
 
     old, source = find_model(tag), model_folder(tag)
     kept = {"series": list(model.ends.index[:1000]), "count": len(model.ends)}
-    head = panel_head(panel) | kept | {"absence": old_head.get("absence") or {}}
+    kept |= {"absence": old_head.get("absence") or {}, "borders": bool(old_head.get("borders"))}
+    head = panel_head(panel) | kept
     mark = "".join(character for character in stamp_text(end) if character.isdigit())
     origin = str(metadata.get("updated_from") or old.tag)
     version = f"{origin.partition(':')[2]}-{mark}"
