@@ -1,19 +1,31 @@
 """What people's files say is what is forecast: series, dates, names and numbers as their authors meant them."""
 
+import gzip
 import html
-from collections.abc import Sequence
+import io
+import re
+import subprocess
+import sys
+import time
+import zipfile
+from collections.abc import Callable, Sequence
+from functools import cache
 from pathlib import Path
 
 import numpy as np
+import openpyxl
 import pandas as pd
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 import vur
+from vur.cli import main
 from vur.errors import VurError
 from vur.panel import Panel
 from vur.runs.config import DataSpec
 from vur.runs.dataset import Dataset, dataset_of
-from vur.stages.upload import Upload, upload, upload_frame
+from vur.stages.upload import Upload, fast_path, upload, upload_frame
 from vur.stages.upload.files import UploadOptions
 from vur.store.cache import StageCache
 
@@ -456,3 +468,644 @@ def test_codes_of_periods_in_typed_tables(tmp_path: Path, kind: str) -> None:
             assert read.tolist() == codes
         else:
             assert read.tolist() == pd.date_range(read[0], periods=24, freq=freq).tolist() and found.rejected == 0
+
+
+# --- the short way for large files gives what the strict way gives ---
+
+NUMBERS = {
+    "whole": lambda k: f"{k * 7 % 900}",
+    "point": lambda k: f"{k * 7 % 900}.{k % 10}5",
+    "comma": lambda k: f"{k * 7 % 900},{k % 10}5",
+    "grouped": lambda k: f"{k % 9 + 1}.{k % 1000:03d},50",
+    "exponent": lambda k: f"{k % 9 + 1}.5e{k % 4}",
+    "words": lambda k: f"item {k % 7}",
+    "names": lambda k: "NS"[k % 2],
+    "flags": lambda k: ("sim", "não")[k % 2],
+    "code": lambda k: f"{k % 40:04d}",
+    "compact": lambda k: f"{20240100 + k % 28 + 1}",
+    "nothing": lambda k: "",
+}
+DAYS = {
+    "iso": "%Y-%m-%d",
+    "stamp": "%Y-%m-%d %H:%M:%S",
+    "brazil": "%d/%m/%Y",
+    "usa": "%m/%d/%Y",
+    "short": "%d/%m/%y",
+    "zone": "%Y-%m-%dT%H:%M:%S-03:00",
+    "words": "%d %b %Y",
+}
+ODD = (
+    *("", " ", "  ", '""', '" "', "NA", "nan", "NULL", "n/d", "-", "--", "?", "#N/A", "none"),
+    *(
+        "1.000",
+        "1,000",
+        "1.5",
+        "1,5",
+        "1_000",
+        "1 000",
+        "1'000",
+        "1.234.567",
+        "1,234.5",
+        "1.234,5",
+        ".5",
+        "5.",
+        "1..5",
+        "0.1.2",
+    ),
+    *(
+        "+5",
+        "-5",
+        "−5",
+        "- 5",
+        "5-",
+        "(5)",
+        "007",
+        "-0",
+        "00",
+        " 7",
+        "7 ",
+        "\t7",
+        "7\t",
+        "0x1F",
+        "0b1",
+        "1e5",
+        "1E5",
+        "1e+05",
+        "1e400",
+        "1e-400",
+    ),
+    *(
+        "inf",
+        "-inf",
+        "Infinity",
+        "R$ 5",
+        "$5",
+        "5 €",
+        "12%",
+        "1234567890123456789",
+        "12345678901234567890.5",
+        "9007199254740993",
+        "5\xa0",
+        "\xa05",
+        "１２",
+    ),
+    *(
+        "true",
+        "Sim",
+        "NÃO",
+        "S",
+        "n",
+        "x",
+        "é",
+        "a b",
+        "a\tb",
+        '"a""b"',
+        '"a\nb"',
+        "a'b",
+        '"x" ',
+        ' "x"',
+        'a"b',
+        "'5'",
+        "201501",
+        "20240131",
+        "20241331",
+    ),
+    *(
+        "2024-01-05",
+        "2024-1-5",
+        " 2024-01-05",
+        "2024-01-05 10:00",
+        "2024-01-05T10:00:00Z",
+        "2024-01-05 10:00:00-03:00",
+        "24-01-05",
+        "05/06/2024",
+    ),
+    *(
+        "13/06/2024",
+        "06/13/2024",
+        "31/02/2024",
+        "0024-01-05",
+        "9999-12-31",
+        "1500-01-01",
+        "5 jan 2024",
+        "2024-W05",
+        "2024Q1",
+        "12:30",
+        "a" * 140_000,
+    ),
+)
+
+
+def both_ways(folder: Path, data: bytes) -> tuple[Upload, Upload, bool]:
+    """A file read the strict way and the short way, and whether the short way took it."""
+    strict = sent(folder / "strict", data)
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in (("FAST_BYTES", 0), ("HEAD", 4000), ("PIECE", 500)):
+            patch.setattr(fast_path, name, value)
+        taken: list[bool] = []
+        original = fast_path.convert_fast
+        patch.setattr(
+            "vur.stages.upload.convert_fast",
+            lambda *given: taken.append((found := original(*given)) is not None) or found,
+        )
+        return strict, sent(folder / "short", data), taken[0]
+
+
+@st.composite
+def odd_files(draw: st.DrawFn) -> bytes:
+    """Files of 260 lines: a date, one to three columns, and at most three odd cells."""
+    day = draw(st.sampled_from(list(DAYS.values())))
+    kinds = draw(st.lists(st.sampled_from(list(NUMBERS)), min_size=1, max_size=3))
+    start = pd.Timestamp("2024-01-01") + pd.Timedelta(days=draw(st.integers(0, 60)))
+    rows = [[(start + pd.Timedelta(days=k)).strftime(day), *(NUMBERS[kind](k) for kind in kinds)] for k in range(260)]
+    for cell in draw(st.lists(st.sampled_from(ODD), max_size=3)):
+        rows[draw(st.integers(0, 259))][draw(st.integers(0, len(kinds)))] = cell
+    names = draw(
+        st.lists(
+            st.sampled_from(["v", "store", "sales", "code", "data", "w", "promo"]),
+            min_size=len(kinds),
+            max_size=len(kinds),
+            unique=True,
+        )
+    )
+    lines = [";".join(["when", *names]), *(";".join(row) for row in rows)]
+    return (
+        draw(st.sampled_from(["\n", "\r\n"])).join([*lines, ""]).encode(draw(st.sampled_from(["utf-8", "utf-8-sig"])))
+    )
+
+
+@settings(max_examples=20, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@given(odd_files())
+def test_the_short_way_reads_every_cell_like_the_strict_way(
+    tmp_path_factory: pytest.TempPathFactory, data: bytes
+) -> None:
+    strict, short, _ = both_ways(tmp_path_factory.mktemp("odd"), data)
+    pd.testing.assert_frame_equal(pd.read_parquet(short.parquet), pd.read_parquet(strict.parquet))
+    assert (short.columns, short.suggestions, short.rejected, short.notes) == (
+        strict.columns,
+        strict.suggestions,
+        strict.rejected,
+        strict.notes,
+    )
+    assert short.rejects.read_bytes() == strict.rejects.read_bytes()
+
+
+@pytest.mark.parametrize("odd", ["1.000", "1,000", "007", "+5", "\t7", "1e5", "1.5", "R$ 5", "5 "])
+def test_one_odd_cell_far_from_the_sample_is_read_as_in_a_small_file(tmp_path: Path, odd: str) -> None:
+    for name, value in (("qtd", lambda k: f"{k % 900}"), ("peso", lambda k: f"{k % 900}.5")):
+        rows = [f"{day:%Y-%m-%d};{value(k)}" for k, day in enumerate(pd.date_range("2000-01-01", periods=2000))]
+        rows[700] = rows[700].rsplit(";", 1)[0] + f";{odd}"
+        strict, short, _ = both_ways(tmp_path / name, ("\n".join([f"data;{name}", *rows]) + "\n").encode())
+        pd.testing.assert_frame_equal(pd.read_parquet(short.parquet), pd.read_parquet(strict.parquet))
+
+
+def test_clean_files_take_the_short_way(tmp_path: Path) -> None:
+    days = pd.date_range("2000-01-01", periods=2000)
+    for k, form in enumerate(("%Y-%m-%d", "%d/%m/%Y", "%Y-%m-%d %H:%M:%S")):
+        rows = [f"{day.strftime(form)};{k % 900},5;{k % 900};L{k % 9};0{k % 7}" for k, day in enumerate(days)]
+        strict, short, taken = both_ways(tmp_path / str(k), ("\n".join(["data;a;b;loja;code", *rows]) + "\n").encode())
+        assert taken and short.columns == strict.columns
+
+
+# --- values that stand for none ---
+
+
+def with_value(
+    low: float, high: float, value: float, count: int, seed: int = 0, rows: int = 120, whole: bool = False
+) -> pd.DataFrame:
+    """A daily series between two values, with another value now and then."""
+    rng = np.random.default_rng(seed)
+    y = rng.uniform(low, high, rows).round(0 if whole else 1)
+    y[rng.choice(np.arange(5, rows), count, replace=False)] = value
+    return pd.DataFrame({"day": pd.date_range("2024-01-01", periods=rows), "v": y})
+
+
+@pytest.mark.parametrize("kind", ["csv", "frame", "parquet", "float32", "xlsx"])
+@pytest.mark.parametrize(
+    ("low", "high", "value"),
+    [
+        (0, 30, -9999),
+        (1, 6.8, -200),
+        (-5, 35, 999.9),
+        (-5, 35, 9999.9),
+        (-10, 35, -99.9),
+        (0, 100, 999),
+        (1, 5, 99),
+        (0, 1e6, -999),
+        (0, 5, -32768),
+        (0, 1, 1e20),
+    ],
+)
+def test_values_that_stand_for_none_are_missing_and_said(
+    tmp_path: Path, low: float, high: float, value: float, kind: str
+) -> None:
+    rows = with_value(low, high, value, 7)
+    if kind == "frame":
+        found = upload_frame(rows, tmp_path / "out")
+    elif kind == "csv":
+        found = sent(tmp_path, csv_of(rows))
+    else:
+        path = tmp_path / f"f.{'parquet' if kind == 'float32' else kind}"
+        rows = rows.astype({"v": kind}) if kind == "float32" else rows
+        rows.to_excel(path, index=False) if kind == "xlsx" else rows.to_parquet(path)
+        found = upload(path, tmp_path / "out")
+    read = pd.read_parquet(found.parquet)["v"]
+    assert read.isna().sum() == 7 and read.dropna().between(low - 0.1, high + 0.1).all()
+    told = notes_of(found)["sentinel"]
+    assert told["column"] == "v" and told["count"] == 7 and float(told["values"]) == pytest.approx(value)
+    assert found.columns[1].missing == 7
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "value", "count"),
+    [
+        (990, 1010, 999, 5),
+        (0, 30, -9999, 1),
+        (0, 8000, 9999, 5),
+        (-300, 500, -999, 3),
+        (80, 120, 99, 9),
+        (-5, 35, 99.9, 3),
+        (0, 100, -1, 5),
+        (0, 100, 123.4, 9),
+        (-1e4, 1e4, -9999, 2),
+    ],
+)
+def test_ordinary_values_stay(tmp_path: Path, low: float, high: float, value: float, count: int) -> None:
+    rows = with_value(low, high, value, count)
+    found = sent(tmp_path, csv_of(rows))
+    assert pd.read_parquet(found.parquet)["v"].tolist() == pytest.approx(
+        rows["v"].tolist()
+    ) and "sentinel" not in notes_of(found)
+
+
+def test_sentinels_can_be_kept_at_every_door(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = with_value(0, 30, -9999, 7, whole=True)
+    path = write(tmp_path, csv_of(rows))
+    assert panel(tmp_path, rows, upload=UploadOptions(sentinels="keep")).frame["y"].min() == -9999
+    known = {"horizon": 2, "folds": 1, "algorithms": "naive", "out": tmp_path, "notebook": False}
+    kept = vur.run(path, sentinels="keep", **known)
+    assert kept.panel.frame["y"].min() == -9999 and kept.config.data.upload.sentinels == "keep"
+    cleared = vur.run(rows, **known)
+    assert cleared.panel.frame["y"].min() >= 0
+    (told,) = cleared.audit[cleared.audit["code"] == "reading"]["message"]
+    assert all(word in told for word in ("Column v", "-9999", "7 times", "--sentinels keep"))
+    arguments = [
+        "run",
+        str(path),
+        "--horizon",
+        "2",
+        "--folds",
+        "1",
+        "--algorithms",
+        "naive",
+        "--no-notebook",
+        "--quiet",
+        "--out",
+        str(tmp_path),
+        "--sentinels",
+        "keep",
+    ]
+    assert main(arguments) == 0 and kept.folder.name.split("-")[0] in capsys.readouterr().out
+
+
+def test_two_refunds_are_no_sentinels(tmp_path: Path) -> None:
+    rows = with_value(0, 5000, -200, 2)
+    assert pd.read_parquet(sent(tmp_path, csv_of(rows)).parquet)["v"].min() == -200
+
+
+def test_names_of_series_are_no_sentinels(tmp_path: Path) -> None:
+    rows = many([1, 2, 3, 999], column="store")
+    assert panel(tmp_path, rows).ids == ["1", "2", "3", "999"]
+
+
+def test_several_sentinels_in_one_column(tmp_path: Path) -> None:
+    rows = with_value(0, 30, -9999, 7)
+    rows.loc[[1, 2], "v"] = -8888
+    rows.loc[[3], "v"] = 99.9
+    found = sent(tmp_path, csv_of(rows))
+    assert notes_of(found)["sentinel"]["values"] == "-9999, -8888" and found.columns[1].missing == 9
+
+
+@pytest.mark.parametrize("value", ["9999-12-31", "0001-01-01", "9999-12-31 00:00:00", "1900-01-01"])
+@pytest.mark.parametrize("kind", ["csv", "frame"])
+def test_dates_that_are_none_are_missing_and_said(tmp_path: Path, value: str, kind: str) -> None:
+    days = pd.date_range("2024-01-01", periods=60).astype("datetime64[us]")
+    until = (days + pd.Timedelta(days=9)).to_numpy().astype("datetime64[us]")
+    until[[5, 17, 33]] = np.datetime64(value.replace(" ", "T"), "us")
+    rows = pd.DataFrame({"day": days, "until": until, "v": np.arange(60) % 7})
+    text = "day,until,v\n" + "".join(f"{d:%Y-%m-%d},{str(u)[:10]},{v}\n" for d, u, v in rows.itertuples(index=False))
+    found = upload_frame(rows, tmp_path / "out") if kind == "frame" else sent(tmp_path, text)
+    assert (found.rows, found.rejected, found.columns[1].missing) == (60, 0, 3)
+    told = notes_of(found)["sentinel_date"]
+    assert told["column"] == "until" and told["count"] == 3 and told["values"].startswith(value[:10])
+
+
+@pytest.mark.parametrize("sentinels", ["missing", "keep"])
+def test_a_row_dated_9999_is_refused_in_words(tmp_path: Path, sentinels: str) -> None:
+    days = pd.date_range("2024-01-01", periods=60).astype("datetime64[us]").to_numpy().copy()
+    days[30] = np.datetime64("9999-12-31", "us")
+    rows = pd.DataFrame({"day": days, "v": np.arange(60) % 7})
+    with pytest.raises(VurError) as refused:
+        vur.run(rows, sentinels=sentinels, horizon=3, algorithms="naive", out=tmp_path, notebook=False)
+    assert "day" in str(refused.value) and ("31" in str(refused.value) or "9999" in str(refused.value))
+
+
+def test_the_order_of_dates_is_an_option_at_every_door(tmp_path: Path) -> None:
+    text = "day,v\n" + "".join(f"{k:02d}/03/2024,{k}\n" for k in range(1, 13))
+    path = write(tmp_path, text)
+    known = {"horizon": 1, "folds": 1, "algorithms": "naive", "out": tmp_path, "notebook": False}
+    for order, stamp in (("dmy", "2024-03-13"), ("mdy", "2025-01-01")):
+        result = vur.run(path, date_order=order, **known)
+        assert result.config.data.upload.date_order == order and str(result.forecast["ds"][0])[:10] == stamp
+
+
+# --- no file takes long, takes much memory, or ends in a traceback ---
+
+CHILD = """
+import resource, sys, time
+from pathlib import Path
+from vur.errors import VurError
+from vur.stages.upload import upload
+try:
+    found = upload(sys.argv[1], sys.argv[2])
+    said = f"rows {found.rows} rejected {found.rejected} columns {len(found.columns)}"
+except VurError as error:
+    said = f"{error.code} {error}"
+print(said[:1000])
+print(time.process_time(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+"""
+
+
+def in_a_child(path: Path) -> tuple[str, float, float]:
+    """What an upload in a process of its own says, its processor time in seconds and its peak memory in MB."""
+    out = path.parent / "out"
+    done = subprocess.run(
+        [sys.executable, "-c", CHILD, str(path), str(out)], capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    *said, numbers = done.stdout.strip().splitlines()
+    seconds, megabytes = map(float, numbers.split())
+    return "\n".join(said), seconds, megabytes
+
+
+def workbook(*cells: tuple[str, object], rows: int = 58) -> bytes:
+    """A workbook with a table of two columns and some cells elsewhere."""
+    book = openpyxl.Workbook()
+    sheet = book.active
+    sheet.title = "Dados"
+    for k, day in enumerate([None, *pd.date_range("2024-01-01", periods=rows)], 1):
+        sheet[f"A{k}"], sheet[f"B{k}"] = ("data", "valor") if day is None else (day.to_pydatetime(), k * 1.5)
+    for address, value in cells:
+        sheet[address] = value
+    book.save(target := io.BytesIO())
+    return target.getvalue()
+
+
+def opendocument(body: str) -> bytes:
+    """An .ods file of one sheet with these rows."""
+    uri = "urn:oasis:names:tc:opendocument:xmlns:"
+    spaces = " ".join(f'xmlns:{name}="{uri}{name}:1.0"' for name in ("office", "table", "text"))
+    text = (
+        f'<?xml version="1.0"?><office:document-content {spaces}><office:body><office:spreadsheet>'
+        f'<table:table table:name="S">{body}</table:table></office:spreadsheet></office:body></office:document-content>'
+    )
+    manifest = f'<?xml version="1.0"?><manifest:manifest xmlns:manifest="{uri}manifest:1.0"/>'
+    with zipfile.ZipFile(target := io.BytesIO(), "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("mimetype", "application/vnd.oasis.opendocument.spreadsheet")
+        archive.writestr("META-INF/manifest.xml", manifest)
+        archive.writestr("content.xml", text)
+    return target.getvalue()
+
+
+ROW = (
+    "<table:table-row{2}><table:table-cell{3}><text:p>{0}</text:p></table:table-cell>"
+    '<table:table-cell office:value-type="float" office:value="{1}"/></table:table-row>'
+)
+ROWS = ROW.format("data", 0, "", "") + "".join(ROW.format(f"2024-01-{k:02d}", k, "", "") for k in range(1, 29))
+EMPTY = (
+    '<table:table-row table:number-rows-repeated="1048000">'
+    '<table:table-cell table:number-columns-repeated="16000"/></table:table-row>'
+)
+LINES = [f"{day:%Y-%m-%d}" for day in pd.date_range("2020-01-01", periods=600)]
+HEAVY: dict[str, tuple[str, Callable[[], bytes], str]] = {
+    "a cell at XFD60000": ("xlsx", lambda: workbook(("XFD60000", 1)), "upload.sheet_stray Sheet 'Dados' .* XFD60000"),
+    "a cell at Z1048576": ("xlsx", lambda: workbook(("Z1048576", 1)), "upload.sheet_stray .* Z1048576"),
+    "a cell at A900000": ("xlsx", lambda: workbook(("A900000", 1)), "rows 58 rejected 1 columns 2"),
+    "a format to the last row": ("xlsx", lambda: workbook(("Z1048576", None)), "rows 58 rejected 0 columns 2"),
+    "a repeated row": ("ods", lambda: opendocument(ROWS + EMPTY + ROW.format("x", 1, "", "")), "upload.sheet_stray"),
+    "a row repeated with its cells": (
+        "ods",
+        lambda: opendocument(
+            ROWS + ROW.format("x", 1, ' table:number-rows-repeated="1048000"', ' table:number-columns-repeated="16000"')
+        ),
+        "upload.sheet_large",
+    ),
+    "empty rows to the end": ("ods", lambda: opendocument(ROWS + EMPTY), "rows 28|upload.no_header"),
+    "a shared text of 300 MB": ("xlsx", lambda: long_text(300_000_000, shared=True), "upload.bomb"),
+    "a text of 300 MB": ("xlsx", lambda: long_text(300_000_000), "upload.bomb"),
+    "2,000 columns": ("csv", lambda: wide(2000, 100), "rows 100 rejected 0 columns 2001"),
+    "60,000 columns": ("csv", lambda: wide(60_000, 2), "upload.too_wide"),
+    "blanks in the header": (
+        "csv",
+        lambda: f"1{' ' * 500_000}x;data;v\n".encode() + b"".join(f"a;{d};1\n".encode() for d in LINES),
+        "upload.first_row .* 131,?072",
+    ),
+    "some blanks in the header": (
+        "csv",
+        lambda: f"1{' ' * 100_000}x;data;v\n".encode() + b"".join(f"a;{d};1\n".encode() for d in LINES),
+        "rows 600 rejected 0 columns 3",
+    ),
+    "a run of blanks between rows": (
+        "csv",
+        lambda: b"data;v\n" + f"{LINES[0]};1\n".encode() + b" " * 50_000_000 + f"\n{LINES[1]};2\n".encode(),
+        "rows 2 rejected 1 columns 2",
+    ),
+    "a run of blank lines": (
+        "csv",
+        lambda: b"data;v\n" + f"{LINES[0]};1\n".encode() + b"\n" * 4_000_000 + f"{LINES[1]};2\n".encode(),
+        "rows 2 rejected 0 columns 2",
+    ),
+    "rows of empty cells": (
+        "csv",
+        lambda: b"data;v\n" + f"{LINES[0]};1\n".encode() + b";\n" * 4_000_000 + f"{LINES[1]};2\n".encode(),
+        "rows 2 rejected 4000000 columns 2",
+    ),
+    "blanks in cells": (
+        "csv",
+        lambda: b"o;data;v\n" + b"".join(f"{' ' * 100_000}y;{d};1\n".encode() for d in LINES[:60]),
+        "rows 60",
+    ),
+    "tabs in cells": (
+        "csv",
+        lambda: b"o;data;v\n" + b"".join(f"{chr(9) * 100_000}7;{d};1\n".encode() for d in LINES[:60]),
+        "rows 60",
+    ),
+    "log texts": (
+        "csv",
+        lambda: b"o;data;v\n" + b"".join(f"{'visita 12:30 ' * 8000};{d};1\n".encode() for d in LINES[:100]),
+        "rows 100",
+    ),
+    "very long numbers": (
+        "csv",
+        lambda: b"o;data;v\n" + b"".join(f"{'1234567890' * 9000};{d};1\n".encode() for d in LINES[:100]),
+        "rows 100",
+    ),
+    "a cell of 100 MB": ("csv", lambda: b"a,b\n1," + b"x" * 100_000_000 + b"\n2,3\n", "rows 1 rejected 1"),
+    "a line of 30 million cells": ("csv", lambda: b"a,b\n" + b"1," * 30_000_000 + b"\n2,3\n", "rows 1 rejected 1"),
+    "one line below the header": (
+        "csv",
+        lambda: b"data;v\n" + b"2020-01-01;1;" * 1_600_000,
+        "upload.long_rows 1 of 1 .* line 2",
+    ),
+    "one line": ("csv", lambda: b"1," * 30_000_000, "upload.too_wide"),
+    "an open quote": ("csv", lambda: b'a,b\n"' + b"1,2\n" * 300_000, "upload.quotes|rows"),
+    "blanks only": ("csv", lambda: b" " * 50_000_000, "upload.empty"),
+    "a program": ("csv", lambda: Path(sys.executable).resolve().read_bytes()[:8_000_000], "upload.not_data"),
+    "random bytes": ("csv", lambda: np.random.default_rng(0).bytes(20_000_000), "upload.nul"),
+    "random bytes without NUL": (
+        "csv",
+        lambda: np.random.default_rng(0).bytes(20_000_000).replace(b"\0", b"\1"),
+        "upload",
+    ),
+    "zeros in a gzip": ("csv.gz", lambda: gzip.compress(b"0" * 300_000_000, 1), "upload.bomb"),
+}
+
+
+def wide(columns: int, rows: int) -> bytes:
+    """A date and numbers in many columns."""
+    lines = [",".join(["day", *(f"m{c}" for c in range(columns))])]
+    lines += [",".join([LINES[k], *(f"{(k * c) % 97}.5" for c in range(columns))]) for k in range(rows)]
+    return "\n".join([*lines, ""]).encode()
+
+
+def long_text(size: int, shared: bool = False) -> bytes:
+    """A workbook with a long text: in its cell, or among the texts that cells share."""
+    source, target = zipfile.ZipFile(io.BytesIO(workbook(("C1", "texto")))), io.BytesIO()
+    long = b"<t>" + b"x" * size + b"</t>"
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+        for name in source.namelist():
+            data = source.read(name)
+            if name == "xl/worksheets/sheet1.xml" and not shared:
+                assert b"<t>texto</t>" in data
+                data = data.replace(b"<t>texto</t>", long)
+            archive.writestr(name, data)
+        if shared:
+            archive.writestr("xl/sharedStrings.xml", b"<sst><si>" + long + b"</si></sst>")
+    return target.getvalue()
+
+
+SLOW = {
+    *("a cell at XFD60000", "a cell at A900000", "a repeated row", "a text of 300 MB", "some blanks in the header"),
+    *("a run of blank lines", "tabs in cells", "log texts", "a line of 30 million cells", "one line below the header"),
+    *("an open quote", "random bytes", "random bytes without NUL"),
+}
+
+
+@pytest.mark.parametrize("case", [pytest.param(c, marks=pytest.mark.slow if c in SLOW else ()) for c in HEAVY])
+def test_heavy_files_end_in_seconds_and_within_the_memory(tmp_path: Path, case: str) -> None:
+    suffix, make, expected = HEAVY[case]
+    said, seconds, megabytes = in_a_child(write(tmp_path, make(), f"f.{suffix}"))
+    assert re.search(f"^(?:{expected})", said), said
+    assert seconds < 25 and megabytes < 1500, (said, seconds, megabytes)
+
+
+@pytest.mark.slow
+def test_a_run_on_two_thousand_columns_ends(tmp_path: Path) -> None:
+    began = time.process_time()
+    result = vur.run(
+        write(tmp_path, wide(2000, 60)),
+        target="m3",
+        horizon=2,
+        folds=1,
+        algorithms="naive",
+        out=tmp_path,
+        notebook=False,
+    )
+    assert len(result.forecast) == 2 and time.process_time() - began < 60
+
+
+def test_rows_of_empty_cells_are_listed_and_counted(tmp_path: Path) -> None:
+    text = "data;v\n" + "".join(f"{day};{k}\n{';' * (1 + k % 2)}\n\n" for k, day in enumerate(LINES)) + ";\n" * 900
+    found = sent(tmp_path, text)
+    listed = pd.read_csv(found.rejects)
+    assert (found.rows, found.rejected) == (600, 1500)
+    assert listed["line"].tolist() == [*range(3, 1802, 3), *range(1802, 2202), 2701]
+    assert "500" in listed["cause"].iloc[-1] and (listed["cause"].iloc[:-1] == "every cell is empty").all()
+
+
+def test_a_quote_in_the_header_costs_no_row(tmp_path: Path) -> None:
+    text = 'da"ta;"va"lor\n' + "".join(f"{day};{k}\n" for k, day in enumerate(LINES[:60]))
+    found = sent(tmp_path, text)
+    assert (found.rows, found.rejected) == (60, 0)
+
+
+def test_rows_of_a_workbook_keep_their_numbers(tmp_path: Path) -> None:
+    book = openpyxl.Workbook()
+    for k in range(30):
+        book.active[f"C{5 + k}"], book.active[f"E{5 + k}"] = (
+            ("day", "v") if not k else (f"2024-01-{k:02d}", "x" if k == 20 else k)
+        )
+    book.save(tmp_path / "f.xlsx")
+    found = upload(tmp_path / "f.xlsx", tmp_path / "out")
+    assert found.rows == 28 and found.rejects.read_text().splitlines()[1].startswith("25,")
+
+
+def mutated(draw: st.DrawFn, data: bytes) -> bytes:
+    """Bytes with some of them changed, lost, doubled or put in."""
+    changed = bytearray(data)
+    for _ in range(draw(st.integers(0, 6))):
+        at = draw(st.integers(0, len(changed)))
+        how = draw(st.sampled_from(["flip", "insert", "delete", "double"]))
+        if how == "flip" and at < len(changed):
+            changed[at] ^= 1 << draw(st.integers(0, 7))
+        elif how == "insert":
+            changed[at:at] = draw(
+                st.one_of(
+                    st.binary(max_size=12), st.sampled_from([b'"', b"\0", b"\xff\xfe", b"9" * 40, b"\r", b"sep=;\n"])
+                )
+            )
+        else:
+            piece = changed[at : at + draw(st.integers(0, 60))]
+            changed[at : at + (len(piece) if how == "delete" else 0)] = b"" if how == "delete" else piece
+    return bytes(changed)
+
+
+@cache
+def sources_of_bytes() -> dict[str, bytes]:
+    """Small files of every kind."""
+    rows = many(["a", "b"]).assign(note="x é")
+    text = csv_of(rows).encode()
+    rows.to_parquet(target := io.BytesIO(), compression=None)
+    with zipfile.ZipFile(packed := io.BytesIO(), "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("a.csv", text)
+    return {
+        "csv": text,
+        "txt": csv_of(rows).encode("utf-16"),
+        "parquet": target.getvalue(),
+        "xlsx": workbook(("C3", "x")),
+        "ods": opendocument(ROWS),
+        "csv.gz": gzip.compress(text),
+        "zip": packed.getvalue(),
+        "tsv": b"",
+    }
+
+
+@settings(max_examples=80, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@given(st.data())
+def test_no_bytes_end_in_a_traceback(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
+    suffix, content = data.draw(st.sampled_from(list(sources_of_bytes().items())))
+    if suffix in ("xlsx", "ods", "zip") and data.draw(
+        st.booleans()
+    ):  # damage that the archive's own checks do not find
+        with zipfile.ZipFile(io.BytesIO(content)) as old, zipfile.ZipFile(target := io.BytesIO(), "w") as new:
+            for name in old.namelist():
+                new.writestr(name, data.draw(st.composite(mutated)(old.read(name))))
+        content = target.getvalue()
+    else:
+        content = data.draw(st.composite(mutated)(content or data.draw(st.binary(max_size=200))))
+    folder = tmp_path_factory.mktemp("bytes")
+    try:
+        found = upload(write(folder, content, f"f.{suffix}"), folder / "out")
+        assert found.rows == len(pd.read_parquet(found.parquet, columns=[found.columns[0].name]))
+    except VurError as error:
+        assert error.text("pt-BR")

@@ -30,6 +30,14 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument("--horizon", type=int, help="steps to forecast")
     command.add_argument("--freq", help="pandas frequency such as D, W-MON, MS, h, 15min; inferred by default")
     command.add_argument(
+        "--date-order", choices=["dmy", "mdy", "ymd"], help="order of day, month and year where dates allow several"
+    )
+    command.add_argument(
+        "--sentinels",
+        choices=["missing", "keep"],
+        help="values such as -9999 that stand for none: missing (default), or keep them as numbers",
+    )
+    command.add_argument(
         "--tz", metavar="ZONE", help="time zone of stamps that do not carry one, such as America/Sao_Paulo"
     )
     command.add_argument("--algorithms", help="auto, or ids separated by commas")
@@ -148,6 +156,8 @@ def run(options: argparse.Namespace, language: str) -> int:
             horizon=options.horizon,
             freq=options.freq,
             tz=options.tz,
+            date_order=options.date_order,
+            sentinels=options.sentinels,
             algorithms=options.algorithms,
             time_budget=options.time_budget,
             country=options.country,

@@ -32,6 +32,8 @@ def run(
     horizon: int | None = None,
     freq: str | None = None,
     tz: str | None = None,
+    date_order: str | None = None,
+    sentinels: str | None = None,
     algorithms: str | Sequence[str] | None = None,
     time_budget: float | None = None,
     country: str | None = None,
@@ -63,7 +65,9 @@ def run(
     """Audit the data, compare forecasters on the same folds, keep the best, write notebook, report and forecast.
 
     `source` is a file (CSV, TSV, gzip, zip, Parquet, Excel) or a data frame; everything not given is inferred. `tz`
-    is the time zone of stamps that do not carry one, such as `"America/Sao_Paulo"`. `preset` sets how many
+    is the time zone of stamps that do not carry one, such as `"America/Sao_Paulo"`. `date_order` (`dmy, mdy, ymd`) is
+    the order of day, month and year where dates allow several, and `sentinels` (`missing, keep`) what becomes of
+    values such as -9999 that stand for none. `preset` sets how many
     candidates `algorithms="auto"` tries (`fast, balanced, best`), `metric` ranks them (`auto`: RMSSE where most
     series are intermittent, else MASE; or a name of `vur.scoring.metrics.METRICS`), `optimize` the number of
     hyperparameter combinations to try, and `networks` defines custom neural networks by name, in JSON form.
@@ -95,6 +99,7 @@ def run(
             "series": _many(series),
             "freq": freq,
             "tz": tz,
+            "upload": _reading(base, date_order=date_order, sentinels=sentinels),
             "roles": roles,
             "duplicates": duplicates,
             "absent": absent,
@@ -125,6 +130,12 @@ def _source_path(source: pd.DataFrame | str | Path | None) -> str | None:
     if source is None:
         return None
     return str(keep_frame(source) if isinstance(source, pd.DataFrame) else Path(source).expanduser().absolute())
+
+
+def _reading(base: Config, **given: str | None) -> dict[str, Any] | None:
+    """How the source is read, changed by what is given; None where nothing is."""
+    chosen = {key: value for key, value in given.items() if value is not None}
+    return base.to_dict()["data"]["upload"] | chosen if chosen else None
 
 
 def _many(names: str | Sequence[str] | None) -> list[str] | None:

@@ -254,9 +254,10 @@ def _fingerprint(path: Path) -> str:
 
 def _store(path: Path, target: Path, options: UploadOptions, progress: Callable[..., None] | None) -> None:
     with new_folder(target) as draft:
-        result = (
-            upload_frame(pd.read_parquet(path), draft) if path.name == FRAME else upload(path, draft, options, progress)
-        )
+        if path.name == FRAME:
+            result = upload_frame(pd.read_parquet(path), draft, options)
+        else:
+            result = upload(path, draft, options, progress)
         write_head(draft, result, "data frame" if path.name == FRAME else path.name)
 
 

@@ -65,6 +65,7 @@ FORM = {
                         "decimal": {"type": "string"},
                         "delimiter": {"type": "string"},
                         "date_order": {"type": "string"},
+                        "sentinels": {"type": "string", "enum": ["missing", "keep"]},
                         "encoding": {"type": "string"},
                     },
                 }

@@ -205,7 +205,8 @@ class UploadStart(Strict):
         None, description="Make the file the next version of this dataset"
     )
     options: Free = Field(
-        {}, description="`encoding, delimiter, quote, decimal, date_order, header, sheet, member, na_values`"
+        {},
+        description="`encoding, delimiter, quote, decimal, date_order, header, sheet, member, na_values, sentinels`",
     )
 
 

@@ -13,7 +13,17 @@ from vur.store.data import datasets
 from vur.store.data.upload_stream import received
 from vur.text import translate
 
-CAUTIONS = ("rejected", "decimal_assumed", "date_order_assumed", "two_digit_years", "no_header")
+CAUTIONS = (
+    "rejected",
+    "decimal_assumed",
+    "date_order_assumed",
+    "date_order_firsts",
+    "date_order_close",
+    "two_digit_years",
+    "no_header",
+    "sentinel",
+    "sentinel_date",
+)
 CHOSEN = {
     "date": "date_column",
     "target": "target_column",

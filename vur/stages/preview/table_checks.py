@@ -100,7 +100,9 @@ def readable(table: Table) -> pd.DataFrame:
 def _stamped(column: pd.Series) -> np.ndarray:
     if pd.api.types.is_numeric_dtype(column.dtype):
         return (column == column.round()).to_numpy()
-    return np.ones(len(column), bool) if pd.api.types.is_datetime64_any_dtype(column.dtype) else is_stamp(column)
+    if pd.api.types.is_datetime64_any_dtype(column.dtype):
+        return column.dt.year.between(1678, 2261).to_numpy()  # what fits into nanoseconds
+    return is_stamp(column)
 
 # %% ../../../nbs/stages/2_preview/2_table_checks.ipynb #834d0c95
 def table_frequency(rows: pd.DataFrame, freq: str | None = None) -> str | None:
@@ -404,7 +406,7 @@ def check_rejects(rejects: pd.DataFrame | str | Path | None) -> list[Finding]:
     return [Finding("rejected_rows", "warning", None, lines, len(table), {"cause": cause}, repair)]
 
 # %% ../../../nbs/stages/2_preview/2_table_checks.ipynb #c6568c47
-READINGS = {"date_order_assumed": "warning", "date_order_regular": "info", "date_order_firsts": "warning", "date_order_close": "warning", "period_quarter": "info", "period_half": "info", "decimal_assumed": "warning", "disjoint_named": "info",
+READINGS = {"date_order_assumed": "warning", "date_order_regular": "info", "date_order_firsts": "warning", "date_order_close": "warning", "sentinel": "warning", "sentinel_date": "warning", "period_quarter": "info", "period_half": "info", "decimal_assumed": "warning", "disjoint_named": "info",
             "disjoint_stamps": "warning", "disjoint_values": "warning"}
 
 

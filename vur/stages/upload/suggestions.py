@@ -66,10 +66,11 @@ class Suggestions:
 def suggest_date(columns: Sequence[ColumnInfo], rows: int, taken: Collection[str] = ()) -> tuple[str | None, dict | None]:
     """The column that says when, and why: a datetime column, else whole numbers named like a year or a period."""
     columns = [c for c in columns if c.name not in taken]
+    place = {c.name: k for k, c in enumerate(columns)}
     dated = [c for c in columns if c.type == "datetime" and c.unique > 0]
     if dated:
         best = max(dated, key=lambda c: (c.missing < 0.1 * rows, not has_word(c.name, LATE_WORDS), name_score(c.name, DATE_WORDS),
-                                         c.unique, -columns.index(c)))
+                                         c.unique, -place[c.name]))
         return best.name, note("date_only" if len(dated) == 1 else "date_best", column=best.name, count=len(dated))
     numbered = [c for c in columns if c.integer and name_score(c.name, DATE_WORDS) and c.unique > 1]
     if numbered:
@@ -84,7 +85,8 @@ def suggest_target(columns: Sequence[ColumnInfo], taken: Collection[str]) -> tup
     numeric = [c for c in measures if c.unique > 1] or measures
     if not numeric:
         return None, None
-    best = max(numeric, key=lambda c: (name_score(c.name, TARGET_WORDS) - 3 * has_word(c.name, WEAK_WORDS), c.unique > 2, -columns.index(c)))
+    place = {c.name: k for k, c in enumerate(columns)}
+    best = max(numeric, key=lambda c: (name_score(c.name, TARGET_WORDS) - 3 * has_word(c.name, WEAK_WORDS), c.unique > 2, -place[c.name]))
     named = name_score(best.name, TARGET_WORDS) > 0
     key = "target_only" if len(numeric) == 1 else "target_named" if named else "target_first"
     return best.name, note(key, column=best.name, count=len(numeric))
@@ -201,13 +203,13 @@ def _in_time(connection: "duckdb.DuckDBPyConnection", relation: str, date: str, 
              rows: int) -> tuple[np.ndarray, np.ndarray, dict[str, np.ndarray]]:
     """Stamps (int64), target and the labels of each column as whole numbers, of the rows that have a date; in any order."""
     every = rows // LOOKED_AT + 1
-    labels = ", ".join(f"coalesce(CAST({identifier(n)} AS VARCHAR), '') AS g{k}" for k, n in enumerate(names))
+    labels = ", ".join(f"hash({identifier(n)}) AS g{k}" for k, n in enumerate(names))
     some = f"SELECT {identifier(date)} AS t, {identifier(target)} AS y, {labels} FROM {relation} WHERE t IS NOT NULL"  # noqa: S608
     ordered = f"SELECT * FROM ({some}) QUALIFY row_number() OVER (ORDER BY t) % {every} = 0" if every > 1 else some  # noqa: S608
     got = connection.execute(ordered).fetchnumpy()
     stamps = got["t"].astype("datetime64[ns]").astype(np.int64) if got["t"].dtype.kind == "M" else got["t"].astype(np.int64)
     return stamps, np.ma.filled(got["y"].astype(float), np.nan), \
-        {name: np.unique(got[f"g{k}"].astype(str), return_inverse=True)[1] for k, name in enumerate(names)}
+        {name: np.unique(np.ma.getdata(got[f"g{k}"]), return_inverse=True)[1] for k, name in enumerate(names)}
 
 
 def _second(first: ColumnInfo, good: dict[str, tuple[ColumnInfo, Evidence]], labels: dict[str, np.ndarray], stamps: np.ndarray,

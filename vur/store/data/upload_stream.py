@@ -25,7 +25,10 @@ from vur.store.home import folder, home
 FILE = "data"
 SPARE = 256 * 2**20  # bytes that stay free on the disk
 CHECK_EVERY = 64 * 2**20  # bytes between two checks of the disk
-CHOICES = ("encoding", "delimiter", "quote", "decimal", "date_order", "header", "sheet", "member", "na_values")
+CHOICES = (
+    *("encoding", "delimiter", "quote", "decimal", "date_order", "header", "sheet", "member", "na_values"),
+    "sentinels",
+)
 
 
 # --- names and limits ---
