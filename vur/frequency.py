@@ -48,6 +48,13 @@ class Frequency:
         """Whether stamps are moments, kept in UTC where their zone is known; others are local dates and opening hours."""
         return spacing(self.alias).kind == "tick" and spacing(self.alias).size < DAY
 
+    @property
+    def week(self) -> int:
+        """The steps of a week; 0 where a week is no whole number of steps, or less than two."""
+        s = spacing(self.alias)
+        count = {"business": 5, "open": len(s.open), "tick": 7 * DAY // s.size if s.kind == "tick" and 7 * DAY % s.size == 0 else 0}.get(s.kind, 0)
+        return count if count > 1 else 0
+
     def after(self, stamp: "pd.Timestamp | int", steps: int) -> list:
         """The `steps` stamps that follow `stamp`, in order."""
         start = np.array([stamp]) if self.is_integer else pd.DatetimeIndex([stamp]).as_unit("ns").to_numpy()

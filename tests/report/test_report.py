@@ -17,7 +17,7 @@ from sample_report import FREQUENCIES, sample_context, sample_panel
 from vur import wording
 from vur.explain.residuals import residual_checks, residual_sentences
 from vur.forecasters.registry import algorithm_name, algorithms
-from vur.frequency import Frequency
+from vur.frequency import Frequency, frequency
 from vur.report import plots, render_report, script_json, summary, tables
 from vur.report.context import ReportContext
 from vur.report.page import SECTIONS
@@ -248,8 +248,24 @@ def test_total_is_the_sum_of_the_forecast(context):
     assert f"{round(context.forecast['forecast'].sum()):,}" in hero(context)["headline"]
 
 
+@pytest.mark.parametrize(
+    ("target", "how"),
+    [
+        ("vendas", "sum"),
+        ("Receita R$", "sum"),
+        ("qty_sold", "sum"),
+        ("preço de venda", "mean"),
+        ("temperatura", "mean"),
+    ],
+)
+def test_amounts_with_decimals_add_up_where_their_name_says_so(context, target, how):
+    data = context.data | {"integer": False, "target": target}
+    assert summary.expected(context.history, context.forecast, context.freq, data)["how"] == how
+    assert summary.aggregate_of(data | {"nonnegative": False}) == "mean"
+
+
 def test_values_that_do_not_add_up_are_averaged(context):
-    data = context.data | {"integer": False}
+    data = context.data | {"integer": False, "aggregate": "mean"}
     facts = summary.expected(context.history, context.forecast, context.freq, data)
     assert facts["how"] == "mean" and facts["value"] == pytest.approx(context.forecast["forecast"].mean())
     said = summary.expectation_sentences(facts, data, context.freq, "pt-BR")
@@ -264,6 +280,34 @@ def test_change_compares_the_same_part_of_the_season():
     change = summary.change_since(history, ahead, FREQUENCIES["D"], 10)
     assert change == {"share": pytest.approx(0.1), "lag": 14}
     assert summary.change_since(history.tail(5), ahead, FREQUENCIES["D"], 10) is None
+
+
+@pytest.mark.parametrize("alias", ["h", "h[MON-SAT 8-21]"])
+def test_hours_are_compared_with_those_of_the_same_weekday(alias):
+    freq = frequency(alias)
+    stamps = pd.DatetimeIndex(freq.after(pd.Timestamp("2024-01-01 08:00"), 5 * freq.week))
+    y = np.where(stamps.dayofweek == 5, 30.0, 10.0)
+    ahead = pd.DataFrame({"unique_id": "a", "ds": freq.after(stamps[-1], 20)}).assign(forecast=10.0)
+    ahead["forecast"] = np.where(ahead["ds"].dt.dayofweek == 5, 30.0, 10.0)
+    history = pd.DataFrame({"unique_id": "a", "ds": stamps, "y": y})
+    assert summary.change_since(history, ahead, freq, 20) == {"share": pytest.approx(0.0), "lag": freq.week}
+
+
+@pytest.mark.parametrize(
+    ("alias", "breaks"),
+    [
+        ("h[MON-SAT 8-21]", [{"bounds": ["sun", "mon"]}, {"bounds": [22, 8], "pattern": "hour"}]),
+        ("D[SUN-THU]", [{"bounds": ["fri", "sat"]}, {"bounds": ["sat", "sun"]}]),
+        ("B", [{"bounds": ["sat", "sun"]}, {"bounds": ["sun", "mon"]}]),
+        ("h", None),
+    ],
+)
+def test_closed_days_and_hours_take_no_room_in_the_plot(alias, breaks):
+    freq = frequency(alias)
+    rows = pd.DataFrame({"unique_id": "a", "ds": freq.after(pd.Timestamp("2024-01-01 08:00"), 100)}).assign(y=1.0)
+    ahead = rows.tail(10)[["unique_id", "ds"]].assign(forecast=1.0)
+    axis = plots.forecast_spec(rows, ahead, freq=freq)["layout"]["xaxis"]
+    assert axis.get("rangebreaks") == breaks
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ import pandas as pd
 from vur.explain.attribution import Importance
 from vur.explain.why import Explanation, part_label
 from vur.forecasters.registry import algorithm_name
-from vur.frequency import Frequency
+from vur.frequency import DAY, TICKS, Frequency, spacing
 from vur.report.figures import (
     LIGHT,
     band_traces,
@@ -137,6 +137,26 @@ def _test_runs(residuals: pd.DataFrame | None, name: str) -> pd.DataFrame:
     return pd.concat(runs, ignore_index=True) if runs else rows[["ds", "forecast"]]
 
 
+PLOTLY_DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+
+
+def closed_times(freq: Frequency | None) -> list[dict[str, Any]]:
+    """Days of the week and hours that have no stamp, as breaks of a Plotly axis; hours only if all days share them."""
+    if freq is None or (found := spacing(freq.alias)).kind not in ("open", "business"):
+        return []
+    days = found.days if found.kind == "open" else {day: (0,) for day in range(5)}
+    breaks: list[dict[str, Any]] = [
+        {"bounds": [PLOTLY_DAYS[day], PLOTLY_DAYS[(day + 1) % 7]]} for day in range(7) if day not in days
+    ]
+    if found.kind == "open" and found.size < DAY:
+        hours = found.size / TICKS["h"]
+        first = hours * min(slots[0] for slots in days.values())
+        last = hours * (max(slots[-1] for slots in days.values()) + 1)
+        if last - first < 24:
+            breaks.append({"bounds": [last % 24, first], "pattern": "hour"})
+    return breaks
+
+
 def forecast_spec(
     history: pd.DataFrame,
     forecast: pd.DataFrame,
@@ -144,12 +164,13 @@ def forecast_spec(
     series: str | list[str] | None = None,
     residuals: pd.DataFrame | None = None,
     height: int = 430,
+    freq: Frequency | None = None,
 ) -> dict[str, Any]:
     """History, past test forecasts and forecast with interval bands; the first series is shown, a menu selects another.
 
     `series` names the series to include (default: the `MAX_SERIES` largest). History is shortened to keep the figure
-    small. `layout.meta` holds `series` (names in order), `traces` (number of traces per series) and `recent` (number of
-    observations in the zoomed view).
+    small. Days and hours that `freq` says are closed take no room on the axis. `layout.meta` holds `series` (names in
+    order), `traces` (number of traces per series) and `recent` (number of observations in the zoomed view).
     """
     names = [series] if isinstance(series, str) else list(series or shown_series(history, forecast))
     keep = max(MAX_POINTS // max(len(names), 1), 60)
@@ -170,7 +191,8 @@ def forecast_spec(
         showlegend=True,
         legend=legend(),
         hovermode="x unified",
-        xaxis=time_axis(language, pd.api.types.is_datetime64_any_dtype(forecast["ds"])),
+        xaxis=time_axis(language, pd.api.types.is_datetime64_any_dtype(forecast["ds"]))
+        | ({"rangebreaks": breaks} if (breaks := closed_times(freq)) else {}),
         yaxis=value_axis(language, tickformat=",~r" if digits else ",d", rangemode="normal"),
         meta={
             "series": names,
@@ -190,11 +212,12 @@ def forecast_figure(
     language: str = "en",
     series: str | list[str] | None = None,
     residuals: pd.DataFrame | None = None,
+    freq: Frequency | None = None,
 ) -> Any:
     """The Plotly figure of a forecast: history, bands, and a menu when there are several series."""
     import plotly.graph_objects as go
 
-    return go.Figure(forecast_spec(history, forecast, language, series, residuals))
+    return go.Figure(forecast_spec(history, forecast, language, series, residuals, freq=freq))
 
 
 # --- accuracy ---

@@ -14,13 +14,18 @@ from vur.scoring.comparison import Difference
 from vur.scoring.metrics import REFERENCE
 from vur.settings import tidy_levels
 from vur.stages.training.choice import verdict
+from vur.stages.upload.names import names_amount
 from vur.text import translate
 from vur.wording import digits_for, level_text, listing, number, percent, stamp, steps
 
 
 def aggregate_of(data: dict[str, Any]) -> str:
-    """How a horizon is aggregated: `sum` for counts (non-negative integers), else `mean`, unless `data` sets it."""
-    return data.get("aggregate") or ("sum" if data.get("integer") and data.get("nonnegative") else "mean")
+    """How a horizon is aggregated: `sum` for counts and what is named like an amount, else `mean`; `data` may set it.
+
+    Neither has negative values.
+    """
+    adds_up = data.get("nonnegative") and (data.get("integer") or names_amount(str(data.get("target") or "")))
+    return data.get("aggregate") or ("sum" if adds_up else "mean")
 
 
 def target_digits(values: Iterable[float], data: dict[str, Any]) -> int:
@@ -35,11 +40,11 @@ def _lagged(ds: pd.Series, freq: Frequency, lag: int) -> pd.Series:
 def change_since(history: pd.DataFrame, forecast: pd.DataFrame, freq: Frequency, horizon: int) -> dict[str, Any] | None:
     """Change of the forecast from the actual values of the same timestamps some seasons earlier: `{"share", "lag"}`.
 
-    The lag is the shortest multiple of the season that covers the whole horizon (the horizon itself without a season).
-    None when fewer than 90% of those timestamps were observed or their sum is not positive.
+    The lag is the shortest multiple of a week, else of the season, that covers the whole horizon (the horizon itself
+    without a season). None when fewer than 90% of those timestamps were observed or their sum is not positive.
     """
-    season = max(freq.season, 1)
-    for lag in dict.fromkeys((math.ceil(horizon / season) * season, horizon)):
+    cycles = (freq.week, max(freq.season, 1), horizon)
+    for lag in dict.fromkeys(math.ceil(horizon / cycle) * cycle for cycle in cycles if cycle):
         try:
             ahead = forecast[["unique_id", "forecast"]].assign(ds=_lagged(forecast["ds"], freq, lag))
         except (TypeError, ValueError, OverflowError):

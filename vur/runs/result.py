@@ -124,9 +124,9 @@ class RunResult:
         """History and forecast with intervals, as an interactive figure; `series` selects one."""
         from vur.report.plots import forecast_figure
 
-        return forecast_figure(
-            self.panel.frame[["unique_id", "ds", "y"]], self.forecast, self.config.language, series=series
-        )
+        panel = self.panel
+        history = panel.frame[["unique_id", "ds", "y"]]
+        return forecast_figure(history, self.forecast, self.config.language, series=series, freq=panel.freq)
 
     def __repr__(self) -> str:
         record = self.record

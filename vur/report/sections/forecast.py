@@ -23,7 +23,7 @@ def part(found: ReportContext, language: str) -> Part:
         )
     largest = plots.shown_series(found.history, found.forecast, most=plots.MAX_SERIES - len(first))
     shown = list(dict.fromkeys([*largest, *first]))
-    spec = plots.forecast_spec(found.history, found.shown, language, shown, found.residuals)
+    spec = plots.forecast_spec(found.history, found.shown, language, shown, found.residuals, freq=found.freq)
     spec["layout"].pop("updatemenus", None)
     spec["layout"]["margin"]["t"] = 30
     names = [{"value": i, "name": name} for i, name in enumerate(shown)]
