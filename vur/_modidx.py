@@ -2368,6 +2368,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                              'vur/stages/training/choice.py'),
                                             'vur.stages.training.choice.held_out_scores': ( 'stages/7_training/choice.html#held_out_scores',
                                                                                             'vur/stages/training/choice.py'),
+                                            'vur.stages.training.choice.is_short': ( 'stages/7_training/choice.html#is_short',
+                                                                                     'vur/stages/training/choice.py'),
                                             'vur.stages.training.choice.measured': ( 'stages/7_training/choice.html#measured',
                                                                                      'vur/stages/training/choice.py'),
                                             'vur.stages.training.choice.note_alone': ( 'stages/7_training/choice.html#note_alone',

@@ -21,7 +21,8 @@ from vur.stages.model import Candidate, ModelSpec, candidates
 from vur.stages.split import plan_split
 from vur.stages.split.folds import SplitSpec
 from vur.stages.training import Training, train
-from vur.stages.training.choice import verdict
+from vur.stages.training.budget import Note
+from vur.stages.training.choice import is_short, verdict
 from vur.stages.training.leaderboard import blended, out_of_fold
 
 
@@ -343,3 +344,27 @@ def test_without_any_fold_the_robust_median_is_used() -> None:
         assert result.winner == "ensemble" and result.choice is not None and result.choice.reason == "no_folds"
         assert result.verdict == "unknown" and result.headline == {"source": "none"}
     assert len(result.pipeline.predict(3)) == 3
+
+
+def test_on_a_short_series_without_a_season_no_lucky_candidate_replaces_the_combination() -> None:
+    """At a turning point the mean of everything looks best on every fold, and is far off afterwards."""
+    y = np.r_[np.linspace(40, 70, 7), np.linspace(68, 30, 10)] + np.random.default_rng(2).normal(0, 0.5, 17)
+    panel = panel_of(y, "YS")
+    result = trained(panel, ModelSpec(), SplitSpec(horizon=6))
+    assert result.winner == "ensemble" and result.choice is not None
+    last = result.pipeline.predict(6)["forecast"].to_numpy()
+    assert last.max() < 36, "the fall goes on or ends; it does not turn back to the mean of 50"
+    assert result.choice.reason in ("short", "kept", "first")
+    said = {
+        language: Note("training.choice.short", leader="mean", pairs=3).say(language) for language in ("en", "pt-BR")
+    }
+    assert "overlap" in said["en"] and "se sobrepõem" in said["pt-BR"]
+
+
+def test_a_series_with_a_column_that_explains_it_is_no_case_of_luck() -> None:
+    rng = np.random.default_rng(3)
+    promo = (rng.random(40) < 0.3).astype(float)
+    panel = panel_of(50 + 30 * promo + rng.normal(0, 1, 40), "YS", promo=promo)
+    assert (
+        not is_short(panel) and is_short(panel_of(np.arange(30.0), "YS")) and not is_short(panel_of(seasonal(40), "MS"))
+    )

@@ -38,11 +38,13 @@ from .evaluation import Evaluation, fold_noise, fold_scales, ranked_on
 # %% ../../../nbs/stages/7_training/3_leaderboard.ipynb #2fe0b234
 def ensemble_candidate(evaluation: Evaluation, scales: pd.DataFrame, candidates: Sequence[Candidate], metric: str = "mase",
                        finish: Callable[[np.ndarray, pd.Series], np.ndarray] = lambda values, ids: values, *,
-                       allowed: Collection[str] | None = None, named: Sequence[str] = (), voters: Sequence[str] = ()) -> Candidate | None:
+                       allowed: Collection[str] | None = None, named: Sequence[str] = (), voters: Sequence[str] = (),
+                       barred: Collection[str] = ()) -> Candidate | None:
     """The best few candidates combined with the weights they earned, or None when fewer than two finished or none is worth it.
 
     `finish` is what is done to a forecast in the end, as in `choose_blend`. Only candidates in `allowed` may be members (None: all);
-    `named` were asked for by the user, `voters` are naive forecasts that may vote in the median (see `with_votes`).
+    `named` were asked for by the user, `voters` are naive forecasts that may vote in the median (see `with_votes`), and `barred` may not
+    stand alone (see `choose_blend`).
     """
     forecasts = evaluation.forecasts if allowed is None else evaluation.forecasts[evaluation.forecasts["algorithm"].isin(allowed)]
     if forecasts.empty:
@@ -54,7 +56,7 @@ def ensemble_candidate(evaluation: Evaluation, scales: pd.DataFrame, candidates:
     if len(core) < 2:
         return None
     core = with_votes(core, scores, metric, best_voters(scores, metric, voters))
-    weights = choose_blend(wide, rows, core, metric, finish)
+    weights = choose_blend(wide, rows, core, metric, finish, barred)
     members = list(dict.fromkeys([*(core if MEDIAN in weights else ()), *(name for name in weights if name != MEDIAN)]))
     return combination(candidates, members, weights, core) if len(members) > 1 else None
 
