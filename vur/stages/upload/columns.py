@@ -197,7 +197,7 @@ def zones_of(values: list[str], limit: int = 4) -> str:
     return ", ".join(found[:limit]) + (", …" if len(found) > limit else "")
 
 # %% ../../../nbs/stages/1_upload/3_columns.ipynb #e1a67bfe
-_DATED = re.compile(r"\d[-/.]\d{1,2}[-/.]\d|\d{4}[-/]\d|\d[-/]\d{4}|^\s*(?:19|20)\d{4}(?:\d\d)?\s*$|\d-W\d|[QqTt][1-4]|\d.{0,20}[^\W\d_]{3}|[^\W\d_]{3}.{0,20}\d")
+_DATED = re.compile(r"\d[-/.]\d{1,2}[-/.]\d|\d{4}[-/]\d|\d[-/]\d{4}|^\s*(?:19|20)\d{4}(?:\d\d)?\s*$|\d{4}[- /]?[Ww]\d|^[WwSs]\.? ?\d{1,2} \d{4}|[QqTt][1-4]|\d.{0,20}[^\W\d_]{3}|[^\W\d_]{3}.{0,20}\d")
 
 
 def candidate_readings(connection: "duckdb.DuckDBPyConnection", values: list[str], needed: float = 0.7) -> list[DateReading]:
