@@ -13,8 +13,9 @@ from vur.scoring.spread import Spread, fit_spread
 from vur.stages.model import Candidate, ModelSpec
 from vur.stages.split import plan_split
 from vur.stages.split.folds import SplitSpec
-from vur.stages.training import Training, train
-from vur.stages.training.evaluation import Setting, fold_noise, fold_scales, forecast_fold
+from vur.stages.training import Training, fit_final, train
+from vur.stages.training.evaluation import Setting, evaluate, fold_noise, fold_scales, forecast_fold
+from vur.stages.training.leaderboard import residuals_of
 
 HORIZON = {"MS": 12, "D": 7, "h": 24}
 FIRST = {"MS": "2012-01-01", "D": "2022-01-03", "h": "2024-01-01"}
@@ -190,6 +191,21 @@ def test_a_step_in_the_level_is_no_more_than_a_step(step, back):
     frame = trained(panel_of(y, "D", FIRST["D"]), "theta", "ets", horizon=7).pipeline.predict(7, levels=(80, 95))
     reach = np.maximum(frame["hi-95"] - frame["forecast"], frame["forecast"] - frame["lo-95"])
     assert reach.max() <= 2 * abs(step), reach.max()
+
+
+@pytest.mark.parametrize("algorithm", ["theta", "ets", "mstl", "drift", "lightgbm"])
+def test_no_level_promises_steps_that_are_many_times_larger(algorithm):
+    y = 20 + np.random.default_rng(4).normal(0, 1.5, 150) + np.where(np.arange(150) >= 135, 100.0, 0.0)
+    panel, candidate = panel_of(y, "D", FIRST["D"]), Candidate(algorithm, algorithm)
+    plan = plan_split(panel, SplitSpec(horizon=7))
+    evaluation = evaluate(panel, plan, [candidate], clock=lambda: 0.0)
+    errors = residuals_of(evaluation, algorithm, fold_scales(panel, plan), fold_noise(panel, plan))
+    frame = fit_final(Setting(panel, plan), candidate, errors).predict(7, levels=(80, 95, 99.9))
+    reach = [
+        np.maximum(frame[f"hi-{level}"] - frame["forecast"], frame["forecast"] - frame[f"lo-{level}"]).max()
+        for level in ("80", "95", "99.9")
+    ]
+    assert reach[0] < reach[1] <= 200 and reach[1] < reach[2] <= 300, reach
 
 
 def test_two_steps_are_no_more_than_the_larger_one():

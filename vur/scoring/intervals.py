@@ -4,11 +4,11 @@
 
 # %% auto #0
 __all__ = ['OUTLYING', 'ORDINARY', 'USUAL_GROWTH', 'GROWTH_WEIGHT', 'FOLDS_TO_TRUST', 'JUMP', 'STAYS', 'TAIL_SCORES',
-           'LEAST_SCORES', 'SIDED_SCORES', 'NORMAL_SIGMA', 'AT', 'FOLLOW', 'MOST_FOLLOW', 'KEPT_SCORES', 'usual_change',
-           'interval_scale', 'error_growth', 'series_factors', 'level_jumps', 'effective_size', 'tail_freedom',
-           'score_range', 'Calibration', 'row_noise', 'score_unit', 'relative_size', 'check_levels',
-           'apply_calibration', 'follow_power', 'follow_powers', 'calibrate', 'held_out', 'held_out_intervals',
-           'interval_scores']
+           'LEAST_SCORES', 'SIDED_SCORES', 'NORMAL_SIGMA', 'AT', 'MOST_REACH', 'FOLLOW', 'MOST_FOLLOW', 'KEPT_SCORES',
+           'usual_change', 'interval_scale', 'error_growth', 'series_factors', 'level_jumps', 'effective_size',
+           'tail_freedom', 'score_range', 'Calibration', 'row_noise', 'score_unit', 'farthest_end', 'relative_size',
+           'check_levels', 'apply_calibration', 'follow_power', 'follow_powers', 'calibrate', 'held_out',
+           'held_out_intervals', 'interval_scores']
 
 # %% ../../nbs/scoring/intervals.ipynb #4973fb24
 from collections.abc import Iterator, Sequence
@@ -187,6 +187,7 @@ class Calibration:
 
     `scores` are signed and sorted, `size` is their effective sample size; `scales` (units of the target) and `factors` are by
     series. `noise` says how errors vary with season and level and which series are counts, and `follow` the powers of spread and lift that errors do vary with.
+    `farthest` is the largest error so far in multiples of the scale, and the last step of the folds, unless there are few: see `farthest_end`.
     `nonnegative` clips intervals at zero and `integer` rounds their ends outwards, for all series or by series. `adapted` maps a nominal level to
     the one that is used instead since `update_calibration` saw new data; empty until then.
     """
@@ -201,6 +202,7 @@ class Calibration:
     adapted: dict[str, float] = field(default_factory=dict)
     noise: Noise | None = None
     follow: tuple[float, float] = (1.0, 1.0)
+    farthest: tuple[float, int] | None = None
 
     def apply(self, frame: pd.DataFrame, levels: Sequence[float] = (80, 95)) -> pd.DataFrame:
         """`frame` with `lo-L, hi-L` for each level: see `apply_calibration`."""
@@ -221,7 +223,7 @@ class Calibration:
         """The calibration that `to_dict` wrote, now or before intervals knew of season and level."""
         noise = data.get("noise")
         return cls(**{**data, "scores": np.asarray(data["scores"], dtype=float), "noise": noise and Noise.from_dict(noise),
-                      "follow": tuple(data.get("follow", (1.0, 1.0)))})
+                      "follow": tuple(data.get("follow", (1.0, 1.0))), "farthest": data.get("farthest") and tuple(data["farthest"])})
 
 # %% ../../nbs/scoring/intervals.ipynb #2d02a993
 AT = ("spread", "lift", "fixed", "dispersion")
@@ -236,15 +238,35 @@ def row_noise(frame: pd.DataFrame, calibration: Calibration) -> pd.DataFrame:
     return calibration.noise.at(frame)
 
 
-def score_unit(frame: pd.DataFrame, calibration: Calibration) -> np.ndarray:
-    """The size of a score of one in each row, in the units of the target; 0 where a step is closed."""
+def _steps_and_scale(frame: pd.DataFrame, calibration: Calibration) -> tuple[pd.Series, pd.Series]:
     step = frame["step"] if "step" in frame.columns else frame.groupby("unique_id")["ds"].rank(method="first")
     known = pd.Series(calibration.scales, dtype=float)
     scale = frame["scale"] if "scale" in frame.columns else frame["unique_id"].map(known).fillna(known.median())
+    return step.astype(float), scale.astype(float).fillna(0.0)
+
+
+def score_unit(frame: pd.DataFrame, calibration: Calibration) -> np.ndarray:
+    """The size of a score of one in each row, in the units of the target; 0 where a step is closed."""
+    step, scale = _steps_and_scale(frame, calibration)
     factor = frame["unique_id"].map(pd.Series(calibration.factors, dtype=float)).astype(float).fillna(1.0)
     at = row_noise(frame, calibration)
-    size = scale.astype(float).fillna(0.0) * factor * step.astype(float) ** calibration.growth
+    size = scale * factor * step**calibration.growth
     return (size * relative_size(at, calibration.follow)).where(at["fixed"].isna(), 0.0).to_numpy(float)
+
+
+MOST_REACH = 2.0
+
+
+def farthest_end(frame: pd.DataFrame, calibration: Calibration) -> np.ndarray:
+    """How far an end may lie from the forecast in each row: `MOST_REACH` times the largest error so far, more beyond the steps of the folds.
+
+    Otherwise one step in the level, read as the size of ordinary errors, would promise others of many times its size.
+    """
+    if calibration.farthest is None:
+        return np.full(len(frame), np.inf)
+    step, scale = _steps_and_scale(frame, calibration)
+    most, last = calibration.farthest
+    return (MOST_REACH * most * scale * (step / last).clip(lower=1.0) ** calibration.growth).to_numpy(float)
 
 
 def relative_size(at: pd.DataFrame, follow: tuple[float, float]) -> pd.Series:
@@ -270,9 +292,10 @@ def apply_calibration(calibration: Calibration, frame: pd.DataFrame, levels: Seq
     counts = None if calibration.noise is None else calibration.noise.counts
     dispersion = np.where(np.isnan(fixed), at["dispersion"].to_numpy(float), np.nan)
     ends: dict[str, np.ndarray] = {}
+    most = farthest_end(frame, calibration)
     for level in check_levels(levels):
         low, high = score_range(calibration.scores, calibration.size, calibration.effective(level))
-        lo, hi = forecast + low * unit, forecast + high * unit
+        lo, hi = forecast + np.maximum(low * unit, -most), forecast + np.minimum(high * unit, most)
         if counts is not None:
             few, many = count_ends(counts, forecast, dispersion, calibration.effective(level))
             lo, hi = np.where(np.isnan(few), lo, few), np.where(np.isnan(many), hi, many)
@@ -379,6 +402,7 @@ def calibrate(residuals: pd.DataFrame, scales: pd.Series, *, noise: Noise | None
     prior = (FOLLOW[0][0], FOLLOW[1][0])
     rows["size"] = rows["error"] / (rows["scale"] * relative_size(rows, prior))
     level, jumps = level_jumps(rows)
+    most = float((rows["error"].abs() / rows["scale"]).max())
     rows["error"] -= level * rows["scale"] * relative_size(rows, prior)
     paths = rows.groupby(["unique_id", "fold"], observed=True).ngroups
     growth = error_growth(rows["step"], (rows["size"] - level).abs(), paths)
@@ -393,8 +417,9 @@ def calibrate(residuals: pd.DataFrame, scales: pd.Series, *, noise: Noise | None
     rows["score"] = rows["error"] / (unit * factor)
     once = np.array(jumps) / float(rows["step"].max()) ** growth
     scores = _thinned(np.sort(np.r_[rows["score"].to_numpy(), once]))
-    return Calibration(scores, effective_size(rows) + len(once), growth, kept, factors, nonnegative=nonnegative, integer=integer, noise=noise,
-                       follow=follow)
+    size = effective_size(rows) + len(once)
+    farthest = (most, int(rows["step"].max())) if size >= LEAST_SCORES else None  # of a few errors the largest says little
+    return Calibration(scores, size, growth, kept, factors, nonnegative=nonnegative, integer=integer, noise=noise, follow=follow, farthest=farthest)
 
 # %% ../../nbs/scoring/intervals.ipynb #4d67865a
 def _parts(residuals: pd.DataFrame) -> pd.Series:
