@@ -1,6 +1,6 @@
-"""Claim: where the variance moves with month, weekday, hour or level, the 80% interval holds 72 to 88% in every season.
+"""Claim: where the variance moves with month, weekday, hour or level, the 80% interval holds 72 to 88% in each season.
 
-Six kinds of plants with normal noise are simulated, each with several seeds: calm and wild half years, one wild month,
+Seven kinds of plants with normal noise are simulated, each with some seeds: calm and wild half years, one wild month,
 noise in proportion to a seasonal level and to a growing one, wild weekends, wild days and calm nights, and one whose
 noise never changes. Means and standard deviations are known, so the share of the future that an interval holds is
 computed, not counted; seasons are the months, weekdays or hours. The weighted quantile loss (percent of the actual
