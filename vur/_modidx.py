@@ -256,6 +256,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                              'vur/forecasters/arimax.py'),
                                         'vur.forecasters.arimax._attempts': ( 'forecasters/arimax.html#_attempts',
                                                                               'vur/forecasters/arimax.py'),
+                                        'vur.forecasters.arimax.at_maximum': ( 'forecasters/arimax.html#at_maximum',
+                                                                               'vur/forecasters/arimax.py'),
                                         'vur.forecasters.arimax.averages': ( 'forecasters/arimax.html#averages',
                                                                              'vur/forecasters/arimax.py'),
                                         'vur.forecasters.arimax.candidates': ( 'forecasters/arimax.html#candidates',

@@ -121,8 +121,8 @@ def test_the_report_compares_with_and_without_adding_up(done: vur.RunResult) -> 
 
 def test_the_headline_counts_the_data_once(done: vur.RunResult) -> None:
     page = html.unescape(done.report.read_text(encoding="utf-8"))
-    mean = done.forecast.loc[done.forecast["unique_id"] == "Total", "forecast"].mean()
-    assert f"{mean:,.1f}" in page.partition("</h1>")[0].rpartition("<h1")[2]
+    total = done.forecast.loc[done.forecast["unique_id"] == "Total", "forecast"].sum()
+    assert f"{total:,.1f}" in page.partition("</h1>")[0].rpartition("<h1")[2]
     assert "<dd>5</dd>" in page.replace(" ", "").replace("\n", ""), "the data hold five series"
 
 

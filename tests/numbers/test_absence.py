@@ -517,7 +517,7 @@ def test_mondays_and_fridays_share_their_weeks():
 
 def test_an_average_counts_the_same_stamps():
     forecast = rows_of(a="2024-07-01", b="2024-09-01").assign(forecast=[1.0, 2, 3, 4, 5, 6, 7, 8])
-    facts, said = facts_of(forecast, integer=False)
+    facts, said = facts_of(forecast, integer=False, aggregate="mean")
     assert facts["value"] == 4.5 and "average 4.50 over the 2 months that all series share" in said[0]
 
 

@@ -132,7 +132,8 @@ def shrunk(deviation: np.ndarray, variance: np.ndarray) -> np.ndarray:
     known = np.isfinite(deviation) & np.isfinite(variance)
     if not known.any():
         return np.zeros(deviation.shape)
-    trust = (variance[known] + np.median(variance[known])) ** -2.0
+    sampled = variance[known] + np.median(variance[known])
+    trust = np.maximum(sampled, 1e-12 + 1e-9 * sampled.max()) ** -2.0
     among = max(float(np.average(deviation[known] ** 2 - variance[known], weights=trust)), 0.0)
     d, v = np.where(known, deviation, 0.0), np.where(known, variance, 1.0)
     with np.errstate(divide="ignore", invalid="ignore"):
