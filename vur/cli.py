@@ -16,6 +16,7 @@ from vur.settings import settings
 from vur.text import table, translate
 
 INTERRUPTED = 130
+OUTPUTS = ("out", "plot")  # options of commands that name a file to write
 LAST = 1000  # place in `vur --help` of a command without ORDER
 
 
@@ -63,6 +64,23 @@ def main(arguments: list[str] | None = None) -> int:
     except BrokenPipeError:  # the reader of a pipe, such as `head`, has ended
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+    except OSError as error:
+        path = unwritable(options, error)
+        if path is None:
+            raise
+        print_failure(VurError("runs.output", path=path, reason=error.strerror or str(error)), language)
+        return 1
+
+
+def unwritable(options: argparse.Namespace, error: OSError) -> str | None:
+    """The output path among `options` that `error` is about; None for an error about anything else."""
+    for name in OUTPUTS:
+        path = getattr(options, name, None)
+        about = str(error.filename if error.filename is not None else error)
+        parent = str(Path(path).parent) if path else "."
+        if path and (str(path) in about or (parent != "." and parent in about)):
+            return str(path)
+    return None
 
 
 def print_failure(error: VurError, language: str) -> None:

@@ -254,7 +254,7 @@ def test_vur_check_from_the_command_line(ran, tmp_path: Path, capsys):
     new_rows(north=80).to_csv(source, index=False)
     assert main(["check", "shops", str(source), "--out", str(out), "--language", "pt-BR"]) == 0
     said = capsys.readouterr().out
-    assert "fora do intervalo de 95%" in said and "north" in said and "28 linhas" in said
+    assert "Fora do intervalo de 95%" in said and "north" in said and "28 linhas" in said
     table = pd.read_csv(out, parse_dates=["ds"])
     assert table.loc[table["score"].idxmax(), "ds"] == AHEAD[2] and len(table) == 28
     assert main(["check", "shops", str(source), "--level", "80"]) == 0

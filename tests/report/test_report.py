@@ -22,6 +22,7 @@ from vur.report import plots, render_report, script_json, summary, tables
 from vur.report.context import ReportContext
 from vur.report.page import SECTIONS
 from vur.report.sections import Block, Part, accuracy, data, drivers, headline
+from vur.report.sections import forecast as forecast_section
 from vur.report.training import build_context
 from vur.text import LANGUAGES, table
 from vur.text import translate as translate_text
@@ -246,6 +247,22 @@ def test_total_is_the_sum_of_the_forecast(context):
     facts = summary.expected(context.history, context.forecast, context.freq, context.data)
     assert facts["how"] == "sum" and facts["value"] == pytest.approx(context.forecast["forecast"].sum())
     assert f"{round(context.forecast['forecast'].sum()):,}" in hero(context)["headline"]
+
+
+def test_where_squares_rank_the_page_says_so_and_shows_their_root(context):
+    board = context.leaderboard.assign(rmsse=context.leaderboard["mase"], rmse=12.5)
+    facts = summary.trust(board, context.winner, "rmsse", 3, None)
+    assert "squares" in summary.trust_sentence(facts, context.freq, 6, "en")
+    assert "squares" not in summary.trust_sentence(facts | {"squared": False}, context.freq, 6, "en")
+    value, note = summary.typical_error({"wape": 20.0, "rmse": 12.5}, context.history, "6 months", "en", squared=True)
+    assert value == "12.50" and note.startswith("RMSE")
+
+
+def test_series_stand_in_the_order_of_their_totals(context):
+    shown = [str(name) for name in context.forecast["unique_id"].unique()]
+    totals = context.forecast.groupby("unique_id")["forecast"].sum().sort_values(ascending=False)
+    rows = forecast_section.glance(context, shown, "en")["rows"]
+    assert [row[0]["text"] if isinstance(row[0], dict) else row[0] for row in rows] == totals.index.tolist()
 
 
 @pytest.mark.parametrize(

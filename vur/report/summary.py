@@ -11,7 +11,7 @@ from vur.forecasters.registry import algorithm_name
 from vur.frequency import Frequency, advance
 from vur.panel import steps_behind
 from vur.scoring.comparison import Difference
-from vur.scoring.metrics import REFERENCE
+from vur.scoring.metrics import METRICS, REFERENCE
 from vur.settings import tidy_levels
 from vur.stages.training.choice import verdict
 from vur.stages.upload.names import names_amount
@@ -248,6 +248,7 @@ def trust(
         "tests": tests,
         "winner": winner,
         "reference": reference,
+        "squared": METRICS[metric].root,
         "off": off,
     }
 
@@ -283,9 +284,10 @@ def trust_sentence(facts: dict[str, Any], freq: Frequency, horizon: int, languag
         "name": algorithm_name(facts["winner"], language),
         "off": percent(abs(facts["off"]) / 100, language, 0),
     }
+    squared = " " + say("squared") if facts.get("squared") and word in ("clear", "slight", "mixed") else ""
     if word == "mixed":
-        return say("mixed", **words, test=percent(abs(test), language, 0 if abs(test) >= 0.095 else 1))
-    said = say(key, **words)
+        return say("mixed", **words, test=percent(abs(test), language, 0 if abs(test) >= 0.095 else 1)) + squared
+    said = say(key, **words) + squared
     if word in ("clear", "slight", "alike", "no") and not math.isnan(skill) and not math.isnan(test):
         side = "smaller" if test > 0.005 else "larger" if test < -0.005 else "alike"
         said += " " + say(
@@ -294,13 +296,21 @@ def trust_sentence(facts: dict[str, Any], freq: Frequency, horizon: int, languag
     return said
 
 
-def typical_error(scores: Mapping[str, Any], history: pd.DataFrame, period: str, language: str) -> tuple[str, str]:
+def typical_error(
+    scores: Mapping[str, Any], history: pd.DataFrame, period: str, language: str, squared: bool = False
+) -> tuple[str, str]:
     """A typical error and its meaning: WAPE if the target is never negative, else MAE in its units.
+
+    Where candidates are ranked by a `squared` error it is the RMSE: by absolute ones zero may look better.
 
     `scores` has `wape` and `mae`, and a `source` (see `Training.headline`) that the meaning names; `period` is the
     horizon in words.
     """
     source = f"_{scores['source']}" if scores.get("source") in ("test", "held_out", "folds") else ""
+    rmse = float(scores.get("rmse", math.nan))
+    if squared and not math.isnan(rmse):
+        meaning = translate(f"report.tile.error_mae{source}", language, period=period)
+        return number(rmse, language), f"RMSE: {meaning}"
     wape, mae = (float(scores.get(name, math.nan)) for name in ("wape", "mae"))
     if not math.isnan(wape) and wape < 100 and not (history["y"] < 0).any():
         return percent(wape / 100, language), translate(f"report.tile.error_wape{source}", language, period=period)
@@ -309,10 +319,13 @@ def typical_error(scores: Mapping[str, Any], history: pd.DataFrame, period: str,
     return number(mae, language), translate(f"report.tile.error_mae{source}", language, period=period)
 
 
+CLOSE = 7.0  # points
+
+
 def coverage_rows(leaderboard: pd.DataFrame, winner: str) -> list[dict[str, Any]]:
     """Nominal and realised coverage of each interval of the winner, narrowest first, with width, score and verdict.
 
-    More than 10 points below the nominal level is `narrow`, more than 12 above is `wide`, else `close`.
+    More than `CLOSE` points below the nominal level is `narrow`, more above it is `wide`, else `close`.
     """
     row, rows = leaderboard[leaderboard["algorithm"] == winner], []
     columns = [str(name) for name in leaderboard.columns if str(name).startswith("coverage-")]
@@ -328,7 +341,7 @@ def coverage_rows(leaderboard: pd.DataFrame, winner: str) -> list[dict[str, Any]
                         name: float(row[f"{name}-{level}"].iloc[0]) if f"{name}-{level}" in row else math.nan
                         for name in ("width", "winkler")
                     },
-                    "verdict": "narrow" if gap < -10 else "wide" if gap > 12 else "close",
+                    "verdict": "narrow" if gap < -CLOSE else "wide" if gap > CLOSE else "close",
                 }
             )
     return rows

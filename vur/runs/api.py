@@ -24,7 +24,7 @@ PANEL_COLUMNS = {"unique_id", "ds", "y"}
 
 
 def run(
-    source: pd.DataFrame | str | Path | None = None,
+    source: pd.DataFrame | pd.Series | str | Path | None = None,
     *,
     date: str | None = None,
     target: str | None = None,
@@ -64,9 +64,10 @@ def run(
 ) -> RunResult:
     """Audit the data, compare forecasters on the same folds, keep the best, write notebook, report and forecast.
 
-    `source` is a file (CSV, TSV, gzip, zip, Parquet, Excel) or a data frame; everything not given is inferred. `tz`
-    is the time zone of stamps that do not carry one, such as `"America/Sao_Paulo"`. `date_order` (`dmy, mdy, ymd`) is
-    the order of day, month and year where dates allow several, and `sentinels` (`missing, keep`) what becomes of
+    `source` is a file (CSV, TSV, gzip, zip, Parquet, Excel), a data frame, or a series whose index are its dates;
+    everything not given is inferred. `tz` is the time zone of stamps that do not carry one, such as
+    `"America/Sao_Paulo"`. `date_order` (`dmy, mdy, ymd`) is the order of day, month and year where dates allow several,
+    and `sentinels` (`missing, keep`) what becomes of
     values such as -9999 that stand for none. `preset` sets how many
     candidates `algorithms="auto"` tries (`fast, balanced, best`), `metric` ranks them (`auto`: RMSSE where most
     series are intermittent, else MASE; or a name of `vur.scoring.metrics.METRICS`), `optimize` the number of
@@ -83,6 +84,8 @@ def run(
     Raises `VurError` with cause and remedy.
     """
     base = default_config() if config is None else config if isinstance(config, Config) else _config_file(Path(config))
+    if isinstance(source, pd.Series):
+        source = source.to_frame("y" if source.name is None else source.name)
     if isinstance(source, pd.DataFrame) and PANEL_COLUMNS <= set(with_index(source).columns):
         if date in (None, "ds") and target in (None, "y") and _many(series) in (None, ["unique_id"]):
             date, target, series = "ds", "y", "unique_id"
@@ -126,10 +129,14 @@ def run(
     return RunResult(folder)
 
 
-def _source_path(source: pd.DataFrame | str | Path | None) -> str | None:
+def _source_path(source: pd.DataFrame | pd.Series | str | Path | None) -> str | None:
     if source is None:
         return None
-    return str(keep_frame(source) if isinstance(source, pd.DataFrame) else Path(source).expanduser().absolute())
+    if isinstance(source, pd.DataFrame):
+        return str(keep_frame(source))
+    if not isinstance(source, str | Path):
+        raise VurError("runs.source_type", type=type(source).__name__)
+    return str(Path(source).expanduser().absolute())
 
 
 def _reading(base: Config, **given: str | None) -> dict[str, Any] | None:
@@ -173,12 +180,15 @@ def prepare(config: Config, reports: Path) -> Path:
             raise VurError("runs.no_source")
         path = Path(config.data.path)
         if not path.is_file():
-            raise VurError("runs.no_file", path=path)
+            raise VurError("runs.is_folder" if path.is_dir() else "runs.no_file", path=path)
         fingerprint = file_fingerprint(path)
     require_libraries(config.model)
     reports = reports.expanduser().absolute()
-    folder = reports / next_attempt(reports, run_hash(fingerprint, config.hash()))
-    write_text(folder / CONFIG, config.to_yaml())
+    try:
+        folder = reports / next_attempt(reports, run_hash(fingerprint, config.hash()))
+        write_text(folder / CONFIG, config.to_yaml())
+    except OSError as error:
+        raise VurError("runs.output", path=reports, reason=error.strerror or str(error)) from error
     return folder
 
 

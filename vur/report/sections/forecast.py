@@ -48,7 +48,7 @@ def part(found: ReportContext, language: str) -> Part:
 
 
 def glance(context: ReportContext, names: list[str], language: str) -> dict[str, Any]:
-    """One row per series: a sparkline, the next value with its range, the total or mean of the horizon, the change."""
+    """One row per series, the largest first: a sparkline, the next value with its range, total or mean, and change."""
     t, how = speaker(language), aggregate_of(context.data)
     levels = plots.levels_of(context.forecast)
     level = levels[-1] if levels else None
@@ -57,7 +57,7 @@ def glance(context: ReportContext, names: list[str], language: str) -> dict[str,
         for f in (context.history, context.forecast, context.shown)
     )
     rows = []
-    for name in names:
+    for name in sorted(names, key=lambda name: -float(getattr(aheads[name]["forecast"], how)())):
         past, ahead = pasts.get(name, context.history.head(0)), aheads[name]
         digits = target_digits(ahead["forecast"], context.data if how == "sum" else {})
         next_row, change = shown[name].iloc[0], change_since(past, ahead, context.freq, len(ahead))

@@ -119,7 +119,8 @@ def tiles(
             }
         )
     period = steps(context.plan.get("horizon") or context.horizon, freq, language)
-    value, note = typical_error(headline_scores(context), context.history, period, language)
+    squared = bool(confidence.get("squared"))
+    value, note = typical_error(headline_scores(context), context.history, period, language, squared)
     said.append({"label": t("tile.error"), "value": value, "tone": "", "note": note})
     skill = confidence["skill"] if math.isnan(confidence["test_skill"]) else confidence["test_skill"]
     tone = {"clear": "good", "slight": "", "alike": "", "naive": ""}.get(

@@ -64,6 +64,8 @@ class Choice:
             return Note(f"training.choice.{self.reason}", **said, share=abs(self.off) / 100)
         if difference is None or not difference.known or math.isnan(difference.share):
             return Note("training.choice.kept_unknown", **said, pairs=self.pairs)
+        if difference.shares[0] <= -1:  # an interval that holds an error of zero says nothing
+            return Note("training.choice.kept_unknown", **said, pairs=self.pairs)
         if difference.share < ALIKE:
             return Note("training.choice.kept_alike", **said)
         low, high = difference.shares
