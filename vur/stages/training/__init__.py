@@ -299,7 +299,7 @@ def train(panel: Panel, plan: SplitPlan, candidates: Sequence[Candidate], *, pre
         progress=lambda fraction, key, **data: tell(share + (FOLDS_SHARE - share) * fraction, key, **data),
         storage=storage, scales=scales)
     evaluation, competing = tuned.evaluation, [*candidates, *tuned.candidates]
-    rules = rules_for(panel, model, competing, ranked, setting.finish)
+    rules = rules_for(panel, model, competing, ranked, setting.finish, plan.horizon)
     rules = without_naive_votes(rules, competing) if setting.adjusted else rules
     selection = select(evaluation, scales, competing, rules)
     together = selection.together if selection.choice is not None else prior_ensemble(competing, rules)
