@@ -4,9 +4,11 @@
 
 # %% auto #0
 __all__ = ['UNITS', 'LEAST_PAIRS', 'MOST_DOUBT', 'VERDICTS', 'MOST_ZEROS', 'LEAST_ABSENT', 'LARGE', 'LARGE_ALONE', 'SMALL',
-           'LEAST_ROWS', 'ABSENT', 'ENDED', 'own_rows', 'given_panel', 'Steps', 'open_steps', 'smallest', 'memory',
-           'gap_spread', 'together', 'Evidence', 'grade', 'absence_evidence', 'silence_chance', 'series_ends',
-           'shared_end', 'fill_absent', 'regular_panel', 'absence_facts', 'zero_series', 'continue_panel']
+           'LEAST_ROWS', 'MANY_ABSENT', 'MOSTLY_ABSENT', 'MEMORYLESS', 'UNLIKE', 'LOT', 'YEAR', 'LONGER', 'ABSENT',
+           'ENDED', 'own_rows', 'given_panel', 'Steps', 'open_steps', 'smallest', 'memory', 'gap_spread', 'together',
+           'Evidence', 'grade', 'absence_evidence', 'in_lots', 'silence_chance', 'series_ends', 'shared_end',
+           'silences', 'fallen_silent', 'fill_absent', 'regular_panel', 'absence_facts', 'zero_series',
+           'continue_panel']
 
 # %% ../nbs/05_absence.ipynb #6926a432
 import math
@@ -17,7 +19,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from .demand import CHANCE, MOST_NEGATIVE, closed_steps
+from .demand import CHANCE, INTERMITTENT_CLASSES, MOST_NEGATIVE, closed_steps, demand_classes
 from .errors import VurError
 from .frequency import advance, is_open, locate
 from .opening import series_calendars
@@ -173,6 +175,9 @@ LEAST_ABSENT = 0.1  # of a series' steps, to be looked at
 LARGE, LARGE_ALONE = 0.3, 0.5  # shares of absent steps that speak for zero, with several series and with one
 SMALL = 0.2  # a share below it speaks against
 LEAST_ROWS = 30
+MANY_ABSENT, MOSTLY_ABSENT = 200, 0.6  # gaps, and their share, where amounts need not come close to zero
+MEMORYLESS, UNLIKE = (0.6, 1.5), 0.1  # the spread of gaps at random places, and how alike those of two series may be
+LOT = 0.05  # of the median
 
 
 @dataclass(frozen=True)
@@ -218,12 +223,33 @@ def absence_evidence(panel: Panel) -> Evidence:
     return _judged(found, steps.of(looked[steps.code]), panel.freq.seasons) if looked.any() else found
 
 
+def in_lots(steps: Steps) -> bool:
+    """Whether the positive values of most series are multiples of a lot, the least difference between them: `LOT` of the median or more."""
+    chosen = steps.there & (steps.y > 0)
+    values = pd.Series(steps.y[chosen]).groupby(steps.code[chosen])
+    return bool(values.agg(_has_lot).mean() > 0.5)
+
+
+def _has_lot(y: pd.Series) -> bool:
+    distinct = np.unique(y.to_numpy(dtype=float))
+    lot = float(np.diff(distinct).min()) if len(distinct) > 1 else float(distinct[0])
+    return bool(lot >= LOT * np.median(y) and (np.abs(distinct / lot - np.round(distinct / lot)) < 1e-6).all())
+
+
+def _judged_far(values: Mapping[str, float], steps: Steps, alone: bool) -> bool:
+    """Whether amounts far from zero may be those of single events all the same: many gaps at random places in several unlike series."""
+    random = MEMORYLESS[0] <= values["spread"] <= MEMORYLESS[1] and values["together"] <= UNLIKE
+    many = not alone and int((~steps.there).sum()) >= MANY_ABSENT
+    return many and random and (values["share"] >= MOSTLY_ABSENT or in_lots(steps))
+
+
 def _judged(found: Evidence, steps: Steps, seasons: tuple[int, ...]) -> Evidence:
     values = {"share": float(1 - steps.there.mean()), "rows": float(steps.there.sum()), "smallest": smallest(steps),
               "memory": memory(steps, seasons), "spread": gap_spread(steps), "together": together(steps)}
     alone = math.isnan(values["together"])
+    far = _judged_far(values, steps, alone)
     clues = {"share": grade(values["share"], (LARGE_ALONE if alone else LARGE, 1), (SMALL, 1)), "rows": grade(values["rows"], (LEAST_ROWS, math.inf)),
-             "smallest": grade(values["smallest"], (0, 0.7)), "memory": grade(values["memory"], (-1, 0.08), (-1, 0.5)),
+             "smallest": 1 if far else grade(values["smallest"], (0, 0.7)), "memory": grade(values["memory"], (-1, 0.08), (-1, 0.5)),
              "spread": grade(values["spread"], (0.4, 3), (0.1, 8)),
              "together": 1 if alone else grade(values["together"], (-1, 0.3), (-1, 0.6))}
     verdict = "missing" if min(clues.values()) < 0 else "zero" if min(clues.values()) > 0 else "maybe"
@@ -263,6 +289,44 @@ def shared_end(ends: pd.DataFrame, reach: int) -> tuple[bool, pd.Series]:
     late = ends["late"].where(ends["chance"] < CHANCE, 0)
     shared = bool((late <= reach).mean() > 0.5)
     return shared, (late > np.maximum(reach, ends["gap"])) & shared
+
+# %% ../nbs/05_absence.ipynb #70a1d160
+YEAR = 360  # days in which a series may have shown its quiet season
+LONGER = 1.5  # times the longest silence before
+
+
+def silences(panel: Panel) -> pd.DataFrame:
+    """A row a series of intermittent demand: `last` sale, `late` written zeros since, longest `gap` between sales, `chance` and `seen`.
+
+    `chance` is that of so many zeros at the rate before them. `seen`: the sales before, or the zeros since, last a year, so that
+    the silence is no quiet season that was never seen. Series with a negative value or fewer than two sales are left out.
+    """
+    panel = given_panel(panel)
+    starts, code = series_codes(panel.frame["unique_id"])
+    y, ds, n = panel.frame["y"].to_numpy(dtype=float), panel.frame["ds"].to_numpy(), len(starts)
+    rare, low = np.zeros(n, bool), np.bincount(code, y < 0, n) > 0
+    if (y == 0).any():
+        classes = demand_classes(panel)
+        rare = classes["demand_class"].isin(INTERMITTENT_CLASSES).to_numpy() & (classes["demands"].to_numpy() > 1) & ~low
+    if not rare.any():
+        return pd.DataFrame({"last": ds[:0], "end": ds[:0], "late": 0, "gap": 0, "chance": 0.0, "seen": False}, index=pd.Index([], name="unique_id"))
+    position = locate(ds.astype(np.int64), code, panel.freq.alias).position
+    sold, known = np.flatnonzero((y > 0) & rare[code]), np.flatnonzero(~np.isnan(y) & rare[code])
+    sales = pd.DataFrame({"row": sold, "gap": np.diff(position[sold], prepend=0) - 1}).groupby(code[sold])
+    first, last, end = sales["row"].first(), sales["row"].last(), pd.Series(known).groupby(code[known]).last()
+    gap = sales["gap"].apply(lambda gaps: gaps.iloc[1:].max())
+    late = pd.Series(known > last.reindex(code[known]).to_numpy()).groupby(code[known]).sum()
+    chance = [silence_chance(int(r), int(s), int(m)) for r, s, m in zip(sales.size() - 1, position[last] - position[first], late, strict=True)]
+    seen = np.ones(len(first), bool)
+    if np.issubdtype(ds.dtype, np.datetime64):
+        seen = np.maximum(ds[last] - ds[first], ds[end] - ds[last]) >= np.timedelta64(YEAR, "D")
+    names = pd.Index(panel.frame["unique_id"].to_numpy()[starts][first.index], name="unique_id")
+    return pd.DataFrame({"last": ds[last], "end": ds[end], "late": late.to_numpy(), "gap": gap.to_numpy(), "chance": chance, "seen": seen}, index=names)
+
+
+def fallen_silent(found: pd.DataFrame, reach: int) -> pd.Series:
+    """Which series of `silences` have ended: zeros for longer than `reach` and than any silence before, next to impossible by chance."""
+    return found["seen"].astype(bool) & (found["chance"] < CHANCE) & (found["late"] > np.maximum(reach, LONGER * found["gap"]))
 
 # %% ../nbs/05_absence.ipynb #98b3bf46
 def fill_absent(panel: Panel, series: tuple[str, ...], end: Any = None, shut: Mapping[str, str] | None = None) -> Panel:
@@ -349,17 +413,20 @@ def regular_panel(panel: Panel, absent: str = "auto", ended: str = "omit", horiz
     zeros = tuple(panel.ids) if absent == "zero" else evidence.able if (absent, evidence.verdict) == ("auto", "zero") else ()
     if absent != "zero":
         check_steps(panel, zeros)
-    ends = series_ends(panel, zeros)
-    shared, over = shared_end(ends, max(horizon, panel.freq.season))
+    reach = max(horizon, panel.freq.season)
+    ends, silent = series_ends(panel, zeros), silences(panel)
+    shared, over = shared_end(ends, reach)
+    silent = silent[fallen_silent(silent, reach) & ~over.reindex(silent.index)]
+    silent = silent.iloc[:0] if len(silent) == (~over).sum() else silent  # where nothing is sold any more, nobody has ended
     omitted = over & (ended == "omit")
-    panel = _without(panel, set(ends.index[omitted]))
+    panel = _without(panel, set(ends.index[omitted]) | (set(silent.index) if ended == "omit" else set()))
     end = ends["last"].max()
     local = absent == "auto" and not (panel.freq.is_moment and panel.tz)  # opening hours are those of a local clock
     calendars = series_calendars(panel.frame, panel.freq.alias) if local else {}
     shut = {name: alias for name, alias in calendars.items() if name not in zeros}
     filled = fill_absent(panel, zeros, end, shut)
     notes = {"shut": pd.DataFrame(shut.items(), columns=["unique_id", "alias"])} if shut else {}
-    notes |= _absence_notes(filled, evidence, absent, zeros) | _end_notes(ends, shared, over, omitted, zeros)
+    notes |= _absence_notes(filled, evidence, absent, zeros) | _end_notes(ends, shared, over, omitted, zeros, silent.assign(omitted=ended == "omit"))
     return replace(filled, origin=end if "late" in notes else None, notes=filled.notes | notes)
 
 
@@ -381,12 +448,19 @@ def _absence_notes(panel: Panel, evidence: Evidence, setting: str, zeros: tuple[
     return {"absence": pd.DataFrame([row])} | ({"unknown": pd.DataFrame({"unique_id": unknown})} if unknown else {})
 
 
-def _end_notes(ends: pd.DataFrame, shared: bool, over: pd.Series, omitted: pd.Series, zeros: tuple[str, ...]) -> dict[str, pd.DataFrame]:
-    """`ended` and `late` series: `unique_id, ds` (the last one), `steps` before the shared `end`, `omitted`."""
+def _end_notes(ends: pd.DataFrame, shared: bool, over: pd.Series, omitted: pd.Series, zeros: tuple[str, ...],
+               silent: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """`ended` and `late` series: `unique_id, ds` (the last one), `steps` before the shared `end`, `omitted`, `zeros`.
+
+    `zeros`: it goes on with written zeros (`silent`); then `ds` is its last sale and `end` its last row.
+    """
     table = pd.DataFrame({"unique_id": ends.index, "ds": ends["last"].to_numpy(), "steps": ends["late"].to_numpy(),
-                          "end": ends["last"].max(), "omitted": omitted.to_numpy()})
+                          "end": ends["last"].max(), "omitted": omitted.to_numpy(), "zeros": False})
+    quiet = pd.DataFrame({"unique_id": silent.index, "ds": silent["last"].to_numpy(), "steps": silent["late"].to_numpy(),
+                          "end": silent["end"].to_numpy(), "omitted": silent["omitted"].to_numpy(), "zeros": True})
     late = (ends["late"] > 0) & ~omitted & shared & ~ends.index.isin(list(zeros))
-    tables = {"ended": table[over.to_numpy()], "late": table[late.to_numpy()]}
+    gone = table[over.to_numpy()]
+    tables = {"ended": pd.concat([gone, quiet]) if len(gone) and len(quiet) else quiet if len(quiet) else gone, "late": table[late.to_numpy()]}
     return {name: rows.reset_index(drop=True) for name, rows in tables.items() if len(rows)}
 
 # %% ../nbs/05_absence.ipynb #04863f5a
@@ -413,7 +487,9 @@ def continue_panel(panel: Panel, facts: dict[str, Any], horizon: int = 1) -> Pan
     """New data of a saved model, made regular as `facts` (of `absence_facts`) say; series that have not gone on since they ended are left out."""
     panel = given_panel(panel)
     last = panel.frame.groupby("unique_id", sort=False, observed=True)["ds"].last()
-    gone = {name for name, stamp in (facts.get("ended") or {}).items() if name in last.index and str(last[name]) == stamp}
+    sold = panel.frame[panel.frame["y"] > 0].groupby("unique_id", sort=False, observed=True)["ds"].last()
+    stamps = {name: {str(ends[name]) for ends in (last, sold) if name in ends.index} for name in last.index}
+    gone = {name for name, stamp in (facts.get("ended") or {}).items() if stamp in stamps.get(name, ())}
     panel = _without(panel, gone)
     zeros = zero_series(panel, facts)
     ends = series_ends(panel, zeros)

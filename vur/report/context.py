@@ -96,7 +96,8 @@ class ReportContext:
 def describe_panel(panel: Panel) -> dict[str, Any]:
     """Column names, counts, span, frequency with its evidence, and roles of a panel, as the page states them.
 
-    `absent` counts the absent rows that became zeros, `ended` names the series that were left out because they ended.
+    `absent` counts the absent rows that became zeros, `ended` names the series that were left out because they ended,
+    `unsure` is the share of absent steps that count as unknown, but may be zeros (0 where that is clear).
     """
     frame = panel.frame
     names = dict(panel.names)
@@ -121,7 +122,17 @@ def describe_panel(panel: Panel) -> dict[str, Any]:
         "nonnegative": _most(panel.nonnegative, panel),
         "absent": len(panel.notes.get("absent", ())),
         "ended": [] if ended is None else ended.loc[ended["omitted"], "unique_id"].astype(str).tolist(),
+        "unsure": _unsure(panel),
     }
+
+
+def _unsure(panel: Panel) -> float:
+    """The share of absent steps whose meaning the evidence left open and nobody has set."""
+    told = panel.notes.get("absence")
+    if told is None:
+        return 0.0
+    row = told.iloc[0]
+    return float(row["share"]) if (row["setting"], row["verdict"]) == ("auto", "maybe") and not row["zero"] else 0.0
 
 
 def _demand(panel: Panel) -> list[dict[str, Any]]:

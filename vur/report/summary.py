@@ -149,7 +149,8 @@ def expectation_sentences(facts: dict[str, Any], data: dict[str, Any], freq: Fre
     if facts["series"] > 1 and facts["how"] == "mean":
         several = say("per_series", count=number(facts["series"], language, 0))
     key = facts["how"] if facts["whole"] else f"{facts['how']}_shared"
-    said = [say(key, target=name, value=value, period=period, several=several, **span), *left_out]
+    unsure = " " + say("unsure", share=percent(data["unsure"], language, 0)) if data.get("unsure") else ""
+    said = [say(key, target=name, value=value, period=period, several=several, **span) + unsure, *left_out]
     if facts["change"]:
         share, lag = facts["change"]["share"], steps(facts["change"]["lag"], freq, language)
         key = "same" if abs(share) < 0.005 else "more" if share > 0 else "less"

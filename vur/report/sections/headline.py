@@ -51,13 +51,21 @@ def hero(context: ReportContext, facts: dict[str, Any], confidence: dict[str, An
         end=stamp(facts["end"], context.freq, language),
         algorithm=algorithm_name(context.winner, language),
     )
+    badge = badge_of(context, confidence)
+    said = trust_sentence(confidence, context.freq, context.plan.get("horizon") or context.horizon, language)
     return {
         "headline": sentences[0],
         "sentences": sentences[1:],
         "period": period,
-        "verdict": confidence["verdict"],
-        "trust": trust_sentence(confidence, context.freq, context.plan.get("horizon") or context.horizon, language),
+        "verdict": badge,
+        "trust": f"{said} {translate('report.trust.unsure', language)}" if badge == "unsure" else said,
     }
+
+
+def badge_of(context: ReportContext, confidence: dict[str, Any]) -> str:
+    """The verdict, or `unsure` in place of praise where absent rows may be zeros that count as unknown."""
+    praised = confidence["verdict"] in ("clear", "slight", "alike")
+    return "unsure" if praised and context.data.get("unsure") else confidence["verdict"]
 
 
 def headline_scores(context: ReportContext) -> dict[str, Any]:
@@ -123,9 +131,9 @@ def tiles(
     value, note = typical_error(headline_scores(context), context.history, period, language, squared)
     said.append({"label": t("tile.error"), "value": value, "tone": "", "note": note})
     skill = confidence["skill"] if math.isnan(confidence["test_skill"]) else confidence["test_skill"]
-    tone = {"clear": "good", "slight": "", "alike": "", "naive": ""}.get(
-        confidence["verdict"], "bad" if confidence["verdict"] != "unknown" else ""
-    )
+    badge = badge_of(context, confidence)
+    tones = {"clear": "good"} | dict.fromkeys(("slight", "alike", "naive", "unknown", "unsure"), "")
+    tone = tones.get(badge, "bad")
     sign = "−" if skill > 0 else "+"
     said.append(
         {
@@ -136,7 +144,7 @@ def tiles(
             if abs(skill) >= 0.0005
             else percent(0, language),
             "tone": tone,
-            "note": t(f"verdict.{confidence['verdict']}"),
+            "note": t(f"verdict.{badge}"),
         }
     )
     return said

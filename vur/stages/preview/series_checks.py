@@ -266,11 +266,15 @@ def steps_between(start: Any, end: Any, alias: str) -> int:
 # %% ../../../nbs/stages/2_preview/3_series_checks.ipynb #8b3db044
 @check("panel")
 def check_ended(panel: Panel) -> list[Finding]:
-    """`ended` (warning) of each series that is left out because it ended before the others, `ended_forecast` (info) where it is kept."""
+    """`ended` (warning) of each series that is left out because it ended before the others, `ended_forecast` (info) where it is kept.
+
+    `ended_zeros` and `ended_zeros_forecast` for those that go on with zeros.
+    """
     table = panel.notes.get("ended")
     if table is None:
         return []
-    return [_end_finding("ended" if row.omitted else "ended_forecast", "warning" if row.omitted else "info", row) for row in table.itertuples()]
+    return [_end_finding(("ended_zeros" if row.zeros else "ended") + ("" if row.omitted else "_forecast"), "warning" if row.omitted else "info", row)
+            for row in table.itertuples()]
 
 # %% ../../../nbs/stages/2_preview/3_series_checks.ipynb #aecd7712
 @check("series")
