@@ -279,9 +279,9 @@ def print_summary(result: "RunResult", language: str) -> None:
                 own=record["n_series"] - record["sums"],
             )
         )
-    columns = dict.fromkeys(
-        ("rank", "algorithm", "chosen", record["metric"], *shown_metrics("summary"), *AFTER_METRICS)
-    )
+    shown = shown_metrics("summary")
+    ranked = () if record["metric"] in shown else (record["metric"],)
+    columns = ("rank", "algorithm", "chosen", *ranked, *shown, *AFTER_METRICS)
     printed = board[[name for name in columns if name in board]].fillna({"note": ""} if "note" in board else {})
     printed = printed.assign(chosen=printed["chosen"].map({True: "*"}).fillna(""))
     print(printed.to_string(index=False, float_format="{:.3f}".format, na_rep="", max_colwidth=60))
