@@ -166,7 +166,7 @@ def fit_reconciler(residuals: pd.DataFrame, found: Hierarchy, panel: Panel, plan
 # %% ../../nbs/hierarchy/4_reconcile.ipynb #988f7075
 def fit_with_folds(residuals: pd.DataFrame, found: Hierarchy, panel: Panel, plan: SplitPlan, method: str | None,
                    seed: int) -> tuple[Reconciler, pd.DataFrame]:
-    """See `fit_reconciler`; also the coherent fold forecasts (`unique_id, fold, step, y, forecast, scale`, and `spread, lift, fixed, dispersion` where given)."""
+    """See `fit_reconciler`; also the coherent fold forecasts (`unique_id, fold, step, y, forecast, scale`, and `spread, lift, fixed, dispersion, unit` where given)."""
     nonnegative, integer = panel.nonnegative, panel.integer
     scales, noise = interval_scale(panel.frame, panel.freq.season), fit_noise(panel)
     if residuals.empty:

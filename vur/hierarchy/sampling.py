@@ -76,7 +76,7 @@ def row_count(total: np.ndarray) -> float:
 def joint_errors(rows: pd.DataFrame, ids: Sequence[str], scales: pd.Series, noise: Noise | None = None) -> JointErrors:
     """Joint errors from fold forecasts (`unique_id, fold, step, y, forecast, scale`) of the series `ids`; `scales` and `noise` are those now.
 
-    Rows may have their own `spread, lift, fixed, dispersion`. Those without `y` are ignored. Without any usable row, the errors are normal and independent.
+    Rows may have their own `spread, lift, fixed, dispersion, unit`. Those without `y` are ignored. Without any usable row, the errors are normal and independent.
     """
     calibration = calibrate(rows.drop(columns="dispersion", errors="ignore"), scales)  # counts too: their errors add up
     rows = rows.assign(**{name: 1.0 for name in AT[:2] if name not in rows})
@@ -138,7 +138,7 @@ class Season:
 
 
 def season_of(joint: JointErrors, ids: Sequence[str], frame: pd.DataFrame, row: np.ndarray, column: np.ndarray) -> Season:
-    """The season of the rows of `frame` (`unique_id, ds, forecast`, or with their own `spread, lift, fixed, dispersion`) in the series `ids`.
+    """The season of the rows of `frame` (`unique_id, ds, forecast`, or with their own `spread, lift, fixed, dispersion, unit`) in the series `ids`.
 
     `row` (below 0: none of `ids`) and `column` place each row.
     """

@@ -87,8 +87,9 @@ def update_calibration(calibration: Calibration, recent: pd.DataFrame, *, gamma:
         raise VurError("insight.columns", missing=", ".join(missing), columns=", ".join(map(str, recent.columns)))
     if not (0 <= gamma <= 1 and half_life > 0):
         raise VurError("insight.adaptive_option", gamma=gamma, half_life=half_life)
-    unit, dispersion = score_unit(recent, calibration), row_noise(recent, calibration)["dispersion"]
-    rows = recent.assign(score=(recent["y"] - recent["forecast"]) / np.where(unit > 0, unit, np.nan), dispersion=dispersion).dropna(subset=["score"])
+    unit, at = score_unit(recent, calibration), row_noise(recent, calibration)
+    score = (recent["y"] - recent["forecast"]) / np.where(unit > 0, unit, np.nan)
+    rows = recent.assign(score=score, dispersion=at["dispersion"], unit=at["unit"]).dropna(subset=["score"])
     if len(rows):
         calibration = started(calibration)
         calibration = replace(calibration, farthest=farther(calibration, rows))

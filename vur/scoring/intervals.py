@@ -21,7 +21,7 @@ from numpy.typing import ArrayLike
 
 from ..errors import VurError
 from ..panel import Limit, holds
-from .counts import HISTORY, Counts, Noise, blended_counts, count_ends
+from .counts import HISTORY, Counts, Noise, blended_counts, count_ends, refuted, unit_of
 from .metrics import coverage, quantile_loss, width, winkler
 from .spread import shifted
 
@@ -226,15 +226,15 @@ class Calibration:
                       "follow": tuple(data.get("follow", (1.0, 1.0))), "farthest": data.get("farthest") and tuple(data["farthest"])})
 
 # %% ../../nbs/scoring/intervals.ipynb #2d02a993
-AT = ("spread", "lift", "fixed", "dispersion")
+AT = ("spread", "lift", "fixed", "dispersion", "unit")
 
 
 def row_noise(frame: pd.DataFrame, calibration: Calibration) -> pd.DataFrame:
-    """`spread, lift, fixed, dispersion` of each row: the columns of `frame` where it has them (rows of folds do), else from the calibration's noise."""
+    """`spread, lift, fixed, dispersion, unit` of each row: the columns of `frame` where it has them (rows of folds do), else from the calibration's noise."""
     if "spread" in frame:
         return frame.reindex(columns=list(AT))
     if calibration.noise is None:
-        return pd.DataFrame({"spread": 1.0, "lift": 1.0, "fixed": np.nan, "dispersion": np.nan}, index=frame.index)
+        return pd.DataFrame({"spread": 1.0, "lift": 1.0, "fixed": np.nan, "dispersion": np.nan, "unit": np.nan}, index=frame.index)
     return calibration.noise.at(frame)
 
 
@@ -287,17 +287,19 @@ def apply_calibration(calibration: Calibration, frame: pd.DataFrame, levels: Seq
     at = row_noise(frame, calibration)
     unit, forecast, fixed = score_unit(frame.assign(**at), calibration), frame["forecast"].to_numpy(float), at["fixed"].to_numpy(float)
     whole, floor = holds(calibration.integer, frame["unique_id"]), np.where(holds(calibration.nonnegative, frame["unique_id"]), 0.0, -np.inf)
-    lowest, highest = np.where(whole, np.floor(forecast), forecast), np.where(whole, np.ceil(forecast), forecast)
-    lowest, highest = np.fmin(lowest, fixed), np.fmax(highest, fixed)
     counts = None if calibration.noise is None else calibration.noise.counts
-    dispersion = np.where(np.isnan(fixed), at["dispersion"].to_numpy(float), np.nan)
+    known = np.isnan(fixed) & (counts is not None and bool(counts.dispersions))
+    dispersion = np.where(known, at["dispersion"].to_numpy(float), np.nan)
+    counted = np.where(np.isfinite(dispersion), unit_of(at), np.where(whole, 1.0, np.nan))
+    lowest, highest = (np.where(np.isnan(counted), forecast, towards(forecast / counted) * counted) for towards in (np.floor, np.ceil))
+    lowest, highest = np.fmin(lowest, fixed), np.fmax(highest, fixed)
     ends: dict[str, np.ndarray] = {}
     most = farthest_end(frame, calibration)
     for level in check_levels(levels):
         low, high = score_range(calibration.scores, calibration.size, calibration.effective(level))
         lo, hi = forecast + np.maximum(low * unit, -most), forecast + np.minimum(high * unit, most)
         if counts is not None:
-            few, many = count_ends(counts, forecast, dispersion, calibration.effective(level))
+            few, many = count_ends(counts, forecast, dispersion, calibration.effective(level), unit_of(at))
             lo, hi = np.where(np.isnan(few), lo, few), np.where(np.isnan(many), hi, many)
         lo, hi = np.where(whole, np.floor(lo), lo), np.where(whole, np.ceil(hi), hi)
         lo, hi = np.maximum(lo, floor), np.maximum(hi, floor)
@@ -341,14 +343,14 @@ def follow_powers(rows: pd.DataFrame, worth: float) -> tuple[float, float]:
 
 # %% ../../nbs/scoring/intervals.ipynb #320c851c
 def _scored(residuals: pd.DataFrame, scales: pd.Series) -> pd.DataFrame:
-    """Observed residuals in order, with `scale`, `spread, lift, dispersion` and `error`; closed steps and series without a scale are dropped."""
+    """Observed residuals in order, with `scale`, `spread, lift, dispersion, unit` and `error`; closed steps and series without a scale are dropped."""
     rows = residuals.assign(error=residuals["y"] - residuals["forecast"])
     rows["scale"] = rows["scale"] if "scale" in rows.columns else rows["unique_id"].map(scales)
     rows["fold"] = rows["fold"] if "fold" in rows.columns else 0
-    for name, neutral in (("spread", 1.0), ("lift", 1.0), ("dispersion", np.nan)):
+    for name, neutral in (("spread", 1.0), ("lift", 1.0), ("dispersion", np.nan), ("unit", np.nan)):
         rows[name] = rows[name].astype(float) if name in rows.columns else neutral
     rows = rows[rows["error"].notna() & (rows["scale"] > 0) & (rows["spread"] > 0)]
-    named = ["unique_id", "fold", "step", "y", "forecast", "error", "scale", "spread", "lift", "dispersion"]
+    named = ["unique_id", "fold", "step", "y", "forecast", "error", "scale", "spread", "lift", "dispersion", "unit"]
     return rows[[*named, *(["ds"] if "ds" in rows else [])]].sort_values(["unique_id", "fold", "step"], kind="stable", ignore_index=True)
 
 
@@ -373,15 +375,24 @@ def _thinned(scores: np.ndarray) -> np.ndarray:
     return scores[np.linspace(0, len(scores) - 1, KEPT_SCORES).round().astype(int)]
 
 
-def _counted(rows: pd.DataFrame, noise: Noise | None) -> Noise | None:
-    """`noise` with where the counts among `rows` fell in their distributions."""
+def _counted(rows: pd.DataFrame, noise: Noise | None) -> tuple[pd.DataFrame, Noise | None]:
+    """`rows`, and `noise` with where the counts among them fell in their distributions; without counts where these are `refuted`."""
     counted = rows[rows["dispersion"].notna()]
     if counted.empty:
-        return noise
+        return rows, noise
+    if refuted(counted):
+        return rows.assign(dispersion=np.nan), noise if noise is None else replace(noise, counts=Counts({}))
     noise = noise or Noise()
-    counts = noise.counts or Counts(counted.groupby("unique_id")["dispersion"].last().to_dict(), size=HISTORY)
-    worth = effective_size(counted.assign(score=counted["error"] / np.sqrt(counted["forecast"].clip(lower=1e-2))))
-    return replace(noise, counts=blended_counts(counts, counted, worth))
+    counts = noise.counts or _counts_of(counted)
+    mean = (counted["forecast"] / unit_of(counted)).clip(lower=1e-2)
+    worth = effective_size(counted.assign(score=counted["error"] / unit_of(counted) / np.sqrt(mean)))
+    return rows, replace(noise, counts=blended_counts(counts, counted, worth))
+
+
+def _counts_of(counted: pd.DataFrame) -> Counts:
+    """Distributions with the last `dispersion` and `unit` of each series in `counted`, before any value fell."""
+    last = counted.groupby(counted["unique_id"].astype(str))[["dispersion", "unit"]].last()
+    return Counts(last["dispersion"].to_dict(), size=HISTORY, units=last["unit"].fillna(1.0).to_dict())
 
 
 def calibrate(residuals: pd.DataFrame, scales: pd.Series, *, noise: Noise | None = None, nonnegative: Limit = False,
@@ -389,12 +400,12 @@ def calibrate(residuals: pd.DataFrame, scales: pd.Series, *, noise: Noise | None
     """Fit a calibration to fold forecasts.
 
     `residuals` has `unique_id, step, y, forecast` and, where known, `fold`, `scale` (the scale of the series in that
-    fold's training part) and `spread, lift, fixed, dispersion` (see `Noise.at`, from data without that fold); rows without `y` are ignored. `scales` and
+    fold's training part) and `spread, lift, fixed, dispersion, unit` (see `Noise.at`, from data without that fold); rows without `y` are ignored. `scales` and
     `noise` are those to use from now on (see `interval_scale`, `fit_noise`). Without any usable residual the errors are taken as normal with the scale
     as their mean size, growing with the square root of the step.
     """
     rows, kept = _scored(residuals, scales), scales.astype(float).to_dict()
-    noise = _counted(rows, noise)
+    rows, noise = _counted(rows, noise)
     if rows["dispersion"].isna().any():
         rows = rows[rows["dispersion"].isna()].reset_index(drop=True)
     if rows.empty:

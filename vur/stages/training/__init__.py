@@ -169,7 +169,7 @@ def preference(board: pd.DataFrame, candidates: Sequence[Candidate], choice: Cho
 # %% ../../../nbs/stages/7_training/7_training.ipynb #5b0d5fcd
 def forecast_test(setting: Setting, candidate: Candidate, residuals: pd.DataFrame, levels: Sequence[float],
                   noise: Noise | None = None) -> pd.DataFrame:
-    """The test part forecast by `candidate`: `algorithm, fold, unique_id, ds, step, y, forecast, scale, spread, lift, fixed, dispersion, lo-L, hi-L`.
+    """The test part forecast by `candidate`: `algorithm, fold, unique_id, ds, step, y, forecast, scale, spread, lift, fixed, dispersion, unit, lo-L, hi-L`.
 
     `noise` is that of the training part, learnt here if None.
     """

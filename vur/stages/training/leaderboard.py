@@ -123,7 +123,7 @@ def ensemble_note(candidate: Candidate) -> Note:
 def residuals_of(evaluation: Evaluation, algorithm: str, scales: pd.DataFrame, noises: Mapping[int, Noise] | None = None) -> pd.DataFrame:
     """Fold forecasts of one algorithm with the `scale` of each series in its fold: what calibration needs.
 
-    With `noises` (see `fold_noise`) also `spread, lift, fixed, dispersion` of each row.
+    With `noises` (see `fold_noise`) also `spread, lift, fixed, dispersion, unit` of each row.
     """
     rows = evaluation.forecasts[evaluation.forecasts["algorithm"] == algorithm].drop(columns="algorithm")
     rows = rows.merge(scales[["fold", "unique_id", "interval"]].rename(columns={"interval": "scale"}), on=["fold", "unique_id"], how="left")
