@@ -16,6 +16,7 @@ from sample_report import FREQUENCIES, sample_context, sample_panel
 
 from vur import wording
 from vur.explain.residuals import residual_checks, residual_sentences
+from vur.forecasters.design import demand_columns
 from vur.forecasters.registry import algorithm_name, algorithms
 from vur.frequency import Frequency, frequency
 from vur.report import plots, render_report, script_json, summary, tables
@@ -643,6 +644,12 @@ def test_dates_and_counts(alias, stamp, english, portuguese, count):
 def test_features_in_words(feature, english, portuguese):
     assert drivers.feature_label(feature, "en") == english
     assert drivers.feature_label(feature, "pt-BR") == portuguese
+
+
+def test_every_feature_of_demand_has_a_name():
+    past = SimpleNamespace(values=np.array([0.0, 3.0, 0.0, 5.0]), bounds=np.array([0, 4]))
+    names = demand_columns(past, np.arange(4))
+    assert names and all(drivers.feature_label(name, language) != name for name in names for language in LANGUAGES)
 
 
 @pytest.mark.parametrize(
