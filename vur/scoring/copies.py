@@ -4,8 +4,9 @@
 
 # %% auto #0
 __all__ = ['LONGEST_SEASON', 'FEWEST_CHANGES', 'EXACT', 'STRICT', 'LOOSE', 'MOST_LAGS', 'WIDEST', 'FEWEST_AHEAD', 'STILL',
-           'MOST_SERIES', 'SHARE_OF_SERIES', 'changes', 'agreement', 'in_order_of', 'Trace', 'closest', 'stands_still',
-           'suspicious', 'copied_columns', 'beyond', 'without_copies']
+           'NOISY', 'CLEAR', 'NEAR_ONE', 'WHITE', 'FEWEST_OF_CLASS', 'TOUCHING', 'MOST_TOUCH', 'SAME', 'MOST_SERIES',
+           'SHARE_OF_SERIES', 'changes', 'agreement', 'in_order_of', 'Trace', 'closest', 'stands_still', 'suspicious',
+           'noisy_copy', 'cut_from', 'copied_columns', 'beyond', 'without_copies']
 
 # %% ../../nbs/scoring/copies.ipynb #d88e69e8
 from collections.abc import Sequence
@@ -58,7 +59,8 @@ EXACT, STRICT, LOOSE, MOST_LAGS = 0.998, 0.98, 0.9, 200
 class Trace:
     """How closely a column follows the target: `kind`, `lag` (positive: of the future), and the share of its changes explained.
 
-    `kind` is `copy, future, lagged, average` (of values around) or `sum` (of all values so far).
+    `kind` is `copy, future, lagged, average` (of values around), `sum` (of all values so far), `noisy` (the target and noise of the
+    column's own) or `classes` (of the target's values).
     """
 
     kind: str
@@ -141,35 +143,113 @@ def suspicious(trace: Trace, past: np.ndarray, ahead: np.ndarray) -> bool:
     """Whether a column with this trace holds the answer: by its changes alone, or with a future that stands still."""
     return trace.share >= STRICT or (trace.share >= LOOSE and stands_still(past, ahead))
 
+# %% ../../nbs/scoring/copies.ipynb #6e1b2c02
+NOISY, CLEAR, NEAR_ONE, WHITE = 0.6, 3.5, 0.4, (0.75, 1.3)
+
+
+def noisy_copy(targets: Sequence[np.ndarray], columns: Sequence[np.ndarray], seasons: Sequence[int]) -> float:
+    """The share of the target's changes in a column that is the target and noise of its own, over all series; 0 for any other column.
+
+    Each column must have the target's level and leave no season or drift beside it; the slope of its changes on those of the target must be
+    one, not the share of the changes that they have in common, as it is where the target is the column and noise.
+    """
+    sums, size, drift, rows = np.zeros(3), 0, 0.0, 0
+    for y, column in zip(targets, columns, strict=True):
+        rest = column - y
+        known = ~np.isnan(rest)
+        if known.sum() < FEWEST_CHANGES or (scale := float(np.std(rest[known]))) == 0:
+            continue
+        if abs(np.median(rest[known])) > 4 * scale / np.sqrt(known.sum()):
+            return 0.0
+        left, right = (changes(np.where(known, values, np.nan), seasons) / scale for values in (y, column))
+        both = ~np.isnan(left) & ~np.isnan(right)
+        left, right, moved = left[both], right[both], np.diff(rest)[both] / scale
+        sums += [left @ left, left @ right, right @ right]
+        size, drift, rows = size + len(left), drift + float(moved @ moved) / 2, rows + int(both.sum())
+    if size < FEWEST_CHANGES or sums.min() <= 0:
+        return 0.0
+    share, slope = float(sums[1] ** 2 / (sums[0] * sums[2])), float(sums[1] / sums[0])
+    error = np.sqrt(max(1 - share, 0) / share / size)
+    one = 1 - NEAR_ONE * (1 - share) <= slope <= 1 + CLEAR * error
+    return share if share >= NOISY and 1 - share >= CLEAR * error and one and WHITE[0] <= drift / rows <= WHITE[1] else 0.0
+
+# %% ../../nbs/scoring/copies.ipynb #6e1b2c05
+FEWEST_OF_CLASS, TOUCHING, MOST_TOUCH, SAME = 8, 5, 0.7, 0.9
+
+
+def cut_from(y: np.ndarray, column: pd.Series, seasons: Sequence[int]) -> bool | None:
+    """Whether the values of `column` are classes of those of `y` that lie side by side; None where too little can be seen."""
+    known = ~np.isnan(y) & column.notna().to_numpy()
+    values, classes = y[known], pd.factorize(column[known])[0]
+    if not 2 <= (count := classes.max(initial=-1) + 1) <= len(values) / 4:
+        return None
+    grouped = pd.Series(values).groupby(classes)
+    low, high, different = grouped.min().to_numpy(), grouped.max().to_numpy(), grouped.nunique().to_numpy()
+    order = np.argsort(low)
+    if (high[order[:-1]] >= low[order[1:]]).any():
+        return False
+    chance = float((np.bincount(classes) ** 2).sum()) / len(classes) ** 2
+    same = [float((classes[season:] == classes[:-season]).mean()) for season in seasons if 1 < season < len(classes) / 2]
+    if (np.diff(classes) != 0).sum() < 3 * (count - 1) or any(share - chance >= SAME * (1 - chance) for share in same):
+        return None
+    steps, found = np.diff(np.unique(values)), []
+    ends = np.searchsorted(np.unique(values), high[order[:-1]])
+    for end, before, after in zip(ends, order[:-1], order[1:], strict=True):
+        if min(different[before], different[after]) >= FEWEST_OF_CLASS:
+            around = np.append(steps[max(end - 5, 0):end], steps[end + 1:end + 6])
+            found.append(steps[end] <= TOUCHING * around.mean())
+    return bool(np.mean(found) >= MOST_TOUCH) if found else None
+
 # %% ../../nbs/scoring/copies.ipynb #b8fa4d25
 MOST_SERIES, SHARE_OF_SERIES = 200, 0.1
 
 
 def copied_columns(panel: Panel, horizon: int) -> pd.DataFrame:
-    """Known-future columns of numbers that hold the answer: `column, unique_id, kind, lag, share, beyond, rows`, a row for each series.
+    """Known-future columns that hold the answer: `column, unique_id, kind, lag, share, beyond, rows`, a row for each series.
 
     `share` is the part of the column's changes that follow those of the target, `beyond` the same after what the other known-future
     columns explain. At most `MOST_SERIES` series are looked at, spread over the panel.
     """
     names = [name for name in panel.columns("known_future") if pd.api.types.is_numeric_dtype(panel.frame[name])]
+    words = [name for name in panel.columns("known_future") if name not in names]
     several = [name for name in names if panel.frame[name].nunique() > 2]
     seasons = sorted({season for season in (panel.freq.season, *panel.freq.seasons) if season > 1})
     ahead = dict(tuple(panel.future.groupby("unique_id", observed=True))) if panel.future is not None else {}
-    bounds, rows = series_edges(panel.frame), []
+    bounds, rows, tested, shares = series_edges(panel.frame), [], [], []
     last = max(len(bounds) - 2, 0)
-    for place in np.unique(np.linspace(0, last, min(MOST_SERIES, len(bounds) - 1)).astype(int)) if several else ():
+    for place in np.unique(np.linspace(0, last, min(MOST_SERIES, len(bounds) - 1)).astype(int)) if names or words else ():
         part = panel.frame.iloc[bounds[place] : bounds[place + 1]]
         y, id = part["y"].to_numpy(float), part["unique_id"].iloc[0]
         if int((np.abs(changes(y, seasons)) > 0).sum()) < FEWEST_CHANGES:
             continue
         table = {name: part[name].to_numpy(float, na_value=np.nan) for name in names}
+        tested.append((id, y, part))
         traces = {name: closest(y, table[name], seasons, horizon) for name in several}
         plain = [table[name] for name in names if name not in traces or traces[name].share < LOOSE]
         for name, trace in traces.items():
             coming = ahead[id][name].to_numpy(float, na_value=np.nan) if id in ahead else np.array([])
             if suspicious(trace, table[name], coming):
                 rows.append((name, id, trace.kind, trace.lag, trace.share, beyond(y, table[name], plain, trace, seasons), len(part)))
+        shares.append({name: trace.share for name, trace in traces.items()})
+    usual = pd.DataFrame(shares).median()
+    rows = [row for row in rows if not STRICT <= row[4] < EXACT or usual[row[0]] >= STRICT]
+    rows += _together(tested, [*several], [*names, *words], seasons, {row[0] for row in rows})
     return pd.DataFrame(rows, columns=["column", "unique_id", "kind", "lag", "share", "beyond", "rows"])
+
+
+def _together(tested: Sequence[tuple], numbers: Sequence[str], columns: Sequence[str], seasons: Sequence[int], known: set[str]) -> list[tuple]:
+    """Rows of `copied_columns` for those columns not yet `known` that all series together show to be noisy copies or classes of the target."""
+    rows = []
+    for name in columns:
+        if not tested or name in known:
+            continue
+        targets = [y for _, y, _ in tested]
+        noisy = noisy_copy(targets, [part[name].to_numpy(float, na_value=np.nan) for _, _, part in tested], seasons) if name in numbers else 0.0
+        cuts = [found for _, y, part in tested if not noisy and (found := cut_from(y, part[name], seasons)) is not None]
+        if noisy or cuts and all(cuts):
+            kind, share = ("noisy", noisy) if noisy else ("classes", 1.0)
+            rows += [(name, id, kind, 0, share, share, len(part)) for id, _, part in tested]
+    return rows
 
 
 def beyond(y: np.ndarray, column: np.ndarray, others: Sequence[np.ndarray], trace: Trace, seasons: Sequence[int]) -> float:

@@ -58,7 +58,7 @@ def check_values(panel: Panel) -> list[Finding]:
     return found
 
 # %% ../../../nbs/stages/2_preview/3b_covariate_checks.ipynb #084ba44a
-LEAKS = {"copy": "leak", "future": "leak_in_time", "lagged": "leak_in_time", "average": "leak_made", "sum": "leak_made"}
+LEAKS = {"copy": "leak", "future": "leak_in_time", "lagged": "leak_in_time", "average": "leak_made", "sum": "leak_made", "noisy": "leak_made", "classes": "leak_made"}
 
 
 @check("panel")
