@@ -403,7 +403,7 @@ def regular_panel(panel: Panel, absent: str = "auto", ended: str = "omit", horiz
 
     `origin` is the stamp after which all forecasts begin, where the series share their end but some are late. Notes: `absent`,
     `absence`, `ended`, `late`, and `shut` (`unique_id, alias`: series that are closed on steps of the panel, with the alias of
-    their open ones). Raises `VurError` absence.option, panel.too_sparse, panel.frequency_fine and panel.mixed_steps.
+    their open ones). Raises `VurError` absence.option, panel.too_sparse, panel.frequency_fine, panel.mixed_steps and panel.mostly_empty.
     """
     for name, value, known in (("absent", absent, ABSENT), ("ended", ended, ENDED)):
         if value not in known:
