@@ -307,7 +307,7 @@ def make_panel(frame: pd.DataFrame, *, date: str = "ds", target: str = "y", seri
     if frame.empty:
         raise VurError("panel.empty")
     rows = select_columns(frame, date, target, series)
-    original = read_stamps(rows["ds"], date)
+    original = read_stamps(rows["ds"], date, integers=freq is not None and str(freq).strip().isdigit())
     rows["ds"], zone = wall_time(original, tz)
     rows["y"] = read_target(rows["y"], target)
     step = panel_frequency(rows, freq)

@@ -102,7 +102,7 @@ def observed_rows(model: "Pipeline", head: dict[str, Any], table: pd.DataFrame) 
             rows[KNOWN + name] = (values.astype(float) if pd.api.types.is_bool_dtype(values.dtype) else values).array
     if not series:
         rows["unique_id"] = model.ends.index[0]
-    original = read_stamps(rows["ds"], date)
+    original = read_stamps(rows["ds"], date, model.head.freq.is_integer)
     stamps, zone = wall_time(original, head["tz"])
     freq = model.head.freq
     if zone is not None and is_sub_daily(freq):

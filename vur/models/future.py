@@ -359,7 +359,7 @@ def locate_rows(coming: Coming, frame: pd.DataFrame) -> pd.DataFrame:
     if frame.empty:
         raise VurError("covariates.no_rows")
     rows = pd.DataFrame({"unique_id": read_series(coming, frame).array, "row": np.arange(1, len(frame) + 1)})
-    original = read_stamps(frame[date].reset_index(drop=True), date)
+    original = read_stamps(frame[date].reset_index(drop=True), date, coming.freq.is_integer)
     stamps, zone = wall_time(original, coming.tz)
     if zone is not None and is_sub_daily(coming.freq):
         stamps = utc_time(stamps, original, rows["unique_id"], zone)

@@ -108,7 +108,7 @@ def local_stamps(coming: Coming) -> np.ndarray:
 
 
 def _stamp(value: Any, coming: Coming) -> Any:
-    stamp = wall_time(read_stamps(pd.Series([value]), coming.date), coming.tz)[0].to_numpy()[0]
+    stamp = wall_time(read_stamps(pd.Series([value]), coming.date, coming.freq.is_integer), coming.tz)[0].to_numpy()[0]
     if stamp.dtype.kind != coming.rows["ds"].dtype.kind:
         raise VurError(
             "covariates.stamps", column=coming.date, value=str(value), expected=stamp_text(coming.rows["ds"].iloc[0])

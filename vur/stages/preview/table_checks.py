@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ...columns import COMMON_ZONES, listed_zones, parse_iso, series_columns, series_names, wall_time
+from ...columns import COMMON_ZONES, epoch_unit, listed_zones, parse_iso, series_columns, series_names, wall_time
 from ...errors import VurError
 from ...frequency import DAY, MONDAY, TICKS, frequency, is_open, locate, spacing
 from ...opening import closed_dates
@@ -76,6 +76,10 @@ def table_of(frame: pd.DataFrame, date: str, target: str, series: Sequence[str],
     for name, role in [(date, "date"), (target, "target"), *((n, "series") for n in names)]:
         if name not in frame.columns:
             raise VurError("panel.column_missing", column=name, role=role, columns=", ".join(map(str, frame.columns)))
+    column = frame[date].dropna()
+    if pd.api.types.is_numeric_dtype(column.dtype) and not str(options.get("freq")).isdigit() and (column == column.round()).all():
+        unit = epoch_unit(column.to_numpy(np.int64))
+        frame = frame if unit is None else frame.assign(**{date: pd.to_datetime(frame[date], unit=unit, utc=True).dt.as_unit("ns")})
     return Table(frame, date, target, tuple(names), **options)
 
 # %% ../../../nbs/stages/2_preview/2_table_checks.ipynb #e2760f0b

@@ -22,7 +22,7 @@ from ...columns import zone_of
 from ...languages import LANGUAGES, plain_word
 from .files import LONGEST_VALUE, UploadOptions, note
 from .names import SERIES_WORDS, TARGET_WORDS, name_score
-from .order import choose_order, evidence_of, period_of
+from .order import choose_order, evidence_of, period_of, short_period
 
 if TYPE_CHECKING:
     import duckdb
@@ -81,6 +81,7 @@ _DATE_WORDS = (("d mon y", r"\d{1,2} (?:M) {4}", "%d %b %Y"), ("mon d y", r"(?:M
                ("y mon", r"{4} (?:M)", "%Y %b"), ("d mon yy", r"\d{1,2} (?:M) \d\d", "%d %b %y"),
                ("mon yy", r"(?:M) \d\d", "%b %y"))
 _WEEK = r"(?i:kw|week|wk|woche|semana|sem|semaine|w|s)"
+_NUMBERED = r"[1-4](?:[ºª°o.]|st|nd|rd|th|er)? ?(?i:trimestre|trim|tri|quarter|qtr|[qt])\.?"  # 1T, 1º trim., 2nd quarter
 WAYS = {way.id: way for way in _numeric_ways() + [
     DateWay("compact", r"(?:19|20)\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])", "%Y%m%d", "yyyymmdd"),
     DateWay("compact_month", r"(?:19|20)\d\d(?:0[1-9]|1[0-2])", "%Y%m", "yyyymm"),
@@ -88,13 +89,19 @@ WAYS = {way.id: way for way in _numeric_ways() + [
     DateWay("compact_half", r"(?:19|20)\d\d0[12]", "%Y%m", "yyyy0h"),
     DateWay("quarter", r"(?:19|20)\d\d[- /]?[QqTt][1-4]", "%Y%m", "yyyyQq"),
     DateWay("quarter first", r"[QqTt][1-4][- /]?(?:19|20)\d\d", "%Y%m", "Qq yyyy"),
+    DateWay("short_quarter", r"(?:19|20)\d\d[1-4]", "%Y%m", "yyyyq"),
+    DateWay("short_half", r"(?:19|20)\d\d[12]", "%Y%m", "yyyyh"),
+    DateWay("quarter number", rf"{_NUMBERED}(?: de | of |[- /]*)(?:19|20)\d\d", "%Y%m", "qT yyyy"),
+    DateWay("quarter short year", rf"(?:[QqTt][1-4]|{_NUMBERED})(?: de | of |[-' /]*)\d\d", "%y%m", "Qq yy"),
     DateWay("week", r"(?:19|20)\d\d[- /]?[Ww]\d{1,2}", "%G-W%V-%u", "yyyy-Www"),
     DateWay("week first", rf"{_WEEK}\.? ?\d{{1,2}}[- /]+(?:19|20)\d\d", "%G-W%V-%u", "Www yyyy"),
     DateWay("week code", r"(?:19|20)\d\d-?(?:0[1-9]|[1-4]\d|5[0-3])", "%G-W%V-%u", "yyyyww"),
     *(DateWay(id, shape.replace("M", _MONTHS).replace("{4}", _DIGITS["{4}"]), format, id, names=True)
       for id, shape, format in _DATE_WORDS)]}
 _WEEK_NUMBER = {"week": r"[Ww](\d{1,2})$", "week first": r"(\d{1,2})[- /]", "week code": r"(\d\d)$"}
-PERIOD_MONTHS = {"compact_quarter": 3, "compact_half": 6, "quarter": 3, "quarter first": 3}
+PERIOD_MONTHS = {"compact_quarter": 3, "compact_half": 6, "quarter": 3, "quarter first": 3, "short_quarter": 3, "short_half": 6, "quarter number": 3,
+                 "quarter short year": 3}
+_PERIOD_NUMBER = {"short_quarter": r"(\d)$", "short_half": r"(\d)$", "quarter number": "^([1-4])", "quarter short year": "([1-4])"}
 
 
 def rivals(way: DateWay) -> list[DateWay]:
@@ -161,7 +168,9 @@ class DateReading:
 
     def _parsed(self, text: str, local: bool) -> str:
         if (months := PERIOD_MONTHS.get(self.way.id)) is not None:
-            year, number = (rf"CAST(regexp_extract({text}, '{part}', 1) AS INTEGER)" for part in (r"((?:19|20)\d\d)", r"[0QqTt]([1-4])(?:$|[- /]|\d{4}$)"))
+            parts = (r"(\d\d)$" if "%y" in self.way.format else r"((?:19|20)\d\d)", _PERIOD_NUMBER.get(self.way.id, r"[0QqTt]([1-4])(?:$|[- /]|\d{4}$)"))
+            year, number = (f"CAST(regexp_extract({text}, '{part}', 1) AS INTEGER)" for part in parts)
+            year = f"({year} + CASE WHEN {year} < 69 THEN 2000 ELSE 1900 END)" if "%y" in self.way.format else year
             return f"make_timestamp({year}, {months} * ({number} - 1) + 1, 1, 0, 0, 0)"
         if self.way.id.startswith("week"):
             year, number = (f"regexp_extract({text}, '{part}', 1)" for part in (r"((?:19|20)\d\d)", _WEEK_NUMBER[self.way.id]))
@@ -197,7 +206,7 @@ def zones_of(values: list[str], limit: int = 4) -> str:
     return ", ".join(found[:limit]) + (", …" if len(found) > limit else "")
 
 # %% ../../../nbs/stages/1_upload/3_columns.ipynb #e1a67bfe
-_DATED = re.compile(r"\d[-/.]\d{1,2}[-/.]\d|\d{4}[-/]\d|\d[-/]\d{4}|^\s*(?:19|20)\d{4}(?:\d\d)?\s*$|\d{4}[- /]?[Ww]\d|^[WwSs]\.? ?\d{1,2} \d{4}|[QqTt][1-4]|\d.{0,20}[^\W\d_]{3}|[^\W\d_]{3}.{0,20}\d")
+_DATED = re.compile(r"\d[-/.]\d{1,2}[-/.]\d|\d{4}[-/]\d|\d[-/]\d{4}|^\s*(?:19|20)\d{3}(?:\d|\d\d\d)?\s*$|\d{4}[- /]?[Ww]\d|^[WwSs]\.? ?\d{1,2} \d{4}|[QqTt][1-4]|[1-4][ºª°o.]? ?[QqTt]|\d.{0,20}[^\W\d_]{3}|[^\W\d_]{3}.{0,20}\d")
 
 
 def candidate_readings(connection: "duckdb.DuckDBPyConnection", values: list[str], needed: float = 0.7) -> list[DateReading]:
@@ -484,7 +493,7 @@ def _count_fits(connection: "duckdb.DuckDBPyConnection", relation: str, blank: C
 
 
 _WEEK_NAME = re.compile(r"week|wk|semana|\bsem\b|woche|\bkw\b|semaine", re.I)
-_DATE_NAME = re.compile(r"dat[ae]|dia|day|dt|m[eê]s|month|per[ií]od|compet|time|stamp|quando|when|hora|ano|year|semana|week|quarter|trimestre", re.I)
+_DATE_NAME = re.compile(r"dat[ae]|dia|day|dt|m[eê]s|month|per[ií]od|compet|time|stamp|quando|when|hora|ano|year|semana|week|quarter|trim|qtr|semestr|half", re.I)
 
 
 def _plausible(reading: DateReading, name: str, sample: list[str]) -> bool:
@@ -494,6 +503,11 @@ def _plausible(reading: DateReading, name: str, sample: list[str]) -> bool:
     """
     if reading.way.id == "week code":
         return bool(_WEEK_NAME.search(name))
+    if reading.way.id.startswith("short_"):
+        codes = np.array(sorted({int(text) for text in sample if re.fullmatch(r"\s*\d{5}\s*", text)}))
+        return bool(_DATE_NAME.search(name)) and reading.way.id == f"short_{short_period(codes, name)}"
+    if reading.way.id == "quarter short year":
+        return bool(_DATE_NAME.search(name))
     if reading.way.id == "week first":
         return any(int(number[0]) > 4 for text in sample if (number := re.search(r"\d+", text)))
     if not reading.way.id.startswith("compact"):

@@ -133,7 +133,7 @@ def convert_fast(connection: "duckdb.DuckDBPyConnection", plain: Plain, dialect:
 
 
 _PLAIN = ("", "decimal comma", "decimal comma, thousands")
-_CODE = re.compile(r"\s*(?:19|20)\d{4}(?:\d\d)?\s*")
+_CODE = re.compile(r"\s*(?:19|20)(?:\d{4}(?:\d\d)?|\d\d[1-4])\s*")
 
 
 def _settled(plan: ColumnPlan, cells: Sequence[str]) -> bool:
@@ -142,7 +142,7 @@ def _settled(plan: ColumnPlan, cells: Sequence[str]) -> bool:
         codes = sum(bool(_CODE.fullmatch(cell)) for cell in cells)
         return plan.sure and plan.format in _PLAIN and codes < 0.5 * len(cells)
     if plan.type == "datetime":
-        periods = {way.label for id, way in WAYS.items() if id in PERIOD_MONTHS or id.startswith(("compact", "week"))}
+        periods = {way.label for id, way in WAYS.items() if id in PERIOD_MONTHS or id.startswith(("compact", "short", "week"))}
         return plan.sure and plan.format not in periods and not re.search(r"UTC|\byy\b", plan.format)
     return plan.sure
 

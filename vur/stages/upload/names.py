@@ -13,7 +13,7 @@ from collections.abc import Collection
 
 # %% ../../../nbs/stages/1_upload/0_names.ipynb #f1fd1c9c
 DATE_WORDS = {"ds": 5, "data": 4, "date": 4, "datetime": 5, "timestamp": 4, "datahora": 4, "dt": 3, "dia": 3, "day": 2, "time": 3, "mes": 2, "month": 2,
-              "periodo": 3, "period": 3, "competencia": 3, "referencia": 2, "semana": 2, "week": 2, "quando": 2, "trimestre": 3, "quarter": 3, "semestre": 3, "ano": 2, "year": 2, "hora": 1, "t": 1}
+              "periodo": 3, "period": 3, "competencia": 3, "referencia": 2, "semana": 2, "week": 2, "quando": 2, "trimestre": 3, "quarter": 3, "semestre": 3, "ano": 2, "year": 2, "hora": 1, "t": 1, "ts": 3, "epoch": 4, "unix": 3}
 LATE_WORDS = {"atualizacao", "update", "updated", "created", "criacao", "cadastro", "entrega", "delivery", "vencimento", "due", "nascimento", "birth", "fim", "end"}
 TARGET_WORDS = {"y": 6, "target": 6, "alvo": 6, "value": 4, "valor": 4, "vendas": 5, "venda": 5, "sales": 5, "sale": 4, "sold": 4, "vendida": 4, "vendido": 4,
                 "demand": 5, "demanda": 5, "qty": 4, "quantity": 4, "quantidade": 4, "qtd": 4, "qtde": 4, "units": 4, "unidades": 4, "departures": 5,

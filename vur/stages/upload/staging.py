@@ -528,17 +528,18 @@ def _frame_column(column: pd.Series) -> tuple[pa.Array, str | None, str]:
 
 # %% ../../../nbs/stages/1_upload/2_staging.ipynb #805d0ec5
 _COMPACT = (("{0} BETWEEN 190001 AND 210012 AND {0} % 100 BETWEEN 1 AND 12"),
-            ("{0} BETWEEN 19000101 AND 21001231 AND {0} // 100 % 100 BETWEEN 1 AND 12 AND {0} % 100 BETWEEN 1 AND 31"))
+            ("{0} BETWEEN 19000101 AND 21001231 AND {0} // 100 % 100 BETWEEN 1 AND 12 AND {0} % 100 BETWEEN 1 AND 31"),
+            "{0} BETWEEN 19001 AND 21004 AND {0} % 10 BETWEEN 1 AND 4")
 
 
 def codes_as_text(connection: "duckdb.DuckDBPyConnection", staged: Staged) -> Staged:
-    """The staged rows with whole numbers as text where all of a column named like a date are codes such as 202401 or 20240131."""
+    """The staged rows with whole numbers as text where all of a column named like a date are codes such as 202401, 20240131 or 20121."""
     whole = [k for k, kind in enumerate(staged.types) if kind == "BIGINT" and name_score(staged.dialect.columns[k], DATE_WORDS)]
     if not whole:
         return staged
     tests = ", ".join(f"bool_and({rule.format(f'c{k}')}) AND count(DISTINCT c{k}) > 1" for k in whole for rule in _COMPACT)
     found = connection.execute(f"SELECT {tests} FROM {staged.relation}").fetchall()[0]  # noqa: S608
-    codes = [k for place, k in enumerate(whole) if any(found[2 * place:2 * place + 2])]
+    codes = [k for place, k in enumerate(whole) if any(found[len(_COMPACT) * place:len(_COMPACT) * (place + 1)])]
     if not codes:
         return staged
     texts = ", ".join(f"CAST(c{k} AS VARCHAR) AS c{k}" for k in codes)
