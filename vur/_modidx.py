@@ -3095,6 +3095,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                                   'vur/stages/upload/suggestions.py'),
                                                'vur.stages.upload.suggestions.disjoint_series': ( 'stages/1_upload/suggestions.html#disjoint_series',
                                                                                                   'vur/stages/upload/suggestions.py'),
+                                               'vur.stages.upload.suggestions.like_target': ( 'stages/1_upload/suggestions.html#like_target',
+                                                                                              'vur/stages/upload/suggestions.py'),
                                                'vur.stages.upload.suggestions.suggest': ( 'stages/1_upload/suggestions.html#suggest',
                                                                                           'vur/stages/upload/suggestions.py'),
                                                'vur.stages.upload.suggestions.suggest_date': ( 'stages/1_upload/suggestions.html#suggest_date',

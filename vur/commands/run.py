@@ -205,7 +205,7 @@ def _networks(files: list[str]) -> dict[str, dict[str, Any]] | None:
     return found or None
 
 
-SAID = ("absent_zero", "absent_maybe", "ended", "ended_zeros")
+SAID = ("only_target", "absent_zero", "absent_maybe", "ended", "ended_zeros")
 MOST_SAID = 3
 
 

@@ -23,8 +23,8 @@ from vur.stages.preview.audit import audit_frame
 from vur.stages.preview.findings import Finding
 from vur.stages.upload import Upload, connect, lost_names, upload, upload_frame
 from vur.stages.upload.columns import literal
-from vur.stages.upload.files import UploadOptions
-from vur.stages.upload.suggestions import Given, Suggestions, suggest
+from vur.stages.upload.files import UploadOptions, note
+from vur.stages.upload.suggestions import Given, Suggestions, like_target, suggest
 from vur.store.cache import StageCache
 from vur.store.data.sources import HEAD, address, original, read_head, write_head
 from vur.store.home import folder, new_folder
@@ -140,10 +140,19 @@ class Dataset:
         )
 
     def remarks(self, spec: DataSpec) -> tuple[dict, ...]:
-        """The notes of the upload, and why columns were taken as series where no date is shared."""
+        """The notes of the upload, why columns were taken as series where no date is shared, and other possible targets."""
         found = self.suggestions(spec)
         why = (found.reasons.get(name, {}) for name in (found.series if spec.series is None else ()))
-        return (*self.upload.notes, *(note for note in why if "disjoint" in note.get("key", "")))
+        disjoint = (one for one in why if "disjoint" in one.get("key", ""))
+        return (*self.upload.notes, *disjoint, *self._other_targets(spec, found))
+
+    def _other_targets(self, spec: DataSpec, found: Suggestions) -> list[dict]:
+        """The note on columns that could be the target as well, where the user named none and gave them no role."""
+        if spec.target or not found.target:
+            return []
+        others = like_target(self.upload.columns, found.target, [found.date or "", *found.series, *spec.roles])
+        data = {"column": found.target, "others": listed(others), "count": len(others), "date": found.date}
+        return [note("only_target", **data)] if others else []
 
     def panel(self, spec: DataSpec) -> Panel:
         """The panel of these rows; `VurError` for data that cannot be a panel, such as duplicate timestamps."""

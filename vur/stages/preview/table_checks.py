@@ -411,12 +411,12 @@ def check_rejects(rejects: pd.DataFrame | str | Path | None) -> list[Finding]:
 
 # %% ../../../nbs/stages/2_preview/2_table_checks.ipynb #c6568c47
 READINGS = {"date_order_assumed": "warning", "date_order_regular": "info", "date_order_firsts": "warning", "date_order_close": "warning", "sentinel": "warning", "sentinel_date": "warning", "period_quarter": "info", "period_half": "info", "decimal_assumed": "warning", "disjoint_named": "info",
-            "disjoint_stamps": "warning", "disjoint_values": "warning"}
+            "disjoint_stamps": "warning", "disjoint_values": "warning", "only_target": "info"}
 
 
 @check("reading")
 def check_reading(notes: Sequence[dict]) -> list[Finding]:
-    """`reading` (warning or info): notes of the upload on what could be read in another way."""
+    """`reading` (warning or info): notes of the upload on what could be read in another way; `only_target` (info): on other targets."""
     told = [(READINGS.get(n["key"].removeprefix("upload.note.")), n) for n in notes]
-    return [Finding("reading", severity, None, [], int(n["data"].get("count", 0)), {"what": Phrase(n["key"], data=n["data"])})
+    return [Finding("only_target" if n["key"].endswith("only_target") else "reading", severity, None, [], int(n["data"].get("count", 0)), {"what": Phrase(n["key"], data=n["data"])})
             for severity, n in told if severity]
