@@ -140,7 +140,7 @@ class Dataset:
         )
 
     def remarks(self, spec: DataSpec) -> tuple[dict, ...]:
-        """The notes of the upload, why columns were taken as series where no date is shared, and other possible targets."""
+        """The notes of the upload, on series that share no date, and on other possible targets."""
         found = self.suggestions(spec)
         why = (found.reasons.get(name, {}) for name in (found.series if spec.series is None else ()))
         disjoint = (one for one in why if "disjoint" in one.get("key", ""))
