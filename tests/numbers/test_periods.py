@@ -1,4 +1,4 @@
-"""Rows that follow no even step are refused, codes of quarters and half-years are periods, numbers since 1970 are moments."""
+"""Uneven rows are refused, codes of quarters are periods, numbers since 1970 are moments, other targets are said."""
 
 from pathlib import Path
 
