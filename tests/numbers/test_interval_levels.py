@@ -12,7 +12,7 @@ from vur.commands._arguments import read_levels
 from vur.errors import VurError
 from vur.report.plots import levels_of
 from vur.runs.config import Config, TrainingSpec, default_config
-from vur.scoring.counts import count_series
+from vur.scoring.counts import count_units
 from vur.serving.schemas.models import Configure
 from vur.settings import read_settings
 from vur.wording import level_text
@@ -95,5 +95,5 @@ def test_impossible_levels_are_refused(levels):
 
 @pytest.mark.parametrize("value", [1.0, 7.0, 700.0])
 def test_a_constant_whole_number_is_no_count_of_chance_events(value: float) -> None:
-    assert count_series(panel_of({"a": np.full(48, value)}, "MS").with_limits()) == []
-    assert count_series(panel_of(np.random.default_rng(0).poisson(3.0, 48), "MS").with_limits()) == ["a"]
+    assert count_units(panel_of({"a": np.full(48, value)}, "MS").with_limits()) == {}
+    assert count_units(panel_of(np.random.default_rng(0).poisson(3.0, 48), "MS").with_limits()) == {"a": 1.0}
