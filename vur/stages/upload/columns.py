@@ -577,7 +577,7 @@ def _settle(connection: "duckdb.DuckDBPyConnection", relation: str, blank: Colum
                          others=", ".join(f"{_ORDER_LABELS[o]} ({o})" for o in others)), False
 
 
-_ORDER_LABELS = {"dmy": "day/month/year", "mdy": "month/day/year", "ymd": "year/month/day"}
+_ORDER_LABELS = {"dmy": "dd/mm/yyyy", "mdy": "mm/dd/yyyy", "ymd": "yyyy/mm/dd"}
 
 
 def _only(connection: "duckdb.DuckDBPyConnection", relation: str, blank: ColumnPlan, chosen: DateReading,
