@@ -1,6 +1,9 @@
 """Settings: defaults here, settings.ini over them, `VUR_*` variables over both."""
 
+import ipaddress
+import json
 import os
+import re
 from collections.abc import Callable, Iterable
 from configparser import ConfigParser
 from dataclasses import dataclass, fields
@@ -12,6 +15,14 @@ from vur.errors import VurError
 from vur.languages import DEFAULT_LANGUAGE, LANGUAGES
 
 SECTION = "vur"
+ORIGIN = re.compile(r"([a-z][a-z0-9+.-]*)://([a-z0-9](?:[a-z0-9_.-]*[a-z0-9])?|\[[0-9a-f:.]+\])(?::(\d{1,5}))?")
+DEFAULT_PORTS = {"http": "80", "https": "443"}
+WRAPPED = ('"', "'", "[", "]", "{", "}")  # at the ends of an entry: a list in neither of the two forms
+SEVERAL_FOLDERS = re.compile(r";|[:\s]/")  # paths separated by something else than commas
+
+
+class EntryError(ValueError):
+    """An entry of a list that its setting does not take."""
 
 
 @dataclass(frozen=True)
@@ -65,11 +76,58 @@ def tidy_levels(levels: Iterable[float]) -> tuple[float, ...]:
     return tidy
 
 
+def entries_of(text: str) -> list[str]:
+    """Entries of a list in a setting, each once: `a, b` or JSON; `ValueError` or `EntryError` for any other form."""
+    if text.lstrip().startswith("["):
+        found = json.loads(text)
+        if not all(isinstance(one, (str, int, float)) and not isinstance(one, bool) for one in found):
+            raise ValueError(text)
+        found = [str(one).strip() for one in found]
+    else:
+        found = [part.strip() for part in text.split(",")] if text.strip() else []
+        for one in found:
+            if one.startswith(WRAPPED) or one.endswith(WRAPPED):
+                raise EntryError(one)
+    for one in found:
+        if not one or not one.isprintable():
+            raise EntryError(one)
+    return list(dict.fromkeys(found))
+
+
 def _levels(text: str) -> tuple[float, ...]:
-    levels = tidy_levels(float(part) for part in text.replace(";", ",").split(",") if part.strip())
+    levels = tidy_levels(float(entry) for entry in entries_of(text))
     if not levels:
         raise ValueError(text)
     return levels
+
+
+def origin(text: str) -> str:
+    """An origin as browsers send it: small letters, no default port; `EntryError` for anything that is no origin."""
+    found = ORIGIN.fullmatch(text.lower())
+    if found is None:
+        raise EntryError(text)
+    scheme, host, port = found.groups()
+    if host.startswith("["):
+        try:
+            ipaddress.IPv6Address(host[1:-1])
+        except ValueError:
+            raise EntryError(text) from None
+    if port is not None and not 0 < int(port) < 65536:
+        raise EntryError(text)
+    return f"{scheme}://{host}" + (f":{port}" if port and port != DEFAULT_PORTS.get(scheme) else "")
+
+
+def _origins(text: str) -> tuple[str, ...]:
+    found = entries_of(text)
+    return ("*",) if found == ["*"] else tuple(dict.fromkeys(map(origin, found)))
+
+
+def _folders(text: str) -> tuple[str, ...]:
+    found = entries_of(text)
+    for one in found:
+        if SEVERAL_FOLDERS.search(one):
+            raise EntryError(one)
+    return tuple(found)
 
 
 def _language(text: str) -> str:
@@ -114,10 +172,6 @@ def _at_least_one(text: str) -> int:
     return int(text)
 
 
-def _names(text: str) -> tuple[str, ...]:
-    return tuple(part.strip() for part in text.split(",") if part.strip())
-
-
 PARSERS: dict[str, Callable[[str], Any]] = {
     "home": lambda text: Path(text).expanduser(),
     "reports": lambda text: Path(text).expanduser(),
@@ -130,7 +184,7 @@ PARSERS: dict[str, Callable[[str], Any]] = {
     "lab_port": _port,
     "voila_port": _port,
     "registration": _open_or_closed,
-    "cors_origins": _names,
+    "cors_origins": _origins,
     "access_minutes": _at_least_one,
     "refresh_days": _at_least_one,
     "max_upload_bytes": _at_least_one,
@@ -144,11 +198,13 @@ PARSERS: dict[str, Callable[[str], Any]] = {
     "lease_seconds": _at_least_one,
     "log_format": _log_format,
     "ws_per_user": _at_least_one,
-    "data_folders": _names,
+    "data_folders": _folders,
     "connections": _connections,
 }
 EXPECTED = {
-    "levels": "percentages between 0 and 100, such as 80, 95, 99.9",
+    "levels": "percentages between 0 and 100, such as 80, 95, 99.9 or [80, 95, 99.9]",
+    "cors_origins": 'origins such as http://localhost:5173, https://vur.example or ["https://vur.example"], or * alone',
+    "data_folders": 'folders, such as /srv/data, /srv/more or ["/srv/data", "/srv/more"]',
     "language": " | ".join(LANGUAGES),
     "time_budget": "seconds, or nothing",
     "workers": "a whole number",
@@ -210,7 +266,9 @@ def read_settings(path: Path | None = None) -> Settings:
 def _parse(key: str, text: str, source: str) -> Any:
     try:
         return PARSERS.get(key, str)(text)
-    except (ValueError, KeyError):
+    except EntryError as error:
+        raise VurError("settings.entry", setting=key, entry=str(error), source=source, expected=EXPECTED[key]) from None
+    except (ValueError, KeyError, OverflowError):
         raise VurError(
             "settings.value", setting=key, value=text, source=source, expected=EXPECTED.get(key, "a text")
         ) from None

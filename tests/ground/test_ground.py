@@ -45,7 +45,7 @@ def test_settings_file_names_every_key_with_its_default() -> None:
 
 def test_environment_overrides_the_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     file = tmp_path / "settings.ini"
-    file.write_text("[vur]\nlanguage = en\nlevels = 50; 90\n", encoding="utf-8")
+    file.write_text("[vur]\nlanguage = en\nlevels = 50, 90\n", encoding="utf-8")
     monkeypatch.setenv("VUR_LANGUAGE", "pt")
     assert read_settings(file).language == "pt-BR"
     assert read_settings(file).levels == (50, 90)
@@ -66,6 +66,78 @@ def test_a_wrong_setting_is_named(tmp_path: Path, text: str, named: str, monkeyp
     file = tmp_path / "settings.ini"
     file.write_text(f"[vur]\n{text}\n", encoding="utf-8")
     with pytest.raises(VurError, match=named):
+        read_settings(file)
+
+
+LISTS = [
+    ("levels", "80, 95", (80, 95)),
+    ("levels", "[95, 80, 99.9]", (80, 95, 99.9)),
+    ("levels", '["80", "95"]', (80, 95)),
+    ("cors_origins", "http://localhost:5173,http://localhost:3000", ("http://localhost:5173", "http://localhost:3000")),
+    (
+        "cors_origins",
+        '["http://localhost:5173", "http://localhost:3000"]',
+        ("http://localhost:5173", "http://localhost:3000"),
+    ),
+    ("cors_origins", ' [ "HTTPS://Vur.Example:443" ] ', ("https://vur.example",)),
+    ("cors_origins", "http://[::1]:3000", ("http://[::1]:3000",)),
+    ("cors_origins", "*", ("*",)),
+    ("cors_origins", "", ()),
+    ("cors_origins", "[]", ()),
+    ("data_folders", "/srv/a, /srv/sales 2025", ("/srv/a", "/srv/sales 2025")),
+    ("data_folders", '["/srv/a, b", "~/more"]', ("/srv/a, b", "~/more")),
+]
+
+
+@pytest.mark.parametrize(("key", "text", "value"), LISTS)
+def test_lists_are_read_with_commas_and_in_json(tmp_path: Path, monkeypatch, key: str, text: str, value: tuple) -> None:
+    file = tmp_path / "settings.ini"
+    file.write_text(f"[vur]\n{key} = {text}\n", encoding="utf-8")
+    assert getattr(read_settings(file), key) == value
+    file.write_text("[vur]\n", encoding="utf-8")
+    monkeypatch.setenv(f"VUR_{key.upper()}", text)
+    assert getattr(read_settings(file), key) == value
+
+
+@pytest.mark.parametrize(
+    ("key", "text"),
+    [
+        ("levels", "80; 95"),
+        ("levels", "[80, 95"),
+        ("levels", "[true]"),
+        ("levels", "[]"),
+        ("levels", "1e999"),
+        ("cors_origins", "['http://localhost:3000', 'http://localhost:5173']"),
+        ("cors_origins", '"http://localhost:3000"'),
+        ("cors_origins", '{"a": "http://localhost:3000"}'),
+        ("cors_origins", '[["http://localhost:3000"]]'),
+        ("cors_origins", "http://localhost:3000 http://localhost:5173"),
+        ("cors_origins", "http://localhost:3000; http://localhost:5173"),
+        ("cors_origins", "http://localhost:3000,"),
+        ("cors_origins", "http://localhost:3000/"),
+        ("cors_origins", "http://localhost:3000/app"),
+        ("cors_origins", "http://ana@localhost:3000"),
+        ("cors_origins", "http://localhost:70000"),
+        ("cors_origins", "http://*.vur.example"),
+        ("cors_origins", "*, http://localhost:3000"),
+        ("cors_origins", "localhost:3000"),
+        ("cors_origins", "null"),
+        ("data_folders", "/srv/a;/srv/b"),
+        ("data_folders", "/srv/a:/srv/b"),
+        ("data_folders", "/srv/a /srv/b"),
+        ("data_folders", "['/srv/a']"),
+        ("data_folders", '"/srv/a"'),
+        ("data_folders", "[1, null]"),
+    ],
+)
+def test_a_list_in_another_form_is_refused_by_the_name_of_its_key(tmp_path: Path, monkeypatch, key, text) -> None:
+    file = tmp_path / "settings.ini"
+    file.write_text(f"[vur]\n{key} = {text}\n", encoding="utf-8")
+    with pytest.raises(VurError, match=f"'{key}'"):
+        read_settings(file)
+    file.write_text("[vur]\n", encoding="utf-8")
+    monkeypatch.setenv(f"VUR_{key.upper()}", text)
+    with pytest.raises(VurError, match=f"'{key}' in VUR_{key.upper()}"):
         read_settings(file)
 
 

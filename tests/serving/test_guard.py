@@ -176,6 +176,16 @@ def test_preflight_needs_no_token(stranger):
     assert stranger.options("/datasets/1/config", headers=asked | {"Origin": "http://evil.example"}).status_code == 400
 
 
+def test_origins_written_in_json_are_allowed(catalog, monkeypatch):
+    monkeypatch.setenv("VUR_CORS_ORIGINS", '["http://localhost:5173", "http://localhost:3000"]')
+    settings.cache_clear()
+    client = TestClient(Guard(create_app()))
+    for origin in ("http://localhost:5173", "http://localhost:3000"):
+        asked = {"Origin": origin, "Access-Control-Request-Method": "GET"}
+        answer = client.options("/api/v1/models", headers=asked)
+        assert answer.status_code == 200 and answer.headers["Access-Control-Allow-Origin"] == origin
+
+
 def test_no_origin_is_allowed_by_default(catalog, monkeypatch):
     monkeypatch.setenv("VUR_CORS_ORIGINS", "")
     settings.cache_clear()
