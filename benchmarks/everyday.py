@@ -107,10 +107,10 @@ def sets() -> list[Everyday]:
 
 
 def forecast_auto(data: Everyday, train: pd.DataFrame, folder: str) -> pd.DataFrame:
-    """`vur.run` with everything but the horizon left to it."""
+    """`vur.run` with everything but the horizon left to it; series that ended are forecast, since peers forecast all."""
     import vur
 
-    return vur.run(train, horizon=data.horizon, notebook=False, fresh=True, out=folder).forecast
+    return vur.run(train, horizon=data.horizon, ended="forecast", notebook=False, fresh=True, out=folder).forecast
 
 
 def integers(train: pd.DataFrame) -> pd.DataFrame:
