@@ -43,6 +43,7 @@ class Settings:
     voila_port: int = 8866
     registration: str = "open"
     cors_origins: tuple[str, ...] = ("http://localhost:5173", "http://localhost:3000")
+    trusted_proxies: tuple[str, ...] = ()
     access_minutes: int = 30
     refresh_days: int = 14
     max_upload_bytes: int = 10 * 2**30
@@ -172,6 +173,16 @@ def _at_least_one(text: str) -> int:
     return int(text)
 
 
+def _networks(text: str) -> tuple[str, ...]:
+    found = entries_of(text)
+    for one in found:
+        try:
+            ipaddress.ip_network(one)
+        except ValueError:
+            raise EntryError(one) from None
+    return tuple(found)
+
+
 PARSERS: dict[str, Callable[[str], Any]] = {
     "home": lambda text: Path(text).expanduser(),
     "reports": lambda text: Path(text).expanduser(),
@@ -185,6 +196,7 @@ PARSERS: dict[str, Callable[[str], Any]] = {
     "voila_port": _port,
     "registration": _open_or_closed,
     "cors_origins": _origins,
+    "trusted_proxies": _networks,
     "access_minutes": _at_least_one,
     "refresh_days": _at_least_one,
     "max_upload_bytes": _at_least_one,
@@ -204,6 +216,7 @@ PARSERS: dict[str, Callable[[str], Any]] = {
 EXPECTED = {
     "levels": "percentages between 0 and 100, such as 80, 95, 99.9 or [80, 95, 99.9]",
     "cors_origins": 'origins such as http://localhost:5173, https://vur.example or ["https://vur.example"], or * alone',
+    "trusted_proxies": 'addresses or networks, such as 127.0.0.1, 10.0.0.0/8 or ["::1"]',
     "data_folders": 'folders, such as /srv/data, /srv/more or ["/srv/data", "/srv/more"]',
     "language": " | ".join(LANGUAGES),
     "time_budget": "seconds, or nothing",

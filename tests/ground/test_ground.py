@@ -84,6 +84,8 @@ LISTS = [
     ("cors_origins", "*", ("*",)),
     ("cors_origins", "", ()),
     ("cors_origins", "[]", ()),
+    ("trusted_proxies", "127.0.0.1, 10.0.0.0/8", ("127.0.0.1", "10.0.0.0/8")),
+    ("trusted_proxies", '["::1"]', ("::1",)),
     ("data_folders", "/srv/a, /srv/sales 2025", ("/srv/a", "/srv/sales 2025")),
     ("data_folders", '["/srv/a, b", "~/more"]', ("/srv/a, b", "~/more")),
 ]
@@ -122,6 +124,9 @@ def test_lists_are_read_with_commas_and_in_json(tmp_path: Path, monkeypatch, key
         ("cors_origins", "*, http://localhost:3000"),
         ("cors_origins", "localhost:3000"),
         ("cors_origins", "null"),
+        ("trusted_proxies", "proxy.example"),
+        ("trusted_proxies", "*"),
+        ("trusted_proxies", "10.0.0.1/8"),
         ("data_folders", "/srv/a;/srv/b"),
         ("data_folders", "/srv/a:/srv/b"),
         ("data_folders", "/srv/a /srv/b"),

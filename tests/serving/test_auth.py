@@ -1,5 +1,6 @@
 """Accounts: registration, sessions, revoked tokens, personal keys."""
 
+import asyncio
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -9,8 +10,9 @@ from databases import both, kind  # noqa: F401 - a fixture
 from fastapi.testclient import TestClient
 from sqlalchemy import func, select, update
 
+from vur.serving.middleware.clients import Forwarded, address_of
 from vur.serving.middleware.guard import KNOWN
-from vur.serving.views import accounts
+from vur.serving.views import throttle
 from vur.settings import settings
 from vur.store.accounts.sessions import REPEAT
 from vur.store.catalog import Alert, ApiKey, Counter, User, now
@@ -123,17 +125,17 @@ def test_wrong_password_and_unknown_user_get_the_same_response_after_the_same_ti
 
 
 @both
-def test_guessing_throttles_the_account_for_a_while(home):
+def test_guessing_throttles_the_address_for_a_while(home):
     wrong = [
         home.post("/auth/login", json={"email": "ana@x.br", "password": f"wrong {n}"})
-        for n in range(accounts.PER_ACCOUNT + 2)
+        for n in range(throttle.PER_ACCOUNT + 2)
     ]
-    assert [answer.status_code for answer in wrong] == [401] * accounts.PER_ACCOUNT + [429] * 2
-    assert 0 < int(wrong[-1].headers["Retry-After"]) <= accounts.WINDOW.total_seconds()
+    assert [answer.status_code for answer in wrong] == [401] * throttle.PER_ACCOUNT + [429] * 2
+    assert 0 < int(wrong[-1].headers["Retry-After"]) <= throttle.WINDOW.total_seconds()
     assert home.post("/auth/login", json={"email": "ana@x.br", "password": PASSWORD}).status_code == 429
     assert home.post("/auth/login", json={"username": "ANA@x.br", "password": PASSWORD}).status_code == 429
     with writing() as session:
-        session.execute(update(Counter).values(window_start=now() - accounts.WINDOW))
+        session.execute(update(Counter).values(window_start=now() - throttle.WINDOW))
     log_in(home)
 
 
@@ -146,15 +148,101 @@ def test_concurrent_guesses_are_counted_before_they_are_checked(home):
                 range(24),
             )
         )
-    assert answers.count(401) == accounts.PER_ACCOUNT and answers.count(429) == 24 - accounts.PER_ACCOUNT
+    assert answers.count(401) == throttle.PER_ACCOUNT and answers.count(429) == 24 - throttle.PER_ACCOUNT
 
 
-def test_one_address_cannot_try_many_accounts(home, monkeypatch):
-    monkeypatch.setattr(accounts, "PER_ADDRESS", 3)
+def test_one_address_cannot_try_many_accounts(home):
     answers = [
-        home.post("/auth/login", json={"email": f"u{n}@x.br", "password": "wrong horse"}).status_code for n in range(5)
+        home.post("/auth/login", json={"email": f"u{n}@x.br", "password": "wrong horse"}).status_code for n in range(20)
     ]
-    assert answers == [401, 401, 401, 429, 429]
+    assert answers == [401] * throttle.PER_ADDRESS + [429] * (20 - throttle.PER_ADDRESS)
+
+
+def at(address: str, client: TestClient) -> TestClient:
+    """The same service, asked from another address."""
+    return TestClient(client.app, base_url=str(client.base_url), client=(address, 50000))
+
+
+def guess(client: TestClient, login: str, times: int) -> list[int]:
+    return [
+        client.post("/auth/login", json={"email": login, "password": f"wrong {n}"}).status_code for n in range(times)
+    ]
+
+
+@both
+def test_guesses_from_one_address_lock_nobody_out_elsewhere(home, monkeypatch):
+    monkeypatch.setattr(throttle, "LONGEST", 0.1)
+    assert guess(at("192.0.2.1", home), "ana@x.br", 14) == [401] * 10 + [429] * 4
+    log_in(at("192.0.2.2", home))
+    assert at("192.0.2.1", home).post("/auth/login", json=ANA).status_code == 429, "its own failures still count"
+
+
+def test_an_account_guessed_from_many_addresses_is_slowed_and_never_closed(home, monkeypatch):
+    monkeypatch.setattr(throttle, "LONGEST", 0.3)
+    for name in ("ana@x.br", "nobody@x.br"):
+        answers = [guess(at(f"192.0.2.{n}", home), name, 4) for n in range(1, 4)]
+        assert answers == [[401] * 4] * 3, "unknown accounts answer as known ones do"
+        began = time.perf_counter()
+        assert guess(at("198.51.100.1", home), name, 1) == [401]
+        assert time.perf_counter() - began >= 0.3
+    began = time.perf_counter()
+    log_in(at("198.51.100.2", home))
+    assert time.perf_counter() - began >= 0.3
+    assert guess(at("192.0.2.1", home), "ana@x.br", 7) == [401] * 6 + [429], "a login elsewhere frees no guesser"
+
+
+def test_the_delay_doubles_to_its_limit(catalog):
+    with writing() as session:
+        waits = [throttle.count(session, "a", f"192.0.2.{n}") for n in range(throttle.FREE + 6)]
+    assert waits == [0.0] * throttle.FREE + [1.0, 2.0, 4.0, 8.0, 8.0, 8.0]
+
+
+def test_other_spellings_and_the_user_name_tell_nothing_about_an_account(home):
+    assert guess(home, "ana", 10) == [401] * 10
+    assert guess(home, " ANA ", 1) == [429], "another spelling is the same name"
+    assert guess(home, "ana@x.br", 1) == [401], "that both names are of one account, nobody learns"
+
+
+def test_a_stolen_token_cannot_keep_its_owner_from_a_new_password(home, monkeypatch):
+    monkeypatch.setattr(throttle, "LONGEST", 0.1)
+    tokens = log_in(home)
+
+    def change(client: TestClient, current: str) -> int:
+        asked = {"password": "another horse 7", "current_password": current}
+        return client.put("/auth/profile", json=asked, headers=bearer(tokens)).status_code
+
+    assert [change(at("192.0.2.1", home), f"guess {n}") for n in range(11)][-1] == 429
+    assert change(at("192.0.2.2", home), PASSWORD) == 200
+
+
+async def client_seen(proxies: tuple[str, ...], sender: str, forwarded: str | None) -> str:
+    """The address that counts for a request of `sender` with that `X-Forwarded-For`."""
+    seen: list[str] = []
+
+    async def app(scope, receive, send) -> None:
+        seen.append(address_of(scope))
+
+    headers = [(b"x-forwarded-for", forwarded.encode())] if forwarded else []
+    await Forwarded(app, proxies)({"type": "http", "client": (sender, 1), "headers": headers}, None, None)
+    return seen[0]
+
+
+@pytest.mark.parametrize(
+    ("proxies", "sender", "forwarded", "address"),
+    [
+        ((), "127.0.0.1", "192.0.2.1", "127.0.0.1"),
+        (("127.0.0.1",), "127.0.0.1", "192.0.2.1", "192.0.2.1"),
+        (("127.0.0.1",), "::ffff:127.0.0.1", "192.0.2.1", "192.0.2.1"),
+        (("127.0.0.1",), "192.0.2.9", "192.0.2.1", "192.0.2.9"),
+        (("127.0.0.1",), "127.0.0.1", "203.0.113.5, 192.0.2.1", "192.0.2.1"),
+        (("127.0.0.1", "10.0.0.0/8"), "127.0.0.1", "203.0.113.5, 192.0.2.1, 10.1.2.3", "192.0.2.1"),
+        (("127.0.0.1",), "127.0.0.1", None, "127.0.0.1"),
+        ((), "::ffff:192.0.2.1", None, "192.0.2.1"),
+        ((), "2001:db8:1:2:3::4", None, "2001:db8:1:2::/64"),
+    ],
+)
+def test_only_trusted_proxies_say_whose_request_it_is(proxies, sender, forwarded, address):
+    assert asyncio.run(client_seen(proxies, sender, forwarded)) == address
 
 
 @both
@@ -168,7 +256,7 @@ def test_concurrent_logins_of_one_user_all_succeed_and_change_no_version(home, k
 
 
 def test_successful_logins_are_not_throttled(home, monkeypatch):
-    monkeypatch.setattr(accounts, "PER_ADDRESS", 3)
+    monkeypatch.setattr(throttle, "PER_ADDRESS", 3)
     for _ in range(6):
         log_in(home)
 
@@ -342,7 +430,7 @@ def test_a_new_password_ends_other_sessions_and_old_tokens(home):
 
 def test_the_current_password_cannot_be_guessed_with_a_stolen_token(home):
     tokens = log_in(home)
-    for n in range(accounts.PER_ACCOUNT):
+    for n in range(throttle.PER_ACCOUNT):
         home.put(
             "/auth/profile",
             json={"password": "another horse 7", "current_password": f"guess {n}"},

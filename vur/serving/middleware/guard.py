@@ -1,7 +1,7 @@
 """The middleware stack around the whole application: BentoML's own routes, the REST API and the WebSocket.
 
-From the outside in: observability (request id, log, metrics, security headers), CORS, authentication and rate limit,
-body limit, idempotency keys. `Guard(app)` is the whole stack.
+From the outside in: the client's address, observability (request id, log, metrics, security headers), CORS,
+authentication and rate limit, body limit, idempotency keys. `Guard(app)` is the whole stack.
 """
 
 import threading
@@ -14,6 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from vur.errors import VurError
 from vur.serving.errors import NO_DATABASE, error_response, language_of
+from vur.serving.middleware.clients import Forwarded, address_of
 from vur.serving.middleware.idempotency import Idempotent
 from vur.serving.middleware.limits import BodyLimit, Buckets
 from vur.serving.middleware.observe import Observed, traced
@@ -153,7 +154,7 @@ class Authenticated:
 
 def _client(scope: Scope) -> str:
     who = scope.get("vur.principal")
-    return who.user_id if who else f"address {(scope.get('client') or ('?',))[0]}"
+    return who.user_id if who else f"address {address_of(scope)}"
 
 
 async def _refuse(error: VurError, scope: Scope, receive: Receive, send: Send) -> None:
@@ -214,7 +215,7 @@ class Guard:
             allow_headers=ALLOWED,
             expose_headers=EXPOSED,
         )
-        self.stack = traced(Observed(cors))
+        self.stack = Forwarded(traced(Observed(cors)), settings().trusted_proxies)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass every scope through the stack."""

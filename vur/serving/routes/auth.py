@@ -10,6 +10,7 @@ from sqlalchemy import select
 from vur.errors import VurError
 from vur.serving.dependencies import Who
 from vur.serving.errors import language_of
+from vur.serving.middleware.clients import address_of
 from vur.serving.middleware.guard import KNOWN
 from vur.serving.schemas.auth import (
     Credentials,
@@ -26,7 +27,7 @@ from vur.serving.schemas.auth import (
     UserOut,
 )
 from vur.serving.views import accounts
-from vur.serving.views.accounts import hashing
+from vur.serving.views.accounts import hashing, slowed
 from vur.settings import settings
 from vur.store.accounts import sessions
 from vur.store.accounts.access import Principal
@@ -95,7 +96,7 @@ async def register(body: Registration, request: Request) -> User:
     language = body.language or language_of(request.headers, settings().language)
     return await hashing(
         accounts.register,
-        accounts.address_of(request.scope),
+        address_of(request.scope),
         body.email,
         body.password,
         username=body.username,
@@ -112,12 +113,16 @@ async def register(body: Registration, request: Request) -> User:
     responses=THROTTLED | {401: {"description": "Wrong e-mail address, user name or password"}},
 )
 async def log_in(request: Request, given: Annotated[Credentials, Depends(credentials)]) -> dict[str, Any]:
-    """Exchange e-mail address or user name and password for tokens. Takes JSON or OAuth2's password form."""
-    return await hashing(
+    """Exchange e-mail address or user name and password for tokens. Takes JSON or OAuth2's password form.
+
+    After several wrong passwords, an address is refused for some minutes. An account is never: while somebody guesses
+    its password, logins from other addresses take some seconds longer.
+    """
+    return await slowed(
         accounts.log_in,
         given.login,
         given.password,
-        accounts.address_of(request.scope),
+        address_of(request.scope),
         request.headers.get("user-agent", ""),
     )
 
@@ -165,9 +170,9 @@ def me(who: Who) -> User:
     summary="Change your profile",
     responses=THROTTLED | {409: {"description": "E-mail address or user name is taken"}},
 )
-async def change_profile(body: ProfileChange, who: LoggedIn) -> dict[str, Any]:
+async def change_profile(body: ProfileChange, who: LoggedIn, request: Request) -> dict[str, Any]:
     """Change name, language, e-mail address or password. A new password ends your other sessions and older tokens."""
-    return await hashing(accounts.change_profile, who, body.model_dump(exclude_none=True))
+    return await slowed(accounts.change_profile, who, body.model_dump(exclude_none=True), address_of(request.scope))
 
 
 @router.get("/sessions", response_model=LoginList, summary="Your sessions")

@@ -1,33 +1,27 @@
 """Password handling: few hashes at a time, attempts counted before they are checked, no hint at who has an account."""
 
 import asyncio
-import ipaddress
-import math
 import time
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 from weakref import WeakKeyDictionary
 
 import anyio
-from sqlalchemy.orm import Session
-from starlette.types import Scope
 
 from vur.errors import VurError
 from vur.serving.middleware.guard import KNOWN
 from vur.serving.middleware.logs import log
 from vur.serving.middleware.tokens import access_token
 from vur.serving.schemas.auth import UserOut
-from vur.store import counters
+from vur.serving.views import throttle
 from vur.store.accounts import sessions
 from vur.store.accounts.access import Principal
 from vur.store.accounts.users import change_user, find_user, hash_password, hasher, keep_user, verify_password
-from vur.store.catalog import User, now
-from vur.store.database import writing
+from vur.store.catalog import User
+from vur.store.database import reading, writing
 from vur.store.events import record_activity
 
-WINDOW = timedelta(minutes=5)
-PER_ACCOUNT, PER_ADDRESS = 10, 100  # attempts per window
 REGISTRATIONS, REGISTRATION_WINDOW = 60, timedelta(hours=1)  # from one address
 HASHES, WAITING = 4, 64  # argon2 takes 64 MiB and a CPU core each
 PRUNE_SECONDS = 3600.0
@@ -46,31 +40,19 @@ async def hashing(work: Callable[..., Any], *args: Any, **named: Any) -> Any:
     return await anyio.to_thread.run_sync(lambda: work(*args, **named), limiter=limit)
 
 
-def address_of(scope: Scope) -> str:
-    """Return the client's address, or for IPv6 its network, since one client owns a whole network."""
-    host = (scope.get("client") or ("?",))[0]
+async def slowed(work: Callable[..., Any], *args: Any) -> Any:
+    """Run `work`, which checks a password: after its delay, if it raises `Delayed`. Nothing is held while waiting."""
     try:
-        found = ipaddress.ip_address(host)
-    except ValueError:
-        return host[:64]
-    return str(ipaddress.ip_network((found, 64), strict=False)) if found.version == 6 else host
-
-
-def attempt(session: Session, key: str, most: int, window: timedelta = WINDOW) -> None:
-    """Count an attempt before it is checked. `VurError` api.throttled if there were too many."""
-    count, start = counters.increment(session, key, window)
-    if count > most:
-        raise VurError("api.throttled", seconds=_left(start, window))
-
-
-def _left(start: datetime, window: timedelta) -> int:
-    return max(1, math.ceil((start + window - now()).total_seconds()))
+        return await hashing(work, *args)
+    except throttle.Delayed as wait:
+        await asyncio.sleep(wait.seconds)
+        return await hashing(work, *args, counted=True)
 
 
 def register(address: str, email: str, password: str, **more: Any) -> User:
     """Create an account with the role analyst."""
     with writing() as session:
-        attempt(session, f"register:{address}", REGISTRATIONS, REGISTRATION_WINDOW)
+        throttle.attempt(session, f"register:{address}", REGISTRATIONS, REGISTRATION_WINDOW)
     hashed = hash_password(password, email, more.get("username") or "")
     with writing() as session:
         user = keep_user(session, email, hashed, **more)
@@ -79,14 +61,16 @@ def register(address: str, email: str, password: str, **more: Any) -> User:
     return user
 
 
-def log_in(login: str, password: str, address: str, agent: str) -> dict[str, Any]:
-    """Return tokens for the right password. `VurError` api.credentials otherwise, after the same time in every case."""
-    by_address = f"login:{address}"
-    with writing() as session:
-        attempt(session, by_address, PER_ADDRESS)
+def log_in(login: str, password: str, address: str, agent: str, counted: bool = False) -> dict[str, Any]:
+    """Return tokens for the right password. `VurError` api.credentials otherwise, after the same time in every case.
+
+    The attempt is counted unless it was already; raises `Delayed` if it may be checked only later.
+    """
+    account = throttle.account_key(login)
+    if not counted:
+        _count(account, address)
+    with reading() as session:
         user = find_user(session, login)
-        by_account = f"login:{user.id if user else sessions.digest(login.lower())}"
-        attempt(session, by_account, PER_ACCOUNT)
         user_id, hashed = (user.id, user.password_hash) if user else (None, None)
     good = verify_password(hashed, password)
     better = hasher().hash(password) if good and hashed and hasher().check_needs_rehash(hashed) else None
@@ -95,10 +79,7 @@ def log_in(login: str, password: str, address: str, agent: str) -> dict[str, Any
         if user is None or not user.active or user.password_hash != hashed:
             log.warning("login failed", user_id=user_id, address=address)
             raise VurError("api.credentials")
-        counters.decrement(
-            session, by_address
-        )  # in the order of `attempt`, so that two concurrent logins cannot deadlock
-        counters.clear(session, by_account)
+        throttle.succeeded(session, account, address)
         if better:
             sessions.set_quietly(session, user.id, password_hash=better)
         opened, token, user = sessions.open_login(session, user, agent)
@@ -107,6 +88,13 @@ def log_in(login: str, password: str, address: str, agent: str) -> dict[str, Any
             sessions.prune(session)
     log.info("login", user_id=user.id, login=opened.id)
     return tokens(user, opened.id, token)
+
+
+def _count(account: str, address: str) -> None:
+    with writing() as session:
+        seconds = throttle.count(session, account, address)
+    if seconds:
+        raise throttle.Delayed(seconds)
 
 
 def tokens(user: User, login_id: str, refresh_token: str) -> dict[str, Any]:
@@ -121,14 +109,18 @@ def tokens(user: User, login_id: str, refresh_token: str) -> dict[str, Any]:
     }
 
 
-def change_profile(who: Principal, wanted: dict[str, Any]) -> dict[str, Any]:
+def change_profile(who: Principal, wanted: dict[str, Any], address: str, counted: bool = False) -> dict[str, Any]:
     """Change the profile of `who`.
 
-    `VurError` users.current if the e-mail address or password would change without the current password.
+    `VurError` users.current if the e-mail address or password would change without the current password, which is
+    throttled as a login is; `counted` if this attempt was counted already.
     """
+    wanted = dict(wanted)
     current, password = wanted.pop("current_password", None), wanted.pop("password", None)
     if password is not None or "email" in wanted:
-        wanted |= _proved(who, current, password, wanted)
+        if not counted:
+            _count(who.user_id, address)
+        wanted |= _proved(who, current, password, wanted, address)
     with writing() as session:
         user = change_user(session, session.get_one(User, who.user_id), wanted)
         if password is not None:
@@ -145,15 +137,16 @@ def change_profile(who: Principal, wanted: dict[str, Any]) -> dict[str, Any]:
     return answer | {"access_token": token, "expires_in": seconds}
 
 
-def _proved(who: Principal, current: str | None, password: str | None, wanted: dict[str, Any]) -> dict[str, Any]:
-    """Check the current password and return the hash of a new one, if any. Wrong ones count as failed logins."""
-    with writing() as session:
-        attempt(session, f"login:{who.user_id}", PER_ACCOUNT)
+def _proved(
+    who: Principal, current: str | None, password: str | None, wanted: dict[str, Any], address: str
+) -> dict[str, Any]:
+    """Check the current password and return the hash of a new one, if any."""
+    with reading() as session:
         user = session.get_one(User, who.user_id)
     if current is None or not verify_password(user.password_hash, current):
         raise VurError("users.current", field="current_password")
     with writing() as session:
-        counters.clear(session, f"login:{who.user_id}")
+        throttle.succeeded(session, who.user_id, address)
     if password is None:
         return {}
     return {
