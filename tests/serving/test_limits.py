@@ -1,5 +1,6 @@
 """Limits: body size on a real server, and requests per minute."""
 
+import json
 import socket
 import threading
 import time
@@ -10,13 +11,15 @@ import httpx
 import pytest
 import uvicorn
 from databases import kind  # noqa: F401 - a fixture
-from fastapi import FastAPI, Request
+from fastapi import FastAPI, Request, WebSocket
 from fastapi.testclient import TestClient
 
 from vur.serving.app import create_app
 from vur.serving.middleware import limits
 from vur.serving.middleware.guard import Guard
 from vur.serving.middleware.limits import Buckets, body_limit
+from vur.serving.process import silent
+from vur.serving.process.server import DrainingServer
 from vur.settings import settings
 
 
@@ -40,6 +43,11 @@ def echo() -> FastAPI:
             app.state.seen += len(chunk)
         return {"seen": app.state.seen}
 
+    @app.websocket("/api/v1/echo-live")
+    async def talk(socket: WebSocket) -> None:
+        await socket.accept()
+        await socket.send_text(await socket.receive_text())
+
     return app
 
 
@@ -47,7 +55,7 @@ def echo() -> FastAPI:
 def server(small: None, ana: Any) -> Iterator[tuple[httpx.Client, FastAPI]]:
     """A real server around the counting application, and a client with Ana's token."""
     app = echo()
-    running = uvicorn.Server(uvicorn.Config(Guard(app), port=0, log_level="warning"))
+    running = DrainingServer(uvicorn.Config(Guard(app), port=0, log_level="warning"))
     thread = threading.Thread(target=running.run, daemon=True)
     thread.start()
     while not running.started:
@@ -137,6 +145,90 @@ def test_unauthenticated_bodies_have_a_small_limit(stranger):
 )
 def test_which_paths_are_uploads(catalog, path, upload):
     assert body_limit(path) == (settings().max_upload_bytes + 2**20 if upload else settings().max_body_bytes)
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Limits of time that a test reaches quickly."""
+    monkeypatch.setattr(limits, "SILENT_SECONDS", 0.5)
+    monkeypatch.setattr(silent, "SECONDS", 0.5)
+
+
+def closed(client: httpx.Client, sent: bytes, drip: bytes = b"") -> str:
+    """What the service answers until it closes a connection that sends `sent`, then `drip` five times a second."""
+    with socket.create_connection((client.base_url.host, client.base_url.port), timeout=0.2) as raw:
+        raw.sendall(sent)
+        answer, end = b"", time.monotonic() + 10
+        while time.monotonic() < end:
+            try:
+                found = raw.recv(65536)
+                if not found:
+                    return answer.decode()
+                answer += found
+            except TimeoutError:
+                raw.sendall(drip)
+            except ConnectionError:
+                return answer.decode()
+    raise AssertionError("still open")
+
+
+LOGIN = b"POST /api/v1/auth/login HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n"
+
+
+@pytest.mark.parametrize(
+    ("sent", "drip", "status"),
+    [
+        (b"", b"", ""),
+        (b"POST /api/v1/au", b"", ""),
+        (b"POST /api/v1/au", b"x", ""),
+        (LOGIN, b"", ""),
+        (LOGIN, b"X: y\r\n", ""),
+        (LOGIN + b"\r\n{", b"", "408"),
+        (LOGIN + b"\r\n{", b" ", "408"),
+        (b"POST /api/v1/models HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n{", b" ", "401"),
+    ],
+)
+def test_a_connection_that_sends_no_whole_request_is_closed(server, impatient, sent, drip, status):
+    client, _ = server
+    answer = closed(client, sent, drip)
+    assert answer.split(" ")[1:2] == ([status] if status else []), answer
+    if status == "408":
+        body = json.loads(answer.split("\r\n\r\n", 1)[1])
+        assert (body["code"], body["values"]) == ("forms.stalled", {"seconds": 0})
+
+
+def test_an_upload_that_stops_is_closed_and_a_slow_one_goes_on(server, impatient):
+    client, app = server
+    token = client.headers["Authorization"]
+    head = (
+        f"POST /api/v1/datasets/upload-echo HTTP/1.1\r\nHost: x\r\nAuthorization: {token}\r\n"
+        "Content-Length: 1000\r\n\r\n"
+    ).encode()
+    assert closed(client, head + b"date,sales\n").startswith("HTTP/1.1 408")
+    app.state.seen = 0
+
+    def slowly() -> Iterator[bytes]:
+        for _ in range(8):
+            time.sleep(0.3)
+            yield b"2024-01-01,5\n"
+
+    answer = client.post("/api/v1/datasets/upload-echo", content=slowly())
+    assert answer.json() == {"seen": 104}, "it took five times the limit in all"
+
+
+def test_websockets_and_kept_connections_are_not_closed_by_that(server, impatient):
+    from websockets.sync.client import connect
+
+    client, _ = server
+    url = f"ws://{client.base_url.host}:{client.base_url.port}/api/v1/echo-live"
+    with connect(url, additional_headers={"Authorization": client.headers["Authorization"]}) as socket_:
+        with socket.create_connection((client.base_url.host, client.base_url.port), timeout=10) as raw:
+            for _ in range(6):
+                raw.sendall(b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n")
+                assert b" 200 " in raw.recv(65536)
+                time.sleep(0.4)
+        socket_.send("still here")
+        assert socket_.recv(timeout=10) == "still here"
 
 
 def test_a_bucket_empties_and_fills_again(monkeypatch):

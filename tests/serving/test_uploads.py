@@ -478,7 +478,7 @@ def test_an_announced_size_over_the_limit_is_rejected_at_once(ana, server, limit
 
 
 def test_a_stalled_connection_is_closed(ana, server, monkeypatch):
-    monkeypatch.setattr("vur.serving.multipart.IDLE_SECONDS", 0.3)
+    monkeypatch.setattr("vur.serving.middleware.limits.SILENT_SECONDS", 0.3)
     with socket.create_connection(("127.0.0.1", server)) as wire:
         wire.sendall(form_head(ana.token, 10_000) + b"date,sales\n")
         wire.settimeout(10)

@@ -1,6 +1,5 @@
 """Streaming parser for a form with one file: chunks go straight to disk, so memory use does not grow with the file."""
 
-import asyncio
 from collections.abc import AsyncIterator, Callable
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +14,6 @@ if TYPE_CHECKING:
     from python_multipart.multipart import MultipartCallbacks
 
 PIECE = 2**20
-IDLE_SECONDS = 60.0
 MOST_FIELDS = 30
 MOST_FIELD_BYTES = 64 * 1024
 Write = Callable[[bytes], None]
@@ -127,16 +125,9 @@ def _text(value: bytes) -> str:
 
 
 async def pieces(request: Request) -> AsyncIterator[bytes]:
-    """Yield the body in chunks of about 1 MiB. `VurError` forms.stalled if nothing arrives for a minute."""
-    stream, held, size = request.stream(), [], 0
-    while True:
-        try:
-            async with asyncio.timeout(IDLE_SECONDS):
-                chunk = await anext(stream, None)
-        except TimeoutError:
-            raise VurError("forms.stalled", seconds=round(IDLE_SECONDS)) from None
-        if chunk is None:
-            break
+    """Yield the body in chunks of about 1 MiB."""
+    held, size = [], 0
+    async for chunk in request.stream():
         held.append(chunk)
         size += len(chunk)
         if size >= PIECE:

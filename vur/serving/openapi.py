@@ -86,6 +86,8 @@ def _complete_operation(operation: dict[str, Any], open: bool) -> None:
     for status, description in USUAL.items():
         if status != 401 or not open:
             answers.setdefault(str(status), {"description": description})
+    if "requestBody" in operation:
+        answers.setdefault("408", {"description": "The body stopped arriving"})
     for status, answer in answers.items():
         if status >= "400" and "content" not in answer:
             answer["content"] = {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}

@@ -19,6 +19,7 @@ from vur.predictions.predict import PredictionRequest, predict_async  # noqa: E4
 from vur.serving.app import create_app  # noqa: E402
 from vur.serving.errors import language_of, status_of  # noqa: E402
 from vur.serving.middleware.guard import Guard  # noqa: E402
+from vur.serving.middleware.limits import Stopped  # noqa: E402
 from vur.serving.middleware.metrics import predicted  # noqa: E402
 
 DAY = 86_400
@@ -76,7 +77,8 @@ class OnlyFaults(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         """Return whether a record is about a server error."""
         error = record.exc_info[1] if isinstance(record.exc_info, tuple) else None
-        return not (isinstance(error, BentoMLException) and error.error_code.value < 500)
+        theirs = isinstance(error, Stopped) or (isinstance(error, BentoMLException) and error.error_code.value < 500)
+        return not theirs
 
 
 logging.getLogger("bentoml._internal.server.http_app").addFilter(OnlyFaults())

@@ -1,5 +1,6 @@
-"""Limits for one client: body size and requests per minute."""
+"""Limits for one client: size and time of a body, and requests per minute."""
 
+import asyncio
 import math
 import threading
 import time
@@ -17,6 +18,7 @@ OPEN_BODY = 64 * 1024  # bytes that an unauthenticated client may send
 UPLOADS = ("/api/v1/datasets/upload", "/api/v1/predictions/batch/upload")
 ACCOUNTS = "/api/v1/auth/"
 REMEMBERED = 10_000
+SILENT_SECONDS = 20.0  # without a byte of an unfinished body; a whole body that needs no token gets no longer
 
 
 def body_limit(path: str) -> int:
@@ -26,40 +28,51 @@ def body_limit(path: str) -> int:
     return OPEN_BODY if path.startswith(ACCOUNTS) else settings().max_body_bytes
 
 
-class TooLarge(Exception):
-    """The body exceeded its limit while it was read."""
+class Stopped(Exception):
+    """The body exceeded a limit while it was read."""
 
 
 class BodyLimit:
-    """ASGI middleware: 413 for a body above its limit, as announced or as it streams in."""
+    """ASGI middleware: 413 for a body above its limit, as announced or as it streams in; 408 for one that stalls."""
 
     def __init__(self, app: ASGIApp):
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Count the received bytes; once over the limit, replace the application's response."""
+        """Count the received bytes; once over a limit, replace the application's response."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
         limit = body_limit(scope["path"])
         announced = next((value for name, value in scope["headers"] if name == b"content-length"), b"")
         if announced.isdigit() and int(announced) > limit:
-            await _refusal(scope, limit)(scope, receive, send)
+            await _refusal(scope, VurError("api.too_large", limit=limit))(scope, receive, send)
             return
-        seen, over, started = 0, False, False
+        loop = asyncio.get_running_loop()
+        last = loop.time() + SILENT_SECONDS if limit == OPEN_BODY else math.inf
+        seen, whole, started = 0, False, False
+        refused: VurError | None = None
 
         async def counted() -> Message:
-            nonlocal seen, over
-            message = await receive()
+            nonlocal seen, whole, refused
+            if whole:
+                return await receive()
+            try:
+                async with asyncio.timeout_at(min(loop.time() + SILENT_SECONDS, last)):
+                    message = await receive()
+            except TimeoutError:
+                refused = VurError("forms.stalled", seconds=round(SILENT_SECONDS))
+                raise Stopped from None
+            whole = not message.get("more_body", False)
             seen += len(message.get("body", b""))
             if seen > limit:
-                over = True
-                raise TooLarge
+                refused = VurError("api.too_large", limit=limit)
+                raise Stopped
             return message
 
         async def answer(message: Message) -> None:
             nonlocal started
-            if over and not started:
+            if refused and not started:
                 return
             started = True
             await send(message)
@@ -67,17 +80,15 @@ class BodyLimit:
         try:
             await self.app(scope, counted, answer)
         except Exception:
-            if not over or started:
+            if not refused or started:
                 raise
-        if over and not started:
-            await _refusal(scope, limit)(scope, receive, send)
+        if refused and not started:
+            await _refusal(scope, refused)(scope, receive, send)
 
 
-def _refusal(scope: Scope, limit: int) -> JSONResponse:
+def _refusal(scope: Scope, error: VurError) -> JSONResponse:
     who = scope.get("vur.principal")
-    refusal = error_response(
-        VurError("api.too_large", limit=limit), language_of(Headers(scope=scope), who.language if who else None)
-    )
+    refusal = error_response(error, language_of(Headers(scope=scope), who.language if who else None))
     refusal.headers["Connection"] = "close"
     return refusal
 

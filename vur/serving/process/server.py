@@ -13,13 +13,25 @@ from collections.abc import Callable
 
 import uvicorn
 
+from vur.serving.process.silent import Silent
+
 GRACE = 30  # seconds for requests in progress after SIGTERM
 LINGER = 1.0  # seconds in which an idle open connection may still send a request
 BACKLOG = 2048
 
 
 class DrainingServer(uvicorn.Server):
-    """A uvicorn server that answers every connection queued by the kernel before it exits."""
+    """A uvicorn server that closes silent connections, and answers every one queued by the kernel before it exits."""
+
+    def __init__(self, config: uvicorn.Config):
+        super().__init__(config)
+        self.silent = Silent()
+
+    async def on_tick(self, counter: int) -> bool:
+        """Look for silent connections every second, besides what uvicorn does every tenth of it."""
+        if counter % 10 == 0:
+            self.silent.close(list(self.server_state.connections))
+        return await super().on_tick(counter)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Empty the accept queue, wait briefly for requests on open connections, then shut down as uvicorn does."""
@@ -79,6 +91,7 @@ def serve(listener: socket.socket) -> None:
         access_log=False,
         backlog=BACKLOG,
         server_header=False,
+        proxy_headers=False,  # the guard reads them, of the proxies that the settings trust
         ws_max_size=LARGEST_FRAME,
         timeout_graceful_shutdown=GRACE,
     )
