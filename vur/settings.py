@@ -15,6 +15,8 @@ from vur.errors import VurError
 from vur.languages import DEFAULT_LANGUAGE, LANGUAGES
 
 SECTION = "vur"
+SECRET = ("metrics_key", "database_url")  # no message shows their values
+LEAST_KEY = 24  # characters
 ORIGIN = re.compile(r"([a-z][a-z0-9+.-]*)://([a-z0-9](?:[a-z0-9_.-]*[a-z0-9])?|\[[0-9a-f:.]+\])(?::(\d{1,5}))?")
 DEFAULT_PORTS = {"http": "80", "https": "443"}
 WRAPPED = ('"', "'", "[", "]", "{", "}")  # at the ends of an entry: a list in neither of the two forms
@@ -57,6 +59,7 @@ class Settings:
     keep_results_days: int = 0
     dask: str = ""
     log_format: str = "text"
+    metrics_key: str = ""
     ws_per_user: int = 50
     data_folders: tuple[str, ...] = ()
     connections: str = "admin"
@@ -161,6 +164,13 @@ def _log_format(text: str) -> str:
     return {"text": "text", "json": "json"}[text.strip().lower()]
 
 
+def _key(text: str) -> str:
+    key = text.strip()
+    if key and (len(key) < LEAST_KEY or not key.isascii() or not key.isprintable() or " " in key):
+        raise ValueError
+    return key
+
+
 def _count(text: str) -> int:
     if int(text or 0) < 0:
         raise ValueError(text)
@@ -209,6 +219,7 @@ PARSERS: dict[str, Callable[[str], Any]] = {
     "keep_results_days": _count,
     "lease_seconds": _at_least_one,
     "log_format": _log_format,
+    "metrics_key": _key,
     "ws_per_user": _at_least_one,
     "data_folders": _folders,
     "connections": _connections,
@@ -228,6 +239,7 @@ EXPECTED = {
     "registration": "open | closed",
     "log_format": "text | json",
     "connections": "admin | analyst",
+    "metrics_key": f"nothing, or at least {LEAST_KEY} letters, digits and signs without spaces",
     "ws_per_user": "a whole number from 1",
     **dict.fromkeys(("keep_forecasts_days", "keep_results_days"), "a whole number of days, 0 for ever"),
     **dict.fromkeys(("quota_bytes", "rate_limit", "job_memory_mb"), "a whole number, 0 for no limit"),
@@ -283,7 +295,11 @@ def _parse(key: str, text: str, source: str) -> Any:
         raise VurError("settings.entry", setting=key, entry=str(error), source=source, expected=EXPECTED[key]) from None
     except (ValueError, KeyError, OverflowError):
         raise VurError(
-            "settings.value", setting=key, value=text, source=source, expected=EXPECTED.get(key, "a text")
+            "settings.value",
+            setting=key,
+            value="***" if key in SECRET else text,
+            source=source,
+            expected=EXPECTED.get(key, "a text"),
         ) from None
 
 

@@ -14,12 +14,13 @@ import pytest
 from databases import kind  # noqa: F401 - a fixture
 from fastapi.testclient import TestClient
 
+from vur.errors import VurError
 from vur.serving.app import create_app
 from vur.serving.middleware import logs, metrics
 from vur.serving.middleware.guard import Guard
 from vur.serving.middleware.logs import recent
 from vur.serving.routes import health as route
-from vur.settings import settings
+from vur.settings import read_settings, settings
 from vur.store import database
 from vur.store.catalog import Job, User
 from vur.store.database import writing
@@ -183,25 +184,52 @@ def numbers(person: Any) -> dict[str, float]:
     }
 
 
-def test_metrics_count_by_template_and_need_a_token(ana, stranger):
-    assert TestClient(stranger.app).get("/metrics").status_code == 401
+def metered(person: Any, token: str = "") -> int:
+    """The status of /metrics for a person, or for a token."""
+    headers = {"Authorization": f"Bearer {token}".encode()} if token else person.headers
+    return TestClient(person.app, headers=headers).get("/metrics").status_code
+
+
+def test_metrics_are_for_administrators_and_the_key_of_the_settings(ana, root, vera, stranger, monkeypatch):
+    people = ((stranger, 401), (ana.http, 403), (vera.http, 403), (root.http, 200))
+    assert [metered(person) for person, _ in people] == [status for _, status in people]
+    key = "prometheus-reads-with-this-1"
+    assert metered(stranger, key) == 401, "without the setting there is no such key"
+    monkeypatch.setenv("VUR_METRICS_KEY", key)
+    settings.cache_clear()
+    assert (metered(stranger, key), metered(stranger, key[:-1]), metered(stranger, "é" + key)) == (200, 401, 401)
+    headers = {"Authorization": f"Bearer {key}"}
+    assert stranger.get("/monitoring/logs", headers=headers).status_code == 200
+    for path in ("/monitoring/system", "/users", "/models", "/auth/me"):
+        assert stranger.get(path, headers=headers).status_code == 401, "it opens nothing else"
+    assert [metered(person) for person, _ in people] == [status for _, status in people]
+
+
+def test_a_short_key_is_refused_without_showing_it(monkeypatch):
+    monkeypatch.setenv("VUR_METRICS_KEY", "abc 123")
+    with pytest.raises(VurError, match="'metrics_key'") as caught:
+        read_settings()
+    assert "abc 123" not in str(caught.value)
+
+
+def test_metrics_count_by_template(ana, root):
     key = 'vur_requests_total{method="GET",route="/api/v1/users/{user_id}",status="403"}'
-    before = numbers(ana).get(key, 0)
+    before = numbers(root).get(key, 0)
     for n in range(3):
         ana.get(f"/users/{n}")
-    found = numbers(ana)
+    found = numbers(root)
     assert found[key] == before + 3
     assert found['vur_request_seconds_count{method="GET",route="/api/v1/users/{user_id}"}'] >= 3
     assert found["vur_catalog_up"] == 1 and found["vur_requests_in_progress"] == 1
 
 
-def test_clients_cannot_create_labels(ana, stranger):
-    before = set(numbers(ana))
+def test_clients_cannot_create_labels(ana, root, stranger):
+    before = set(numbers(root))
     for n in range(50):
         ana.get(f"/nothing/{n}")
         stranger.request(f"METHOD{n}", f"/else/{n}")
         ana.get("/auth/me", headers={"X-Request-ID": f"id{n}"})
-    new = {key for key in set(numbers(ana)) - before if "route=" in key}
+    new = {key for key in set(numbers(root)) - before if "route=" in key}
     assert (
         all('route="unknown"' in key or 'route="/api/v1/auth/me"' in key or 'route="/metrics"' in key for key in new)
         and len(new) < 60
@@ -227,7 +255,7 @@ def test_native_routes_get_a_bounded_number_of_labels():
     )
 
 
-def test_jobs_forecasts_and_clients_are_counted(ana):
+def test_jobs_forecasts_and_clients_are_counted(ana, root):
     with writing() as session:
         session.add_all(
             [
@@ -235,9 +263,9 @@ def test_jobs_forecasts_and_clients_are_counted(ana):
                 for n, state in enumerate(("queued", "queued", "failed"))
             ]
         )
-    before = numbers(ana).get('vur_predicted_points_total{kind="request"}', 0)
+    before = numbers(root).get('vur_predicted_points_total{kind="request"}', 0)
     metrics.predicted("request", 24)
-    found = numbers(ana)
+    found = numbers(root)
     assert (
         found['vur_jobs{state="queued"}'],
         found['vur_jobs{state="failed"}'],
@@ -246,10 +274,10 @@ def test_jobs_forecasts_and_clients_are_counted(ana):
     assert found['vur_predicted_points_total{kind="request"}'] == before + 24
     with TestClient(ana.http.app, headers=ana.http.headers).websocket_connect("/ws"):
         for _ in range(50):
-            if numbers(ana)["vur_websocket_clients"] == 1:
+            if numbers(root)["vur_websocket_clients"] == 1:
                 break
             time.sleep(0.05)
-        assert numbers(ana)["vur_websocket_clients"] == 1
+        assert numbers(root)["vur_websocket_clients"] == 1
 
 
 MANY = """

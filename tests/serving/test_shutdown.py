@@ -131,7 +131,7 @@ def test_sigterm_under_load_drops_no_request(service, ana):
 
 
 @pytest.mark.parametrize("service", [2], indirect=True)
-def test_the_metrics_of_several_processes_are_added_up(service, ana):
+def test_the_metrics_of_several_processes_are_added_up(service, ana, root):
     process, port = service
     until(
         lambda: (
@@ -146,7 +146,7 @@ def test_the_metrics_of_several_processes_are_added_up(service, ana):
     told = set()
     for _ in range(6):
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
-        connection.request("GET", "/metrics", headers={"Authorization": f"Bearer {ana.token}"})
+        connection.request("GET", "/metrics", headers={"Authorization": f"Bearer {root.token}"})
         lines = connection.getresponse().read().decode().splitlines()
         connection.close()
         told.add(

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from vur.errors import VurError
 from vur.serving.errors import language_of
-from vur.store.accounts.access import Principal
+from vur.store.accounts.access import METRICS, Principal
 
 MAX_LIMIT = 1000
 
@@ -31,6 +31,13 @@ def analyst(who: Annotated[Principal, Depends(principal)]) -> Principal:
 def admin(who: Annotated[Principal, Depends(principal)]) -> Principal:
     """Return the caller, who must be an administrator."""
     who.require("admin")
+    return who
+
+
+def operator(who: Annotated[Principal, Depends(principal)]) -> Principal:
+    """Return the caller: an administrator, or a program with the key of the setting `metrics_key`."""
+    if who.via != METRICS:
+        who.require("admin")
     return who
 
 
@@ -82,6 +89,7 @@ def listing(
 Who = Annotated[Principal, Depends(principal)]
 Analyst = Annotated[Principal, Depends(analyst)]
 Admin = Annotated[Principal, Depends(admin)]
+Operator = Annotated[Principal, Depends(operator)]
 Language = Annotated[str, Depends(language)]
 Version = Annotated[int | None, Depends(if_match)]
 Listed = Annotated[Listing, Depends(listing)]

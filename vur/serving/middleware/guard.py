@@ -4,6 +4,7 @@ From the outside in: the client's address, observability (request id, log, metri
 authentication and rate limit, body limit, idempotency keys. `Guard(app)` is the whole stack.
 """
 
+import hmac
 import threading
 import time
 
@@ -20,7 +21,7 @@ from vur.serving.middleware.limits import BodyLimit, Buckets
 from vur.serving.middleware.observe import Observed, traced
 from vur.serving.middleware.tokens import read_token
 from vur.settings import settings
-from vur.store.accounts.access import Principal
+from vur.store.accounts.access import METRICS, Principal
 from vur.store.accounts.sessions import KEY_PREFIX, note_use, read_key, still_stands
 from vur.store.database import reading, writing
 
@@ -34,6 +35,8 @@ DOCS = frozenset(
 )
 # Paths that need no token: health, documentation, and the endpoints that issue tokens.
 OPEN = PROBES | DOCS | {f"{API}/auth/login", f"{API}/auth/register", f"{API}/auth/refresh"}
+# What the operator's programs may read with the key of the setting `metrics_key`, besides administrators.
+MEASURED = frozenset({"/metrics", f"{API}/monitoring/logs"})
 SELF_GUARDED = "/ws"  # authenticates by itself, also through its first message
 FRESH_SECONDS = 2.0
 REMEMBERED = 10_000
@@ -109,6 +112,14 @@ def credential(authorization: str, api_key: str | None = None) -> str:
     return found
 
 
+def measuring(token: str, path: str) -> Principal | None:
+    """Return the operator's program if `token` is the key of `metrics_key` and may read `path`; else None."""
+    key = settings().metrics_key
+    if path not in MEASURED or not key or not hmac.compare_digest(token.encode(), key.encode()):
+        return None
+    return Principal("metrics", "viewer", settings().language, METRICS)
+
+
 def look_up(token: str) -> Principal:
     """Look up the owner of a token in the catalog."""
     if token.startswith(KEY_PREFIX):
@@ -141,7 +152,8 @@ class Authenticated:
         try:
             if not open:
                 token = credential(headers.get("authorization", ""), headers.get("x-api-key"))
-                scope["vur.principal"] = KNOWN.get(token) or await run_in_threadpool(look_up, token)
+                operator = measuring(token, scope["path"])
+                scope["vur.principal"] = operator or KNOWN.get(token) or await run_in_threadpool(look_up, token)
             if scope["path"] not in PROBES and (seconds := self.buckets.wait(_client(scope))):
                 raise VurError("api.throttled", seconds=seconds)
         except (VurError, *NO_DATABASE) as error:

@@ -14,7 +14,7 @@ from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.responses import FileResponse, HTMLResponse, JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST
 
-from vur.serving.dependencies import Who
+from vur.serving.dependencies import Operator
 from vur.serving.middleware import metrics
 from vur.serving.middleware.guard import API
 from vur.serving.middleware.observe import page_policy
@@ -79,10 +79,16 @@ async def ready() -> JSONResponse:
     "/metrics",
     response_class=Response,
     summary="Prometheus metrics",
-    responses={200: {"content": {"text/plain": {}}, "description": "Prometheus text format"}},
+    responses={
+        200: {"content": {"text/plain": {}}, "description": "Prometheus text format"},
+        403: {"description": "For administrators, and the key of the setting `metrics_key`"},
+    },
 )
-def get_metrics(who: Who) -> Response:
-    """Requests, latencies, jobs, forecasts and clients. Needs a token of any role."""
+def get_metrics(who: Operator) -> Response:
+    """Requests, latencies, jobs, forecasts and clients of all users. For administrators, and for Prometheus with a key.
+
+    The key, the setting `metrics_key`, is sent as a bearer token.
+    """
     return Response(metrics.render(), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
 

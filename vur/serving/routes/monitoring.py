@@ -7,7 +7,7 @@ from fastapi.responses import JSONResponse
 from sqlalchemy import select
 
 from vur.errors import VurError
-from vur.serving.dependencies import Admin, Analyst, Language, Listed, Who, list_rows, set_etag
+from vur.serving.dependencies import Analyst, Language, Listed, Operator, Who, list_rows, set_etag
 from vur.serving.routes import databases
 from vur.serving.schemas import monitoring as bodies
 from vur.serving.schemas.health import Ready
@@ -176,10 +176,10 @@ async def get_health() -> JSONResponse:
     "/logs",
     response_model=bodies.Logs,
     summary="The latest log records",
-    responses={403: {"description": "For administrators only"}},
+    responses={403: {"description": "For administrators, and the key of the setting `metrics_key`"}},
 )
 def get_logs(
-    who: Admin,
+    who: Operator,
     level: Annotated[
         Literal["debug", "info", "warning", "error", "critical"] | None, Query(description="Lowest level to return")
     ] = None,
@@ -188,7 +188,10 @@ def get_logs(
         str | None, Query(max_length=64, description="Only records of one request, by its X-Request-ID")
     ] = None,
 ) -> dict[str, Any]:
-    """Log records of all processes of the service, newest first, with secrets redacted. For administrators."""
+    """Log records of all processes of the service, newest first, with secrets redacted.
+
+    For administrators, and for a collector with the key of the setting `metrics_key`.
+    """
     from vur.serving.middleware.logs import recent
 
     return {"logs": recent(level, limit, request_id)}

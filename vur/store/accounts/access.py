@@ -20,9 +20,15 @@ KINDS: dict[type[Base], str] = {
 }
 
 
+METRICS = "metrics"  # how the operator's programs come in: with a key of their own, as nobody's
+
+
 @dataclass(frozen=True)
 class Principal:
-    """The user who makes a request, by access token (`via="token"`), API key (`"key"`) or command line (`"local"`)."""
+    """The user who makes a request.
+
+    By access token (`via="token"`), API key (`"key"`) or command line (`"local"`); `METRICS` is nobody's program.
+    """
 
     user_id: str
     role: str = "analyst"
