@@ -9,11 +9,14 @@ from pydantic import TypeAdapter
 from vur.errors import VurError
 from vur.forecasters.registry import REGISTRY, Algorithm, Parameter, algorithm, register
 from vur.stages.model.search_space import (
+    Dimension,
     OptimizeSpec,
     SearchSpace,
     optimize_request,
     parameter_name,
+    say_remark,
     tunable_algorithms,
+    usable_space,
 )
 
 # The body of the optimisation request in the platform's API description, word for word.
@@ -134,21 +137,118 @@ def test_r2_is_maximised_and_errors_minimised():
         ({"leaves": {"min": 4, "max": 8, "log": "yes"}}, ["'leaves'"]),
         ({"leaves": {"min": 40, "max": 8}}, ["'leaves'", "from 40 to 8", "minimum is above"]),
         ({"leaves": {"min": 4.5, "max": 8}}, ["4.5", "int from 2 to 1024"]),
-        ({"leaves": {"min": 4, "max": 5000}}, ["5000", "int from 2 to 1024"]),
+        ({"leaves": {"min": 2000, "max": 5000}}, ["2000", "int from 2 to 1024"]),
         ({"leaves": {"min": "4", "max": 8}}, ["'4'", "int from 2"]),
         ({"leaves": {"min": True, "max": 8}}, ["True", "int from 2"]),
         ({"l2": {"min": float("nan"), "max": 8}}, ["nan", "float from 0"]),
         ({"l2": {"min": 0, "max": 8, "log": True}}, ["'l2'", "by factors", "at 0"]),
         ({"leaves": {"choices": []}}, ["'leaves'", "[]"]),
         ({"leaves": {"choices": "15"}}, ["'15'", "list"]),
-        ({"leaves": {"choices": [15, 1]}}, ["is 1;", "int from 2 to 1024"]),
-        ({"objective": {"choices": ["l1", "l9"]}}, ["'objective'", "'l9'", "huber"]),
+        ({"leaves": {"choices": [0, 1]}}, ["is 0;", "int from 2 to 1024"]),
+        ({"objective": {"choices": ["l9"]}}, ["'objective'", "'l9'", "huber"]),
         ({"objective": {"min": 0, "max": 1}}, ["'objective'", "cannot be searched in a range"]),
         ({"leaves": {"choices": [15]}, "num_leaves": {"choices": [31]}}, ["twice", "'num_leaves'"]),
     ],
 )
 def test_every_mistake_in_a_space_is_reported(content, parts):
     refused(lambda: SearchSpace.from_dict("lightgbm", content), "'lightgbm'", *parts)
+
+
+# --- what an algorithm can use of a space ---
+
+
+def usable(id: str, content: dict, given: dict | None = None) -> tuple[dict, str]:
+    dimensions, remarks = usable_space(id, content, given)
+    assert all(say_remark(remark, "pt-BR") != say_remark(remark, "en") for remark in remarks)
+    return dimensions, " ".join(map(say_remark, remarks))
+
+
+@pytest.mark.parametrize(
+    "content, searched, parts",
+    [
+        (
+            DOCUMENT["search_space"],
+            {"learning_rate": Dimension("float", 0.0001, 0.1)},
+            ["no such parameter: batch_size, hidden_units", "rounds, learning_rate"],
+        ),
+        (
+            {"leaves": {"choices": [7]}, "lerning_rate": {"min": 0.01, "max": 0.1}},
+            {"leaves": Dimension("choices", choices=(7,))},
+            ["lerning_rate (learning_rate?)"],
+        ),
+        ({"leaves": {"min": 4, "max": 5000}}, {"leaves": Dimension("int", 4, 1024)}, ["4 to 1024", "4 to 5000"]),
+        ({"learning_rate": {"min": 0, "max": 9}}, {"learning_rate": Dimension("float", 1e-6, 1)}, ["from 1e-06 to 1"]),
+        ({"leaves": {"choices": [15, 1]}}, {"leaves": Dimension("choices", choices=(15,))}, ["without 1", "from 2"]),
+        (
+            {"objective": {"choices": ["l1", "l9"]}},
+            {"objective": Dimension("choices", choices=("l1",))},
+            ["without l9"],
+        ),
+        (
+            {"leaves": {"choices": [7]}, "objective": {"min": 0, "max": 1}},
+            {"leaves": Dimension("choices", choices=(7,))},
+            ["objective is not searched", "cannot be searched in a range"],
+        ),
+    ],
+)
+def test_what_an_algorithm_can_use_is_searched_and_the_rest_is_named(content, searched, parts):
+    dimensions, said = usable("lightgbm", content)
+    assert dimensions == searched and all(part in said for part in parts), said
+
+
+@pytest.mark.parametrize("id", ["arima", "random_forest", "ets", "prophet", "ridge", "sarimax"])
+def test_a_space_of_which_nothing_can_be_used_names_all_parameters_at_once(id):
+    names = list(algorithm(id).parameters)
+    refused(lambda: usable_space(id, DOCUMENT["search_space"]), "learning_rate, batch_size, hidden_units", *names)
+    refused(lambda: OptimizeSpec(9, search_space={id: DOCUMENT["search_space"]}), "hidden_units", *names)
+
+
+def test_entries_that_can_mean_nothing_are_refused_beside_usable_ones():
+    good = {"learning_rate": {"min": 0.01, "max": 0.1}}
+    for wrong in ({"min": 9, "max": 3}, {"low": 1}, {"min": 3}, {"choices": []}):
+        refused(lambda entry=wrong: usable_space("lightgbm", good | {"leaves": entry}), "'leaves'")
+
+
+def test_hidden_units_are_the_units_of_every_layer_of_an_lstm():
+    space = OptimizeSpec(9, search_space={"lstm": DOCUMENT["search_space"]}).space("lstm", {"units": [32, 32]})
+    assert space.read({"units": 57, "learning_rate": 0.01, "batch_size": 64})["units"] == [57, 57]
+    assert space.raw({"units": [57, 57], "learning_rate": 0.01, "batch_size": 64})["units"] == 57
+    assert space.raw({"units": [57, 8], "learning_rate": 0.01, "batch_size": 64}) is None
+    lists = SearchSpace.from_dict("lstm", {"units": {"choices": [[16], [32, 32]]}})
+    assert lists.read({"units": "[32, 32]"}) == {"units": [32, 32]}
+
+
+def test_the_numbers_of_an_order_are_searched_by_their_own_names():
+    space = SearchSpace.from_dict("arima", {"p": {"type": "int", "min": 0, "max": 3}, "Q": {"choices": [0, 1]}})
+    base = {"order": [1, 1, 1]}
+    assert space.defaults(base) == {"p": 1, "Q": 1}
+    assert space.combined(base, {"p": 3, "Q": 0}) == {"order": [3, 1, 1], "seasonal_order": [0, 1, 0]}
+    assert SearchSpace.from_dict("sarimax", {"p": {"choices": [1]}}).defaults({}) == {"p": None}
+    refused(lambda: SearchSpace.from_dict("arima", {"order": {"choices": [[1, 0, 0]]}, "p": {"choices": [1]}}), "twice")
+    refused(lambda: SearchSpace.from_dict("arima", {"p": {"min": 11, "max": 12}}), "int from 0 to 10")
+
+
+def test_a_network_without_hidden_units_searches_the_rest():
+    flat = {"architecture": {"layers": [{"type": "flatten"}, {"type": "dense", "units": 1}]}}
+    dimensions, said = usable("network", DOCUMENT["search_space"], flat)
+    assert list(dimensions) == ["batch_size", "learning_rate"] and "hidden_units is not searched" in said
+    own = {"architecture": {"layers": [{"type": "gru", "units": 4}, {"type": "dense", "units": 1}]}}
+    assert list(usable("network", DOCUMENT["search_space"], own)[0]) == ["batch_size", "hidden_units", "learning_rate"]
+
+
+def test_a_space_for_auto_serves_every_algorithm_that_has_its_parameters():
+    spec = OptimizeSpec(9, search_space={"auto": DOCUMENT["search_space"] | {"colour": {"choices": [1]}}})
+    found = {id: set(spec.space(id).dimensions) for id in ("xgboost", "lstm", "ridge")}
+    assert found == {
+        "xgboost": {"learning_rate"},
+        "lstm": {"learning_rate", "batch_size", "units"},
+        "ridge": {"alpha"},
+    }
+    said = " ".join(map(say_remark, spec.remarks()))
+    assert "batch_size (lstm, network)" in said and "no such parameter: colour" in said
+    refused(lambda: OptimizeSpec(9, search_space={"auto": {"colour": {"choices": [1]}}}), "colour", "learning_rate")
+    asked = optimize_request(DOCUMENT, "auto")
+    assert asked.algorithms is None and asked.search_space == {"auto": DOCUMENT["search_space"]}
 
 
 def test_a_name_that_could_mean_two_parameters_is_refused(network):

@@ -26,7 +26,7 @@ def _rounds() -> Parameter:
 
 def _learning_rate() -> Parameter:
     search = {"min": 0.01, "max": 0.3, "log": True}
-    return Parameter("float", 0.07, "parameter.lightgbm.learning_rate", min=0.001, max=1, tune=search)
+    return Parameter("float", 0.07, "parameter.lightgbm.learning_rate", min=1e-6, max=1, tune=search)
 
 
 def _l2() -> Parameter:

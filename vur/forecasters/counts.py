@@ -36,7 +36,7 @@ register_regression(
     objective=Parameter("str", "poisson", "parameter.lightgbm_count.objective", choices=DEVIANCES),
     rounds=Parameter("int", 300, "parameter.lightgbm_count.rounds", min=1, max=10_000),
     learning_rate=Parameter(
-        "float", 0.1, "parameter.lightgbm.learning_rate", min=0.001, max=1, tune={"min": 0.01, "max": 0.2, "log": True}
+        "float", 0.1, "parameter.lightgbm.learning_rate", min=1e-6, max=1, tune={"min": 0.01, "max": 0.2, "log": True}
     ),
     leaves=Parameter("int", 4, "parameter.lightgbm.leaves", min=2, max=1024, tune={"min": 2, "max": 32, "log": True}),
     min_leaf=Parameter(

@@ -524,6 +524,10 @@ _local(
 ETS_MODELS = ("ZZZ", "ZZN", "ZNZ", "ZAZ", "ANN", "MNN", "AAN", "MAN", "ANA", "MNA", "MNM", "AAA", "MAA", "MAM")
 
 
+_ORDERS = {"choices": [[0, 1, 1], [1, 1, 0], [1, 1, 1], [2, 1, 2], [1, 0, 1], [2, 0, 0]]}
+_SEASONAL_ORDERS = {"choices": [[0, 1, 1], [1, 0, 0], [1, 0, 1], [0, 0, 0]]}
+
+
 def _order(name: str, default: int, top: int) -> Parameter:
     return _parameter("int", default, name, min=0, max=top)
 
@@ -556,8 +560,8 @@ _local(
     Method(plain("arima"), shortest=6),
     {
         **_seasonal,
-        "order": _parameter("list[int]", [0, 1, 1], "order", min=0, max=10, length=3),
-        "seasonal_order": _parameter("list[int]", [0, 1, 1], "seasonal_order", min=0, max=4, length=3),
+        "order": _parameter("list[int]", [0, 1, 1], "order", min=0, max=10, length=3, tune=_ORDERS),
+        "seasonal_order": _parameter("list[int]", [0, 1, 1], "seasonal_order", min=0, max=4, length=3, tune=_SEASONAL_ORDERS),
         "constant": _parameter("bool", None, "constant"),
     },
 )

@@ -9,6 +9,8 @@ import yaml
 from vur import __version__
 from vur.errors import VurError
 from vur.runs.config import Config, default_config
+from vur.stages.model import ModelSpec
+from vur.stages.model.search_space import say_remark
 from vur.stages.split.folds import SplitSpec
 from vur.store.pipelines import SECTIONS, STEPS
 from vur.wizard import preparation
@@ -125,7 +127,9 @@ def _features(given: dict[str, Any], ref: VersionRef, language: str) -> tuple[di
 
 
 def _model(given: dict[str, Any], ref: VersionRef, language: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    return _plain("model", given), {}
+    section = _plain("model", given)
+    spec = ModelSpec(**section)
+    return section, {"warnings": [say_remark(parts, language) for parts in spec.optimize.remarks(spec.parameters)]}
 
 
 def _training(given: dict[str, Any], ref: VersionRef, language: str) -> tuple[dict[str, Any], dict[str, Any]]:

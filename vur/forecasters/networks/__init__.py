@@ -342,6 +342,14 @@ register(
             "compilation": _parameter("json", DOCUMENT["compilation"], "compilation"),
             "training": _parameter("json", DOCUMENT["training"], "training"),
             "window": _parameter("int", None, "window", min=2, max=2000),
+            "learning_rate": _parameter(
+                "float", None, "learning_rate", min=1e-6, max=1, tune={"min": 5e-4, "max": 1e-2, "log": True}
+            ),
+            "batch_size": _parameter(
+                "int", None, "batch_size", min=1, max=65_536, tune={"choices": [32, 64, 128, 256]}
+            ),
+            "hidden_units": _parameter("int", None, "hidden_units", min=1, max=1024),
+            "epochs": _parameter("int", None, "network_epochs", min=1, max=10_000),
         },
         _ROLES,
         "vur.forecasters.networks.architecture:check_network",

@@ -4,11 +4,11 @@
 
 # %% auto #0
 __all__ = ['REQUIRED', 'ACTIVATIONS', 'ONE_SIDED', 'LAYERS', 'RECURRENT', 'NEEDS_SEQUENCE', 'KEEPS_SIGN', 'Shape', 'MOST_WEIGHTS',
-           'LONGEST_WINDOW', 'ALIASES', 'SECTIONS', 'NESTED', 'DOCUMENT', 'Key', 'closest', 'read_layer', 'next_shape',
-           'infer_shapes', 'returns_sequences', 'count_weights', 'check_size', 'read_stack', 'check_output',
-           'shortest_window', 'block_of', 'apply_layer', 'make_layer', 'build_stack', 'check_keys', 'read_section',
-           'read_setting', 'Blueprint', 'read_metrics', 'read_monitor', 'read_blueprint', 'check_network',
-           'network_parameters']
+           'LONGEST_WINDOW', 'ALIASES', 'SECTIONS', 'SINGLE', 'NESTED', 'DOCUMENT', 'Key', 'closest', 'read_layer',
+           'next_shape', 'infer_shapes', 'returns_sequences', 'count_weights', 'check_size', 'read_stack',
+           'check_output', 'shortest_window', 'block_of', 'apply_layer', 'make_layer', 'build_stack', 'check_keys',
+           'read_section', 'read_setting', 'Blueprint', 'read_metrics', 'read_monitor', 'with_units', 'with_settings',
+           'read_blueprint', 'check_network', 'network_parameters']
 
 # %% ../../../nbs/forecasters/networks/1_architecture.ipynb #7e3fe0bb
 import copy
@@ -360,6 +360,7 @@ SECTIONS: dict[str, dict[str, Key]] = {
     },
     "early_stopping": {"enabled": Key("bool", True), "patience": Key("int", 8, max=10_000)},
 }
+SINGLE = {"learning_rate": "compilation", "batch_size": "training", "epochs": "training"}
 NESTED = {"compilation": ("metrics",), "training": ("early_stopping",), "early_stopping": ("monitor",)}
 DOCUMENT: dict[str, dict[str, Any]] = {
     "architecture": {
@@ -441,13 +442,43 @@ def read_monitor(stopping: Mapping[str, Any], metrics: Sequence[str], held: floa
     return text
 
 # %% ../../../nbs/forecasters/networks/1_architecture.ipynb #62de8907
+def with_units(layers: Sequence[dict[str, Any]], units: int) -> list[dict[str, Any]]:
+    """The stack with `units` in every hidden layer (`filters` of a convolution), the last layer left as it is.
+
+    `VurError` where no hidden layer has a size.
+    """
+    changed = [*(_resized(layer, units) for layer in layers[:-1]), *layers[-1:]]
+    if changed == list(layers) and not any(layer.keys() & {"units", "filters", "layer"} for layer in layers[:-1]):
+        raise VurError("networks.hidden_units", value=units, layers=", ".join(layer["type"] for layer in layers))
+    return changed
+
+
+def _resized(layer: dict[str, Any], units: int) -> dict[str, Any]:
+    inner = {"layer": layer["layer"] | {"units": units}} if "layer" in layer else {}
+    return layer | inner | {name: units for name in ("units", "filters") if name in layer}
+
+
+def with_settings(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The sections of a network with its single settings in place: `learning_rate, batch_size, epochs`; None changes nothing."""
+    placed = {name: values[name] for name in ("architecture", "compilation", "training")}
+    for name, section in SINGLE.items():
+        if values.get(name) is not None:
+            placed[section] = {**placed[section], name: values[name]}
+    return placed | {"window": values.get("window")}
+
+
 def read_blueprint(values: Mapping[str, Any]) -> Blueprint:
-    """The blueprint of `architecture`, `compilation`, `training` and `window` (steps, None for automatic)."""
+    """The blueprint of `architecture`, `compilation`, `training` and `window` (steps, None for automatic).
+
+    `learning_rate, batch_size, epochs, hidden_units` take precedence over what the sections say, so that they can be searched.
+    """
+    units, values = values.get("hidden_units"), with_settings(values)
     architecture = values["architecture"]
     if not isinstance(architecture, list):
         check_keys(architecture, "architecture", ("layers",))
         architecture = architecture.get("layers")
     layers = read_stack(architecture, values.get("window"))
+    layers = layers if units is None else with_units(layers, units)
     compilation = read_section(values["compilation"], "compilation")
     training = read_section(values["training"], "training")
     metrics = read_metrics(values["compilation"].get("metrics", []))
@@ -473,8 +504,14 @@ def check_network(values: Mapping[str, Any]) -> None:
 
 # %% ../../../nbs/forecasters/networks/1_architecture.ipynb #6ef31182
 def network_parameters(document: Mapping[str, Any]) -> dict[str, Any]:
-    """Parameters of algorithm `network` from a JSON document; `dataset_id` is ignored, an unknown section is an error."""
+    """Parameters of algorithm `network` from a JSON document; `dataset_id` is ignored, an unknown section is an error.
+
+    Learning rate, batch size and epochs that a section gives are parameters of their own, too: where a search starts.
+    """
     check_keys(document, "network", ("dataset_id", "architecture", "compilation", "training", "window"))
     if "architecture" not in document:
         raise VurError("networks.section", section="architecture", given=None, known="layers")
-    return copy.deepcopy({name: value for name, value in document.items() if name != "dataset_id"})
+    found = copy.deepcopy({name: value for name, value in document.items() if name != "dataset_id"})
+    sections = {name: document.get(section) for name, section in SINGLE.items()}
+    given = {name: section.get(name) for name, section in sections.items() if isinstance(section, Mapping)}
+    return found | {name: value for name, value in given.items() if value is not None}

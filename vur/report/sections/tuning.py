@@ -15,7 +15,8 @@ from vur.stages.training.tuning import Tuning
 from vur.text import translate
 from vur.wording import digits_for, number, percent
 
-SHOWN = 10  # trials in the table
+SHOWN = 50  # trials in the table
+LAYERS = "hidden_units"  # of a network whose layers are not of one size unless searched
 
 
 @dataclass(frozen=True)
@@ -236,16 +237,15 @@ def best_table(tuning: Tuning, language: str) -> dict[str, Any]:
 def parameters_text(parameters: dict[str, Any], language: str, markup: bool = False) -> str:
     """`alpha = 2.43, model = STM`; with `markup` safe inside Plotly text."""
 
-    def written(value: Any) -> str:
-        missing = value is None or isinstance(value, float) and np.isnan(value)
-        if missing or isinstance(value, (bool, np.bool_)):
-            return translate(
-                "tuning.report.auto" if missing else "tuning.report.yes" if value else "tuning.report.no", language
-            )
+    def written(name: str, value: Any) -> str:
+        if value is None or isinstance(value, float) and np.isnan(value):
+            return translate(f"tuning.report.{'layers' if name == LAYERS else 'auto'}", language)
+        if isinstance(value, (bool, np.bool_)):
+            return translate("tuning.report.yes" if value else "tuning.report.no", language)
         if isinstance(value, (int, float, np.integer, np.floating)):
             whole = float(value).is_integer()
             return number(float(value), language, 0 if whole else max(digits_for([float(value)]), 2))
         return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
-    text = ", ".join(f"{name} = {written(value)}" for name, value in parameters.items())
+    text = ", ".join(f"{name} = {written(name, value)}" for name, value in parameters.items())
     return label(text, 120) if markup else text

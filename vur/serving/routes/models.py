@@ -24,7 +24,8 @@ from vur.serving.schemas.models import (
     Save,
     Started,
 )
-from vur.serving.views.configure import AUTO, NETWORK, auto_search, catalogue, configured, search, successor
+from vur.serving.views.configure import NETWORK, catalogue, configured, said, search, successor
+from vur.stages.model.search_space import Remark
 from vur.store.accounts.access import Principal, check_version, fetch, visible
 from vur.store.catalog import Model
 from vur.store.database import reading, writing
@@ -68,10 +69,10 @@ def shown(model: Model, champion: bool) -> dict[str, Any]:
     return {"model_id": model.id, "champion": champion} | {key: getattr(model, key) for key in keys}
 
 
-def _one(session: Session, model: Model, response: Response) -> dict[str, Any]:
+def _one(session: Session, model: Model, response: Response, language: str) -> dict[str, Any]:
     session.flush()
     set_etag(response, model)
-    return shown(model, registry.has_champion_alias(session, model))
+    return shown(model, registry.has_champion_alias(session, model)) | {"warnings": said(model, language)}
 
 
 @router.get(
@@ -86,7 +87,7 @@ def get_algorithms(who: Who, language: Language) -> dict[str, Any]:
 
 
 @router.post("/configure", status_code=201, response_model=ModelDetail, summary="Configure a model")
-def configure(body: Configure, who: Analyst, response: Response) -> dict[str, Any]:
+def configure(body: Configure, who: Analyst, language: Language, response: Response) -> dict[str, Any]:
     """Validate the configuration against the data and store it as a model ready to train."""
     with writing() as session:
         model = configured(
@@ -108,11 +109,11 @@ def configure(body: Configure, who: Analyst, response: Response) -> dict[str, An
             name=model.name,
             algorithm=model.algorithm,
         )
-        return _one(session, model, response)
+        return _one(session, model, response, language)
 
 
 @router.post("/custom", status_code=201, response_model=ModelDetail, summary="Configure a custom neural network")
-def custom(body: Custom, who: Analyst, response: Response) -> dict[str, Any]:
+def custom(body: Custom, who: Analyst, language: Language, response: Response) -> dict[str, Any]:
     """Validate a network layer by layer and store it as a model ready to train; an error names the layer at fault."""
     network: dict[str, Any] = {
         "architecture": body.architecture,
@@ -125,7 +126,7 @@ def custom(body: Custom, who: Analyst, response: Response) -> dict[str, Any]:
         record_activity(
             session, who.user_id, "model_configured", about=("model", model.id), name=model.name, algorithm=NETWORK
         )
-        return _one(session, model, response)
+        return _one(session, model, response, language)
 
 
 def _common(body: Configure | Custom) -> dict[str, Any]:
@@ -139,7 +140,7 @@ def _common(body: Configure | Custom) -> dict[str, Any]:
     responses=MISSING | {409: {"description": "Not trained, or its files were modified"}},
     summary="Load a saved model",
 )
-def load(body: Load, who: Who, response: Response) -> dict[str, Any]:
+def load(body: Load, who: Who, language: Language, response: Response) -> dict[str, Any]:
     """Verify the files of a trained model and load it for predictions.
 
     Administrators may also load a tag that `vur run` saved.
@@ -155,7 +156,7 @@ def load(body: Load, who: Who, response: Response) -> dict[str, Any]:
             model = fetch(session, Model, body.model_id, who)
         else:
             model = _tagged(session, body.tag or "", who)
-        answer = _one(session, model, response)
+        answer = _one(session, model, response, language)
     if not answer["tag"]:
         raise VurError("models.not_trained", id=answer["model_id"], status=answer["status"])
     model_folder(answer["tag"])
@@ -208,10 +209,10 @@ def list_models(
 
 
 @router.get("/{model_id}", response_model=ModelDetail, responses=MISSING, summary="One model")
-def get_model(model_id: str, who: Who, response: Response) -> dict[str, Any]:
+def get_model(model_id: str, who: Who, language: Language, response: Response) -> dict[str, Any]:
     """A model with its whole configuration."""
     with reading() as session:
-        return _one(session, fetch(session, Model, model_id, who), response)
+        return _one(session, fetch(session, Model, model_id, who), response, language)
 
 
 @router.put(
@@ -220,14 +221,16 @@ def get_model(model_id: str, who: Who, response: Response) -> dict[str, Any]:
     responses=MISSING | {412: {"description": "Changed since the version in `If-Match`"}},
     summary="Rename or describe a model",
 )
-def change(model_id: str, body: ModelChange, who: Analyst, version: Version, response: Response) -> dict[str, Any]:
+def change(
+    model_id: str, body: ModelChange, who: Analyst, language: Language, version: Version, response: Response
+) -> dict[str, Any]:
     """Change a model's name or description."""
     with writing() as session:
         model = fetch(session, Model, model_id, who, "edit")
         check_version(model, version)
         for key, value in body.model_dump(exclude_none=True).items():
             setattr(model, key, value)
-        return _one(session, model, response)
+        return _one(session, model, response, language)
 
 
 @router.delete(
@@ -260,7 +263,9 @@ def delete_model(model_id: str, who: Analyst) -> None:
     responses=MISSING | {409: {"description": "Not trained"}},
     summary="Save a trained model",
 )
-def save(model_id: str, who: Analyst, response: Response, body: Save | None = None) -> dict[str, Any]:
+def save(
+    model_id: str, who: Analyst, language: Language, response: Response, body: Save | None = None
+) -> dict[str, Any]:
     """Save a trained model permanently, optionally under a new name."""
     with writing() as session:
         model = fetch(session, Model, model_id, who, "edit")
@@ -272,7 +277,7 @@ def save(model_id: str, who: Analyst, response: Response, body: Save | None = No
         record_activity(
             session, model.owner_id, "model_saved", user_id=who.user_id, about=("model", model.id), name=model.name
         )
-        return _one(session, model, response)
+        return _one(session, model, response, language)
 
 
 @router.post(
@@ -282,7 +287,7 @@ def save(model_id: str, who: Analyst, response: Response, body: Save | None = No
     responses=MISSING | {409: {"description": "Already in training"}},
     summary="Optimize hyperparameters",
 )
-def optimize(model_id: str, body: Optimization, who: Analyst) -> dict[str, Any]:
+def optimize(model_id: str, body: Optimization, who: Analyst, language: Language) -> dict[str, Any]:
     """Start a training that tunes hyperparameters on the folds; follow it like any other training.
 
     A model that is already trained gets a successor in its family, whose id is `model_id` in the response.
@@ -293,24 +298,32 @@ def optimize(model_id: str, body: Optimization, who: Analyst) -> dict[str, Any]:
         model = fetch(session, Model, model_id, who, "edit")
         if (busy := registry.active_job(session, model.id)) is not None:
             raise VurError("api.running", kind="model", id=model.id, job=busy.id)
-        wanted = search_section(model, body.model_dump(exclude_none=True))
+        wanted, remarks = search_section(model, body.model_dump(exclude_none=True))
         if model.tag:
             model = successor(model, who)
             session.add(model)
         model.config = model.config | {"model": model.config["model"] | {"optimize": wanted}}
+        model.options = model.options | {"warnings": (model.options.get("warnings") or {}) | {"search": remarks}}
         session.flush()
-        target, dataset_id = model.id, model.dataset_id
+        target, dataset_id, warnings = model.id, model.dataset_id, said(model, language)
     job = submit("train", who.user_id, {}, model_id=target, dataset_id=dataset_id)
-    return {"job_id": job.id, "model_id": target, "status": job.state}
+    return {"job_id": job.id, "model_id": target, "status": job.state, "warnings": warnings}
 
 
-def search_section(model: Model, wanted: dict[str, Any]) -> dict[str, Any]:
-    """Return the `optimize` section for an existing model. `VurError` if the configuration is invalid."""
+def search_section(model: Model, wanted: dict[str, Any]) -> tuple[dict[str, Any], list[Remark]]:
+    """Return the `optimize` section for an existing model, and remarks on what is not searched.
+
+    `VurError` if the configuration is invalid.
+    """
     from vur.runs.config import Config
+    from vur.stages.model import own_network
 
-    found = auto_search(wanted) if model.algorithm == AUTO else search(model.algorithm, wanted)
-    Config.from_dict(model.config | {"model": model.config["model"] | {"optimize": found}})
-    return found
+    section = model.config["model"]
+    document = next(iter(section["networks"].values()), None) if model.algorithm == NETWORK else None
+    given = own_network(document) if document else section["parameters"].get(model.algorithm, {})
+    found, remarks = search(model.algorithm, wanted, given)
+    Config.from_dict(model.config | {"model": section | {"optimize": found}})
+    return found, remarks
 
 
 @router.get(

@@ -74,9 +74,9 @@ PAGE = {
     responses=MISSING,
     summary="Configure and train a model",
 )
-def train_now(body: TrainNow, who: Analyst) -> dict[str, Any]:
+def train_now(body: TrainNow, who: Analyst, language: Language) -> dict[str, Any]:
     """Create a model from a dataset and an algorithm, or from a whole configuration, and queue its training."""
-    from vur.serving.views.configure import configured
+    from vur.serving.views.configure import configured, said
 
     asked = body.model_dump(exclude_none=True, exclude={"config", "validation", "optimization"})
     asked |= {
@@ -89,9 +89,9 @@ def train_now(body: TrainNow, who: Analyst) -> dict[str, Any]:
         if body.config:
             model.config = over(model.config, body.config)
         session.flush()
-        job = _queue(session, model, who, {})
+        job, warnings = _queue(session, model, who, {}), said(model, language)
     queue.hand_over(job.id)
-    return jobs.started(job)
+    return jobs.started(job) | {"warnings": warnings}
 
 
 def over(config: dict[str, Any], sections: dict[str, Any]) -> dict[str, Any]:

@@ -56,7 +56,11 @@ class Optimization(BaseModel):
                 {
                     "method": "bayesian",
                     "iterations": 50,
-                    "search_space": {"learning_rate": {"type": "float", "min": 0.01, "max": 0.1}},
+                    "search_space": {
+                        "learning_rate": {"type": "float", "min": 0.0001, "max": 0.1},
+                        "batch_size": {"type": "int", "choices": [16, 32, 64, 128]},
+                        "hidden_units": {"type": "int", "min": 10, "max": 200},
+                    },
                     "objective": "minimize",
                     "metric": "val_rmse",
                 }
@@ -68,7 +72,12 @@ class Optimization(BaseModel):
     method: Literal["bayesian", "random", "grid"] = "bayesian"
     iterations: int = Field(50, ge=1, le=10_000)
     metric: str | None = None
-    search_space: dict[str, dict[str, Any]] | None = None
+    search_space: dict[str, dict[str, Any]] | None = Field(
+        None,
+        description="Parameters with a range or choices. What the algorithm cannot search is named in `warnings`; 422 "
+        "where it can search none of it. With `auto` each algorithm searches what it has of it. Default: the "
+        "parameters that the algorithm suggests, without those that are given",
+    )
     objective: Literal["minimize", "maximize"] | None = None
     time_limit: float | None = Field(None, gt=0, description="Seconds")
 
@@ -110,7 +119,7 @@ class Configure(Common):
                     "algorithm": "arima",
                     "hyperparameters": {"p": 1, "d": 1, "q": 1},
                     "validation": {"method": "time_series_split", "n_splits": 5},
-                    "optimization": {"enabled": False},
+                    "optimization": {"enabled": True, "method": "bayesian", "iterations": 50, "metric": "rmse"},
                     "metrics": ["rmse", "mae", "mape", "r2"],
                 }
             ]
@@ -218,7 +227,9 @@ class ModelDetail(ModelOut):
     """A model with its whole configuration."""
 
     config: dict[str, Any]
-    warnings: list[str] = Field(default_factory=list)
+    warnings: list[str] = Field(
+        default_factory=list, description="What of the request is not used as it was sent, and why"
+    )
 
 
 class ModelList(BaseModel):
@@ -251,3 +262,6 @@ class Started(BaseModel):
     job_id: str
     model_id: str
     status: str
+    warnings: list[str] = Field(
+        default_factory=list, description="What of the request is not used as it was sent, and why"
+    )

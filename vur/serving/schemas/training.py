@@ -48,6 +48,9 @@ class Started(BaseModel):
     status: str = Field(description="`queued`")
     dataset_id: str | None
     attempt: int
+    warnings: list[str] = Field(
+        default_factory=list, description="What of the request is not used as it was sent, and why"
+    )
 
 
 class Failure(BaseModel):

@@ -1,5 +1,6 @@
 """From a request to a configured model: translates the API's JSON into a `Config`, or says why it is invalid."""
 
+import dataclasses
 from typing import Any
 
 from sqlalchemy.orm import Session
@@ -7,7 +8,16 @@ from sqlalchemy.orm import Session
 from vur.errors import VurError
 from vur.forecasters.registry import Algorithm, Parameter, algorithm, algorithms
 from vur.runs.config import Config, default_config, replace_sections
-from vur.stages.model.search_space import optimize_request, parameter_name, plain_metric
+from vur.stages.model import own_network
+from vur.stages.model.search_space import (
+    ORDERS,
+    Remark,
+    kept_remark,
+    optimize_request,
+    parameter_name,
+    plain_metric,
+    say_remark,
+)
 from vur.store.accounts.access import Principal, fetch
 from vur.store.catalog import Dataset, Model, Pipeline, new_id
 from vur.store.data import datasets
@@ -16,8 +26,6 @@ from vur.text import table, translate
 AUTO = "auto"
 NETWORK = "network"
 FAMILIES = ("classical", "machine_learning", "deep_learning")
-# The order of an ARIMA model is one list here and three numbers in the API.
-ORDERS = {"order": ("p", "d", "q"), "seasonal_order": ("P", "D", "Q")}
 VALIDATION = ("time_series_split", "time_series", "rolling_origin", "expanding", "sliding")
 
 
@@ -85,8 +93,6 @@ def read_hyperparameters(id: str, given: dict[str, Any]) -> dict[str, Any]:
         if name in schema and name not in values and any(part in values for part in parts):
             default = schema[name].default or [0, 0, 0]
             values[name] = [values.pop(part, default[place]) for place, part in enumerate(parts)]
-    if "s" in values and "season" in schema:
-        values["season"] = values.pop("s")
     return {parameter_name(id, name): value for name, value in values.items()}
 
 
@@ -96,8 +102,8 @@ def model_section(
     optimization: dict[str, Any] | None,
     metrics: list[str],
     preset: str | None,
-) -> dict[str, Any]:
-    """Return the `model` section of a `Config` for one algorithm or for `auto`."""
+) -> tuple[dict[str, Any], list[Remark]]:
+    """Return the `model` section of a `Config` for one algorithm or for `auto`, and remarks on what is not searched."""
     metrics = [plain_metric(metric) for metric in metrics]
     wanted = optimization if optimization and optimization.get("enabled", True) else None
     section: dict[str, Any] = {"algorithms": AUTO if id == AUTO else [id], "ensemble": id == AUTO}
@@ -108,24 +114,42 @@ def model_section(
     if id == AUTO:
         if hyperparameters:
             raise VurError("models.auto_parameters", field="hyperparameters", given=", ".join(hyperparameters))
-        return section | ({"optimize": auto_search(wanted)} if wanted else {})
-    algorithm(id)
-    if hyperparameters:
-        section["parameters"] = {id: read_hyperparameters(id, hyperparameters)}
-    return section | ({"optimize": search(id, wanted)} if wanted else {})
+    else:
+        algorithm(id)
+    given = read_hyperparameters(id, hyperparameters) if hyperparameters else {}
+    section |= {"parameters": {id: given}} if given else {}
+    if not wanted:
+        return section, []
+    try:
+        found, remarks = search(id, wanted, given)
+    except VurError as error:
+        if error.code != "tuning.nothing_tunable":
+            raise
+        return section, kept_remark(id, given)
+    return section | {"optimize": found}, remarks
 
 
-def auto_search(wanted: dict[str, Any]) -> dict[str, Any]:
-    """Return the `optimize` section if `auto` also chooses the algorithms."""
-    chosen = {key: wanted[key] for key in ("iterations", "method", "time_limit") if wanted.get(key) is not None}
-    return chosen | ({"metric": plain_metric(wanted["metric"])} if wanted.get("metric") else {})
+def search(id: str, wanted: dict[str, Any], given: dict[str, Any]) -> tuple[dict[str, Any], list[Remark]]:
+    """Return the `optimize` section from a request for algorithm `id`, or for `auto`, with the parameters `given`.
+
+    Also returns remarks on what is not searched. `VurError` names the place in the request.
+    """
+    asked = {key: value for key, value in wanted.items() if value is not None}
+    try:
+        spec = optimize_request(asked, id, given)
+    except VurError as error:
+        place = ".".join(["search_space", *([str(error.data["parameter"])] if "parameter" in error.data else [])])
+        named = error.code.startswith("tuning.space") and "field" not in error.data
+        data: dict[str, Any] = error.data | ({"field": place} if named else {})
+        raise VurError(error.code, **data) from None
+    default = spec.iterations and id != AUTO and spec.asked(id) is None
+    return dataclasses.asdict(spec), spec.remarks({id: given}) + (kept_remark(id, given) if default else [])
 
 
-def search(id: str, wanted: dict[str, Any]) -> dict[str, Any]:
-    """Return the `optimize` section for algorithm `id` from a request."""
-    import dataclasses
-
-    return dataclasses.asdict(optimize_request({key: value for key, value in wanted.items() if value is not None}, id))
+def said(model: Model, language: str) -> list[str]:
+    """Return the warnings of a model's configuration in `language`."""
+    kept = model.options.get("warnings") or {}
+    return [say_remark(parts, language) for group in ("split", "search") for parts in kept.get(group, [])]
 
 
 def split_section(validation: dict[str, Any] | None, horizon: int | None) -> dict[str, Any]:
@@ -185,11 +209,12 @@ def configured(
     pipeline = fetch(session, Pipeline, pipeline_id, who, "edit") if pipeline_id else None
     base = base_config(session, who, dataset, pipeline)
     algorithm, section = NETWORK if network else algorithm, {}
+    remarks: list[Remark] = []
     if network:
         section = _network_section(network)
     elif algorithm or not (pipeline and "model" in (pipeline.config or {})):
         algorithm = algorithm or AUTO
-        section = model_section(algorithm, hyperparameters or {}, optimization, metrics or [], preset)
+        section, remarks = model_section(algorithm, hyperparameters or {}, optimization, metrics or [], preset)
     else:
         named = base.model.named
         algorithm = named[0] if len(named) == 1 and not base.model.auto else AUTO
@@ -213,7 +238,7 @@ def configured(
         pipeline_id=pipeline_id,
         family=pipeline_id or new_id(),
         config=config.to_dict(),
-        options={"metrics": metrics or []},
+        options={"metrics": metrics or [], "warnings": {"search": remarks}},
     )
     session.add(model)
     return model
@@ -221,8 +246,6 @@ def configured(
 
 def _network_section(document: dict[str, Any]) -> dict[str, Any]:
     """Return the `model` section for one network, validated layer by layer, with the reference model for its skill."""
-    from vur.stages.model import own_network
-
     own_network(document)
     return {"algorithms": ["seasonal_naive"], "networks": {"custom": document}, "ensemble": False}
 

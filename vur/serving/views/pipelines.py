@@ -124,7 +124,7 @@ def save_step(
         place = preparation.version_ref(session, dataset)
     section, facts = given, {"rows": place.rows, "columns": place.kinds}
     if step == "model" and "algorithm" in given:
-        given = model_section(
+        given, _ = model_section(
             given["algorithm"],
             given.get("hyperparameters") or {},
             given.get("optimization"),

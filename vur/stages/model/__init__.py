@@ -98,7 +98,9 @@ def own_network(document: dict[str, Any]) -> dict[str, Any]:
     """Checked parameters of algorithm `network` from its JSON form."""
     from vur.forecasters.networks.architecture import network_parameters
 
-    return validate_parameters(NETWORK, network_parameters(document))
+    given = network_parameters(document)
+    values = validate_parameters(NETWORK, given)
+    return {name: value for name, value in values.items() if name in given or value is not None}
 
 # %% ../../../nbs/stages/6_model/3_model.ipynb #5d0b93ee
 def require_libraries(spec: ModelSpec) -> None:

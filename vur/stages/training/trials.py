@@ -183,12 +183,11 @@ class Search:
 
     def default(self) -> dict[str, Any]:
         """The searched parameters without tuning."""
-        schema = algorithm(self.space.algorithm).parameters
-        return {name: self.base.get(name, schema[name].default) for name in self.space.dimensions}
+        return self.space.defaults(self.base)
 
     def parameters(self, searched: dict[str, Any]) -> dict[str, Any]:
         """All parameters of a candidate with the `searched` ones."""
-        return self.base | searched
+        return self.space.combined(self.base, searched)
 
     def _key(self, searched: dict[str, Any]) -> str:
         return combination_key(self.space.algorithm, self.parameters(searched))
@@ -367,7 +366,7 @@ class Bench:
         candidate: Candidate,
         searched: dict[str, Any],
         judge: Callable[[int, float], bool],
-        report: Callable[[float], None] = lambda share: None,
+        report: Callable[..., None] = lambda share, **detail: None,
     ) -> Trial:
         """Score `candidate` on the folds; `judge(fold, score)` is true to prune. Raises `Stopped` by the user or out of time."""
         frames: list[pd.DataFrame] = []
@@ -398,7 +397,7 @@ class Bench:
         each = self.scorer.each(frames) if state == "complete" else ()
         return Trial(number, searched, state, running[-1], each, tuple(running), seconds, len(fell), reason)
 
-    def folds(self, candidate: Candidate, report: Callable[[float], None]) -> Iterator[pd.DataFrame]:
+    def folds(self, candidate: Candidate, report: Callable[..., None]) -> Iterator[pd.DataFrame]:
         """The forecasts of each fold, from the cache if they are there."""
         setting, folds = self.setting, self.setting.plan.folds
         moved = None if setting.plan.spec.refit else setting.pipeline(candidate)
@@ -411,8 +410,9 @@ class Bench:
             report((k + 1) / len(folds))
 
 
-def _report_part(report: Callable[[float], None], done: int, count: int, share: float) -> None:
-    report((done + share) / count)
+def _report_part(report: Callable[..., None], done: int, count: int, share: float, *told: Any) -> None:
+    # a network also tells a key and its data: the epoch and the loss
+    report((done + share) / count, **(told[1] if told else {}))
 
 # %% ../../../nbs/stages/7_training/4_trials.ipynb #fb10f985
 def shelve(setting: Setting, evaluation: Evaluation, candidate: Candidate) -> None:

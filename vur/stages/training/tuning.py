@@ -22,8 +22,8 @@ import pandas as pd
 
 from ...errors import VurError
 from ...forecasters.parallel import Stopped
-from ...scoring.metrics import METRICS
-from ..model import Candidate, ModelSpec
+from ...scoring.metrics import AUTO, METRICS
+from ..model import NETWORK, Candidate, ModelSpec
 from ..model.search_space import OptimizeSpec, SearchSpace
 from .budget import Note, Watch
 from .evaluation import Evaluation, Outcome, Setting, evaluate_candidate, fold_key
@@ -178,12 +178,12 @@ class Searcher:
         whole = [trial for trial in self.search.trials if trial.state == "complete"]
         return min(whole, key=lambda trial: self.bench.scorer.loss(trial.value), default=None)
 
-    def report(self, share: float) -> None:
-        """Report that the running trial is at `share`."""
+    def report(self, share: float, **detail: Any) -> None:
+        """Report that the running trial is at `share`; `detail` is what a network tells of its epochs."""
         if self.progress is None:
             return
         done, total, best = len(self.search.trials), self.search.expected + 1, self.best()
-        data: dict[str, Any] = {"value": self.search.trials[-1].value if done else None}
+        data: dict[str, Any] = {**detail, "value": self.search.trials[-1].value if done else None}
         if best is not None:
             name = self.candidate.id if best.number == 0 else tuned_name(self.candidate)
             data["best"] = {"algorithm": name, "metric": self.bench.scorer.metric.upper(), "value": best.value}
@@ -319,9 +319,12 @@ def to_tune(
     evaluation: Evaluation, candidates: Sequence[Candidate], spec: OptimizeSpec, model: ModelSpec, scorer: Scorer
 ) -> tuple[list[Candidate], list[Note]]:
     """The candidates to tune, and why others are not."""
-    named = spec.algorithms or tuple(spec.search_space) or (() if model.algorithms == "auto" else model.algorithms)
-    known = {candidate.algorithm: candidate for candidate in candidates}
-    requested = [known.get(id) or Candidate(id, id, dict(model.parameters.get(id, {}))) for id in named]
+    own = tuple(id for id in spec.search_space if id != AUTO)
+    mine = (*model.named, *([NETWORK] if model.networks else [])) if not model.auto else ()
+    named = spec.algorithms or own or mine
+    competing = {id: [candidate for candidate in candidates if candidate.algorithm == id] for id in named}
+    new = {id: [Candidate(id, id, dict(model.parameters.get(id, {})))] for id in named}
+    requested = [candidate for id in dict.fromkeys(named) for candidate in competing[id] or new[id]]
     states = dict(zip(evaluation.status["algorithm"], evaluation.status["state"], strict=True))
     chosen, notes = [], []
     for candidate in requested or ranked(evaluation, candidates, scorer):
@@ -332,7 +335,12 @@ def to_tune(
             notes.append(Note("tuning.note.left_out", algorithm=candidate.id))
         else:
             chosen.append(candidate)
+    if not named and AUTO in spec.search_space:
+        sharing = [candidate for candidate in chosen if spec.asked(candidate.algorithm)]
+        notes += [] if sharing or not chosen else [Note("tuning.note.shared_unused", parameters=", ".join(spec.search_space[AUTO]))]
+        chosen = sharing or chosen
     chosen = chosen if named else chosen[:MOST]
+    notes += [Note.of(parts) for parts in spec.remarks(model.parameters)]
     return chosen, notes if chosen or notes else [Note("tuning.note.nothing")]
 
 
