@@ -54,6 +54,8 @@ class Settings:
     rate_limit: int = 60_000
     job_concurrency: int = 1
     job_memory_mb: int = 0
+    batch_concurrency: int = 1
+    batch_memory_mb: int = 0
     lease_seconds: int = 20
     keep_forecasts_days: int = 0
     keep_results_days: int = 0
@@ -215,6 +217,8 @@ PARSERS: dict[str, Callable[[str], Any]] = {
     "rate_limit": _count,
     "job_concurrency": _at_least_one,
     "job_memory_mb": _count,
+    "batch_concurrency": _at_least_one,
+    "batch_memory_mb": _count,
     "keep_forecasts_days": _count,
     "keep_results_days": _count,
     "lease_seconds": _at_least_one,
@@ -242,9 +246,18 @@ EXPECTED = {
     "metrics_key": f"nothing, or at least {LEAST_KEY} letters, digits and signs without spaces",
     "ws_per_user": "a whole number from 1",
     **dict.fromkeys(("keep_forecasts_days", "keep_results_days"), "a whole number of days, 0 for ever"),
+    "batch_memory_mb": "a whole number, 0 for half of job_memory_mb",
     **dict.fromkeys(("quota_bytes", "rate_limit", "job_memory_mb"), "a whole number, 0 for no limit"),
     **dict.fromkeys(
-        ("access_minutes", "refresh_days", "max_upload_bytes", "max_body_bytes", "job_concurrency", "lease_seconds"),
+        (
+            "access_minutes",
+            "refresh_days",
+            "max_upload_bytes",
+            "max_body_bytes",
+            "job_concurrency",
+            "batch_concurrency",
+            "lease_seconds",
+        ),
         "a whole number from 1",
     ),
 }

@@ -13,6 +13,7 @@ from vur.jobs import child, kinds, queue
 from vur.jobs.lifecycle import claim, end, report
 from vur.jobs.messages import error_text, log_text
 from vur.jobs.processes import marked
+from vur.settings import settings
 from vur.store import database
 from vur.store.catalog import Event, Job, JobLog, Model, new_id
 
@@ -23,6 +24,8 @@ SLOW = pytest.mark.slow
 def test_kind(monkeypatch: pytest.MonkeyPatch) -> None:
     """The kind that workers of the tests know, here without its code."""
     monkeypatch.setitem(kinds.KINDS, "test", "json")
+    monkeypatch.setitem(kinds.KINDS, "test-batch", "json")
+    monkeypatch.setitem(kinds.QUEUES, "test-batch", kinds.BATCHES)
 
 
 def submit(ana, **params) -> str:
@@ -282,6 +285,51 @@ def test_a_lack_of_memory_is_reported_as_the_reason(ana, catalog, kind, eaten):
     assert (
         "500 MiB" in error_text(found.error, "en")["detail"] and "500 MiB" in error_text(found.error, "pt-BR")["detail"]
     )
+
+
+@SLOW
+def test_a_batch_does_not_wait_for_a_training_and_a_training_not_for_batches(ana, catalog):
+    """With one job of each at a time, and so after its worker was stopped, when both are taken up again."""
+    training, next_training = submit(ana, ticks=600), submit(ana, ticks=1)
+    with worker(catalog, kinds=True) as first:
+        until(lambda: job_of(training).state == "running")
+        batch = queue.submit("test-batch", ana.id, {"ticks": 1}).id
+        assert ended(batch, seconds=30)[0].state == "succeeded"
+        assert job_of(training).state == "running" and job_of(next_training).state == "queued"
+        waiting = [queue.submit("test-batch", ana.id, {"ticks": 200}).id for _ in range(2)]
+        until(lambda: job_of(waiting[0]).state == "running")
+        assert job_of(waiting[1]).state == "queued", "one batch at a time"
+        first.end()
+    flows = {flow.workflow_id: flow.queue_name for flow in queue.client().list_workflows()}
+    assert [flows[id] for id in (training, *waiting)] == ["jobs", "batches", "batches"]
+    queue.request_cancel(training)
+    with worker(catalog, kinds=True):
+        assert ended(next_training, seconds=30)[0].state == "succeeded", "batches keep no training waiting"
+        assert job_of(waiting[0]).state == "running"
+
+
+def test_a_batch_beside_a_training_gets_half_its_memory_or_what_the_settings_say(monkeypatch):
+    def limits(**values: int) -> tuple[int, int]:
+        for name, value in values.items():
+            monkeypatch.setenv(f"VUR_{name.upper()}", str(value))
+        settings.cache_clear()
+        return kinds.memory_limit("train"), kinds.memory_limit("batch")
+
+    assert limits() == (0, 0)
+    assert limits(job_memory_mb=3000) == (3000, 1500)
+    assert limits(batch_memory_mb=900) == (3000, 900)
+
+
+@SLOW
+def test_a_batch_over_its_limit_names_its_own_setting(ana, catalog, kind):
+    if kind == "postgresql":
+        pytest.skip("as on SQLite")
+    job = queue.submit("test-batch", ana.id, {"ticks": 1, "eat": 700}).id
+    with worker(catalog, kinds=True, job_memory_mb=900):
+        found = ended(job)[0]
+    assert (found.state, found.error["code"]) == ("failed", "jobs.batch_memory")
+    assert "450 MiB" in error_text(found.error, "en")["detail"]
+    assert "batch_memory_mb" in VurError(found.error["code"], **found.error["data"]).text("en")
 
 
 @pytest.mark.parametrize(

@@ -3,3 +3,5 @@
 import vur.jobs.kinds
 
 vur.jobs.kinds.KINDS["test"] = "job_kinds"
+vur.jobs.kinds.KINDS["test-batch"] = "job_kinds"
+vur.jobs.kinds.QUEUES["test-batch"] = vur.jobs.kinds.BATCHES

@@ -12,10 +12,35 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
+from vur.settings import settings
 from vur.store.catalog import Job
 
 # By name, so that the service does not import what only a job's own process needs.
 KINDS = {"train": "vur.jobs.training", "batch": "vur.jobs.batch"}
+
+
+# The queue of each kind: those of another one do not wait for trainings, nor trainings for them.
+QUEUE, BATCHES = "jobs", "batches"
+QUEUES = {"batch": BATCHES}
+
+
+def queue_of(kind: str) -> str:
+    """The queue of the jobs of `kind`."""
+    return QUEUES.get(kind, QUEUE)
+
+
+def concurrency() -> dict[str, int]:
+    """How many jobs of each queue one worker runs at a time."""
+    return {QUEUE: settings().job_concurrency, BATCHES: settings().batch_concurrency}
+
+
+def memory_limit(kind: str) -> int:
+    """The MiB that one job of `kind` may fill, all its processes together; 0 for no limit.
+
+    Batches run beside trainings, so without a limit of their own they get half of a training's.
+    """
+    limit = settings().job_memory_mb
+    return (settings().batch_memory_mb or limit // 2) if queue_of(kind) == BATCHES else limit
 
 
 def handler(kind: str) -> Callable[..., dict[str, Any]]:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from vur.jobs.child import PARENT
+from vur.jobs.kinds import memory_limit
 from vur.jobs.spec import JobSpec
 from vur.store.home import home
 
@@ -83,6 +84,7 @@ def _environment(spec: JobSpec, scratch: Path) -> dict[str, str]:
         PARENT: str(os.getpid()),
         "TMPDIR": str(scratch),
         "VUR_HOME": str(home()),
+        "VUR_JOB_MEMORY_MB": str(memory_limit(spec.kind)),
         "PYTHONUNBUFFERED": "1",
     }
     return os.environ | own | ({"VUR_SETTINGS": str(settings_file.absolute())} if settings_file else {})

@@ -18,7 +18,7 @@ from sqlalchemy import Engine, create_engine, event, select, update
 from sqlalchemy.orm import Session
 
 from vur.errors import VurError
-from vur.jobs.kinds import KINDS, call_hook
+from vur.jobs.kinds import KINDS, call_hook, queue_of
 from vur.store import database
 from vur.store.catalog import Job, new_id, now
 from vur.store.database import rows_changed
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from dbos import DBOSClient
 
 ACTIVE, ENDED = ("queued", "running"), ("succeeded", "failed", "cancelled")
-QUEUE, WORKFLOW, APPLICATION, VERSION, SCHEMA = "jobs", "job", "vur", "1", "dbos"
+WORKFLOW, APPLICATION, VERSION, SCHEMA = "job", "vur", "1", "dbos"
 # The names of a training job's states in the API.
 STATUS = {
     "queued": "queued",
@@ -192,9 +192,24 @@ def tell_clients(session: Session, job: Job, **more: Any) -> None:
 
 
 def enqueue(job_ids: Collection[str]) -> None:
-    """Enqueue a workflow for each job that has none."""
-    for job_id in job_ids:
-        client().enqueue({"workflow_name": WORKFLOW, "queue_name": QUEUE, "workflow_id": job_id}, job_id)
+    """Enqueue a workflow for each job that has none, in the queue of its kind."""
+    for job_id, kind in _kinds(job_ids):
+        client().enqueue({"workflow_name": WORKFLOW, "queue_name": queue_of(kind), "workflow_id": job_id}, job_id)
+
+
+def resume(job_id: str) -> None:
+    """Put the workflow of a job that was interrupted back into the queue of its kind."""
+    for _, kind in _kinds([job_id]):
+        client().resume_workflow(job_id, queue_name=queue_of(kind))
+
+
+def _kinds(job_ids: Collection[str]) -> list[tuple[str, str]]:
+    """The id and kind of each job, in the order of their submission."""
+    if not job_ids:
+        return []
+    with database.reading() as session:
+        found = session.execute(select(Job.id, Job.kind).where(Job.id.in_(job_ids)).order_by(Job.created_at, Job.id))
+        return [row._tuple() for row in found]
 
 
 def reconcile(dead: Collection[str] = ()) -> list[str]:
@@ -218,7 +233,7 @@ def reconcile(dead: Collection[str] = ()) -> list[str]:
         if flow.status == "PENDING" and flow.executor_id in dead and _take(jobs[flow.workflow_id])
     ]
     for job_id in taken:
-        client().resume_workflow(job_id, queue_name=QUEUE)
+        resume(job_id)
     for flow in found.values():
         if flow.status in ("SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"):
             _lost(flow.workflow_id, flow.status)

@@ -16,6 +16,7 @@ from sqlalchemy import func, select
 from sqlalchemy.exc import OperationalError
 
 from vur.jobs import lifecycle, queue, schedules
+from vur.jobs.kinds import concurrency
 from vur.jobs.workflows import Runner, first_line
 from vur.settings import settings
 from vur.store import database, events
@@ -108,8 +109,13 @@ class Worker:
         """Run until `stop` is set, or with `once` until no job is left; running jobs are re-queued."""
         queue.create_schema()
         workers.beat(self.owner)
-        self.runner.launch(settings().job_concurrency)
-        log.info("worker %s takes up to %d jobs at a time", self.owner, settings().job_concurrency)
+        self.runner.launch(concurrency())
+        log.info(
+            "worker %s takes up to %d jobs at a time, and %d batches of forecasts beside them",
+            self.owner,
+            settings().job_concurrency,
+            settings().batch_concurrency,
+        )
         threading.Thread(target=self._monitors, daemon=True, name="monitors").start()
         due = dict.fromkeys(range(len(self.duties)), 0.0)
         while not self.stop.is_set():
@@ -180,7 +186,7 @@ class Worker:
         halt.start()
         halt.join(max(deadline - time.monotonic(), 1.0))
         for job_id in self.runner.parked:
-            self._do(partial(queue.client().resume_workflow, job_id, queue_name=queue.QUEUE))
+            self._do(partial(queue.resume, job_id))
         self._do(lambda: workers.remove(self.owner))
         log.info("worker %s ended; %d jobs were re-queued", self.owner, len(self.runner.parked))
 

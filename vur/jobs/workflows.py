@@ -17,13 +17,13 @@ from sqlalchemy.exc import OperationalError
 
 from vur.jobs import lifecycle
 from vur.jobs.child import LOST_CODE, PROGRESS, address_space
+from vur.jobs.kinds import BATCHES, memory_limit, queue_of
 from vur.jobs.lifecycle import DONE, FAILED, line
 from vur.jobs.messages import error_of
 from vur.jobs.processes import Child, clear_leftovers, memory
-from vur.jobs.queue import APPLICATION, QUEUE, SCHEMA, VERSION, WORKFLOW, queue_engine, serializer
+from vur.jobs.queue import APPLICATION, SCHEMA, VERSION, WORKFLOW, queue_engine, serializer
 from vur.jobs.spec import JobSpec
 from vur.runs.progress import Follower
-from vur.settings import settings
 from vur.store.catalog import JobLog, User
 from vur.store.database import reading
 from vur.store.home import folder
@@ -62,8 +62,11 @@ class Runner:
         self.running: set[str] = set()
         self.parked: set[str] = set()
 
-    def launch(self, concurrency: int) -> None:
-        """Start DBOS in this process; unfinished jobs of an earlier worker with the same name run first."""
+    def launch(self, concurrency: dict[str, int]) -> None:
+        """Start DBOS in this process, with so many jobs of each queue at a time.
+
+        Unfinished jobs of an earlier worker with the same name run first.
+        """
         from dbos import DBOS
 
         DBOS(
@@ -78,14 +81,13 @@ class Runner:
                 "log_level": "ERROR",
                 "use_listen_notify": False,
                 "run_migrations": False,
-                "max_executor_threads": 4 * concurrency + 16,
+                "max_executor_threads": 4 * sum(concurrency.values()) + 16,
             }
         )
         DBOS.workflow(name=WORKFLOW, max_recovery_attempts=1_000_000)(self._workflow())
         DBOS.launch()
-        DBOS.register_queue(
-            QUEUE, worker_concurrency=concurrency, polling_interval_sec=0.5, on_conflict="always_update"
-        )
+        for queue, most in concurrency.items():
+            DBOS.register_queue(queue, worker_concurrency=most, polling_interval_sec=0.5, on_conflict="always_update")
 
     def _workflow(self) -> Callable[[str], str]:
         def job(job_id: str) -> str:
@@ -142,7 +144,7 @@ class Runner:
             state = Watch(spec, self.owner, child, self.stopping).until_end()
         finally:
             child.finish()
-        return _no_memory() if state == "memory" else Outcome(state) if state else judge(spec, child)
+        return _no_memory(spec.kind) if state == "memory" else Outcome(state) if state else judge(spec, child)
 
 
 class Watch:
@@ -151,6 +153,7 @@ class Watch:
     def __init__(self, spec: JobSpec, owner: str, child: Child, stopping: threading.Event):
         self.spec, self.owner, self.child, self.stopping = spec, owner, child, stopping
         self.follower, self.written, self.lines = Follower(spec.folder / PROGRESS), ("", ""), 0
+        self.limit = memory_limit(spec.kind)
         self.silent = self.blind = self.unmeasured = self.stuck = 0.0
         with reading() as session:
             self.language = session.scalar(select(User.language).where(User.id == spec.owner_id)) or DEFAULT_LANGUAGE
@@ -161,7 +164,7 @@ class Watch:
         while self.child.wait(POLL_SECONDS) is None:
             if self.stopping.is_set():
                 return "interrupted"
-            if settings().job_memory_mb and self._too_much(settings().job_memory_mb):
+            if self.limit and self._too_much(self.limit):
                 return "memory"
             if (state := self._look()) != "on":
                 return {"cancel": "cancelled"}.get(state, state)
@@ -249,10 +252,10 @@ def judge(spec: JobSpec, child: Child) -> Outcome:
             if code < 0
             else {"code": "jobs.ended", "stage": "", "data": {"status": code, "reason": reason}},
         )
-    return _for_memory(outcome, tail)
+    return _for_memory(spec.kind, outcome, tail)
 
 
-def _for_memory(outcome: Outcome, tail: list[str]) -> Outcome:
+def _for_memory(kind: str, outcome: Outcome, tail: list[str]) -> Outcome:
     """The outcome; a failure for lack of memory if the output shows it, because a retry would not help."""
     error = outcome.error
     if error is None:
@@ -260,15 +263,16 @@ def _for_memory(outcome: Outcome, tail: list[str]) -> Outcome:
     message = f"{error['data'].get('kind', '')} {error['data'].get('reason', '')}"
     silent = outcome.state == "crashed" or error["code"] == "runs.kernel"
     if OUT_OF_MEMORY.search(message) or silent and OUT_OF_MEMORY.search("\n".join(tail)):
-        return _no_memory(error["stage"])
+        return _no_memory(kind, error["stage"])
     return _without_advice(outcome)
 
 
-def _no_memory(stage: str = "") -> Outcome:
-    """The failure of a job that exceeded its memory limit, or the machine's memory."""
-    limit = settings().job_memory_mb
+def _no_memory(kind: str, stage: str = "") -> Outcome:
+    """The failure of a job of `kind` that exceeded its memory limit, or the machine's memory."""
+    limit = memory_limit(kind)
+    limited = "jobs.batch_memory" if queue_of(kind) == BATCHES else "jobs.memory"
     return Outcome(
-        "failed", error={"code": "jobs.memory" if limit else "jobs.no_memory", "stage": stage, "data": {"limit": limit}}
+        "failed", error={"code": limited if limit else "jobs.no_memory", "stage": stage, "data": {"limit": limit}}
     )
 
 
