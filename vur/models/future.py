@@ -21,6 +21,7 @@ from vur.stages.upload import upload_named
 from vur.text import DEFAULT_LANGUAGE, translate
 from vur.timezones import is_sub_daily, to_zone
 
+LONGEST = 10_000  # steps of one forecast
 SHOWN = 5
 
 

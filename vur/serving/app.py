@@ -3,7 +3,7 @@
 from fastapi import APIRouter, FastAPI
 
 from vur import __version__
-from vur.serving.errors import add_handlers
+from vur.serving.handlers import add_handlers
 from vur.serving.middleware.guard import API
 from vur.serving.openapi import describe
 from vur.serving.process.startup import lifespan

@@ -2,13 +2,7 @@
 
 from typing import Any
 
-from fastapi import FastAPI, Request
-from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
-from sqlalchemy.exc import DataError, InterfaceError, OperationalError, SQLAlchemyError
-from sqlalchemy.exc import TimeoutError as NoConnection
-from sqlalchemy.orm.exc import StaleDataError
-from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse
 
 from vur.errors import VurError, error_body
 from vur.text import DEFAULT_LANGUAGE, LANGUAGES
@@ -33,6 +27,9 @@ STATUS = {
     "api.too_large": 413,
     "api.quota": 413,
     "api.media_type": 415,
+    "api.not_json": 415,
+    "api.broken_json": 400,
+    "api.unreadable": 400,
     "api.throttled": 429,
     "api.busy": 503,
     "api.internal": 500,
@@ -72,18 +69,11 @@ STATUS = {
 }
 # Families of codes with one status: a file that cannot be read is a client error (400), as the API's documents say.
 FAMILIES = {"champions": 409, "upload": 400, "dialect": 400, "source": 400, "forms": 400}
-NO_DATABASE = (
-    OperationalError,
-    InterfaceError,
-    NoConnection,
-)  # it does not respond, or the connection pool is exhausted
-CODES = {
-    401: "api.unauthenticated",
-    404: "api.no_route",
-    405: "api.method",
-    413: "api.too_large",
-    415: "api.media_type",
-}
+CODES = {400: "api.unreadable", 404: "api.no_route", 405: "api.method"}
+
+
+class Stopped(Exception):
+    """A body exceeded a limit while it was read."""
 
 
 def status_of(code: str) -> int:
@@ -109,65 +99,3 @@ def error_response(error: VurError, language: str) -> JSONResponse:
     if seconds := error.data.get("seconds"):
         headers["Retry-After"] = str(seconds)
     return JSONResponse(error_body(error, language), status, headers)
-
-
-def _reader(request: Request) -> str:
-    principal = request.scope.get("vur.principal")
-    return language_of(request.headers, principal.language if principal else None)
-
-
-async def _vur_error(request: Request, error: VurError) -> JSONResponse:
-    return error_response(error, _reader(request))
-
-
-async def _invalid(request: Request, error: RequestValidationError) -> JSONResponse:
-    problems = [
-        {"field": ".".join(str(part) for part in one["loc"] if part != "body") or "body", "detail": one["msg"]}
-        for one in error.errors()
-    ]
-    first = problems[0]
-    body = error_body(VurError("api.invalid", field=first["field"], reason=first["detail"]), _reader(request))
-    return JSONResponse(body | {"problems": problems}, 422)
-
-
-async def _http(request: Request, error: HTTPException) -> JSONResponse:
-    code = CODES.get(error.status_code)
-    if code is None:
-        return JSONResponse(
-            {"detail": str(error.detail), "code": "api.http", "field": None}, error.status_code, error.headers
-        )
-    answer = error_response(
-        VurError(code, path=request.url.path, method=request.method, limit="", seconds=""), _reader(request)
-    )
-    answer.headers.update(error.headers or {})
-    return answer
-
-
-async def _stale(request: Request, error: StaleDataError) -> JSONResponse:
-    return error_response(VurError("api.conflict"), _reader(request))
-
-
-async def _internal(request: Request, error: Exception) -> JSONResponse:
-    return error_response(VurError("api.internal", id=request.scope.get("vur.request_id", "-")), _reader(request))
-
-
-async def _no_database(request: Request, error: SQLAlchemyError) -> JSONResponse:
-    return error_response(VurError("api.database", seconds=5), _reader(request))
-
-
-async def _no_value(request: Request, error: DataError) -> JSONResponse:
-    return error_response(
-        VurError("api.invalid", field="request", reason=str(error.orig).strip().splitlines()[0]), _reader(request)
-    )
-
-
-def add_handlers(app: FastAPI) -> None:
-    """Answer every error of `app` in the common shape."""
-    app.exception_handler(Exception)(_internal)
-    for unavailable in NO_DATABASE:
-        app.exception_handler(unavailable)(_no_database)
-    app.exception_handler(DataError)(_no_value)
-    app.exception_handler(VurError)(_vur_error)
-    app.exception_handler(RequestValidationError)(_invalid)
-    app.exception_handler(HTTPException)(_http)
-    app.exception_handler(StaleDataError)(_stale)

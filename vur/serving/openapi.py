@@ -10,7 +10,7 @@ from vur.serving.middleware.guard import API, OPEN
 ERROR = {
     "title": "Error",
     "type": "object",
-    "required": ["detail", "code", "field"],
+    "required": ["detail", "code", "field", "values"],
     "description": "Every error: a sentence in the user's language, a code for programs, and any field at fault.",
     "properties": {
         "detail": {"type": "string"},
@@ -47,7 +47,24 @@ Every error has the same shape: `detail` in your language (`Accept-Language`: {l
 `field` if one is at fault. Lists take `page`, `limit`, `sort` and `search`. Changes take the object's version in
 `If-Match`; uploads and training requests take an `Idempotency-Key`, so that they can be retried safely.
 """.replace("{languages}", ", ".join(LANGUAGES))
-USUAL = {401: "No valid token", 422: "A value is missing or invalid", 429: "Too many requests; see `Retry-After`"}
+READ = ("get", "head")
+FALLBACK = {  # what an answer means where its operation does not say more
+    400: "The body cannot be read, or is not valid JSON",
+    401: "No valid token",
+    403: "Your role, or your permission on the object, does not allow this",
+    404: "There is no such object, or you may not see it",
+    405: "Another method of this path; `Allow` lists those that it has",
+    408: "The body stopped arriving",
+    409: "The state of the object does not allow this now, or a request with the same key is in progress",
+    412: "`If-Match` names another version than the current one",
+    413: "The body is larger than its limit",
+    415: "The body has another content type",
+    422: "A value is missing or invalid",
+    429: "Too many requests; see `Retry-After`",
+    503: "The service cannot answer now; see `Retry-After`",
+    507: "The disk is full",
+}
+ALLOW = {"Allow": {"description": "The methods of this path", "schema": {"type": "string"}}}
 METHODS = ("get", "head", "put", "post", "delete", "patch", "options")
 
 
@@ -74,20 +91,43 @@ def _complete(document: dict[str, Any]) -> None:
     for path, methods in document.get("paths", {}).items():
         for method in METHODS:
             if method in methods:
-                _complete_operation(methods[method], path in OPEN)
+                _complete_operation(methods[method], method, path in OPEN, schemas)
     for name in ("HTTPValidationError", "ValidationError"):
         schemas.pop(name, None)
 
 
-def _complete_operation(operation: dict[str, Any], open: bool) -> None:
+def _complete_operation(operation: dict[str, Any], method: str, open: bool, schemas: dict[str, Any]) -> None:
     operation["security"] = [] if open else [{name: []} for name in SCHEMES]
     answers = operation.setdefault("responses", {})
     answers.pop("422", None)
-    for status, description in USUAL.items():
-        if status != 401 or not open:
-            answers.setdefault(str(status), {"description": description})
-    if "requestBody" in operation:
-        answers.setdefault("408", {"description": "The body stopped arriving"})
+    for status in sorted(usual_statuses(operation, method, open, schemas)):
+        answers.setdefault(str(status), {"description": FALLBACK[status]})
+    answers["405"]["headers"] = ALLOW
     for status, answer in answers.items():
         if status >= "400" and "content" not in answer:
             answer["content"] = {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
+
+
+def usual_statuses(operation: dict[str, Any], method: str, open: bool, schemas: dict[str, Any]) -> set[int]:
+    """Return the statuses of errors that follow from the form of an operation: its method, its body, its parameters."""
+    found = {405, 422, 429, 503}
+    kinds = (operation.get("requestBody") or {}).get("content", {})
+    places = {(one["in"], one["name"].lower()) for one in operation.get("parameters", ())}
+    if not open:
+        found |= {401} if method in READ else {401, 403, 409, 507}
+    if kinds:
+        found |= {400, 408, 413, 415}
+    if any(place == "path" for place, _ in places) or any(_names_objects(one, schemas) for one in kinds.values()):
+        found.add(404)
+    if ("header", "if-match") in places:
+        found.add(412)
+    return found
+
+
+def _names_objects(content: dict[str, Any], schemas: dict[str, Any]) -> bool:
+    """Whether a body names an object by its id, which may be unknown."""
+    schema = content.get("schema", {})
+    if "$ref" in schema:
+        schema = schemas[schema["$ref"].rpartition("/")[2]]
+    names = set(schema.get("properties", ()))
+    return "model" in names or any(name.endswith("_id") for name in names)

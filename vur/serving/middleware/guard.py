@@ -11,11 +11,13 @@ import time
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers
 from starlette.middleware.cors import CORSMiddleware
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from vur.errors import VurError
-from vur.serving.errors import NO_DATABASE, error_response, language_of
+from vur.serving.errors import error_response, language_of
+from vur.serving.handlers import NO_DATABASE
 from vur.serving.middleware.clients import Forwarded, address_of
+from vur.serving.middleware.common_errors import CommonErrors
 from vur.serving.middleware.idempotency import Idempotent
 from vur.serving.middleware.limits import BodyLimit, Buckets
 from vur.serving.middleware.observe import Observed, traced
@@ -175,44 +177,6 @@ async def _refuse(error: VurError, scope: Scope, receive: Receive, send: Send) -
         await send({"type": "websocket.close", "code": 4401 if error.code == "api.unauthenticated" else 1013})
     else:
         await error_response(error, language_of(Headers(scope=scope)))(scope, receive, send)
-
-
-class CommonErrors:
-    """ASGI middleware: gives BentoML's own errors (unknown paths, its endpoints) the common error shape."""
-
-    def __init__(self, app: ASGIApp):
-        self.app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass everything on except plain 404 and 405, and the error that a BentoML endpoint left in `vur.error`."""
-        if scope["type"] != "http":
-            await self.app(scope, receive, send)
-            return
-        replaced: VurError | None = None
-
-        async def answer(message: Message) -> None:
-            nonlocal replaced
-            if message["type"] == "http.response.start" and "vur.error" in scope:
-                replaced = scope["vur.error"]
-            elif (
-                message["type"] == "http.response.start"
-                and message["status"] in (404, 405)
-                and Headers(raw=message["headers"]).get("content-type", "").startswith("text/plain")
-            ):
-                replaced = VurError(
-                    "api.no_route" if message["status"] == 404 else "api.method",
-                    path=scope["path"],
-                    method=scope["method"],
-                )
-            elif replaced is None:
-                await send(message)
-
-        await self.app(scope, receive, answer)
-        if replaced is not None:
-            who = scope.get("vur.principal")
-            await error_response(replaced, language_of(Headers(scope=scope), who.language if who else None))(
-                scope, receive, send
-            )
 
 
 class Guard:

@@ -10,7 +10,7 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from vur.errors import VurError
-from vur.serving.errors import error_response, language_of
+from vur.serving.errors import Stopped, error_response, language_of
 from vur.settings import settings
 
 MIB = 2**20
@@ -26,10 +26,6 @@ def body_limit(path: str) -> int:
     if path.startswith(UPLOADS):
         return settings().max_upload_bytes + MIB
     return OPEN_BODY if path.startswith(ACCOUNTS) else settings().max_body_bytes
-
-
-class Stopped(Exception):
-    """The body exceeded a limit while it was read."""
 
 
 class BodyLimit:

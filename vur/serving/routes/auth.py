@@ -3,7 +3,6 @@
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Depends, Request
-from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
 from sqlalchemy import select
 
@@ -26,6 +25,7 @@ from vur.serving.schemas.auth import (
     Tokens,
     UserOut,
 )
+from vur.serving.validation import read_body, refusal
 from vur.serving.views import accounts
 from vur.serving.views.accounts import hashing, slowed
 from vur.settings import settings
@@ -60,15 +60,15 @@ BOTH = {
 
 async def credentials(request: Request) -> Credentials:
     """Read login and password from JSON or from OAuth2's form."""
+    kind = request.headers.get("content-type", "")
+    if not kind.startswith(FORM):
+        return read_body(Credentials, kind, await request.body())
+    form = await request.form(max_files=0, max_fields=20)
+    given = {key: form.get(key) for key in ("username", "password") if form.get(key)}
     try:
-        if request.headers.get("content-type", "").startswith(FORM):
-            form = await request.form(max_files=0, max_fields=20)
-            return Credentials.model_validate({key: form.get(key) for key in ("username", "password") if form.get(key)})
-        return Credentials.model_validate_json(await request.body())
+        return Credentials.model_validate(given)
     except ValidationError as error:
-        raise RequestValidationError(
-            error.errors(include_input=False, include_url=False, include_context=False)
-        ) from None
+        raise refusal(error.errors())[0] from None
 
 
 def with_login(who: Who) -> Principal:

@@ -1,6 +1,5 @@
 """The dashboard: statistics, recent activity, recommended tasks and alerts, all computed from the catalog."""
 
-from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query
@@ -10,7 +9,7 @@ from sqlalchemy.orm import Session
 from vur.errors import VurError
 from vur.serving.dependencies import Analyst, Language, Listed, Listing, Who, list_rows
 from vur.serving.schemas import dashboard as bodies
-from vur.serving.schemas.texts import ObjectId
+from vur.serving.schemas.texts import Moment, ObjectId
 from vur.serving.views import dashboard as views
 from vur.store import dashboard
 from vur.store.accounts.access import Principal, fetch, visible
@@ -44,9 +43,7 @@ def get_activity(
     status: Kind = None,
     object_kind: Kind = None,
     object_id: Annotated[str | None, Query(max_length=64, pattern="^[A-Za-z0-9_-]+$")] = None,
-    since: Annotated[
-        datetime | None, Query(description="Only activities from this moment on; with a time zone")
-    ] = None,
+    since: Annotated[Moment | None, Query(description="Only activities from this moment on; with a time zone")] = None,
 ) -> dict[str, Any]:
     """What you did and what happened to your objects, newest first."""
     if since is not None and since.tzinfo is None:

@@ -15,6 +15,7 @@ from vur.serving.dependencies import Analyst, Language, Listed, Who, language, l
 from vur.serving.errors import status_of
 from vur.serving.middleware.metrics import predicted
 from vur.serving.schemas import predictions as bodies
+from vur.serving.schemas.texts import Moment
 from vur.serving.views import batches, ledger
 from vur.store.accounts.access import fetch
 from vur.store.catalog import Alias, Forecast, Model, Promotion
@@ -83,7 +84,7 @@ async def answered(request: Request, model: str, body: bodies.Forecasting, kind:
     asked = PredictionRequest(
         body.horizon,
         body.levels,
-        plain(body.series),
+        bodies.plain(body.series),
         body.future,
         kind,
         request.scope.get("vur.request_id"),
@@ -99,11 +100,6 @@ async def answered(request: Request, model: str, body: bodies.Forecasting, kind:
     predicted("request", answer.values)
     said = answer.errors or answer.strange  # nothing else depends on the reader's language
     return Response(answer.json(language(request) if said else who.language), media_type="application/json")
-
-
-def plain(series: Any) -> Any:
-    """Return blocks of observations as plain lists."""
-    return {id: dict(block) for id, block in series.items()} if isinstance(series, dict) else series
 
 
 @router.post("/predict", response_model=bodies.Answered, responses=ERRORS, summary="Forecast now")
@@ -134,7 +130,8 @@ async def post_model_predict(model_id: str, body: bodies.Forecasting, request: R
 @router.post("/batch", status_code=202, response_model=bodies.BatchStarted, responses=ERRORS, summary="Batch forecast")
 def post_batch(body: bodies.Batch, who: Analyst, reader: Language, response: Response) -> dict[str, Any]:
     """Queue a forecast of many series, as trained or from the end of the observations in a dataset or in the body."""
-    if body.dataset_id and body.series:
+    rows = batches.rows_of(bodies.plain(body.series))
+    if body.dataset_id and rows is not None:
         raise VurError("predictions.one_source", field="dataset_id")
     params = {
         "horizon": body.horizon,
@@ -143,8 +140,8 @@ def post_batch(body: bodies.Batch, who: Analyst, reader: Language, response: Res
         "output": body.output,
         "language": reader,
     }
-    if body.series:
-        return started(response, *batches.submit_rows(who, body.model, params, batches.rows_of(plain(body.series))))
+    if rows is not None:
+        return started(response, *batches.submit_rows(who, body.model, params, rows))
     return started(response, *batches.submit(who, body.model, params, dataset_id=body.dataset_id))
 
 
@@ -208,8 +205,8 @@ Model_ = Annotated[str | None, Query(alias="model", max_length=200, description=
 Kind = Annotated[
     Literal["predict", "real_time", "batch", "monitor"] | None, Query(description="How the forecast was requested")
 ]
-Since = Annotated[datetime | None, Query(description="Answered at this moment or later; UTC if it has no offset")]
-Until = Annotated[datetime | None, Query(description="Answered before this moment")]
+Since = Annotated[Moment | None, Query(description="Answered at this moment or later; UTC if it has no offset")]
+Until = Annotated[Moment | None, Query(description="Answered before this moment")]
 Series = Annotated[str | None, Query(max_length=500, description="Only forecasts of this series")]
 
 
@@ -260,9 +257,10 @@ def post_actuals(body: bodies.Actuals, who: Analyst) -> dict[str, Any]:
 
     All forecasts of your own models are scored; of other models, only those that you requested.
     """
-    if bool(body.dataset_id) == bool(body.series):
+    rows = batches.rows_of(bodies.plain(body.series))
+    if bool(body.dataset_id) == (rows is not None):
         raise VurError("api.invalid", field="series", reason="give either series or dataset_id")
-    return actuals(who, body.model, batches.rows_of(plain(body.series)) if body.series else None, body.dataset_id)
+    return actuals(who, body.model, rows, body.dataset_id)
 
 
 @router.get("/{forecast_id}", response_model=bodies.ForecastDetail, responses=MISSING, summary="One forecast")

@@ -17,7 +17,8 @@ from vur.store.catalog import User
 from vur.store.database import reading, writing
 from vur.store.events import record_activity
 
-accounts = APIRouter(prefix="/users", tags=["users"])
+REFUSED: dict[int | str, dict[str, Any]] = {403: {"description": "Only for administrators"}}
+accounts = APIRouter(prefix="/users", tags=["users"], responses=REFUSED)
 sharing = APIRouter(prefix="/shares", tags=["shares"])
 router = APIRouter()
 SORTABLE = {

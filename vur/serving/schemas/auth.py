@@ -1,11 +1,13 @@
 """Bodies of the account endpoints."""
 
 from datetime import datetime
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from vur.languages import LanguageCode
+from vur.serving.schemas.body import Body
+from vur.serving.schemas.texts import Line
 
 Role = Literal["viewer", "analyst", "admin"]
 Email = Field(min_length=3, max_length=254, examples=["ana@example.com"])
@@ -30,7 +32,7 @@ class UserOut(BaseModel):
     version: int
 
 
-class Registration(BaseModel):
+class Registration(Body):
     """A new account. Its role is analyst."""
 
     model_config = ConfigDict(
@@ -41,12 +43,12 @@ class Registration(BaseModel):
 
     email: str = Email
     password: str = Password
-    username: str | None = Field(None, max_length=64)
-    full_name: str = Field("", max_length=200)
+    username: Annotated[Line, Field(max_length=64)] | None = None
+    full_name: Annotated[Line, Field(max_length=200)] = ""
     language: LanguageCode | None = None
 
 
-class Credentials(BaseModel):
+class Credentials(Body):
     """A login by e-mail address or user name."""
 
     model_config = ConfigDict(
@@ -79,19 +81,19 @@ class Tokens(BaseModel):
     user: UserOut
 
 
-class Refresh(BaseModel):
+class Refresh(Body):
     """The refresh token of the last login or refresh."""
 
     refresh_token: str = Field(min_length=1, max_length=512, examples=["0f3a...ZW4"])
 
 
-class Logout(BaseModel):
+class Logout(Body):
     """Which sessions to end."""
 
     all: bool = Field(False, description="End all your sessions, not only this one", examples=[True])
 
 
-class ProfileChange(BaseModel):
+class ProfileChange(Body):
     """Fields to change; omitted fields stay. E-mail address and password need the current password."""
 
     model_config = ConfigDict(
@@ -103,10 +105,10 @@ class ProfileChange(BaseModel):
         }
     )
 
-    full_name: str | None = Field(None, max_length=200)
+    full_name: Annotated[Line, Field(max_length=200)] | None = None
     language: LanguageCode | None = None
     email: str | None = Field(None, min_length=3, max_length=254)
-    username: str | None = Field(None, min_length=1, max_length=64)
+    username: Annotated[Line, Field(min_length=1, max_length=64)] | None = None
     password: str | None = Field(None, min_length=1, max_length=256)
     current_password: str | None = Field(None, min_length=1, max_length=256)
 
@@ -135,12 +137,12 @@ class LoginList(BaseModel):
     items: list[LoginOut]
 
 
-class NewKey(BaseModel):
+class NewKey(Body):
     """A personal key for a program."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"name": "nightly batch", "role": "viewer", "days": 90}]})
 
-    name: str = Field(min_length=1, max_length=100)
+    name: Annotated[Line, Field(min_length=1, max_length=100)]
     role: Role | None = Field(None, description="The key's role is at most this; null means the user's current role")
     days: int | None = Field(None, ge=1, le=3650, description="Days until the key expires; null means never")
 

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from vur.serving.schemas.texts import Words
+from vur.serving.schemas.body import Body
+from vur.serving.schemas.texts import Line, Words
 from vur.store.feeds.kinds import KINDS
 
 if TYPE_CHECKING:
@@ -14,29 +15,28 @@ else:
     Kind = Literal[*KINDS]
 FOLDERS = ", ".join(f"`{name}`" for name, kind in KINDS.items() if kind.reads_folders)
 URLS = [kind.url_form for kind in KINDS.values() if kind.is_url]
-Name = Annotated[Words, Field(min_length=1, max_length=200)]
+Name = Annotated[Line, Field(min_length=1, max_length=200)]
+Column = Annotated[Words, Field(min_length=1, max_length=200)]
 Source = Annotated[Words, Field(min_length=1, max_length=4096)]
 
 
-class SourceColumns(BaseModel):
+class SourceColumns(Body):
     """Roles of the table's columns."""
 
-    model_config = ConfigDict(extra="forbid")
-    date: Name = Field(description="Date, timestamp or integer step of a row")
-    target: Name = Field(description="The value to forecast; rows without it are future rows")
-    series: list[Name] = Field(
+    date: Column = Field(description="Date, timestamp or integer step of a row")
+    target: Column = Field(description="The value to forecast; rows without it are future rows")
+    series: list[Column] = Field(
         [], max_length=8, description="Columns that together identify a row's series, in the order of the training data"
     )
-    covariates: list[Name] = Field(
+    covariates: list[Column] = Field(
         [], max_length=200, description="Further columns of the training data, under the same names"
     )
 
 
-class DatabaseNew(BaseModel):
+class DatabaseNew(Body):
     """A source of new rows."""
 
     model_config = ConfigDict(
-        extra="forbid",
         json_schema_extra={
             "examples": [
                 {
@@ -66,10 +66,10 @@ class DatabaseNew(BaseModel):
         return self
 
 
-class DatabaseChange(BaseModel):
+class DatabaseChange(Body):
     """Fields to change; omitted fields stay, including the source and its password."""
 
-    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"table": "sales_2025"}]})
+    model_config = ConfigDict(json_schema_extra={"examples": [{"table": "sales_2025"}]})
     name: Name | None = None
     source: Source | None = None
     table: Annotated[Words, Field(max_length=200)] | None = None

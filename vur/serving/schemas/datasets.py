@@ -3,26 +3,16 @@
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
-from vur.serving.schemas.texts import Free, Words
+from vur.serving.schemas.body import Body, example
+from vur.serving.schemas.texts import Free, Line, Prose, Words
 
-Name = Annotated[Words, Field(min_length=1, max_length=200)]
+Name = Annotated[Line, Field(min_length=1, max_length=200)]
 Column = Annotated[Words, Field(min_length=1, max_length=500)]
 Columns = Annotated[list[Column], Field(max_length=2000)]
 Role = Literal["static", "known_future", "past_only", "exclude"]
 ColumnType = Literal["datetime", "numeric", "categorical", "boolean", "text", "id"]
-
-
-class Strict(BaseModel):
-    """A request: an unknown key is an error instead of being ignored."""
-
-    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
-
-
-def example(*contents: dict[str, Any]) -> ConfigDict:
-    """Return the configuration of a request model with examples."""
-    return ConfigDict(extra="forbid", allow_inf_nan=False, json_schema_extra={"examples": list(contents)})
 
 
 # --- datasets ---
@@ -128,15 +118,15 @@ class DatasetList(BaseModel):
     usage: UsageOut
 
 
-class DatasetChange(Strict):
+class DatasetChange(Body):
     """Changes to a dataset's name and description."""
 
     model_config = example({"name": "Vendas 2024", "description": "Loja física e online"})
     name: Name | None = None
-    description: Annotated[Words, Field(max_length=5000)] | None = None
+    description: Annotated[Prose, Field(max_length=5000)] | None = None
 
 
-class Configure(Strict):
+class Configure(Body):
     """Column roles.
 
     Omitted roles return to the suggestion; every column without a role may be a feature.
@@ -193,14 +183,14 @@ class Uploaded(DatasetDetail):
     """A new dataset."""
 
 
-class UploadStart(Strict):
+class UploadStart(Body):
     """A chunked upload. The options say how to read the file if detection fails."""
 
     model_config = example({"filename": "vendas.csv", "size": 2048576, "name": "Vendas"})
-    filename: Annotated[Words, Field(min_length=1, max_length=1000)]
+    filename: Annotated[Line, Field(min_length=1, max_length=1000)]
     size: int = Field(ge=1, description="Bytes of the whole file")
     name: Name | None = None
-    description: Annotated[Words, Field(max_length=5000)] = ""
+    description: Annotated[Prose, Field(max_length=5000)] = ""
     dataset_id: Annotated[Words, Field(max_length=64)] | None = Field(
         None, description="Make the file the next version of this dataset"
     )

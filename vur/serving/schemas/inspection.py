@@ -4,7 +4,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field
 
-from vur.serving.schemas.datasets import ColumnType, Strict, example
+from vur.serving.schemas.body import Body, example
+from vur.serving.schemas.datasets import ColumnType
+from vur.serving.schemas.forecasting import Horizon
 from vur.serving.schemas.texts import Words
 
 
@@ -113,7 +115,7 @@ class Validated(BaseModel):
     roles: dict[str, str] = {}
 
 
-class Split(Strict):
+class Split(Body):
     """How to split the data, always by time. Sizes are shares (0.15) or steps (30)."""
 
     model_config = example(
@@ -125,7 +127,7 @@ class Split(Strict):
     test_size: int | float | None = None
     method: Literal["time_series", "time_series_split", "rolling_origin", "expanding", "sliding"] = "time_series"
     shuffle: bool = False
-    horizon: int | None = Field(None, ge=1, le=100_000)
+    horizon: Horizon | None = None
     folds: int | None = Field(None, ge=1, le=100)
     step: int | None = Field(None, ge=1)
     gap: int | None = Field(None, ge=0)

@@ -4,6 +4,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from vur.serving.schemas.body import Body
+
 LiveType = Literal["training_update", "job_update", "upload_update", "prediction", "alert", "system_metrics"]
 
 
@@ -21,7 +23,7 @@ class SaidAuth(Said):
     last_event_id: int | None = Field(None, ge=0)
 
 
-class SaidSubscribe(Said):
+class SaidSubscribe(Body):
     """Subscribe to types of messages (all without `types`), optionally of one model."""
 
     type: Literal["subscribe"]

@@ -5,6 +5,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from vur.serving.schemas.body import Body
+from vur.serving.schemas.forecasting import Horizon, Level
+from vur.serving.schemas.texts import Line, Prose
+
 DATASET = "5d1f6f2c-8e1b-4a0b-9a43-6d8e2f3c4b5a"
 
 
@@ -39,7 +43,7 @@ class Algorithms(BaseModel):
     deep_learning: list[AlgorithmOut]
 
 
-class Validation(BaseModel):
+class Validation(Body):
     """How models are compared: rolling-origin folds, always split by time."""
 
     method: str = Field("time_series_split", description="`time_series_split` (expanding training window) or `sliding`")
@@ -47,7 +51,7 @@ class Validation(BaseModel):
     gap: int | None = Field(None, ge=0, le=10_000)
 
 
-class Optimization(BaseModel):
+class Optimization(Body):
     """Hyperparameter search on the folds."""
 
     model_config = ConfigDict(
@@ -82,18 +86,18 @@ class Optimization(BaseModel):
     time_limit: float | None = Field(None, gt=0, description="Seconds")
 
 
-Names = Annotated[str, Field(min_length=1, max_length=100)]
+Names = Annotated[Line, Field(min_length=1, max_length=100)]
 
 
-class Common(BaseModel):
+class Common(Body):
     """Options of a new model besides its algorithm; omitted ones are inferred from the data."""
 
     dataset_id: str
     pipeline_id: str | None = None
     name: Names | None = None
-    horizon: int | None = Field(None, ge=1, le=10_000, description="Steps to forecast")
+    horizon: Horizon | None = Field(None, description="Steps to forecast")
     country: str | None = Field(None, max_length=2, description="Country for holidays, such as BR")
-    levels: list[Annotated[float, Field(gt=0, lt=100)]] | None = Field(
+    levels: list[Level] | None = Field(
         None, min_length=1, max_length=10, description="Interval levels in percent, such as 80, 97.5, 99.9"
     )
     time_budget: float | None = Field(None, gt=0, description="Time limit of the training in seconds")
@@ -174,21 +178,21 @@ class Custom(Common):
     window: int | None = Field(None, ge=2, le=2000, description="Input window of the network in steps")
 
 
-class ModelChange(BaseModel):
+class ModelChange(Body):
     """Changes to a model's name and description."""
 
     name: Names | None = Field(None, examples=["loja-diaria"])
-    description: str | None = Field(None, max_length=2000)
+    description: Annotated[Prose, Field(max_length=2000)] | None = None
 
 
-class Save(BaseModel):
+class Save(Body):
     """Save a trained model, optionally under a new name."""
 
     name: Names | None = Field(None, examples=["loja-diaria-2025"])
-    description: str | None = Field(None, max_length=2000)
+    description: Annotated[Prose, Field(max_length=2000)] | None = None
 
 
-class Load(BaseModel):
+class Load(Body):
     """The saved model to load, by id or exact tag."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"tag": "vendas:3f2a9c1b7e42"}]})

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
+from vur.serving.schemas.body import Body
 from vur.serving.schemas.texts import Words
 
 EXAMPLE: JsonValue = {
@@ -99,10 +100,10 @@ class ModelStatusList(Page):
     items: list[ModelStatus]
 
 
-class MonitorStart(BaseModel):
+class MonitorStart(Body):
     """The source to follow, with which model and how often."""
 
-    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [EXAMPLE]}, protected_namespaces=())
+    model_config = ConfigDict(json_schema_extra={"examples": [EXAMPLE]})
     pipeline_id: Id | None = Field(None, description="Default: the model's own pipeline")
     model_id: Id
     database_id: Id
@@ -115,12 +116,10 @@ class MonitorStart(BaseModel):
     )
 
 
-class MonitorStop(BaseModel):
+class MonitorStop(Body):
     """The monitor to stop."""
 
-    model_config = ConfigDict(
-        extra="forbid", json_schema_extra={"examples": [{"monitor_id": "1a1f6f2c-8e1b-4a0b-9a43-6d8e2f3c4b5a"}]}
-    )
+    model_config = ConfigDict(json_schema_extra={"examples": [{"monitor_id": "1a1f6f2c-8e1b-4a0b-9a43-6d8e2f3c4b5a"}]})
     monitor_id: Id
 
 

@@ -5,13 +5,14 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field
 
-from vur.serving.schemas.datasets import Name, Strict, example
-from vur.serving.schemas.texts import Free, Words
+from vur.serving.schemas.body import Body, example
+from vur.serving.schemas.datasets import Name
+from vur.serving.schemas.texts import Free, Prose, Words
 
 StepName = Literal["upload", "preview", "split", "preprocessing", "features", "model", "training"]
 
 
-class PipelineNew(Strict):
+class PipelineNew(Body):
     """A new pipeline, optionally with its dataset."""
 
     model_config = example(
@@ -22,16 +23,16 @@ class PipelineNew(Strict):
         }
     )
     name: Name
-    description: Annotated[Words, Field(max_length=5000)] = ""
+    description: Annotated[Prose, Field(max_length=5000)] = ""
     dataset_id: Annotated[Words, Field(max_length=64)] | None = None
 
 
-class PipelineChange(Strict):
+class PipelineChange(Body):
     """Changes to a pipeline's name and description; its steps have their own endpoint."""
 
     model_config = example({"name": "Previsão de vendas 2025"})
     name: Name | None = None
-    description: Annotated[Words, Field(max_length=5000)] | None = None
+    description: Annotated[Prose, Field(max_length=5000)] | None = None
 
 
 class DatasetRef(BaseModel):
@@ -114,7 +115,7 @@ class State(PipelineOut):
     dataset: DatasetRef | None
 
 
-class StepData(Strict):
+class StepData(Body):
     """Settings of a step: a section of `pipeline.yaml`, or the body of the matching dataset or model endpoint."""
 
     model_config = example(
@@ -134,7 +135,7 @@ class StepSaved(State):
     )
 
 
-class Navigate(Strict):
+class Navigate(Body):
     """The step to go to."""
 
     model_config = example({"to": "split"})
@@ -185,7 +186,7 @@ class Imported(State):
     problems: list[ImportProblem]
 
 
-class MakeModel(Strict):
+class MakeModel(Body):
     """The name of the model to create from a pipeline."""
 
     model_config = example({"name": "Vendas diárias"})

@@ -5,12 +5,15 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 
+from vur.serving.schemas.body import Body
+from vur.serving.schemas.forecasting import Horizon, Level
+from vur.serving.schemas.texts import Line
+
 MODEL = "5d1f6f2c-8e1b-4a0b-9a43-6d8e2f3c4b5a"
-Level = Annotated[float, Field(gt=0, lt=100)]
 Cell = str | bool | int | float | None
 
 
-class Observed(BaseModel):
+class Observed(Body):
     """Observations of one series; additional lists of the same length are covariates by column name."""
 
     model_config = ConfigDict(extra="allow")
@@ -26,7 +29,12 @@ Names = Annotated[list[str], Field(max_length=10_000)]
 Series = dict[str, Observed] | Names | list[Row]
 
 
-class Forecasting(BaseModel):
+def plain(series: Any) -> Any:
+    """Return blocks of observations as plain lists."""
+    return {id: dict(block) for id, block in series.items()} if isinstance(series, dict) else series
+
+
+class Forecasting(Body):
     """A forecast request for the model in the path."""
 
     model_config = ConfigDict(
@@ -45,7 +53,7 @@ class Forecasting(BaseModel):
         }
     )
 
-    horizon: int | None = Field(None, ge=1, le=10_000, description="Steps ahead; as trained by default")
+    horizon: Horizon | None = Field(None, description="Steps ahead; as trained by default")
     levels: list[Level] | None = Field(
         None, max_length=20, description="Prediction intervals in percent; as trained by default, `[]` for none"
     )
@@ -208,7 +216,7 @@ class ForecastDetail(ForecastOut):
     limit: int
 
 
-class Actuals(BaseModel):
+class Actuals(Body):
     """Actual values: rows with the column names of the training data, lists by series, or a dataset."""
 
     model_config = ConfigDict(
@@ -299,7 +307,7 @@ class Statistics(BaseModel):
 # --- batches ---
 
 
-class Batch(BaseModel):
+class Batch(Body):
     """A batch forecast of all series, as trained or from the end of the observations in a dataset or in `series`."""
 
     model_config = ConfigDict(
@@ -317,7 +325,7 @@ class Batch(BaseModel):
     series: dict[str, Observed] | list[Row] | None = Field(
         None, validation_alias=AliasChoices("series", "rows", "data")
     )
-    horizon: int | None = Field(None, ge=1, le=10_000)
+    horizon: Horizon | None = None
     levels: list[Level] | None = Field(None, max_length=20)
     whole: bool | None = Field(
         None, description="Whole numbers that keep the sum of each series within a half; as trained by default"
@@ -353,10 +361,10 @@ class BatchOut(BatchStarted):
 # --- champions ---
 
 
-class Promote(BaseModel):
+class Promote(Body):
     """Why."""
 
-    reason: str = Field("", max_length=500)
+    reason: Annotated[Line, Field(max_length=500)] = ""
 
 
 class ChampionOut(BaseModel):

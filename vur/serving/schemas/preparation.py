@@ -4,21 +4,22 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field
 
-from vur.serving.schemas.datasets import Columns, Strict, example
+from vur.serving.schemas.body import Body, example
+from vur.serving.schemas.datasets import Columns
 from vur.serving.schemas.texts import Words
 from vur.stages.preprocess.cleaning import MISSING
 
 METHODS = [*((method.names or (key,))[0] for key, method in MISSING.items()), "mode"]
 
 
-class MissingValues(Strict):
+class MissingValues(Body):
     """Treatment of missing values."""
 
     method: Words = Field("auto", description=f"`{', '.join(METHODS)}`")
     columns: Columns | None = Field(None, description="null: the target")
 
 
-class Outliers(Strict):
+class Outliers(Body):
     """Detection and treatment of outliers."""
 
     method: Words = Field("iqr", description="`iqr, zscore, hampel, none`")
@@ -29,21 +30,21 @@ class Outliers(Strict):
     columns: Columns | None = None
 
 
-class Normalization(Strict):
+class Normalization(Body):
     """Scaling of the target for the models."""
 
     method: Words = Field("standard", description="`minmax, standard, robust, log1p, box_cox, none`")
     columns: Columns | None = None
 
 
-class LagFeatures(Strict):
+class LagFeatures(Body):
     """Lags of the target."""
 
     enabled: bool = True
     lags: Annotated[list[Annotated[int, Field(ge=1, le=100_000)]], Field(max_length=200)] | None = None
 
 
-class RollingFeatures(Strict):
+class RollingFeatures(Body):
     """Rolling-window statistics of the target."""
 
     enabled: bool = True
@@ -53,7 +54,7 @@ class RollingFeatures(Strict):
     )
 
 
-class SeasonalFeatures(Strict):
+class SeasonalFeatures(Body):
     """Calendar features of the date."""
 
     enabled: bool = True
@@ -62,7 +63,7 @@ class SeasonalFeatures(Strict):
     )
 
 
-class Holidays(Strict):
+class Holidays(Body):
     """Public holidays of a country or of one of its states."""
 
     enabled: bool = True
@@ -70,7 +71,7 @@ class Holidays(Strict):
     state: Annotated[Words, Field(max_length=16)] | None = None
 
 
-class FeatureEngineering(Strict):
+class FeatureEngineering(Body):
     """Features from the target's past and from the calendar."""
 
     lag_features: LagFeatures | None = None
@@ -79,20 +80,20 @@ class FeatureEngineering(Strict):
     holidays: Holidays | None = None
 
 
-class Duplicates(Strict):
+class Duplicates(Body):
     """`drop` removes fully duplicate rows; `sum, mean, first, last` combine several rows of one series and date."""
 
     method: Words = "drop"
 
 
-class DateRange(Strict):
+class DateRange(Body):
     """Keep only rows from `start` to `end`, both inclusive."""
 
     start: Annotated[Words, Field(max_length=40)] | int | None = None
     end: Annotated[Words, Field(max_length=40)] | int | None = None
 
 
-class Preprocess(Strict):
+class Preprocess(Body):
     """Preparation steps. Omitted steps keep their current settings."""
 
     model_config = example(

@@ -1,10 +1,15 @@
 """Texts and numbers that every database can store, and ids in paths."""
 
 import math
+import re
+import unicodedata
+from collections.abc import Set
+from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import Path
-from pydantic import AfterValidator
+from pydantic import AfterValidator, BeforeValidator
+from pydantic_core import PydanticCustomError
 
 
 def storable(value: Any) -> Any:
@@ -28,7 +33,48 @@ def storable(value: Any) -> Any:
     return value
 
 
+DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
+BREAKS = {"Cc", "Zl", "Zp"}  # control characters, line and paragraph separators
+BIDI = set("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")  # they show a text in another order than it has
+LAYOUT = set("\n\r\t")
+
+
+def control_character(text: str, allowed: Set[str] = frozenset()) -> str | None:
+    """Return the first control character of `text` that is not `allowed`, written as U+000D, or None."""
+    for one in text:
+        if (unicodedata.category(one) in BREAKS or one in BIDI) and one not in allowed:
+            return f"U+{ord(one):04X}"
+    return None
+
+
+def one_line(text: str) -> str:
+    """Return `text` if it has no control character, line break or change of direction in it."""
+    return _without(text, set())
+
+
+def written(text: str) -> str:
+    """Return `text` if its only control characters are line breaks and tabs."""
+    return _without(text, LAYOUT)
+
+
+def _without(text: str, allowed: Set[str]) -> str:
+    storable(text)
+    if found := control_character(text, allowed):
+        raise PydanticCustomError("api.control_character", "control character {character}", {"character": found})
+    return text
+
+
+def dated(value: Any) -> Any:
+    """Return `value` if it is written as a date; a bare number, which could mean seconds or days, is none."""
+    if isinstance(value, str) and not DATE.match(value):
+        raise PydanticCustomError("api.moment", "{value} is no date such as 2024-01-31", {"value": value[:100]})
+    return value
+
+
+Moment = Annotated[datetime, BeforeValidator(dated)]
 Words = Annotated[str, AfterValidator(storable)]
+Line = Annotated[str, AfterValidator(one_line)]
+Prose = Annotated[str, AfterValidator(written)]
 Free = Annotated[dict[str, Any], AfterValidator(storable)]
 Number = Annotated[int, Path(ge=1, le=2**31 - 1, description="Version number")]
 ObjectId = Annotated[str, Path(pattern=r"^[A-Za-z0-9_-]{1,64}$", description="Id of the object")]

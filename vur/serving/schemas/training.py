@@ -5,16 +5,17 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from vur.serving.schemas.body import Body
 from vur.serving.schemas.models import Configure
-from vur.serving.schemas.texts import Free, Words
+from vur.serving.schemas.texts import Free, Line, Words
 
 Cron = Annotated[
-    Words, Field(min_length=9, max_length=100, description="Minute, hour, day, month and weekday, as in crontab")
+    Line, Field(min_length=9, max_length=100, description="Minute, hour, day, month and weekday, as in crontab")
 ]
-Zone = Annotated[Words, Field(min_length=1, max_length=64, description="Time zone of the schedule's hours")]
+Zone = Annotated[Line, Field(min_length=1, max_length=64, description="Time zone of the schedule's hours")]
 
 
-class Train(BaseModel):
+class Train(Body):
     """Options of a training; by default it uses the current version of the dataset."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{}, {"dataset_number": 2}]})
@@ -219,7 +220,7 @@ class Results(BaseModel):
     links: Links
 
 
-class ScheduleIn(BaseModel):
+class ScheduleIn(Body):
     """A retraining schedule."""
 
     model_config = ConfigDict(
@@ -245,7 +246,7 @@ class ScheduleIn(BaseModel):
     )
 
 
-class ModelScheduleIn(BaseModel):
+class ModelScheduleIn(Body):
     """A retraining schedule of this model."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"cron": "0 3 * * 1", "timezone": "America/Sao_Paulo"}]})
@@ -256,7 +257,7 @@ class ModelScheduleIn(BaseModel):
     promote: bool = False
 
 
-class ScheduleChange(BaseModel):
+class ScheduleChange(Body):
     """Changes to a schedule."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"enabled": False}]})

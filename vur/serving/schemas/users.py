@@ -1,12 +1,14 @@
 """Bodies of user administration and sharing."""
 
 from datetime import datetime
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from vur.languages import DEFAULT_LANGUAGE, LanguageCode
 from vur.serving.schemas.auth import Email, Password, Role, UserOut
+from vur.serving.schemas.body import Body
+from vur.serving.schemas.texts import Line
 
 Right = Literal["view", "edit"]
 
@@ -21,7 +23,7 @@ class UserList(BaseModel):
     pages: int
 
 
-class NewUser(BaseModel):
+class NewUser(Body):
     """An account created by an administrator."""
 
     model_config = ConfigDict(
@@ -32,14 +34,14 @@ class NewUser(BaseModel):
 
     email: str = Email
     password: str = Password
-    username: str | None = Field(None, max_length=64)
-    full_name: str = Field("", max_length=200)
+    username: Annotated[Line, Field(max_length=64)] | None = None
+    full_name: Annotated[Line, Field(max_length=200)] = ""
     role: Role = "analyst"
     language: LanguageCode = DEFAULT_LANGUAGE
     quota_bytes: int | None = Field(default=None, ge=0, le=2**62)
 
 
-class UserChange(BaseModel):
+class UserChange(Body):
     """Fields to change; omitted fields stay."""
 
     model_config = ConfigDict(
@@ -51,7 +53,7 @@ class UserChange(BaseModel):
     quota_bytes: int | None = Field(
         default=None, ge=0, le=2**62, description="null means the setting `quota_bytes`, 0 no limit"
     )
-    full_name: str | None = Field(default=None, max_length=200)
+    full_name: Annotated[Line, Field(max_length=200)] | None = None
     password: str | None = Field(
         default=None, min_length=1, max_length=256, description="Sets a new password and ends all sessions"
     )
@@ -63,7 +65,7 @@ class Ended(BaseModel):
     ended: int
 
 
-class ShareIn(BaseModel):
+class ShareIn(Body):
     """A user and the permission to grant."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"email": "bia@example.com", "right": "edit"}]})

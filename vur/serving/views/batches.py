@@ -48,8 +48,12 @@ def submit_rows(who: Principal, model: str, params: dict[str, Any], rows: list[d
         raise
 
 
-def rows_of(series: dict[str, Any] | list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return observations as rows. `VurError` predictions.lengths for lists of different lengths."""
+def rows_of(series: dict[str, Any] | list[dict[str, Any]] | None) -> list[dict[str, Any]] | None:
+    """Return observations as rows, None for none. `VurError` predictions.lengths for lists of different lengths."""
+    if series is None:
+        return None
+    if not series:
+        raise VurError("api.invalid", field="series", reason="is empty")
     if isinstance(series, list):
         return series
     rows = []

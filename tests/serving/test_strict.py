@@ -1,0 +1,288 @@
+"""What a request may carry: unknown keys, broken bodies, names and dates are refused in one form, everywhere."""
+
+import inspect
+from collections.abc import Iterator
+from typing import Any, get_args
+
+import pytest
+from databases import kind  # noqa: F401 - a fixture
+from fastapi.routing import APIRoute
+from jobkit import DATA, dataset_of
+from pydantic import BaseModel
+from service import rest_api
+
+from vur.serving.app import ROUTERS
+from vur.serving.dependencies import admin, analyst
+from vur.serving.schemas.body import Body
+from vur.serving.schemas.predictions import Observed
+from vur.text import LANGUAGES
+
+SHAPE = {"detail", "code", "field", "values"}
+ID = "5d1f6f2c-8e1b-4a0b-9a43-6d8e2f3c4b5a"
+
+
+def routes() -> list[APIRoute]:
+    return [route for _, route in placed()]
+
+
+def placed() -> list[tuple[str, APIRoute]]:
+    """Each route with its whole path."""
+    return [one for router in ROUTERS for one in leaves(router, "/api/v1")]
+
+
+def leaves(router: Any, prefix: str) -> Iterator[tuple[str, APIRoute]]:
+    for route in router.routes:
+        if isinstance(route, APIRoute):
+            yield prefix + route.path, route
+        elif inner := getattr(route, "original_router", None):
+            yield from leaves(inner, prefix + route.include_context.prefix)
+
+
+def models_in(annotation: Any) -> Iterator[type[BaseModel]]:
+    """The models inside an annotation, and those inside their fields."""
+    if inspect.isclass(annotation) and issubclass(annotation, BaseModel):
+        yield annotation
+        for field in annotation.model_fields.values():
+            yield from models_in(field.annotation)
+    for part in get_args(annotation):
+        yield from models_in(part)
+
+
+def test_every_body_and_every_object_in_it_refuses_unknown_keys():
+    found = {
+        model
+        for route in routes()
+        for parameter in inspect.signature(route.endpoint).parameters.values()
+        if route.body_field is not None and parameter.name == "body"
+        for model in models_in(parameter.annotation)
+    }
+    assert len(found) > 40
+    assert [model.__name__ for model in found if not issubclass(model, Body)] == []
+    assert [model.__name__ for model in found if model.model_config["extra"] != "forbid"] == [Observed.__name__]
+
+
+# Method, path, body, the key at fault, the nearest known one.
+UNKNOWN = [
+    ("POST", "/predictions/predict", {"model_id": ID, "horizn": 5}, "horizn", "horizon"),
+    ("POST", "/predictions/real-time", {"model_id": ID, "level": [80]}, "level", "levels"),
+    ("POST", "/predictions/batch", {"model": ID, "outptu": "csv"}, "outptu", "output"),
+    ("POST", f"/models/{ID}/predict", {"futur": []}, "futur", "future"),
+    ("POST", "/predictions/actuals", {"model": ID, "dataset": ID}, "dataset", "dataset_id"),
+    ("POST", "/models/configure", {"dataset_id": ID, "algoritm": "ets"}, "algoritm", "algorithm"),
+    ("POST", "/models/configure", {"dataset_id": ID, "validation": {"nsplits": 3}}, "validation.nsplits", "n_splits"),
+    ("POST", "/models/configure", {"dataset_id": ID, "optimization": {"iter": 3}}, "optimization.iter", "iterations"),
+    ("POST", "/models/custom", {"dataset_id": ID, "architecture": {}, "trainning": {}}, "trainning", "training"),
+    ("POST", "/models/train", {"dataset_id": ID, "horizons": 3}, "horizons", "horizon"),
+    ("POST", f"/models/{ID}/train", {"number": 3}, "number", "dataset_number"),
+    ("POST", f"/models/{ID}/optimize", {"searchspace": {}}, "searchspace", "search_space"),
+    ("POST", f"/models/{ID}/promote", {"reasons": "x"}, "reasons", "reason"),
+    ("POST", f"/models/{ID}/save", {"nam": "x"}, "nam", "name"),
+    ("POST", "/models/load", {"tags": "x"}, "tags", "tag"),
+    ("PUT", f"/datasets/{ID}/config", {"target": "y"}, "target", "target_column"),
+    ("POST", f"/datasets/{ID}/split", {"testsize": 0.1}, "testsize", "test_size"),
+    ("POST", f"/datasets/{ID}/preprocess", {"outliers": {"treshold": 2}}, "outliers.treshold", "threshold"),
+    ("POST", "/pipelines", {"name": "x", "dataset": ID}, "dataset", "dataset_id"),
+    ("POST", "/schedules", {"model_id": ID, "cron": "0 3 * * 1", "time_zone": "UTC"}, "time_zone", "timezone"),
+    ("POST", "/monitoring/predictions/start", {"model_id": ID, "interval": 2}, "interval", "interval_seconds"),
+    ("PUT", "/auth/profile", {"fullname": "Ana"}, "fullname", "full_name"),
+    ("POST", "/auth/login", {"email": "a@x.br", "passwort": "x"}, "passwort", "password"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "field", "near"), UNKNOWN, ids=[one[1] + " " + one[3] for one in UNKNOWN]
+)
+def test_an_unknown_key_is_refused_with_the_nearest_one(ana, method, path, body, field, near):
+    answer = ana.request(method, path, json=body)
+    assert answer.status_code == 422, answer.text
+    told = answer.json()
+    assert (told["code"], told["field"], told["values"]["near"]) == ("api.unknown_key", field, near)
+    assert field in told["detail"] and near in told["detail"]
+
+
+def test_a_free_section_is_checked_by_its_own_table(ana):
+    dataset = dataset_of(ana.id, DATA / "electrical_equipment.csv")
+    layers = [{"type": "lstm", "units": 4}, {"type": "dense", "units": 1}]
+    for path, body, key in (
+        ("/models/configure", {"algorithm": "arima", "hyperparameters": {"pp": 1}}, "pp"),
+        ("/models/custom", {"architecture": {"layrs": layers}}, "layrs"),
+        ("/models/custom", {"architecture": {"layers": [{"type": "lstm", "unitz": 4}, layers[1]]}}, "unitz"),
+        ("/models/custom", {"architecture": {"layers": layers}, "compilation": {"optimiser": "adam"}}, "optimiser"),
+        ("/models/custom", {"architecture": {"layers": layers}, "training": {"epoch": 3}}, "epoch"),
+        ("/models/custom", {"architecture": {"layers": layers}, "training": {"early_stopping": {"wait": 3}}}, "wait"),
+        ("/models/train", {"config": {"splitt": {}}}, "splitt"),
+        ("/models/train", {"config": {"split": {"horizn": 3}}}, "horizn"),
+    ):  # fmt: skip
+        answer = ana.post(path, json={"dataset_id": dataset} | body)
+        assert answer.status_code == 422 and key in answer.json()["detail"], (body, answer.text)
+
+
+def test_two_names_of_one_key_are_refused(ana):
+    told = ana.post("/predictions/predict", json={"model": "a", "model_id": "b"}).json()
+    assert told["code"] == "api.same_key" and {"model", "model_id"} <= set(told["detail"].split())
+
+
+@pytest.mark.parametrize("horizon", [0, -1, True, "3", "soon", 10**9, 2.5])
+def test_no_door_takes_a_wrong_horizon(ana, horizon):
+    for path, body in (
+        ("/predictions/predict", {"model": ID}),
+        ("/predictions/batch", {"model": ID}),
+        (f"/models/{ID}/predict", {}),
+        ("/models/configure", {"dataset_id": ID}),
+        (f"/datasets/{ID}/split", {}),
+    ):
+        answer = ana.post(path, json=body | {"horizon": horizon})
+        assert answer.status_code == 422 and answer.json()["field"] == "horizon", (path, answer.text)
+        assert answer.json()["values"]["value"] == horizon
+
+
+BODIES = [
+    ("POST", "/models/configure"),
+    ("POST", "/auth/login"),
+    ("PUT", f"/datasets/{ID}/config"),
+    ("POST", "/auth/logout"),
+]
+
+
+@pytest.mark.parametrize(("method", "path"), BODIES)
+def test_a_body_that_cannot_be_read_has_codes_of_its_own(ana, method, path):
+    for content, media, status, code in (
+        (b'{"a": "\xff"}', "application/json", 400, "api.unreadable"),
+        (b"[" * 100_000, "application/json", 400, "api.unreadable"),
+        (b'{"a": 1', "application/json", 400, "api.broken_json"),
+        (b'{"a": 1}', "text/csv", 415, "api.not_json"),
+    ):
+        answer = ana.request(method, path, content=content[:60_000], headers={"Content-Type": media})
+        told = answer.json()
+        assert (answer.status_code, told["code"], told["field"]) == (status, code, None), answer.text
+        assert told["values"] and told.keys() >= SHAPE
+
+
+def test_errors_are_sentences_in_every_language(ana):
+    told = {
+        language: ana.post("/models/load", json={"tga": "x"}, headers={"Accept-Language": language}).json()["detail"]
+        for language in LANGUAGES
+    }
+    assert len(set(told.values())) == len(LANGUAGES) and all("tga" in one and "tag" in one for one in told.values())
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "allowed"),
+    [
+        ("DELETE", "/pipelines", "GET, POST"),
+        ("PATCH", "/models/configure", "DELETE, GET, POST, PUT"),
+        ("POST", f"/datasets/uploads/{ID}", "DELETE, GET, HEAD, PATCH"),
+        ("PATCH", "/auth/me", "GET"),
+    ],
+)
+def test_a_wrong_method_is_told_every_right_one(ana, method, path, allowed):
+    answer = ana.request(method, path)
+    found = set(answer.headers["allow"].split(", "))
+    assert answer.status_code == 405 and found == set(answer.json()["values"]["allowed"].split(", "))
+    assert found >= set(allowed.split(", ")) and method not in found
+
+
+@pytest.mark.parametrize("value", ["-8258770", "2024", "1706659200", "1e9", "soon", "2024-13-01"])
+@pytest.mark.parametrize("place", ["/predictions?until=", "/predictions/stats?since=", "/dashboard/activity?since="])
+def test_a_number_is_no_date(ana, place, value):
+    answer = ana.get(place + value)
+    assert answer.status_code == 422 and answer.json()["field"].endswith(place[-6:-1]), answer.text
+
+
+def test_a_date_is_one_with_and_without_a_time(ana):
+    for value in ("2024-01-31", "2024-01-31T14:30:00Z", "2024-01-31 14:30:00"):
+        assert ana.get("/predictions", params={"until": value}).status_code == 200
+
+
+CONTROL = ["loja\r\nX-Evil: 1", "a\tb", "a\x1b[31mb", "a\u2028b", "a\x7fb", "a\u202eb", "a\x85b"]
+
+
+@pytest.mark.parametrize("name", CONTROL)
+def test_a_name_has_no_control_character(ana, root, name):
+    source = {"kind": "sqlite", "source": "shop.sqlite", "table": "t", "columns": {"date": "a", "target": "b"}}
+    for who, method, path, body, key in (
+        (ana, "PUT", f"/datasets/{ID}", {"name": name}, "name"),
+        (ana, "POST", "/datasets/uploads", {"filename": "a.csv", "size": 3, "name": name}, "name"),
+        (ana, "POST", "/datasets/uploads", {"filename": name, "size": 3}, "filename"),
+        (ana, "POST", "/pipelines", {"name": name}, "name"),
+        (ana, "PUT", f"/pipelines/{ID}", {"name": name}, "name"),
+        (ana, "POST", f"/pipelines/{ID}/models", {"name": name}, "name"),
+        (ana, "POST", "/models/configure", {"dataset_id": ID, "name": name}, "name"),
+        (ana, "PUT", f"/models/{ID}", {"name": name}, "name"),
+        (ana, "POST", f"/models/{ID}/save", {"name": name}, "name"),
+        (ana, "POST", f"/models/{ID}/promote", {"reason": name}, "reason"),
+        (ana, "POST", "/schedules", {"model_id": ID, "cron": "0 3 * * 1", "timezone": name}, "timezone"),
+        (ana, "POST", "/monitoring/databases", source | {"name": name}, "name"),
+        (ana, "POST", "/auth/api-keys", {"name": name}, "name"),
+        (ana, "PUT", "/auth/profile", {"full_name": name}, "full_name"),
+        (root, "POST", "/users", {"email": "x@x.br", "password": "x", "username": name}, "username"),
+    ):  # fmt: skip
+        answer = who.request(method, path, json=body)
+        assert answer.status_code == 422, (path, answer.text)
+        assert answer.json()["field"] == key, (path, answer.text)
+
+
+def test_a_description_may_have_paragraphs(ana):
+    body = {"name": "Lojas", "description": "Primeira linha.\n\tSegunda linha."}
+    assert ana.post("/pipelines", json=body).json()["description"] == body["description"]
+    assert ana.post("/pipelines", json=body | {"description": "a\x1bb"}).json()["code"] == "api.control_character"
+
+
+def test_codes_of_roles_and_objects_are_documented():
+    document = rest_api().openapi()
+    for path, route in placed():
+        for method in route.methods:
+            answers = document["paths"][path][method.lower()]["responses"]
+            needs = {one.call for one in dependants(route.dependant)}
+            assert "403" in answers or not needs & {admin, analyst}, f"{method} {path}"
+            assert "405" in answers and "Allow" in answers["405"]["headers"]
+            assert "404" in answers or "{" not in path
+            if route.body_field is not None:
+                assert {"400", "413", "415"} <= answers.keys(), f"{method} {path}"
+    for path in ("configure", "custom"):
+        assert "404" in document["paths"][f"/api/v1/models/{path}"]["post"]["responses"]
+    assert "415" in document["paths"]["/api/v1/predictions/batch/upload"]["post"]["responses"]
+
+
+def dependants(dependant: Any) -> Iterator[Any]:
+    for one in dependant.dependencies:
+        yield one
+        yield from dependants(one)
+
+
+@pytest.fixture
+def native(catalog, monkeypatch) -> Iterator[Any]:
+    """The whole service as BentoML serves it, with the client of an analyst."""
+    from service import Person
+    from starlette.testclient import TestClient
+
+    from vur.serving.service import service
+
+    monkeypatch.setattr("vur.serving.process.startup.warm", lambda: None)
+    token = Person("analyst", "ana").token
+    with TestClient(service.to_asgi(), headers={"Authorization": f"Bearer {token}"}) as client:
+        yield client
+
+
+def test_bentomls_own_endpoint_has_the_same_errors(native, caplog):
+    for content, media, status, code, field in (
+        (b'{"model": "x", "horizon": "soon"}', "application/json", 422, "api.invalid", "horizon"),
+        (b'{"model": "x", "horizon": 0}', "application/json", 422, "api.invalid", "horizon"),
+        (b'{"model": "x", "horizon": true}', "application/json", 422, "api.invalid", "horizon"),
+        (b'{"model": "x", "horizn": 3}', "application/json", 422, "api.unknown_key", "horizn"),
+        (b"{}", "application/json", 422, "api.invalid", "model"),
+        (b"", "application/json", 422, "api.invalid", "model"),
+        (b"[]", "application/json", 422, "api.invalid", "body"),
+        (b'{"mo', "application/json", 400, "api.broken_json", None),
+        (b'{"a": "\xff"}', "application/json", 400, "api.unreadable", None),
+        (b'{"model": "x"}', "text/csv", 415, "api.not_json", None),
+        (b"\x80\x04", "application/vnd.bentoml+pickle", 415, "api.http", None),
+        (b'{"model": "x"}', "application/json", 404, "api.not_found", None),
+    ):
+        answer = native.post("/predict", content=content, headers={"Content-Type": media})
+        told = answer.json()
+        assert (answer.status_code, told["code"], told["field"]) == (status, code, field), (content, answer.text)
+        assert told.keys() >= SHAPE
+    wrong = native.put("/predict")
+    assert wrong.status_code == 405 and wrong.headers["allow"] == "POST" and wrong.json()["code"] == "api.method"
+    assert not [record for record in caplog.records if record.levelname == "ERROR" or record.exc_info]

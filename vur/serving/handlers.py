@@ -1,0 +1,96 @@
+"""What FastAPI does with an exception: every error gets the one shape of `vur.serving.errors`."""
+
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from sqlalchemy.exc import DataError, InterfaceError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as NoConnection
+from sqlalchemy.orm.exc import StaleDataError
+from starlette.exceptions import HTTPException
+from starlette.routing import Match
+from starlette.types import Scope
+
+from vur.errors import VurError, error_body
+from vur.serving.errors import CODES, error_response, language_of, status_of
+from vur.serving.validation import refusal
+
+NO_DATABASE = (
+    OperationalError,
+    InterfaceError,
+    NoConnection,
+)  # it does not respond, or the connection pool is exhausted
+METHODS = ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT")
+
+
+def _reader(request: Request) -> str:
+    principal = request.scope.get("vur.principal")
+    return language_of(request.headers, principal.language if principal else None)
+
+
+async def _vur_error(request: Request, error: VurError) -> JSONResponse:
+    return error_response(error, _reader(request))
+
+
+async def _invalid(request: Request, error: RequestValidationError) -> JSONResponse:
+    if isinstance(error.body, bytes):  # it was not read, as its content type is not JSON
+        found = request.headers.get("content-type") or "-"
+        return error_response(VurError("api.not_json", found=found[:100]), _reader(request))
+    cause, problems = refusal(error.errors())
+    return JSONResponse(error_body(cause, _reader(request)) | {"problems": problems}, status_of(cause.code))
+
+
+async def _http(request: Request, error: HTTPException) -> JSONResponse:
+    code, headers = CODES.get(error.status_code, "api.http"), dict(error.headers or {})
+    values: dict[str, Any] = {}
+    if code in ("api.no_route", "api.method"):
+        values = {"path": request.url.path, "method": request.method}
+    if code == "api.method":
+        headers["Allow"] = values["allowed"] = ", ".join(allowed_methods(request.app, request.scope))
+    elif code == "api.unreadable":
+        values = {"reason": str(error.__cause__ or error.detail)[:200]}
+    elif code == "api.http":
+        values = {"status": error.status_code, "reason": str(error.detail)}
+    body = error_body(VurError(code, **values), _reader(request))
+    return JSONResponse(body, error.status_code, headers)
+
+
+def allowed_methods(app: FastAPI, scope: Scope) -> list[str]:
+    """Return the methods of every route of the path of `scope`: routes of one path may be several."""
+    found: set[str] = set()
+    for method in METHODS:
+        asked = dict(scope) | {"method": method}
+        if any(route.matches(asked)[0] is Match.FULL for route in app.router.routes):
+            found.add(method)
+    return sorted(found)
+
+
+async def _stale(request: Request, error: StaleDataError) -> JSONResponse:
+    return error_response(VurError("api.conflict"), _reader(request))
+
+
+async def _internal(request: Request, error: Exception) -> JSONResponse:
+    return error_response(VurError("api.internal", id=request.scope.get("vur.request_id", "-")), _reader(request))
+
+
+async def _no_database(request: Request, error: SQLAlchemyError) -> JSONResponse:
+    return error_response(VurError("api.database", seconds=5), _reader(request))
+
+
+async def _no_value(request: Request, error: DataError) -> JSONResponse:
+    return error_response(
+        VurError("api.invalid", field="request", reason=str(error.orig).strip().splitlines()[0]), _reader(request)
+    )
+
+
+def add_handlers(app: FastAPI) -> None:
+    """Answer every error of `app` in the common shape."""
+    app.exception_handler(Exception)(_internal)
+    for unavailable in NO_DATABASE:
+        app.exception_handler(unavailable)(_no_database)
+    app.exception_handler(DataError)(_no_value)
+    app.exception_handler(VurError)(_vur_error)
+    app.exception_handler(RequestValidationError)(_invalid)
+    app.exception_handler(HTTPException)(_http)
+    app.exception_handler(StaleDataError)(_stale)

@@ -1,0 +1,84 @@
+"""Gives the errors of BentoML itself (its endpoints, unknown paths) the shape of all others."""
+
+import json
+from typing import Any
+
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from vur.errors import VurError
+from vur.serving.errors import CODES, error_response, language_of
+
+OWN = frozenset({"/livez", "/readyz", "/healthz"})  # probes keep their plain answers
+
+
+class CommonErrors:
+    """ASGI middleware: replaces the error that a BentoML endpoint left in `vur.error`, and those that BentoML wrote."""
+
+    def __init__(self, app: ASGIApp):
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass on everything that succeeded or has the common shape; hold back an error until its body is known."""
+        if scope["type"] != "http" or scope["path"] in OWN:
+            await self.app(scope, receive, send)
+            return
+        start: Message | None = None
+        body = b""
+
+        async def answer(message: Message) -> None:
+            nonlocal start, body
+            if message["type"] == "http.response.start" and message["status"] >= 400:
+                start = message
+            elif start is None:
+                await send(message)
+            elif message["type"] == "http.response.body":
+                body += message.get("body", b"")
+
+        await self.app(scope, receive, answer)
+        if start is None:
+            return
+        own = scope.get("vur.error")
+        error = own or foreign_error(scope, start, body)
+        if error is None:
+            await send(start)
+            await send({"type": "http.response.body", "body": body})
+            return
+        who = scope.get("vur.principal")
+        response = error_response(error, language_of(Headers(scope=scope), who.language if who else None))
+        response.status_code = response.status_code if own else start["status"]
+        if allowed := Headers(raw=start["headers"]).get("allow"):
+            response.headers["Allow"] = allowed
+        await response(scope, receive, send)
+
+
+def foreign_error(scope: Scope, start: Message, body: bytes) -> VurError | None:
+    """Return the error that BentoML or Starlette wrote in a shape of their own; None for one in the common shape."""
+    status, headers = start["status"], Headers(raw=start["headers"])
+    kind = headers.get("content-type", "")
+    if kind.startswith("text/plain") and status in CODES:
+        return VurError(
+            CODES[status],
+            path=scope["path"],
+            method=scope["method"],
+            allowed=headers.get("allow", "-"),
+            reason=body[:200].decode(errors="replace"),
+        )
+    found = _json(body) if kind.startswith("application/json") and scope["method"] != "HEAD" else {"code": "-"}
+    if isinstance(found, dict) and "code" in found:
+        return None
+    if status >= 500:
+        return VurError("api.internal", id=scope.get("vur.request_id", "-"))
+    return VurError("api.http", reason=_reason(found), status=status)
+
+
+def _json(body: bytes) -> Any:
+    try:
+        return json.loads(body)
+    except ValueError:
+        return None
+
+
+def _reason(found: Any) -> str:
+    one = found[0] if isinstance(found, list) and found else found
+    return str(one.get("error", "-") if isinstance(one, dict) else one)[:200]

@@ -1,0 +1,63 @@
+"""The base of every body that a client sends: a key that it does not have is refused, and the nearest one named."""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+from typing import Any
+
+from pydantic import AliasChoices, BaseModel, ConfigDict, model_validator
+from pydantic_core import PydanticCustomError
+
+LONGEST_KEY = 100  # characters of a key that an answer repeats
+SHOWN = 20
+
+
+class Body(BaseModel):
+    """A request, or an object inside one. A subclass with free keys says so by `extra="allow"`."""
+
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False, protected_namespaces=())
+
+    @model_validator(mode="before")
+    @classmethod
+    def _known_keys(cls, given: Any) -> Any:
+        if cls.model_config.get("extra") == "forbid" and isinstance(given, dict):
+            check_keys(given, cls.key_names())
+        return given
+
+    @classmethod
+    def key_names(cls) -> dict[str, tuple[str, ...]]:
+        """Return the keys of a client by field: the first is the documented one, the others are taken as well."""
+        return {name: _keys(name, field.validation_alias) for name, field in cls.model_fields.items()}
+
+
+def _keys(name: str, alias: Any) -> tuple[str, ...]:
+    if isinstance(alias, AliasChoices):
+        return tuple(str(choice) for choice in alias.choices)
+    return (alias if isinstance(alias, str) else name,)
+
+
+def check_keys(given: Iterable[Any], fields: dict[str, tuple[str, ...]]) -> None:
+    """Check the keys of an object: `api.unknown_key` for one that no field has, `api.same_key` for two of one field."""
+    names = [name for keys in fields.values() for name in keys]
+    keys = list(given)
+    for key in keys:
+        if key not in names:
+            raise unknown_key(key, names)
+    for field in fields.values():
+        if len(both := [name for name in field if name in keys]) > 1:
+            raise PydanticCustomError(
+                "api.same_key", "{key} and {other} are one key", {"key": both[0], "other": both[1]}
+            )
+
+
+def unknown_key(key: Any, names: list[str]) -> PydanticCustomError:
+    """Return the error of an unknown key: it has `key`, the nearest name as `near`, and all names as `known`."""
+    shown = str(key)[:LONGEST_KEY]
+    near = next(iter(get_close_matches(shown.lower(), names, 1, 0.0)), "-")
+    known = ", ".join(names[:SHOWN]) + (", …" if len(names) > SHOWN else "")
+    values = {"key": shown, "near": near, "known": known or "-"}
+    return PydanticCustomError("api.unknown_key", "unknown key {key}; the nearest known one is {near}", values)
+
+
+def example(*contents: dict[str, Any]) -> ConfigDict:
+    """Return the configuration of a body with examples."""
+    return ConfigDict(json_schema_extra={"examples": list(contents)})
