@@ -176,7 +176,7 @@ def test_guesses_from_one_address_lock_nobody_out_elsewhere(home, monkeypatch):
     monkeypatch.setattr(throttle, "LONGEST", 0.1)
     assert guess(at("192.0.2.1", home), "ana@x.br", 14) == [401] * 10 + [429] * 4
     log_in(at("192.0.2.2", home))
-    assert at("192.0.2.1", home).post("/auth/login", json=ANA).status_code == 429, "its own failures still count"
+    assert at("192.0.2.1", home).post("/auth/login", json=LOGIN).status_code == 429, "its own failures still count"
 
 
 def test_an_account_guessed_from_many_addresses_is_slowed_and_never_closed(home, monkeypatch):

@@ -128,9 +128,34 @@ def test_it_describes_its_models_and_rejects_others(served, runs):
     assert [one["model"] for one in known] == [runs["equipment"].model_tag, runs["shop"].model_tag] and known[0][
         "run"
     ] == runs["equipment"].id
-    for body in ({"model": "nothing"}, {}):
+    for body, expected, code in (({"model": "nothing"}, 404, "package.no_model"), ({}, 422, "package.which_model")):
         status, text = post(f"{served[0]}/predict", body)
-        assert status == 400 and "equipment" in text
+        told = json.loads(text)
+        assert (status, told["code"], told["field"]) == (expected, code, "model") and "equipment" in told["detail"]
+
+
+def test_it_refuses_what_the_service_refuses(served):
+    """In the same form, and without a line about an error of the service in its log."""
+    for body, field in (
+        ({"horizon": 0}, "horizon"),
+        ({"horizon": True}, "horizon"),
+        ({"horizon": "soon"}, "horizon"),
+        ({"horizon": 10**9}, "horizon"),
+        ({"horizn": 3}, "horizn"),
+        ({"levels": [0]}, "levels.0"),
+    ):
+        status, text = post(f"{served[0]}/predict", {"model": "equipment"} | body)
+        told = json.loads(text)
+        assert status == 422 and told["field"] == field and told.keys() >= {"detail", "code", "values"}, text
+    status, answer = post(f"{served[0]}/predict", {"model": "equipment", "horizon": 1, "levels": []})
+    assert status == 200 and set(answer["forecasts"][0]) == {"unique_id", "ds", "forecast"}
+    status, text = post(f"{served[0]}/predict", {"model": "equipment", "horizon": 9000})
+    told = json.loads(text)
+    assert (status, told["code"], told["field"]) == (422, "predictions.calendar", "horizon")
+    most = told["values"]["most"]
+    assert post(f"{served[0]}/predict", {"model": "equipment", "horizon": most, "levels": []})[0] == 200
+    log = next(folder / "log" for folder in served[1].parents if (folder / "log").is_file())
+    assert "ERROR" not in log.read_text() and "Traceback" not in log.read_text()
 
 
 @pytest.mark.parametrize("path", ["/predict", "/models", "/docs.json", "/metrics", "/", "/schema.json"])
@@ -144,7 +169,7 @@ def test_it_has_its_instructions_and_only_the_required_libraries(served):
         (served[1] / "README.md").read_text(),
         (served[1] / "env" / "python" / "requirements.txt").read_text(),
     )
-    assert "bentoml serve two:latest" in readme and json.loads((served[1] / "src" / "example.json").read_text())[
+    assert "bentoml serve two:" in readme and json.loads((served[1] / "src" / "example.json").read_text())[
         "model"
     ].startswith("equipment:")
     assert "statsforecast==" in requirements and not {"tensorflow==", "jupyterlab==", "prophet=="} & {

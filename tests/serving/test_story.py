@@ -15,6 +15,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -365,75 +366,65 @@ def pipeline(story: Story, dataset: str) -> None:
 def package(story: Story) -> None:
     story.say("## A Bento of the model, served without repository and catalog")
     tag = story.curl("GET", f"/models/{story.values['MODEL']}", keep=200)["tag"]
-    story.shell(
-        f"package {tag} --name partidas --out {story.folder / 'partidas.bento'}",
-        show=f"package {tag} --name partidas --out partidas.bento",
-    )
+    story.shell(f"package {tag} --name partidas --out partidas.bento")
+    steps = commands((story.folder / "partidas.md").read_text(encoding="utf-8"))
+    assert [step.split()[0] for step in steps] == [
+        "export",
+        "bentoml",
+        "pip",
+        "bentoml",
+        *["curl"] * 2,
+        "export",
+        "curl",
+        "curl",
+    ]
     elsewhere, port = story.folder / "elsewhere", free_port()
     env = {key: value for key, value in os.environ.items() if not key.startswith("VUR_")} | {
         "HOME": str(elsewhere),
         "BENTOML_HOME": str(elsewhere / "bentoml"),
         "VUR_HOME": str(elsewhere / "vur"),
-        "VUR_TOKEN": "a-long-secret",
+        "COLUMNS": "80",
         "BENTOML_DO_NOT_TRACK": "True",
     }
     elsewhere.mkdir()
-    bentoml = [sys.executable, "-m", "bentoml"]
-    subprocess.run(
-        [*bentoml, "import", str(story.folder / "partidas.bento")],
-        env=env,
-        check=True,
-        capture_output=True,
-        cwd=elsewhere,
-    )
-    server = subprocess.Popen(
-        [*bentoml, "serve", "partidas:latest", "--host", "127.0.0.1", "--port", str(port)],
-        env=env,
-        cwd=elsewhere,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
+    env["PATH"] = f"{Path(sys.executable).parent}:{env['PATH']}"
+
+    def typed(lines: list[str], **options: Any) -> subprocess.Popen[str]:
+        """The lines as a user types them into a new terminal, in the folder of the package."""
+        script = "set -e\n" + "\n".join(lines).replace("3000", str(port))
+        return subprocess.Popen(["bash", "-c", script], env=env, cwd=story.folder, text=True, **options)
+
+    story.lines += ["```sh", *(f"$ {step}" for step in steps[:4]), "```"]
+    log = (elsewhere / "log").open("w")
+    server = typed(steps[:4], stdout=log, stderr=log, start_new_session=True)
     try:
-        wait_for(lambda: ready(port, "/readyz"), 90, "the Bento is ready")
-        refused = subprocess.run(
-            ["curl", "-s", "-o", "/dev/null", "-w", "%{http_code}", "-X", "POST", f"http://127.0.0.1:{port}/predict"],
-            capture_output=True,
-            text=True,
-        )
-        assert refused.stdout == "401"
-        done = subprocess.run(
-            [
-                "curl",
-                "-sS",
-                f"http://127.0.0.1:{port}/predict",
-                "-H",
-                "Authorization: Bearer a-long-secret",
-                "-H",
-                "Content-Type: application/json",
-                "-d",
-                json.dumps({"horizon": 3}),
-            ],
-            capture_output=True,
-            text=True,
-        )
-        story.lines += [
-            "```sh",
-            "$ bentoml import partidas.bento",
-            "$ VUR_TOKEN=a-long-secret bentoml serve partidas:latest --host 127.0.0.1 &",
-            '$ curl http://127.0.0.1:3000/predict -H "Authorization: Bearer $VUR_TOKEN" '
-            "-H 'Content-Type: application/json' -d '{\"horizon\": 3}'",
-            done.stdout[:400] + " …",
-            "```",
-        ]
-        packaged = json.loads(done.stdout)["forecasts"]
+        wait_for(lambda: ready(port, "/readyz"), 120, "the Bento is ready")
+        asked = f"http://127.0.0.1:{port}/predict"
+        refused = subprocess.run(["curl", "-s", "-X", "POST", asked], capture_output=True, text=True)
+        assert json.loads(refused.stdout)["code"] == "package.unauthenticated"
+        for step in steps[4:6]:
+            assert typed([step]).wait(60) == 0
+        said, _ = typed(steps[6:8], stdout=subprocess.PIPE).communicate(timeout=60)
+        packaged = json.loads(said)["forecasts"]
+        story.lines += ["```sh", *(f"$ {step}" for step in steps[6:8]), said[:400] + " …", "```"]
+        listed, _ = typed([steps[6], steps[8]], stdout=subprocess.PIPE).communicate(timeout=60)
+        assert [one["model"] for one in json.loads(listed)] == [tag]
+        wrong = steps[7].rpartition("-d ")[0] + "-d '{\"horizon\": 0}'"
+        said, _ = typed([steps[6], wrong], stdout=subprocess.PIPE).communicate(timeout=60)
+        assert json.loads(said)["field"] == "horizon"
     finally:
         os.killpg(server.pid, signal.SIGTERM)
         server.wait(30)
-    served = story.curl(
-        "POST", "/predictions/predict", body={"model_id": story.values["MODEL"], "horizon": 3}, keep=300
-    )
+    told = (elsewhere / "log").read_text()
+    assert "Traceback" not in told and "ERROR" not in told, told[-3000:]
+    served = story.curl("POST", "/predictions/predict", body={"model_id": story.values["MODEL"]}, keep=300)
     assert [row["forecast"] for row in packaged] == flat(served), "the Bento forecasts what the service does"
+
+
+def commands(readme: str) -> list[str]:
+    """The indented commands of a package's README, as they are printed."""
+    lines = [line.strip() for line in readme.splitlines() if line.startswith("    ")]
+    return [line for line in lines if not line.startswith("{")]
 
 
 def flat(answer: dict) -> list[float]:

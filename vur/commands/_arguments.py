@@ -28,11 +28,11 @@ def add_language(command: argparse.ArgumentParser) -> None:
 
 
 def read_levels(text: str | None) -> list[float] | None:
-    """Parse interval levels such as `80,97.5`, in percent; None for None. `VurError` for anything else."""
+    """Parse interval levels such as `80,97.5`, in percent; None for None, none for "". `VurError` for anything else."""
     if text is None:
         return None
     try:
-        return list(tidy_levels(float(part) for part in text.split(",")))
+        return list(tidy_levels(float(part) for part in text.split(",") if text.strip()))
     except (ValueError, OverflowError):
         raise VurError("config.value", key="--levels", value=text, expected="80,95,99.9") from None
 

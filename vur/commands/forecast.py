@@ -15,7 +15,7 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     add_model(command)
     add_horizon(command)
     command.add_argument("--future", help="file with the known-future columns of every step (vur future writes it)")
-    command.add_argument("--levels", help="interval levels in percent, such as 80,95 or 99.9")
+    command.add_argument("--levels", help='interval levels in percent, such as 80,95 or 99.9; "" for none')
     add_whole(command)
     command.add_argument("--out", help="CSV file (default: standard output)")
 
@@ -29,7 +29,7 @@ def run(options: argparse.Namespace, language: str) -> int:
         options.model,
         options.horizon,
         future=options.future,
-        levels=tuple(levels) if levels else None,
+        levels=None if levels is None else tuple(levels),
         whole=options.whole,
         language=language,
     )

@@ -20,8 +20,13 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace, language: str) -> int:
     """Build the Bento and print its path and size."""
-    from vur.serving.packaging.package import package
+    from vur.serving.packaging.package import package, readme_of
 
     path = package(options.tags, Path(options.out), options.name)
-    print(translate("package.done", language, count=len(options.tags), path=path, megabytes=path.stat().st_size / 1e6))
+    size = path.stat().st_size / 1e6
+    print(
+        translate(
+            "package.done", language, count=len(options.tags), path=path, megabytes=size, readme=readme_of(path).name
+        )
+    )
     return 0

@@ -12,6 +12,7 @@ from vur.errors import VurError
 from vur.models.future import (
     Coming,
     check_cells,
+    check_reach,
     check_usable,
     coming_steps,
     fill_coming,
@@ -19,17 +20,15 @@ from vur.models.future import (
     strange_levels,
     used_columns,
 )
+from vur.models.horizon import asked_horizon, asked_levels
 from vur.models.moving import move, read_observations, unknown_series
 from vur.models.saved import Saved, bisect, restrict, shown_whole
-from vur.scoring.intervals import check_levels
 from vur.stages.model.pipeline import whole_numbers
 from vur.store.forecasts.ledger import Points
 
 if TYPE_CHECKING:
     from vur.panel import Panel
     from vur.stages.model.pipeline import Pipeline
-
-LONGEST = 10_000
 
 
 @dataclass(frozen=True)
@@ -120,13 +119,10 @@ def _together(saved: Saved, made: list[Forecasts], errors: dict[str, VurError]) 
 
 def check_request(saved: Saved, horizon: int | None, levels: Sequence[float] | None) -> tuple[int, tuple[float, ...]]:
     """The horizon and levels in effect; `VurError` for invalid ones."""
-    horizon = int(horizon or saved.metadata["horizon"])
-    if not 1 <= horizon <= LONGEST:
-        raise VurError("predictions.horizon", horizon=horizon, limit=LONGEST, field="horizon")
-    levels = saved.levels if levels is None else check_levels(list(dict.fromkeys(levels)))
-    if levels and saved.pipeline.calibration is None:
+    steps, wanted = asked_horizon(horizon, saved.metadata), asked_levels(levels, saved.levels)
+    if wanted and saved.pipeline.calibration is None:
         raise VurError("forecasters.uncalibrated", algorithm=saved.pipeline.id)
-    return horizon, tuple(levels)
+    return steps, wanted
 
 
 @dataclass(frozen=True)
@@ -175,6 +171,7 @@ def _from(
         return Forecasts.none(saved, errors)
     if len(wanted) < len(known) and (some := restrict(pipeline, wanted)) is not pipeline:
         pipeline, future = some, _Rows.of(saved, future, []).part(list(wanted))
+    check_reach(pipeline, horizon)
     rows, lacking, strange = _coming(pipeline, saved, horizon, future, set(wanted))
     wanted = wanted.difference(list(lacking), sort=False)
     if not len(wanted):

@@ -14,6 +14,7 @@ from vur.columns import own_name, read_stamps, series_names, utc_time, wall_time
 from vur.errors import VurError
 from vur.forecasters.registry import algorithm, algorithms
 from vur.frequency import DAY, Frequency, advance, spacing
+from vur.models.horizon import check_calendar
 from vur.panel import Panel, future_frame
 from vur.stages.features import is_number
 from vur.stages.features.levels import unseen_levels
@@ -21,7 +22,6 @@ from vur.stages.upload import upload_named
 from vur.text import DEFAULT_LANGUAGE, translate
 from vur.timezones import is_sub_daily, to_zone
 
-LONGEST = 10_000  # steps of one forecast
 SHOWN = 5
 
 
@@ -199,6 +199,7 @@ def coming_steps(source: Any, horizon: int, names: dict[str, Any] | None = None)
     """
     if horizon < 1:
         raise VurError("forecasters.horizon", horizon=horizon)
+    check_reach(source, horizon)
     panel = source if isinstance(source, Panel) else source.head
     columns, names = panel.columns("known_future"), names or panel.names
     if isinstance(source, Panel):
@@ -217,6 +218,20 @@ def coming_steps(source: Any, horizon: int, names: dict[str, Any] | None = None)
         text,
         _parts(panel.frame, rows["unique_id"].unique(), _series(names)),
     )
+
+
+def check_reach(source: Any, horizon: int) -> None:
+    """`VurError` predictions.calendar if `horizon` steps after a panel or fitted pipeline pass the calendar's end."""
+    if isinstance(source, Panel):
+        check_calendar(_latest(source), source.freq, horizon)
+    else:
+        check_calendar(source.ends, source.head.freq, horizon, int(source.behind.max()))
+
+
+def _latest(panel: Panel) -> pd.Series:
+    """The last stamp of each series, or the origin that they share if it is later."""
+    last = panel.frame.groupby("unique_id", sort=False, observed=True)["ds"].last()
+    return last if panel.origin is None else last.clip(lower=panel.origin)
 
 
 def _own_ends(pipeline: Any) -> pd.Series:

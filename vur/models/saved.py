@@ -22,6 +22,7 @@ from vur.models.future import (
     strange_levels,
     used_columns,
 )
+from vur.models.horizon import asked_horizon, asked_levels
 from vur.panel import Panel
 from vur.stages.model.pipeline import load_pipeline, whole_numbers
 from vur.store.models.models import find_model, folder_metadata, verify
@@ -119,13 +120,13 @@ def forecast(
 
     `tag` is a model's name (its newest version) or exact tag. `future` has the known-future columns for every step, as
     a frame or file with the column names of the training data; empty cells are taken from the future rows of the
-    training data. Levels default to the trained ones. `attrs["warnings"]` has a sentence for each level of a text
-    column that training never held. `VurError` names every missing value, what cannot be read, and a model that uses no
-    known-future column.
+    training data. Levels default to the trained ones; `()` is none. `attrs["warnings"]` has a sentence for each level
+    of a text column that training never held. `VurError` names every missing value, what cannot be read, and a model
+    that uses no known-future column.
     """
     model, head, metadata = open_model(tag)
-    coming = coming_rows(model, head, int(horizon or metadata["horizon"]), future)
-    frame = predict_coming(model, coming, tuple(levels or metadata["levels"]))
+    coming = coming_rows(model, head, asked_horizon(horizon, metadata), future)
+    frame = predict_coming(model, coming, asked_levels(levels, metadata["levels"]))
     frame = whole_numbers(frame) if shown_whole(whole, metadata) else frame
     frame.attrs["warnings"] = [
         level_sentence(one, language) for one in strange_levels(coming, head, used_columns(model))
@@ -144,7 +145,7 @@ def future_template(tag: str, horizon: int | None = None) -> pd.DataFrame:
     Columns have the names of the training data. Values that the training data has for future steps are filled in.
     """
     model, head, metadata = open_model(tag)
-    return coming_steps(model, int(horizon or metadata["horizon"]), head["names"]).table()
+    return coming_steps(model, asked_horizon(horizon, metadata), head["names"]).table()
 
 
 def open_model(tag: str) -> tuple["Pipeline", dict[str, Any], dict[str, Any]]:

@@ -27,6 +27,7 @@ from vur.models.future import (
     strange_levels,
     used_columns,
 )
+from vur.models.horizon import asked_horizon
 from vur.models.saved import coming_rows, open_model, predict_coming
 from vur.store.cache import digest
 from vur.store.home import home, new_folder, write_text
@@ -209,7 +210,7 @@ def scenario(
     model, head, metadata = open_model(tag)
     wanted = list(edits) if isinstance(edits, Mapping) else used_columns(model) or model.head.columns("known_future")
     check_usable(model, wanted)
-    steps = int(horizon or metadata["horizon"])
+    steps = asked_horizon(horizon, metadata)
     before = coming_rows(model, head, steps, base)
     unclear = {} if model.effects is None else model.effects.unclear
     after = apply_edits(before, edits, used_columns(model), unclear)

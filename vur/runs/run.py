@@ -20,7 +20,7 @@ import pandas as pd
 from vur import __version__
 from vur.errors import VurError
 from vur.hierarchy import with_sums
-from vur.models.future import check_future
+from vur.models.future import check_future, check_reach
 from vur.panel import Panel
 from vur.runs.config import Config
 from vur.runs.dataset import Dataset, dataset_of
@@ -196,6 +196,7 @@ class Run:
         config, panel = self.config, self.panel
         with self.stage("split"):
             assert config.split.horizon is not None, "`config` holds the horizon that was inferred"
+            check_reach(self.own_panel, config.split.horizon)
             check_future(self.own_panel, config.split.horizon)
             return plan_split(panel, config.split)
 

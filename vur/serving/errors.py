@@ -10,6 +10,8 @@ from vur.text import DEFAULT_LANGUAGE, LANGUAGES
 STATUS = {
     "api.unauthenticated": 401,
     "api.credentials": 401,
+    "package.unauthenticated": 401,
+    "package.no_model": 404,
     "api.forbidden": 403,
     "api.not_yours": 403,
     "api.closed": 403,

@@ -13,7 +13,7 @@ from vur.serving.schemas.body import Body
 B = TypeVar("B", bound=Body)
 # The branches of a union, which pydantic writes into the path of a problem.
 BRANCH = re.compile(r"^(dict|list|tuple|function-\w+|constrained-\w+|lax-or-strict|nullable)\[.*\]$")
-KEYED = ("api.unknown_key", "api.same_key")  # problems of an object that are about one of its keys
+KEYED = ("api.unknown_key", "api.same_key", "api.no_keys")  # problems of an object that are about one of its keys
 OWN = (*KEYED, "api.control_character", "api.moment")
 SECRET = re.compile(r"password|token|secret|source|key", re.IGNORECASE)
 LONGEST = 100  # characters of a value that an answer repeats

@@ -9,7 +9,7 @@ import pandas as pd
 
 from vur.errors import VurError
 from vur.frequency import default_horizon, describe_alias
-from vur.models.future import known_steps
+from vur.models.future import check_reach, known_steps
 from vur.panel import Panel
 from vur.runs.config import Config, DataSpec
 from vur.runs.dataset import Dataset, as_named
@@ -144,6 +144,7 @@ def split(version_folder: str, data: dict[str, Any], spec: dict[str, Any], langu
     """The split of the data: training, validation and test by date, the folds, and notes on them."""
     panel = panel_of(version_folder, data, spec.get("horizon"))
     plan = plan_split(panel, SplitSpec(**spec))
+    check_reach(panel, plan.horizon)
     folds = [
         {name: _stamp(value) for name, value in row.items()} for row in split_table(panel, plan).to_dict("records")
     ]

@@ -35,9 +35,13 @@ class CommonErrors:
             elif message["type"] == "http.response.body":
                 body += message.get("body", b"")
 
-        await self.app(scope, receive, answer)
-        if start is None:
-            return
+        try:
+            await self.app(scope, receive, answer)
+        finally:  # an unexpected exception goes on after its answer
+            if start is not None:
+                await self._finish(scope, receive, send, start, body)
+
+    async def _finish(self, scope: Scope, receive: Receive, send: Send, start: Message, body: bytes) -> None:
         own = scope.get("vur.error")
         error = own or foreign_error(scope, start, body)
         if error is None:
@@ -57,19 +61,18 @@ def foreign_error(scope: Scope, start: Message, body: bytes) -> VurError | None:
     status, headers = start["status"], Headers(raw=start["headers"])
     kind = headers.get("content-type", "")
     if kind.startswith("text/plain") and status in CODES:
-        return VurError(
-            CODES[status],
-            path=scope["path"],
-            method=scope["method"],
-            allowed=headers.get("allow", "-"),
-            reason=body[:200].decode(errors="replace"),
-        )
-    found = _json(body) if kind.startswith("application/json") and scope["method"] != "HEAD" else {"code": "-"}
-    if isinstance(found, dict) and "code" in found:
+        values = {"path": scope["path"], "method": scope["method"]}
+        if status == 405:
+            values["allowed"] = headers.get("allow", "-")
+        elif status == 400:
+            values = {"reason": body[:200].decode(errors="replace")}
+        return VurError(CODES[status], **values)
+    reason = _reason(_json(body)) if kind.startswith("application/json") else None
+    if reason is None:
         return None
     if status >= 500:
         return VurError("api.internal", id=scope.get("vur.request_id", "-"))
-    return VurError("api.http", reason=_reason(found), status=status)
+    return VurError("api.http", reason=reason, status=status)
 
 
 def _json(body: bytes) -> Any:
@@ -79,6 +82,7 @@ def _json(body: bytes) -> Any:
         return None
 
 
-def _reason(found: Any) -> str:
+def _reason(found: Any) -> str | None:
+    """What BentoML says in its shape `{"error": text}`, which it also puts into a list; None for any other shape."""
     one = found[0] if isinstance(found, list) and found else found
-    return str(one.get("error", "-") if isinstance(one, dict) else one)[:200]
+    return str(one["error"])[:200] if isinstance(one, dict) and "error" in one and "code" not in one else None

@@ -1,6 +1,7 @@
 """`vur package`: trained models as a Bento that serves forecasts without the repository or a catalog."""
 
 import hashlib
+import importlib.metadata
 import json
 import os
 import shutil
@@ -20,9 +21,9 @@ SOURCE = Path(__file__).parents[2]
 # Run in a fresh process: after a forecast, exactly the libraries needed to serve these models are loaded.
 PROBE = """
 import importlib.metadata, json, sys
-from vur.serving.packaging.packaged import Models
+from vur.serving.packaging.packaged import Forecast, Models
 models = Models(json.loads(sys.argv[1]))
-answers = {tag: models.predict(tag)["forecasts"][:2] for tag in models.folders}
+answers = {tag: models.predict(Forecast(model=tag))["forecasts"][:2] for tag in models.folders}
 owners = importlib.metadata.packages_distributions()
 names = {name for top in {module.partition(".")[0] for module in sys.modules} for name in owners.get(top, ())}
 versions = {name: importlib.metadata.version(name) for name in sorted(names, key=str.lower)}
@@ -33,7 +34,7 @@ LEFT_OUT = {"vur", "setuptools", "pip", "wheel"}
 
 
 def package(tags: Sequence[str], out: Path, name: str | None = None) -> Path:
-    """Build the Bento of `tags` and write it to `out` (a `.bento` file or a folder); returns the file.
+    """Build the Bento of `tags` into `out` (a `.bento` file or a folder), its README beside it; return the file.
 
     Every model is first verified, loaded and tested with a forecast in a new process: one that fails is not packaged.
     """
@@ -42,10 +43,28 @@ def package(tags: Sequence[str], out: Path, name: str | None = None) -> Path:
     name = model_name(name or f"{exact[0].partition(':')[0]}-forecasts")
     probe = run_probe(paths)
     with tempfile.TemporaryDirectory(prefix="vur-package-") as scratch:
-        context = Path(scratch)
-        write_context(context, name, exact, probe)
-        bento = build(context, name, exact)
-        return export(bento, out.absolute())
+        context, bento = Path(scratch), f"{name}:{bento_version(exact)}"
+        target = target_file(bento, out.absolute())
+        write_context(context, bento, target.name, exact, probe)
+        build(context, bento)
+        export(bento, target)
+        shutil.copy(context / "README.md", readme_of(target))
+    return target
+
+
+def bento_version(tags: Sequence[str]) -> str:
+    """Return the version of the Bento of `tags`: same models and same VUR give the same one."""
+    return hashlib.sha256(json.dumps([__version__, *tags]).encode()).hexdigest()[:12]
+
+
+def target_file(bento: str, out: Path) -> Path:
+    """Return the file of a Bento: `out` itself if it is named so, else one in the folder `out`."""
+    return out / f"{bento.replace(':', '-')}.bento" if out.is_dir() or out.suffix != ".bento" else out
+
+
+def readme_of(target: Path) -> Path:
+    """Return the file of the instructions that lie beside a Bento."""
+    return target.with_suffix(".md")
 
 
 def run_probe(paths: dict[str, str]) -> dict:
@@ -56,8 +75,11 @@ def run_probe(paths: dict[str, str]) -> dict:
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def write_context(context: Path, name: str, tags: Sequence[str], probe: dict) -> None:
-    """Write what BentoML builds from to `context`: service, VUR's source, requirements, README, an example request."""
+def write_context(context: Path, bento: str, file: str, tags: Sequence[str], probe: dict) -> None:
+    """Write what BentoML builds from to `context`: service, VUR's source, requirements, README, an example request.
+
+    `bento` is its tag, and `file` the name of the file it will be in.
+    """
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     pages = Environment(
@@ -65,10 +87,14 @@ def write_context(context: Path, name: str, tags: Sequence[str], probe: dict) ->
     )
     example = {"model": tags[0]}
     values = {
-        "name": name,
+        "name": bento.partition(":")[0],
+        "bento": bento,
+        "file": file,
         "tags": list(tags),
         "example": json.dumps(example),
         "version": __version__,
+        "python": "{}.{}".format(*sys.version_info[:2]),
+        "bentoml": importlib.metadata.version("bentoml"),
         "answer": json.dumps(probe["answers"][tags[0]][0]),
         "requirements": [f"{key}=={value}" for key, value in probe["versions"].items() if key.lower() not in LEFT_OUT],
     }
@@ -86,22 +112,18 @@ def write_context(context: Path, name: str, tags: Sequence[str], probe: dict) ->
     )
 
 
-def build(context: Path, name: str, tags: Sequence[str]) -> str:
-    """Build the Bento in the data home's store and return its tag. Same models and same VUR give the same version."""
-    version = hashlib.sha256(json.dumps([__version__, *tags]).encode()).hexdigest()[:12]
-    _bentoml("delete", "--yes", f"{name}:{version}", check=False)
-    _bentoml("build", "--version", version, ".", cwd=context)
-    return f"{name}:{version}"
+def build(context: Path, bento: str) -> None:
+    """Build the Bento in the data home's store."""
+    _bentoml("delete", "--yes", bento, check=False)
+    _bentoml("build", "--version", bento.partition(":")[2], ".", cwd=context)
 
 
-def export(bento: str, out: Path) -> Path:
+def export(bento: str, target: Path) -> None:
     """Export the Bento to a file and delete it from the store."""
-    target = out / f"{bento.replace(':', '-')}.bento" if out.is_dir() or out.suffix != ".bento" else out
     target.parent.mkdir(parents=True, exist_ok=True)
     target.unlink(missing_ok=True)
     _bentoml("export", bento, str(target))
     _bentoml("delete", "--yes", bento)
-    return target
 
 
 def _bentoml(*arguments: str, cwd: Path | None = None, check: bool = True) -> str:

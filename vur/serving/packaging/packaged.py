@@ -8,9 +8,32 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from bentoml.exceptions import InvalidArgument
+from pydantic import Field
 
 from vur.errors import VurError
+from vur.models.horizon import asked_horizon, asked_levels
+from vur.serving.bento import JsonInput
+from vur.serving.schemas.forecasting import Horizon, Level
+
+Row = dict[str, str | bool | int | float | None]
+
+
+class Forecast(JsonInput):
+    """The body of a packaged service's `/predict`."""
+
+    model: str | None = Field(default=None, description="A model's tag or name; needed if several are packaged")
+    horizon: Horizon | None = Field(default=None, description="Steps ahead; as trained by default")
+    levels: list[Level] | None = Field(
+        default=None, max_length=20, description="Prediction intervals in percent; as trained by default, `[]` for none"
+    )
+    future: list[Row] | None = Field(
+        default=None, description="Future values of known-future columns: one row per series and step"
+    )
+    whole: bool | None = Field(default=None, description="Whole numbers that keep the sum of each series")
+
+
+class Nothing(JsonInput):
+    """The empty body of a request that has no options."""
 
 
 class Models:
@@ -25,7 +48,8 @@ class Models:
         """Return the tag of `name`; None means the only model."""
         found = [tag for tag in self.folders if name in (None, tag, tag.partition(":")[0])]
         if len(found) != 1:
-            raise VurError("store.no_model", tag=name or "-", known=", ".join(self.folders))
+            code = "package.which_model" if name is None else "package.no_model"
+            raise VurError(code, field="model", value=name, known=", ".join(self.folders))
         return found[0]
 
     def open(self, tag: str) -> tuple[Any, dict[str, Any], dict[str, Any]]:
@@ -47,30 +71,15 @@ class Models:
             for tag, path in self.folders.items()
         ]
 
-    def predict(
-        self,
-        model: str | None = None,
-        horizon: int | None = None,
-        levels: list[float] | None = None,
-        future: list[dict] | None = None,
-        whole: bool | None = None,
-    ) -> dict[str, Any]:
-        """Return forecast rows `unique_id, ds, forecast, lo-L, hi-L` and the model's tag; invalid requests get 400."""
-        try:
-            tag = self.tag(model)
-            rows = forecast_rows(self.open(tag), horizon, levels, future, whole)
-        except VurError as error:
-            raise InvalidArgument(str(error)) from None
+    def predict(self, asked: "Forecast | None" = None) -> dict[str, Any]:
+        """Return forecast rows `unique_id, ds, forecast, lo-L, hi-L` and the model's tag. `VurError` if it cannot."""
+        asked = asked or Forecast()
+        tag = self.tag(asked.model)
+        rows = forecast_rows(self.open(tag), asked)
         return {"model": tag, "point": self.open(tag)[0].point, "forecasts": rows}
 
 
-def forecast_rows(
-    opened: tuple[Any, dict[str, Any], dict[str, Any]],
-    horizon: int | None,
-    levels: list[float] | None,
-    future: list[dict] | None,
-    whole: bool | None = None,
-) -> list[dict]:
+def forecast_rows(opened: tuple[Any, dict[str, Any], dict[str, Any]], asked: "Forecast") -> list[dict]:
     """Return the forecast of an opened model as plain rows."""
     import pandas as pd
 
@@ -78,9 +87,8 @@ def forecast_rows(
     from vur.stages.model.pipeline import whole_numbers
 
     pipeline, head, metadata = opened
-    coming = coming_rows(
-        pipeline, head, int(horizon or metadata["horizon"]), None if future is None else pd.DataFrame(future)
-    )
-    rows = predict_coming(pipeline, coming, tuple(levels or metadata["levels"]))
-    rows = whole_numbers(rows) if shown_whole(whole, metadata) else rows
+    steps, trained = asked_horizon(asked.horizon, metadata), metadata["levels"] if pipeline.calibration else ()
+    coming = coming_rows(pipeline, head, steps, None if asked.future is None else pd.DataFrame(asked.future))
+    rows = predict_coming(pipeline, coming, asked_levels(asked.levels, trained))
+    rows = whole_numbers(rows) if shown_whole(asked.whole, metadata) else rows
     return rows.assign(ds=rows["ds"].astype(str)).to_dict("records")

@@ -6,8 +6,12 @@ import secrets
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+from starlette.datastructures import Headers
+from starlette.responses import JSONResponse
 from starlette.types import Receive, Scope, Send
 
+from vur.errors import VurError
+from vur.serving.errors import error_response, language_of
 from vur.store.home import home
 
 OPEN_PATHS = ("/livez", "/readyz", "/healthz")
@@ -41,15 +45,12 @@ class RequireToken:
         elif scope["type"] == "websocket":
             await send({"type": "websocket.close", "code": 4401})
         else:
-            await _refuse(send)
+            await _refusal(scope)(scope, receive, send)
 
     def _allowed(self, scope: Scope) -> bool:
         given = dict(scope.get("headers", ())).get(b"authorization", b"")
         return hmac.compare_digest(given, self.expected)
 
 
-async def _refuse(send: Send) -> None:
-    body = b'{"detail":"Send the token as Authorization: Bearer TOKEN"}'
-    headers = [(b"content-type", b"application/json"), (b"www-authenticate", b"Bearer")]
-    await send({"type": "http.response.start", "status": 401, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
+def _refusal(scope: Scope) -> JSONResponse:
+    return error_response(VurError("package.unauthenticated"), language_of(Headers(scope=scope)))

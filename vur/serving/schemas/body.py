@@ -52,9 +52,11 @@ def check_keys(given: Iterable[Any], fields: dict[str, tuple[str, ...]]) -> None
 def unknown_key(key: Any, names: list[str]) -> PydanticCustomError:
     """Return the error of an unknown key: it has `key`, the nearest name as `near`, and all names as `known`."""
     shown = str(key)[:LONGEST_KEY]
-    near = next(iter(get_close_matches(shown.lower(), names, 1, 0.0)), "-")
+    if not names:
+        return PydanticCustomError("api.no_keys", "unknown key {key}; there are none", {"key": shown})
+    near = get_close_matches(shown.lower(), names, 1, 0.0)[0]
     known = ", ".join(names[:SHOWN]) + (", …" if len(names) > SHOWN else "")
-    values = {"key": shown, "near": near, "known": known or "-"}
+    values = {"key": shown, "near": near, "known": known}
     return PydanticCustomError("api.unknown_key", "unknown key {key}; the nearest known one is {near}", values)
 
 

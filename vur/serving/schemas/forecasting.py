@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from vur.models.future import LONGEST
+from vur.models.horizon import LONGEST
 
 # Strict: `true` is no number of steps, and a text is none either.
 Horizon = Annotated[int, Field(strict=True, ge=1, le=LONGEST)]
