@@ -55,12 +55,19 @@ def test_a_training_reports_progress_and_produces_a_model_with_its_files(ana, ca
     with database.reading() as session:
         row, run = session.get(Model, model), session.scalars(select(Run)).one()
         types = [event.type for event in session.scalars(select(Event))]
+        updates = [event.data for event in session.scalars(select(Event).where(Event.type == "training_update"))]
         assert session.scalars(select(Activity.kind).order_by(Activity.created_at)).all()[-2:] == [
             "model_trained",
             "model_promoted",
         ]
         assert session.scalars(select(Alias.model_id)).all() == [model], "the first of its family is its champion"
         assert not session.scalars(select(Alert)).all()
+    best, metric = last["best"], found["metric"]
+    assert (best["algorithm"], best["metric"]) == (found["algorithm"], metric.upper())
+    assert best["value"] == found["metrics"][metric] == last["metrics"][metric] == updates[-1]["metrics"][metric]
+    assert updates[-1]["best"] == best
+    for one in seen[:-1]:
+        assert one["metrics"] == (one["best"] or {}).get("scores", {}), "the metrics are those of the best so far"
     folder = catalog / run.folder
     assert (
         run.folder.startswith(f"results/{last['job_id']}/1/")

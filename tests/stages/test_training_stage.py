@@ -18,8 +18,10 @@ from vur.forecasters.baselines import Baseline
 from vur.forecasters.registry import REGISTRY, Algorithm, register
 from vur.frequency import Frequency
 from vur.panel import Panel
+from vur.scoring.metrics import is_reference
 from vur.stages.model import Candidate, ModelSpec, candidates
 from vur.stages.model.pipeline import Pipeline, load_pipeline
+from vur.stages.model.search_space import OptimizeSpec
 from vur.stages.preprocess.preprocessor import PreprocessSpec
 from vur.stages.split import plan_split
 from vur.stages.split.folds import SplitSpec
@@ -170,6 +172,35 @@ def test_progress_rises_to_the_end_and_names_the_best(panel):
     assert fractions == sorted(fractions) and 0 <= fractions[0] and fractions[-1] <= 1
     best = [data["best"] for _, _, data in seen if "best" in data]
     assert best and {"algorithm", "metric", "value"} <= best[-1].keys()
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        ModelSpec(("theta",), ensemble=False),
+        ModelSpec(("theta", "ets", "ridge"), metric="rmse"),
+        ModelSpec(("ridge",), ensemble=False, optimize=OptimizeSpec(3, "random", metric="rmse")),
+        ModelSpec(("mean", "ets"), ensemble=False),
+    ],
+    ids=["one", "ensemble", "tuned", "named-reference"],
+)
+def test_the_best_so_far_is_the_least_error_of_all_that_compete_at_every_moment(panel, model):
+    seen = []
+    trained = run(panel, candidates(panel, model), model=model, progress=lambda f, key, **data: seen.append(data))
+    board = trained.leaderboard[trained.leaderboard["rank"].notna()].set_index("algorithm")
+    competing = [name for name in board.index if name in model.named or not is_reference(name)]
+    metric, told = trained.metric, [data["best"] for data in seen if "best" in data]
+    assert told[-1]["algorithm"] == board.loc[competing, metric].idxmin()
+    assert told[-1]["value"] == pytest.approx(board.loc[competing, metric].min())
+    values = [best["value"] for best in told]
+    assert values == sorted(values, reverse=True)
+    for best in told:
+        assert best["algorithm"] in competing or best["algorithm"].endswith("-tuned")
+        assert best["metric"] == metric.upper() and best["scores"][metric] == best["value"]
+    for name in ("mae", "rmse", "mase"):
+        assert told[-1]["scores"][name] == pytest.approx(board.loc[told[-1]["algorithm"], name])
+    first = next(place for place, data in enumerate(seen) if "best" in data)
+    assert all("best" in data for data in seen[first:])
 
 
 # --- choosing ---

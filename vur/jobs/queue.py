@@ -178,6 +178,7 @@ def tell_clients(session: Session, job: Job, **more: Any) -> None:
             "stage": job.stage,
             "eta_seconds": job.eta_seconds,
             "best": job.best,
+            "metrics": best_scores(job.best),
             "current_epoch": epochs.get("epoch"),
             "total_epochs": epochs.get("epochs"),
             "loss": epochs.get("loss"),
@@ -186,6 +187,12 @@ def tell_clients(session: Session, job: Job, **more: Any) -> None:
         },
         job.owner_id,
     )
+
+
+def best_scores(best: dict[str, Any] | None) -> dict[str, float | None]:
+    """The metrics of the best candidate so far; empty without one."""
+    best = best or {}
+    return best.get("scores") or ({best["metric"].lower(): best["value"]} if "metric" in best else {})
 
 
 # --- the durable queue ---

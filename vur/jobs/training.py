@@ -140,6 +140,17 @@ def describe(found: "RunResult") -> dict[str, Any]:
     }
 
 
+def figure(facts: dict[str, Any], scores: dict[str, Any]) -> dict[str, Any] | None:
+    """A finished model as the best candidate of its training: `algorithm, metric, value, scores`; None if unscored."""
+    from vur.scoring.metrics import METRICS
+
+    value = scores.get(facts.get("metric", ""))
+    if value is None:
+        return None
+    kept = {name: scores[name] for name in METRICS if scores.get(name) is not None}
+    return {"algorithm": facts["winner"], "metric": facts["metric"].upper(), "value": value, "scores": kept}
+
+
 def checksum(*files: Path) -> str:
     """SHA-256 of the SHA-256 of each file, in this order."""
     return hashlib.sha256(
@@ -211,6 +222,7 @@ def on_ended(session: Session, job: Job, result: dict[str, Any] | None) -> None:
         _add_run(session, job, "finished", result["folder"], result["run_id"], result["checksum"], result["record"])
         job.artifact, job.checksum = result["folder"], result["checksum"]
         job.result = {key: value for key, value in result.items() if key != "record"}
+        job.best = figure(result["facts"], result["metrics"])
         if model is not None:
             _trained(session, job, model, result)
         return

@@ -8,7 +8,8 @@ from sqlalchemy.orm import Session
 
 from vur.errors import VurError
 from vur.jobs.messages import error_text, jsonable, log_text
-from vur.jobs.queue import ACTIVE, STATUS
+from vur.jobs.queue import ACTIVE, STATUS, best_scores
+from vur.jobs.training import figure
 from vur.store.accounts.access import Principal, fetch, visible
 from vur.store.catalog import Job, JobLog, Model, Run
 from vur.store.home import home
@@ -113,6 +114,7 @@ def training_shown(session: Session, model: Model, language: str) -> dict[str, A
             )
         )
         return empty | {
+            "best": figure(model.facts, model.metrics),
             "model_id": model.id,
             "status": model.status,
             "progress": 100.0 if done else 0.0,
@@ -133,7 +135,7 @@ def training_shown(session: Session, model: Model, language: str) -> dict[str, A
         "total_epochs": epochs.get("epochs"),
         "loss": epochs.get("loss"),
         "logs": [text for _, text in lines(session, job, language)],
-        "metrics": numbers(model.metrics) if job.state == "succeeded" else _so_far(job),
+        "metrics": numbers(model.metrics) if job.state == "succeeded" else numbers(best_scores(job.best)),
         "stage": job.stage,
         "stage_name": translate(stage, language) if stage in table() else job.stage,
         "eta_seconds": job.eta_seconds,
@@ -150,12 +152,6 @@ def training_shown(session: Session, model: Model, language: str) -> dict[str, A
 
 def _percent(job: Job) -> float:
     return round(100 * job.progress, 1)
-
-
-def _so_far(job: Job) -> dict[str, float | None]:
-    """Return the metrics of the best candidate so far."""
-    best = job.best or {}
-    return numbers(best.get("scores") or ({best["metric"].lower(): best["value"]} if "metric" in best else {}))
 
 
 def numbers(values: dict[str, Any]) -> dict[str, float | None]:

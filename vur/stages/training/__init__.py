@@ -4,14 +4,15 @@
 
 # %% auto #0
 __all__ = ['FOLDS_SHARE', 'UNTUNED_SHARE', 'TABLES', 'EVALUATION_TABLES', 'Training', 'preference', 'forecast_test', 'score_test',
-           'fit_final', 'Finale', 'run_test', 'run_fit', 'train', 'conclude', 'with_test', 'canary_summary',
-           'load_training']
+           'fit_final', 'Finale', 'run_test', 'run_fit', 'competes', 'with_leader', 'train', 'conclude', 'with_test',
+           'canary_summary', 'load_training']
 
 # %% ../../../nbs/stages/7_training/7_training.ipynb #cc8f2632
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -272,6 +273,18 @@ FOLDS_SHARE = 0.75  # of the progress; the rest is the test and the final fit
 UNTUNED_SHARE = 0.3  # of the former, where parameters are searched after the default ones were tried
 
 
+def competes(name: str, model: ModelSpec) -> bool:
+    """Whether the candidate `name` may be the model that was asked for: a naive forecast only if it was named, or if `auto` chooses."""
+    return model.auto or name in model.named or not is_reference(name)
+
+
+def with_leader(teller: Teller, scored: Sequence[tuple[str, Mapping[str, Any]]] | None) -> dict[str, Any]:
+    """The best candidate after those that were `scored`, each a name and its scores, as data of an event."""
+    for name, scores in scored or ():
+        teller.scored(name, scores)
+    return teller.leader
+
+
 def train(panel: Panel, plan: SplitPlan, candidates: Sequence[Candidate], *, preprocess: PreprocessSpec = PreprocessSpec(),
           features: Any = None, model: ModelSpec = ModelSpec(), levels: Sequence[float] = (80, 95), budget: float | None = None,
           clock: Callable[[], float], progress: Callable[..., None] | None = None, stop: Callable[[], bool] | None = None,
@@ -281,7 +294,7 @@ def train(panel: Panel, plan: SplitPlan, candidates: Sequence[Candidate], *, pre
     `budget` (seconds by `clock`) includes the final fits. `stop()` or Ctrl-C end the evaluation and keep the candidates finished
     so far, at least the seasonal naive forecast; Ctrl-C during the final fit leaves the seasonal naive forecast as the model.
     `cache` (`get(key)`, `put(key, frame)`) keeps finished folds, the folder `storage` the searches for parameters.
-    `progress(fraction, key, **data)` receives the progress; `data["best"]` is the best candidate so far. Raises `VurError` only
+    `progress(fraction, key, **data)` receives the progress; `data["best"]` is the best candidate so far, see `Teller`. Raises `VurError` only
     for what concerns all candidates.
     """
     watch = Watch(clock, budget, stop)
@@ -292,11 +305,13 @@ def train(panel: Panel, plan: SplitPlan, candidates: Sequence[Candidate], *, pre
     share = FOLDS_SHARE if model.optimize.iterations < 1 else FOLDS_SHARE * UNTUNED_SHARE
     scales, noises = fold_scales(panel, plan), fold_noise(panel, plan)
     ranked = ranked_on(panel, plan, model.metric, scales)
-    teller = Teller(progress and (lambda fraction, key, **data: tell(share * fraction, key, **data)), setting, candidates, ranked[0])
+    counts = partial(competes, model=model)
+    teller = Teller(progress and (lambda fraction, key, **data: tell(share * fraction, key, **data)), setting, candidates, ranked[0], counts)
     halving = Halving(ranked[0], scales, model.preset == "best", model.named) if model.auto else None
     tuned = tune_candidates(
         setting, evaluate_all(setting, candidates, watch, teller, halving), candidates, model.optimize, model=model, watch=watch,
-        progress=lambda fraction, key, **data: tell(share + (FOLDS_SHARE - share) * fraction, key, **data),
+        progress=lambda fraction, key, best=None, **data: tell(
+            share + (FOLDS_SHARE - share) * fraction, key, **data, **with_leader(teller, best and [(best["algorithm"], best["scores"])])),
         storage=storage, scales=scales)
     evaluation, competing = tuned.evaluation, [*candidates, *tuned.candidates]
     rules = rules_for(panel, model, competing, ranked, setting.finish, plan.horizon)
@@ -305,9 +320,10 @@ def train(panel: Panel, plan: SplitPlan, candidates: Sequence[Candidate], *, pre
     together = selection.together if selection.choice is not None else prior_ensemble(competing, rules)
     board = with_weights(leaderboard(selection.evaluation, plan, panel, levels, metric=model.metric, scales=scales, noises=noises), together)
     competing = competing if together is None else [*competing, together]
+    leader = with_leader(teller, [(row["algorithm"], row) for row in board.to_dict("records")])
 
     def tell_finale(share: float, key: str, **data: Any) -> None:
-        tell(FOLDS_SHARE + (1 - FOLDS_SHARE) * share, key, **data)
+        tell(FOLDS_SHARE + (1 - FOLDS_SHARE) * share, key, **data, **leader)
 
     said = () if adjustment.note is None else (adjustment.note,)
     finale = Finale(setting, selection.evaluation, scales, levels, tell_finale, (*said, *tuned.notes), noises)

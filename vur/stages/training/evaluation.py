@@ -9,7 +9,7 @@ __all__ = ['CHEAP', 'fold_scales', 'fold_noise', 'ranked_on', 'Setting', 'match_
 
 # %% ../../../nbs/stages/7_training/2_evaluation.ipynb #372a149d
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -329,11 +329,16 @@ def evaluate(panel: Panel, plan: SplitPlan, candidates: Sequence[Candidate], *,
 
 # %% ../../../nbs/stages/7_training/2_evaluation.ipynb #b72c06f1
 class Teller:
-    """Reports `progress(fraction, key, **data)` of all candidates, with the best one so far by `metric`."""
+    """Reports `progress(fraction, key, **data)` of all candidates, with the best one so far by `metric` of those that `counts` names.
 
-    def __init__(self, progress: Callable[..., None] | None, setting: Setting, candidates: Sequence[Candidate], metric: str = "mase"):
-        self.progress, self.done, self.metric = progress, 0.0, METRICS[metric]
+    A naive forecast that is only there to measure the others against does not count, however good it is.
+    """
+
+    def __init__(self, progress: Callable[..., None] | None, setting: Setting, candidates: Sequence[Candidate], metric: str = "mase",
+                 counts: Callable[[str], bool] = lambda name: True):
+        self.progress, self.done, self.metric, self.counts = progress, 0.0, METRICS[metric], counts
         self.best: dict[str, Any] | None = None
+        self.told: tuple[float, str, dict[str, Any]] = (0.0, "", {})
         self.weights = {c.id: 0.02 + setting.guess(c) for c in candidates}
         self.scales = fold_scales(setting.panel, setting.plan)
 
@@ -345,19 +350,31 @@ class Teller:
         fraction = (self.done + share * self.weights[candidate.id]) / sum(self.weights.values())
         if watch.budget is not None:
             fraction = max(fraction, min(watch.elapsed / watch.budget, 1.0))
-        best: dict[str, Any] = {} if self.best is None else {"best": self.best}
-        self.progress(min(fraction, 1.0), key, **(detail or {}), algorithm=candidate.id, fold=fold, **best)
+        self.told = (min(fraction, 1.0), key, {**(detail or {}), "algorithm": candidate.id, "fold": fold})
+        self.progress(self.told[0], key, **self.told[2], **self.leader)
+
+    @property
+    def leader(self) -> dict[str, Any]:
+        """The best one so far as data of an event."""
+        return {} if self.best is None else {"best": self.best}
+
+    def scored(self, name: str, scores: Mapping[str, Any]) -> None:
+        """Take the candidate `name` with these scores for the best one, if it counts and is better."""
+        value = scores.get(self.metric.name)
+        if value is None or not np.isfinite(value) or not self.counts(name):
+            return
+        if self.best is None or self.metric.gap(value) < self.metric.gap(self.best["value"]):
+            kept = {metric: float(scores[metric]) for metric in METRICS if np.isfinite(scores.get(metric, np.nan))}
+            self.best = {"algorithm": name, "metric": self.metric.name.upper(), "value": float(value), "scores": kept}
 
     def ended(self, candidate: Candidate, outcome: Outcome) -> None:
-        """Report that a candidate is done."""
+        """Report that a candidate is done, with the best one after it."""
         self.done += self.weights[candidate.id]
         if outcome.forecasts is None or self.progress is None or outcome.forecasts.empty:
             return
-        row = score(outcome.forecasts, self.scales).iloc[0]
-        value, gap = float(row[self.metric.name]), self.metric.gap
-        if np.isfinite(value) and (self.best is None or gap(value) < gap(self.best["value"])):
-            scores = {name: float(row[name]) for name in METRICS if np.isfinite(row[name])}
-            self.best = {"algorithm": candidate.id, "metric": self.metric.name.upper(), "value": value, "scores": scores}
+        self.scored(candidate.id, score(outcome.forecasts, self.scales).iloc[0].to_dict())
+        if self.told[1]:
+            self.progress(self.told[0], self.told[1], **self.told[2], **self.leader)
 
 # %% ../../../nbs/stages/7_training/2_evaluation.ipynb #260bb7c9
 def evaluate_all(setting: Setting, candidates: Sequence[Candidate], watch: Watch, teller: Teller, halving: Any = None) -> Evaluation:

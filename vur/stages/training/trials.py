@@ -12,7 +12,7 @@ import json
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import repeat
 from pathlib import Path
@@ -334,6 +334,10 @@ class Scorer:
         table = score(pd.concat(frames, ignore_index=True).assign(algorithm="-"), self.scales)
         return float(table[self.metric].iloc[0]) if len(table) else float("nan")
 
+    def table(self, frames: Sequence[pd.DataFrame]) -> dict[str, float]:
+        """The scores of all metrics on these folds together."""
+        return score(pd.concat(frames, ignore_index=True).assign(algorithm="-"), self.scales).iloc[0].reindex(list(METRICS)).to_dict()
+
     def each(self, frames: Sequence[pd.DataFrame]) -> tuple[float, ...]:
         """The score of each fold alone."""
         table = score(pd.concat(frames, ignore_index=True), self.scales, by=["fold"]).set_index("fold")[self.metric]
@@ -354,11 +358,15 @@ def scorer_for(setting: Setting, metric: str, scales: pd.DataFrame | None = None
 # %% ../../../nbs/stages/7_training/4_trials.ipynb #25f95463
 @dataclass
 class Bench:
-    """Setting and scorer of all trials of a search. `watch` limits the time, without the reserve for final fits."""
+    """Setting and scorer of all trials of a search. `watch` limits the time, without the reserve for final fits.
+
+    `scores` keeps all metrics of the complete trials of this process, by number.
+    """
 
     setting: Setting
     scorer: Scorer
     watch: Watch
+    scores: dict[int, dict[str, float]] = field(default_factory=dict)
 
     def trial(
         self,
@@ -395,6 +403,8 @@ class Bench:
             return Trial(number, searched, state, None, (), (), seconds, len(fell), reason)
         seconds = sum(float(frame["seconds"].iloc[0]) for frame in frames if len(frame))
         each = self.scorer.each(frames) if state == "complete" else ()
+        if state == "complete":
+            self.scores[number] = self.scorer.table(frames)
         return Trial(number, searched, state, running[-1], each, tuple(running), seconds, len(fell), reason)
 
     def folds(self, candidate: Candidate, report: Callable[..., None]) -> Iterator[pd.DataFrame]:

@@ -186,7 +186,9 @@ class Searcher:
         data: dict[str, Any] = {**detail, "value": self.search.trials[-1].value if done else None}
         if best is not None:
             name = self.candidate.id if best.number == 0 else tuned_name(self.candidate)
-            data["best"] = {"algorithm": name, "metric": self.bench.scorer.metric.upper(), "value": best.value}
+            metric = self.bench.scorer.metric
+            scores = self.bench.scores.get(best.number, {metric: best.value})
+            data["best"] = {"algorithm": name, "metric": metric.upper(), "value": best.value, "scores": scores}
         data |= {"algorithm": self.candidate.id, "trial": min(done, total - 1), "trials": total - 1}
         self.progress(min((done + share) / total, 1.0), "tuning.progress.trial", **data)
 
