@@ -1,6 +1,8 @@
 """SIGTERM and kill -9 of `vur serve`: accepted requests are answered, and the port is free afterwards."""
 
+import asyncio
 import http.client
+import logging
 import os
 import signal
 import socket
@@ -12,10 +14,15 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import httpx
 import psutil
 import pytest
+import uvicorn
 from databases import kind  # noqa: F401 - a fixture
 from jobkit import until
+
+from vur.serving.process.server import DrainingServer
+from vur.serving.process.stopping import Stoppable
 
 pytestmark = pytest.mark.slow
 
@@ -167,6 +174,29 @@ def test_kill_9_of_the_supervisor_leaves_nothing_on_the_port(service):
     process.wait(10)
     until(lambda: ask(port, "/health/live") == "refused", 45)
     until(lambda: not any(child.is_running() and child.status() != psutil.STATUS_ZOMBIE for child in children), 45)
+
+
+def test_a_request_that_the_shutdown_cuts_off_is_answered_with_one_line_in_the_log(caplog):
+    async def long(scope, receive, send) -> None:
+        await asyncio.sleep(60)
+
+    port = free_port()
+    config = uvicorn.Config(Stoppable(long), port=port, log_config=None, lifespan="off", timeout_graceful_shutdown=1)
+    running = DrainingServer(config)
+    thread = threading.Thread(target=running.run, daemon=True)
+    thread.start()
+    until(lambda: running.started)
+    with caplog.at_level(logging.WARNING), ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(httpx.get, f"http://127.0.0.1:{port}/long", headers={"Accept-Language": "pt"}, timeout=30)
+        until(lambda: running.server_state.tasks)
+        running.should_exit = True
+        answer = asked.result()
+    thread.join(10)
+    assert answer.status_code == 503 and answer.headers["Retry-After"]
+    assert answer.json()["code"] == "api.stopping" and "parando" in answer.json()["detail"]
+    lines = [record for record in caplog.records if record.levelno >= logging.WARNING]
+    assert len(lines) == 1 and lines[0].exc_info is None, caplog.text
+    assert "/long" in str(lines[0].msg)
 
 
 def test_a_used_port_is_named(service):

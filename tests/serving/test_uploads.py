@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import signal
 import socket
 import threading
 import time
@@ -355,6 +356,10 @@ def test_a_large_file_is_read_in_a_child_with_the_same_result(ana, monkeypatch):
 
 
 @pytest.mark.slow
+def test_a_signal_to_the_whole_group_leaves_a_conversion_to_the_service():
+    assert child_process.call("signal:getsignal", {"signalnum": signal.SIGTERM}, in_child=True) == signal.SIG_IGN
+
+
 def test_a_crash_of_the_child_does_not_affect_the_service(catalog, monkeypatch):
     assert child_process.call("os:getpid", {}, in_child=True) != os.getpid()
     with pytest.raises(RuntimeError, match="exited with 3"):

@@ -34,6 +34,7 @@ STATUS = {
     "api.unreadable": 400,
     "api.throttled": 429,
     "api.busy": 503,
+    "api.stopping": 503,
     "api.internal": 500,
     "api.database": 503,
     "api.in_progress": 409,

@@ -82,11 +82,12 @@ def serve(listener: socket.socket) -> None:
     from bentoml._internal.context import server_context
 
     from vur.serving.live import LARGEST_FRAME
+    from vur.serving.process.stopping import Stoppable
     from vur.serving.service import service
 
     server_context.service_name, server_context.service_type = service.name, "entry_service"
     config = uvicorn.Config(
-        service.to_asgi(),
+        Stoppable(service.to_asgi()),
         log_config=None,
         access_log=False,
         backlog=BACKLOG,
