@@ -50,6 +50,8 @@ class Settings:
     refresh_days: int = 14
     max_upload_bytes: int = 10 * 2**30
     quota_bytes: int = 50 * 2**30
+    upload_seconds: int = 14
+    upload_memory_mb: int = 2048
     max_body_bytes: int = 16 * 2**20
     rate_limit: int = 60_000
     job_concurrency: int = 1
@@ -213,6 +215,8 @@ PARSERS: dict[str, Callable[[str], Any]] = {
     "refresh_days": _at_least_one,
     "max_upload_bytes": _at_least_one,
     "quota_bytes": _count,
+    "upload_seconds": _at_least_one,
+    "upload_memory_mb": _at_least_one,
     "max_body_bytes": _at_least_one,
     "rate_limit": _count,
     "job_concurrency": _at_least_one,
@@ -257,6 +261,8 @@ EXPECTED = {
             "job_concurrency",
             "batch_concurrency",
             "lease_seconds",
+            "upload_seconds",
+            "upload_memory_mb",
         ),
         "a whole number from 1",
     ),

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import multiprocessing
 import os
 import signal
 import socket
@@ -190,14 +191,14 @@ def test_a_running_conversion_is_not_started_twice(ana):
 
 
 def test_an_upload_aborted_while_it_is_converted_leaves_nothing(ana, monkeypatch):
-    content, read, reached, go = table(), uploads.read_file, threading.Event(), threading.Event()
+    content, read, reached, go = table(), uploads.read_in_child, threading.Event(), threading.Event()
 
-    def slow(**order):
+    def slow(*given):
         reached.set()
         go.wait(10)
-        return read(**order)
+        return read(*given)
 
-    monkeypatch.setattr(uploads, "read_file", slow)
+    monkeypatch.setattr(uploads, "read_in_child", slow)
     url = begun(ana, content)
     piece(ana, url, content, 0)
     assert reached.wait(10) and ana.get(url).json()["state"] == "converting"
@@ -346,13 +347,66 @@ def test_a_repeated_request_with_an_idempotency_key_adds_one_dataset(ana):
 # --- in a process of its own ---
 
 
-@pytest.mark.slow
-def test_a_large_file_is_read_in_a_child_with_the_same_result(ana, monkeypatch):
-    monkeypatch.setattr(uploads, "SMALL", 0)
+def test_a_file_is_read_in_a_child_that_says_what_is_wrong_with_it(ana, monkeypatch):
+    monkeypatch.setattr(uploads, "read_file", None)
     body = sent(ana, table(80).replace(b"2024-01-05,104", b"2024-01-05,muito"))
     assert body["rows_count"] == 79 and body["rejected_rows"] == 1
     refused = send(ana, b"date,sales\n", "só título.csv", headers=PT)
     assert refused.status_code == 400 and "só título.csv tem cabeçalho" in refused.json()["detail"]
+
+
+def wide(columns: int, cell: str = "", rows: int = 3) -> bytes:
+    """A table of equal cells."""
+    lines = [",".join(f"c{k}" for k in range(columns)), *[",".join(["2024-01-01", *[cell] * (columns - 1)])] * rows]
+    return "\n".join(lines).encode()
+
+
+def test_a_wide_file_is_read_or_refused_with_its_number_of_columns(ana):
+    assert len(sent(ana, wide(250, "1"))["columns"]) == 250
+    refused = send(ana, wide(20_000, "1"), "wide.csv")
+    assert refused.status_code == 400 and refused.json()["code"] == "upload.too_wide"
+    assert refused.json()["values"] == {"file": "wide.csv", "count": 20_000, "most": 5000}
+    url = begun(ana, wide(20_000), "wide.csv")
+    piece(ana, url, wide(20_000), 0)
+    assert ended(ana, url)["error"]["code"] == "upload.too_wide"
+
+
+def test_a_file_that_takes_too_long_is_refused_and_nothing_goes_on(ana, limits):
+    limits(upload_seconds=1)
+    slow = wide(4900, "2024-01-01T10:00:00-03:00", rows=8)
+    for_request = send(ana, slow, "datas.csv", headers=PT)
+    assert for_request.status_code == 400 and for_request.json()["code"] == "upload.slow"
+    assert for_request.json()["detail"].startswith("A leitura de datas.csv leva mais de 1 s.")
+    url = begun(ana, slow, "datas.csv")
+    piece(ana, url, slow, 0)
+    assert ended(ana, url)["error"]["code"] == "upload.slow"
+    assert multiprocessing.active_children() == [] and list(folder("datasets").glob("*")) == []
+
+
+def test_a_file_that_takes_too_much_memory_is_refused(ana, limits):
+    limits(upload_memory_mb=200)
+    refused = send(ana, wide(4900, "1"), "wide.csv")
+    assert refused.status_code == 400 and refused.json()["code"] == "upload.memory"
+    assert multiprocessing.active_children() == [] and list(folder("datasets").glob("*")) == []
+    limits(upload_memory_mb=2048)
+    sent(ana, table())
+
+
+def test_a_large_file_may_take_longer_to_be_read(tmp_path, limits):
+    limits(upload_seconds=10)
+    path = tmp_path / "file"
+    for head, megabytes, seconds in ((b"date", 4, 10), (b"date", 14, 20), (b"\x1f\x8b", 4, 10), (b"PK", 14, 110)):
+        path.write_bytes(head)
+        os.truncate(path, megabytes * 2**20)
+        assert uploads.reading_seconds(path) == seconds
+
+
+def test_a_request_does_not_wait_for_long_while_other_files_are_read(ana, monkeypatch):
+    monkeypatch.setattr(uploads, "PATIENCE", 0.05)
+    with child_process.RUNNING, child_process.RUNNING:
+        refused = send(ana, table())
+    assert refused.status_code == 503 and refused.json()["code"] == "api.busy" and refused.headers["Retry-After"]
+    assert nothing_left(ana) and sent(ana, table())
 
 
 @pytest.mark.slow
@@ -366,10 +420,13 @@ def test_a_crash_of_the_child_does_not_affect_the_service(catalog, monkeypatch):
         child_process.call("os:_exit", {"status": 3}, in_child=True)
     with pytest.raises(RuntimeError, match="nothing"):
         child_process.call("operator:nothing", {}, in_child=True)
-    monkeypatch.setenv("VUR_JOB_MEMORY_MB", "1500")
     with pytest.raises(VurError) as refused:
-        child_process.call("numpy:ones", {"shape": 2**29}, in_child=True)
+        child_process.call("numpy:ones", {"shape": 2**29}, in_child=True, limits=child_process.Limits(megabytes=500))
     assert refused.value.code == "datasets.memory"
+    started = time.monotonic()
+    with pytest.raises(TimeoutError, match="0.5 s"):
+        child_process.call("signal:pause", {}, in_child=True, limits=child_process.Limits(seconds=0.5))
+    assert time.monotonic() - started < 5 and multiprocessing.active_children() == []
 
 
 def test_the_number_of_requests_waiting_for_heavy_work_is_limited():

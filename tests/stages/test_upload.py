@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from samples import DATA
 
 from vur.errors import VurError
-from vur.stages.upload import Upload, fast_path, inspect, upload, upload_frame
+from vur.stages.upload import Upload, connect, fast_path, inspect, upload, upload_frame
 from vur.stages.upload.files import UploadOptions
 
 
@@ -52,6 +52,71 @@ def days(count: int = 20, form: str = "%Y-%m-%d") -> list[str]:
 
 
 GOOD = "date,y\n" + "".join(f"{d},{k * 1.5}\n" for k, d in enumerate(days(), 1))
+
+
+# --- wide tables
+
+
+class Counting:
+    """A connection that counts its queries."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection):
+        self.connection, self.queries = connection, 0
+
+    def __getattr__(self, name: str):
+        return getattr(self.connection, name)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        self.connection.close()
+
+    def execute(self, *query):
+        self.queries += 1
+        return self.connection.execute(*query)
+
+
+@pytest.mark.parametrize("cell", ["", "text 1", "n/a", "-9999"])
+def test_the_number_of_queries_does_not_grow_with_the_columns(tmp_path, monkeypatch, cell):
+    counters = []
+    monkeypatch.setattr(
+        "vur.stages.upload.connect", lambda *given: counters.append(Counting(connect(*given))) or counters[-1]
+    )
+    numbers = [[cell if day % 4 == 0 else str(day) for day in range(12)] if cell == "-9999" else [cell] * 12] * 400
+    rows = [",".join([f"2024-01-{k + 1:02d}", *(column[k] for column in numbers)]) for k in range(12)]
+    send(tmp_path, "\n".join([",".join(["date", *(f"c{k}" for k in range(400))]), *rows]))
+    assert len(counters) == 1 and counters[0].queries < 100
+
+
+@pytest.mark.parametrize("rows", [1, 30])
+def test_a_wide_table_is_read_like_its_columns_one_by_one(tmp_path, rows):
+    kinds = [
+        "-9999",
+        "",
+        "5 mar 2024",
+        "9999-12-31",
+        "S",
+        "text",
+        "2024-W05",
+        "n/a",
+        "R$ 1,50",
+        "2024-01-01 10:00-03:00",
+    ]
+    others = ["7", "", "6 abr 2024", "2024-05-01", "N", "word", "2024-W06", "8", "R$ 2,50", "2024-07-01 11:00-03:00"]
+    columns = {f"c{k}": [kinds[k % 10] if i % 3 == 0 else others[k % 10] for i in range(rows)] for k in range(120)}
+    dates = days(rows)
+    wide = send(tmp_path, _csv({"date": dates} | columns), name="wide.csv", delimiter=";")
+    for k in range(10):
+        one = send(
+            tmp_path, _csv({"date": dates, f"c{k}": columns[f"c{k}"]}), name="one.csv", delimiter=";", decimal=","
+        )
+        assert one.columns[1].type == wide.columns[k + 1].type and one.columns[1].format == wide.columns[k + 1].format
+        assert one.columns[1].missing == wide.columns[k + 1].missing
+
+
+def _csv(columns: dict[str, list[str]]) -> str:
+    return "\n".join([";".join(columns), *(";".join(row) for row in zip(*columns.values(), strict=True))])
 
 
 # --- real files

@@ -121,14 +121,22 @@ def _read_input(job: JobSpec, saved: Saved) -> "tuple[pd.DataFrame, int]":
         raise VurError("predictions.input_gone", job=job.params["input"])
     if path.suffix == ".json":
         return pd.DataFrame.from_records(json.loads(path.read_text(encoding="utf-8"))), 0
-    from vur.stages.upload import upload_named
-    from vur.store.data.upload_stream import options_of
+    from vur.stages.upload import Upload
+    from vur.store.data.uploads import within_limits
 
     scratch = job.folder / "upload"
     scratch.mkdir(parents=True, exist_ok=True)
     language = job.params.get("language") or DEFAULT_LANGUAGE
     series = [*saved.head["names"].get("series", ()), "unique_id"]
-    found = upload_named(path, scratch, series, options_of(job.params.get("options") or {}, language))
+    order = {
+        "path": str(path),
+        "out": str(scratch),
+        "series": series,
+        "options": job.params.get("options") or {},
+        "name": path.name,
+        "language": language,
+    }
+    found = Upload.from_dict(within_limits("read_named", order))
     if found.rejected:
         os.replace(found.rejects, results_folder(job.id) / REJECTS)
     return found.frame(), found.rejected

@@ -1,29 +1,61 @@
-"""Runs heavy work in a child process so that it cannot exhaust or crash the service.
+"""Runs heavy work in a child process, so that it cannot exhaust or crash the service.
 
-Small inputs are processed in the calling thread, because a child takes about a second to start.
+Children are forked from a server process that has imported the libraries: a fork takes milliseconds, the imports a
+second. A child that exceeds its limits of time or memory is killed, and nothing of it goes on.
 """
 
+import atexit
 import ctypes
 import json
+import multiprocessing
 import os
 import resource
 import signal
-import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from importlib import import_module
-from typing import IO, Any
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
+from typing import Any
 
 from vur.errors import VurError
 from vur.settings import settings
 
 RUNNING = threading.BoundedSemaphore(2)  # children of one service process; further calls wait
 WAITING = threading.BoundedSemaphore(8)  # requests that may wait for one; more would use up the threads
+PRELOADED = ["vur.store.forkserver", "uvicorn"]  # uvicorn: a child imports the main module of the service
+CHILDREN: set[BaseProcess] = set()
 PR_SET_PDEATHSIG = 1
-MOST_STDERR = 4000  # characters of a crashed child's output in the error
+MOST_OUTPUT = 4000  # bytes of a crashed child's output in the error
+LOOK = 0.1  # seconds between two looks at a child's memory
+RESERVED = 6 * 1024  # MiB of memory that libraries reserve at most without using it
+LAST_WORDS = 1.0  # seconds in which a child that closed its pipe ends by itself
 Progress = Callable[..., None]
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a call may use; 0 is no limit.
+
+    `seconds` of time, `megabytes` (MiB) of resident memory, and `patience`: the seconds that it waits for other calls
+    to end, None for as long as it takes.
+    """
+
+    seconds: float = 0.0
+    megabytes: int = 0
+    patience: float | None = None
+
+
+class Died(RuntimeError):
+    """A child ended without an answer; `status` is its exit status, negative for the signal that ended it."""
+
+    def __init__(self, function: str, status: int | None, output: str):
+        super().__init__(f"{function} exited with {status} before it answered: {output}")
+        self.status = status
 
 
 @contextmanager
@@ -38,16 +70,31 @@ def limited(heavy: bool) -> Iterator[None]:
             WAITING.release()
 
 
-def call(function: str, arguments: dict[str, Any], *, in_child: bool, progress: Progress | None = None) -> Any:
+def call(
+    function: str,
+    arguments: dict[str, Any],
+    *,
+    in_child: bool,
+    progress: Progress | None = None,
+    limits: Limits = Limits(),
+) -> Any:
     """Call the function `module:name`, in a child process if `in_child`; arguments and result are plain JSON data.
 
     With `progress`, the function gets an argument `progress(fraction, key, **data)`. A `VurError` of the function is
-    raised here; `RuntimeError` if the child dies.
+    raised here. `Died` if the child dies, `TimeoutError` if it takes longer than its limit, `VurError` datasets.memory
+    if it takes more memory than its limit, and api.busy if it cannot begin within its patience.
     """
     if not in_child:
         return _function(function)(**arguments, **({"progress": progress} if progress else {}))
-    with RUNNING:
-        return _call_in_child(function, arguments, progress)
+    if not RUNNING.acquire(timeout=-1 if limits.patience is None else limits.patience):
+        raise VurError("api.busy", seconds=15)
+    try:
+        answer = _call_in_child(function, arguments, progress, limits)
+    finally:
+        RUNNING.release()
+    if "error" in answer:
+        raise VurError(answer["error"]["code"], stage=answer["error"]["stage"], **answer["error"]["data"])
+    return answer["result"]
 
 
 def _function(name: str) -> Callable[..., Any]:
@@ -56,83 +103,130 @@ def _function(name: str) -> Callable[..., Any]:
     return found
 
 
-def _call_in_child(function: str, arguments: dict[str, Any], progress: Progress | None) -> Any:
-    request = json.dumps(
-        {"function": function, "arguments": arguments, "progress": progress is not None, "parent": os.getpid()}
+def _call_in_child(
+    function: str, arguments: dict[str, Any], progress: Progress | None, limits: Limits
+) -> dict[str, Any]:
+    limits = replace(limits, megabytes=limits.megabytes or settings().job_memory_mb)
+    request = {
+        "function": function,
+        "arguments": arguments,
+        "progress": progress is not None,
+        "megabytes": limits.megabytes,
+    }
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(PRELOADED)
+    answers, sender = context.Pipe(duplex=False)
+    output, printer = context.Pipe(duplex=False)
+    child = context.Process(
+        target=_work, args=(json.dumps(request), dict(os.environ), sender, printer), daemon=True, name=function
     )
-    child = subprocess.Popen(
-        [sys.executable, "-m", "vur.store.child_process"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    assert child.stdin and child.stdout and child.stderr
-    output: list[str] = []
-    listener = threading.Thread(target=output.extend, args=(child.stderr,), daemon=True)
-    listener.start()
+    CHILDREN.add(child)
+    tail = bytearray()
+    listener = threading.Thread(target=_keep_tail, args=(output, tail), daemon=True, name="child-output")
+    answer = None
     try:
-        child.stdin.write(request)
-        child.stdin.close()
-        answer = _follow(child.stdout, progress)
+        try:
+            child.start()
+        finally:
+            sender.close()
+            printer.close()
+            listener.start()
+        answer = _follow(child.pid or 0, answers, progress, limits)
         if answer is None:
-            child.wait(10)
+            child.join(LAST_WORDS)
     finally:
-        child.kill()
-        child.wait()
-        listener.join(5)
-        for stream in (child.stdout, child.stderr):
-            stream.close()
+        if child.pid is not None:
+            child.kill()
+            child.join()
+        CHILDREN.discard(child)
+        listener.join(LAST_WORDS)
+        answers.close()
     if answer is None:
-        tail = "".join(output)[-MOST_STDERR:]
-        raise RuntimeError(f"{function} exited with {child.returncode} before it answered: {tail}")
-    if "error" in answer:
-        raise VurError(answer["error"]["code"], stage=answer["error"]["stage"], **answer["error"]["data"])
-    return answer["result"]
+        raise Died(function, child.exitcode, tail.decode("utf-8", errors="replace"))
+    return answer
 
 
-def _follow(answers: IO[str], progress: Progress | None) -> dict[str, Any] | None:
-    """Relay the child's progress until it answers; None if it exits without an answer."""
-    for line in answers:
-        message: dict[str, Any] = json.loads(line)
+@atexit.register
+def _end_children() -> None:
+    """Kill the children that still work when this process ends, which would wait for them else."""
+    for child in list(CHILDREN):
+        if child.pid is not None:
+            child.kill()
+
+
+def _keep_tail(output: Connection, tail: bytearray) -> None:
+    """Read what a child prints until it ends, and keep the last of it."""
+    with output:
+        while piece := os.read(output.fileno(), 65536):
+            tail += piece
+            del tail[:-MOST_OUTPUT]
+
+
+def _follow(pid: int, answers: Connection, progress: Progress | None, limits: Limits) -> dict[str, Any] | None:
+    """Relay the child's progress until it answers; None if it exits without. Raises when it exceeds a limit."""
+    end = time.monotonic() + limits.seconds
+    while True:
+        if limits.seconds and time.monotonic() > end:
+            raise TimeoutError(f"no answer within {limits.seconds:g} s")
+        if limits.megabytes and _resident(pid) > limits.megabytes:
+            raise VurError("datasets.memory", megabytes=limits.megabytes)
+        if not answers.poll(LOOK if limits.seconds or limits.megabytes else None):
+            continue
+        try:
+            message: dict[str, Any] = json.loads(answers.recv_bytes())
+        except EOFError:
+            return None
         if "progress" not in message:
             return message
         if progress:
             fraction, key, data = message["progress"]
             progress(fraction, key, **data)
-    return None
 
 
-def main() -> int:
-    """Read a request from standard input, call its function, write the answer; prints go to standard error."""
-    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)
-    request = json.load(sys.stdin)
+def _resident(pid: int) -> float:
+    """The memory that a process fills, in MiB; address space that is reserved does not count."""
+    import psutil
+
+    try:
+        return float(psutil.Process(pid).memory_info().rss) / 2**20
+    except psutil.Error:  # it has ended
+        return 0.0
+
+
+# --- in the child ---
+
+
+def _work(request: str, environment: dict[str, str], answers: Connection, output: Connection) -> None:
+    """Call the function of a request in this process and send its answer; what it prints goes to `output`."""
+    for descriptor in (1, 2):
+        os.dup2(output.fileno(), descriptor)
+    output.close()
     for number in (signal.SIGTERM, signal.SIGINT):  # of a whole group: the service ends its child itself, when it ends
         signal.signal(number, signal.SIG_IGN)
     if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != request["parent"]:
-            return 1
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)  # the server that forked it ends with the service
+    os.environ.clear()
+    os.environ.update(environment)
+    settings.cache_clear()
+    asked = json.loads(request)
+    if asked["megabytes"]:
+        _limit_memory(asked["megabytes"])
 
     def send(**content: Any) -> None:
-        print(json.dumps(content, default=str), file=answers, flush=True)
-
-    if settings().job_memory_mb:
-        resource.setrlimit(resource.RLIMIT_AS, (settings().job_memory_mb * 2**20,) * 2)
+        answers.send_bytes(json.dumps(content, default=str).encode())
 
     def report(fraction: float, key: str = "", **data: Any) -> None:
         send(progress=[fraction, key, data])
 
-    extra = {"progress": report} if request["progress"] else {}
+    extra = {"progress": report} if asked["progress"] else {}
     try:
-        send(result=_function(request["function"])(**request["arguments"], **extra))
+        send(result=_function(asked["function"])(**asked["arguments"], **extra))
     except MemoryError:
-        send(error={"code": "datasets.memory", "stage": "datasets", "data": {"megabytes": settings().job_memory_mb}})
+        send(error={"code": "datasets.memory", "stage": "datasets", "data": {"megabytes": asked["megabytes"]}})
     except VurError as error:
         send(error={"code": error.code, "stage": error.stage, "data": error.data})
-    return 0
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+def _limit_memory(megabytes: int) -> None:
+    """Stop single allocations of absurd size; the parent watches the memory that is filled."""
+    resource.setrlimit(resource.RLIMIT_DATA, ((megabytes + RESERVED) * 2**20,) * 2)

@@ -36,13 +36,14 @@ def folder(kind: str, *ids: str) -> Path:
 
 
 @contextmanager
-def new_folder(target: Path) -> Iterator[Path]:
+def new_folder(target: Path, owner: str = "") -> Iterator[Path]:
     """A temporary folder that is renamed to `target` at the end of the block, unless it raises.
 
     If another process has created `target` first, that one stays: content-addressed folders are equal by construction.
+    The folder's name begins with `.draft-` and `owner`, by which it is found if the process is killed.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
-    draft = Path(tempfile.mkdtemp(prefix=".draft-", dir=target.parent))
+    draft = Path(tempfile.mkdtemp(prefix=f".draft-{owner}", dir=target.parent))
     try:
         yield draft
         try:

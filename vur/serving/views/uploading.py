@@ -60,7 +60,7 @@ class FormUpload:
         uploads.claim(self.id)
         assert self.receiver is not None  # the form held a file, so `open` was called
         self.receiver.close()
-        return uploads.convert(self.id, on_new_rows=score_in_background)
+        return uploads.convert(self.id, on_new_rows=score_in_background, patience=uploads.PATIENCE)
 
     def abandon(self) -> None:
         """Delete everything of an aborted request."""

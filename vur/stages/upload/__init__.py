@@ -207,7 +207,7 @@ def profile(connection: "duckdb.DuckDBPyConnection", relation: str, plans: Seque
         some = plans[start:start + WIDE]
         parts = ", ".join(f"count({identifier(p.name)}), {unique.format(identifier(p.name))}" for p in some)
         counts = wide[2 * start:] if wide else connection.execute(f"SELECT {parts} FROM {relation}").fetchall()[0]  # noqa: S608
-        examples = _examples(connection, relation, some)
+        examples = _examples(connection, relation, some, counts[:2 * len(some):2])
         for k, p in enumerate(some):
             filled, distinct = counts[2 * k], min(counts[2 * k + 1], counts[2 * k])
             kind, reason = _refine(p, filled, distinct)
@@ -224,13 +224,13 @@ def _wide_counts(connection: "duckdb.DuckDBPyConnection", relation: str) -> list
     return [count for c in columns for count in (len(c) - c.null_count, pc.count_distinct(c, mode="only_valid").as_py())]
 
 
-def _examples(connection: "duckdb.DuckDBPyConnection", relation: str, plans: Sequence[ColumnPlan]) -> list[str]:
-    """The first value of each column as text, at most 100 characters of it; empty where there is none."""
+def _examples(connection: "duckdb.DuckDBPyConnection", relation: str, plans: Sequence[ColumnPlan], filled: Sequence[int]) -> list[str]:
+    """The first value of each column as text, at most 100 characters of it; empty where there is none. `filled` are numbers of values."""
     texts = [f"left(CAST({identifier(p.name)} AS VARCHAR), 100)" for p in plans]
     head = connection.execute(f"SELECT {', '.join(texts)} FROM {relation} LIMIT 50").fetchall()  # noqa: S608
     found = [next((row[k] for row in head if row[k] is not None), None) for k in range(len(plans))]
     for k, p in enumerate(plans):
-        if found[k] is None:
+        if found[k] is None and filled[k]:
             query = f"SELECT {texts[k]} FROM {relation} WHERE {identifier(p.name)} IS NOT NULL LIMIT 1"  # noqa: S608
             found[k] = next((value for (value,) in connection.execute(query).fetchall()), "")
     return [value or "" for value in found]
@@ -266,7 +266,7 @@ def upload(path: Path | str, out_dir: Path | str, options: UploadOptions = Uploa
         folder = Path(name)
         say(0.0, "upload.progress.read", file=path.name)
         plain = open_source(path, folder, options)
-        with connect(options, folder) as connection, guarded(plain.name, "Parquet" if plain.kind == "parquet" else None):
+        with guarded(plain.name, "Parquet" if plain.kind == "parquet" else None), connect(options, folder) as connection:
             if plain.kind == "csv":
                 dialect, seen = inspect_text(plain, options)
                 digest = fingerprint(path) if plain.compression else seen.fingerprint
@@ -290,7 +290,7 @@ def upload_frame(frame: pd.DataFrame, out_dir: Path | str, options: UploadOption
     with tempfile.TemporaryDirectory(dir=out_dir, prefix=".upload-") as name:
         say = progress or (lambda fraction, key, **data: None)
         staged, digest = stage_frame(frame, Path(name))
-        with connect(options, Path(name)) as connection, guarded("DataFrame"):
+        with guarded("DataFrame"), connect(options, Path(name)) as connection:
             done = convert_staged(connection, staged, Path(name), options, say)
             return _finish(connection, done, digest, Path(name), out_dir, options, say)
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .columns import ColumnPlan, identifier, literal
+from .columns import ColumnPlan, identifier, literal, turned
 from .files import note
 from .names import SERIES_WORDS, name_score
 
@@ -89,11 +89,12 @@ def find_sentinels(connection: "duckdb.DuckDBPyConnection", relation: str, plans
         some = plans[start:start + CHUNK]
         edges = ", ".join(f"min({identifier(p.name)}), max({identifier(p.name)})" for p in some)
         got = connection.execute(f"SELECT {_texts(edges, some)} FROM (SELECT {edges} FROM {relation}) AS t({_edge_names(some)})").fetchall()[0]  # noqa: S608
-        for k, p in enumerate(some):
-            look = _numbers if p.type == "numeric" else _days
-            if got[2 * k] is not None and (one := look(connection, relation, identifier(p.name), got[2 * k:2 * k + 2])):
+        limits = {p.name: got[2 * k:2 * k + 2] for k, p in enumerate(some) if got[2 * k] is not None}
+        found |= _numbers(connection, relation, [p.name for p in some if p.type == "numeric" and set(limits.get(p.name, ())) & set(KNOWN)])
+        for p in some:
+            if p.type == "datetime" and p.name in limits and (one := _days(connection, relation, identifier(p.name), limits[p.name])):
                 found[p.name] = one
-    return found
+    return {p.name: found[p.name] for p in plans if p.name in found}
 
 
 def _edge_names(plans: Sequence[ColumnPlan]) -> str:
@@ -105,16 +106,21 @@ def _texts(edges: str, plans: Sequence[ColumnPlan]) -> str:
     return ", ".join(f"CAST({e}{k} AS {'DOUBLE' if p.type == 'numeric' else 'VARCHAR'})" for k, p in enumerate(plans) for e in "ab")
 
 
-def _numbers(connection: "duckdb.DuckDBPyConnection", relation: str, c: str, edges: Sequence[float]) -> dict | None:
-    if not set(edges) & set(KNOWN):
-        return None
+def _numbers(connection: "duckdb.DuckDBPyConnection", relation: str, names: Sequence[str]) -> dict[str, dict]:
+    """The sentinels of columns of numbers; the columns are looked at together, for to plan a query takes longer than to run it."""
+    if not names:
+        return {}
     words = ", ".join(f"CAST({v!r} AS DOUBLE)" for v in KNOWN)
-    known = f"CAST({c} AS DOUBLE) IN ({words})"
-    counts = dict(connection.execute(f"SELECT CAST({c} AS DOUBLE), count(*) FROM {relation} WHERE {known} GROUP BY 1").fetchall())  # noqa: S608
-    query = f"SELECT count({c}), count(DISTINCT {c}), CAST(min({c}) AS DOUBLE), CAST(max({c}) AS DOUBLE) FROM {relation} WHERE NOT ({known})"  # noqa: S608
-    others, different, low, high = connection.execute(query).fetchall()[0]
-    if not others:
-        return None
+    cells = turned(relation, {k: f"CAST({identifier(name)} AS DOUBLE)" for k, name in enumerate(names)})
+    counts: dict[int, dict[float, int]] = {}
+    for k, value, count in connection.execute(f"SELECT n, c, count(*) FROM ({cells}) WHERE c IN ({words}) GROUP BY n, c").fetchall():  # noqa: S608
+        counts.setdefault(k, {})[value] = count
+    query = f"SELECT n, count(*), count(DISTINCT c), min(c), max(c) FROM ({cells}) WHERE c NOT IN ({words}) GROUP BY n ORDER BY n"  # noqa: S608
+    return {names[k]: one for k, *others in connection.execute(query).fetchall() if (one := _apart(counts[k], *others))}
+
+
+def _apart(counts: dict[float, int], others: int, different: int, low: float, high: float) -> dict | None:
+    """The sentinels among the known values of a column, and the range of all other values; None without one."""
     apart = sentinels_of(Column(counts, others, different, low, high))
     rest = [v for v in counts if v not in apart]
     return {"values": {_text(v): n for v, n in sorted(apart.items())}, "low": _text(min([low, *rest])), "high": _text(max([high, *rest]))} if apart else None

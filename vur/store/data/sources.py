@@ -48,15 +48,16 @@ def read(
     name: str,
     language: str = "en",
     progress: Progress | None = None,
+    owner: str = "",
 ) -> Path:
     """Read the file at `path` into a table, unless that exists, and return the table's folder.
 
-    `VurError` if the file cannot be read safely; it calls the file `name`.
+    `VurError` if the file cannot be read safely; it calls the file `name`. `owner` marks the draft (`discard_drafts`).
     """
     target = address(fingerprint, options)
     if not (target / HEAD).is_file():
         try:
-            with new_folder(target) as draft:
+            with new_folder(target, owner) as draft:
                 result = upload(path, draft, replace(options, language=language), progress)
                 write_head(draft, result, plain_name(result))
         except VurError as error:
@@ -141,6 +142,12 @@ def discard(fingerprint: str) -> None:
     """Delete the file `fingerprint` and all its tables; the caller ensures that nothing needs them."""
     shutil.rmtree(folder("datasets", f"file-{fingerprint}"), ignore_errors=True)
     for path in folder("datasets").glob(f"{fingerprint[:16]}-????????"):
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def discard_drafts(owner: str) -> None:
+    """Delete what a killed process has written of the tables of `owner`."""
+    for path in folder("datasets").glob(f".draft-{owner}*"):
         shutil.rmtree(path, ignore_errors=True)
 
 

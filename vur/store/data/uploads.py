@@ -1,7 +1,7 @@
 """Converts complete uploads into datasets, and cleans up after broken connections and killed processes.
 
-Large files are read in a child process. The process that converts an upload updates its row every few seconds; when
-that stops, another process takes the conversion over.
+Files are read in a child process with limits of time and memory. The process that converts an upload updates its row
+every few seconds; when that stops, another process takes the conversion over.
 
 `on_new_rows` is called with the id of a dataset that got a further version; `vur.predictions.actuals` scores forecasts
 then, which this package knows nothing about.
@@ -23,6 +23,8 @@ from typing import Any
 from sqlalchemy import delete, select, update
 
 from vur.errors import VurError
+from vur.settings import settings
+from vur.stages.upload import upload_named
 from vur.stages.upload.files import UploadOptions, fingerprint
 from vur.store import child_process, database
 from vur.store.catalog import Dataset, Upload, now
@@ -31,7 +33,9 @@ from vur.store.data.upload_stream import abandon, check_disk, disk_full, file_of
 from vur.store.events import publish
 from vur.store.home import folder, home
 
-SMALL = 4 * 2**20  # bytes up to which a file is read in the calling thread
+SMALL, READ_BYTES = 4 * 2**20, 2**20  # bytes of a file beyond which each further `READ_BYTES` may take a second more
+PACKED, UNPACKS_TO = (b"\x1f\x8b", b"PK", b"PAR1"), 10  # how packed files begin, and how much larger they become
+PATIENCE = 5.0  # seconds that a request waits for other files to be read
 BEAT, STALE = 5.0, timedelta(seconds=60)  # between two heartbeats, and without one
 UNFINISHED_FOR, REMEMBERED_FOR = timedelta(days=2), timedelta(days=7)
 SWEEP_EVERY = 600.0
@@ -47,21 +51,28 @@ def claim(upload_id: str) -> bool:
         return database.rows_changed(session, claimed) == 1
 
 
-def convert(upload_id: str, *, on_new_rows: OnNewRows) -> Dataset:
-    """Convert a claimed upload into a dataset; `VurError` if the file cannot be read or may not be stored."""
+def convert(upload_id: str, *, on_new_rows: OnNewRows, patience: float | None = None) -> Dataset:
+    """Convert a claimed upload into a dataset; `VurError` if the file cannot be read or may not be stored.
+
+    `patience` is the number of seconds to wait for other files to be read; None waits for as long as it takes.
+    """
     with database.writing() as session:
         row = session.get_one(Upload, upload_id)
         row.received = path_size = file_of(upload_id).stat().st_size
         given = row.options or datasets.last_options(session, row.dataset_id)
     options = options_of(given, row.language)
-    order = {"path": str(file_of(upload_id)), "options": given, "name": row.filename, "language": row.language}
+    order = {
+        "path": str(file_of(upload_id)),
+        "options": given,
+        "name": row.filename,
+        "language": row.language,
+        "owner": upload_id,
+    }
     check_disk(path_size)
     with _beating(upload_id, row.owner_id) as beat, disk_full():
-        table = child_process.call(
-            "vur.store.data.uploads:read_file", order, in_child=path_size > SMALL, progress=beat.note
-        )
+        table = read_in_child(order, beat.note, patience)
         try:
-            dataset = _register(row, table, options, path_size)
+            dataset = _register(row, table, options, order)
         except BaseException:
             datasets.collect([table["fingerprint"]])
             raise
@@ -70,13 +81,66 @@ def convert(upload_id: str, *, on_new_rows: OnNewRows) -> Dataset:
     return dataset
 
 
+def read_in_child(
+    order: dict[str, Any], progress: sources.Progress | None = None, patience: float | None = None
+) -> dict[str, str]:
+    """Call `read_file` within the limits; `order` are its arguments. Nothing of its work remains if it fails."""
+    try:
+        table: dict[str, str] = within_limits("read_file", order, progress, patience)
+        return table
+    finally:
+        sources.discard_drafts(order["owner"])
+
+
+def read_named(
+    path: str, out: str, series: list[str], options: dict[str, Any], name: str, language: str
+) -> dict[str, Any]:
+    """Read a file, which errors call `name`, into the folder `out`; no name in the columns `series` changes."""
+    return upload_named(Path(path), Path(out), series, options_of(options, language)).to_dict()
+
+
+def within_limits(
+    function: str, order: dict[str, Any], progress: sources.Progress | None = None, patience: float | None = None
+) -> Any:
+    """Call a function of this module, which reads the file `path`, in a process with limits of time and memory.
+
+    `VurError` upload.slow, upload.memory or upload.crashed if the process was killed; they call the file `name`.
+    """
+    seconds = reading_seconds(Path(order["path"]))
+    limits = child_process.Limits(seconds, settings().upload_memory_mb, patience)
+    try:
+        return child_process.call(f"{__name__}:{function}", order, in_child=True, progress=progress, limits=limits)
+    except TimeoutError:
+        raise VurError("upload.slow", file=order["name"], seconds=round(seconds)) from None
+    except VurError as error:
+        raise VurError("upload.memory", file=order["name"]) if error.code == "datasets.memory" else error from None
+    except child_process.Died as error:
+        if error.status is None or error.status >= 0:
+            raise
+        log.warning("%s", error)
+        raise VurError("upload.crashed", file=order["name"], megabytes=limits.megabytes) from None
+
+
+def reading_seconds(path: Path) -> float:
+    """The seconds that a file may take to be read: more for a large one, and for one that is packed."""
+    with path.open("rb") as stream:
+        head = stream.read(4)
+    further = max(path.stat().st_size - SMALL, 0) * (UNPACKS_TO if head.startswith(PACKED) else 1)
+    return settings().upload_seconds + further / READ_BYTES
+
+
 def read_file(
-    path: str, options: dict[str, Any], name: str, language: str, progress: sources.Progress | None = None
+    path: str,
+    options: dict[str, Any],
+    name: str,
+    language: str,
+    owner: str = "",
+    progress: sources.Progress | None = None,
 ) -> dict[str, str]:
     """Read the file at `path` into a table, and return its `fingerprint` and the name of the table's `folder`."""
     digest = fingerprint(Path(path))
     try:
-        target = sources.read(Path(path), digest, options_of(options, language), name, language, progress)
+        target = sources.read(Path(path), digest, options_of(options, language), name, language, progress, owner)
     except Exception as error:
         if _is_full(error):
             raise VurError("api.disk", needed=Path(path).stat().st_size, free=shutil.disk_usage(home()).free) from None
@@ -93,12 +157,13 @@ def _is_full(error: Exception) -> bool:
     )
 
 
-def _register(row: Upload, table: dict[str, str], options: UploadOptions, size: int) -> Dataset:
+def _register(row: Upload, table: dict[str, str], options: UploadOptions, order: dict[str, Any]) -> Dataset:
     path, digest = file_of(row.id), table["fingerprint"]
+    size = path.stat().st_size
     with sources.locked(digest):
         target = folder("datasets", table["folder"])
         if not (target / sources.HEAD).is_file():  # the last dataset of an equal file has just been deleted
-            target = sources.read(path, digest, options, row.filename, row.language)
+            target = folder("datasets", read_in_child(order)["folder"])
         found = replace(sources.read_head(target)[0], fingerprint=digest)
         sources.keep(path, digest, found)
         with database.writing(durable=True) as session:
