@@ -1,5 +1,7 @@
 """What FastAPI does with an exception: every error gets the one shape of `vur.serving.errors`."""
 
+import re
+from functools import cache
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -57,13 +59,22 @@ async def _http(request: Request, error: HTTPException) -> JSONResponse:
 
 
 def allowed_methods(app: FastAPI, scope: Scope) -> list[str]:
-    """Return the methods of every route of the path of `scope`: routes of one path may be several."""
-    found: set[str] = set()
-    for method in METHODS:
-        asked = dict(scope) | {"method": method}
-        if any(route.matches(asked)[0] is Match.FULL for route in app.router.routes):
-            found.add(method)
-    return sorted(found)
+    """Return the methods of the path of `scope`, as documented: several routes may share a path.
+
+    `/models/configure` is itself, although it could also be read as an id in `/models/{model_id}`.
+    """
+    documented = app.openapi()["paths"]
+    fitting = [template for template in documented if _pattern(template).fullmatch(scope["path"])]
+    if fitting:
+        methods = documented[min(fitting, key=lambda template: template.count("{"))]
+        return sorted(method.upper() for method in methods if method.upper() in METHODS)
+    asked = {method: dict(scope) | {"method": method} for method in METHODS}
+    return [name for name, one in asked.items() if any(route.matches(one)[0] is Match.FULL for route in app.routes)]
+
+
+@cache
+def _pattern(template: str) -> re.Pattern[str]:
+    return re.compile(re.sub(r"\\{\w+\\}", "[^/]+", re.escape(template)))
 
 
 async def _stale(request: Request, error: StaleDataError) -> JSONResponse:

@@ -31,6 +31,8 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
 
     end_with_parent()
     await run_in_threadpool(prepare)
+    # BentoML asks whether a value is one of `scipy.sparse`: a module that `warm` has half imported has no such class.
+    import_module("scipy.sparse")
     threading.Thread(target=warm, daemon=True, name="warm").start()
     yield
     engine().dispose()

@@ -12,6 +12,10 @@ from vur.errors import VurError
 from vur.jobs import queue
 from vur.jobs.batch import ERRORS, INPUT, OUTPUTS, REJECTS, results_folder
 from vur.jobs.messages import error_text
+from vur.models.forecast import check_request
+from vur.models.future import check_reach
+from vur.models.horizon import LONGEST
+from vur.predictions.open_models import open_model
 from vur.serving.multipart import read_form
 from vur.store import database
 from vur.store.accounts.access import Principal, fetch
@@ -28,10 +32,13 @@ SWITCH = {"": None, "true": True, "1": True, "false": False, "0": False}
 def submit(
     who: Principal, model: str, params: dict[str, Any], *, dataset_id: str | None = None, job_id: str | None = None
 ) -> tuple[Job, Served]:
-    """Queue a batch for the model that `model` resolves to now."""
+    """Queue a batch for the model that `model` resolves to now. `VurError` for a horizon that it cannot have."""
     with database.reading() as session:
         served = find_served(session, who, model)
         number = fetch(session, Dataset, dataset_id, who).number if dataset_id else None
+    if params.get("horizon") is not None:
+        saved = open_model(served).saved
+        check_reach(saved.pipeline, check_request(saved, params["horizon"], params["levels"])[0])
     params = params | ({"dataset_number": number} if number else {})
     return queue.submit("batch", who.user_id, params, model_id=served.id, dataset_id=dataset_id, id=job_id), served
 
@@ -140,7 +147,7 @@ def read_fields(fields: dict[str, str], language: str) -> dict[str, Any]:
         options["na_values"] = [word.strip() for word in options["na_values"].split(",") if word.strip()]
     options_of(options, language)
     return {
-        "horizon": _number("horizon", fields.get("horizon"), int, 1, 10_000),
+        "horizon": _number("horizon", fields.get("horizon"), int, 1, LONGEST),
         "output": output,
         "whole": SWITCH[whole],
         "options": options,
