@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
 import pandas as pd
 import psycopg
@@ -15,8 +16,10 @@ from builders import daily_sales
 from jobkit import until, worker
 from sqlalchemy import select, update
 
+from vur.errors import VurError
 from vur.jobs import monitors as rounds
 from vur.jobs.monitors import run_due_monitors
+from vur.jobs.new_rows import in_source
 from vur.settings import settings
 from vur.store import database
 from vur.store.catalog import (
@@ -334,6 +337,18 @@ def test_a_changed_table_is_reported(model, source, ana, command, code):
     round_of(id)
     failing = monitor(ana, id)
     assert failing["status"] == "failing" and failing["error"]["code"].startswith(code), failing["error"]
+    if code == "panel.":
+        told = failing["error"]["detail"]
+        assert "in the source" in told and "pd." not in told and "frame[" not in told, told
+
+
+def test_an_error_names_the_column_of_the_source():
+    source = DatabaseConnection(columns={"date": "dia", "target": "vendas", "series": ["loja"]})
+    saved = SimpleNamespace(head={"names": {"date": "day", "target": "sold", "series": ["shop"]}})
+    wrong = VurError("panel.target_not_numeric", column="sold", row=3, value="many", count=1)
+    assert "'vendas'" in in_source(wrong, source, saved).text()
+    other = VurError("panel.empty")
+    assert in_source(other, source, saved) is other
 
 
 @on_sqlite

@@ -337,11 +337,102 @@ def test_sources_are_read_only_even_for_their_views(sources, shop):
         reader.connection.execute("DELETE FROM sales")
 
 
-def test_a_duckdb_view_cannot_read_other_files(sources, ana):
+def test_a_view_that_cannot_be_read_is_refused_when_it_is_registered(sources, ana):
     answer = ana.post("/monitoring/databases", json=body("duckdb", "shop.duckdb", "leak", series=[]))
-    if answer.status_code == 201:
-        answer = ana.get(f"/monitoring/databases/{answer.json()['id']}/preview")
-    assert answer.status_code == 422 and "root:" not in answer.text
+    assert answer.status_code == 422 and "root:" not in answer.text and "/etc" not in answer.text, answer.text
+    made = add(ana, "duckdb", "shop.duckdb")["id"]
+    changed = ana.put(f"/monitoring/databases/{made}", json={"table": "leak", "columns": COLUMNS | {"series": []}})
+    assert changed.status_code == 422
+    with sqlite3.connect(sources / "shop.sqlite") as connection:
+        connection.execute("CREATE VIEW lost AS SELECT day, sold, gone(store) AS store FROM sales")
+    assert ana.post("/monitoring/databases", json=body("sqlite", "shop.sqlite", "lost")).status_code == 422
+
+
+@pytest.mark.parametrize("kind_of", ["sqlite", "duckdb", "parquet"])
+def test_an_error_names_a_file_as_it_was_written_and_never_its_folder(sources, ana, kind_of, tmp_path):
+    (sources / "deep").mkdir()
+    (sources / "deep" / "no database").write_bytes(b"neither is this" * 100)
+    for path in ("deep/no database", "./deep/../deep/no database", "../x.sqlite", "nothing", "deep/nothing"):
+        answer = ana.post("/monitoring/databases", json=body(kind_of, path))
+        assert answer.status_code == 422, answer.text
+        assert str(tmp_path) not in answer.text and str(sources) not in answer.text, answer.text
+        if kind_of != "sqlite" or "no database" not in path:  # SQLite names no file there
+            assert path in answer.json()["detail"], answer.text
+
+
+def test_parts_of_a_folder_are_named_without_it(sources, ana, tmp_path):
+    (sources / "parts" / "z.parquet").write_bytes(b"no parquet")
+    told = ana.post("/monitoring/databases", json=body("parquet", "parts", "")).text
+    assert "parts/z.parquet" in told and str(tmp_path) not in told, told
+
+
+ADDRESSES = [
+    "postgresql+psycopg://u:SECRET@h/db",
+    "postgresql+asyncpg://u:SECRET@h/db",
+    "mysql://u:SECRET@h/db",
+    "postgresql:/u:SECRET@h/db",
+    "postgresql//u:SECRET@h/db",
+    "postgresql://u:SECRET@h:port/db",
+    "postgresql://u:a@SECRET@nowhere.invalid/db",
+    "postgresql://u:a/SECRET@h/db",
+    "postgresql://u:SE/CRET@h/db",
+    "postgresql://u:SECRET%zz@h/db",
+    "postgresql://u:SECRET%00@h/db",
+    "postgresql://u:SECRET@h/db?SECRET=1",
+    "postgresql://u:SECRET@nowhere.invalid/db",
+    "postgresql://u:%53ECRET@nowhere.invalid/db",
+    "host=nowhere.invalid user=u password=SECRET dbname=db",
+    "host=nowhere.invalid user=u password='SECRET dbname=db",
+    "u SECRET h db",
+]
+
+
+@pytest.mark.parametrize("address", ADDRESSES)
+@pytest.mark.parametrize("kind_of", ["postgresql", "sqlite", "parquet"])
+def test_no_answer_repeats_a_password(sources, root, kind_of, address, capfd):
+    if kind_of != "postgresql" and not reader.ADDRESS.search(address):
+        pytest.skip("as a path, it is one")
+    made = add(root, "sqlite", "shop.sqlite")["id"]
+    answers = [root.post("/monitoring/databases", json=body(kind_of, address))]
+    if reader.ADDRESS.search(address):
+        answers += [root.put(f"/monitoring/databases/{made}", json={"source": address})]
+    for answer in answers:
+        assert answer.status_code == 422 and "SECRET" not in answer.text and "53ECRET" not in answer.text, answer.text
+    assert "SECRET" not in "".join(capfd.readouterr())
+
+
+@pytest.mark.parametrize(
+    ("columns", "named"),
+    [
+        ({"date": "day", "target": "day"}, ("day", "date", "target")),
+        ({"series": ["sold"]}, ("sold", "target", "series")),
+        ({"series": ["shop", "shop"]}, ("shop", "series", "series")),
+        ({"covariates": ["sold"]}, ("sold", "target", "covariates")),
+        ({"covariates": ["day"]}, ("day", "date", "covariates")),
+        ({"covariates": ["shop"], "series": ["shop"]}, ("shop", "series", "covariates")),
+    ],
+)
+def test_a_column_has_one_role(sources, ana, columns, named):
+    made = add(ana, "sqlite", "shop.sqlite")["id"]
+    for answer in (
+        ana.post("/monitoring/databases", json=body("sqlite", "shop.sqlite", **columns)),
+        ana.put(f"/monitoring/databases/{made}", json={"columns": COLUMNS | columns}),
+    ):
+        told = answer.json()
+        assert (answer.status_code, told["code"]) == (422, "connections.roles"), answer.text
+        assert tuple(told["values"][key] for key in ("column", "first", "second")) == named
+
+
+def test_a_source_is_shared_under_the_name_of_its_path(sources, ana, bia):
+    made = add(ana, "sqlite", "shop.sqlite")["id"]
+    shared = ana.put(f"/shares/database/{made}", json={"email": "bia@x.br", "right": "view"})
+    assert shared.status_code == 200, shared.text
+    assert bia.get(f"/monitoring/databases/{made}").status_code == 200
+    assert ana.get(f"/shares/connection/{made}").json()["items"] == ana.get(f"/shares/database/{made}").json()["items"]
+    assert ana.delete(f"/shares/database/{made}/{bia.id}").status_code == 204
+    assert bia.get(f"/monitoring/databases/{made}").status_code == 404
+    wrong = ana.get(f"/shares/table/{made}").json()
+    assert "database" in wrong["detail"]
 
 
 def test_an_endless_query_is_stopped(sources, root, shop, monkeypatch):

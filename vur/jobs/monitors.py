@@ -12,6 +12,7 @@ from sqlalchemy import select
 from vur.errors import VurError
 from vur.jobs.new_rows import (
     earliest,
+    in_source,
     outside_intervals,
     read_rows,
     rows_after,
@@ -183,7 +184,11 @@ class Round:
             raise
         if table.empty:
             return None, None
-        panel, errors = read_observations(saved, table)
+        try:
+            panel, errors = read_observations(saved, table)
+        except VurError as error:
+            raise in_source(error, source, saved) from None
+        errors = {id: in_source(error, source, saved) for id, error in errors.items()}
         unknown = {id for id, error in errors.items() if error.code == "predictions.unknown_series"}
         self.skipped = len(unknown)
         self.problems = {
@@ -346,7 +351,7 @@ class Round:
                         severity="error",
                         about=("monitor", self.monitor.id),
                         name=self.name,
-                        reason=error.text(self.language),
+                        reason=monitors.sentence(error, self.language),
                     )
         except Exception:  # the catalog cannot be reached: the lease ends, and another round takes over
             log.exception("monitor %s: the error cannot be stored", self.monitor.id)
@@ -394,4 +399,4 @@ def problem_of(error: VurError) -> dict[str, Any]:
         key: value if isinstance(value, (str, int, float, bool, type(None))) else str(value)[:500]
         for key, value in error.data.items()
     }
-    return {"code": error.code, "stage": error.stage, "data": plain, "detail": str(error)}
+    return {"code": error.code, "stage": error.stage, "data": plain, "detail": monitors.sentence(error)}

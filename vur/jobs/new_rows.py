@@ -58,6 +58,17 @@ def names_for(saved: "Saved", chosen: Columns) -> list[str]:
     return [names.get("date") or "ds", names.get("target") or "y", *series, *chosen.covariates]
 
 
+def in_source(error: VurError, source: DatabaseConnection, saved: "Saved") -> VurError:
+    """The error with the source's name of the column it is about, instead of the model's."""
+    chosen = Columns.of(source)
+    own = [chosen.date, chosen.target, *chosen.series, *chosen.covariates]
+    names = dict(zip(names_for(saved, chosen), own, strict=True))
+    column = error.data.get("column")
+    return (
+        VurError(error.code, stage=error.stage, **error.data | {"column": names[column]}) if column in names else error
+    )
+
+
 def rows_after(frame: "pd.DataFrame", ends: Mapping[str, Any]) -> "pd.DataFrame | None":
     """The observed rows of a panel after the end of their series; None if there are none."""
     import pandas as pd

@@ -77,7 +77,7 @@ def _told(problem: dict[str, Any] | None, language: str) -> dict[str, Any] | Non
 
 def _sentence(problem: dict[str, Any], language: str) -> str:
     try:
-        return VurError(problem["code"], **problem["data"]).text(language)
+        return monitors.sentence(VurError(problem["code"], **problem["data"]), language)
     except KeyError:  # stored by another version, whose texts differed
         return problem["detail"]
 

@@ -1,8 +1,9 @@
 """User administration and sharing of objects."""
 
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Path, Response
+from pydantic import AfterValidator
 from sqlalchemy import select
 
 from vur.serving.dependencies import Admin, Analyst, Listed, Version, Who, list_rows, set_etag
@@ -20,6 +21,11 @@ from vur.store.events import record_activity
 REFUSED: dict[int | str, dict[str, Any]] = {403: {"description": "Only for administrators"}}
 accounts = APIRouter(prefix="/users", tags=["users"], responses=REFUSED)
 sharing = APIRouter(prefix="/shares", tags=["shares"])
+Kind = Annotated[
+    str,
+    AfterValidator(users.kind_of),
+    Path(description="`dataset`, `pipeline`, `model`, `database` (or `connection`) or `monitor`"),
+]
 router = APIRouter()
 SORTABLE = {
     name: getattr(User, name)
@@ -155,14 +161,14 @@ def end_logins(user_id: str, who: Admin) -> dict[str, int]:
 
 
 @sharing.get("/{kind}/{object_id}", response_model=ShareList, summary="List the shares of an object", responses=HIDDEN)
-def list_shares(kind: str, object_id: str, who: Analyst) -> dict[str, Any]:
-    """Users who may view or edit your dataset, pipeline, model, connection or monitor."""
+def list_shares(kind: Kind, object_id: str, who: Analyst) -> dict[str, Any]:
+    """Users who may view or edit your dataset, pipeline, model, database or monitor."""
     with reading() as session:
         return {"items": [_shown(*row) for row in users.shares(session, who, kind, object_id)]}
 
 
 @sharing.put("/{kind}/{object_id}", response_model=ShareList, summary="Share an object", responses=HIDDEN)
-def share(kind: str, object_id: str, body: ShareIn, who: Analyst) -> dict[str, Any]:
+def share(kind: Kind, object_id: str, body: ShareIn, who: Analyst) -> dict[str, Any]:
     """Let another user, by e-mail address, view or edit your object; sharing again changes the permission."""
     with writing() as session:
         found, user = users.share(session, who, kind, object_id, body.email, body.right)
@@ -180,7 +186,7 @@ def share(kind: str, object_id: str, body: ShareIn, who: Analyst) -> dict[str, A
 
 
 @sharing.delete("/{kind}/{object_id}/{user_id}", status_code=204, summary="Revoke a share", responses=HIDDEN)
-def unshare(kind: str, object_id: str, user_id: str, who: Who) -> None:
+def unshare(kind: Kind, object_id: str, user_id: str, who: Who) -> None:
     """Revoke a user's permission on your object, or your own permission on somebody else's."""
     with writing() as session:
         users.unshare(session, who, kind, object_id, user_id)

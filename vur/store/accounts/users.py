@@ -263,6 +263,12 @@ def unshare(session: Session, who: Principal, kind: str, object_id: str, user_id
         raise VurError("api.not_found", kind="share", id=user_id)
 
 
+def kind_of(name: str) -> str:
+    """The kind of an object by its name in the paths of the service: `database` is a connection."""
+    return "connection" if name == "database" else name
+
+
 def _table(kind: str) -> Any:
-    _one_of("kind", kind, KINDS.values())
+    if kind not in KINDS.values():
+        _one_of("kind", kind, ["database" if name == "connection" else name for name in KINDS.values()])
     return next(table for table, name in KINDS.items() if name == kind)

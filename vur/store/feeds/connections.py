@@ -38,6 +38,18 @@ class Columns:
         """All column names, without duplicates."""
         return list(dict.fromkeys([self.date, *self.series, self.target, *self.covariates]))
 
+    def check_roles(self) -> None:
+        """`VurError` connections.roles if a column has two roles, or one of them twice."""
+        roles: dict[str, str] = {}
+        chosen = [("date", (self.date,)), ("target", (self.target,))]
+        for role, names in (*chosen, ("series", self.series), ("covariates", self.covariates)):
+            for name in names:
+                if name in roles:
+                    raise VurError(
+                        "connections.roles", column=name, first=roles[name], second=role, field=f"columns.{role}"
+                    )
+                roles[name] = role
+
     @classmethod
     def of(cls, row: DatabaseConnection) -> "Columns":
         """The columns of a registered source."""
@@ -162,8 +174,9 @@ def _may_reach(who: Principal, kind: str) -> None:
 
 
 def _readable(wanted: Wanted) -> None:
+    wanted.columns.check_roles()
     with opened(wanted.kind, wanted.source) as source:
-        source.check(wanted.table, wanted.columns.names)
+        source.try_out(wanted.table, wanted.columns.names)
 
 
 def _kept(wanted: Wanted) -> dict[str, Any]:

@@ -13,13 +13,20 @@ from vur.store.accounts.access import Principal, fetch
 from vur.store.catalog import Alert, DatabaseConnection, Model, Monitor, Pipeline, Share, User, new_id, now
 from vur.store.database import rows_changed
 from vur.store.models import champions
-from vur.text import DEFAULT_LANGUAGE
+from vur.text import DEFAULT_LANGUAGE, translate
 
 LEASE = timedelta(seconds=30)
 LONGEST_REST = 300.0  # seconds between two rounds of a failing monitor, at most
 MOST = 100  # active monitors of a user
 ACTIVE = ("running", "failing")
 FAILED = "monitor_failed"
+
+
+def sentence(error: VurError, language: str = DEFAULT_LANGUAGE) -> str:
+    """A monitor's error for its reader, who has no file or table of rows at hand but the source."""
+    if error.code.startswith("panel."):
+        return f"{error.cause(language)} {translate('monitors.rows.remedy', language)}"
+    return error.text(language)
 
 
 # --- for users ---

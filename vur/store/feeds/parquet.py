@@ -44,7 +44,7 @@ class Parquet(Reader):
             raise VurError("connections.no_file", path=f"{folder.name}/*.parquet")
         if len(inside) > FILES:
             raise VurError("connections.too_many", table=folder.name, limit=FILES)
-        return [checked_path(str(path)) for path in inside]
+        return [checked_path(str(path), shown=str(path.relative_to(folder.parent))) for path in inside]
 
     def tables(self) -> list[str]:
         """The one table, which has no name."""
@@ -53,6 +53,11 @@ class Parquet(Reader):
     def columns(self, table: str) -> dict[str, str]:
         """See `Reader.columns`."""
         return {field.name: str(field.type) for field in self.data.schema}
+
+    def try_out(self, table: str, names: Sequence[str]) -> None:
+        """See `Reader.try_out`: looks into every file of a folder."""
+        super().try_out(table, names)
+        self.data.count_rows()
 
     def read(
         self, table: str, names: Sequence[str], by: str, since: Since = None, limit: int | None = None

@@ -1,13 +1,21 @@
 """PostgreSQL databases as data sources, read in read-only transactions."""
 
+import re
 from collections.abc import Sequence
 from typing import Any, ClassVar
+from urllib.parse import quote
 
 from vur.errors import VurError
 from vur.store.feeds import reader
 from vur.store.feeds.reader import Schemas, quoted
 
 MASK = "***"
+# As libpq reads it; anything else would end up in the part of the address that its messages quote.
+URL = re.compile(
+    r"postgres(?:ql)?://[^:/@]+(?::[^/@]*)?@(?:[\w.%-]+|\[[0-9a-f:.]+\])(?::\d{1,5})?/[^/?#@]+(?:\?[^@]*)?",
+    re.IGNORECASE,
+)
+PERCENT = re.compile(r"%(?![0-9a-f]{2})|%00", re.IGNORECASE)
 URL_KEYS = {"host", "port", "user", "password", "dbname", "sslmode"}
 
 
@@ -46,8 +54,9 @@ class Postgresql(Schemas):
 
     @classmethod
     def secrets(cls, address: str) -> list[str]:
-        """The URL itself, and its password."""
-        return [address, *filter(None, [parsed_url(address).get("password")])]
+        """The URL itself, and its password, also as it is written in a URL."""
+        password = parsed_url(address).get("password")
+        return [address, *filter(None, [password, password and quote(password, safe="")])]
 
     def fetch(self, query: str, values: Sequence[Any] = ()) -> tuple[list[str], list[tuple[Any, ...]]]:
         """See `Sql.fetch`."""
@@ -74,21 +83,21 @@ class Postgresql(Schemas):
 def parsed_url(url: str) -> dict[str, Any]:
     """Parse a PostgreSQL URL into its parts.
 
-    `VurError` connections.url if a part is missing, connections.option for options that are not allowed: they could
-    read files of the server or switch off the read-only transaction.
+    `VurError` connections.url if it has another form or a part is missing, without a word of it; connections.option for
+    options that are not allowed: they could read files of the server or switch off the read-only transaction.
     """
     import psycopg
     from psycopg.conninfo import conninfo_to_dict
 
+    if "://" in url and (not URL.fullmatch(url) or PERCENT.search(url)):
+        raise VurError("connections.url")
     try:
         given = conninfo_to_dict(url)
-    except psycopg.Error as error:
-        raise VurError("connections.url", reason=" ".join(str(error).split())) from None
+    except psycopg.Error:  # its message quotes the address
+        raise VurError("connections.url") from None
     for key in given.keys() - URL_KEYS:
         raise VurError("connections.option", option=key, allowed=", ".join(sorted(URL_KEYS)))
-    for key in ("host", "user", "dbname"):
-        if not given.get(key):
-            raise VurError("connections.url", reason=f"{key} is missing")
-    if "," in str(given["host"]):  # libpq would wait for each in turn
-        raise VurError("connections.url", reason="more than one host")
+    complete = all(given.get(key) for key in ("host", "user", "dbname"))
+    if not complete or "," in str(given["host"]):  # of several hosts, libpq would wait for each in turn
+        raise VurError("connections.url")
     return given

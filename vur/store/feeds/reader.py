@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 MOST_ROWS = 500_000
 SECONDS, CONNECT_SECONDS = 15, 5  # limits for a query and for connecting
+ADDRESS = re.compile(r"://|:[^/\s]*@|password\s*=", re.IGNORECASE)  # what no path of a file contains
 ISO = re.compile(r"\d{4}-\d{2}-\d{2}")
 Since = date | int | None
 
@@ -43,22 +44,25 @@ def allowed_folders() -> list[Path]:
     return [path.resolve()]
 
 
-def checked_path(text: str, folder: bool = False) -> Path:
+def checked_path(text: str, folder: bool = False, shown: str | None = None) -> Path:
     """Resolve the path of a file, or of a folder if `folder`: relative to the first allowed folder, links followed.
 
-    `VurError` connections.folder if it is outside the allowed folders, connections.no_file if it does not exist. The
-    catalog and everything else in the data home but `sources` is never allowed.
+    `VurError` connections.folder if it is outside the allowed folders, connections.no_file if it does not exist,
+    connections.file for an address, which may hold a password. Errors show `shown`, by default the path as it was
+    written. The catalog and everything else in the data home but `sources` is never allowed.
     """
-    allowed = allowed_folders()
+    allowed, shown = allowed_folders(), shown or text
+    if ADDRESS.search(text):
+        raise VurError("connections.file")
     if "\0" in text:
-        raise VurError("connections.folder", path=text.replace("\0", "\\0"), folders=", ".join(map(str, allowed)))
+        raise VurError("connections.folder", path=shown.replace("\0", "\\0"))
     path = (allowed[0] / Path(text).expanduser()).resolve()
     kept = home().resolve()
     inside = any(path.is_relative_to(one) for one in allowed)
     if not inside or path == kept or (path.is_relative_to(kept) and not path.is_relative_to(kept / "sources")):
-        raise VurError("connections.folder", path=text, folders=", ".join(map(str, allowed)))
+        raise VurError("connections.folder", path=shown)
     if not (path.is_file() or (folder and path.is_dir())):
-        raise VurError("connections.no_file", path=text)
+        raise VurError("connections.no_file", path=shown)
     return path
 
 
@@ -119,6 +123,10 @@ class Reader:
                 raise VurError("connections.column", column=name, table=table, columns=", ".join(there))
         return there
 
+    def try_out(self, table: str, names: Sequence[str]) -> None:
+        """Start to read the columns `names` without reading a row: a view may name what cannot be read."""
+        self.check(table, names)
+
     def unknown(self, table: str) -> VurError:
         """The error for a table that does not exist."""
         return VurError("connections.table", table=table, tables=", ".join(self.tables()[:20]) or "-")
@@ -162,6 +170,12 @@ class Sql(Reader):
         frame = pd.DataFrame.from_records(rows[::-1] if limit else rows, columns=list(names))
         exact = [name for name in frame if frame[name].map(type).eq(Decimal).any()]
         return frame.assign(**{name: frame[name].astype(float) for name in exact})
+
+    def try_out(self, table: str, names: Sequence[str]) -> None:
+        """See `Reader.try_out`."""
+        super().try_out(table, names)
+        chosen = ", ".join(f"t.{self.name(name)}" for name in names)
+        self.fetch(f"SELECT {chosen} FROM {self.place(table)} AS t LIMIT 0")  # noqa: S608 - quoted, as above
 
     def bound(self, table: str, by: str, since: date | int) -> Any:
         """Convert `since` to the type of the column `by`; None if the source cannot compare them."""
