@@ -21,6 +21,8 @@ from vur.scoring.copies import without_copies
 from vur.settings import settings
 from vur.stages.preview.audit import audit_frame
 from vur.stages.preview.findings import Finding
+from vur.stages.split import asked_horizon
+from vur.stages.split.folds import SplitSpec
 from vur.stages.upload import Upload, connect, lost_names, upload, upload_frame
 from vur.stages.upload.columns import literal
 from vur.stages.upload.files import UploadOptions, note
@@ -182,6 +184,12 @@ class Dataset:
                 horizon = known_steps(regular_panel(panel, spec.absent, ended, usual)) or usual
         whole = regular_panel(panel, spec.absent, ended, horizon)
         return without_copies(whole, horizon, self._trusted(spec, whole)), horizon
+
+    def to_split(self, spec: DataSpec, split: SplitSpec, sums: HierarchySpec | None = None) -> tuple[Panel, int]:
+        """What `regular` returns for a run with this `split`: its sizes set the horizon where it names none."""
+        panel, horizon = self.regular(spec, split.horizon, sums)
+        asked = asked_horizon(panel, split) or horizon
+        return (panel, horizon) if asked == horizon else self.regular(spec, asked, sums)
 
     def _trusted(self, spec: DataSpec, panel: Panel) -> list[str]:
         """The trusted columns by their names in the panel; `VurError` for one that does not exist."""

@@ -144,9 +144,7 @@ class Run:
         dataset = self.upload
         with self.stage("panel"):
             try:
-                self.own_panel, self.horizon = dataset.regular(
-                    self.given.data, self.given.split.horizon, self.given.hierarchy
-                )
+                self.own_panel, self.horizon = dataset.to_split(self.given.data, self.given.split, self.given.hierarchy)
                 return with_sums(self.own_panel, self.given.hierarchy)
             except VurError:
                 self._write_audit(dataset.raw_findings(self.given.data, self.given.features.country, self.language))

@@ -3,6 +3,7 @@
 All arguments and results are plain JSON data, so that the work can run in a child process.
 """
 
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
@@ -16,10 +17,11 @@ from vur.runs.dataset import Dataset, as_named
 from vur.stages.preview import describe_series
 from vur.stages.preview.audit import audit
 from vur.stages.preview.findings import Finding, audit_summary, by_severity
-from vur.stages.split import plan_split, split_table
+from vur.stages.split import asked_horizon, plan_split, split_table
 from vur.stages.split.folds import SplitPlan, SplitSpec, training_panel, validation_frame
 from vur.store.data import sources, tables
 from vur.store.home import folder
+from vur.text import translate
 
 MOST_FINDINGS, MOST_ROWS, MOST_SERIES = 200, 20, 100
 
@@ -33,10 +35,10 @@ def open_version(version_folder: str, data: dict[str, Any]) -> tuple[Dataset, Da
     return (again[0] if again else dataset), spec
 
 
-def panel_of(version_folder: str, data: dict[str, Any], horizon: int | None = None) -> Panel:
-    """The regular panel that a run would train on to forecast `horizon` steps."""
+def panel_of(version_folder: str, data: dict[str, Any]) -> Panel:
+    """The regular panel that a run would train on."""
     dataset, spec = open_version(version_folder, data)
-    return dataset.regular(spec, horizon)[0]
+    return dataset.regular(spec)[0]
 
 
 # --- validation ---
@@ -141,9 +143,12 @@ def series_facts(version_folder: str, data: dict[str, Any], language: str) -> di
 
 
 def split(version_folder: str, data: dict[str, Any], spec: dict[str, Any], language: str) -> dict[str, Any]:
-    """The split of the data: training, validation and test by date, the folds, and notes on them."""
-    panel = panel_of(version_folder, data, spec.get("horizon"))
-    plan = plan_split(panel, SplitSpec(**spec))
+    """The split of the data as a run makes it: training, validation and test by date, the folds, and notes on them."""
+    dataset, chosen = open_version(version_folder, data)
+    wanted = SplitSpec(**spec)
+    panel, horizon = dataset.to_split(chosen, wanted)
+    plan = plan_split(panel, replace(wanted, horizon=horizon))
+    inferred = {} if asked_horizon(panel, wanted) else {"horizon": horizon}
     check_reach(panel, plan.horizon)
     folds = [
         {name: _stamp(value) for name, value in row.items()} for row in split_table(panel, plan).to_dict("records")
@@ -156,7 +161,10 @@ def split(version_folder: str, data: dict[str, Any], spec: dict[str, Any], langu
         "folds": [row for row in folds if row["fold"]],
         "test_fold": next((row for row in folds if not row["fold"]), None),
         **_parts(panel, plan),
-        "notes": plan.describe(language),
+        "notes": [
+            *([translate("split.note.horizon_default", language, **inferred)] if inferred else []),
+            *plan.describe(language),
+        ],
     }
 
 

@@ -24,7 +24,16 @@ from vur.serving.schemas.models import (
     Save,
     Started,
 )
-from vur.serving.views.configure import NETWORK, catalogue, configured, said, search, successor
+from vur.serving.views.configure import (
+    NETWORK,
+    catalogue,
+    configured,
+    planned_split,
+    said,
+    search,
+    split_section,
+    successor,
+)
 from vur.stages.model.search_space import Remark
 from vur.store.accounts.access import Principal, check_version, fetch, visible
 from vur.store.catalog import Model
@@ -89,15 +98,17 @@ def get_algorithms(who: Who, language: Language) -> dict[str, Any]:
 @router.post("/configure", status_code=201, response_model=ModelDetail, summary="Configure a model")
 def configure(body: Configure, who: Analyst, language: Language, response: Response) -> dict[str, Any]:
     """Validate the configuration against the data and store it as a model ready to train."""
+    validation = body.validation.model_dump(exclude_none=True) if body.validation else None
+    plan = planned_split(who, body.dataset_id, body.pipeline_id, split_section(validation, body.horizon), language)
     with writing() as session:
         model = configured(
             session,
             who,
+            plan=plan,
             algorithm=body.algorithm,
             hyperparameters=body.hyperparameters,
             metrics=body.metrics,
             preset=body.preset,
-            validation=body.validation.model_dump(exclude_none=True) if body.validation else None,
             optimization=body.optimization.model_dump(exclude_none=True) if body.optimization else None,
             **_common(body),
         )
@@ -121,8 +132,9 @@ def custom(body: Custom, who: Analyst, language: Language, response: Response) -
         "training": body.training,
     }
     network |= {"window": body.window} if body.window else {}
+    plan = planned_split(who, body.dataset_id, body.pipeline_id, split_section(None, body.horizon), language)
     with writing() as session:
-        model = configured(session, who, network=network, **_common(body))
+        model = configured(session, who, network=network, plan=plan, **_common(body))
         record_activity(
             session, who.user_id, "model_configured", about=("model", model.id), name=model.name, algorithm=NETWORK
         )

@@ -76,7 +76,7 @@ PAGE = {
 )
 def train_now(body: TrainNow, who: Analyst, language: Language) -> dict[str, Any]:
     """Create a model from a dataset and an algorithm, or from a whole configuration, and queue its training."""
-    from vur.serving.views.configure import configured, said
+    from vur.serving.views.configure import configured, planned_split, said, split_section
 
     asked = body.model_dump(exclude_none=True, exclude={"config", "validation", "optimization"})
     asked |= {
@@ -84,14 +84,25 @@ def train_now(body: TrainNow, who: Analyst, language: Language) -> dict[str, Any
         for name in ("validation", "optimization")
         if (part := getattr(body, name)) is not None
     }
+    changes = split_section(asked.get("validation"), body.horizon) | _split_of(body.config or {})
+    plan = planned_split(who, body.dataset_id, body.pipeline_id, changes, language)
     with writing(durable=True) as session:
-        model = configured(session, who, **asked)
+        model = configured(session, who, plan=plan, **asked)
         if body.config:
             model.config = over(model.config, body.config)
         session.flush()
         job, warnings = _queue(session, model, who, {}), said(model, language)
     queue.hand_over(job.id)
     return jobs.started(job) | {"warnings": warnings}
+
+
+def _split_of(sections: dict[str, Any]) -> dict[str, Any]:
+    """Return the `split` section among those of a pipeline.yaml, checked."""
+    from vur.runs.config import Config
+
+    found = sections.get("split") or {}
+    Config.from_dict({"split": found})
+    return found
 
 
 def over(config: dict[str, Any], sections: dict[str, Any]) -> dict[str, Any]:

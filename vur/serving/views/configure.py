@@ -21,11 +21,14 @@ from vur.stages.model.search_space import (
 from vur.store.accounts.access import Principal, fetch
 from vur.store.catalog import Dataset, Model, Pipeline, new_id
 from vur.store.data import datasets
+from vur.store.database import reading
 from vur.text import table, translate
+from vur.wizard import preparation, steps
 
 AUTO = "auto"
 NETWORK = "network"
 FAMILIES = ("classical", "machine_learning", "deep_learning")
+PARTS = ("train_size", "validation_size", "validation_start")
 VALIDATION = ("time_series_split", "time_series", "rolling_origin", "expanding", "sliding")
 
 
@@ -167,6 +170,49 @@ def split_section(validation: dict[str, Any] | None, horizon: int | None) -> dic
     return {key: value for key, value in section.items() if value is not None}
 
 
+def planned_split(
+    who: Principal, dataset_id: str, pipeline_id: str | None, changes: dict[str, Any], language: str
+) -> tuple[dict[str, Any], list[Remark]]:
+    """Return the changes to the stored split of the dataset or pipeline for a model, and the remark on the difference.
+
+    Folds that are asked for beside a stored validation part roll over the history before the test, with the horizon of
+    the stored split. The remark gives the numbers of both. `VurError` for a split that does not fit the data.
+    """
+    with reading() as session:
+        dataset = fetch(session, Dataset, dataset_id, who)
+        pipeline = fetch(session, Pipeline, pipeline_id, who, "edit") if pipeline_id else None
+        content = (pipeline.config if pipeline else {}) or {}
+        stored = dict(content.get("split") or {}) if pipeline else dict(dataset.split)
+        if not stored or all(stored.get(name) == value for name, value in changes.items()):
+            return changes, []
+        place = steps.with_columns(preparation.version_ref(session, dataset), dict(content.get("data") or {}))
+    shown = preparation.split(place, stored, language)
+    asked = ", ".join(f"{name} {value}" for name, value in changes.items())
+    if changes.get("folds") and any(name in stored for name in PARTS):
+        changes = {"horizon": shown["horizon"]} | changes | {name: None for name in PARTS if name in stored}
+    used = preparation.split(place, _without_none(stored | changes), language)
+    before, after = split_numbers(shown), split_numbers(used)
+    if before == after:
+        return changes, []
+    data = {f"stored_{name}": value for name, value in before.items()} | after
+    return changes, [(("models.warning.split", data | {"asked": asked}),)]
+
+
+def split_numbers(plan: dict[str, Any]) -> dict[str, Any]:
+    """Return the horizon of a plan, its number of folds, the steps that each scores, and the rows of its test."""
+    test = plan["test_fold"]
+    return {
+        "horizon": plan["horizon"],
+        "folds": len(plan["folds"]),
+        "rows": sum(row["scored_rows"] for row in plan["folds"]),
+        "test": test["scored_rows"] if test else 0,
+    }
+
+
+def _without_none(values: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in values.items() if value is not None}
+
+
 def base_config(session: Session, who: Principal, dataset: Dataset, pipeline: Pipeline | None) -> Config:
     """Return a new model's base configuration: the pipeline's, or the dataset's split, preparation and defaults."""
     content = default_config().to_dict()
@@ -198,10 +244,12 @@ def configured(
     seed: int | None = None,
     whole: bool | None = None,
     effects: str | None = None,
+    plan: tuple[dict[str, Any], list[Remark]] | None = None,
 ) -> Model:
     """Create a model in the state `configured`, without training. `VurError` for every invalid setting.
 
-    `network` is the API's JSON of a custom network. The model joins the family of its pipeline or starts a new one;
+    `network` is the API's JSON of a custom network, `plan` what `planned_split` returned. The model joins the family of
+    its pipeline or starts a new one;
     without `algorithm`, the pipeline's choice applies, else `auto`.
     """
     who.require("analyst")
@@ -210,6 +258,7 @@ def configured(
     base = base_config(session, who, dataset, pipeline)
     algorithm, section = NETWORK if network else algorithm, {}
     remarks: list[Remark] = []
+    split, differences = plan or (split_section(validation, horizon), [])
     if network:
         section = _network_section(network)
     elif algorithm or not (pipeline and "model" in (pipeline.config or {})):
@@ -221,11 +270,11 @@ def configured(
     if effects:
         section = section | {"effects": effects}
     name = (name or f"{dataset.name}-{algorithm}").strip()
+    base = Config.from_dict(base.to_dict() | {"split": base.to_dict()["split"] | split})
     config = replace_sections(
         base,
         name=name,
         model=section,
-        split=split_section(validation, horizon),
         features={"country": country},
         training={"levels": levels, "time_budget": time_budget, "seed": seed, "whole": whole},
     )
@@ -238,7 +287,7 @@ def configured(
         pipeline_id=pipeline_id,
         family=pipeline_id or new_id(),
         config=config.to_dict(),
-        options={"metrics": metrics or [], "warnings": {"search": remarks}},
+        options={"metrics": metrics or [], "warnings": {"split": differences, "search": remarks}},
     )
     session.add(model)
     return model

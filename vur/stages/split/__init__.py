@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['SHARED_END', 'LEAST_ROWS', 'series_table', 'shared_end', 'stamp_grid', 'steps_from', 'size_in_steps', 'cut', 'Layout',
-           'make_folds', 'plan_split', 'split_table']
+           'make_folds', 'plan_split', 'asked_horizon', 'split_table']
 
 # %% ../../../nbs/stages/3_split/2_split.ipynb #8a2b8cc0
 from dataclasses import dataclass
@@ -219,12 +219,9 @@ def plan_split(panel: Panel, spec: SplitSpec = SplitSpec()) -> SplitPlan:
     """
     table = series_table(panel)
     notes: list[dict[str, Any]] = []
-    end, share = shared_end(table)
-    calendar = share >= SHARED_END or panel.origin is not None or spec.validation_start is not None or spec.test_start is not None
+    grid, rows, calendar = _length(panel, spec, table)
     if not calendar:
-        notes.append({"key": "per_series", "data": {"share": f"{share:.0%}"}})
-    grid = stamp_grid(panel, table, end if share >= SHARED_END and panel.origin is None else table["last"].max())
-    rows = len(grid) if calendar else int(table["rows"].median())
+        notes.append({"key": "per_series", "data": {"share": f"{shared_end(table)[1]:.0%}"}})
     layout = _layout(panel, spec, table, grid, rows, notes)
     folds, test = make_folds(panel, table, grid if calendar else None, spec, layout, rows)
     notes += _fold_notes(table, folds, test, layout)
@@ -233,6 +230,27 @@ def plan_split(panel: Panel, spec: SplitSpec = SplitSpec()) -> SplitPlan:
                      spec.gap, window)
 
 # %% ../../../nbs/stages/3_split/2_split.ipynb #568de405
+def _length(panel: Panel, spec: SplitSpec, table: pd.DataFrame) -> tuple[np.ndarray, int, bool]:
+    """The stamps that dates refer to, the rows that shares refer to, and whether the cutoffs are those of the calendar."""
+    end, share = shared_end(table)
+    calendar = share >= SHARED_END or panel.origin is not None or spec.validation_start is not None or spec.test_start is not None
+    grid = stamp_grid(panel, table, end if share >= SHARED_END and panel.origin is None else table["last"].max())
+    return grid, len(grid) if calendar else int(table["rows"].median()), calendar
+
+
+def asked_horizon(panel: Panel, spec: SplitSpec) -> int | None:
+    """The horizon that `spec` sets: its own, else the length of its validation or test part; None where it sets none.
+
+    Several folds within a validation part leave the horizon open. Raises `VurError` for sizes that do not fit `panel`.
+    """
+    sized = _given(spec, "train_size", "validation_size", "test_size", "validation_start", "test_start")
+    if spec.horizon or not sized:
+        return spec.horizon
+    grid, rows, _ = _length(panel, spec, series_table(panel))
+    test, size = _sizes(panel, spec, grid, rows)
+    return None if size and (spec.folds or 1) > 1 else size or test
+
+
 def _layout(panel: Panel, spec: SplitSpec, table: pd.DataFrame, grid: np.ndarray, rows: int, notes: list) -> Layout:
     typical, observed = int(table["rows"].median()), int(table["observed"].median())
     test, size = _sizes(panel, spec, grid, rows)
