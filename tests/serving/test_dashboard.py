@@ -145,6 +145,8 @@ def test_activity_is_described_newest_first(ana):
         and second["link"] == f"/datasets/{id}"
         and second["timestamp"].endswith("Z")
     )
+    ids = [one["id"] for one in body["activities"]]
+    assert all(type(id) is int and 0 <= id < 2**53 for id in ids) and len(set(ids)) == 2
     assert ana.get("/dashboard/activity").json()["activities"][0]["message"] == "Dataset vendas deleted"
     assert ana.get("/dashboard/activity", params={"type": "dataset_deleted"}).json()["total"] == 1
     assert ana.get("/dashboard/activity", params={"limit": 1, "page": 2}).json()["activities"][0]["id"] == second["id"]

@@ -49,7 +49,7 @@ class Stats(BaseModel):
 class ActivityOut(BaseModel):
     """An activity."""
 
-    id: str
+    id: int = Field(description="A whole number that stays the same; not in the order of time")
     type: str
     message: str = Field(description="In the user's language")
     timestamp: datetime

@@ -48,10 +48,15 @@ def link(kind: str | None, id: str | None) -> str | None:
     return PLACES[kind].format(id=id) if kind in PLACES and id else None
 
 
+def whole_number(id: str) -> int:
+    """Return a UUID as a whole number for clients that expect one: its last 52 bits, which JavaScript holds exactly."""
+    return int(id.replace("-", "")[-13:], 16)
+
+
 def activity_shown(row: Activity, language: str) -> dict[str, Any]:
     """Return an activity as the API shows it."""
     return {
-        "id": row.id,
+        "id": whole_number(row.id),
         "type": row.kind,
         "message": sentence(f"activity.{row.kind}", row.values, language),
         "timestamp": row.created_at,
