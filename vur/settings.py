@@ -18,6 +18,11 @@ SECTION = "vur"
 SECRET = ("metrics_key", "database_url")  # no message shows their values
 LEAST_KEY = 24  # characters
 ORIGIN = re.compile(r"([a-z][a-z0-9+.-]*)://([a-z0-9](?:[a-z0-9_.-]*[a-z0-9])?|\[[0-9a-f:.]+\])(?::(\d{1,5}))?")
+# A password with a raw @ would end up in the host, which messages quote.
+DATABASE = re.compile(
+    r"sqlite:.*|[a-z]\w*(?:\+\w+)?://(?:[^:/@]*(?::[^@]*)?@)?(?:[\w.%-]*|\[[0-9a-f:.]+\])(?::\d+)?(?:/[^?@]*)?(?:\?.*)?",
+    re.I,
+)
 DEFAULT_PORTS = {"http": "80", "https": "443"}
 WRAPPED = ('"', "'", "[", "]", "{", "}")  # at the ends of an entry: a list in neither of the two forms
 SEVERAL_FOLDERS = re.compile(r";|[:\s]/")  # paths separated by something else than commas
@@ -168,6 +173,12 @@ def _log_format(text: str) -> str:
     return {"text": "text", "json": "json"}[text.strip().lower()]
 
 
+def _database(text: str) -> str:
+    if text.strip() and not DATABASE.fullmatch(text.strip()):
+        raise ValueError
+    return text.strip()
+
+
 def _key(text: str) -> str:
     key = text.strip()
     if key and (len(key) < LEAST_KEY or not key.isascii() or not key.isprintable() or " " in key):
@@ -199,6 +210,7 @@ def _networks(text: str) -> tuple[str, ...]:
 
 PARSERS: dict[str, Callable[[str], Any]] = {
     "home": lambda text: Path(text).expanduser(),
+    "database_url": _database,
     "reports": lambda text: Path(text).expanduser(),
     "levels": _levels,
     "language": _language,
@@ -233,6 +245,7 @@ PARSERS: dict[str, Callable[[str], Any]] = {
     "connections": _connections,
 }
 EXPECTED = {
+    "database_url": "nothing, sqlite:///PATH or postgresql://USER:PASSWORD@HOST:PORT/NAME, with @ in a password as %40",
     "levels": "percentages between 0 and 100, such as 80, 95, 99.9 or [80, 95, 99.9]",
     "cors_origins": 'origins such as http://localhost:5173, https://vur.example or ["https://vur.example"], or * alone',
     "trusted_proxies": 'addresses or networks, such as 127.0.0.1, 10.0.0.0/8 or ["::1"]',

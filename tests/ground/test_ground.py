@@ -69,6 +69,30 @@ def test_a_wrong_setting_is_named(tmp_path: Path, text: str, named: str, monkeyp
         read_settings(file)
 
 
+@pytest.mark.parametrize(
+    ("url", "good"),
+    [
+        ("", True),
+        ("sqlite:////srv/vur/catalog.sqlite", True),
+        ("postgresql://vur@db.example:5432/vur", True),
+        ("postgres://vur:a/b%40c@[::1]/vur?sslmode=require", True),
+        ("postgresql://vur@/vur?host=/var/run/postgresql", True),
+        ("postgresql://vur:a@SECRET@db.example/vur", False),
+        ("postgresql://vur:SECRET@db.example:port/vur", False),
+        ("postgresql:/vur:SECRET@db.example/vur", False),
+        ("the SECRET", False),
+    ],
+)
+def test_an_address_of_the_catalog_in_another_form_is_refused_unseen(monkeypatch, url: str, good: bool) -> None:
+    monkeypatch.setenv("VUR_DATABASE_URL", url)
+    if good:
+        assert read_settings().database_url == url
+        return
+    with pytest.raises(VurError, match="'database_url'") as caught:
+        read_settings()
+    assert "SECRET" not in str(caught.value) and "SECRET" not in str(caught.value.data)
+
+
 LISTS = [
     ("levels", "80, 95", (80, 95)),
     ("levels", "[95, 80, 99.9]", (80, 95, 99.9)),

@@ -340,6 +340,7 @@ def test_sources_are_read_only_even_for_their_views(sources, shop):
 def test_a_view_that_cannot_be_read_is_refused_when_it_is_registered(sources, ana):
     answer = ana.post("/monitoring/databases", json=body("duckdb", "shop.duckdb", "leak", series=[]))
     assert answer.status_code == 422 and "root:" not in answer.text and "/etc" not in answer.text, answer.text
+    assert "SELECT" not in answer.text, "nobody wrote that query"
     made = add(ana, "duckdb", "shop.duckdb")["id"]
     changed = ana.put(f"/monitoring/databases/{made}", json={"table": "leak", "columns": COLUMNS | {"series": []}})
     assert changed.status_code == 422
@@ -356,6 +357,7 @@ def test_an_error_names_a_file_as_it_was_written_and_never_its_folder(sources, a
         answer = ana.post("/monitoring/databases", json=body(kind_of, path))
         assert answer.status_code == 422, answer.text
         assert str(tmp_path) not in answer.text and str(sources) not in answer.text, answer.text
+        assert answer.json()["field"] == "source"
         if kind_of != "sqlite" or "no database" not in path:  # SQLite names no file there
             assert path in answer.json()["detail"], answer.text
 

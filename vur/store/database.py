@@ -30,7 +30,7 @@ def database_url() -> str:
         return f"sqlite:///{home() / 'catalog.sqlite'}"
     url = make_url(given)
     plain = {"postgresql": "postgresql+psycopg", "postgres": "postgresql+psycopg"}.get(url.drivername, url.drivername)
-    if plain.partition("+")[0] not in ("sqlite", "postgresql"):
+    if plain not in ("sqlite", "sqlite+pysqlite", "postgresql+psycopg"):
         raise VurError("catalog.url", scheme=url.drivername)
     return url.set(drivername=plain).render_as_string(hide_password=False)
 

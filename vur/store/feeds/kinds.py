@@ -46,12 +46,12 @@ def opened(kind: str, address: str) -> Iterator[Reader]:
     except Exception as error:  # each driver has exceptions of its own
         secrets = chosen.secrets(address) if chosen.is_url else []
         reason = _reason(error, secrets, {} if chosen.is_url else {place: address})
-        raise VurError("connections.unreachable", reason=reason) from error
+        raise VurError("connections.unreachable", reason=reason, field="source") from error
 
 
 def _reason(error: Exception, secrets: list[str], names: dict[str, str]) -> str:
     """The driver's message on one line: `secrets` masked, paths by `names`, other files without their folders."""
-    text = " ".join(str(error).split()) or type(error).__name__
+    text = " ".join(str(error).split()).partition(" LINE 1:")[0] or type(error).__name__  # DuckDB repeats our query
     for secret in secrets:
         text = text.replace(secret, "***")
     for number, path in enumerate(names):

@@ -41,7 +41,7 @@ class Parquet(Reader):
             if not any(part.startswith((".", "_")) for part in path.relative_to(folder).parts)
         ]
         if not inside:
-            raise VurError("connections.no_file", path=f"{folder.name}/*.parquet")
+            raise VurError("connections.no_file", path=f"{folder.name}/*.parquet", field="source")
         if len(inside) > FILES:
             raise VurError("connections.too_many", table=folder.name, limit=FILES)
         return [checked_path(str(path), shown=str(path.relative_to(folder.parent))) for path in inside]

@@ -90,14 +90,14 @@ def parsed_url(url: str) -> dict[str, Any]:
     from psycopg.conninfo import conninfo_to_dict
 
     if "://" in url and (not URL.fullmatch(url) or PERCENT.search(url)):
-        raise VurError("connections.url")
+        raise VurError("connections.url", field="source")
     try:
         given = conninfo_to_dict(url)
     except psycopg.Error:  # its message quotes the address
-        raise VurError("connections.url") from None
+        raise VurError("connections.url", field="source") from None
     for key in given.keys() - URL_KEYS:
-        raise VurError("connections.option", option=key, allowed=", ".join(sorted(URL_KEYS)))
+        raise VurError("connections.option", option=key, allowed=", ".join(sorted(URL_KEYS)), field="source")
     complete = all(given.get(key) for key in ("host", "user", "dbname"))
     if not complete or "," in str(given["host"]):  # of several hosts, libpq would wait for each in turn
-        raise VurError("connections.url")
+        raise VurError("connections.url", field="source")
     return given

@@ -53,16 +53,16 @@ def checked_path(text: str, folder: bool = False, shown: str | None = None) -> P
     """
     allowed, shown = allowed_folders(), shown or text
     if ADDRESS.search(text):
-        raise VurError("connections.file")
+        raise VurError("connections.file", field="source")
     if "\0" in text:
-        raise VurError("connections.folder", path=shown.replace("\0", "\\0"))
+        raise VurError("connections.folder", path=shown.replace("\0", "\\0"), field="source")
     path = (allowed[0] / Path(text).expanduser()).resolve()
     kept = home().resolve()
     inside = any(path.is_relative_to(one) for one in allowed)
     if not inside or path == kept or (path.is_relative_to(kept) and not path.is_relative_to(kept / "sources")):
-        raise VurError("connections.folder", path=shown)
+        raise VurError("connections.folder", path=shown, field="source")
     if not (path.is_file() or (folder and path.is_dir())):
-        raise VurError("connections.no_file", path=shown)
+        raise VurError("connections.no_file", path=shown, field="source")
     return path
 
 
@@ -129,7 +129,7 @@ class Reader:
 
     def unknown(self, table: str) -> VurError:
         """The error for a table that does not exist."""
-        return VurError("connections.table", table=table, tables=", ".join(self.tables()[:20]) or "-")
+        return VurError("connections.table", table=table, tables=", ".join(self.tables()[:20]) or "-", field="table")
 
 
 class Sql(Reader):
