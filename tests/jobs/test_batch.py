@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -152,6 +153,26 @@ def test_rows_that_cannot_be_read_are_listed(ana, runs):
         and shown["files"] == ["forecast.csv", "rejects.csv"]
     )
     assert download(ana, job_id, file="rejects.csv")["line"].tolist() == [62]
+
+
+def test_no_text_in_the_files_is_a_formula_of_a_spreadsheet(ana, runs, monkeypatch):
+    register(ana.id, runs["stores"])
+    forecasts = batch.forecasts
+
+    def renamed(*given, **more):
+        found = forecasts(*given, **more)
+        return replace(found, frame=found.frame.assign(unique_id="=" + found.frame["unique_id"].astype(str)))
+
+    monkeypatch.setattr(batch, "forecasts", renamed)
+    days = pd.date_range("2024-04-30", periods=60).strftime("%Y-%m-%d")
+    rows = "".join(f"{shop},{day},60\n" for shop in ("norte", "=1+1") for day in days)
+    text = f"loja,dia,vendas\n{rows}=1+1,2024-06-29,muitas\n"
+    job_id = started(ana, "/predictions/batch/upload", data={"model": "stores"}, files={"file": ("x.csv", text)})
+    do(job_id)
+    assert download(ana, job_id)["unique_id"].str.startswith("'=").all()
+    assert download(ana, job_id)["forecast"].notna().all()
+    assert download(ana, job_id, file="errors.csv")["series"].tolist() == ["'=1+1"]
+    assert download(ana, job_id, file="rejects.csv")["text"].tolist() == ["'=1+1,2024-06-29,muitas"]
 
 
 def test_a_batch_uses_the_newer_rows_of_a_dataset(ana, bia, runs, tmp_path):

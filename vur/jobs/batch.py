@@ -17,6 +17,7 @@ from vur.languages import DEFAULT_LANGUAGE
 from vur.models.forecast import Forecasts, check_request, forecasts, points_of
 from vur.models.saved import Saved
 from vur.predictions.open_models import open_served
+from vur.spreadsheets import safe_frame, safe_text
 from vur.store.accounts.access import Principal
 from vur.store.catalog import Dataset, Job, User
 from vur.store.database import reading
@@ -138,11 +139,22 @@ def _read_input(job: JobSpec, saved: Saved) -> "tuple[pd.DataFrame, int]":
     }
     found = Upload.from_dict(within_limits("read_named", order))
     if found.rejected:
-        os.replace(found.rejects, results_folder(job.id) / REJECTS)
+        write_rejects(job, found.rejects)
     return found.frame(), found.rejected
 
 
-# --- output ---
+# --- output: no text in a CSV file is a formula of a spreadsheet ---
+
+
+def write_rejects(job: JobSpec, rejects: Path) -> None:
+    """Write the rows of the input that could not be read: `line, cause, text`."""
+    import csv
+
+    csv.field_size_limit(2**24)
+    draft = job.folder / REJECTS
+    with rejects.open(encoding="utf-8", newline="") as source, draft.open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows([safe_text(cell) for cell in row] for row in csv.reader(source))
+    os.replace(draft, results_folder(job.id) / REJECTS)
 
 
 def head_of(job: JobSpec, served: Served, saved: Saved, found: Forecasts, horizon: int, seconds: float) -> Head:
@@ -176,7 +188,7 @@ def write_forecasts(job: JobSpec, saved: Saved, frame: "pd.DataFrame", output: s
     if output == "csv":
         stamps = stamp_texts(frame["ds"].to_numpy(), *zone(saved.pipeline.head.freq, saved.head["tz"]))
         pa.csv.write_csv(
-            pa.Table.from_pandas(frame.assign(ds=stamps), preserve_index=False),
+            pa.Table.from_pandas(safe_frame(frame.assign(ds=stamps)), preserve_index=False),
             draft,
             pa.csv.WriteOptions(quoting_style="needed"),
         )
@@ -203,7 +215,7 @@ def write_errors(job: JobSpec, errors: dict[str, VurError]) -> None:
     with draft.open("w", encoding="utf-8", newline="") as file:
         rows = csv.writer(file)
         rows.writerow(["series", "code", "detail"])
-        rows.writerows([id, error.code, error.text(language)] for id, error in errors.items())
+        rows.writerows([safe_text(id), error.code, safe_text(error.text(language))] for id, error in errors.items())
     os.replace(draft, results_folder(job.id) / ERRORS)
 
 

@@ -22,13 +22,16 @@ Write = Callable[[bytes], None]
 class FileForm:
     """Parses multipart/form-data: `fields` maps names to texts; `open_file(filename)` returns the sink of the file.
 
-    `VurError` forms.broken for a malformed form, forms.one_file for no file or more than one.
+    `VurError` forms.media_type or forms.boundary for another content type, forms.broken for a malformed form,
+    forms.one_file for no file or more than one.
     """
 
     def __init__(self, content_type: str, open_file: Callable[[str], Write]):
         kind, parameters = parse_options_header(content_type)
-        if kind != b"multipart/form-data" or not parameters.get(b"boundary"):
-            raise VurError("api.media_type")
+        if kind != b"multipart/form-data":
+            raise VurError("forms.media_type", field="file", given=content_type[:100] or "-")
+        if not parameters.get(b"boundary"):
+            raise VurError("forms.boundary", field="file", given=content_type[:100])
         self.open_file = open_file
         self.fields: dict[str, str] = {}
         self.write: Write | None = None

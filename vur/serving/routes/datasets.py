@@ -1,7 +1,6 @@
 """Datasets: preview, choose columns, prepare, split, download. Uploads are in `uploads`."""
 
 from typing import Annotated, Any, Literal
-from urllib.parse import quote
 
 from fastapi import APIRouter, Query, Response
 from fastapi.responses import FileResponse, StreamingResponse
@@ -10,6 +9,7 @@ from sqlalchemy import select
 from vur.errors import VurError, error_body
 from vur.languages import LanguageChoice
 from vur.serving.dependencies import Analyst, Language, Listed, Version, Who, list_rows, set_etag
+from vur.serving.downloads import attachment
 from vur.serving.routes import uploads
 from vur.serving.schemas import datasets as bodies
 from vur.serving.schemas import inspection, preparation
@@ -244,31 +244,32 @@ def download(
     ] = "auto",
     version: Annotated[int | None, Query(ge=1, le=2**31 - 1)] = None,
 ) -> Response:
-    """The typed rows as CSV or Parquet, or the original file.
+    """The typed rows as CSV or Parquet, or the original file byte for byte.
 
-    Uploading a download gives the same rows.
+    Uploading a download gives the same rows. In CSV, text that a spreadsheet would take for a formula (it begins with
+    `=`, `+`, `-`, `@`, a tab or a line break and is no number) has a `'` before it; Parquet and the original have not.
     """
     dataset, place = _place(dataset_id, who, version)
     path = folder("datasets", place.folder) / sources.TABLE
     if format == "parquet":
-        return FileResponse(path, media_type="application/vnd.apache.parquet", filename=f"{dataset.name}.parquet")
+        return FileResponse(
+            path, media_type="application/vnd.apache.parquet", headers=attachment(dataset.name, ".parquet")
+        )
     if format == "original":
         with reading() as session:
             kept = datasets.source_path(session, fetch(session, Dataset, dataset_id, who), place.number)
         return FileResponse(
-            kept, media_type="application/octet-stream", filename=place.filename or f"{dataset.name}.parquet"
+            kept,
+            media_type="application/octet-stream",
+            headers=attachment(place.filename) if place.filename else attachment(dataset.name, ".parquet"),
         )
     found, _ = sources.read_head(folder("datasets", place.folder))
     pieces = tables.csv_pieces(path, found.columns, tables.FORMS[language if dialect == "auto" else dialect])
     return StreamingResponse(
         pieces,
         media_type="text/csv; charset=utf-8",
-        headers={"Content-Disposition": _attachment(f"{dataset.name}.csv")},
+        headers=attachment(dataset.name, ".csv"),
     )
-
-
-def _attachment(name: str) -> str:
-    return f"attachment; filename*=UTF-8''{quote(name, safe='')}"
 
 
 # --- columns, validation, split, preparation ---

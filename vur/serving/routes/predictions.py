@@ -12,6 +12,7 @@ from vur.errors import VurError
 from vur.predictions.answer import describe
 from vur.predictions.predict import REAL_TIME, NothingForecast, PredictionRequest, actuals, predict_async
 from vur.serving.dependencies import Analyst, Language, Listed, Who, language, list_rows, principal
+from vur.serving.downloads import attachment
 from vur.serving.errors import status_of
 from vur.serving.middleware.metrics import predicted
 from vur.serving.schemas import predictions as bodies
@@ -195,7 +196,9 @@ def download_batch(job_id: str, who: Who, file: File = None) -> FileResponse:
     if name not in files:
         raise VurError("predictions.not_ready", job=job_id, status=job.state)
     return FileResponse(
-        folder("results", job_id) / name, media_type=MEDIA[name.rpartition(".")[2]], filename=f"{job_id[:8]}-{name}"
+        folder("results", job_id) / name,
+        media_type=MEDIA[name.rpartition(".")[2]],
+        headers=attachment(f"{job_id[:8]}-{name}"),
     )
 
 

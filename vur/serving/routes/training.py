@@ -11,6 +11,7 @@ from vur.errors import VurError
 from vur.jobs import queue
 from vur.jobs.schedules import first_time, model_to_train, next_time
 from vur.serving.dependencies import Analyst, Language, Listed, Version, Who, list_rows, set_etag
+from vur.serving.downloads import attachment
 from vur.serving.schemas.texts import ObjectId
 from vur.serving.schemas.training import (
     JobLines,
@@ -269,8 +270,7 @@ def notebook(model_id: ObjectId, who: Who) -> FileResponse:
     return FileResponse(
         path,
         media_type="application/x-ipynb+json",
-        filename=f"{path.parent.name}.ipynb",
-        headers={"X-Content-Type-Options": "nosniff"},
+        headers=attachment(path.parent.name, ".ipynb") | {"X-Content-Type-Options": "nosniff"},
     )
 
 

@@ -92,7 +92,7 @@ class FormBatch:
         )[-20:]
         self.name = f"{INPUT}{suffixes or '.csv'}"
         if self.name.endswith(".json"):
-            raise VurError("api.media_type")
+            raise VurError("forms.json", field="file")
         with database.reading() as session:
             self.left = datasets.usage(session, self.who.user_id).left
         self.file = (results_folder(self.job_id) / self.name).open("wb")

@@ -14,6 +14,7 @@ from typing import Any
 
 from vur.errors import VurError
 from vur.languages import LANGUAGES
+from vur.spreadsheets import safe_sql, safe_text
 from vur.stages.preview import describe_columns
 from vur.stages.upload.suggestions import ColumnInfo
 from vur.store import child_process
@@ -114,7 +115,10 @@ FORMS = {code: CsvForm(entry.csv_delimiter, entry.decimal, entry.csv_mark) for c
 
 
 def csv_pieces(path: Path, columns: Sequence[ColumnInfo], form: CsvForm) -> Iterator[bytes]:
-    """The table as CSV in chunks, with dates in ISO format; uploaded again, it gives the same table."""
+    """The table as CSV in chunks, with dates in ISO format; uploaded again, it gives the same table.
+
+    Only text that a spreadsheet would take for a formula changes: it gets a `'` before it.
+    """
     import duckdb
     import pyarrow.parquet as pq
 
@@ -146,7 +150,7 @@ def csv_pieces(path: Path, columns: Sequence[ColumnInfo], form: CsvForm) -> Iter
 
 def _header(names: list[str], form: CsvForm) -> bytes:
     line = io.StringIO()
-    csv.writer(line, delimiter=form.delimiter, lineterminator="\n").writerow(names)
+    csv.writer(line, delimiter=form.delimiter, lineterminator="\n").writerow(map(safe_text, names))
     return (form.mark + line.getvalue()).encode()
 
 
@@ -170,7 +174,7 @@ def _cell(name: str, kind: str, form: CsvForm, zone: str | None, days: bool) -> 
         return f"{text} || 'Z'" if zone else text
     if kind in ("double", "float"):
         return f"replace(CAST({column} AS VARCHAR), '.', '{form.decimal}')"
-    return column
+    return safe_sql(column) if kind in ("string", "large_string") else column
 
 
 def _local(column: str, zone: str) -> str:
