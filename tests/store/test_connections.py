@@ -403,6 +403,15 @@ def test_no_answer_repeats_a_password(sources, root, kind_of, address, capfd):
     assert "SECRET" not in "".join(capfd.readouterr())
 
 
+@pytest.mark.parametrize("key", ["kind", "table", "columns", "name", "source"])
+def test_an_address_in_the_wrong_place_is_not_repeated(sources, root, key):
+    wrong = {"kind": "postgresql://u:SECRET@h/db", "columns": "postgresql://u:SECRET@h/db"}.get(key, ["u:SECRET@h"])
+    answer = root.post("/monitoring/databases", json=body("sqlite", "shop.sqlite") | {key: wrong})
+    assert answer.status_code == 422 and key in answer.json()["field"] and "SECRET" not in answer.text, answer.text
+    whole = root.post("/monitoring/databases", json="password SECRET")
+    assert whole.status_code == 422 and "SECRET" not in whole.text
+
+
 @pytest.mark.parametrize(
     ("columns", "named"),
     [

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from vur.errors import VurError
 from vur.serving.schemas.body import Body
+from vur.store.feeds.reader import ADDRESS
 
 B = TypeVar("B", bound=Body)
 # The branches of a union, which pydantic writes into the path of a problem.
@@ -62,6 +63,6 @@ def _error(problem: Mapping[str, Any]) -> VurError:
 
 
 def _may_be_shown(field: str, value: Any) -> bool:
-    if SECRET.search(field):
+    if field == "body" or SECRET.search(field) or ADDRESS.search(str(value)):
         return False
     return isinstance(value, (bool, int, float)) or isinstance(value, str) and len(value) <= LONGEST
