@@ -1,5 +1,6 @@
 """The translation table: every sentence a user reads, in every language of `vur.languages`."""
 
+import unicodedata
 from functools import cache
 
 from vur.languages import DEFAULT_LANGUAGE, LANGUAGES
@@ -33,3 +34,17 @@ def translate(key: str, language: str = DEFAULT_LANGUAGE, /, **values: object) -
     if entry is None or language not in entry:
         raise KeyError(f"no text for {key!r} in {language!r}: add it to vur/translations")
     return entry[language].format(**values)
+
+
+BREAKS = frozenset({"Cc", "Zl", "Zp"})  # control characters, line and paragraph separators
+BIDI = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")  # they change the order that is shown
+
+
+def is_control(character: str) -> bool:
+    """Whether a character is invisible and breaks a line, a log or a header, or changes the order that is shown."""
+    return unicodedata.category(character) in BREAKS or character in BIDI
+
+
+def on_one_line(text: str) -> str:
+    """`text` in one line: control characters are spaces, of which there is one at a time."""
+    return " ".join("".join(" " if is_control(one) else one for one in text).split())

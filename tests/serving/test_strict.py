@@ -118,6 +118,49 @@ def test_a_free_section_is_checked_by_its_own_table(ana):
         assert answer.status_code == 422 and key in answer.json()["detail"], (body, answer.text)
 
 
+def test_a_step_in_the_form_of_a_body_is_checked_as_that_body(ana):
+    dataset = dataset_of(ana.id, DATA / "electrical_equipment.csv")
+    pipeline = ana.post("/pipelines", json={"name": "x", "dataset_id": dataset}).json()["pipeline_id"]
+    for step, data, field in (
+        ("preview", {}, ""),
+        ("split", {}, ""),
+        ("preprocessing", {"outliers": {"methd": "iqr"}}, "data.outliers.methd"),
+        ("preprocessing", {"missing_values": {"columnz": []}}, "data.missing_values.columnz"),
+        ("preprocessing", {}, ""),
+        ("features", {"lag_features": {"lagz": [1]}}, "data.lag_features.lagz"),
+        ("features", {"holidays": {"land": "BR"}}, "data.holidays.land"),
+        ("features", {}, ""),
+        ("model", {"algorithm": "ets", "validation": {"nsplits": 3}}, "data.validation.nsplits"),
+        ("model", {"algorithm": "ets", "optimisation": {}}, "data.optimisation"),
+    ):
+        answer = ana.put(f"/pipelines/{pipeline}/steps/{step}", json={"data": data})
+        assert (answer.status_code, answer.json().get("field", "")) == (422 if field else 200, field), answer.text
+
+
+def test_a_form_names_the_nearest_field(ana):
+    file = {"file": ("a.csv", b"ds,y\n2020-01-01,3\n")}
+    for path, fields, near in (
+        ("/datasets/upload", {"nam": "x"}, "name"),
+        ("/predictions/batch/upload", {"model": ID, "horizn": "3"}, "horizon"),
+    ):
+        told = ana.post(path, data=fields, files=file).json()
+        assert told["code"] == "forms.field" and told["values"]["near"] == near and near in told["detail"]
+    told = ana.post("/datasets/uploads", json={"filename": "a.csv", "size": 3, "options": {"delimitr": ";"}}).json()
+    assert told["field"] == "options.delimitr" and told["values"]["near"] == "delimiter"
+    told = ana.post("/auth/login", data={"username": "a@x.br", "password": "x", "passwort": "y"}).json()
+    assert (told["code"], told["field"]) == ("api.unknown_key", "passwort")
+
+
+def test_names_in_documents_are_one_line(ana):
+    dataset = dataset_of(ana.id, DATA / "electrical_equipment.csv")
+    told = ana.post("/models/train", json={"dataset_id": dataset, "config": {"name": "a\u0007b"}}).json()
+    assert (told["code"], told["field"]) == ("api.control_character", "config.name")
+    made = ana.post("/pipelines/import", json={"name": "loja\r\nX:\u0007 1", "config": {"split": {"horizon": 3}}})
+    assert made.json()["name"] == "loja X: 1", made.text
+    broken = ana.post("/pipelines/import", content=b'{"a": "\xff"}', headers={"Content-Type": "application/json"})
+    assert broken.status_code == 400 and broken.json()["code"] == "api.unreadable"
+
+
 def test_two_names_of_one_key_are_refused(ana):
     told = ana.post("/predictions/predict", json={"model": "a", "model_id": "b"}).json()
     assert told["code"] == "api.same_key" and {"model", "model_id"} <= set(told["detail"].split())

@@ -35,6 +35,14 @@ def read_body(kind: type[B], content_type: str, content: bytes) -> B:
         raise VurError("api.unreadable", reason=str(error)[:200]) from None
 
 
+def checked(kind: type[B], content: Any, within: str) -> B:
+    """Return `content`, a part of a body at the key `within`, as a `kind`. `VurError` names the whole path of a key."""
+    try:
+        return kind.model_validate(content)
+    except ValidationError as error:
+        raise refusal([{**one, "loc": (within, *one["loc"])} for one in error.errors()])[0] from None
+
+
 def refusal(problems: Sequence[Mapping[str, Any]]) -> tuple[VurError, list[dict[str, str]]]:
     """Return the error of a body and its problems as `field, detail`; `problems` are those of a `ValidationError`."""
     listed = [{"field": field_of(one) or "body", "detail": str(one["msg"])} for one in problems]

@@ -117,8 +117,13 @@ def _preprocessing(given: dict[str, Any], ref: VersionRef, language: str) -> tup
     )
 
 
+def is_feature_request(given: dict[str, Any]) -> bool:
+    """Whether settings have the form of the API's request for features, not of the section of a configuration."""
+    return any(key.endswith("_features") or key == "holidays" for key in given)
+
+
 def _features(given: dict[str, Any], ref: VersionRef, language: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    values = feature_section(given) if any(key.endswith("_features") or key == "holidays" for key in given) else given
+    values = feature_section(given) if is_feature_request(given) else given
     section = _plain("features", values)
     preview = preparation.cached_answer(
         ref, "preview", "vur.wizard.rows:preview_pipeline", preprocess={}, features=section, language=language

@@ -50,6 +50,7 @@ FORM_SCHEMA = {
         "scope": {"type": "string"},
     },
 }
+OAUTH2 = ("grant_type", "scope", "client_id", "client_secret")  # fields of the password form that mean nothing here
 BOTH = {
     "requestBody": {
         "required": True,
@@ -64,7 +65,7 @@ async def credentials(request: Request) -> Credentials:
     if not kind.startswith(FORM):
         return read_body(Credentials, kind, await request.body())
     form = await request.form(max_files=0, max_fields=20)
-    given = {key: form.get(key) for key in ("username", "password") if form.get(key)}
+    given = {key: value for key, value in form.items() if value and key not in OAUTH2}
     try:
         return Credentials.model_validate(given)
     except ValidationError as error:

@@ -42,7 +42,7 @@ DOCUMENT = {
                     }
                 },
             },
-            "application/yaml": {"schema": {"type": "string", "description": "A pipeline.yaml"}},
+            "application/yaml": {"schema": {"type": "object", "description": "A pipeline.yaml"}},
         },
     }
 }
@@ -102,8 +102,8 @@ async def import_pipeline(request: Request, who: Analyst, language: Language) ->
     content = await request.body()
     try:
         text = content.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        raise VurError("pipelines.document", field="body", reason="not UTF-8") from None
+    except UnicodeDecodeError as error:
+        raise VurError("api.unreadable", reason=str(error)) from None
     return await run_in_threadpool(views.bring_in, who, text, language)
 
 
@@ -200,7 +200,7 @@ def navigate(
     "/{pipeline_id}/export",
     summary="Export a pipeline",
     responses=MISSING
-    | {200: {"model": bodies.Exported, "content": {"application/yaml": {"schema": {"type": "string"}}}}},
+    | {200: {"model": bodies.Exported, "content": {"application/yaml": {"schema": {"type": "object"}}}}},
 )
 def export(pipeline_id: ObjectId, who: Who, format: Literal["json", "yaml"] = "json") -> Response:
     """All settings with the data's fingerprint: JSON to import elsewhere, or a `pipeline.yaml` for `vur run`."""

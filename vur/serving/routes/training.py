@@ -12,7 +12,7 @@ from vur.jobs import queue
 from vur.jobs.schedules import first_time, model_to_train, next_time
 from vur.serving.dependencies import Analyst, Language, Listed, Version, Who, list_rows, set_etag
 from vur.serving.downloads import attachment
-from vur.serving.schemas.texts import ObjectId
+from vur.serving.schemas.texts import ObjectId, control_character
 from vur.serving.schemas.training import (
     JobLines,
     JobList,
@@ -115,6 +115,8 @@ def over(config: dict[str, Any], sections: dict[str, Any]) -> dict[str, Any]:
 
     if isinstance(data := sections.get("data"), dict) and {"path", "fingerprint"} & data.keys():
         raise VurError("api.invalid", field="config.data", reason="path and fingerprint come from the dataset")
+    if found := control_character(str(sections.get("name") or "")):
+        raise VurError("api.control_character", field="config.name", character=found)
     both = {name: isinstance(values, dict) and isinstance(config.get(name), dict) for name, values in sections.items()}
     return Config.from_dict(
         config | {name: config[name] | values if both[name] else values for name, values in sections.items()}

@@ -9,6 +9,7 @@ from vur.errors import VurError
 from vur.predictions.actuals import score_in_background
 from vur.serving.dependencies import Analyst, Language, Listed, Who, list_rows, set_etag
 from vur.serving.schemas import datasets as bodies
+from vur.serving.schemas.body import nearest
 from vur.serving.schemas.texts import ObjectId
 from vur.serving.views import uploading
 from vur.serving.views.datasets import detail, upload_shown
@@ -110,7 +111,8 @@ def begin_upload(body: bodies.UploadStart, who: Analyst, language: Language, res
     uploads.sweep_if_due(on_new_rows=score_in_background)
     unknown = [name for name in body.options if name not in CHOICES]
     if unknown:
-        raise VurError("forms.field", field=f"options.{unknown[0][:100]}", known=", ".join(CHOICES))
+        field, near = f"options.{unknown[0][:100]}", nearest(unknown[0], CHOICES)
+        raise VurError("forms.field", field=field, near=near, known=", ".join(CHOICES))
     with writing() as session:
         if body.dataset_id is not None:
             fetch(session, Dataset, body.dataset_id, who, "edit")

@@ -49,12 +49,17 @@ def check_keys(given: Iterable[Any], fields: dict[str, tuple[str, ...]]) -> None
             )
 
 
+def nearest(key: str, names: Iterable[str]) -> str:
+    """Return the name that is spelt most like `key`, however far it is."""
+    return get_close_matches(key[:LONGEST_KEY].lower(), list(names), 1, 0.0)[0]
+
+
 def unknown_key(key: Any, names: list[str]) -> PydanticCustomError:
     """Return the error of an unknown key: it has `key`, the nearest name as `near`, and all names as `known`."""
     shown = str(key)[:LONGEST_KEY]
     if not names:
         return PydanticCustomError("api.no_keys", "unknown key {key}; there are none", {"key": shown})
-    near = get_close_matches(shown.lower(), names, 1, 0.0)[0]
+    near = nearest(shown, names)
     known = ", ".join(names[:SHOWN]) + (", …" if len(names) > SHOWN else "")
     values = {"key": shown, "near": near, "known": known}
     return PydanticCustomError("api.unknown_key", "unknown key {key}; the nearest known one is {near}", values)

@@ -2,7 +2,6 @@
 
 import math
 import re
-import unicodedata
 from collections.abc import Set
 from datetime import datetime
 from typing import Annotated, Any
@@ -10,6 +9,8 @@ from typing import Annotated, Any
 from fastapi import Path
 from pydantic import AfterValidator, BeforeValidator
 from pydantic_core import PydanticCustomError
+
+from vur.text import is_control
 
 
 def storable(value: Any) -> Any:
@@ -34,15 +35,13 @@ def storable(value: Any) -> Any:
 
 
 DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
-BREAKS = {"Cc", "Zl", "Zp"}  # control characters, line and paragraph separators
-BIDI = set("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")  # they show a text in another order than it has
 LAYOUT = set("\n\r\t")
 
 
 def control_character(text: str, allowed: Set[str] = frozenset()) -> str | None:
     """Return the first control character of `text` that is not `allowed`, written as U+000D, or None."""
     for one in text:
-        if (unicodedata.category(one) in BREAKS or one in BIDI) and one not in allowed:
+        if is_control(one) and one not in allowed:
             return f"U+{ord(one):04X}"
     return None
 

@@ -17,6 +17,7 @@ from vur.models.future import check_reach
 from vur.models.horizon import LONGEST
 from vur.predictions.open_models import open_model
 from vur.serving.multipart import read_form
+from vur.serving.schemas.body import nearest
 from vur.store import database
 from vur.store.accounts.access import Principal, fetch
 from vur.store.catalog import Dataset, Job, new_id
@@ -133,7 +134,8 @@ def read_fields(fields: dict[str, str], language: str) -> dict[str, Any]:
     """Parse horizon, levels, output and file options from a form's text fields."""
     for name in fields:
         if name not in (*FIELDS, *CHOICES):
-            raise VurError("forms.field", field=name[:100], known=", ".join(("file", *FIELDS, *CHOICES)))
+            known = ("file", *FIELDS, *CHOICES)
+            raise VurError("forms.field", field=name[:100], near=nearest(name, known), known=", ".join(known))
     if not 1 <= len(fields.get("model", "")) <= 200:
         raise VurError("api.invalid", field="model", reason="is missing")
     output = fields.get("output") or OUTPUTS[0]

@@ -6,14 +6,18 @@ from sqlalchemy.orm import Session
 
 from vur.errors import VurError
 from vur.runs.config import Config
+from vur.serving.schemas.body import Body
+from vur.serving.schemas.models import Configure
+from vur.serving.schemas.preparation import FeatureEngineering, Preprocess
 from vur.serving.schemas.texts import storable
+from vur.serving.validation import checked
 from vur.serving.views.configure import AUTO, NETWORK, model_section
 from vur.store import database, pipelines
 from vur.store.accounts.access import Principal, check_version, fetch
 from vur.store.catalog import Dataset, Model, Pipeline, new_id
 from vur.store.data import datasets
 from vur.store.events import record_activity
-from vur.text import translate
+from vur.text import on_one_line, translate
 from vur.wizard import preparation, steps
 
 
@@ -115,6 +119,7 @@ def save_step(
     Returns the state afterwards, the later steps to confirm again, and the effect on the data.
     """
     pipelines.check_step(step)
+    check_form(step, given)
     with database.reading() as session:
         pipeline = fetch(session, Pipeline, pipeline_id, who, "edit")
         check_version(pipeline, expected)
@@ -147,6 +152,19 @@ def save_step(
         pipeline.step = next((name for name in pipelines.STEPS if name not in pipeline.completed), step)
         session.flush()
         return state(session, pipeline, who, language) | {"undone": undone, "facts": facts or {}}
+
+
+def check_form(step: str, given: dict[str, Any]) -> None:
+    """Check settings of a step that have the form of an endpoint's body as that endpoint does; `VurError` if wrong."""
+    form: type[Body] | None = None
+    if step == "preprocessing" and given.keys() & set(steps.DOCUMENT_KEYS) and not given.keys() & set(steps.OWN_KEYS):
+        form = Preprocess
+    elif step == "features" and steps.is_feature_request(given):
+        form = FeatureEngineering
+    elif step == "model" and "algorithm" in given:
+        form, given = Configure, {"dataset_id": "-"} | given
+    if form is not None:
+        checked(form, given, "data")
 
 
 def _dataset_id(given: dict[str, Any]) -> str:
@@ -203,9 +221,9 @@ def bring_in(who: Principal, text: str, language: str) -> dict[str, Any]:
         )
     data = content.get("data")
     data = data if isinstance(data, dict) else {}
-    name = " ".join(
-        str(document.get("name") or content.get("name") or translate("pipelines.imported", language)).split()
-    )[:200]
+    name = on_one_line(str(document.get("name") or content.get("name") or translate("pipelines.imported", language)))[
+        :200
+    ]
     with database.writing() as session:
         dataset, number = pipelines.find_dataset(session, who, str(data.get("fingerprint") or "")[:64])
         completed = steps.completed_steps(document, sections)

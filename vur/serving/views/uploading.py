@@ -14,6 +14,7 @@ from starlette.concurrency import run_in_threadpool
 from vur.errors import VurError
 from vur.predictions.actuals import score_in_background
 from vur.serving.multipart import pieces, read_form
+from vur.serving.schemas.body import nearest
 from vur.store import database
 from vur.store.accounts.access import Principal, fetch
 from vur.store.catalog import Dataset, Upload, new_id
@@ -73,7 +74,8 @@ def form_options(fields: dict[str, str]) -> dict[str, Any]:
     """Parse file options from a form's text fields. `VurError` forms.field for one that is unknown or too long."""
     for name, value in fields.items():
         if name not in FIELDS:
-            raise VurError("forms.field", field=name[:100], known=", ".join(("file", *FIELDS)))
+            known = ("file", *FIELDS)
+            raise VurError("forms.field", field=name[:100], near=nearest(name, known), known=", ".join(known))
         if len(value) > LONGEST.get(name, 1000) or "\x00" in value:
             raise VurError(
                 "api.invalid", field=name, reason=f"1 to {LONGEST.get(name, 1000)} characters, none of them NUL"

@@ -21,6 +21,7 @@ from vur.store import database
 from vur.store.catalog import Upload, new_id, now
 from vur.store.data import datasets, sources
 from vur.store.home import folder, home
+from vur.text import on_one_line
 
 FILE = "data"
 SPARE = 256 * 2**20  # bytes that stay free on the disk
@@ -42,7 +43,7 @@ def clean_filename(name: str) -> str:
 
 def clean_name(name: str | None, filename: str) -> str:
     """The name of a dataset: `name`, else the file's name without suffixes."""
-    plain = " ".join((name or "").split())
+    plain = on_one_line(name or "")
     return (
         plain
         or re.sub(r"(\.(csv|tsv|txt|parquet|xlsx|xlsm|xlsb|ods|gz|zip))+$", "", filename, flags=re.IGNORECASE)
