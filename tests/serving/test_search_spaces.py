@@ -228,6 +228,16 @@ def test_a_later_search_replaces_what_was_said_of_the_earlier_one(ana, dataset):
     assert answer["warnings"] == [] and ana.get(f"/models/{id}").json()["warnings"] == []
 
 
+def test_a_whole_configuration_says_what_it_does_not_search(ana, dataset):
+    sections = {"model": {"algorithms": ["ridge"], "optimize": {"iterations": 3, "search_space": {"ridge": SPACE}}}}
+    refused = ana.post("/models/train", json={"dataset_id": dataset, "config": sections})
+    assert refused.status_code == 422 and "hidden_units" in refused.json()["detail"]
+    sections["model"]["optimize"]["search_space"]["ridge"] = SPACE | {"alpha": {"min": 1, "max": 9}}
+    answer = ana.post("/models/train", json={"dataset_id": dataset, "config": sections})
+    assert answer.status_code == 202 and "batch_size" in answer.json()["warnings"][0]
+    assert ana.get(f"/models/{answer.json()['model_id']}").json()["warnings"] == answer.json()["warnings"]
+
+
 # --- the search itself ---
 
 

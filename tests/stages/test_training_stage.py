@@ -174,6 +174,12 @@ def test_progress_rises_to_the_end_and_names_the_best(panel):
     assert best and {"algorithm", "metric", "value"} <= best[-1].keys()
 
 
+TINY = {
+    "architecture": {"layers": [{"type": "gru", "units": 2}, {"type": "dense", "units": 6}]},
+    "training": {"epochs": 1},
+}
+
+
 @pytest.mark.parametrize(
     "model",
     [
@@ -181,14 +187,16 @@ def test_progress_rises_to_the_end_and_names_the_best(panel):
         ModelSpec(("theta", "ets", "ridge"), metric="rmse"),
         ModelSpec(("ridge",), ensemble=False, optimize=OptimizeSpec(3, "random", metric="rmse")),
         ModelSpec(("mean", "ets"), ensemble=False),
+        ModelSpec(("seasonal_naive",), ensemble=False, networks={"own": TINY}),
     ],
-    ids=["one", "ensemble", "tuned", "named-reference"],
+    ids=["one", "ensemble", "tuned", "named-reference", "network"],
 )
 def test_the_best_so_far_is_the_least_error_of_all_that_compete_at_every_moment(panel, model):
     seen = []
     trained = run(panel, candidates(panel, model), model=model, progress=lambda f, key, **data: seen.append(data))
     board = trained.leaderboard[trained.leaderboard["rank"].notna()].set_index("algorithm")
-    competing = [name for name in board.index if name in model.named or not is_reference(name)]
+    named = () if model.networks else model.named
+    competing = [name for name in board.index if name in named or not is_reference(name)]
     metric, told = trained.metric, [data["best"] for data in seen if "best" in data]
     assert told[-1]["algorithm"] == board.loc[competing, metric].idxmin()
     assert told[-1]["value"] == pytest.approx(board.loc[competing, metric].min())

@@ -244,6 +244,7 @@ def judgement(record: dict[str, Any], language: str) -> list[str]:
 def print_summary(result: "RunResult", language: str) -> None:
     """Print the audit, the leaderboard, what is used and how good it is, and the paths of the outputs."""
     from vur.scoring.metrics import shown_metrics
+    from vur.stages.model.search_space import say_remark
 
     record, board, audit = result.record, result.leaderboard, result.audit
     severity = audit["severity"].value_counts()
@@ -259,7 +260,11 @@ def print_summary(result: "RunResult", language: str) -> None:
         infos=severity.get("info", 0),
         rejected=record["rejected"],
     )
-    for message in _decisions(audit):
+    model = result.config.model
+    for message in [
+        *_decisions(audit),
+        *(say_remark(one, language) for one in model.optimize.remarks(model.parameters)),
+    ]:
         print(message)
     tell(
         "head",

@@ -16,7 +16,8 @@ from vur.text import translate
 from vur.wording import digits_for, number, percent
 
 SHOWN = 50  # trials in the table
-LAYERS = "hidden_units"  # of a network whose layers are not of one size unless searched
+# What a network takes where a searched parameter is not given; all others are chosen from the data.
+UNSET = {"hidden_units": "layers", "learning_rate": "optimizer"}
 
 
 @dataclass(frozen=True)
@@ -239,7 +240,7 @@ def parameters_text(parameters: dict[str, Any], language: str, markup: bool = Fa
 
     def written(name: str, value: Any) -> str:
         if value is None or isinstance(value, float) and np.isnan(value):
-            return translate(f"tuning.report.{'layers' if name == LAYERS else 'auto'}", language)
+            return translate(f"tuning.report.{UNSET.get(name, 'auto')}", language)
         if isinstance(value, (bool, np.bool_)):
             return translate("tuning.report.yes" if value else "tuning.report.no", language)
         if isinstance(value, (int, float, np.integer, np.floating)):

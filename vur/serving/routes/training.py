@@ -77,7 +77,7 @@ PAGE = {
 )
 def train_now(body: TrainNow, who: Analyst, language: Language) -> dict[str, Any]:
     """Create a model from a dataset and an algorithm, or from a whole configuration, and queue its training."""
-    from vur.serving.views.configure import configured, planned_split, said, split_section
+    from vur.serving.views.configure import configured, model_remarks, planned_split, said, split_section
 
     asked = body.model_dump(exclude_none=True, exclude={"config", "validation", "optimization"})
     asked |= {
@@ -91,6 +91,8 @@ def train_now(body: TrainNow, who: Analyst, language: Language) -> dict[str, Any
         model = configured(session, who, plan=plan, **asked)
         if body.config:
             model.config = over(model.config, body.config)
+            remarks = model_remarks(model.config) if "model" in body.config else model.options["warnings"]["search"]
+            model.options = model.options | {"warnings": model.options["warnings"] | {"search": remarks}}
         session.flush()
         job, warnings = _queue(session, model, who, {}), said(model, language)
     queue.hand_over(job.id)

@@ -149,6 +149,12 @@ def search(id: str, wanted: dict[str, Any], given: dict[str, Any]) -> tuple[dict
     return dataclasses.asdict(spec), spec.remarks({id: given}) + (kept_remark(id, given) if default else [])
 
 
+def model_remarks(config: dict[str, Any]) -> list[Remark]:
+    """Return the remarks on the search spaces of a whole configuration."""
+    spec = Config.from_dict(config).model
+    return spec.optimize.remarks(spec.parameters)
+
+
 def said(model: Model, language: str) -> list[str]:
     """Return the warnings of a model's configuration in `language`."""
     kept = model.options.get("warnings") or {}
@@ -265,7 +271,7 @@ def configured(
         algorithm = algorithm or AUTO
         section, remarks = model_section(algorithm, hyperparameters or {}, optimization, metrics or [], preset)
     else:
-        named = base.model.named
+        named, remarks = base.model.named, base.model.optimize.remarks(base.model.parameters)
         algorithm = named[0] if len(named) == 1 and not base.model.auto else AUTO
     if effects:
         section = section | {"effects": effects}

@@ -12,6 +12,7 @@ from vur.serving.schemas.preparation import FeatureEngineering, Preprocess
 from vur.serving.schemas.texts import storable
 from vur.serving.validation import checked
 from vur.serving.views.configure import AUTO, NETWORK, model_section
+from vur.stages.model.search_space import Remark, say_remark
 from vur.store import database, pipelines
 from vur.store.accounts.access import Principal, check_version, fetch
 from vur.store.catalog import Dataset, Model, Pipeline, new_id
@@ -128,8 +129,9 @@ def save_step(
         dataset = fetch(session, Dataset, _dataset_id(given) if step == "upload" else pipeline.dataset_id or "", who)
         place = preparation.version_ref(session, dataset)
     section, facts = given, {"rows": place.rows, "columns": place.kinds}
+    remarks: list[Remark] = []
     if step == "model" and "algorithm" in given:
-        given, _ = model_section(
+        given, remarks = model_section(
             given["algorithm"],
             given.get("hyperparameters") or {},
             given.get("optimization"),
@@ -140,6 +142,7 @@ def save_step(
         section, facts = steps.check_step(
             step, given, place if step == "preview" else steps.with_columns(place, chosen), language
         )
+    facts = facts | {"warnings": [say_remark(parts, language) for parts in remarks]} if remarks else facts
     with database.writing() as session:
         pipeline = fetch(session, Pipeline, pipeline_id, who, "edit")
         check_version(pipeline, stamp)

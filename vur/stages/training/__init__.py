@@ -274,8 +274,12 @@ UNTUNED_SHARE = 0.3  # of the former, where parameters are searched after the de
 
 
 def competes(name: str, model: ModelSpec) -> bool:
-    """Whether the candidate `name` may be the model that was asked for: a naive forecast only if it was named, or if `auto` chooses."""
-    return model.auto or name in model.named or not is_reference(name)
+    """Whether the candidate `name` may be the model that was asked for: a naive forecast only if it was named, or if `auto` chooses.
+
+    Beside custom networks the seasonal naive forecast is named as what they are measured against.
+    """
+    named = name in model.named and not (model.networks and name == REFERENCE)
+    return model.auto or named or not is_reference(name)
 
 
 def with_leader(teller: Teller, scored: Sequence[tuple[str, Mapping[str, Any]]] | None) -> dict[str, Any]:
