@@ -2,22 +2,41 @@
 # Install what the tests need from Debian, where this is possible; otherwise say what will be skipped.
 set -u
 missing=""
-command -v chromium >/dev/null 2>&1 || missing="$missing chromium fonts-dejavu-core"
+command -v chromium >/dev/null 2>&1 || missing="$missing chromium"
 command -v curl >/dev/null 2>&1 || missing="$missing curl"
 ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || command -v initdb >/dev/null 2>&1 || missing="$missing postgresql"
+NODE_PATH=${NODE_PATH:-}:/usr/share/nodejs node -e "require('axios'); require('form-data'); require('ws')" >/dev/null 2>&1 ||
+  missing="$missing node-axios"
 [ -z "$missing" ] && exit 0
+
+packages() {
+  case $1 in
+    chromium) echo chromium fonts-dejavu-core ;;
+    node-axios) echo nodejs node-axios node-form-data node-ws ;;
+    *) echo "$1" ;;
+  esac
+}
+
+consequence() {
+  case $1 in
+    chromium) echo "browser tests" ;;
+    postgresql) echo "tests on PostgreSQL" ;;
+    curl) echo "the service's whole story" ;;
+    node-axios) echo "the documents' axios client" ;;
+  esac
+}
+
+able=no
 if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
-  # shellcheck disable=SC2086 - a list of packages
-  if { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing; } >/dev/null 2>&1; then
-    echo "Installed for the tests:$missing"
-    exit 0
-  fi
-  echo "Installing failed:$missing"
+  apt-get update -qq >/dev/null 2>&1
+  able=yes
 fi
 for package in $missing; do
-  case $package in
-    chromium) echo "SKIPPED: browser tests, for want of chromium (install Debian's package 'chromium' to run them)." ;;
-    postgresql) echo "SKIPPED: tests on PostgreSQL, for want of its server (install Debian's package 'postgresql' to run them)." ;;
-    curl) echo "SKIPPED: the service's whole story, for want of curl (install Debian's package 'curl' to run it)." ;;
-  esac
+  # shellcheck disable=SC2046 - a list of packages
+  if [ $able = yes ] &&
+    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(packages "$package") >/dev/null 2>&1; then
+    echo "Installed for the tests: $(packages "$package")"
+  else
+    echo "SKIPPED: $(consequence "$package"), for want of $package (install Debian's packages '$(packages "$package")' to run them)."
+  fi
 done

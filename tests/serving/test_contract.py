@@ -4,6 +4,7 @@
 """
 
 import ast
+import json
 import re
 from functools import cache
 from pathlib import Path
@@ -12,26 +13,9 @@ import pytest
 
 HERE = Path(__file__).parent
 TABLE = HERE / "ENDPOINTS.md"
-# Methods and paths under /api/v1 in the API's documents.
-DOCUMENTED = """
-POST /auth/register | POST /auth/login | GET /auth/me | PUT /auth/profile
-GET /dashboard/stats | GET /dashboard/activity | GET /dashboard/tasks
-POST /datasets/upload | GET /datasets | GET /datasets/{dataset_id} | GET /datasets/{dataset_id}/preview
-GET /datasets/{dataset_id}/statistics | PUT /datasets/{dataset_id}/config | POST /datasets/{dataset_id}/validate
-POST /datasets/{dataset_id}/preprocess | POST /datasets/{dataset_id}/split | GET /datasets/{dataset_id}/download
-DELETE /datasets/{dataset_id}
-GET /pipelines | POST /pipelines | GET /pipelines/{pipeline_id} | PUT /pipelines/{pipeline_id}
-DELETE /pipelines/{pipeline_id} | GET /pipelines/{pipeline_id}/export | POST /pipelines/import
-GET /models/algorithms | POST /models/configure | POST /models/custom | POST /models/{model_id}/optimize
-POST /models/train | POST /models/{model_id}/train | GET /models/{model_id}/training/status
-GET /models/{model_id}/results | GET /models | GET /models/{model_id} | DELETE /models/{model_id}
-GET /models/{model_id}/metrics | POST /models/{model_id}/predict | POST /models/{model_id}/save | POST /models/load
-GET /monitoring/pipelines | GET /monitoring/models | GET /monitoring/databases | POST /monitoring/predictions/start
-POST /monitoring/predictions/stop | GET /monitoring/system | GET /monitoring/health | GET /monitoring/logs
-POST /predictions/predict | POST /predictions/batch | POST /predictions/real-time | GET /predictions
-GET /predictions/history | GET /predictions/stats
-"""
-ENDPOINTS = [tuple(part.split()) for line in DOCUMENTED.strip().splitlines() for part in line.split(" | ")]
+# The API's documents: section, method and path under /api/v1, the body and the answer that they show.
+DOCUMENTS = json.loads((HERE / "documents.json").read_text(encoding="utf-8"))
+ENDPOINTS = [(one["method"], one["path"]) for one in DOCUMENTS]
 
 
 @cache
