@@ -107,7 +107,7 @@ def sets() -> list[Everyday]:
 
 
 def forecast_auto(data: Everyday, train: pd.DataFrame, folder: str) -> pd.DataFrame:
-    """`vur.run` with everything but the horizon left to it; series that ended are forecast, since peers forecast all."""
+    """`vur.run` with everything but the horizon left to it; series that ended are forecast, as the peers do."""
     import vur
 
     return vur.run(train, horizon=data.horizon, ended="forecast", notebook=False, fresh=True, out=folder).forecast

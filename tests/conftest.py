@@ -20,6 +20,7 @@ LONG = (
     "test_soak.py",
     "test_notebooks.py",
     "test_story.py",
+    "test_client.py",
     "test_job_faults.py",
     "test_networks.py",
     "test_tuning.py",

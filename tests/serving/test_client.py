@@ -48,7 +48,7 @@ def node_env() -> dict[str, str]:
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.skipif(not node(), reason="needs node with axios and ws (Debian's packages 'node-axios' and 'node-ws')"),
+    pytest.mark.skipif(not node(), reason="needs node with axios and ws (Debian's 'node-axios', 'node-ws')"),
 ]
 
 
@@ -181,21 +181,21 @@ def test_a_documented_request_is_accepted(one, said):
     assert "body" not in one or all(call["verbatim"] for call in calls)
 
 
+def differences(said: dict[str, Any], one: dict[str, Any]) -> list[str]:
+    """Where the last answer of an endpoint differs from the documented one; of the algorithms, ARIMA is documented."""
+    shown, answer = one["answer"], answers(said, one)[-1]["answer"]
+    if one["path"] == "/models/algorithms":
+        answer = answer | {"classical": [entry for entry in answer["classical"] if entry["id"] == "arima"]}
+        assert answer["classical"] and answer["machine_learning"] and answer["deep_learning"]
+    return faults(shown, answer)
+
+
 SHOWN = [one for one in documents() if "answer" in one]
 
 
 @pytest.mark.parametrize("one", SHOWN, ids=lambda one: f"{one['method']} {one['path']}")
 def test_an_answer_has_the_documented_fields(one, said):
-    call = answers(said, one)[-1]
-    shown, answer = dict(one["answer"]), call["answer"]
-    if one["path"] == "/models/algorithms":
-        example = shown.pop("classical")[0]
-        arima = next(entry for entry in answer["classical"] if entry["id"] == "arima")
-        assert faults(example | {"parameters": {}}, arima) == []
-        for name, parameter in example["parameters"].items():
-            assert faults(parameter, arima["parameters"][name] | {"default": 1}) == []
-        assert answer["machine_learning"] and answer["deep_learning"]
-    assert faults(shown, answer) == []
+    assert differences(said, one) == []
 
 
 def test_a_rejected_token_sends_the_browser_to_the_login(said):
@@ -233,7 +233,7 @@ def report(said: dict[str, Any]) -> str:
     for one in documents():
         calls = answers(said, one)
         request = "verbatim" if "body" in one else "no body documented"
-        wrong = faults(one["answer"], calls[-1]["answer"]) if "answer" in one else []
+        wrong = differences(said, one) if "answer" in one else []
         fields = ", ".join(wrong) or "all, with their types" if "answer" in one else "none documented"
         status = ", ".join(sorted({str(call["status"]) for call in calls}))
         lines.append(f"| {one['section']} | `{one['method']} {one['path']}` | {request} | {status} | {fields} |")
