@@ -64,12 +64,22 @@ def main(arguments: list[str] | None = None) -> int:
     except BrokenPipeError:  # the reader of a pipe, such as `head`, has ended
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
-    except OSError as error:
-        path = unwritable(options, error)
-        if path is None:
+    except Exception as error:
+        if (full := full_disk(error)) is not None:
+            print_failure(full, language)
+            return 1
+        path = unwritable(options, error) if isinstance(error, OSError) else None
+        if path is None or not isinstance(error, OSError):
             raise
         print_failure(VurError("runs.output", path=path, reason=error.strerror or str(error)), language)
         return 1
+
+
+def full_disk(error: Exception) -> VurError | None:
+    """The error of a full disk with the data home, if `error` tells of one."""
+    from vur.store.full_disk import LEAST, disk_error, free_bytes, is_full
+
+    return disk_error() if is_full(error) and free_bytes() < LEAST else None
 
 
 def unwritable(options: argparse.Namespace, error: OSError) -> str | None:

@@ -365,7 +365,7 @@ def test_a_failed_backup_leaves_no_partial_file(filled, tmp_path, monkeypatch):
     monkeypatch.setattr(tarfile.TarFile, "addfile", full)
     with pytest.raises(VurError) as failed:
         backup(tmp_path / "b.tar")
-    assert failed.value.code == "backup.write" and list(tmp_path.glob("*.tar*")) + list(tmp_path.glob(".b*")) == []
+    assert failed.value.code == "backup.full" and list(tmp_path.glob("*.tar*")) + list(tmp_path.glob(".b*")) == []
     assert list(filled.glob(".backup-*")) == []
 
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from vur.errors import VurError
+from vur.store.full_disk import disk_error, is_full
 from vur.text import table, translate
 
 
@@ -31,6 +32,8 @@ def error_of(error: BaseException) -> dict[str, Any]:
         content["data"] = failure.get("data", {})
     elif isinstance(error, VurError):
         content = {"code": error.code, "stage": error.stage, "data": error.data}
+    elif is_full(error):
+        return error_of(disk_error())
     else:
         reason = " ".join(str(error).split())[-500:] or "-"
         content = {"code": "jobs.error", "stage": "", "data": {"kind": type(error).__name__, "reason": reason}}

@@ -26,6 +26,7 @@ from vur.jobs.spec import JobSpec
 from vur.runs.progress import Follower
 from vur.store.catalog import JobLog, User
 from vur.store.database import reading
+from vur.store.full_disk import disk_error
 from vur.store.home import folder
 from vur.text import DEFAULT_LANGUAGE
 
@@ -38,6 +39,7 @@ OUT_OF_MEMORY = re.compile(
     r"|pthread_create failed|ResourceExhausted|OOM when allocating|out of memory",
     re.IGNORECASE,
 )
+DISK_FULL = re.compile(r"no space left on device|disk is full|disk quota exceeded", re.IGNORECASE)
 KERNEL = ("runs.kernel", "runs.crashed")
 log = logging.getLogger("vur.jobs")
 
@@ -256,12 +258,14 @@ def judge(spec: JobSpec, child: Child) -> Outcome:
 
 
 def _for_memory(kind: str, outcome: Outcome, tail: list[str]) -> Outcome:
-    """The outcome; a failure for lack of memory if the output shows it, because a retry would not help."""
+    """The outcome; a failure for lack of memory or disk if the output shows it, because a retry would not help."""
     error = outcome.error
     if error is None:
         return outcome
     message = f"{error['data'].get('kind', '')} {error['data'].get('reason', '')}"
     silent = outcome.state == "crashed" or error["code"] == "runs.kernel"
+    if DISK_FULL.search(message) or silent and DISK_FULL.search("\n".join(tail)):
+        return Outcome("failed", error=error_of(disk_error()))
     if OUT_OF_MEMORY.search(message) or silent and OUT_OF_MEMORY.search("\n".join(tail)):
         return _no_memory(kind, error["stage"])
     return _without_advice(outcome)

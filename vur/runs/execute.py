@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING, Any
 from vur.errors import VurError
 from vur.runs.progress import Follower
 from vur.runs.run import NOTEBOOK, PARENT, RECORD, Run
+from vur.store.full_disk import disk_error
 from vur.store.home import folder
 
 if TYPE_CHECKING:
     from jupyter_client import AsyncKernelManager
 
 POLL_SECONDS = 0.2
+NO_SPACE = "No space left on device"  # as the notebook's kernel reports it
 PRELOAD = "import vur.runs.run; del vur"
 
 
@@ -148,6 +150,8 @@ def outcome(target: Path, error: BaseException | None) -> dict[str, Any]:
     if error is None and record.get("status") in ("finished", "stopped"):
         return record
     failure = record.get("failure")
+    if failure is None and NO_SPACE in str(error):
+        raise disk_error() from error
     if failure is None:
         stages = list(record.get("stages", {}))
         code, data = (

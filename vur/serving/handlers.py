@@ -17,6 +17,7 @@ from starlette.types import Scope
 from vur.errors import VurError, error_body
 from vur.serving.errors import CODES, error_response, language_of, status_of
 from vur.serving.validation import refusal
+from vur.store.full_disk import disk_error, is_full
 
 NO_DATABASE = (
     OperationalError,
@@ -82,11 +83,24 @@ async def _stale(request: Request, error: StaleDataError) -> JSONResponse:
 
 
 async def _internal(request: Request, error: Exception) -> JSONResponse:
+    if is_full(error):
+        return error_response(disk_error(), _reader(request))
     return error_response(VurError("api.internal", id=request.scope.get("vur.request_id", "-")), _reader(request))
 
 
 async def _no_database(request: Request, error: SQLAlchemyError) -> JSONResponse:
-    return error_response(VurError("api.database", seconds=5), _reader(request))
+    return error_response(unavailable(error), _reader(request))
+
+
+def unavailable(error: Exception) -> VurError:
+    """The error to answer where the database failed: of the disk if that is full."""
+    return disk_error() if is_full(error) else VurError("api.database", seconds=5)
+
+
+async def _of_disk(request: Request, error: OSError) -> JSONResponse:
+    if not is_full(error):
+        raise error
+    return error_response(disk_error(), _reader(request))
 
 
 async def _no_value(request: Request, error: DataError) -> JSONResponse:
@@ -98,8 +112,9 @@ async def _no_value(request: Request, error: DataError) -> JSONResponse:
 def add_handlers(app: FastAPI) -> None:
     """Answer every error of `app` in the common shape."""
     app.exception_handler(Exception)(_internal)
-    for unavailable in NO_DATABASE:
-        app.exception_handler(unavailable)(_no_database)
+    for kind in NO_DATABASE:
+        app.exception_handler(kind)(_no_database)
+    app.exception_handler(OSError)(_of_disk)
     app.exception_handler(DataError)(_no_value)
     app.exception_handler(VurError)(_vur_error)
     app.exception_handler(RequestValidationError)(_invalid)

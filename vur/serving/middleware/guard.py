@@ -15,7 +15,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from vur.errors import VurError
 from vur.serving.errors import error_response, language_of
-from vur.serving.handlers import NO_DATABASE
+from vur.serving.handlers import NO_DATABASE, unavailable
 from vur.serving.middleware.clients import Forwarded, address_of
 from vur.serving.middleware.common_errors import CommonErrors
 from vur.serving.middleware.idempotency import Idempotent
@@ -159,9 +159,7 @@ class Authenticated:
             if scope["path"] not in PROBES and (seconds := self.buckets.wait(_client(scope))):
                 raise VurError("api.throttled", seconds=seconds)
         except (VurError, *NO_DATABASE) as error:
-            await _refuse(
-                error if isinstance(error, VurError) else VurError("api.database", seconds=5), scope, receive, send
-            )
+            await _refuse(error if isinstance(error, VurError) else unavailable(error), scope, receive, send)
             return
         await self.app(scope, receive, send)
 

@@ -1,6 +1,5 @@
 """Streams the bytes of an upload to disk, within the size limit, the sender's quota and the free disk space."""
 
-import errno
 import fcntl
 import os
 import re
@@ -20,6 +19,7 @@ from vur.stages.upload.files import UploadOptions
 from vur.store import database
 from vur.store.catalog import Upload, new_id, now
 from vur.store.data import datasets, sources
+from vur.store.full_disk import disk_error, is_full
 from vur.store.home import folder, home
 from vur.text import on_one_line
 
@@ -85,9 +85,9 @@ def disk_full() -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        if not is_full(error):
             raise
-        raise VurError("api.disk", needed=0, free=shutil.disk_usage(home()).free) from error
+        raise disk_error() from error
 
 
 # --- receiving ---

@@ -7,7 +7,6 @@ every few seconds; when that stops, another process takes the conversion over.
 then, which this package knows nothing about.
 """
 
-import errno
 import fcntl
 import logging
 import shutil
@@ -31,7 +30,8 @@ from vur.store.catalog import Dataset, Upload, now
 from vur.store.data import datasets, sources
 from vur.store.data.upload_stream import abandon, check_disk, disk_full, file_of, options_of
 from vur.store.events import publish
-from vur.store.home import folder, home
+from vur.store.full_disk import disk_error, is_full
+from vur.store.home import folder
 
 SMALL, READ_BYTES = 4 * 2**20, 2**20  # bytes of a file beyond which each further `READ_BYTES` may take a second more
 PACKED, UNPACKS_TO = (b"\x1f\x8b", b"PK", b"PAR1"), 10  # how packed files begin, and how much larger they become
@@ -142,19 +142,10 @@ def read_file(
     try:
         target = sources.read(Path(path), digest, options_of(options, language), name, language, progress, owner)
     except Exception as error:
-        if _is_full(error):
-            raise VurError("api.disk", needed=Path(path).stat().st_size, free=shutil.disk_usage(home()).free) from None
+        if is_full(error):
+            raise disk_error(Path(path).stat().st_size) from None
         raise
     return {"fingerprint": digest, "folder": target.name}
-
-
-def _is_full(error: Exception) -> bool:
-    import duckdb
-
-    text = str(error).lower()
-    return getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or (
-        isinstance(error, duckdb.Error) and ("no space left" in text or "failed to offload" in text)
-    )
 
 
 def _register(row: Upload, table: dict[str, str], options: UploadOptions, order: dict[str, Any]) -> Dataset:

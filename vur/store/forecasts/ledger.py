@@ -20,6 +20,7 @@ from vur.errors import VurError
 from vur.store.batching import Batcher
 from vur.store.catalog import Base, Event, Forecast, ForecastPoint, now
 from vur.store.database import engine, writing
+from vur.store.full_disk import is_full
 
 CHUNK = 5_000  # points of one transaction of a batch, which is the longest that other writers wait
 MOST_ERRORS = 200
@@ -285,9 +286,7 @@ def readable(error: DBAPIError) -> Exception:
     """Convert a database error to a `VurError`; other errors than operational ones are returned unchanged."""
     if not isinstance(error, OperationalError):
         return error
-    text, code = str(error.orig).lower(), getattr(error.orig, "sqlstate", None)
-    full = "full" in text or "no space" in text or code == "53100"
-    return VurError("ledger.full") if full else VurError("ledger.busy", seconds=5)
+    return VurError("ledger.full") if is_full(error) else VurError("ledger.busy", seconds=5)
 
 
 def record_large(entry: Entry) -> None:

@@ -21,6 +21,7 @@ from vur import __version__
 from vur.errors import VurError
 from vur.store import secret
 from vur.store.database import engine
+from vur.store.full_disk import is_full
 from vur.store.home import home
 from vur.store.operations import snapshot
 
@@ -68,7 +69,8 @@ class _Hashed:
 def backup(path: Path, without: tuple[str, ...] = (), secrets: bool = False) -> Manifest:
     """Write a backup to the new file `path`, readable by its owner only; `without` may name `data, models, runs`.
 
-    `VurError` backup.exists if the file exists, backup.write if it cannot be written; no incomplete file is left.
+    `VurError` backup.exists if the file exists, backup.full for a full disk, backup.write if it cannot be written for
+    another reason; no incomplete file is left.
     """
     if path.exists():
         raise VurError("backup.exists", path=path)
@@ -79,11 +81,21 @@ def backup(path: Path, without: tuple[str, ...] = (), secrets: bool = False) -> 
             file.flush()
             os.fsync(file.fileno())
         os.replace(draft, path)
-    except OSError as error:
-        raise VurError("backup.write", path=path, reason=error.strerror or error) from None
+    except Exception as error:
+        if is_full(error):
+            raise _full(path.parent) from None
+        if isinstance(error, OSError):
+            raise VurError("backup.write", path=path, reason=error.strerror or error) from None
+        raise
     finally:
         draft.unlink(missing_ok=True)
     return manifest
+
+
+def _full(target: Path) -> VurError:
+    """The error that names the fuller of the disks that a backup writes to: the target's and the home's."""
+    disk = min((target, home()), key=lambda folder: shutil.disk_usage(folder).free)
+    return VurError("backup.full", path=disk, free=shutil.disk_usage(disk).free)
 
 
 def _write(file: IO[bytes], parts: list[str], secrets: bool) -> Manifest:
