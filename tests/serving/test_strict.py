@@ -329,6 +329,8 @@ def test_bentomls_own_endpoint_has_the_same_errors(native, caplog):
         told = answer.json()
         assert (answer.status_code, told["code"], told["field"]) == (status, code, field), (content, answer.text)
         assert told.keys() >= SHAPE
+    for page in ("/docs.json", "/schema.json", "/"):
+        assert native.get(page).status_code == 200, page
     wrong = native.put("/predict")
     assert wrong.status_code == 405 and wrong.headers["allow"] == "POST" and wrong.json()["code"] == "api.method"
     assert not [record for record in caplog.records if record.levelname == "ERROR" or record.exc_info]

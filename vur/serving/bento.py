@@ -24,6 +24,12 @@ class JsonInput(IODescriptor, Body):
     """The JSON body of a BentoML endpoint: read and refused as any other body."""
 
     @classmethod
+    def model_json_schema(cls, *arguments: Any, **options: Any) -> dict[str, Any]:
+        """Return the schema without examples, for which BentoML's documentation has no place."""
+        found = super().model_json_schema(*arguments, **options)
+        return {key: value for key, value in found.items() if key != "examples"}
+
+    @classmethod
     async def from_http_request(cls, request: Request, serde: Any) -> Self:
         """Read the body of `request`. What is wrong with it becomes the answer (see `refused`)."""
         try:
