@@ -35,7 +35,8 @@ def _tells(error: BaseException) -> bool:
     if getattr(error, "errno", None) in CODES or getattr(error, "sqlstate", None) == POSTGRESQL_FULL:
         return True
     library = type(error).__module__.partition(".")[0] in ("sqlite3", "pysqlite3", "_duckdb", "duckdb", "pyarrow")
-    text = str(error).lower() if library or isinstance(error, OSError) else ""
+    driver = getattr(error, "orig", None)  # of SQLAlchemy, whose own text holds the statement and its values
+    text = str(driver or error).lower() if driver or library or isinstance(error, OSError) else ""
     return any(word in text for word in TEXTS) or (any(word in text for word in UNCLEAR) and free_bytes() < LEAST)
 
 
