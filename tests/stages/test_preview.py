@@ -175,3 +175,16 @@ def test_integer_stamps() -> None:
     panel = panel_of(np.arange(30), "1")
     assert missing_map(panel, bins=10).shape == (1, 10)
     assert list(decompose(panel, "a").columns) == ["ds", "y", "trend", "remainder"]
+
+
+def test_statistics_of_wide_tables_take_blocks_of_columns(tmp_path, monkeypatch):
+    import vur.stages.preview as preview
+
+    frame = pd.DataFrame({f"c{k}": [k, k + 1, None] if k % 2 else ["b", "a", None] for k in range(7)})
+    frame['"odd", name'] = None
+    frame.to_parquet(tmp_path / "wide.parquet")
+    whole = describe_columns(tmp_path / "wide.parquet")
+    monkeypatch.setattr(preview, "BLOCK", 3)
+    pd.testing.assert_frame_equal(describe_columns(tmp_path / "wide.parquet"), whole)
+    assert whole["column"].tolist() == list(frame.columns)
+    assert whole.set_index("column").loc["c0", ["top", "top_count", "missing"]].tolist() == ["a", 1, 1]

@@ -28,7 +28,7 @@ from vur.text import translate
 from vur.wizard.requests import PreparationPlan, preparation_plan
 from vur.wording import listing
 
-BIG_ROWS = 200_000  # larger tables are processed in a child process
+BIG_ROWS, BIG_COLUMNS = 200_000, 500  # larger tables are processed in a child process
 
 
 @dataclass(frozen=True)
@@ -72,10 +72,15 @@ def version_ref(session: Session, dataset: Dataset, number: int | None = None) -
     )
 
 
+def is_big(ref: VersionRef) -> bool:
+    """Whether a version's table is processed in a child process."""
+    return ref.rows > BIG_ROWS or len(ref.kinds) > BIG_COLUMNS
+
+
 def cached_answer(ref: VersionRef, name: str, function: str, /, **arguments: Any) -> Any:
     """The answer of `function` (`module:name`) about a version, computed once and cached under `name`."""
     inputs = inputs_of(ref.folder, ref.data, **arguments)
-    heavy = ref.rows > BIG_ROWS
+    heavy = is_big(ref)
     return tables.cached(ref.folder, name, inputs, lambda: child_process.call(function, inputs, in_child=heavy), heavy)
 
 
@@ -101,7 +106,7 @@ def series(ref: VersionRef, language: str) -> dict[str, Any]:
 
 def statistics(ref: VersionRef) -> list[dict[str, Any]]:
     """Statistics of the columns of a version."""
-    path, heavy = str(folder("datasets", ref.folder) / sources.TABLE), ref.rows > BIG_ROWS
+    path, heavy = str(folder("datasets", ref.folder) / sources.TABLE), is_big(ref)
     return tables.cached(
         ref.folder,
         "columns",
@@ -152,7 +157,7 @@ def _with_new_rows(
     language: str,
 ) -> dict[str, Any]:
     scratch = folder("uploads", new_id())
-    file, heavy = scratch / "rows.parquet", ref.rows > BIG_ROWS
+    file, heavy = scratch / "rows.parquet", is_big(ref)
     check_disk(2 * sources.size_of(folder("datasets", ref.folder) / sources.TABLE))
     scratch.mkdir(parents=True)
     digest = None
