@@ -65,8 +65,8 @@ def main(arguments: list[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except Exception as error:
-        if (full := full_disk(error)) is not None:
-            print_failure(full, language)
+        if (known_cause := full_disk(error) or no_catalog(error)) is not None:
+            print_failure(known_cause, language)
             return 1
         path = unwritable(options, error) if isinstance(error, OSError) else None
         if path is None or not isinstance(error, OSError):
@@ -80,6 +80,15 @@ def full_disk(error: Exception) -> VurError | None:
     from vur.store.full_disk import LEAST, disk_error, free_bytes, is_full
 
     return disk_error() if is_full(error) and free_bytes() < LEAST else None
+
+
+def no_catalog(error: Exception) -> VurError | None:
+    """The error of a catalog whose database does not answer, if `error` is one of SQLAlchemy (an extra)."""
+    if not type(error).__module__.startswith("sqlalchemy."):
+        return None
+    from vur.store.database import unavailable
+
+    return unavailable(error)
 
 
 def unwritable(options: argparse.Namespace, error: OSError) -> str | None:

@@ -100,3 +100,19 @@ def test_a_shared_object_is_visible_and_only_an_editor_changes_it(catalog):
         assert refused.value.code == "api.not_yours"
         session.execute(update(Share).values(right="edit"))
         assert fetch(session, Pipeline, pipeline.id, other, "edit")
+
+
+@pytest.mark.parametrize("command", [["init"], ["users", "list"], ["serve", "--port", "1"], ["worker"]])
+def test_a_command_names_the_database_that_does_not_answer(command, tmp_path, monkeypatch, capsys):
+    from vur.cli import main
+    from vur.settings import settings
+
+    monkeypatch.setenv("VUR_HOME", str(tmp_path))
+    monkeypatch.setenv("VUR_DATABASE_URL", "postgresql://vur:SECRET@127.0.0.1:1/vur")
+    settings.cache_clear()
+    try:
+        assert main(command) == 1
+    finally:
+        settings.cache_clear()
+    said = capsys.readouterr().err
+    assert "127.0.0.1:1/vur" in said and "database_url" in said and "SECRET" not in said

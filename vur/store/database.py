@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, CursorResult, Delete, Engine, Update, create_engine, event, make_url
+from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as NoConnection
 from sqlalchemy.orm import Session
 
 from vur.errors import VurError
@@ -123,6 +125,16 @@ def reading() -> Iterator[Session]:
     """A read-only transaction with a consistent snapshot; it does not block writers."""
     with Session(engine().execution_options(reading=True), expire_on_commit=False) as session, session.begin():
         yield session
+
+
+def unavailable(error: BaseException) -> VurError | None:
+    """The error of a catalog that cannot be reached, if `error` is one of its database; without its password."""
+    if not isinstance(error, (OperationalError, InterfaceError, NoConnection)):
+        return None
+    url = make_url(database_url())
+    place = url.database if url.drivername.startswith("sqlite") else f"{url.host}:{url.port or 5432}/{url.database}"
+    reason = str(getattr(error, "orig", None) or error).strip().splitlines()[0].rstrip(".")
+    return VurError("catalog.unavailable", place=place, reason=reason)
 
 
 def rows_changed(session: Session, statement: Update | Delete) -> int:
