@@ -150,3 +150,61 @@ def test_without_a_stored_split_a_request_is_followed_without_warnings(ana, shop
     model = configure(ana, shop, validation=VALIDATION, horizon=10)
     made = trained(model["model_id"], ana.id, tmp_path / "r")
     assert model["warnings"] == [] and made["horizon"] == 10 and len(made["folds"]) == 5
+
+
+@pytest.mark.parametrize(
+    ("stored", "asked", "kept", "made"),
+    [
+        ({}, {"gap": 5}, "gap: 0, rows of training", "gap: 5, rows of training"),
+        ({}, {"method": "sliding"}, "(the window grows)", "(the window slides)"),
+        ({"method": "sliding"}, {"method": "time_series_split"}, "(the window slides)", "(the window grows)"),
+    ],
+)
+def test_a_gap_and_a_window_that_differ_from_the_split_are_said(ana, shop, stored, asked, kept, made):
+    split(ana, shop, {"horizon": 14, "folds": 3} | stored)
+    said = configure(ana, shop, validation=asked)["warnings"]
+    assert len(said) == 1 and f"because the request asks for {'gap 5' if 'gap' in asked else 'window'}" in said[0]
+    before, after = said[0].split("Trained: ")
+    assert kept in before and made in after and "14 steps of horizon, folds: 3" in after
+    assert configure(ana, shop)["warnings"] == []
+
+
+@pytest.mark.parametrize("section", [{"gap": 5}, {"window": "sliding", "max_train": 50}, {"step": 3}, {"refit": False}])
+def test_a_whole_configuration_says_what_differs_from_the_split(ana, shop, section):
+    split(ana, shop, {"horizon": 14, "folds": 3})
+    answer = ana.post(
+        "/models/train",
+        json={"dataset_id": shop, "algorithm": "naive", "config": {"split": section}},
+        headers={"Accept-Language": "pt-BR"},
+    )
+    assert answer.status_code == 202, answer.text
+    said = answer.json()["warnings"]
+    assert len(said) == 1 and ", ".join(f"{name} {value}" for name, value in section.items()) in said[0]
+    same = ana.post("/models/train", json={"dataset_id": shop, "config": {"split": {"gap": 0, "horizon": 14}}})
+    assert same.status_code == 202 and same.json()["warnings"] == []
+
+
+def test_a_pipeline_without_a_split_takes_that_of_its_dataset(ana, shop, tmp_path):
+    plan = shown(split(ana, shop, SHARES))
+    made = ana.post("/pipelines", json={"name": "p", "dataset_id": shop})
+    assert made.status_code == 201, made.text
+    model = configure(ana, shop, pipeline_id=made.json()["pipeline_id"])
+    assert model["warnings"] == [] and trained(model["model_id"], ana.id, tmp_path / "r") == plan
+
+
+@pytest.mark.parametrize(
+    "body",
+    [{"algorithm": "naive", "horizon": 300}, {"algorithm": "naive", "config": {"split": {"horizon": 300}}}],
+    ids=["horizon", "config"],
+)
+@pytest.mark.parametrize("path", ["/models/train", "/models/configure"])
+def test_a_horizon_past_the_calendar_is_refused_without_a_stored_split(ana, tmp_path, path, body):
+    years = pd.DataFrame({"year": pd.date_range("1980-12-31", periods=44, freq="YE"), "sales": np.arange(44.0)})
+    years.to_csv(tmp_path / "years.csv", index=False)
+    if "config" in body and path == "/models/configure":
+        body = {"algorithm": "naive", "horizon": 250}
+    dataset = dataset_of(ana.id, tmp_path / "years.csv")
+    refused = ana.post(path, json={"dataset_id": dataset} | body)
+    assert refused.status_code == 422 and refused.json()["code"] == "predictions.calendar", refused.text
+    assert refused.json()["field"] == "horizon" and refused.json()["values"]["most"] == 238
+    assert ana.get("/models").json()["total"] == 0

@@ -98,7 +98,7 @@ def get_algorithms(who: Who, language: Language) -> dict[str, Any]:
 @router.post("/configure", status_code=201, response_model=ModelDetail, summary="Configure a model")
 def configure(body: Configure, who: Analyst, language: Language, response: Response) -> dict[str, Any]:
     """Validate the configuration against the data and store it as a model ready to train."""
-    validation = body.validation.model_dump(exclude_none=True) if body.validation else None
+    validation = body.validation.model_dump(exclude_none=True, exclude_unset=True) if body.validation else None
     plan = planned_split(who, body.dataset_id, body.pipeline_id, split_section(validation, body.horizon), language)
     with writing() as session:
         model = configured(

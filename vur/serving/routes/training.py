@@ -81,7 +81,7 @@ def train_now(body: TrainNow, who: Analyst, language: Language) -> dict[str, Any
 
     asked = body.model_dump(exclude_none=True, exclude={"config", "validation", "optimization"})
     asked |= {
-        name: part.model_dump(exclude_none=True)
+        name: part.model_dump(exclude_none=True, exclude_unset=name == "validation")
         for name in ("validation", "optimization")
         if (part := getattr(body, name)) is not None
     }

@@ -18,6 +18,7 @@ from vur.stages.model.search_space import (
     plain_metric,
     say_remark,
 )
+from vur.stages.split.folds import SplitSpec
 from vur.store.accounts.access import Principal, fetch
 from vur.store.catalog import Dataset, Model, Pipeline, new_id
 from vur.store.data import datasets
@@ -30,6 +31,9 @@ NETWORK = "network"
 FAMILIES = ("classical", "machine_learning", "deep_learning")
 PARTS = ("train_size", "validation_size", "validation_start")
 VALIDATION = ("time_series_split", "time_series", "rolling_origin", "expanding", "sliding")
+WINDOWS = {"time_series_split": "expanding", "expanding": "expanding", "sliding": "sliding"}
+PLAN = ("horizon", "gap", "window", "folds", "test_fold")  # of an answer of /split: what a training follows
+LONG = 100  # steps that may pass the calendar's end
 
 
 def catalogue(language: str) -> dict[str, list[dict[str, Any]]]:
@@ -165,13 +169,13 @@ def split_section(validation: dict[str, Any] | None, horizon: int | None) -> dic
     """Return the `split` section: folds and window from `validation`, and the horizon."""
     section: dict[str, Any] = {"horizon": horizon}
     if validation:
-        method = validation.get("method", VALIDATION[0])
-        if method not in VALIDATION:
+        method = validation.get("method")
+        if method is not None and method not in VALIDATION:
             raise VurError("models.validation", field="validation.method", value=method, known=", ".join(VALIDATION))
         section |= {
             "folds": validation.get("n_splits"),
             "gap": validation.get("gap"),
-            "window": "sliding" if method == "sliding" else None,
+            "window": WINDOWS.get(method or ""),
         }
     return {key: value for key, value in section.items() if value is not None}
 
@@ -182,33 +186,48 @@ def planned_split(
     """Return the changes to the stored split of the dataset or pipeline for a model, and the remark on the difference.
 
     Folds that are asked for beside a stored validation part roll over the history before the test, with the horizon of
-    the stored split. The remark gives the numbers of both. `VurError` for a split that does not fit the data.
+    the stored split. The remark gives the numbers of both. `VurError` for a split that does not fit the data, and for a
+    horizon past the calendar's end.
     """
     with reading() as session:
         dataset = fetch(session, Dataset, dataset_id, who)
         pipeline = fetch(session, Pipeline, pipeline_id, who, "edit") if pipeline_id else None
-        content = (pipeline.config if pipeline else {}) or {}
-        stored = dict(content.get("split") or {}) if pipeline else dict(dataset.split)
-        if not stored or all(stored.get(name) == value for name, value in changes.items()):
+        stored = stored_split(dataset, pipeline)
+        before = dataclasses.asdict(SplitSpec()) | stored
+        if all(before.get(name) == value for name, value in changes.items()):
             return changes, []
+        content = (pipeline.config if pipeline else {}) or {}
         place = steps.with_columns(preparation.version_ref(session, dataset), dict(content.get("data") or {}))
+    if not stored:
+        if (asked := changes.get("horizon")) and (asked > LONG or not preparation.is_big(place)):
+            preparation.split(place, _without_none(changes), language)
+        return changes, []
     shown = preparation.split(place, stored, language)
-    asked = ", ".join(f"{name} {value}" for name, value in changes.items())
+    asked = ", ".join(f"{name} {value}" for name, value in changes.items() if before.get(name) != value)
     if changes.get("folds") and any(name in stored for name in PARTS):
         changes = {"horizon": shown["horizon"]} | changes | {name: None for name in PARTS if name in stored}
-    used = preparation.split(place, _without_none(stored | changes), language)
-    before, after = split_numbers(shown), split_numbers(used)
-    if before == after:
+    if changes.get("window") == "expanding" and stored.get("max_train"):
+        changes = changes | {"max_train": None}
+    merged = _without_none(stored | changes)
+    used = preparation.split(place, merged, language)
+    if merged.get("refit", True) == before["refit"] and all(shown[name] == used[name] for name in PLAN):
         return changes, []
-    data = {f"stored_{name}": value for name, value in before.items()} | after
-    return changes, [(("models.warning.split", data | {"asked": asked}),)]
+    return changes, [(("models.warning.split", {"asked": asked}), _numbers("stored", shown), _numbers("trained", used))]
 
 
-def split_numbers(plan: dict[str, Any]) -> dict[str, Any]:
-    """Return the horizon of a plan, its number of folds, the steps that each scores, and the rows of its test."""
-    test = plan["test_fold"]
-    return {
+def stored_split(dataset: Dataset, pipeline: Pipeline | None) -> dict[str, Any]:
+    """Return the split that a new model takes: that of its pipeline, else that of its dataset; empty without either."""
+    own = (pipeline.config or {}).get("split") if pipeline else None
+    return dict(dataset.split if own is None else own)
+
+
+def _numbers(which: str, plan: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    """Return a sentence on a plan: horizon, gap, number of folds, rows of training, rows that are scored and tested."""
+    test, trained = plan["test_fold"], [row["training_rows"] for row in plan["folds"]] or [plan["train"]["rows"]]
+    return f"models.warning.split_{which}.{plan['window']}", {
         "horizon": plan["horizon"],
+        "gap": plan["gap"],
+        "train": "–".join(str(rows) for rows in sorted({min(trained), max(trained)})),
         "folds": len(plan["folds"]),
         "rows": sum(row["scored_rows"] for row in plan["folds"]),
         "test": test["scored_rows"] if test else 0,
@@ -226,7 +245,8 @@ def base_config(session: Session, who: Principal, dataset: Dataset, pipeline: Pi
         if isinstance(values, dict) and isinstance(content.get(section), dict):
             content[section] |= values
     chosen = Config.from_dict(content)
-    return replace_sections(chosen, language=who.language, **({} if pipeline else datasets.sections(dataset)))
+    sections = {"split": stored_split(dataset, pipeline)} if pipeline else datasets.sections(dataset)
+    return replace_sections(chosen, language=who.language, **sections)
 
 
 def configured(
