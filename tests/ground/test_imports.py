@@ -11,7 +11,7 @@ import vur
 
 # From the bottom up. A module may import what stands on its own floor or below; the longest name that fits decides.
 FLOORS = (
-    ("vur.text", "vur.errors", "vur.extras", "vur.settings", "vur.languages", "vur.spreadsheets"),
+    ("vur.text", "vur.nearest", "vur.errors", "vur.extras", "vur.settings", "vur.languages", "vur.spreadsheets"),
     ("vur.frequency", "vur.columns", "vur.state"),
     ("vur.opening", "vur.panel"),
     ("vur.demand", "vur.absence", "vur.wording", "vur.timezones"),

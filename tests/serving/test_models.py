@@ -67,22 +67,35 @@ def test_the_documents_configuration_is_kept_as_a_run_understands_it(ana, datase
 
 
 @pytest.mark.parametrize(
-    ("change", "code", "named"),
+    ("change", "code", "field", "named"),
     [
-        ({"algorithm": "arima2"}, "forecasters.unknown", "arima2"),
-        ({"hyperparameters": {"p": 99}}, "forecasters.parameter_value", "order"),
-        ({"hyperparameters": {"leaves": 3}}, "tuning.space_unknown", "leaves"),
-        ({"algorithm": "auto", "hyperparameters": {"p": 1}}, "models.auto_parameters", "p"),
-        ({"validation": {"method": "shuffle"}}, "models.validation", "shuffle"),
-        ({"metrics": ["accuracy"]}, None, "accuracy"),
-        ({"dataset_id": "nothing"}, "api.not_found", "nothing"),
-        ({"horizon": 0}, "api.invalid", "horizon"),
+        ({"algorithm": "arim"}, "forecasters.unknown", "algorithm", "arima, "),
+        ({"hyperparameters": {"p": 99}}, "forecasters.parameter_value", "hyperparameters.p", "order"),
+        ({"hyperparameters": {"p": 1, "q": 99}}, "forecasters.parameter_value", "hyperparameters.q", "order"),
+        ({"hyperparameters": {"leaves": 3}}, "forecasters.parameter_unknown", "hyperparameters.leaves", "leaves"),
+        ({"hyperparameters": {"pp": 1}}, "forecasters.parameter_unknown", "hyperparameters.pp", ": p, P, "),
+        ({"algorithm": "auto", "hyperparameters": {"p": 1}}, "models.auto_parameters", "hyperparameters", "p"),
+        ({"validation": {"method": "shuffle"}}, "models.validation", "validation.method", "shuffle"),
+        ({"metrics": ["accuracy"]}, "training.metric_unknown", "metrics.0", "accuracy"),
+        ({"metrics": ["mae", "rsme"]}, "training.metric_unknown", "metrics.1", ": rmse, "),
+        ({"optimization": {"metric": "rsme"}}, "training.metric_unknown", "optimization.metric", ": rmse, "),
+        ({"optimization": {"objective": "maximize"}}, "tuning.objective", "optimization.objective", "maximize"),
+        (
+            {"optimization": {"search_space": {"pp": {"min": 1, "max": 2}}}},
+            "tuning.space_unknown",
+            "optimization.search_space.pp",
+            "pp",
+        ),
+        ({"optimization": {"search_space": {}}}, "tuning.space_empty", "optimization.search_space", "p, d, q"),
+        ({"dataset_id": "nothing"}, "api.not_found", None, "nothing"),
+        ({"horizon": 0}, "api.invalid", "horizon", "horizon"),
     ],
 )
-def test_an_untrainable_configuration_names_the_field(ana, dataset, change, code, named):
+def test_an_untrainable_configuration_names_the_field(ana, dataset, change, code, field, named):
     answer = ana.post("/models/configure", json={"dataset_id": dataset, **ARIMA, **change})
     assert answer.status_code in (404, 422) and named in answer.text
-    assert code is None or answer.json()["code"] == code
+    assert (answer.json()["code"], answer.json()["field"]) == (code, field)
+    assert "hyperparameters" not in change or "search space" not in answer.text
     assert ana.get("/models").json()["total"] == 0
 
 

@@ -208,3 +208,20 @@ def test_a_horizon_past_the_calendar_is_refused_without_a_stored_split(ana, tmp_
     assert refused.status_code == 422 and refused.json()["code"] == "predictions.calendar", refused.text
     assert refused.json()["field"] == "horizon" and refused.json()["values"]["most"] == 238
     assert ana.get("/models").json()["total"] == 0
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({"train_size": -1}, "train_size"),
+        ({"test_size": 1.5}, "test_size"),
+        ({"train_size": 0.9, "test_size": 0.5}, "test_size"),
+        ({"test_size": 5, "test_start": "2024-12-01"}, "test_start"),
+        ({"test_start": "1999-01-01"}, "test_start"),
+        ({"validation_size": 5, "folds": 9}, "folds"),
+        ({"shuffle": True}, "shuffle"),
+    ],
+)
+def test_a_split_that_cannot_be_names_its_field(ana, shop, body, field):
+    refused = ana.post(f"/datasets/{shop}/split", json=body)
+    assert refused.status_code == 422 and refused.json()["field"] == field, refused.text

@@ -17,6 +17,7 @@ from typing import Any
 
 from ..demand import MOST, intermittent_share
 from ..errors import VurError
+from ..nearest import by_likeness
 from ..panel import Panel
 from ..text import table as texts
 from ..text import translate
@@ -215,7 +216,7 @@ def algorithm(id: str) -> Algorithm:
     """The description of algorithm `id`; `VurError` lists the known ones when there is none."""
     known = algorithms()
     if id not in known:
-        raise VurError("forecasters.unknown", algorithm=id, known=", ".join(known))
+        raise VurError("forecasters.unknown", field="algorithm", algorithm=id, known=", ".join(by_likeness(id, known)))
     return known[id]
 
 # %% ../../nbs/forecasters/01_registry.ipynb #0a29b0d4
@@ -224,11 +225,11 @@ def validate_parameters(id: str, given: dict[str, Any]) -> dict[str, Any]:
     schema = algorithm(id).parameters
     for name, value in given.items():
         if name not in schema:
-            known = ", ".join(schema) or "-"
-            raise VurError("forecasters.parameter_unknown", algorithm=id, parameter=name, known=known)
+            known = ", ".join(by_likeness(name, schema)) or "-"
+            raise VurError("forecasters.parameter_unknown", field=name, algorithm=id, parameter=name, known=known)
         if not schema[name].accepts(value):
             expected = schema[name].expected()
-            raise VurError("forecasters.parameter_value", algorithm=id, parameter=name, value=value, expected=expected)
+            raise VurError("forecasters.parameter_value", field=name, algorithm=id, parameter=name, value=value, expected=expected)
     values = {name: given.get(name, parameter.default) for name, parameter in schema.items()}
     if algorithm(id).check:
         load_object(algorithm(id).check)(values)

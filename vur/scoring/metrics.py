@@ -18,6 +18,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from ..errors import VurError
+from ..nearest import by_likeness
 
 # %% ../../nbs/scoring/metrics.ipynb #237d6117
 def _pairs(y: ArrayLike, forecast: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
@@ -400,7 +401,7 @@ def ranking_metric(metric: str, zeros: int, intermittent: bool = False) -> tuple
     """
     known = [AUTO, *(name for name, entry in METRICS.items() if entry.ranks)]
     if metric not in known:
-        raise VurError("training.metric_unknown", metric=metric, known=", ".join(known))
+        raise VurError("training.metric_unknown", field="metric", metric=metric, known=", ".join(by_likeness(metric, known)))
     if metric == AUTO:
         return ("rmsse", "training.note.auto_intermittent") if intermittent else ("mase", None)
     return (metric, None) if METRICS[metric].at_zero or not zeros else ("mase", f"training.note.{metric}_zeros")

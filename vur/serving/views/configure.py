@@ -1,12 +1,13 @@
 """From a request to a configured model: translates the API's JSON into a `Config`, or says why it is invalid."""
 
 import dataclasses
-from typing import Any
+from typing import Any, NoReturn
 
 from sqlalchemy.orm import Session
 
 from vur.errors import VurError
-from vur.forecasters.registry import Algorithm, Parameter, algorithm, algorithms
+from vur.forecasters.registry import Algorithm, Parameter, algorithm, algorithms, validate_parameters
+from vur.nearest import by_likeness
 from vur.runs.config import Config, default_config, replace_sections
 from vur.stages.model import own_network
 from vur.stages.model.search_space import (
@@ -15,6 +16,7 @@ from vur.stages.model.search_space import (
     kept_remark,
     optimize_request,
     parameter_name,
+    parameter_names,
     plain_metric,
     say_remark,
 )
@@ -100,7 +102,48 @@ def read_hyperparameters(id: str, given: dict[str, Any]) -> dict[str, Any]:
         if name in schema and name not in values and any(part in values for part in parts):
             default = schema[name].default or [0, 0, 0]
             values[name] = [values.pop(part, default[place]) for place, part in enumerate(parts)]
-    return {parameter_name(id, name): value for name, value in values.items()}
+    return {_parameter_of(id, name): value for name, value in values.items()}
+
+
+def _parameter_of(id: str, name: str) -> str:
+    try:
+        return parameter_name(id, name)
+    except VurError:
+        known = ", ".join(by_likeness(name, parameter_names(id))) or "-"
+        raise VurError("forecasters.parameter_unknown", algorithm=id, parameter=name, known=known) from None
+
+
+def _hyperparameters(id: str, given: dict[str, Any]) -> dict[str, Any]:
+    """Return the checked parameters of algorithm `id`. `VurError` has the key at fault as `field`."""
+    try:
+        values = read_hyperparameters(id, given)
+        validate_parameters(id, values)
+    except VurError as error:
+        name = str(error.data.get("parameter", ""))
+        parts = [part for part in ORDERS.get(name, ()) if part in given and not _accepted(id, {part: given[part]})]
+        _raise_at(error, ".".join(["hyperparameters", *(parts[:1] or ([name] if name else []))]))
+    return values
+
+
+def _accepted(id: str, given: dict[str, Any]) -> bool:
+    try:
+        validate_parameters(id, read_hyperparameters(id, given))
+    except VurError:
+        return False
+    return True
+
+
+def _metric(metric: str, field: str) -> str:
+    """Return the plain name of a metric at the key `field`."""
+    try:
+        return plain_metric(metric)
+    except VurError as error:
+        _raise_at(error, field)
+
+
+def _raise_at(error: VurError, field: str) -> NoReturn:
+    data: dict[str, Any] = error.data | {"field": field}
+    raise VurError(error.code, **data) from None
 
 
 def model_section(
@@ -111,7 +154,7 @@ def model_section(
     preset: str | None,
 ) -> tuple[dict[str, Any], list[Remark]]:
     """Return the `model` section of a `Config` for one algorithm or for `auto`, and remarks on what is not searched."""
-    metrics = [plain_metric(metric) for metric in metrics]
+    metrics = [_metric(metric, f"metrics.{place}") for place, metric in enumerate(metrics)]
     wanted = optimization if optimization and optimization.get("enabled", True) else None
     section: dict[str, Any] = {"algorithms": AUTO if id == AUTO else [id], "ensemble": id == AUTO}
     if preset:
@@ -123,12 +166,12 @@ def model_section(
             raise VurError("models.auto_parameters", field="hyperparameters", given=", ".join(hyperparameters))
     else:
         algorithm(id)
-    given = read_hyperparameters(id, hyperparameters) if hyperparameters else {}
+    given = _hyperparameters(id, hyperparameters) if hyperparameters else {}
     section |= {"parameters": {id: given}} if given else {}
     if not wanted:
         return section, []
     try:
-        found, remarks = search(id, wanted, given)
+        found, remarks = search(id, wanted, given, "optimization.")
     except VurError as error:
         if error.code != "tuning.nothing_tunable":
             raise
@@ -136,19 +179,21 @@ def model_section(
     return section | {"optimize": found}, remarks
 
 
-def search(id: str, wanted: dict[str, Any], given: dict[str, Any]) -> tuple[dict[str, Any], list[Remark]]:
+def search(
+    id: str, wanted: dict[str, Any], given: dict[str, Any], within: str = ""
+) -> tuple[dict[str, Any], list[Remark]]:
     """Return the `optimize` section from a request for algorithm `id`, or for `auto`, with the parameters `given`.
 
-    Also returns remarks on what is not searched. `VurError` names the place in the request.
+    Also returns remarks on what is not searched. `VurError` names the key at fault, after the prefix `within`.
     """
     asked = {key: value for key, value in wanted.items() if value is not None}
     try:
         spec = optimize_request(asked, id, given)
     except VurError as error:
-        place = ".".join(["search_space", *([str(error.data["parameter"])] if "parameter" in error.data else [])])
-        named = error.code.startswith("tuning.space") and "field" not in error.data
-        data: dict[str, Any] = error.data | ({"field": place} if named else {})
-        raise VurError(error.code, **data) from None
+        key = error.data.get("field") or error.code.removeprefix("tuning.")  # such as tuning.objective
+        parameter = [str(error.data["parameter"])] if "parameter" in error.data else []
+        place = key if key in asked else ".".join(["search_space", *parameter])
+        _raise_at(error, f"{within}{place}")
     default = spec.iterations and id != AUTO and spec.asked(id) is None
     return dataclasses.asdict(spec), spec.remarks({id: given}) + (kept_remark(id, given) if default else [])
 

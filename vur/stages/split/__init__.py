@@ -61,9 +61,9 @@ def steps_from(grid: np.ndarray, name: str, value: str | int | None) -> int | No
     try:
         stamp = int(value) if grid.dtype.kind == "i" else np.datetime64(pd.Timestamp(value))
     except (TypeError, ValueError):
-        raise VurError("split.date", name=name, value=value, first=_day(grid[0]), last=_day(grid[-1])) from None
+        raise VurError("split.date", field=name, name=name, value=value, first=_day(grid[0]), last=_day(grid[-1])) from None
     if not grid[0] < stamp <= grid[-1]:
-        raise VurError("split.date", name=name, value=value, first=_day(grid[0]), last=_day(grid[-1]))
+        raise VurError("split.date", field=name, name=name, value=value, first=_day(grid[0]), last=_day(grid[-1]))
     return int((grid >= stamp).sum())
 
 
@@ -121,7 +121,7 @@ def _forward_folds(spec: SplitSpec, horizon: int, size: int) -> tuple[int, int, 
     step = spec.step or (max(1, (size - steps) // (spec.folds - 1)) if spec.folds and spec.folds > 1 else steps)
     most = 1 + (size - steps) // step
     if spec.folds and spec.folds > most:
-        raise VurError("split.folds_do_not_fit", folds=spec.folds, steps=steps, step=step, size=size, most=most)
+        raise VurError("split.folds_do_not_fit", field="folds", folds=spec.folds, steps=steps, step=step, size=size, most=most)
     return spec.folds or most, step, steps
 
 # %% ../../../nbs/stages/3_split/2_split.ipynb #95e686f9
