@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from vur.text import DEFAULT_LANGUAGE, translate
+from vur.text import DEFAULT_LANGUAGE, Phrase, translate
 
 
 class VurError(ValueError):
@@ -37,11 +37,14 @@ def _rebuild(code: str, stage: str, data: dict[str, Any]) -> VurError:
     return VurError(code, stage=stage, **data)
 
 
+def _plain(value: object, language: str) -> object:
+    if isinstance(value, Phrase):
+        return value.text(language)
+    return value if isinstance(value, (str, int, float, bool, type(None))) else str(value)
+
+
 def error_body(error: VurError, language: str = DEFAULT_LANGUAGE) -> dict[str, Any]:
     """An error as plain data: `detail` in `language`, `code`, the `field` at fault, the `values` of the sentence."""
-    plain = {
-        key: value if isinstance(value, (str, int, float, bool, type(None))) else str(value)
-        for key, value in error.data.items()
-    }
+    plain = {key: _plain(value, language) for key, value in error.data.items()}
     field = plain.get("field") or plain.get("column") or plain.get("key")
     return {"detail": error.text(language), "code": error.code, "field": field, "values": plain}

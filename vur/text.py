@@ -1,6 +1,8 @@
 """The translation table: every sentence a user reads, in every language of `vur.languages`."""
 
 import unicodedata
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cache
 
 from vur.languages import DEFAULT_LANGUAGE, LANGUAGES
@@ -25,15 +27,36 @@ def table() -> dict[str, dict[str, str]]:
     return entries
 
 
+@dataclass(frozen=True)
+class Phrase:
+    """A part of a sentence, an entry of the table with its values, that is translated together with the sentence."""
+
+    key: str
+    values: Mapping[str, object] = field(default_factory=dict)
+
+    def text(self, language: str = DEFAULT_LANGUAGE) -> str:
+        """The phrase in `language`."""
+        return translate(self.key, language, **self.values)
+
+    def __str__(self) -> str:
+        return self.text()
+
+
+def phrase(key: str, /, **values: object) -> Phrase:
+    """The phrase of `key` with its `{placeholders}`."""
+    return Phrase(key, values)
+
+
 def translate(key: str, language: str = DEFAULT_LANGUAGE, /, **values: object) -> str:
-    """The text of `key` in `language` with its `{placeholders}` filled from `values`.
+    """The text of `key` in `language` with its `{placeholders}` filled from `values`, in which phrases are translated.
 
     Raises `KeyError` for a key or language that the table does not hold: a missing sentence is a bug.
     """
     entry = table().get(key)
     if entry is None or language not in entry:
         raise KeyError(f"no text for {key!r} in {language!r}: add it to vur/translations")
-    return entry[language].format(**values)
+    spoken = {name: value.text(language) if isinstance(value, Phrase) else value for name, value in values.items()}
+    return entry[language].format(**spoken)
 
 
 BREAKS = frozenset({"Cc", "Zl", "Zp"})  # control characters, line and paragraph separators

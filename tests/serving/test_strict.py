@@ -359,3 +359,43 @@ def test_no_door_forecasts_past_the_calendar(ana, runs):  # noqa: F811
     form = {"model": model, "horizon": "9000"}
     answer = ana.post("/predictions/batch/upload", data=form, files={"file": ("a.csv", b"ds,y\n2013-01-01,3\n")})
     assert answer.status_code == 422 and answer.json()["field"] == "horizon"
+
+
+# Method, path, body, what the answer says in Portuguese and in English.
+REASONS = [
+    ("POST", "/models/configure", {"dataset_id": ID, "horizon": 0}, "deve ser no mínimo 1", "it must be at least 1"),
+    ("POST", "/models/configure", {"dataset_id": ID, "horizon": "x"}, "um número inteiro", "a whole number"),
+    ("POST", "/models/configure", {"dataset_id": ID, "name": "a\x00"}, "caractere NUL", "the NUL character"),
+    ("POST", "/models/configure", {"dataset_id": ID, "name": ""}, "pelo menos 1 caractere", "at least 1 character"),
+    ("POST", "/models/configure", {"dataset_id": ID, "levels": [100]}, "menor que 100", "less than 100"),
+    ("POST", "/models/configure", {"dataset_id": ID, "metrics": "mae"}, "uma lista", "a list"),
+    ("POST", "/models/configure", {"dataset_id": ID, "preset": "x"}, "um destes: 'fast', ", "one of 'fast', "),
+    ("POST", "/models/configure", {}, "dataset_id: é obrigatório", "dataset_id: it is required"),
+    ("POST", "/models/configure", [1], "deve ser um objeto", "it must be an object"),
+    ("POST", "/auth/login", {"password": "x"}, "email ou username", "email or username"),
+    ("GET", "/datasets?page=x", None, "page: deve ser um número inteiro", "page: it must be a whole number"),
+    ("GET", "/datasets?sort=colour", None, "colour não é um destes", "colour is not one of"),
+]
+
+
+@pytest.mark.parametrize(("method", "path", "body", "portuguese", "english"), REASONS)
+def test_reasons_are_in_the_language_of_the_reader(ana, method, path, body, portuguese, english):
+    for language, said in (("pt-BR", portuguese), ("en", english)):
+        answer = ana.request(method, path, json=body, headers={"Accept-Language": language})
+        assert answer.status_code == 422, answer.text
+        assert said in answer.json()["detail"]
+        assert all(said in one["detail"] or one["detail"] for one in answer.json().get("problems", ()))
+
+
+@pytest.mark.parametrize(
+    ("content", "portuguese"),
+    [
+        (b'{"horizon": }', "não é um JSON válido: o caractere 13"),
+        (b'{"name": "\xff"}', "o byte 11 não é UTF-8"),
+        (b"[" * 100_000, "aninhamento"),
+    ],
+)
+def test_a_broken_body_is_explained_in_the_language_of_the_reader(ana, content, portuguese):
+    headers = {"Accept-Language": "pt-BR", "Content-Type": "application/json"}
+    answer = ana.post("/models/configure", content=content, headers=headers)
+    assert answer.status_code == 400 and portuguese in answer.json()["detail"], answer.text

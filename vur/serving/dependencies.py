@@ -9,7 +9,9 @@ from sqlalchemy.orm import Session
 
 from vur.errors import VurError
 from vur.serving.errors import language_of
+from vur.serving.validation import one_of
 from vur.store.accounts.access import METRICS, Principal
+from vur.text import phrase
 
 MAX_LIMIT = 1000
 
@@ -55,7 +57,7 @@ def if_match(
         return None
     text = if_match.strip().removeprefix("W/").strip('"')
     if not text.isascii() or not text.isdigit():
-        raise VurError("api.invalid", field="If-Match", reason=f'expected a version such as "3", not {if_match}')
+        raise VurError("api.invalid", field="If-Match", reason=phrase("api.reason.version", value=if_match))
     return int(text)
 
 
@@ -115,7 +117,7 @@ def list_rows(
     name = asked.sort or default
     column = sortable.get(name.removeprefix("-"))
     if column is None:
-        raise VurError("api.invalid", field="sort", reason=f"{name}: expected one of {', '.join(sortable)}")
+        raise VurError("api.invalid", field="sort", reason=one_of(name, sortable))
     total = session.scalar(select(func.count()).select_from(statement.order_by(None).subquery())) or 0
     id = next(iter(statement.selected_columns), column)
     ordered = statement.order_by(column.desc() if name.startswith("-") else column.asc(), id)

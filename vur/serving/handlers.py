@@ -16,7 +16,7 @@ from starlette.types import Scope
 
 from vur.errors import VurError, error_body
 from vur.serving.errors import CODES, error_response, language_of, status_of
-from vur.serving.validation import refusal
+from vur.serving.validation import refusal, unreadable
 from vur.store.full_disk import disk_error, is_full
 
 NO_DATABASE = (
@@ -40,8 +40,10 @@ async def _invalid(request: Request, error: RequestValidationError) -> JSONRespo
     if isinstance(error.body, bytes):  # it was not read, as its content type is not JSON
         found = request.headers.get("content-type") or "-"
         return error_response(VurError("api.not_json", found=found[:100]), _reader(request))
-    cause, problems = refusal(error.errors())
-    return JSONResponse(error_body(cause, _reader(request)) | {"problems": problems}, status_of(cause.code))
+    cause, reasons = refusal(error.errors())
+    language = _reader(request)
+    problems = [{"field": field, "detail": reason.text(language)} for field, reason in reasons]
+    return JSONResponse(error_body(cause, language) | {"problems": problems}, status_of(cause.code))
 
 
 async def _http(request: Request, error: HTTPException) -> JSONResponse:
@@ -52,7 +54,7 @@ async def _http(request: Request, error: HTTPException) -> JSONResponse:
     if code == "api.method":
         headers["Allow"] = values["allowed"] = ", ".join(allowed_methods(request.app, request.scope))
     elif code == "api.unreadable":
-        values = {"reason": str(error.__cause__ or error.detail)[:200]}
+        values = unreadable(error.__cause__ or error).data
     elif code == "api.http":
         values = {"status": error.status_code, "reason": str(error.detail)}
     body = error_body(VurError(code, **values), _reader(request))

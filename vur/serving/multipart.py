@@ -9,6 +9,7 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.concurrency import run_in_threadpool
 
 from vur.errors import VurError
+from vur.text import phrase
 
 if TYPE_CHECKING:
     from python_multipart.multipart import MultipartCallbacks
@@ -77,7 +78,7 @@ class FileForm:
             self.part["file"] = True
             self.write = self.open_file(_text(options[b"filename"]))
         elif len(self.fields) >= MOST_FIELDS:
-            raise VurError("forms.broken", reason=f"more than {MOST_FIELDS} fields")
+            raise VurError("forms.broken", reason=phrase("forms.reason.fields", most=MOST_FIELDS))
 
     def on_part_data(self, data: bytes, start: int, end: int) -> None:
         """Append to the part's content."""
@@ -87,7 +88,9 @@ class FileForm:
             return
         self.part["text"] += data[start:end]
         if len(self.part["text"]) > MOST_FIELD_BYTES:
-            raise VurError("forms.broken", reason=f"{self.part['field'][:50]}: more than {MOST_FIELD_BYTES} bytes")
+            raise VurError(
+                "forms.broken", reason=phrase("forms.reason.bytes", name=self.part["field"][:50], most=MOST_FIELD_BYTES)
+            )
 
     def on_part_end(self) -> None:
         """Finish a part."""
@@ -109,8 +112,8 @@ class FileForm:
         """Parse a chunk of the body. Opening the file blocks: call this in a thread."""
         try:
             self.parser.write(chunk)
-        except FormParserError as error:
-            raise VurError("forms.broken", reason=" ".join(str(error).split())) from None
+        except FormParserError:
+            raise VurError("forms.broken", reason=phrase("forms.reason.boundary")) from None
         if self.waiting >= PIECE:
             self.flush()
 
@@ -118,7 +121,7 @@ class FileForm:
         """Finish parsing. `VurError` if the form is incomplete or had no file."""
         self.flush()
         if not self.is_complete:
-            raise VurError("forms.broken", reason="it ends before its last boundary")
+            raise VurError("forms.broken", reason=phrase("forms.reason.end"))
         if self.write is None:
             raise VurError("forms.one_file", field="-")
 

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from vur.errors import VurError
 from vur.serving.schemas.body import Body
 from vur.store.feeds.reader import ADDRESS
+from vur.text import Phrase, phrase, table
 
 B = TypeVar("B", bound=Body)
 # The branches of a union, which pydantic writes into the path of a problem.
@@ -30,9 +31,9 @@ def read_body(kind: type[B], content_type: str, content: bytes) -> B:
     except ValidationError as error:
         raise refusal(error.errors())[0] from None
     except json.JSONDecodeError as error:
-        raise VurError("api.broken_json", reason=f"{error.msg} ({error.pos})") from None
-    except (UnicodeDecodeError, RecursionError, ValueError) as error:
-        raise VurError("api.unreadable", reason=str(error)[:200]) from None
+        raise VurError("api.broken_json", reason=phrase("api.reason.json", place=error.pos + 1)) from None
+    except (RecursionError, ValueError) as error:
+        raise unreadable(error) from None
 
 
 def checked(kind: type[B], content: Any, within: str) -> B:
@@ -43,14 +44,42 @@ def checked(kind: type[B], content: Any, within: str) -> B:
         raise refusal([{**one, "loc": (within, *one["loc"])} for one in error.errors()])[0] from None
 
 
-def refusal(problems: Sequence[Mapping[str, Any]]) -> tuple[VurError, list[dict[str, str]]]:
-    """Return the error of a body and its problems as `field, detail`; `problems` are those of a `ValidationError`."""
-    listed = [{"field": field_of(one) or "body", "detail": str(one["msg"])} for one in problems]
-    return _error(problems[0]), listed
+def unreadable(error: BaseException) -> VurError:
+    """Return the error of a body that is no text, is nested too deeply, or has a number of thousands of digits."""
+    if isinstance(error, UnicodeDecodeError):
+        return VurError("api.unreadable", reason=phrase("api.reason.utf8", place=error.start + 1))
+    nested = isinstance(error, RecursionError)
+    return VurError("api.unreadable", reason=phrase("api.reason.nesting" if nested else "api.reason.unknown_form"))
+
+
+def refusal(problems: Sequence[Mapping[str, Any]]) -> tuple[VurError, list[tuple[str, Phrase]]]:
+    """Return the error of a body and, for each of `problems` (of a `ValidationError`), its field and its reason."""
+    return _error(problems[0]), [(field_of(one) or "body", reason_of(one)) for one in problems]
+
+
+def reason_of(problem: Mapping[str, Any]) -> Phrase:
+    """Return what is wrong about one value; in pydantic's own English words where the table has none."""
+    kind, context = problem["type"], problem.get("ctx") or {}
+    if kind in ("too_short", "too_long") and isinstance(problem.get("input"), str):
+        kind = f"string_{kind}"
+    if kind == "json_invalid":
+        return phrase("api.reason.json", place=1 + next((one for one in problem["loc"] if isinstance(one, int)), 0))
+    key = f"error.{kind}.cause" if kind in OWN else f"api.reason.{kind}"
+    if key not in table():
+        return phrase("api.reason.other", text=problem["msg"])
+    values = {name: re.sub(r" or (?='[^']*'$)", ", ", str(value)) for name, value in context.items()}
+    return Phrase(key, {"field": field_of(problem), **values})
+
+
+def one_of(value: str, known: Iterable[str]) -> Phrase:
+    """Return the reason why `value` is refused where it must be one of `known`."""
+    return phrase("api.reason.one_of", value=value[:50], known=", ".join(known))
 
 
 def field_of(problem: Mapping[str, Any]) -> str:
     """Return the path of the key at fault, such as `optimization.iterations`; empty for the whole body."""
+    if problem["type"] == "json_invalid":  # its place is a position in the text
+        return ""
     parts = [str(part) for part in problem["loc"] if not BRANCH.match(str(part))]
     parts = parts[1:] if parts[:1] == ["body"] else parts
     return ".".join([*parts, str(problem["ctx"]["key"])] if problem["type"] in KEYED else parts)
@@ -60,14 +89,13 @@ def _error(problem: Mapping[str, Any]) -> VurError:
     kind = problem["type"]
     context: dict[str, Any] = problem.get("ctx") or {}
     if kind == "json_invalid":
-        place = f" ({problem['loc'][-1]})" if problem["loc"] else ""
-        return VurError("api.broken_json", reason=f"{context.get('error', problem['msg'])}{place}")
+        return VurError("api.broken_json", reason=reason_of(problem))
     field = field_of(problem) or "body"
     if kind in OWN:
         return VurError(kind, field=field, **{name: value for name, value in context.items() if name != "key"})
     value = problem.get("input")
     shown: dict[str, Any] = {"value": value} if _may_be_shown(field, value) else {}
-    return VurError("api.invalid", field=field, reason=problem["msg"], **shown)
+    return VurError("api.invalid", field=field, reason=reason_of(problem), **shown)
 
 
 def _may_be_shown(field: str, value: Any) -> bool:

@@ -23,6 +23,7 @@ from vur.serving.errors import error_response, language_of
 from vur.store.accounts.access import Principal
 from vur.store.catalog import Idempotency, now
 from vur.store.database import writing
+from vur.text import phrase
 
 API = "/api/v1/"
 NEVER = ("/api/v1/auth/", "/api/v1/users", "/api/v1/shares")
@@ -85,7 +86,7 @@ class Idempotent:
             return
         try:
             if not KEY.fullmatch(key):
-                raise VurError("api.invalid", field="Idempotency-Key", reason="1 to 200 visible ASCII characters")
+                raise VurError("api.invalid", field="Idempotency-Key", reason=phrase("api.reason.visible", most=200))
             claim, kept = await run_in_threadpool(claim_key, who.user_id, key)
             if claim is None:
                 await (await _repeated(kept, scope, receive))(scope, receive, send)

@@ -15,6 +15,7 @@ from vur.store import dashboard
 from vur.store.accounts.access import Principal, fetch, visible
 from vur.store.catalog import Activity, Alert, now
 from vur.store.database import reading, writing
+from vur.text import phrase
 
 router = APIRouter(prefix="/dashboard", tags=["dashboard"])
 Kind = Annotated[str | None, Query(max_length=32, pattern="^[a-z_]+$")]
@@ -47,9 +48,7 @@ def get_activity(
 ) -> dict[str, Any]:
     """What you did and what happened to your objects, newest first."""
     if since is not None and since.tzinfo is None:
-        raise VurError(
-            "api.invalid", field="since", reason="the time zone is missing; expected e.g. 2024-01-20T14:30:00Z"
-        )
+        raise VurError("api.invalid", field="since", reason=phrase("api.reason.no_zone"))
     query = dashboard.activities(
         who, kind=type, status=status, object_kind=object_kind, object_id=object_id, since=since
     )

@@ -25,7 +25,9 @@ from vur.serving.errors import language_of
 from vur.serving.live import MANY, UNAVAILABLE, Client, HideTokens, Hub, identify, limit_frames
 from vur.serving.messages import missed, stamp
 from vur.serving.schemas.live import AnySaid, LiveType, SaidAuth, SaidPing, SaidSubscribe
+from vur.serving.validation import reason_of
 from vur.store.accounts.access import Principal
+from vur.text import phrase
 
 router = APIRouter(tags=["live"])
 UNKNOWN, NOT_TEXT, TOO_LARGE = 4401, 1003, 1009
@@ -129,16 +131,16 @@ async def _first(socket: WebSocket, hub: Hub) -> SaidAuth:
 def parse(text: str) -> SaidAuth | SaidSubscribe | SaidPing:
     """Parse a client's message. `VurError` live.message if it is invalid."""
     if len(text) > LARGEST:
-        raise VurError("live.message", reason=f"more than {LARGEST} characters")
+        raise VurError("live.message", reason=phrase("api.reason.too_many_characters", most=LARGEST))
     try:
         return SAID.validate_python(json.loads(text))
     except ValidationError as error:
         first = error.errors()[0]
-        raise VurError(
-            "live.message", reason=f"{'.'.join(map(str, first['loc']))}: {first['msg']}".removeprefix(": ")
-        ) from None
+        place = ".".join(map(str, first["loc"]))
+        reason = phrase("api.reason.at", field=place, reason=reason_of(first)) if place else reason_of(first)
+        raise VurError("live.message", reason=reason) from None
     except (ValueError, RecursionError):
-        raise VurError("live.message", reason="not JSON") from None
+        raise VurError("live.message", reason=phrase("api.reason.not_json")) from None
 
 
 async def _serve(socket: WebSocket, hub: Hub, client: Client, after: int | None) -> None:

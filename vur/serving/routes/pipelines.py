@@ -6,10 +6,10 @@ from fastapi import APIRouter, Query, Request, Response
 from sqlalchemy import select
 from starlette.concurrency import run_in_threadpool
 
-from vur.errors import VurError
 from vur.serving.dependencies import Analyst, Language, Listed, Version, Who, list_rows, set_etag
 from vur.serving.schemas import pipelines as bodies
 from vur.serving.schemas.texts import ObjectId
+from vur.serving.validation import unreadable
 from vur.serving.views import pipelines as views
 from vur.store import pipelines
 from vur.store.accounts.access import check_version, fetch, visible
@@ -103,7 +103,7 @@ async def import_pipeline(request: Request, who: Analyst, language: Language) ->
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise VurError("api.unreadable", reason=str(error)) from None
+        raise unreadable(error) from None
     return await run_in_threadpool(views.bring_in, who, text, language)
 
 

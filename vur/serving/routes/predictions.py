@@ -23,6 +23,7 @@ from vur.store.catalog import Alias, Forecast, Model, Promotion
 from vur.store.database import reading, writing
 from vur.store.home import folder
 from vur.store.models import champions
+from vur.text import phrase
 
 router = APIRouter(prefix="/predictions", tags=["predictions"])
 model_router = APIRouter(prefix="/models", tags=["predictions"])
@@ -262,7 +263,7 @@ def post_actuals(body: bodies.Actuals, who: Analyst) -> dict[str, Any]:
     """
     rows = batches.rows_of(bodies.plain(body.series))
     if bool(body.dataset_id) == (rows is not None):
-        raise VurError("api.invalid", field="series", reason="give either series or dataset_id")
+        raise VurError("api.invalid", field="series", reason=phrase("api.reason.series_or_dataset"))
     return actuals(who, body.model, rows, body.dataset_id)
 
 

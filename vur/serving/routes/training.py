@@ -33,6 +33,7 @@ from vur.store.accounts.access import Principal, check_version, fetch, visible
 from vur.store.catalog import Dataset, Job, JobLog, Model, Schedule, new_id, now
 from vur.store.database import reading, writing
 from vur.store.events import record_activity
+from vur.text import phrase
 
 router = APIRouter(tags=["training"])
 JOBS = {
@@ -116,7 +117,7 @@ def over(config: dict[str, Any], sections: dict[str, Any]) -> dict[str, Any]:
     from vur.runs.config import Config
 
     if isinstance(data := sections.get("data"), dict) and {"path", "fingerprint"} & data.keys():
-        raise VurError("api.invalid", field="config.data", reason="path and fingerprint come from the dataset")
+        raise VurError("api.invalid", field="config.data", reason=phrase("api.reason.from_dataset"))
     if found := control_character(str(sections.get("name") or "")):
         raise VurError("api.control_character", field="config.name", character=found)
     both = {name: isinstance(values, dict) and isinstance(config.get(name), dict) for name, values in sections.items()}

@@ -4,6 +4,7 @@ from datetime import datetime
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic_core import PydanticCustomError
 
 from vur.languages import LanguageCode
 from vur.serving.schemas.body import Body
@@ -62,7 +63,7 @@ class Credentials(Body):
     @model_validator(mode="after")
     def _named(self) -> "Credentials":
         if not (self.email or self.username):
-            raise ValueError("email or username is required")
+            raise PydanticCustomError("no_name", "email or username is required")
         return self
 
     @property

@@ -4,6 +4,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic_core import PydanticCustomError
 
 from vur.serving.schemas.body import Body
 from vur.serving.schemas.texts import Line, Words
@@ -62,7 +63,7 @@ class DatabaseNew(Body):
     @model_validator(mode="after")
     def _table(self) -> "DatabaseNew":
         if KINDS[self.kind].has_tables and not self.table:
-            raise ValueError("table is required")
+            raise PydanticCustomError("no_table", "table is required")
         return self
 
 

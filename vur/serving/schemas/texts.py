@@ -14,16 +14,16 @@ from vur.text import is_control
 
 
 def storable(value: Any) -> Any:
-    """Return `value` if every database can store it. `ValueError` for NUL, lone surrogates or infinities in it."""
+    """Return `value` if every database can store it. Error nul, surrogate or finite_number for what it cannot."""
     if isinstance(value, str):
         if "\x00" in value:
-            raise ValueError("a text must not contain the NUL character")
+            raise PydanticCustomError("nul", "NUL character")
         try:
             value.encode()
         except UnicodeEncodeError:
-            raise ValueError("a text must not contain a lone surrogate") from None
+            raise PydanticCustomError("surrogate", "lone surrogate") from None
     elif isinstance(value, float) and not math.isfinite(value):
-        raise ValueError("a number must be finite")
+        raise PydanticCustomError("finite_number", "not finite")
     elif isinstance(value, dict):
         for key, item in value.items():
             storable(key)

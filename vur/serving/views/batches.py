@@ -18,6 +18,7 @@ from vur.models.horizon import LONGEST
 from vur.predictions.open_models import open_model
 from vur.serving.multipart import read_form
 from vur.serving.schemas.body import nearest
+from vur.serving.validation import one_of
 from vur.store import database
 from vur.store.accounts.access import Principal, fetch
 from vur.store.catalog import Dataset, Job, new_id
@@ -25,6 +26,7 @@ from vur.store.data import datasets
 from vur.store.data.upload_stream import CHOICES, clean_filename, options_of
 from vur.store.home import folder
 from vur.store.models.champions import Served, find_served
+from vur.text import phrase
 
 FIELDS = ("model", "horizon", "levels", "whole", "output")
 SWITCH = {"": None, "true": True, "1": True, "false": False, "0": False}
@@ -61,7 +63,7 @@ def rows_of(series: dict[str, Any] | list[dict[str, Any]] | None) -> list[dict[s
     if series is None:
         return None
     if not series:
-        raise VurError("api.invalid", field="series", reason="is empty")
+        raise VurError("api.invalid", field="series", reason=phrase("api.reason.empty"))
     if isinstance(series, list):
         return series
     rows = []
@@ -137,13 +139,13 @@ def read_fields(fields: dict[str, str], language: str) -> dict[str, Any]:
             known = ("file", *FIELDS, *CHOICES)
             raise VurError("forms.field", field=name[:100], near=nearest(name, known), known=", ".join(known))
     if not 1 <= len(fields.get("model", "")) <= 200:
-        raise VurError("api.invalid", field="model", reason="is missing")
+        raise VurError("api.invalid", field="model", reason=phrase("api.reason.missing"))
     output = fields.get("output") or OUTPUTS[0]
     if output not in OUTPUTS:
-        raise VurError("api.invalid", field="output", reason=f"{output[:50]}: expected one of {', '.join(OUTPUTS)}")
+        raise VurError("api.invalid", field="output", reason=one_of(output, OUTPUTS))
     whole = (fields.get("whole") or "").lower()
     if whole not in SWITCH:
-        raise VurError("api.invalid", field="whole", reason=f"{whole[:50]}: expected true or false")
+        raise VurError("api.invalid", field="whole", reason=one_of(whole, ("true", "false")))
     options: dict[str, Any] = {name: value for name, value in fields.items() if name in CHOICES and value}
     if "na_values" in options:
         options["na_values"] = [word.strip() for word in options["na_values"].split(",") if word.strip()]
@@ -167,7 +169,11 @@ def _number(name: str, text: str | None, kind: Callable[[str], Any], least: floa
     except ValueError:
         value = None
     if value is None or not least <= value <= most:
-        raise VurError("api.invalid", field=name, reason=f"{text[:50]}: expected {least:g} to {most:g}")
+        raise VurError(
+            "api.invalid",
+            field=name,
+            reason=phrase("api.reason.between", value=text[:50], least=f"{least:g}", most=f"{most:g}"),
+        )
     return value
 
 

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from pydantic_core import PydanticCustomError
 from sqlalchemy.orm import Session
 
 from vur.errors import VurError
@@ -18,7 +19,7 @@ from vur.store.accounts.access import Principal, check_version, fetch
 from vur.store.catalog import Dataset, Model, Pipeline, new_id
 from vur.store.data import datasets
 from vur.store.events import record_activity
-from vur.text import on_one_line, translate
+from vur.text import on_one_line, phrase, translate
 from vur.wizard import preparation, steps
 
 
@@ -206,8 +207,8 @@ def bring_in(who: Principal, text: str, language: str) -> dict[str, Any]:
     document = steps.read_document(text)
     try:
         storable(document)
-    except ValueError as error:
-        raise VurError("pipelines.document", field="body", reason=str(error)) from None
+    except PydanticCustomError as error:
+        raise VurError("pipelines.document", field="body", reason=phrase(f"api.reason.{error.type}")) from None
     content = (
         document["config"]
         if isinstance(document.get("config"), dict)
@@ -220,7 +221,7 @@ def bring_in(who: Principal, text: str, language: str) -> dict[str, Any]:
         raise VurError(
             "pipelines.document",
             field="body",
-            reason=problems[0]["text"] if problems else "it contains no section of a pipeline",
+            reason=problems[0]["text"] if problems else phrase("api.reason.no_section"),
         )
     data = content.get("data")
     data = data if isinstance(data, dict) else {}

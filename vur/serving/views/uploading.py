@@ -20,6 +20,7 @@ from vur.store.accounts.access import Principal, fetch
 from vur.store.catalog import Dataset, Upload, new_id
 from vur.store.data import datasets, uploads
 from vur.store.data.upload_stream import CHOICES, Receiver, abandon, begin, clean_name, note_received, options_of
+from vur.text import phrase
 
 FIELDS = ("name", "description", *CHOICES)
 LONGEST = {"name": 200, "description": 5000}
@@ -77,9 +78,7 @@ def form_options(fields: dict[str, str]) -> dict[str, Any]:
             known = ("file", *FIELDS)
             raise VurError("forms.field", field=name[:100], near=nearest(name, known), known=", ".join(known))
         if len(value) > LONGEST.get(name, 1000) or "\x00" in value:
-            raise VurError(
-                "api.invalid", field=name, reason=f"1 to {LONGEST.get(name, 1000)} characters, none of them NUL"
-            )
+            raise VurError("api.invalid", field=name, reason=phrase("api.reason.length", most=LONGEST.get(name, 1000)))
     options: dict[str, Any] = {name: value for name, value in fields.items() if name in CHOICES and value}
     if "na_values" in options:
         options["na_values"] = [word.strip() for word in options["na_values"].split(",") if word.strip()]
