@@ -1,9 +1,12 @@
 """The one exception a user sees: which stage, what is wrong, what to do."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
-from vur.text import DEFAULT_LANGUAGE, Phrase, translate
+from vur.text import DEFAULT_LANGUAGE, Phrase, encodable, translate
+
+LONGEST = 2_000  # characters of one value that an answer repeats
 
 
 class VurError(ValueError):
@@ -47,4 +50,20 @@ def error_body(error: VurError, language: str = DEFAULT_LANGUAGE) -> dict[str, A
     """An error as plain data: `detail` in `language`, `code`, the `field` at fault, the `values` of the sentence."""
     plain = {key: _plain(value, language) for key, value in error.data.items()}
     field = plain.get("field") or plain.get("column") or plain.get("key")
-    return {"detail": error.text(language), "code": error.code, "field": field, "values": plain}
+    shown = VurError(error.code, **{key: _short(value) for key, value in error.data.items()})
+    return sendable({"detail": shown.text(language), "code": error.code, "field": field, "values": plain})
+
+
+def sendable(content: Any) -> Any:
+    """Plain data as every JSON can hold it: short texts without lone surrogates, and no numbers but finite ones."""
+    if isinstance(content, dict):
+        return {key: sendable(value) for key, value in content.items()}
+    if isinstance(content, list):
+        return [sendable(item) for item in content]
+    if isinstance(content, str):
+        return encodable(_short(content))
+    return str(content) if isinstance(content, float) and not math.isfinite(content) else content
+
+
+def _short(value: Any) -> Any:
+    return f"{value[:LONGEST]}…" if isinstance(value, str) and len(value) > LONGEST else value

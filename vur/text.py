@@ -71,3 +71,8 @@ def is_control(character: str) -> bool:
 def on_one_line(text: str) -> str:
     """`text` in one line: control characters are spaces, of which there is one at a time."""
     return " ".join("".join(" " if is_control(one) else one for one in text).split())
+
+
+def encodable(text: str) -> str:
+    """`text` with lone surrogates, which no UTF-8 can hold, written as `\\ud800`."""
+    return text.encode("utf-8", "backslashreplace").decode()

@@ -1,5 +1,6 @@
 """`vur package`: a Bento of trained models that reproduces the run's forecasts, requires a token, and stands alone."""
 
+import http.client
 import json
 import os
 import socket
@@ -27,9 +28,12 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
-def post(url: str, content: dict, token: str | None = TOKEN) -> tuple[int, object]:
+def post(url: str, content: dict | bytes | None, token: str | None = TOKEN) -> tuple[int, object]:
+    """Status and answer of a POST; of a GET where `content` is None."""
     headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {token}"} if token else {})
-    request = urllib.request.Request(url, json.dumps(content).encode(), headers)
+    request = urllib.request.Request(
+        url, json.dumps(content).encode() if isinstance(content, dict) else content, headers
+    )
     try:
         with urllib.request.urlopen(request, timeout=60) as answer:
             return answer.status, json.loads(answer.read())
@@ -154,6 +158,25 @@ def test_it_refuses_what_the_service_refuses(served):
     assert (status, told["code"], told["field"]) == (422, "predictions.calendar", "horizon")
     most = told["values"]["most"]
     assert post(f"{served[0]}/predict", {"model": "equipment", "horizon": most, "levels": []})[0] == 200
+    for content, status, field in (
+        (b'{"model": "equipment", "horizon": NaN}', 422, "horizon"),
+        (b'{"model": "equipment", "levels": [1e400]}', 422, "levels.0"),
+        (b'{"model": "a\\ud800"}', 422, "model"),
+        (b'{"mod\\ud800": 1}', 422, "mod\\ud800"),
+        (b'{"model": "' + b"x" * 1_000_000 + b'"}', 422, "model"),
+    ):
+        found, text = post(f"{served[0]}/predict", content)
+        assert (found, json.loads(text)["field"]) == (status, field) and len(text) < 3_000
+    for path, content, status in (("/nothing", b"{}", 404), ("/predict", None, 405)):
+        found, text = post(f"{served[0]}{path}", content)
+        assert found == status and "/api/v1" not in text and " /" in json.loads(text)["detail"]
+    connection = http.client.HTTPConnection(served[0].removeprefix("http://"))
+    connection.putrequest("POST", "/predict")
+    for name, value in (("Authorization", f"Bearer {TOKEN}"), ("Content-Length", str(17 * 2**20))):
+        connection.putheader(name, value)
+    connection.endheaders()
+    answer = connection.getresponse()
+    assert answer.status == 413 and json.loads(answer.read())["code"] == "api.too_large"
     log = next(folder / "log" for folder in served[1].parents if (folder / "log").is_file())
     assert "ERROR" not in log.read_text() and "Traceback" not in log.read_text()
 

@@ -202,6 +202,44 @@ def test_a_body_that_cannot_be_read_has_codes_of_its_own(ana, method, path):
         assert told["values"] and told.keys() >= SHAPE
 
 
+# Python reads these although they are no JSON, or no text; an answer that repeats them cannot be encoded.
+UNSPEAKABLE = [
+    ("/auth/login", '{"email": NaN, "password": "x"}', "email"),
+    ("/auth/login", '{"email": "a\\ud800@x.br", "password": "x"}', "email"),
+    ("/auth/login", '{"email": "a@x.br", "password": "x", "a\\ud800": 1}', "a\\ud800"),
+    ("/models/configure", '{"dataset_id": "x", "horizon": NaN}', "horizon"),
+    ("/models/configure", '{"dataset_id": "x", "horizon": 1e400}', "horizon"),
+    ("/models/configure", '{"dataset_id": "\\ud800"}', "dataset_id"),
+    ("/models/configure", '{"dataset_id": "x", "hyperparameters": {"p": -Infinity}}', "hyperparameters"),
+    ("/models/custom", '{"dataset_id": "x", "architecture": {"layers": [NaN]}}', "architecture"),
+    (f"/models/{ID}/optimize", '{"search_space": {"p": {"min": NaN}}}', "search_space.p"),
+    (f"/datasets/{ID}/split", '{"train_size": NaN}', "train_size"),
+    (f"/models/{ID}/predict", '{"levels": [NaN]}', "levels.0"),
+    (f"/models/{ID}/predict", '{"series": ["\\ud800"]}', "series"),
+    (f"/models/{ID}/predict", '{"series": {"a\\udfff": {"values": []}}}', "series.a\ufffd\ufffd\ufffd"),
+    ("/predictions/actuals", '{"model": "m", "series": [{"a": "\\ud800"}]}', "series"),
+    ("/models/load", '{"tag": "\\ud800"}', "tag"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("path", "content", "field"), UNSPEAKABLE)
+def test_what_no_answer_can_repeat_is_refused(ana, caplog, path, content, field):
+    answer = ana.post(path, content=content, headers={"Content-Type": "application/json"})
+    assert (answer.status_code, answer.json()["field"]) == (422, field), answer.text
+    assert answer.json().keys() >= SHAPE and len(answer.content) < 3_000
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
+
+
+def test_an_answer_repeats_no_long_value_and_no_endless_list(ana):
+    from vur.errors import LONGEST, VurError, error_body
+
+    body = error_body(VurError("package.no_model", field="model", value="x" * 10**6, known="a"))
+    assert len(body["detail"]) < LONGEST + 200 and len(body["values"]["value"]) == LONGEST + 1
+    wrong = {"a": {"timestamps": ["2024"] * 9_000, "values": ["x"] * 9_000}}
+    answer = ana.post(f"/models/{ID}/predict", json={"series": wrong})
+    assert answer.status_code == 422 and len(answer.json()["problems"]) == 100
+
+
 def test_errors_are_sentences_in_every_language(ana):
     told = {
         language: ana.post("/models/load", json={"tga": "x"}, headers={"Accept-Language": language}).json()["detail"]
@@ -323,6 +361,10 @@ def test_bentomls_own_endpoint_has_the_same_errors(native, caplog):
         (b'{"a": "\xff"}', "application/json", 400, "api.unreadable", None),
         (b'{"model": "x"}', "text/csv", 415, "api.not_json", None),
         (b"\x80\x04", "application/vnd.bentoml+pickle", 415, "api.http", None),
+        (b'{"model": "x", "horizon": NaN}', "application/json", 422, "api.invalid", "horizon"),
+        (b'{"model": "x", "levels": [1e400]}', "application/json", 422, "api.invalid", "levels.0"),
+        (b'{"model": "a\\ud800"}', "application/json", 422, "api.invalid", "model"),
+        (b'{"a\\ud800": "x"}', "application/json", 422, "api.unknown_key", "a\\ud800"),
         (b'{"model": "x"}', "application/json", 404, "api.not_found", None),
     ):
         answer = native.post("/predict", content=content, headers={"Content-Type": media})

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import Scope
 
-from vur.errors import VurError
+from vur.errors import VurError, error_body
 from vur.serving.errors import Stopped, status_of
 from vur.serving.schemas.body import Body
 from vur.serving.validation import read_body
@@ -41,7 +41,7 @@ class JsonInput(IODescriptor, Body):
 def refused(scope: Scope, error: VurError) -> BentoMLException:
     """Return an exception that BentoML passes on, and leave `error` to `CommonErrors`, which writes the answer."""
     scope["vur.error"] = error
-    return (NotFound if status_of(error.code) == 404 else InvalidArgument)(error.text())
+    return (NotFound if status_of(error.code) == 404 else InvalidArgument)(error_body(error)["detail"])
 
 
 class OnlyFaults(logging.Filter):

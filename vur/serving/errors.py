@@ -75,6 +75,7 @@ STATUS = {
 }
 # Families of codes with one status: a file that cannot be read is a client error (400), as the API's documents say.
 FAMILIES = {"champions": 409, "upload": 400, "dialect": 400, "source": 400, "forms": 400}
+DOCS = "/api/v1/docs"  # where a browser finds the documentation of the service
 CODES = {400: "api.unreadable", 404: "api.no_route", 405: "api.method"}
 
 

@@ -14,8 +14,8 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Match
 from starlette.types import Scope
 
-from vur.errors import VurError, error_body
-from vur.serving.errors import CODES, error_response, language_of, status_of
+from vur.errors import VurError, error_body, sendable
+from vur.serving.errors import CODES, DOCS, error_response, language_of, status_of
 from vur.serving.validation import refusal, unreadable
 from vur.store.full_disk import disk_error, is_full
 
@@ -24,6 +24,7 @@ NO_DATABASE = (
     InterfaceError,
     NoConnection,
 )  # it does not respond, or the connection pool is exhausted
+MOST_PROBLEMS = 100  # of one body that an answer lists
 METHODS = ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT")
 
 
@@ -40,17 +41,17 @@ async def _invalid(request: Request, error: RequestValidationError) -> JSONRespo
     if isinstance(error.body, bytes):  # it was not read, as its content type is not JSON
         found = request.headers.get("content-type") or "-"
         return error_response(VurError("api.not_json", found=found[:100]), _reader(request))
-    cause, reasons = refusal(error.errors())
+    cause, reasons = refusal(error.errors()[:MOST_PROBLEMS])
     language = _reader(request)
     problems = [{"field": field, "detail": reason.text(language)} for field, reason in reasons]
-    return JSONResponse(error_body(cause, language) | {"problems": problems}, status_of(cause.code))
+    return JSONResponse(error_body(cause, language) | {"problems": sendable(problems)}, status_of(cause.code))
 
 
 async def _http(request: Request, error: HTTPException) -> JSONResponse:
     code, headers = CODES.get(error.status_code, "api.http"), dict(error.headers or {})
     values: dict[str, Any] = {}
     if code in ("api.no_route", "api.method"):
-        values = {"path": request.url.path, "method": request.method}
+        values = {"path": request.url.path, "method": request.method, "docs": DOCS}
     if code == "api.method":
         headers["Allow"] = values["allowed"] = ", ".join(allowed_methods(request.app, request.scope))
     elif code == "api.unreadable":

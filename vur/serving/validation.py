@@ -15,6 +15,7 @@ from vur.text import Phrase, phrase, table
 B = TypeVar("B", bound=Body)
 # The branches of a union, which pydantic writes into the path of a problem.
 BRANCH = re.compile(r"^(dict|list|tuple|function-\w+|constrained-\w+|lax-or-strict|nullable)\[.*\]$")
+ONE_TYPE = {"[key]", "str", "constrained-str", "bool", "int", "constrained-int", "float", "constrained-float"}
 KEYED = ("api.unknown_key", "api.same_key", "api.no_keys")  # problems of an object that are about one of its keys
 OWN = (*KEYED, "api.control_character", "api.moment")
 SECRET = re.compile(r"password|token|secret|source|key", re.IGNORECASE)
@@ -82,6 +83,7 @@ def field_of(problem: Mapping[str, Any]) -> str:
         return ""
     parts = [str(part) for part in problem["loc"] if not BRANCH.match(str(part))]
     parts = parts[1:] if parts[:1] == ["body"] else parts
+    parts = parts[:-1] if parts[1:] and parts[-1] in ONE_TYPE else parts
     return ".".join([*parts, str(problem["ctx"]["key"])] if problem["type"] in KEYED else parts)
 
 

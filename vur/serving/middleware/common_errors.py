@@ -7,16 +7,19 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from vur.errors import VurError
-from vur.serving.errors import CODES, error_response, language_of
+from vur.serving.errors import CODES, DOCS, error_response, language_of
 
 OWN = frozenset({"/livez", "/readyz", "/healthz"})  # probes keep their plain answers
 
 
 class CommonErrors:
-    """ASGI middleware: replaces the error that a BentoML endpoint left in `vur.error`, and those that BentoML wrote."""
+    """ASGI middleware: replaces the error that a BentoML endpoint left in `vur.error`, and those that BentoML wrote.
 
-    def __init__(self, app: ASGIApp):
-        self.app = app
+    `docs` is the path of the documentation, which some errors name.
+    """
+
+    def __init__(self, app: ASGIApp, docs: str = DOCS):
+        self.app, self.docs = app, docs
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass on everything that succeeded or has the common shape; hold back an error until its body is known."""
@@ -43,7 +46,7 @@ class CommonErrors:
 
     async def _finish(self, scope: Scope, receive: Receive, send: Send, start: Message, body: bytes) -> None:
         own = scope.get("vur.error")
-        error = own or foreign_error(scope, start, body)
+        error = own or foreign_error(scope, start, body, self.docs)
         if error is None:
             await send(start)
             await send({"type": "http.response.body", "body": body})
@@ -56,12 +59,12 @@ class CommonErrors:
         await response(scope, receive, send)
 
 
-def foreign_error(scope: Scope, start: Message, body: bytes) -> VurError | None:
+def foreign_error(scope: Scope, start: Message, body: bytes, docs: str) -> VurError | None:
     """Return the error that BentoML or Starlette wrote in a shape of their own; None for one in the common shape."""
     status, headers = start["status"], Headers(raw=start["headers"])
     kind = headers.get("content-type", "")
     if kind.startswith("text/plain") and status in CODES:
-        values = {"path": scope["path"], "method": scope["method"]}
+        values = {"path": scope["path"], "method": scope["method"], "docs": docs}
         if status == 405:
             values["allowed"] = headers.get("allow", "-")
         elif status == 400:

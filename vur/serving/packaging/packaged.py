@@ -21,7 +21,9 @@ Row = dict[str, str | bool | int | float | None]
 class Forecast(JsonInput):
     """The body of a packaged service's `/predict`."""
 
-    model: str | None = Field(default=None, description="A model's tag or name; needed if several are packaged")
+    model: str | None = Field(
+        default=None, max_length=200, description="A model's tag or name; needed if several are packaged"
+    )
     horizon: Horizon | None = Field(default=None, description="Steps ahead; as trained by default")
     levels: list[Level] | None = Field(
         default=None, max_length=20, description="Prediction intervals in percent; as trained by default, `[]` for none"

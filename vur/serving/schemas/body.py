@@ -7,14 +7,18 @@ from typing import Any
 from pydantic import AliasChoices, BaseModel, ConfigDict, model_validator
 from pydantic_core import PydanticCustomError
 
+from vur.text import encodable
+
 LONGEST_KEY = 100  # characters of a key that an answer repeats
+LONGEST_TEXT = 100_000  # characters of a text where its field has no smaller limit
 SHOWN = 20
 
 
 class Body(BaseModel):
     """A request, or an object inside one. A subclass with free keys says so by `extra="allow"`."""
 
-    model_config = ConfigDict(extra="forbid", allow_inf_nan=False, protected_namespaces=())
+    # With a limit pydantic reads every text, and so refuses lone surrogates, which no answer and no database can hold.
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False, str_max_length=LONGEST_TEXT, protected_namespaces=())
 
     @model_validator(mode="before")
     @classmethod
@@ -56,7 +60,7 @@ def nearest(key: str, names: Iterable[str]) -> str:
 
 def unknown_key(key: Any, names: list[str]) -> PydanticCustomError:
     """Return the error of an unknown key: it has `key`, the nearest name as `near`, and all names as `known`."""
-    shown = str(key)[:LONGEST_KEY]
+    shown = encodable(str(key)[:LONGEST_KEY])
     if not names:
         return PydanticCustomError("api.no_keys", "unknown key {key}; there are none", {"key": shown})
     near = nearest(shown, names)

@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from vur.serving.schemas.body import Body
 from vur.serving.schemas.forecasting import Horizon, Level
-from vur.serving.schemas.texts import Line, Prose
+from vur.serving.schemas.texts import Free, Line, Prose
 
 DATASET = "5d1f6f2c-8e1b-4a0b-9a43-6d8e2f3c4b5a"
 
@@ -76,7 +76,7 @@ class Optimization(Body):
     method: Literal["bayesian", "random", "grid"] = "bayesian"
     iterations: int = Field(50, ge=1, le=10_000)
     metric: str | None = None
-    search_space: dict[str, dict[str, Any]] | None = Field(
+    search_space: dict[str, Free] | None = Field(
         None,
         description="Parameters with a range or choices. What the algorithm cannot search is named in `warnings`; 422 "
         "where it can search none of it. With `auto` each algorithm searches what it has of it. Default: the "
@@ -137,7 +137,7 @@ class Configure(Common):
         "Default: the pipeline's choice, else `auto`",
     )
     preset: Literal["fast", "balanced", "best"] | None = Field(None, description="How many models `auto` tries")
-    hyperparameters: dict[str, Any] = Field(default_factory=dict)
+    hyperparameters: Free = Field(default_factory=dict)
     validation: Validation | None = None
     optimization: Optimization | None = None
     metrics: list[str] = Field(
@@ -172,9 +172,9 @@ class Custom(Common):
         }
     )
 
-    architecture: dict[str, Any]
-    compilation: dict[str, Any] = Field(default_factory=dict)
-    training: dict[str, Any] = Field(default_factory=dict)
+    architecture: Free
+    compilation: Free = Field(default_factory=dict)
+    training: Free = Field(default_factory=dict)
     window: int | None = Field(None, ge=2, le=2000, description="Input window of the network in steps")
 
 
