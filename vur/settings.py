@@ -13,8 +13,12 @@ from typing import Any
 
 from vur.errors import VurError
 from vur.languages import DEFAULT_LANGUAGE, LANGUAGES
+from vur.nearest import by_likeness, near
 
 SECTION = "vur"
+PREFIX = "VUR_"
+# Variables of VUR that are no settings: for its own processes, for the client of a package, for BentoML.
+OTHERS = ("VUR_SETTINGS", "VUR_TOKEN", "VUR_API_WORKERS", "VUR_JOB", "VUR_JOB_PARENT", "VUR_PARENT_PID")
 SECRET = ("metrics_key", "database_url")  # no message shows their values
 LEAST_KEY = 24  # characters
 ORIGIN = re.compile(r"([a-z][a-z0-9+.-]*)://([a-z0-9](?:[a-z0-9_.-]*[a-z0-9])?|\[[0-9a-f:.]+\])(?::(\d{1,5}))?")
@@ -138,9 +142,16 @@ def _origins(text: str) -> tuple[str, ...]:
 def _folders(text: str) -> tuple[str, ...]:
     found = entries_of(text)
     for one in found:
-        if SEVERAL_FOLDERS.search(one):
+        if SEVERAL_FOLDERS.search(one) or not _absolute(one):
             raise EntryError(one)
     return tuple(found)
+
+
+def _absolute(text: str) -> bool:
+    try:
+        return Path(text).expanduser().is_absolute()
+    except RuntimeError:  # ~name without such a user
+        return False
 
 
 def _language(text: str) -> str:
@@ -249,7 +260,7 @@ EXPECTED = {
     "levels": "percentages between 0 and 100, such as 80, 95, 99.9 or [80, 95, 99.9]",
     "cors_origins": 'origins such as http://localhost:5173, https://vur.example or ["https://vur.example"], or * alone',
     "trusted_proxies": 'addresses or networks, such as 127.0.0.1, 10.0.0.0/8 or ["::1"]',
-    "data_folders": 'folders, such as /srv/data, /srv/more or ["/srv/data", "/srv/more"]',
+    "data_folders": 'absolute paths of folders, such as /srv/data, /srv/more or ["/srv/data", "/srv/more"]',
     "language": " | ".join(LANGUAGES),
     "time_budget": "seconds, or nothing",
     "workers": "a whole number",
@@ -282,6 +293,21 @@ EXPECTED = {
 }
 
 
+KEYS = frozenset(field.name for field in fields(Settings))
+
+
+def listed(key: str) -> str:
+    """All settings, those spelt most like `key` first."""
+    return ", ".join(by_likeness(key, sorted(KEYS)))
+
+
+def unknown_variables() -> dict[str, str | None]:
+    """Environment variables called `VUR_…` that are no settings, and the one that each may have been meant for."""
+    known = [*(f"{PREFIX}{key.upper()}" for key in sorted(KEYS)), *OTHERS]
+    unknown = sorted(name for name in os.environ if name.upper().startswith(PREFIX) and name not in known)
+    return {name: near(name, known) for name in unknown}
+
+
 def find_settings_file() -> Path | None:
     """The settings.ini in force: `VUR_SETTINGS`, else the nearest one upwards from here with a [vur] section."""
     if named := os.environ.get("VUR_SETTINGS"):
@@ -303,13 +329,13 @@ def read_settings(path: Path | None = None) -> Settings:
             raise VurError("settings.unreadable", path=path)
         section = parser[SECTION] if parser.has_section(SECTION) else {}
         given |= {key: (value, str(path)) for key, value in section.items()}
-    known = {field.name for field in fields(Settings)}
+    known = KEYS
     for key in given.keys() - known:
-        raise VurError("settings.unknown", setting=key, source=given[key][1], known=", ".join(sorted(known)))
+        raise VurError("settings.unknown", setting=key, source=given[key][1], known=listed(key))
     given |= {
-        key: (os.environ[f"VUR_{key.upper()}"], f"VUR_{key.upper()}")
+        key: (os.environ[f"{PREFIX}{key.upper()}"], f"{PREFIX}{key.upper()}")
         for key in known
-        if f"VUR_{key.upper()}" in os.environ
+        if f"{PREFIX}{key.upper()}" in os.environ
     }
     defaults = Settings(home=Path("~/.vur").expanduser())
     return Settings(

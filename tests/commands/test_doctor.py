@@ -284,3 +284,35 @@ def test_a_generated_password_is_printed_once_and_works(catalog, capsys):
 )
 def test_an_unknown_user_is_reported(catalog, capsys, arguments):
     assert main(["users", *arguments]) == 1 and capsys.readouterr().err
+
+
+def test_misspelt_variables_and_folders_that_are_not_there_are_named(well, monkeypatch, tmp_path, capsys):
+    monkeypatch.setenv("VUR_CORS_ORIGIN", "https://vur.example")
+    monkeypatch.setenv("VUR_quota_byte", "1")
+    monkeypatch.setenv("VUR_ZOOLOGY", "another program's")
+    monkeypatch.setenv("VUR_TOKEN", "for the client of a package")
+    monkeypatch.setenv("VUR_DATA_FOLDERS", f"{tmp_path}, {tmp_path / 'nowhere'}")
+    settings.cache_clear()
+    found = {(one.state, one.values.get("variable") or one.values["path"]): one for one in doctor.check_settings()}
+    assert found.keys() == {
+        ("misspelt", "VUR_CORS_ORIGIN"),
+        ("misspelt", "VUR_quota_byte"),
+        ("unknown", "VUR_ZOOLOGY"),
+        ("missing", str(tmp_path / "nowhere")),
+    }
+    assert "VUR_CORS_ORIGINS" in found["misspelt", "VUR_CORS_ORIGIN"].remedy("en")
+    assert all(one.status == "warning" for one in found.values())
+    with socket.socket() as busy:
+        busy.bind(("127.0.0.1", 0))
+        busy.listen()
+        assert main(["serve", "--port", str(busy.getsockname()[1])]) == 1
+    said = capsys.readouterr().err
+    assert "VUR_CORS_ORIGIN is no setting" in said and "Did you mean VUR_CORS_ORIGINS?" in said
+    assert str(tmp_path / "nowhere") in said and "data_folders" in said and "VUR_ZOOLOGY" in said
+
+
+def test_without_such_variables_nothing_is_said(well, monkeypatch):
+    for name in [name for name in os.environ if name.startswith("VUR_") and name != "VUR_HOME"]:
+        monkeypatch.delenv(name)
+    settings.cache_clear()
+    assert list(doctor.check_settings()) == []

@@ -32,8 +32,11 @@ def run(options: argparse.Namespace, language: str) -> int:
     from vur.serving.process.startup import prepare
     from vur.serving.process.supervisor import Child, supervise
     from vur.store.home import folder
+    from vur.store.operations.doctor import check_settings
 
     chosen = settings()
+    for finding in check_settings():
+        print(f"{finding.say(language)} {finding.remedy(language)}", file=sys.stderr, flush=True)
     host, port = options.host or chosen.host, chosen.port if options.port is None else options.port
     listener = listen(host, port)
     users = prepare()

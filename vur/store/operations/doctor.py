@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from vur.errors import VurError
 from vur.extras import EXTRAS, missing
-from vur.settings import find_settings_file, settings
+from vur.settings import find_settings_file, settings, unknown_variables
 from vur.store import secret
 from vur.store.catalog import DatabaseConnection, DatasetVersion, Job, Model, Run, Upload, User
 from vur.store.database import current_revision, database_url, engine, newest_revision, reading, sqlite_module
@@ -72,6 +72,7 @@ def examine(deep: bool = True) -> Iterator[Finding]:
     installed; with `deep` every model is read.
     """
     yield ok("settings", path=find_settings_file() or "-")
+    yield from check_settings()
     yield from check_home(home())
     yield check_space(health.free_bytes())
     yield from (check_extra(extra) for extra in EXTRAS)
@@ -89,6 +90,15 @@ def examine(deep: bool = True) -> Iterator[Finding]:
             with reading() as session:
                 yield check_models(session)
     yield check_port(settings().host, settings().port)
+
+
+def check_settings() -> Iterator[Finding]:
+    """Warn of variables that look like settings but are none, and of data folders that do not exist."""
+    for name, near in unknown_variables().items():
+        yield warning("variable", "misspelt" if near else "unknown", variable=name, near=near)
+    for path in settings().data_folders:
+        if not Path(path).expanduser().is_dir():
+            yield warning("folders", "missing", path=path)
 
 
 def check_home(path: Path) -> Iterator[Finding]:
