@@ -4,8 +4,9 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from vur.text import DEFAULT_LANGUAGE, Phrase, encodable, translate
+from vur.text import DEFAULT_LANGUAGE, Phrase, encodable, table, translate
 
+WORDS = ("kind", "status", "state")  # placeholders for words that the API names in English
 LONGEST = 2_000  # characters of one value that an answer repeats
 
 
@@ -22,15 +23,20 @@ class VurError(ValueError):
 
     def cause(self, language: str = DEFAULT_LANGUAGE) -> str:
         """What is wrong, naming the column, row or value."""
-        return translate(f"error.{self.code}.cause", language, **self.data)
+        return translate(f"error.{self.code}.cause", language, **self._said(language))
 
     def remedy(self, language: str = DEFAULT_LANGUAGE) -> str:
         """What the user can do about it."""
-        return translate(f"error.{self.code}.remedy", language, **self.data)
+        return translate(f"error.{self.code}.remedy", language, **self._said(language))
 
     def text(self, language: str = DEFAULT_LANGUAGE) -> str:
         """Cause and remedy in one line."""
         return f"{self.cause(language)} {self.remedy(language)}"
+
+    def _said(self, language: str) -> dict[str, Any]:
+        """`data` with the kinds and states of objects in words; `data` itself keeps those of the API."""
+        words = {name: f"word.{self.data[name]}" for name in WORDS if name in self.data}
+        return self.data | {name: translate(key, language) for name, key in words.items() if key in table()}
 
     def __reduce__(self) -> tuple[Callable[..., "VurError"], tuple[str, str, dict[str, Any]]]:
         return _rebuild, (self.code, self.stage, self.data)

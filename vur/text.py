@@ -60,12 +60,18 @@ def translate(key: str, language: str = DEFAULT_LANGUAGE, /, **values: object) -
 
 
 BREAKS = frozenset({"Cc", "Zl", "Zp"})  # control characters, line and paragraph separators
+INVISIBLE = frozenset("\u00ad\u180e\u200b\u2060\ufeff")  # no width: two texts that look alike differ by them
 BIDI = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")  # they change the order that is shown
 
 
 def is_control(character: str) -> bool:
-    """Whether a character is invisible and breaks a line, a log or a header, or changes the order that is shown."""
-    return unicodedata.category(character) in BREAKS or character in BIDI
+    """Whether a character breaks a line, a log or a header, changes the order that is shown, or is not shown at all."""
+    return unicodedata.category(character) in BREAKS or character in BIDI or character in INVISIBLE
+
+
+def is_blank(text: str) -> bool:
+    """Whether nothing of `text` can be seen: spaces of any kind, marks of direction, joiners."""
+    return all(unicodedata.category(one)[0] in "ZC" for one in text)
 
 
 def on_one_line(text: str) -> str:

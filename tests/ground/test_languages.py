@@ -13,6 +13,7 @@ import yaml
 from samples import ROOT
 
 from vur.cli import main
+from vur.errors import VurError
 from vur.frequency import Frequency
 from vur.languages import LANGUAGES, TRANSLATIONS, Language
 from vur.settings import read_settings
@@ -147,3 +148,17 @@ for name, texts in {{
         "en 05/03 12/03 07/06 08/07 09/02",
         "pt 05/03 12/03 07/06 08/07 09/02",
     ], done.stderr
+
+
+@pytest.mark.parametrize("language", ["en", "pt-BR"])
+def test_kinds_and_states_are_words_of_the_readers_language(language):
+    """Inside a sentence; `data`, which answers repeat as `values`, keeps the names of the API."""
+    from vur.jobs.queue import STATUS
+    from vur.store.accounts.access import KINDS
+
+    for name in {*KINDS.values(), *STATUS, *STATUS.values(), "job", "batch", "user", "configured", "receiving", "done"}:
+        assert f"word.{name}" in table(), name
+    error = VurError("models.not_trained", id="a1", status="queued")
+    assert error.data["status"] == "queued" and table()["word.queued"][language] in error.cause(language)
+    busy = VurError("api.running", kind="dataset", id="a1").cause(language)
+    assert table()["word.dataset"][language] + " a1" in busy

@@ -271,3 +271,17 @@ def test_a_network_is_trained_with_each_combination_inside_the_documents_ranges(
         assert 0.0001 <= found["learning_rate"] <= 0.1
         assert f"batch_size = {found['batch_size']}" in report
     assert len({trial.value for trial in tried}) == 3, "each combination gives a network of its own"
+
+
+@pytest.mark.parametrize("algorithm", ["naive", "drift"])
+def test_an_algorithm_without_parameters_has_nothing_to_optimise(ana, dataset, algorithm):
+    """Its 422 and its warning name no empty list of parameters, and give no advice that cannot be followed."""
+    model = configured(ana, dataset, algorithm=algorithm, hyperparameters={}, optimization={"iterations": 5})
+    assert model["warnings"] == [
+        f"Nothing is searched: {algorithm} has no parameters. The model is trained as configured."
+    ]
+    for body in ({}, {"search_space": {"a": {"min": 1, "max": 2}}}, {"search_space": {"a": {}, "b": {}}}):
+        refused = ana.post(f"/models/{model['model_id']}/optimize", json=body)
+        assert refused.status_code == 422 and refused.json()["code"] == "tuning.no_parameters", refused.text
+        assert "has no parameters" in refused.json()["detail"] and "-." not in refused.json()["detail"]
+        assert "lightgbm" in refused.json()["detail"]

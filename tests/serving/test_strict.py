@@ -306,6 +306,30 @@ def test_a_name_has_no_control_character(ana, root, name):
         assert answer.json()["field"] == key, (path, answer.text)
 
 
+BLANK = [" ", "   ", "\u00a0", "\u3000", "\u200d", "\u200e "]
+
+
+@pytest.mark.parametrize("name", [*BLANK, "\u200b", "lo\u200bja", "\ufeffloja", "\u2060"])
+def test_a_name_can_be_seen(ana, root, name):
+    code = "api.blank" if name in BLANK else "api.control_character"
+    source = {"kind": "sqlite", "source": "shop.sqlite", "table": "t", "columns": {"date": "a", "target": "b"}}
+    for who, method, path, body, key in (
+        (ana, "PUT", f"/datasets/{ID}", {"name": name}, "name"),
+        (ana, "POST", "/datasets/uploads", {"filename": name, "size": 3}, "filename"),
+        (ana, "POST", "/pipelines", {"name": name}, "name"),
+        (ana, "POST", "/models/configure", {"dataset_id": ID, "name": name}, "name"),
+        (ana, "PUT", f"/models/{ID}", {"name": name}, "name"),
+        (ana, "POST", f"/models/{ID}/save", {"name": name}, "name"),
+        (ana, "POST", "/monitoring/databases", source | {"name": name}, "name"),
+        (ana, "POST", "/auth/api-keys", {"name": name}, "name"),
+        (root, "POST", "/users", {"email": "x@x.br", "password": "x", "username": name}, "username"),
+    ):  # fmt: skip
+        answer = who.request(method, path, json=body)
+        told = answer.json()
+        assert (answer.status_code, told["code"], told["field"]) == (422, code, key), (path, answer.text)
+    assert ana.post("/pipelines", json={"name": "Família 👨\u200d👩\u200d👧"}).status_code == 201
+
+
 def test_a_description_may_have_paragraphs(ana):
     body = {"name": "Lojas", "description": "Primeira linha.\n\tSegunda linha."}
     assert ana.post("/pipelines", json=body).json()["description"] == body["description"]

@@ -28,7 +28,8 @@ def test_a_training_reports_progress_and_produces_a_model_with_its_files(ana, ca
     answer = ana.post(f"/models/{model}/train")
     assert answer.status_code == 202 and answer.json()["status"] == "queued" and answer.json()["model_id"] == model
     assert ana.get(f"/models/{model}/training/status").json()["status"] == "queued"
-    assert ana.post(f"/models/{model}/train").json()["code"] == "api.running"
+    busy = ana.post(f"/models/{model}/train", headers={"Accept-Language": "pt-BR"}).json()
+    assert busy["code"] == "api.running" and f"modelo {model}" in busy["detail"] and busy["values"]["kind"] == "model"
     seen = []
     with worker(catalog):
 

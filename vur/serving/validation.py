@@ -17,7 +17,7 @@ B = TypeVar("B", bound=Body)
 BRANCH = re.compile(r"^(dict|list|tuple|function-\w+|constrained-\w+|lax-or-strict|nullable)\[.*\]$")
 ONE_TYPE = {"[key]", "str", "constrained-str", "bool", "int", "constrained-int", "float", "constrained-float"}
 KEYED = ("api.unknown_key", "api.same_key", "api.no_keys")  # problems of an object that are about one of its keys
-OWN = (*KEYED, "api.control_character", "api.moment")
+OWN = (*KEYED, "api.control_character", "api.blank", "api.moment")
 SECRET = re.compile(r"password|token|secret|source|key", re.IGNORECASE)
 LONGEST = 100  # characters of a value that an answer repeats
 

@@ -25,15 +25,16 @@ ACTIONS = {
     "keep": "flag",
 }
 SCALES = {
-    "minmax": "min_max",
-    "min-max": "min_max",
+    "min_max": "minmax",
+    "min-max": "minmax",
     "zscore": "standard",
     "z-score": "standard",
     "standardize": "standard",
     "log": "log1p",
     "boxcox": "box_cox",
 }
-KNOWN_SCALES = ("min_max", "standard", "robust", "log1p", "box_cox", "none")
+KNOWN_SCALES = ("minmax", "standard", "robust", "log1p", "box_cox", "none")
+TRANSFORMS = {"minmax": "min_max"}  # the names of the stage, where they differ
 EXTRACTS = {
     "day_of_week": "dayofweek",
     "weekday": "dayofweek",
@@ -157,7 +158,7 @@ def _normalization(request: dict[str, Any], target: str, kinds: dict[str, str], 
     method = _choice(request.get("method", "standard"), SCALES, KNOWN_SCALES, "normalization.method")
     own, others = _beside(request, target, kinds, "normalization")
     if own:
-        plan.preprocess["transforms"] = [] if method == "none" else [method]
+        plan.preprocess["transforms"] = [] if method == "none" else [TRANSFORMS.get(method, method)]
     plan.unused += others
 
 

@@ -33,7 +33,7 @@ from vur.store.accounts.access import Principal, check_version, fetch, visible
 from vur.store.catalog import Dataset, Job, JobLog, Model, Schedule, new_id, now
 from vur.store.database import reading, writing
 from vur.store.events import record_activity
-from vur.text import phrase
+from vur.text import is_blank, phrase
 
 router = APIRouter(tags=["training"])
 JOBS = {
@@ -120,6 +120,8 @@ def over(config: dict[str, Any], sections: dict[str, Any]) -> dict[str, Any]:
         raise VurError("api.invalid", field="config.data", reason=phrase("api.reason.from_dataset"))
     if found := control_character(str(sections.get("name") or "")):
         raise VurError("api.control_character", field="config.name", character=found)
+    if (name := sections.get("name")) is not None and is_blank(str(name)):
+        raise VurError("api.blank", field="config.name")
     both = {name: isinstance(values, dict) and isinstance(config.get(name), dict) for name, values in sections.items()}
     return Config.from_dict(
         config | {name: config[name] | values if both[name] else values for name, values in sections.items()}

@@ -8,7 +8,7 @@ from pydantic_core import PydanticCustomError
 
 from vur.languages import LanguageCode
 from vur.serving.schemas.body import Body
-from vur.serving.schemas.texts import Line
+from vur.serving.schemas.texts import Line, Title
 
 Role = Literal["viewer", "analyst", "admin"]
 Email = Field(min_length=3, max_length=254, examples=["ana@example.com"])
@@ -44,7 +44,7 @@ class Registration(Body):
 
     email: str = Email
     password: str = Password
-    username: Annotated[Line, Field(max_length=64)] | None = None
+    username: Annotated[Title, Field(max_length=64)] | None = None
     full_name: Annotated[Line, Field(max_length=200)] = ""
     language: LanguageCode | None = None
 
@@ -109,7 +109,7 @@ class ProfileChange(Body):
     full_name: Annotated[Line, Field(max_length=200)] | None = None
     language: LanguageCode | None = None
     email: str | None = Field(None, min_length=3, max_length=254)
-    username: Annotated[Line, Field(min_length=1, max_length=64)] | None = None
+    username: Annotated[Title, Field(min_length=1, max_length=64)] | None = None
     password: str | None = Field(None, min_length=1, max_length=256)
     current_password: str | None = Field(None, min_length=1, max_length=256)
 
@@ -143,7 +143,7 @@ class NewKey(Body):
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"name": "nightly batch", "role": "viewer", "days": 90}]})
 
-    name: Annotated[Line, Field(min_length=1, max_length=100)]
+    name: Annotated[Title, Field(min_length=1, max_length=100)]
     role: Role | None = Field(None, description="The key's role is at most this; null means the user's current role")
     days: int | None = Field(None, ge=1, le=3650, description="Days until the key expires; null means never")
 

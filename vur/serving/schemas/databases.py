@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from vur.serving.schemas.body import Body
-from vur.serving.schemas.texts import Line, Words
+from vur.serving.schemas.texts import Title, Words
 from vur.store.feeds.kinds import KINDS
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ else:
     Kind = Literal[*KINDS]
 FOLDERS = ", ".join(f"`{name}`" for name, kind in KINDS.items() if kind.reads_folders)
 URLS = [kind.url_form for kind in KINDS.values() if kind.is_url]
-Name = Annotated[Line, Field(min_length=1, max_length=200)]
+Name = Annotated[Title, Field(min_length=1, max_length=200)]
 Column = Annotated[Words, Field(min_length=1, max_length=200)]
 Source = Annotated[Words, Field(min_length=1, max_length=4096)]
 

@@ -6,9 +6,9 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, Field
 
 from vur.serving.schemas.body import Body, example
-from vur.serving.schemas.texts import Free, Line, Prose, Words
+from vur.serving.schemas.texts import Free, Prose, Title, Words
 
-Name = Annotated[Line, Field(min_length=1, max_length=200)]
+Name = Annotated[Title, Field(min_length=1, max_length=200)]
 Column = Annotated[Words, Field(min_length=1, max_length=500)]
 Columns = Annotated[list[Column], Field(max_length=2000)]
 Role = Literal["static", "known_future", "past_only", "exclude"]
@@ -187,7 +187,7 @@ class UploadStart(Body):
     """A chunked upload. The options say how to read the file if detection fails."""
 
     model_config = example({"filename": "vendas.csv", "size": 2048576, "name": "Vendas"})
-    filename: Annotated[Line, Field(min_length=1, max_length=1000)]
+    filename: Annotated[Title, Field(min_length=1, max_length=1000)]
     size: int = Field(ge=1, description="Bytes of the whole file")
     name: Name | None = None
     description: Annotated[Prose, Field(max_length=5000)] = ""

@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from vur.serving.schemas.body import Body
 from vur.serving.schemas.forecasting import Horizon, Level
-from vur.serving.schemas.texts import Free, Line, Prose
+from vur.serving.schemas.texts import Free, Prose, Title
 
 DATASET = "5d1f6f2c-8e1b-4a0b-9a43-6d8e2f3c4b5a"
 
@@ -86,7 +86,7 @@ class Optimization(Body):
     time_limit: float | None = Field(None, gt=0, description="Seconds")
 
 
-Names = Annotated[Line, Field(min_length=1, max_length=100)]
+Names = Annotated[Title, Field(min_length=1, max_length=100)]
 
 
 class Common(Body):

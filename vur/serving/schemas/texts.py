@@ -10,7 +10,7 @@ from fastapi import Path
 from pydantic import AfterValidator, BeforeValidator
 from pydantic_core import PydanticCustomError
 
-from vur.text import is_control
+from vur.text import INVISIBLE, is_blank, is_control
 
 
 def storable(value: Any) -> Any:
@@ -35,7 +35,7 @@ def storable(value: Any) -> Any:
 
 
 DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
-LAYOUT = set("\n\r\t")
+LAYOUT = {*"\n\r\t", *INVISIBLE}
 
 
 def control_character(text: str, allowed: Set[str] = frozenset()) -> str | None:
@@ -52,7 +52,7 @@ def one_line(text: str) -> str:
 
 
 def written(text: str) -> str:
-    """Return `text` if its only control characters are line breaks and tabs."""
+    """Return `text` if its only control characters are line breaks, tabs and spaces without width."""
     return _without(text, LAYOUT)
 
 
@@ -60,6 +60,13 @@ def _without(text: str, allowed: Set[str]) -> str:
     storable(text)
     if found := control_character(text, allowed):
         raise PydanticCustomError("api.control_character", "control character {character}", {"character": found})
+    return text
+
+
+def visible(text: str) -> str:
+    """Return `text` if something of it can be seen; an empty one is refused by its length."""
+    if text and is_blank(text):
+        raise PydanticCustomError("api.blank", "nothing of the text can be seen")
     return text
 
 
@@ -73,6 +80,7 @@ def dated(value: Any) -> Any:
 Moment = Annotated[datetime, BeforeValidator(dated)]
 Words = Annotated[str, AfterValidator(storable)]
 Line = Annotated[str, AfterValidator(one_line)]
+Title = Annotated[Line, AfterValidator(visible)]
 Prose = Annotated[str, AfterValidator(written)]
 Free = Annotated[dict[str, Any], AfterValidator(storable)]
 Number = Annotated[int, Path(ge=1, le=2**31 - 1, description="Version number")]

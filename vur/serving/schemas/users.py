@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from vur.languages import DEFAULT_LANGUAGE, LanguageCode
 from vur.serving.schemas.auth import Email, Password, Role, UserOut
 from vur.serving.schemas.body import Body
-from vur.serving.schemas.texts import Line
+from vur.serving.schemas.texts import Line, Title
 
 Right = Literal["view", "edit"]
 
@@ -34,7 +34,7 @@ class NewUser(Body):
 
     email: str = Email
     password: str = Password
-    username: Annotated[Line, Field(max_length=64)] | None = None
+    username: Annotated[Title, Field(max_length=64)] | None = None
     full_name: Annotated[Line, Field(max_length=200)] = ""
     role: Role = "analyst"
     language: LanguageCode = DEFAULT_LANGUAGE

@@ -190,6 +190,8 @@ def search(
     try:
         spec = optimize_request(asked, id, given)
     except VurError as error:
+        if error.code == "tuning.nothing_tunable" and within == "" and not algorithm(id).parameters:
+            raise VurError("tuning.no_parameters", algorithm=id, known=error.data["known"]) from None
         key = error.data.get("field") or error.code.removeprefix("tuning.")  # such as tuning.objective
         parameter = [str(error.data["parameter"])] if "parameter" in error.data else []
         place = key if key in asked else ".".join(["search_space", *parameter])

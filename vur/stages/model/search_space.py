@@ -280,7 +280,9 @@ def usable_space(id: str, content: Any, given: Mapping[str, Any] | None = None) 
 
     Raises `VurError` where nothing of it can be used, naming all parameters, and for an entry that can mean nothing.
     """
-    names = ", ".join(parameter_names(id)) or "-"
+    if not algorithm(id).parameters:
+        raise VurError("tuning.no_parameters", field="search_space", algorithm=id, known=", ".join(tunable_algorithms()))
+    names = ", ".join(parameter_names(id))
     if not isinstance(content, dict) or not content:
         raise VurError("tuning.space_empty", algorithm=id, known=names)
     found: dict[str, Dimension] = {}
@@ -571,6 +573,8 @@ def optimize_request(content: dict[str, Any], id: str, given: Mapping[str, Any] 
 
 def kept_remark(id: str, given: Mapping[str, Any]) -> list[Remark]:
     """The remark on parameters of algorithm `id` that are `given` and therefore not searched without a space for them."""
+    if not algorithm(id).parameters:
+        return [remark("no_parameters", algorithm=id)]
     suggested = algorithm(id).tunable
     kept, searched = [name for name in suggested if name in given], [name for name in suggested if name not in given]
     if not searched:
