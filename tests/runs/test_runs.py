@@ -235,7 +235,7 @@ def test_wrong_arguments_are_named_in_three_lines(tmp_path: Path, arguments: lis
 
 def test_a_wrong_configuration_key_is_named(tmp_path: Path) -> None:
     (tmp_path / "pipeline.yaml").write_text("split: {horizont: 3}\n", encoding="utf-8")
-    with pytest.raises(VurError, match="split.horizont.*closest match: horizon"):
+    with pytest.raises(VurError, match="split.horizont.*nearest first: horizon,"):
         vur.run(config=tmp_path / "pipeline.yaml")
 
 

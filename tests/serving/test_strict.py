@@ -98,7 +98,7 @@ def test_an_unknown_key_is_refused_with_the_nearest_one(ana, method, path, body,
     assert answer.status_code == 422, answer.text
     told = answer.json()
     assert (told["code"], told["field"], told["values"]["near"]) == ("api.unknown_key", field, near)
-    assert field in told["detail"] and near in told["detail"]
+    assert field in told["detail"] and f": {near}" in told["detail"], "the nearest name is listed first"
 
 
 def test_a_free_section_is_checked_by_its_own_table(ana):
@@ -135,6 +135,52 @@ def test_a_step_in_the_form_of_a_body_is_checked_as_that_body(ana):
     ):
         answer = ana.put(f"/pipelines/{pipeline}/steps/{step}", json={"data": data})
         assert (answer.status_code, answer.json().get("field", "")) == (422 if field else 200, field), answer.text
+
+
+def test_a_distant_word_has_no_nearest_key(ana):
+    told = ana.put("/auth/profile", json={"role": "admin"}).json()
+    assert (told["field"], told["values"]["near"]) == ("role", None) and "language" in told["values"]["known"]
+
+
+def test_an_unknown_key_of_a_step_is_placed_in_the_request(ana):
+    dataset = dataset_of(ana.id, DATA / "electrical_equipment.csv")
+    pipeline = ana.post("/pipelines", json={"name": "x", "dataset_id": dataset}).json()["pipeline_id"]
+    for step, key, near in (
+        ("preview", "target_colum", "target_column"),
+        ("preview", "zzz", None),
+        ("split", "horizn", "horizon"),
+        ("split", "zzz", None),
+        ("preprocessing", "outlierz", "outliers"),
+        ("features", "countri", "country"),
+        ("training", "levelz", "levels"),
+    ):
+        told = ana.put(f"/pipelines/{pipeline}/steps/{step}", json={"data": {key: 1}}).json()
+        assert (told["code"], told["field"]) == ("config.unknown", f"data.{key}"), told
+        assert told["values"]["near"] == near and "fingerprint" not in told["values"]["known"]
+    for step in ("preview", "split"):
+        assert ana.put(f"/pipelines/{pipeline}/steps/{step}", json={"data": {}}).status_code == 200
+    told = ana.put(f"/pipelines/{pipeline}/steps/split", json={"data": {"gap": "x"}}).json()
+    assert (told["code"], told["field"]) == ("config.value", "data.gap")
+
+
+def test_a_misspelt_key_of_a_document_is_refused_unless_it_is_newer(ana):
+    split = {"config": {"split": {"horizon": 3}}}
+    for document, key, near in (
+        (split | {"nme": 1}, "nme", "name"),
+        ({"config": {"split": {"horizon": 3}, "splitt": {}}}, "config.splitt", "split"),
+        ({"config": {"split": {"fold": 3}}}, "config.split.fold", "folds"),
+        ({"config": {"split": {"gap": "x", "fold": 3}}}, "config.split.fold", "folds"),
+        ({"config": {"data": {"upload": {"delimitr": ";"}}}}, "config.data.upload.delimitr", "delimiter"),
+        ({"split": {"horizn": 3}}, "split.horizn", "horizon"),
+    ):
+        answer = ana.post("/pipelines/import", json=document)
+        told = answer.json()
+        assert (answer.status_code, told["code"], told["field"]) == (422, "config.unknown", key), answer.text
+        assert told["values"]["near"] == near
+    for newer in ({"format": 2}, {"vur": "99.1.0"}):
+        assert ana.post("/pipelines/import", json=split | newer | {"nme": 1}).status_code == 201
+    wrong = ana.post("/pipelines/import", json={"config": {"split": {"gap": "x"}, "training": {"seed": 3}}})
+    assert wrong.status_code == 201 and wrong.json()["problems"][0]["code"] == "config.value"
 
 
 def test_a_form_names_the_nearest_field(ana):

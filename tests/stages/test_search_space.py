@@ -123,7 +123,7 @@ def test_r2_is_maximised_and_errors_minimised():
         (None, ["is empty"]),
         (
             {"lerning_rate": {"min": 0.01, "max": 0.1}},
-            ["'lightgbm'", "'lerning_rate'", "nearest is learning_rate", "min_leaf"],
+            ["'lightgbm'", "'lerning_rate'", "parameters are: learning_rate", "min_leaf"],
         ),
         ({"batch_size": {"choices": [1]}}, ["'batch_size'", "learning_rate"]),
         ({"leaves": [4, 8]}, ["'leaves'", "[4, 8]", "choices"]),
@@ -254,7 +254,7 @@ def test_a_space_for_auto_serves_every_algorithm_that_has_its_parameters():
 def test_a_name_that_could_mean_two_parameters_is_refused(network):
     both = {"units": Parameter("int", 50, "m"), "hidden": Parameter("int", 50, "m")}
     register(dataclasses.replace(algorithm(network), parameters=both))
-    refused(lambda: parameter_name(network, "hidden_units"), "'hidden_units'", "units, hidden")
+    refused(lambda: parameter_name(network, "hidden_units"), "'hidden_units'", "hidden, units")
 
 
 def test_choices_may_be_lists_words_and_flags(network):

@@ -1,7 +1,7 @@
 """The configuration of a run: one section per stage, read from and written to YAML."""
 
 import dataclasses
-import difflib
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, get_type_hints
 
@@ -12,6 +12,7 @@ from vur.absence import ABSENT
 from vur.columns import known_zone
 from vur.errors import VurError
 from vur.hierarchy import HierarchySpec
+from vur.nearest import by_likeness, near
 from vur.settings import settings, tidy_levels
 from vur.stages.features import FeatureSpec
 from vur.stages.model import ModelSpec
@@ -152,16 +153,31 @@ def _plain(value: Any) -> Any:
     return value
 
 
+def unknown_key(key: Any, names: Iterable[str], prefix: str = "") -> VurError:
+    """The error of a key that a section does not have, with the names that it has, nearest first."""
+    known = list(names)
+    return VurError(
+        "config.unknown", key=f"{prefix}{key}"[:200], near=near(key, known), known=", ".join(by_likeness(key, known))
+    )
+
+
+def unknown_keys(content: Any, kind: type = Config, prefix: str = "") -> Iterator[VurError]:
+    """An error for each unknown key of a configuration in plain data, whatever its values are."""
+    hints = get_type_hints(kind)
+    for key, value in content.items() if isinstance(content, dict) else ():
+        if key not in hints:
+            yield unknown_key(key, hints, prefix)
+        elif dataclasses.is_dataclass(hints[key]):
+            yield from unknown_keys(value, hints[key], f"{prefix}{key}.")
+
+
 def _check_keys(kind: type, content: Any, prefix: str) -> None:
     if not isinstance(content, dict):
         raise VurError("config.value", key=prefix.rstrip(".") or "-", value=content, expected="a mapping of keys")
     hints = get_type_hints(kind)
     for key, value in content.items():
         if key not in hints:
-            near = difflib.get_close_matches(str(key), hints, n=1)
-            raise VurError(
-                "config.unknown", key=f"{prefix}{key}", known=", ".join(hints), near=near[0] if near else "-"
-            )
+            raise unknown_key(key, hints, prefix)
         if dataclasses.is_dataclass(hints[key]):
             _check_keys(hints[key], value, f"{prefix}{key}.")
 

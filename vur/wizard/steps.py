@@ -1,14 +1,15 @@
 """Validates the settings of a pipeline's steps against the run configuration and the data."""
 
 import json
-from dataclasses import replace
+import re
+from dataclasses import fields, replace
 from typing import Any
 
 import yaml
 
 from vur import __version__
 from vur.errors import VurError
-from vur.runs.config import Config, default_config
+from vur.runs.config import Config, default_config, unknown_key, unknown_keys
 from vur.stages.model import ModelSpec
 from vur.stages.model.search_space import say_remark
 from vur.stages.split.folds import SplitSpec
@@ -39,8 +40,12 @@ DOCUMENT_KEYS = (
     "date_range",
     "drop_columns",
 )
+FEATURE_KEYS = ("lag_features", "rolling_features", "seasonal_features", "holidays")
+_PREVIEW_KEYS = (*DOCUMENT_COLUMNS, "feature_columns", "exclude_columns")
 OWN_KEYS = ("missing", "transforms", "season", "box_cox_lambda")
 PRIVATE = ("path", "fingerprint", "upload")
+FORMAT = 1  # of exported documents
+DOCUMENT = ("format", "vur", "name", "description", "completed", "dataset", "config")
 DEEPEST, LONGEST = 40, 256 * 1024
 
 
@@ -49,9 +54,28 @@ def check_step(
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """The configuration section for the data of a step, and facts to show; `VurError` for invalid settings.
 
-    `ref` is the dataset's version with the columns that the pipeline has chosen so far.
+    `ref` is the dataset's version with the columns that the pipeline has chosen so far. The field of an error is the
+    place in the request, `data.outliers`, not in the configuration.
     """
-    return _CHECKS[step](given, ref, language)
+    try:
+        return _CHECKS[step](given, ref, language)
+    except VurError as error:
+        section, _, rest = str(error.data.get("key") or "").partition(".")
+        if section == SECTIONS[step] and rest:
+            error.data["field"] = f"data.{rest}"
+        raise
+
+
+def check_step_keys(step: str, given: dict[str, Any]) -> None:
+    """`VurError` config.unknown for a key that the step lacks; the preview takes the API's names and its own."""
+    section = SECTIONS[step]
+    own = [field.name for field in fields(getattr(Config(), section)) if field.name not in PRIVATE]
+    names = list(_PREVIEW_KEYS) if step == "preview" else own + list(_REQUEST_KEYS.get(step, ()))
+    for key in given:
+        if key not in (*names, *own, *PRIVATE):
+            error = unknown_key(key, names, f"{section}.")
+            error.data["field"] = f"data.{key}"[:200]
+            raise error
 
 
 def with_columns(ref: VersionRef, data: dict[str, Any]) -> VersionRef:
@@ -141,6 +165,8 @@ def _training(given: dict[str, Any], ref: VersionRef, language: str) -> tuple[di
     return _plain("training", given), {}
 
 
+# What a step takes besides the keys of its section: those of the API's request.
+_REQUEST_KEYS = {"split": ("method",), "preprocessing": DOCUMENT_KEYS, "features": FEATURE_KEYS}
 _CHECKS = {
     "preview": _preview,
     "split": _split,
@@ -210,9 +236,7 @@ def valid_sections(content: dict[str, Any], language: str) -> tuple[dict[str, di
     sections, problems = {}, []
     usual = Config().to_dict()
     for name in [key for key in content if key not in usual]:
-        problems.append(
-            _problem(name, "warning", VurError("config.unknown", key=name, known=", ".join(usual), near="-"), language)
-        )
+        problems.append(_problem(name, "warning", unknown_key(name, usual), language))
     for step, name in (*SECTIONS.items(), ("hierarchy", "hierarchy")):
         values = content.get(name)
         if values is None:
@@ -245,7 +269,7 @@ def export_document(
     content = config.to_dict()
     content["data"].pop("path")
     return {
-        "format": 1,
+        "format": FORMAT,
         "vur": __version__,
         "name": name,
         "description": description,
@@ -253,6 +277,33 @@ def export_document(
         "dataset": dataset,
         "config": content,
     }
+
+
+def check_document_keys(document: dict[str, Any]) -> None:
+    """`VurError` config.unknown for a misspelt key, unless a newer version wrote the document, which may know more."""
+    if is_newer(document):
+        return
+    if isinstance(document.get("config"), dict):
+        for key in document:
+            if key not in DOCUMENT:
+                raise unknown_key(key, DOCUMENT)
+        first = next(unknown_keys(document["config"], prefix="config."), None)
+    else:
+        first = next(unknown_keys(document), None)
+    if first is not None:
+        raise first
+
+
+def is_newer(document: dict[str, Any]) -> bool:
+    """Whether a document says that a newer VUR, or one with a newer format, wrote it."""
+    format = document.get("format")
+    if isinstance(format, int) and format > FORMAT:
+        return True
+    return _release(str(document.get("vur") or "")) > _release(__version__)
+
+
+def _release(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in re.findall(r"\d+", version)[:3])
 
 
 def completed_steps(document: dict[str, Any], sections: dict[str, Any]) -> list[str]:

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['REQUIRED', 'ACTIVATIONS', 'ONE_SIDED', 'LAYERS', 'RECURRENT', 'NEEDS_SEQUENCE', 'KEEPS_SIGN', 'Shape', 'MOST_WEIGHTS',
-           'LONGEST_WINDOW', 'ALIASES', 'SECTIONS', 'SINGLE', 'NESTED', 'DOCUMENT', 'Key', 'closest', 'read_layer',
+           'LONGEST_WINDOW', 'ALIASES', 'SECTIONS', 'SINGLE', 'NESTED', 'DOCUMENT', 'Key', 'listed', 'read_layer',
            'next_shape', 'infer_shapes', 'returns_sequences', 'count_weights', 'check_size', 'read_stack',
            'check_output', 'shortest_window', 'block_of', 'apply_layer', 'make_layer', 'build_stack', 'check_keys',
            'read_section', 'read_setting', 'Blueprint', 'read_metrics', 'read_monitor', 'with_units', 'with_settings',
@@ -14,10 +14,10 @@ __all__ = ['REQUIRED', 'ACTIVATIONS', 'ONE_SIDED', 'LAYERS', 'RECURRENT', 'NEEDS
 import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Any
 
 from ...errors import VurError
+from ...nearest import by_likeness
 from .training import LOSSES, OPTIMIZERS, Regime, epoch_scores
 
 # %% ../../../nbs/forecasters/networks/1_architecture.ipynb #f81296db
@@ -116,9 +116,9 @@ NEEDS_SEQUENCE = (*RECURRENT, "conv1d", "attention", *(name for name in LAYERS i
 KEEPS_SIGN = ("dropout", "flatten", *(name for name in LAYERS if "pooling" in name))
 
 # %% ../../../nbs/forecasters/networks/1_architecture.ipynb #d65f669a
-def closest(name: str, known: Sequence[str]) -> str:
-    """The one of `known` that is most similar to `name`."""
-    return get_close_matches(name.lower(), known, 1, 0.0)[0] if known else ""
+def listed(word: object, known: Sequence[str]) -> str:
+    """`known` for a message, the ones spelt most like `word` first."""
+    return ", ".join(by_likeness(word, known)) or "-"
 
 
 def read_layer(given: Any, number: int, inside: str = "") -> dict[str, Any]:
@@ -128,14 +128,10 @@ def read_layer(given: Any, number: int, inside: str = "") -> dict[str, Any]:
     kind = given["type"].lower()
     if kind not in LAYERS or (inside and kind not in ("lstm", "gru")):
         known = ("lstm", "gru") if inside else tuple(LAYERS)
-        near = closest(kind, known)
-        raise VurError(
-            "networks.layer_unknown", number=number, type=given["type"], closest=near, known=", ".join(known)
-        )
+        raise VurError("networks.layer_unknown", number=number, type=given["type"], known=listed(kind, known))
     name, keys = f"{inside} > {kind}" if inside else kind, LAYERS[kind]
     for key in given.keys() - {"type"} - keys.keys():
-        near, listed = closest(str(key), ("type", *keys)), ", ".join(keys) or "-"
-        raise VurError("networks.key_unknown", number=number, type=name, key=key, closest=near, known=listed)
+        raise VurError("networks.key_unknown", number=number, type=name, key=key, known=listed(key, tuple(keys)))
     layer = {"type": kind}
     for key, rule in keys.items():
         layer[key] = _read_key(given.get(key, rule.default), key, rule, number, name)
@@ -149,7 +145,7 @@ def _read_key(value: Any, key: str, rule: Key, number: int, name: str) -> Any:
     if not rule.accepts(value):
         where = {"number": number, "type": name, "key": key, "value": value, "expected": rule.expected}
         if rule.choices == ACTIVATIONS and isinstance(value, str):
-            raise VurError("networks.activation_unknown", **where, closest=closest(value, ACTIVATIONS))
+            raise VurError("networks.activation_unknown", **where, known=listed(value, ACTIVATIONS))
         raise VurError("networks.key_value", **where)
     return read_layer(value, number, name) if rule.kind == "layer" else value
 
@@ -385,8 +381,7 @@ def check_keys(given: Any, section: str, known: Sequence[str]) -> None:
         raise VurError("networks.section", section=section, given=given, known=", ".join(known))
     for key in given:
         if key not in known:
-            near, listed = closest(str(key), known), ", ".join(known)
-            raise VurError("networks.setting_unknown", section=section, key=key, closest=near, known=listed)
+            raise VurError("networks.setting_unknown", section=section, key=key, known=listed(key, known))
 
 
 def read_section(given: Any, section: str) -> dict[str, Any]:
@@ -397,7 +392,7 @@ def read_section(given: Any, section: str) -> dict[str, Any]:
 
 # %% ../../../nbs/forecasters/networks/1_architecture.ipynb #6617e0d7
 def read_setting(value: Any, key: str, rule: Key, section: str) -> Any:
-    """One setting; `VurError` names the choice closest to an unknown one."""
+    """One setting; `VurError` lists the choices, those closest to an unknown one first."""
     if value is None and rule.default is None:
         return None
     if rule.kind == "choice" and isinstance(value, str):
@@ -405,8 +400,8 @@ def read_setting(value: Any, key: str, rule: Key, section: str) -> Any:
         if key == "loss" and value in epoch_scores() and value not in LOSSES and value != "rmse":
             raise VurError("networks.loss_relative", value=value)
         if value not in rule.choices:
-            near, listed = closest(value, rule.choices), ", ".join(rule.choices)
-            raise VurError("networks.choice_unknown", section=section, key=key, value=value, closest=near, known=listed)
+            known = listed(value, rule.choices)
+            raise VurError("networks.choice_unknown", section=section, key=key, value=value, known=known)
     if not rule.accepts(value):
         raise VurError("networks.setting_value", section=section, key=key, value=value, expected=rule.expected)
     return value

@@ -6,10 +6,11 @@ from fastapi import APIRouter, Header, Request, Response
 from sqlalchemy import select
 
 from vur.errors import VurError
+from vur.nearest import near
 from vur.predictions.actuals import score_in_background
 from vur.serving.dependencies import Analyst, Language, Listed, Who, list_rows, set_etag
 from vur.serving.schemas import datasets as bodies
-from vur.serving.schemas.body import nearest
+from vur.serving.schemas.body import listed
 from vur.serving.schemas.texts import ObjectId
 from vur.serving.views import uploading
 from vur.serving.views.datasets import detail, upload_shown
@@ -111,8 +112,8 @@ def begin_upload(body: bodies.UploadStart, who: Analyst, language: Language, res
     uploads.sweep_if_due(on_new_rows=score_in_background)
     unknown = [name for name in body.options if name not in CHOICES]
     if unknown:
-        field, near = f"options.{unknown[0][:100]}", nearest(unknown[0], CHOICES)
-        raise VurError("forms.field", field=field, near=near, known=", ".join(CHOICES))
+        name = unknown[0][:100]
+        raise VurError("forms.field", field=f"options.{name}", near=near(name, CHOICES), known=listed(name, CHOICES))
     with writing() as session:
         if body.dataset_id is not None:
             fetch(session, Dataset, body.dataset_id, who, "edit")

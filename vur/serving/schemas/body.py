@@ -1,12 +1,12 @@
 """The base of every body that a client sends: a key that it does not have is refused, and the nearest one named."""
 
 from collections.abc import Iterable
-from difflib import get_close_matches
 from typing import Any
 
 from pydantic import AliasChoices, BaseModel, ConfigDict, model_validator
 from pydantic_core import PydanticCustomError
 
+from vur.nearest import by_likeness, near
 from vur.text import encodable
 
 LONGEST_KEY = 100  # characters of a key that an answer repeats
@@ -53,20 +53,19 @@ def check_keys(given: Iterable[Any], fields: dict[str, tuple[str, ...]]) -> None
             )
 
 
-def nearest(key: str, names: Iterable[str]) -> str:
-    """Return the name that is spelt most like `key`, however far it is."""
-    return get_close_matches(key[:LONGEST_KEY].lower(), list(names), 1, 0.0)[0]
-
-
 def unknown_key(key: Any, names: list[str]) -> PydanticCustomError:
-    """Return the error of an unknown key: it has `key`, the nearest name as `near`, and all names as `known`."""
+    """Return the error of an unknown key: the name `near` it or None, and the `known` names, nearest first."""
     shown = encodable(str(key)[:LONGEST_KEY])
     if not names:
         return PydanticCustomError("api.no_keys", "unknown key {key}; there are none", {"key": shown})
-    near = nearest(shown, names)
-    known = ", ".join(names[:SHOWN]) + (", …" if len(names) > SHOWN else "")
-    values = {"key": shown, "near": near, "known": known}
-    return PydanticCustomError("api.unknown_key", "unknown key {key}; the nearest known one is {near}", values)
+    values = {"key": shown, "near": near(shown, names), "known": listed(shown, names)}
+    return PydanticCustomError("api.unknown_key", "unknown key {key}; known are {known}", values)
+
+
+def listed(word: str, names: Iterable[str]) -> str:
+    """Return the first `SHOWN` names for a message, those spelt most like `word` first."""
+    found = by_likeness(word, names)
+    return ", ".join(found[:SHOWN]) + (", …" if len(found) > SHOWN else "")
 
 
 def example(*contents: dict[str, Any]) -> ConfigDict:

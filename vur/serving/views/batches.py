@@ -15,9 +15,10 @@ from vur.jobs.messages import error_text
 from vur.models.forecast import check_request
 from vur.models.future import check_reach
 from vur.models.horizon import LONGEST
+from vur.nearest import near
 from vur.predictions.open_models import open_model
 from vur.serving.multipart import read_form
-from vur.serving.schemas.body import nearest
+from vur.serving.schemas.body import listed
 from vur.serving.validation import one_of
 from vur.store import database
 from vur.store.accounts.access import Principal, fetch
@@ -137,7 +138,7 @@ def read_fields(fields: dict[str, str], language: str) -> dict[str, Any]:
     for name in fields:
         if name not in (*FIELDS, *CHOICES):
             known = ("file", *FIELDS, *CHOICES)
-            raise VurError("forms.field", field=name[:100], near=nearest(name, known), known=", ".join(known))
+            raise VurError("forms.field", field=name[:100], near=near(name, known), known=listed(name, known))
     if not 1 <= len(fields.get("model", "")) <= 200:
         raise VurError("api.invalid", field="model", reason=phrase("api.reason.missing"))
     output = fields.get("output") or OUTPUTS[0]

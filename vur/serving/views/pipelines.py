@@ -159,7 +159,7 @@ def save_step(
 
 
 def check_form(step: str, given: dict[str, Any]) -> None:
-    """Check settings of a step that have the form of an endpoint's body as that endpoint does; `VurError` if wrong."""
+    """Check a step's keys; settings in the form of an endpoint's body as that endpoint does. `VurError` if wrong."""
     form: type[Body] | None = None
     if step == "preprocessing" and given.keys() & set(steps.DOCUMENT_KEYS) and not given.keys() & set(steps.OWN_KEYS):
         form = Preprocess
@@ -169,6 +169,8 @@ def check_form(step: str, given: dict[str, Any]) -> None:
         form, given = Configure, {"dataset_id": "-"} | given
     if form is not None:
         checked(form, given, "data")
+    elif step != "upload":
+        steps.check_step_keys(step, given)
 
 
 def _dataset_id(given: dict[str, Any]) -> str:
@@ -209,6 +211,7 @@ def bring_in(who: Principal, text: str, language: str) -> dict[str, Any]:
         storable(document)
     except PydanticCustomError as error:
         raise VurError("pipelines.document", field="body", reason=phrase(f"api.reason.{error.type}")) from None
+    steps.check_document_keys(document)
     content = (
         document["config"]
         if isinstance(document.get("config"), dict)

@@ -12,9 +12,10 @@ from fastapi import Request
 from starlette.concurrency import run_in_threadpool
 
 from vur.errors import VurError
+from vur.nearest import near
 from vur.predictions.actuals import score_in_background
 from vur.serving.multipart import pieces, read_form
-from vur.serving.schemas.body import nearest
+from vur.serving.schemas.body import listed
 from vur.store import database
 from vur.store.accounts.access import Principal, fetch
 from vur.store.catalog import Dataset, Upload, new_id
@@ -76,7 +77,7 @@ def form_options(fields: dict[str, str]) -> dict[str, Any]:
     for name, value in fields.items():
         if name not in FIELDS:
             known = ("file", *FIELDS)
-            raise VurError("forms.field", field=name[:100], near=nearest(name, known), known=", ".join(known))
+            raise VurError("forms.field", field=name[:100], near=near(name, known), known=listed(name, known))
         if len(value) > LONGEST.get(name, 1000) or "\x00" in value:
             raise VurError("api.invalid", field=name, reason=phrase("api.reason.length", most=LONGEST.get(name, 1000)))
     options: dict[str, Any] = {name: value for name, value in fields.items() if name in CHOICES and value}

@@ -20,6 +20,7 @@ import numpy as np
 
 from ...errors import VurError
 from ...forecasters.registry import Parameter, algorithm, algorithms, validate_parameters
+from ...nearest import by_likeness
 from ...scoring.metrics import AUTO, METRICS, ranking_metric
 from ...text import DEFAULT_LANGUAGE, translate
 
@@ -164,7 +165,7 @@ def parameter_name(id: str, name: str) -> str:
     if name in schema or len(meant) == 1:
         return name if name in schema else meant[0]
     names = parameter_names(id)
-    near, known = difflib.get_close_matches(str(name), names, n=1), ", ".join(names) or "-"
+    near, known = difflib.get_close_matches(str(name), names, n=1), ", ".join(by_likeness(name, names)) or "-"
     raise VurError("tuning.space_unknown", algorithm=id, parameter=name, near=near[0] if near else "-", known=known)
 
 # %% ../../../nbs/stages/6_model/1_search_space.ipynb #d881c37d
