@@ -419,14 +419,14 @@ def test_every_epoch_is_reported_with_its_losses(panel):
         assert data["epoch"] == number and data["loss"] == model.history["loss"][number - 1] > 0
         assert data["val_loss"] == model.history["val_loss"][number - 1] > 0
         english, portuguese = (translate(key, language, **data) for language in LANGUAGES)
-        assert english.startswith(f"Epoch {number} of 3: loss {data['loss']:.4f}") and portuguese.startswith(
-            f"Época {number} de 3"
+        assert english.startswith(f"Epoch {number}/3 - Loss: {data['loss']:.4f}") and portuguese.startswith(
+            f"Época {number}/3 - Perda: "
         )
     told.clear()
     forecast_panel(
         create("lstm", units=[4], epochs=2, validation=0), panel, 3, progress=lambda *said: told.append(said)
     )
-    assert translate(told[-1][2], **told[-1][3]) == f"Epoch 2 of 2: loss {told[-1][3]['loss']:.4f}"
+    assert translate(told[-1][2], **told[-1][3]) == f"Epoch 2/2 - Loss: {told[-1][3]['loss']:.4f}"
 
 
 @pytest.mark.parametrize("id", ["lstm", "network"])

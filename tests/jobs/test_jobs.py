@@ -2,6 +2,8 @@
 
 import json
 import logging
+import threading
+from typing import Any
 
 import psutil
 import pytest
@@ -13,6 +15,8 @@ from vur.jobs import child, kinds, queue
 from vur.jobs.lifecycle import claim, end, report
 from vur.jobs.messages import error_text, log_text
 from vur.jobs.processes import marked
+from vur.jobs.spec import JobSpec
+from vur.jobs.workflows import PROGRESS, Watch
 from vur.settings import settings
 from vur.store import database
 from vur.store.catalog import Event, Job, JobLog, Model, new_id
@@ -175,7 +179,7 @@ def test_only_old_workflows_and_folders_are_deleted(ana, catalog):
 
 def test_log_lines_are_translated_and_never_fail():
     values = {"epoch": 3, "epochs": 9, "loss": 0.5}
-    for language, words in (("pt-BR", "Época 3 de 9"), ("en", "Epoch 3 of 9")):
+    for language, words in (("pt-BR", "Época 3/9 - Perda: 0.5000"), ("en", "Epoch 3/9 - Loss: 0.5000")):
         assert log_text("networks.progress.epoch_only", values, language).startswith(words)
     assert log_text("plain {text}", {}, "en") == "plain {text}" and "loss" in log_text(
         "networks.progress.epoch_only", {"loss": None}, "en"
@@ -208,7 +212,7 @@ def test_a_job_runs_and_its_reports_are_stored(ana, catalog):
     )
     assert (found.progress, found.attempt, found.lease_owner, found.pid) == (1.0, 1, None, None)
     lines = ana.get(f"/jobs/{job}/logs", headers={"Accept-Language": "pt-BR"}).json()
-    assert lines["items"][0]["text"].startswith("Época 1 de 20") and len(lines["items"]) == 20
+    assert lines["items"][0]["text"].startswith("Época 1/20 - ") and len(lines["items"]) == 20
     assert ana.get(f"/jobs/{job}/logs", params={"after": lines["next"]}).json()["items"] == []
     with database.reading() as session:
         events = [
@@ -353,3 +357,32 @@ def test_nobody_else_sees_a_job(ana, bia, root):
         session.add(JobLog(job_id=job, attempt=1, text="written by somebody else"))
     assert ana.get(f"/jobs/{job}/logs").json()["items"][0]["text"] == "written by somebody else"
     assert new_id() not in ana.get("/jobs").text
+
+
+def test_a_log_has_each_combination_once_and_the_epochs_of_its_network(catalog, tmp_path):
+    """A search reports its running combination with every epoch: the log names it once, then the epochs."""
+    spec = JobSpec("job", "train", 1, "nobody", tmp_path)
+    watch = Watch(spec, "w", None, threading.Event())
+    common = {"fraction": 0.5, "eta": None}
+
+    def tell(stage: str, text: str = "", **data: Any) -> None:
+        with (tmp_path / PROGRESS).open("a", encoding="utf-8") as file:
+            file.write(json.dumps(common | {"stage": stage, "text": text, "data": data}) + "\n")
+
+    tell("model")
+    for trial in (1, 2):
+        tell("training", "tuning.progress.trial", algorithm="lstm", trial=trial, trials=2, value=None)
+        for epoch in (1, 2):
+            for value in (0.3, 0.4):
+                numbers = {"algorithm": "lstm", "trial": trial, "trials": 2, "value": value}
+                losses = {"epoch": epoch, "epochs": 2, "loss": 0.0234, "val_loss": None}
+                tell("training", "tuning.progress.trial", **numbers, **losses)
+        tell("training", "training.progress.candidate", algorithm="ets", fold=1)
+    tell("training")
+    tell("report")
+    said = [entry.text for entry in watch._news()[1]]
+    epochs = ["Epoch 1/2 - Loss: 0.0234", "Epoch 2/2 - Loss: 0.0234"]
+    assert [text for text in said if text.startswith("Epoch")] == 2 * epochs
+    others = [text for text in said if not text.startswith("Epoch")]
+    assert len(others) == len(set(others)) == 5 and [" 1 of 2" in others[1], " 2 of 2" in others[3]] == [True, True]
+    assert said.index(others[1]) < said.index(epochs[0]) and said[-1] == others[-1]

@@ -40,6 +40,7 @@ OUT_OF_MEMORY = re.compile(
     re.IGNORECASE,
 )
 DISK_FULL = re.compile(r"no space left on device|disk is full|disk quota exceeded", re.IGNORECASE)
+EPOCHS = ("networks.progress.epoch", "networks.progress.epoch_only")
 KERNEL = ("runs.kernel", "runs.crashed")
 log = logging.getLogger("vur.jobs")
 
@@ -154,7 +155,8 @@ class Watch:
 
     def __init__(self, spec: JobSpec, owner: str, child: Child, stopping: threading.Event):
         self.spec, self.owner, self.child, self.stopping = spec, owner, child, stopping
-        self.follower, self.written, self.lines = Follower(spec.folder / PROGRESS), ("", ""), 0
+        self.follower, self.written, self.lines = Follower(spec.folder / PROGRESS), set[str](), 0
+        self.stage = self.epoch = ""
         self.limit = memory_limit(spec.kind)
         self.silent = self.blind = self.unmeasured = self.stuck = 0.0
         with reading() as session:
@@ -220,22 +222,32 @@ class Watch:
                 if data.get("epochs")
                 else {}
             )
-            entry = self._line(event)
-            lines += [entry] if entry is not None else []
+            lines += self._lines(event)
         return changes, lines
 
-    def _line(self, event: dict[str, Any]) -> JobLog | None:
-        """A log line for each new stage and each new text; epochs are reported as numbers."""
-        numbers = {key: value for key, value in event["data"].items() if key not in ("best", "loss", "val_loss")}
-        current = (event["stage"], event["text"] and f"{event['text']} {numbers}")
-        if (
-            current == self.written
-            or not (event["text"] or event["stage"] != self.written[0])
-            or self.lines >= lifecycle.MOST_LINES
-        ):
-            return None
-        self.written, self.lines = current, self.lines + 1
-        return line(self.spec.id, self.spec.attempt, event["text"] or f"stage.{event['stage']}", event["data"])
+    def _lines(self, event: dict[str, Any]) -> list[JobLog]:
+        """The log lines of an event: its text, else its stage if that is new, and the epoch of a network.
+
+        No line comes twice, but for epochs, of which there is one of each number in each fold and combination; they
+        fill at most half of the log.
+        """
+        data, stage, text = event["data"], event["stage"], event["text"]
+        keys = [text] if text else [f"stage.{stage}"] if stage != self.stage else []
+        if data.get("epochs") and text not in EPOCHS:
+            keys.append(EPOCHS[data.get("val_loss") is None])
+        found, self.stage = [], stage
+        for key in keys:
+            entry = line(self.spec.id, self.spec.attempt, key, data)
+            known = entry.text == self.epoch if key in EPOCHS else entry.text in self.written
+            if known or self.lines >= lifecycle.MOST_LINES // (2 if key in EPOCHS else 1):
+                continue
+            found.append(entry)
+            self.lines += 1
+            if key in EPOCHS:
+                self.epoch = entry.text
+            else:
+                self.written.add(entry.text)
+        return found
 
 
 def judge(spec: JobSpec, child: Child) -> Outcome:
