@@ -417,6 +417,8 @@ def test_preparation_rejects_unsupported_steps_and_names_them(ana):
     assert asked(date_range={"start": "2030-01-01"}).json()["code"] == "prepare.nothing_left"
     assert asked(feature_engineering={"lag_features": {"lags": [0]}}).status_code == 422
     assert "price" in asked(normalization={"method": "minmax", "columns": ["price"]}).json()["warnings"][0]
+    wrong = asked(feature_engineering={"rolling_features": {"functions": ["averag"]}})
+    assert wrong.status_code == 422 and wrong.json()["field"] == "feature_engineering.rolling_features.functions"
     unknown = asked(normalization={"method": "maxabs"}).json()
     assert "minmax, " in unknown["detail"] and "min_max" not in unknown["detail"]
     assert ana.get(f"/datasets/{id}/versions").json()["total"] == 1 and list(folder("uploads").glob("*")) == []

@@ -87,6 +87,8 @@ def test_the_documents_configuration_is_kept_as_a_run_understands_it(ana, datase
             "pp",
         ),
         ({"optimization": {"search_space": {}}}, "tuning.space_empty", "optimization.search_space", "p, d, q"),
+        ({"country": "ZZ"}, "features.country", "country", "BR"),
+        ({"validation": {"n_splits": 90}}, "split.too_short", None, "fewer folds"),
         ({"dataset_id": "nothing"}, "api.not_found", None, "nothing"),
         ({"horizon": 0}, "api.invalid", "horizon", "horizon"),
     ],
@@ -97,6 +99,23 @@ def test_an_untrainable_configuration_names_the_field(ana, dataset, change, code
     assert (answer.json()["code"], answer.json()["field"]) == (code, field)
     assert "hyperparameters" not in change or "search space" not in answer.text
     assert ana.get("/models").json()["total"] == 0
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"architecture": {"layers": []}}, "architecture.layers"),
+        ({"architecture": {"layers": [{"type": "lstmm", "units": 3}]}}, "architecture.layers.0"),
+        ({"architecture": {"layers": [{"type": "lstm", "unit": 3}]}}, "architecture.layers.0.unit"),
+        ({"compilation": {"optimizer": "adm"}}, "compilation.optimizer"),
+        ({"compilation": {"zz": 1}}, "compilation.zz"),
+        ({"training": {"epochs": -1}}, "training.epochs"),
+        ({"training": {"early_stopping": {"patienc": 3}}}, "training.early_stopping.patienc"),
+    ],
+)
+def test_an_impossible_network_names_the_field(ana, dataset, change, field):
+    refused = ana.post("/models/custom", json={"dataset_id": dataset, **NETWORK, **change})
+    assert (refused.status_code, refused.json()["field"]) == (422, field), refused.text
 
 
 def test_the_documents_network_is_taken_and_an_impossible_one_names_its_layer(ana, dataset):

@@ -10,7 +10,7 @@ from typing import Any
 from vur.absence import ABSENT
 from vur.errors import VurError
 from vur.runs.config import ENDED
-from vur.stages.features import FeatureSpec
+from vur.stages.features import WINDOWS, FeatureSpec
 from vur.stages.features.calendar import PARTS
 from vur.stages.preprocess.cleaning import MISSING, THRESHOLDS, TREATMENTS, OutlierSpec, missing_names
 from vur.stages.preprocess.preprocessor import PreprocessSpec
@@ -179,7 +179,9 @@ def feature_section(request: dict[str, Any]) -> dict[str, Any]:
     if lags is not None:
         section["lags"] = (list(lags.get("lags") or []) or "auto") if lags.get("enabled", True) else []
     if rolling is not None:
-        windows, functions = rolling.get("windows") or [], rolling.get("functions") or ["mean"]
+        field = "feature_engineering.rolling_features.functions"
+        windows = rolling.get("windows") or []
+        functions = [_choice(name, {}, WINDOWS, field) for name in rolling.get("functions") or ["mean"]]
         section["rolling"] = (
             ([[name, 1, size] for size in windows for name in functions] or "auto")
             if rolling.get("enabled", True)

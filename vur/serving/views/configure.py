@@ -9,6 +9,7 @@ from vur.errors import VurError
 from vur.forecasters.registry import Algorithm, Parameter, algorithm, algorithms, validate_parameters
 from vur.nearest import by_likeness
 from vur.runs.config import Config, default_config, replace_sections
+from vur.stages.features.calendar import check_country
 from vur.stages.model import own_network
 from vur.stages.model.search_space import (
     ORDERS,
@@ -246,7 +247,7 @@ def planned_split(
         content = (pipeline.config if pipeline else {}) or {}
         place = steps.with_columns(preparation.version_ref(session, dataset), dict(content.get("data") or {}))
     if not stored:
-        if (asked := changes.get("horizon")) and (asked > LONG or not preparation.is_big(place)):
+        if changes.get("horizon", 0) > LONG or not preparation.is_big(place):
             preparation.split(place, _without_none(changes), language)
         return changes, []
     shown = preparation.split(place, stored, language)
@@ -340,6 +341,8 @@ def configured(
     else:
         named, remarks = base.model.named, base.model.optimize.remarks(base.model.parameters)
         algorithm = named[0] if len(named) == 1 and not base.model.auto else AUTO
+    if country:
+        check_country(country)
     if effects:
         section = section | {"effects": effects}
     name = (name or f"{dataset.name}-{algorithm}").strip()
@@ -368,8 +371,25 @@ def configured(
 
 def _network_section(document: dict[str, Any]) -> dict[str, Any]:
     """Return the `model` section for one network, validated layer by layer, with the reference model for its skill."""
-    own_network(document)
+    try:
+        own_network(document)
+    except VurError as error:
+        if place := _place_in_network(document, error.data):
+            _raise_at(error, place)
+        raise
     return {"algorithms": ["seasonal_naive"], "networks": {"custom": document}, "ensemble": False}
+
+
+def _place_in_network(document: dict[str, Any], data: dict[str, Any]) -> str:
+    """Return the key at fault in the JSON of a network, from the data of its error; empty where it has none."""
+    key = data.get("key") or data.get("parameter")
+    inside = [key] if key else []
+    if isinstance(data.get("number"), int):
+        return ".".join(map(str, ["architecture.layers", data["number"] - 1, *inside]))
+    sections = [name for name in ("compilation", "training") if key in document.get(name, {})]
+    section = data.get("section") or next(iter(sections), None)
+    section = "training.early_stopping" if section == "early_stopping" else section
+    return ".".join([section, *inside]) if section else ".".join(inside) or "architecture.layers"
 
 
 def successor(model: Model, who: Principal) -> Model:

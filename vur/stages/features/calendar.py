@@ -87,9 +87,9 @@ def check_country(country: str, state: str | None = None) -> None:
 
     known = holidays.list_supported_countries()
     if country not in known:
-        raise VurError("features.country", country=country, known=", ".join(c for c in sorted(known) if len(c) == 2))
+        raise VurError("features.country", field="country", country=country, known=", ".join(c for c in sorted(known) if len(c) == 2))
     if state is not None and state not in known[country]:
-        raise VurError("features.state", country=country, state=state, known=", ".join(known[country]) or "-")
+        raise VurError("features.state", field="state", country=country, state=state, known=", ".join(known[country]) or "-")
 
 
 def holiday_dates(country: str, state: str | None, first: date, last: date) -> np.ndarray:
