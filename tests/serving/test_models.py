@@ -101,23 +101,6 @@ def test_an_untrainable_configuration_names_the_field(ana, dataset, change, code
     assert ana.get("/models").json()["total"] == 0
 
 
-@pytest.mark.parametrize(
-    ("change", "field"),
-    [
-        ({"architecture": {"layers": []}}, "architecture.layers"),
-        ({"architecture": {"layers": [{"type": "lstmm", "units": 3}]}}, "architecture.layers.0"),
-        ({"architecture": {"layers": [{"type": "lstm", "unit": 3}]}}, "architecture.layers.0.unit"),
-        ({"compilation": {"optimizer": "adm"}}, "compilation.optimizer"),
-        ({"compilation": {"zz": 1}}, "compilation.zz"),
-        ({"training": {"epochs": -1}}, "training.epochs"),
-        ({"training": {"early_stopping": {"patienc": 3}}}, "training.early_stopping.patienc"),
-    ],
-)
-def test_an_impossible_network_names_the_field(ana, dataset, change, field):
-    refused = ana.post("/models/custom", json={"dataset_id": dataset, **NETWORK, **change})
-    assert (refused.status_code, refused.json()["field"]) == (422, field), refused.text
-
-
 def test_the_documents_network_is_taken_and_an_impossible_one_names_its_layer(ana, dataset):
     taken = ana.post("/models/custom", json={"dataset_id": dataset, **NETWORK})
     assert taken.status_code == 201 and taken.json()["algorithm"] == "network"
@@ -144,6 +127,23 @@ def test_the_documents_network_is_taken_and_an_impossible_one_names_its_layer(an
         },
     }
     assert ana.post("/models/custom", json={"dataset_id": dataset, **giant}).json()["code"] == "networks.too_large"
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"architecture": {"layers": []}}, "architecture.layers"),
+        ({"architecture": {"layers": [{"type": "lstmm", "units": 3}]}}, "architecture.layers.0"),
+        ({"architecture": {"layers": [{"type": "lstm", "unit": 3}]}}, "architecture.layers.0.unit"),
+        ({"compilation": {"optimizer": "adm"}}, "compilation.optimizer"),
+        ({"compilation": {"zz": 1}}, "compilation.zz"),
+        ({"training": {"epochs": -1}}, "training.epochs"),
+        ({"training": {"early_stopping": {"patienc": 3}}}, "training.early_stopping.patienc"),
+    ],
+)
+def test_an_impossible_network_names_the_field(ana, dataset, change, field):
+    refused = ana.post("/models/custom", json={"dataset_id": dataset, **NETWORK, **change})
+    assert (refused.status_code, refused.json()["field"]) == (422, field), refused.text
 
 
 def test_a_search_is_queued_with_the_documents_space(ana, dataset):
