@@ -351,7 +351,7 @@ def test_the_ledger_is_limited_to_the_users_forecasts(ana, bia, runs):
     days = [f"{day:%Y-%m-%d}" for day in pd.date_range("2024-04-30", periods=14)]
     wrong = {"norte": {"timestamps": days, "values": [500.0] * 14}}
     told = ana.post("/predictions/actuals", json={"model": "stores", "series": wrong}).json()
-    assert told == {"points": 17, "matched": 14, "unmatched": 0, "drifting": [model.id]}
+    assert told == {"points": 17, "matched": 14, "unmatched": 0, "drifting": [model.id], "warnings": []}
     stats = ana.get("/predictions/stats", params={"period": "day"}).json()
     assert (stats["forecasts"], stats["by_kind"], stats["scored"]) == (2, {"predict": 1, "real_time": 1}, 17)
     one = stats["models"][0]

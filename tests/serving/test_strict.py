@@ -16,6 +16,8 @@ from vur.serving.app import ROUTERS
 from vur.serving.dependencies import admin, analyst
 from vur.serving.schemas.body import Body
 from vur.serving.schemas.predictions import Observed
+from vur.store import database
+from vur.store.catalog import Job
 from vur.text import LANGUAGES
 
 SHAPE = {"detail", "code", "field", "values"}
@@ -511,3 +513,35 @@ def test_a_broken_body_is_explained_in_the_language_of_the_reader(ana, content, 
     headers = {"Accept-Language": "pt-BR", "Content-Type": "application/json"}
     answer = ana.post("/models/configure", content=content, headers=headers)
     assert answer.status_code == 400 and portuguese in answer.json()["detail"], answer.text
+
+
+def test_a_column_that_the_model_lacks_is_said(ana, runs):  # noqa: F811
+    """It may be one of the data that the model does not use, so it is named, not refused."""
+    model = register(ana.id, runs["stores"]).id
+    blocks = {"norte": {"timestamps": ["2024-04-30"], "values": [60.0], "valus": [1]}}
+    rows = [{"dia": "2024-04-30", "loja": "norte", "vendas": 60.0, "vendaz": 3}]
+    for series, name, near in ((blocks, "valus", "vendas"), (rows, "vendaz", "vendas")):
+        for path in ("/predictions/predict", "/predictions/real-time", "/predictions/batch", "/predictions/actuals"):
+            answer = ana.post(path, json={"model": model, "series": series}, headers={"Accept-Language": "pt-BR"})
+            assert answer.status_code in (200, 202), (path, answer.text)
+            (said,) = answer.json()["warnings"]
+            assert f"'{name}'" in said and f": {near}" in said and "coluna" in said, (path, said)
+    del rows[0]["vendaz"]
+    assert ana.post(f"/models/{model}/predict", json={"series": rows}).json()["warnings"] == []
+
+
+def test_no_levels_are_no_intervals_everywhere(ana, runs):  # noqa: F811
+    model = register(ana.id, runs["equipment"]).id
+    dataset = dataset_of(ana.id, DATA / "electrical_equipment.csv")
+    for path, body in (("/models/configure", {"algorithm": "naive"}), ("/models/train", {"algorithm": "naive"})):
+        made = ana.post(path, json={"dataset_id": dataset, "levels": []} | body)
+        assert made.status_code in (201, 202), made.text
+        config = ana.get(f"/models/{made.json()['model_id']}").json()["config"]
+        assert config["training"]["levels"] == []
+    assert ana.post(f"/models/{model}/predict", json={"levels": []}).json()["levels"] == []
+    file = {"file": ("a.csv", b"month,turnover\n2016-06-01,100\n")}
+    for levels, meant in (("[]", []), ("[80, 95]", [80.0, 95.0]), ("80,95", [80.0, 95.0])):
+        answer = ana.post("/predictions/batch/upload", data={"model": model, "levels": levels}, files=file)
+        assert answer.status_code == 202, answer.text
+        with database.reading() as session:
+            assert session.get(Job, answer.json()["job_id"]).params["levels"] == meant

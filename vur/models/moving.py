@@ -1,26 +1,30 @@
 """Advances a saved model to newer observations without retraining; the stored model does not change."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from vur.absence import fill_absent, zero_series
-from vur.columns import ROW
+from vur.columns import ROW, own_name
 from vur.errors import VurError
 from vur.frequency import DAY, spacing
 from vur.models.future import stamp_text
 from vur.models.update import history_panel, sums
+from vur.nearest import by_likeness
 from vur.panel import Panel, snap
 from vur.scoring.adaptive import rescaled
+from vur.text import DEFAULT_LANGUAGE, translate
 
 if TYPE_CHECKING:
     from vur.stages.model.pipeline import Pipeline
 from vur.models.saved import Saved, bisect, fork
 
 LENGTHS = {"month": 30 * DAY, "business": DAY}  # of one unit of a spacing, ns
+PLAIN = ("unique_id", "ds", "y", "timestamps", "values")  # names that every model's observations may have
+LONGEST, SHOWN = 100, 20  # characters of a name that a warning repeats, and names
 FURTHEST = 10_000  # steps between the end of the history and the last observation
 
 
@@ -89,6 +93,35 @@ def unknown_series(saved: Saved, ids: Iterable[str]) -> dict[str, VurError]:
             "predictions.unknown_series", series=id, known=", ".join(map(str, near or known[:5])), count=len(known)
         )
     return errors
+
+
+def unused_columns(saved: Saved, *given: Any) -> tuple[tuple[str, str], ...]:
+    """Names in rows or blocks of a request that are no column of the model, with its columns, nearest first.
+
+    `given` are lists of rows, mappings of blocks, or anything else, which has no columns.
+    """
+    found = dict.fromkeys(str(name) for one in given for block in _blocks_of(one) for name in block)
+    names = model_columns(saved)
+    unused = [name for name in found if name not in {*names, *PLAIN, *saved.head["roles"]}]
+    return tuple((name[:LONGEST], ", ".join(by_likeness(name, names)[:SHOWN])) for name in unused[:SHOWN])
+
+
+def _blocks_of(given: Any) -> Iterable[Any]:
+    blocks = given.values() if isinstance(given, Mapping) else given if isinstance(given, (list, tuple)) else ()
+    return (block for block in blocks if isinstance(block, Mapping))
+
+
+def model_columns(saved: Saved) -> list[str]:
+    """The columns of the training data that the model knows, under the user's names."""
+    names = saved.head["names"]
+    series = [names["series"]] if isinstance(names.get("series"), str) else list(names.get("series") or ())
+    core = [names.get("date") or "ds", names.get("target") or "y", *series]
+    return list(dict.fromkeys([*core, *(own_name(name, names) for name in saved.head["roles"])]))
+
+
+def unused_sentence(one: tuple[str, str], language: str = DEFAULT_LANGUAGE) -> str:
+    """One of `unused_columns` as a warning."""
+    return translate("predictions.unused_column", language, column=one[0], known=one[1])
 
 
 # --- moving ---

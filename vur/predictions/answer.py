@@ -10,7 +10,7 @@ import numpy as np
 from vur.errors import VurError, error_body
 from vur.models.forecast import Forecasts, points_of
 from vur.models.future import level_sentence
-from vur.models.moving import unknown_series
+from vur.models.moving import unknown_series, unused_sentence
 from vur.models.saved import Saved
 from vur.store.forecasts.ledger import Points
 from vur.text import DEFAULT_LANGUAGE
@@ -40,19 +40,24 @@ class RenderedForecast:
 
 @dataclass(frozen=True)
 class Answer:
-    """The response to a request: the JSON of each forecast, errors by series, and the number of forecast values."""
+    """The response to a request: the JSON of each forecast, errors by series, and the number of forecast values.
+
+    `unused` are names in its rows that are no column of the model (see `unused_columns`).
+    """
 
     head: dict[str, Any]
     forecasts: Mapping[str, str]
     errors: Mapping[str, VurError]
     values: int
     strange: tuple[dict[str, Any], ...] = ()
+    unused: tuple[tuple[str, str], ...] = ()
 
     def json(self, language: str = DEFAULT_LANGUAGE) -> bytes:
         """The response's body, with errors in `language`."""
         series = ", ".join(f"{json.dumps(id)}: {text}" for id, text in self.forecasts.items())
         errors = {id: describe(error, language) for id, error in self.errors.items()}
-        warnings = [level_sentence(one, language) for one in self.strange]
+        warnings = [unused_sentence(one, language) for one in self.unused]
+        warnings += [level_sentence(one, language) for one in self.strange]
         rest = f'"errors": {json.dumps(errors)}, "warnings": {json.dumps(warnings)}'
         return f'{json.dumps(self.head)[:-1]}, "forecasts": {{{series}}}, {rest}}}'.encode()
 

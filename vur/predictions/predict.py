@@ -12,7 +12,7 @@ from starlette.concurrency import run_in_threadpool
 
 from vur.errors import VurError
 from vur.models.forecast import check_request, forecasts
-from vur.models.moving import series_of
+from vur.models.moving import series_of, unused_columns, unused_sentence
 from vur.models.saved import Saved, shown_whole
 from vur.predictions.answer import Answer, RenderedForecast, render, select_series
 from vur.predictions.open_models import LruCache, OpenModel, open_if_cached, open_model
@@ -22,6 +22,7 @@ from vur.store.catalog import Dataset, Model
 from vur.store.database import engine, reading
 from vur.store.forecasts.ledger import CHUNK, Entry, Head, record, record_async, record_large, stored_errors
 from vur.store.models.champions import Served, find_served
+from vur.text import DEFAULT_LANGUAGE
 from vur.timezones import zone
 
 if TYPE_CHECKING:
@@ -300,7 +301,12 @@ def _answer(
         else None
     )
     return Entry(head, rendered.points, event), Answer(
-        content, rendered.parts, rendered.errors, rendered.points.values.size, rendered.strange
+        content,
+        rendered.parts,
+        rendered.errors,
+        rendered.points.values.size,
+        rendered.strange,
+        unused_columns(saved, request.series, request.future),
     )
 
 
@@ -308,7 +314,11 @@ def _answer(
 
 
 def actuals(
-    who: Principal, model: str, rows: Sequence[Mapping[str, Any]] | None, dataset_id: str | None = None
+    who: Principal,
+    model: str,
+    rows: Sequence[Mapping[str, Any]] | None,
+    dataset_id: str | None = None,
+    language: str = DEFAULT_LANGUAGE,
 ) -> dict[str, Any]:
     """Score `rows`, or the current data of a dataset, for the family of `model`; see `vur.predictions.actuals`."""
     import pandas as pd
@@ -321,8 +331,13 @@ def actuals(
         family, own = family_of(session, row), may(session, row, who, "edit")
         path = observed_path(session, fetch(session, Dataset, dataset_id, who)) if dataset_id else None
     table = _table(rows or ()) if path is None else pd.read_parquet(path)
-    found = score_table(
-        open_model(served).saved, family, table, owner_id=None if own else who.user_id, again=path is None
-    )
+    saved = open_model(served).saved
+    found = score_table(saved, family, table, owner_id=None if own else who.user_id, again=path is None)
     drifting = check_drift([one.id for one in family]) if own else []
-    return {"points": found.points, "matched": found.matched, "unmatched": found.unmatched, "drifting": drifting}
+    return {
+        "points": found.points,
+        "matched": found.matched,
+        "unmatched": found.unmatched,
+        "drifting": drifting,
+        "warnings": [unused_sentence(one, language) for one in unused_columns(saved, rows)],
+    }

@@ -60,7 +60,10 @@ class DataSpec:
 
 @dataclasses.dataclass(frozen=True)
 class TrainingSpec:
-    """Time budget in seconds, interval levels in percent, seed, and whether forecasts are shown as whole numbers."""
+    """Time budget in seconds, interval levels in percent, seed, and whether forecasts are shown as whole numbers.
+
+    Without levels no intervals are shown; those of any level can still be asked of the trained model.
+    """
 
     time_budget: float | None = None
     levels: tuple[int | float, ...] = (80, 95)
@@ -77,8 +80,6 @@ class TrainingSpec:
             object.__setattr__(self, "levels", tidy_levels(self.levels))
         except (ValueError, OverflowError):
             raise VurError("config.value", key="training.levels", value=self.levels, expected=expected) from None
-        if not self.levels:
-            raise VurError("config.value", key="training.levels", value=self.levels, expected=expected)
 
 
 @dataclasses.dataclass(frozen=True)

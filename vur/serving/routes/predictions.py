@@ -9,7 +9,9 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from vur.errors import VurError
+from vur.models.moving import unused_columns, unused_sentence
 from vur.predictions.answer import describe
+from vur.predictions.open_models import open_model
 from vur.predictions.predict import REAL_TIME, NothingForecast, PredictionRequest, actuals, predict_async
 from vur.serving.dependencies import Analyst, Language, Listed, Who, language, list_rows, principal
 from vur.serving.downloads import attachment
@@ -100,7 +102,7 @@ async def answered(request: Request, model: str, body: bodies.Forecasting, kind:
         errors = {id: describe(one, reader) for id, one in error.errors.items()}
         return JSONResponse(describe(error, reader) | {"errors": errors}, status_of(error.code))
     predicted("request", answer.values)
-    said = answer.errors or answer.strange  # nothing else depends on the reader's language
+    said = answer.errors or answer.strange or answer.unused  # nothing else depends on the reader's language
     return Response(answer.json(language(request) if said else who.language), media_type="application/json")
 
 
@@ -129,7 +131,7 @@ async def post_model_predict(model_id: str, body: bodies.Forecasting, request: R
 # --- batches ---
 
 
-@router.post("/batch", status_code=202, response_model=bodies.BatchStarted, responses=ERRORS, summary="Batch forecast")
+@router.post("/batch", status_code=202, response_model=bodies.BatchQueued, responses=ERRORS, summary="Batch forecast")
 def post_batch(body: bodies.Batch, who: Analyst, reader: Language, response: Response) -> dict[str, Any]:
     """Queue a forecast of many series, as trained or from the end of the observations in a dataset or in the body."""
     rows = batches.rows_of(bodies.plain(body.series))
@@ -143,7 +145,9 @@ def post_batch(body: bodies.Batch, who: Analyst, reader: Language, response: Res
         "language": reader,
     }
     if rows is not None:
-        return started(response, *batches.submit_rows(who, body.model, params, rows))
+        job, served = batches.submit_rows(who, body.model, params, rows)
+        unused = unused_columns(open_model(served).saved, rows)
+        return started(response, job, served) | {"warnings": [unused_sentence(one, reader) for one in unused]}
     return started(response, *batches.submit(who, body.model, params, dataset_id=body.dataset_id))
 
 
@@ -256,7 +260,7 @@ def get_stats(
 
 
 @router.post("/actuals", response_model=bodies.ScoredOut, responses=MISSING, summary="Send actual values")
-def post_actuals(body: bodies.Actuals, who: Analyst) -> dict[str, Any]:
+def post_actuals(body: bodies.Actuals, who: Analyst, reader: Language) -> dict[str, Any]:
     """Match actual values with the forecasts made for them by all models of the family.
 
     All forecasts of your own models are scored; of other models, only those that you requested.
@@ -264,7 +268,7 @@ def post_actuals(body: bodies.Actuals, who: Analyst) -> dict[str, Any]:
     rows = batches.rows_of(bodies.plain(body.series))
     if bool(body.dataset_id) == (rows is not None):
         raise VurError("api.invalid", field="series", reason=phrase("api.reason.series_or_dataset"))
-    return actuals(who, body.model, rows, body.dataset_id)
+    return actuals(who, body.model, rows, body.dataset_id, reader)
 
 
 @router.get("/{forecast_id}", response_model=bodies.ForecastDetail, responses=MISSING, summary="One forecast")

@@ -242,6 +242,7 @@ class ScoredOut(BaseModel):
     matched: int = Field(description="Actual values with a matching forecast")
     unmatched: int = Field(description="Actual values without a matching forecast")
     drifting: list[str] = Field(description="Models that perform worse than in their backtest")
+    warnings: list[str] = Field(default_factory=list, description="Names in the rows that are no column of the model")
 
 
 class Accuracy(BaseModel):
@@ -342,6 +343,12 @@ class BatchStarted(BaseModel):
     status: str
     model_id: str
     model_version: str
+
+
+class BatchQueued(BatchStarted):
+    """A queued batch, and what to know of its rows."""
+
+    warnings: list[str] = Field(default_factory=list, description="Names in the rows that are no column of the model")
 
 
 class BatchOut(BatchStarted):

@@ -20,6 +20,7 @@ from vur.predictions.open_models import open_model
 from vur.serving.multipart import read_form
 from vur.serving.schemas.body import listed
 from vur.serving.validation import one_of
+from vur.settings import entries_of
 from vur.store import database
 from vur.store.accounts.access import Principal, fetch
 from vur.store.catalog import Dataset, Job, new_id
@@ -156,10 +157,19 @@ def read_fields(fields: dict[str, str], language: str) -> dict[str, Any]:
         "output": output,
         "whole": SWITCH[whole],
         "options": options,
-        "levels": None
-        if not fields.get("levels")
-        else [_number("levels", part, float, 0.001, 99.999) for part in fields["levels"].split(",")],
+        "levels": _levels(fields.get("levels")),
     }
+
+
+def _levels(text: str | None) -> list[float] | None:
+    """Interval levels as `80,95` or JSON: as trained for None or "", no intervals for `[]`."""
+    if not text:
+        return None
+    try:
+        parts = entries_of(text)
+    except ValueError:
+        parts = text.split(",")
+    return [_number("levels", part, float, 0.001, 99.999) for part in parts]
 
 
 def _number(name: str, text: str | None, kind: Callable[[str], Any], least: float, most: float) -> Any:
