@@ -61,6 +61,7 @@ class Settings:
     quota_bytes: int = 50 * 2**30
     upload_seconds: int = 14
     upload_memory_mb: int = 2048
+    analysis_seconds: int = 600
     max_body_bytes: int = 16 * 2**20
     rate_limit: int = 60_000
     job_concurrency: int = 1
@@ -240,6 +241,7 @@ PARSERS: dict[str, Callable[[str], Any]] = {
     "quota_bytes": _count,
     "upload_seconds": _at_least_one,
     "upload_memory_mb": _at_least_one,
+    "analysis_seconds": _at_least_one,
     "max_body_bytes": _at_least_one,
     "rate_limit": _count,
     "job_concurrency": _at_least_one,
@@ -287,6 +289,7 @@ EXPECTED = {
             "lease_seconds",
             "upload_seconds",
             "upload_memory_mb",
+            "analysis_seconds",
         ),
         "a whole number from 1",
     ),

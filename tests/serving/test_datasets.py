@@ -2,17 +2,22 @@
 
 import csv
 import io
+from datetime import date, timedelta
 from pathlib import Path
 
+import psutil
 import pytest
 from databases import both, kind  # noqa: F401 - a fixture
 from samples import DATA
 from sqlalchemy import select, update
 
-from vur.store import database
+from vur.errors import VurError
+from vur.settings import settings
+from vur.store import child_process, database
 from vur.store.catalog import Activity, Dataset, Job, Model, Share
-from vur.store.data import datasets
+from vur.store.data import datasets, tables
 from vur.store.home import folder
+from vur.wizard import preparation
 
 PT = {"Accept-Language": "pt-BR"}
 
@@ -160,6 +165,73 @@ def test_preview_gives_pages_and_columns(ana):
     wrong = ana.get(f"/datasets/{id}/preview", params={"columns": "departure"})
     assert wrong.status_code == 422 and "departures" in wrong.json()["detail"]
     assert ana.get(f"/datasets/{id}/preview", params={"limit": 1001}).status_code == 422
+
+
+def long_texts(person, rows: int, length: int = 100_000) -> str:
+    """A dataset with the same long text in each row."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    file = io.BytesIO()
+    days = [date(2023, 1, 1) + timedelta(days=day) for day in range(rows)]
+    pq.write_table(pa.table({"date": days, "sales": range(rows), "note": ["é" * length] * rows}), file)
+    return sent(person, file.getvalue(), "n.parquet")["dataset_id"]
+
+
+def test_long_texts_are_cut_in_answers_and_whole_in_downloads(ana, monkeypatch):
+    id = long_texts(ana, 100)
+    page = ana.get(f"/datasets/{id}/preview", params={"limit": 1000})
+    assert page.json()["items"][99] == {"date": "2023-04-10T00:00:00", "sales": 99, "note": "é" * 1000 + "…"}
+    facts = ana.get(f"/datasets/{id}/statistics")
+    note = next(row for row in facts.json()["columns"] if row["column"] == "note")
+    assert note["top"] == note["min"] == "é" * 1000 + "…" and note["top_count"] == 100
+    for name in ("", "/validate"):
+        answer = ana.post(f"/datasets/{id}{name}") if name else ana.get(f"/datasets/{id}")
+        assert answer.status_code == 200 and len(answer.text) < 50_000
+    text = ana.get(f"/datasets/{id}/download").text
+    assert text.splitlines()[1:] == [
+        f"{line['date'][:10]},{line['sales']},{'é' * 100_000}" for line in page.json()["items"]
+    ]
+    monkeypatch.setattr(tables, "MOST_CHARACTERS", 50_000)
+    refused = ana.get(f"/datasets/{id}/preview")
+    assert refused.status_code == 422 and refused.json()["code"] == "datasets.page"
+    fits = ana.get(f"/datasets/{id}/preview", params={"limit": refused.json()["values"]["limit"]})
+    assert fits.status_code == 200 and len(fits.json()["items"]) > 40
+
+
+def test_a_download_that_fails_says_so_before_its_first_byte(ana, monkeypatch):
+    id = long_texts(ana, 100)
+    monkeypatch.setattr(tables, "LIMITED", tables.LIMITED | {"memory_limit": "4MB"})
+    refused = ana.get(f"/datasets/{id}/download")
+    assert refused.status_code == 422 and refused.json()["code"] == "datasets.memory"
+
+
+def test_rejected_rows_fit_into_an_answer(ana, monkeypatch):
+    id = sent(ana, table(60) + b"\n" + b"x" * 5000)["dataset_id"]
+    assert ana.get(f"/datasets/{id}/rejects").json()["items"][0]["text"] == "x" * 5000
+    monkeypatch.setattr(tables, "MOST_CHARACTERS", 2_000_000)
+    assert ana.get(f"/datasets/{id}/rejects?limit=1000").json()["items"][0]["text"] == "x" * 1000 + "…"
+
+
+def test_answers_about_large_datasets_have_limits_of_time_and_memory(ana, monkeypatch):
+    id = long_texts(ana, 200)
+    with database.reading() as session:
+        ref = preparation.version_ref(session, session.get_one(Dataset, id))
+    assert preparation.is_big(ref) and ref.owner
+    assert 0 < child_process.machine_share() < psutil.virtual_memory().total / 2**20
+    monkeypatch.setenv("VUR_JOB_MEMORY_MB", "500")
+    for function, arguments, seconds, code in (
+        ("signal:pause", {}, 1, "datasets.slow"),
+        ("numpy:ones", {"shape": 2**29}, 60, "datasets.memory"),
+        ("os:abort", {}, 60, "datasets.crashed"),
+    ):
+        monkeypatch.setenv("VUR_ANALYSIS_SECONDS", str(seconds))
+        settings.cache_clear()
+        with pytest.raises(VurError) as refused:
+            preparation.analyse(ref, function, arguments, True)
+        assert refused.value.code == code
+    monkeypatch.undo()
+    settings.cache_clear()
 
 
 def test_statistics_are_those_of_the_file_and_are_computed_once(ana, monkeypatch):

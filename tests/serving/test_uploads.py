@@ -282,6 +282,57 @@ def test_a_decompression_bomb_is_rejected(ana, limits):
     limits(max_unpacked_bytes=100_000)
     body = send(ana, gzip.compress(table(20_000)), "b.csv.gz").json()
     assert body["code"] == "upload.bomb" and nothing_left(ana)
+    assert body["values"]["limit_megabytes"] == 0 and "max_" not in body["detail"]
+
+
+def packed(columns: dict) -> bytes:
+    """A Parquet file, packed as well as it can be."""
+    import io
+
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    target = io.BytesIO()
+    pq.write_table(pa.table(columns), target, compression="zstd")
+    return target.getvalue()
+
+
+def test_a_parquet_file_of_equal_rows_is_a_decompression_bomb(ana):
+    import numpy as np
+
+    rows = 5_000_000
+    bomb = packed({"date": np.zeros(rows, "M8[us]"), "sales": np.ones(rows)})
+    refused = send(ana, bomb, "b.parquet")
+    assert refused.status_code == 400 and refused.json()["code"] == "upload.bomb" and nothing_left(ana)
+    assert refused.json()["values"]["ratio"] > 1000 and len(bomb) < 100_000
+    text = packed({"date": np.arange(1000), "sales": np.ones(1000), "note": ["x" * 100_000] * 1000})
+    assert send(ana, text, "b.parquet").json()["code"] == "upload.bomb" and nothing_left(ana)
+
+
+def test_a_cell_longer_than_csv_may_have_is_refused_in_every_format(ana, tmp_path):
+    import numpy as np
+    from openpyxl import Workbook
+
+    long, book = "x" * 131_073, Workbook()
+    book.active.append(["date", "sales", "note"])
+    for day in range(1, 11):
+        book.active.append([day, day, "short"])
+        book.active.cell(day + 1, 3)._value = long  # beyond what Excel itself would write
+    book.save(tmp_path / "f.xlsx")
+    files = {
+        "f.csv": "date,sales,note\n" + f"2024-01-01,1,{long}\n" * 10,
+        "f.parquet": packed({"date": np.arange(10), "sales": np.ones(10), "note": [long] * 10}),
+        "f.xlsx": (tmp_path / "f.xlsx").read_bytes(),
+    }
+    for name, content in files.items():
+        refused = send(ana, content if isinstance(content, bytes) else content.encode(), name)
+        assert refused.status_code == 400 and refused.json()["code"] == "upload.long_rows", (name, refused.text[:300])
+        assert len(refused.text) < 2000 and nothing_left(ana)
+    some = packed({"date": np.arange(10), "sales": np.ones(10), "note": [long, *["short"] * 9]})
+    body = sent(ana, some, "f.parquet")
+    assert (
+        body["rows_count"] == 9 and ana.get(f"/datasets/{body['dataset_id']}/rejects").json()["items"][0]["line"] == 1
+    )
 
 
 @pytest.mark.parametrize(
@@ -403,10 +454,23 @@ def test_a_large_file_may_take_longer_to_be_read(tmp_path, limits):
 
 def test_a_request_does_not_wait_for_long_while_other_files_are_read(ana, monkeypatch):
     monkeypatch.setattr(uploads, "PATIENCE", 0.05)
-    with child_process.RUNNING, child_process.RUNNING:
+    with ExitStack() as others:
+        for user in ("bia", "bia", "caio"):
+            others.enter_context(child_process.READING.slot(user))
         refused = send(ana, table())
     assert refused.status_code == 503 and refused.json()["code"] == "api.busy" and refused.headers["Retry-After"]
     assert nothing_left(ana) and sent(ana, table())
+
+
+def test_one_user_never_holds_all_readers(ana, monkeypatch):
+    monkeypatch.setattr(uploads, "PATIENCE", 0.05)
+    me = sent(ana, table())["owner_id"]
+    with child_process.READING.slot(me), child_process.READING.slot(me):
+        assert send(ana, table()).json()["code"] == "api.busy"
+        with child_process.READING.slot("another", 0):
+            pass
+    with child_process.ANALYSES.slot("another"), child_process.ANALYSES.slot("another"):
+        assert sent(ana, table())
 
 
 @pytest.mark.slow

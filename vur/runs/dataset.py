@@ -262,7 +262,9 @@ def _stored(
 
 
 def _options(options: UploadOptions) -> UploadOptions:
-    return options if options.max_unpacked_bytes else replace(options, max_unpacked_bytes=settings().max_unpacked_bytes)
+    """`options` with the setting's limit of the unpacked size, unless they have one of their own."""
+    given = options.max_unpacked_bytes not in (0, UploadOptions.max_unpacked_bytes)
+    return options if given else replace(options, max_unpacked_bytes=settings().max_unpacked_bytes)
 
 
 def _fingerprint(path: Path) -> str:

@@ -14,19 +14,21 @@ import signal
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import cache
 from importlib import import_module
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
+from pathlib import Path
 from typing import Any
 
 from vur.errors import VurError
 from vur.settings import settings
 
-RUNNING = threading.BoundedSemaphore(2)  # children of one service process; further calls wait
-WAITING = threading.BoundedSemaphore(8)  # requests that may wait for one; more would use up the threads
+WAITING = threading.BoundedSemaphore(8)  # requests that may wait for a child; more would use up the threads
 PRELOADED = ["vur.store.forkserver", "uvicorn"]  # uvicorn: a child imports the main module of the service
 CHILDREN: set[BaseProcess] = set()
 PR_SET_PDEATHSIG = 1
@@ -34,12 +36,45 @@ MOST_OUTPUT = 4000  # bytes of a crashed child's output in the error
 LOOK = 0.1  # seconds between two looks at a child's memory
 RESERVED = 6 * 1024  # MiB of memory that libraries reserve at most without using it
 LAST_WORDS = 1.0  # seconds in which a child that closed its pipe ends by itself
+SHARE = 0.5  # of the machine's memory that one child may fill where no setting says how much
 Progress = Callable[..., None]
+
+
+class Gate:
+    """Lets `slots` calls work at a time, `each` of them for one owner, so that nobody takes all; further ones wait.
+
+    Calls without an owner are the service's own: only `slots` limits them.
+    """
+
+    def __init__(self, slots: int, each: int):
+        self.slots, self.each = slots, each
+        self._working: Counter[str] = Counter()
+        self._changed = threading.Condition()
+
+    @contextmanager
+    def slot(self, owner: str = "", patience: float | None = None) -> Iterator[None]:
+        """Hold a slot; `VurError` api.busy if none is free within `patience` seconds (None: however long it takes)."""
+        with self._changed:
+            if not self._changed.wait_for(lambda: self._is_free(owner), patience):
+                raise VurError("api.busy", seconds=15)
+            self._working[owner] += 1
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._working[owner] -= 1
+                self._changed.notify_all()
+
+    def _is_free(self, owner: str) -> bool:
+        return self._working.total() < self.slots and (not owner or self._working[owner] < self.each)
+
+
+READING, ANALYSES = Gate(3, 2), Gate(3, 2)  # files that are read, and answers about tables, in one service process
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What a call may use; 0 is no limit.
+    """What a call may use; 0 seconds are no limit, 0 megabytes are the setting's or half of the machine's memory.
 
     `seconds` of time, `megabytes` (MiB) of resident memory, and `patience`: the seconds that it waits for other calls
     to end, None for as long as it takes.
@@ -77,21 +112,20 @@ def call(
     in_child: bool,
     progress: Progress | None = None,
     limits: Limits = Limits(),
+    gate: Gate = ANALYSES,
+    owner: str = "",
 ) -> Any:
     """Call the function `module:name`, in a child process if `in_child`; arguments and result are plain JSON data.
 
     With `progress`, the function gets an argument `progress(fraction, key, **data)`. A `VurError` of the function is
-    raised here. `Died` if the child dies, `TimeoutError` if it takes longer than its limit, `VurError` datasets.memory
-    if it takes more memory than its limit, and api.busy if it cannot begin within its patience.
+    raised here. `gate` lets it begin, in the name of `owner`. `Died` if the child dies, `TimeoutError` if it takes
+    longer than its limit, `VurError` datasets.memory if it takes more memory than its limit, and api.busy if it cannot
+    begin within its patience.
     """
     if not in_child:
         return _function(function)(**arguments, **({"progress": progress} if progress else {}))
-    if not RUNNING.acquire(timeout=-1 if limits.patience is None else limits.patience):
-        raise VurError("api.busy", seconds=15)
-    try:
+    with gate.slot(owner, limits.patience):
         answer = _call_in_child(function, arguments, progress, limits)
-    finally:
-        RUNNING.release()
     if "error" in answer:
         raise VurError(answer["error"]["code"], stage=answer["error"]["stage"], **answer["error"]["data"])
     return answer["result"]
@@ -106,7 +140,7 @@ def _function(name: str) -> Callable[..., Any]:
 def _call_in_child(
     function: str, arguments: dict[str, Any], progress: Progress | None, limits: Limits
 ) -> dict[str, Any]:
-    limits = replace(limits, megabytes=limits.megabytes or settings().job_memory_mb)
+    limits = replace(limits, megabytes=limits.megabytes or settings().job_memory_mb or machine_share())
     request = {
         "function": function,
         "arguments": arguments,
@@ -181,6 +215,17 @@ def _follow(pid: int, answers: Connection, progress: Progress | None, limits: Li
         if progress:
             fraction, key, data = message["progress"]
             progress(fraction, key, **data)
+
+
+@cache
+def machine_share() -> int:
+    """The MiB that one child may fill where no setting says how much: a share of the machine's or container's."""
+    import psutil
+
+    total, limit = psutil.virtual_memory().total, Path("/sys/fs/cgroup/memory.max")
+    if limit.is_file() and (text := limit.read_text().strip()).isdigit():
+        total = min(total, int(text))
+    return int(SHARE * total / 2**20)
 
 
 def _resident(pid: int) -> float:

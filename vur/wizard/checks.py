@@ -105,8 +105,8 @@ def _finding(found: Finding) -> dict[str, Any]:
     return {
         "code": found.code,
         "severity": found.severity,
-        "series": found.unique_id,
-        "message": found.message,
+        "series": found.unique_id and tables.cut(found.unique_id),
+        "message": tables.cut(found.message),
         "count": found.count,
         "rows": [_stamp(row) for row in found.rows[:MOST_ROWS]],
         "repair": found.repair,

@@ -3,6 +3,7 @@
 Answers are computed once per version and cached beside its table.
 """
 
+import logging
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from vur.absence import ABSENT
 from vur.errors import VurError
 from vur.frequency import resolve_hint
 from vur.runs.config import ENDED, Config
+from vur.settings import settings
 from vur.stages.upload.suggestions import ColumnInfo, Given, date_and_target
 from vur.store import child_process, database
 from vur.store.accounts.access import Principal, check_version, fetch
@@ -28,7 +30,8 @@ from vur.text import translate
 from vur.wizard.requests import PreparationPlan, preparation_plan
 from vur.wording import listing
 
-BIG_ROWS, BIG_COLUMNS = 200_000, 500  # larger tables are processed in a child process
+BIG_ROWS, BIG_COLUMNS, BIG_TEXT = 200_000, 500, 32 * 2**20  # beyond these a table is processed in a child process
+log = logging.getLogger("vur.wizard")
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,7 @@ class VersionRef:
     kinds: dict[str, str]
     suggested: dict[str, Any]
     filename: str | None = None
+    owner: str = ""
 
     @property
     def date(self) -> str | None:
@@ -69,19 +73,37 @@ def version_ref(session: Session, dataset: Dataset, number: int | None = None) -
         kinds,
         dataset.head["suggestions"],
         version.recipe.get("filename"),
+        dataset.owner_id,
     )
 
 
 def is_big(ref: VersionRef) -> bool:
     """Whether a version's table is processed in a child process."""
-    return ref.rows > BIG_ROWS or len(ref.kinds) > BIG_COLUMNS
+    return ref.rows > BIG_ROWS or len(ref.kinds) > BIG_COLUMNS or tables.text_bytes(ref.folder) > BIG_TEXT
+
+
+def analyse(ref: VersionRef, function: str, arguments: dict[str, Any], heavy: bool) -> Any:
+    """Call `function` (`module:name`) about a version; where `heavy`, within the limits of time and memory.
+
+    `VurError` datasets.slow, datasets.memory or datasets.crashed if it exceeds them.
+    """
+    limits = child_process.Limits(settings().analysis_seconds)
+    try:
+        return child_process.call(function, arguments, in_child=heavy, limits=limits, owner=ref.owner)
+    except TimeoutError:
+        raise VurError("datasets.slow", seconds=settings().analysis_seconds) from None
+    except child_process.Died as error:
+        if error.status is None or error.status >= 0:
+            raise
+        log.warning("%s", error)
+        raise VurError("datasets.crashed") from None
 
 
 def cached_answer(ref: VersionRef, name: str, function: str, /, **arguments: Any) -> Any:
     """The answer of `function` (`module:name`) about a version, computed once and cached under `name`."""
     inputs = inputs_of(ref.folder, ref.data, **arguments)
     heavy = is_big(ref)
-    return tables.cached(ref.folder, name, inputs, lambda: child_process.call(function, inputs, in_child=heavy), heavy)
+    return tables.cached(ref.folder, name, inputs, lambda: analyse(ref, function, inputs, heavy), heavy)
 
 
 def inputs_of(version_folder: str, data: dict[str, Any], **arguments: Any) -> dict[str, Any]:
@@ -111,7 +133,7 @@ def statistics(ref: VersionRef) -> list[dict[str, Any]]:
         ref.folder,
         "columns",
         {},
-        lambda: child_process.call("vur.store.data.tables:column_facts", {"path": path}, in_child=heavy),
+        lambda: analyse(ref, "vur.store.data.tables:column_facts", {"path": path}, heavy),
         heavy,
     )
 
@@ -170,9 +192,9 @@ def _with_new_rows(
                 "target_file": str(file),
                 "language": language,
             }
-            change = child_process.call("vur.wizard.rows:change_rows", job, in_child=heavy)
+            change = analyse(ref, "vur.wizard.rows:change_rows", job, heavy)
             reading: dict[str, Any] = {"path": str(file), "options": {}, "name": file.name, "language": language}
-            stored = child_process.call("vur.store.data.uploads:read_file", reading, in_child=heavy)
+            stored = analyse(ref, "vur.store.data.uploads:read_file", reading, heavy)
             digest = stored["fingerprint"]
             found = sources.read_head(folder("datasets", stored["folder"]))[0]
             new = VersionRef(
@@ -183,6 +205,7 @@ def _with_new_rows(
                 ref.data | {"fingerprint": digest, "upload": {}},
                 {column.name: column.type for column in found.columns},
                 found.suggestions.to_dict(),
+                owner=ref.owner,
             )
             answer = _answer(ref, new, change, plan, sections, request, language)
             with sources.locked(digest):

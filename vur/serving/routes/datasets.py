@@ -123,7 +123,11 @@ def preview(
         int | None, Query(ge=1, le=2**31 - 1, description="Number of the data version; default: the current one")
     ] = None,
 ) -> dict[str, Any]:
-    """A page of rows in the order of the file. Only the part of the table with the page is read."""
+    """A page of rows in the order of the file. Only the part of the table with the page is read.
+
+    Of a text of more than 1,000 characters only these are shown, with `…` at the end. A page that would be an answer of
+    more than 32 MB is refused, with the number of rows that fits.
+    """
     dataset, place = _place(dataset_id, who, version)
     head = dataset.head if place.number == dataset.number else tables.head(place.folder)
     types = {column["name"]: column["type"] for column in head["columns"]}
@@ -266,7 +270,7 @@ def download(
     found, _ = sources.read_head(folder("datasets", place.folder))
     pieces = tables.csv_pieces(path, found.columns, tables.FORMS[language if dialect == "auto" else dialect])
     return StreamingResponse(
-        pieces,
+        tables.begun(pieces),
         media_type="text/csv; charset=utf-8",
         headers=attachment(dataset.name, ".csv"),
     )

@@ -78,7 +78,7 @@ def null_dates(dates: Sequence[np.datetime64], low: np.datetime64, high: np.date
     return [d for d in dates if max(low - d, d - high) >= high - low > np.timedelta64(0)]
 
 # %% ../../../nbs/stages/1_upload/5_sentinels.ipynb #f1883b07
-CHUNK = 100  # columns in one query
+CHUNK = 300  # columns in one query
 
 
 def find_sentinels(connection: "duckdb.DuckDBPyConnection", relation: str, plans: Sequence[ColumnPlan]) -> dict[str, dict]:

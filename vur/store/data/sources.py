@@ -32,13 +32,8 @@ def address(fingerprint: str, options: UploadOptions) -> Path:
 
 
 def within_limits(options: UploadOptions) -> UploadOptions:
-    """`options` with the unpacked size limited to the setting `max_unpacked_bytes`."""
-    return replace(
-        options,
-        max_unpacked_bytes=min(
-            options.max_unpacked_bytes or settings().max_unpacked_bytes, settings().max_unpacked_bytes
-        ),
-    )
+    """`options` with the unpacked size that the setting `max_unpacked_bytes` allows."""
+    return replace(options, max_unpacked_bytes=settings().max_unpacked_bytes)
 
 
 def read(

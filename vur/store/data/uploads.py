@@ -70,7 +70,7 @@ def convert(upload_id: str, *, on_new_rows: OnNewRows, patience: float | None = 
     }
     check_disk(path_size)
     with _beating(upload_id, row.owner_id) as beat, disk_full():
-        table = read_in_child(order, beat.note, patience)
+        table = read_in_child(order, beat.note, patience, row.owner_id)
         try:
             dataset = _register(row, table, options, order)
         except BaseException:
@@ -82,11 +82,11 @@ def convert(upload_id: str, *, on_new_rows: OnNewRows, patience: float | None = 
 
 
 def read_in_child(
-    order: dict[str, Any], progress: sources.Progress | None = None, patience: float | None = None
+    order: dict[str, Any], progress: sources.Progress | None = None, patience: float | None = None, user: str = ""
 ) -> dict[str, str]:
     """Call `read_file` within the limits; `order` are its arguments. Nothing of its work remains if it fails."""
     try:
-        table: dict[str, str] = within_limits("read_file", order, progress, patience)
+        table: dict[str, str] = within_limits("read_file", order, progress, patience, user)
         return table
     finally:
         sources.discard_drafts(order["owner"])
@@ -100,16 +100,29 @@ def read_named(
 
 
 def within_limits(
-    function: str, order: dict[str, Any], progress: sources.Progress | None = None, patience: float | None = None
+    function: str,
+    order: dict[str, Any],
+    progress: sources.Progress | None = None,
+    patience: float | None = None,
+    user: str = "",
 ) -> Any:
     """Call a function of this module, which reads the file `path`, in a process with limits of time and memory.
 
+    It waits its turn among the files of `user`, who may have no more than some read at a time.
     `VurError` upload.slow, upload.memory or upload.crashed if the process was killed; they call the file `name`.
     """
     seconds = reading_seconds(Path(order["path"]))
     limits = child_process.Limits(seconds, settings().upload_memory_mb, patience)
     try:
-        return child_process.call(f"{__name__}:{function}", order, in_child=True, progress=progress, limits=limits)
+        return child_process.call(
+            f"{__name__}:{function}",
+            order,
+            in_child=True,
+            progress=progress,
+            limits=limits,
+            gate=child_process.READING,
+            owner=user,
+        )
     except TimeoutError:
         raise VurError("upload.slow", file=order["name"], seconds=round(seconds)) from None
     except VurError as error:
@@ -154,7 +167,7 @@ def _register(row: Upload, table: dict[str, str], options: UploadOptions, order:
     with sources.locked(digest):
         target = folder("datasets", table["folder"])
         if not (target / sources.HEAD).is_file():  # the last dataset of an equal file has just been deleted
-            target = folder("datasets", read_in_child(order)["folder"])
+            target = folder("datasets", read_in_child(order, user=row.owner_id)["folder"])
         found = replace(sources.read_head(target)[0], fingerprint=digest)
         sources.keep(path, digest, found)
         with database.writing(durable=True) as session:
