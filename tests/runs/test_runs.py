@@ -239,6 +239,15 @@ def test_a_wrong_configuration_key_is_named(tmp_path: Path) -> None:
         vur.run(config=tmp_path / "pipeline.yaml")
 
 
+def test_without_levels_intervals_are_judged_and_not_shown(tmp_path: Path) -> None:
+    run = vur.run(
+        DATA / "electrical_equipment.csv", algorithms=["naive"], levels=[], name="bare", notebook=False, out=tmp_path
+    )
+    assert [name for name in run.forecast.columns if name.startswith(("lo-", "hi-"))] == []
+    assert run.leaderboard["coverage-80"].notna().all() and run.leaderboard["wql"].notna().all()
+    assert "lo-50" in vur.forecast(run.model_tag, 2, levels=(50,)), "a model gives intervals of any level that is asked"
+
+
 def wait_for(path: Path, text: str, seconds: float = 120) -> None:
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:

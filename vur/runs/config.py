@@ -70,6 +70,11 @@ class TrainingSpec:
     seed: int = 0
     whole: bool = False
 
+    @property
+    def scored_levels(self) -> tuple[int | float, ...]:
+        """The levels by which a training judges intervals: those shown, else the usual ones."""
+        return self.levels or type(self).levels
+
     def __post_init__(self) -> None:
         if self.time_budget is not None and self.time_budget <= 0:
             raise VurError(

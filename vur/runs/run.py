@@ -269,7 +269,7 @@ class Run:
             preprocess=config.preprocess,
             features=self.features,
             model=config.model,
-            levels=config.training.levels,
+            levels=config.training.scored_levels,
             budget=config.training.time_budget,
             clock=monotonic,
             progress=lambda fraction, message="", **data: self.log.emit("training", fraction, message, **data),
@@ -285,7 +285,7 @@ class Run:
             self.panel,
             self.plan,
             config.hierarchy,
-            config.training.levels,
+            config.training.scored_levels,
             config.training.seed,
         )
         result.save(path)

@@ -98,7 +98,7 @@ class Common(Body):
     horizon: Horizon | None = Field(None, description="Steps to forecast")
     country: str | None = Field(None, max_length=2, description="Country for holidays, such as BR")
     levels: list[Level] | None = Field(
-        None, max_length=10, description="Interval levels in percent, such as 80, 97.5, 99.9; `[]` for no intervals"
+        None, max_length=10, description="Interval levels in percent, such as 80, 97.5, 99.9; `[]` to show no intervals"
     )
     time_budget: float | None = Field(None, gt=0, description="Time limit of the training in seconds")
     seed: int | None = Field(None, ge=0)
