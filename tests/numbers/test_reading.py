@@ -136,7 +136,7 @@ def test_a_role_for_a_column_that_does_not_exist_is_refused_with_the_known_ones(
     with pytest.raises(VurError) as refused:
         panel(tmp_path, rows, roles={"prise": role})
     assert refused.value.data["column"] == "prise"
-    assert all(word in str(refused.value) for word in ("'prise'", role, "nearest name is 'price'", "unique_id"))
+    assert all(word in str(refused.value) for word in ("'prise'", role, "nearest first: price", "unique_id"))
     with pytest.raises(VurError, match="'prise'"):
         vur.run(rows, roles={"prise": role}, out=tmp_path, notebook=False)
 

@@ -1,6 +1,5 @@
 """The source of a run as a stored dataset: uploaded once per content, found again by its fingerprint."""
 
-import difflib
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -15,6 +14,7 @@ from vur.errors import VurError
 from vur.frequency import default_horizon
 from vur.hierarchy import HierarchySpec
 from vur.models.future import known_steps
+from vur.nearest import by_likeness, near
 from vur.panel import ROLES, Panel, make_panel
 from vur.runs.config import DataSpec
 from vur.scoring.copies import without_copies
@@ -58,10 +58,8 @@ def check_columns(spec: DataSpec, columns: list[str]) -> None:
         if role not in ROLES:
             raise VurError("panel.role_unknown", column=name, role=role, known=" | ".join(ROLES))
         if name not in columns and name.removesuffix("_") not in columns:
-            near = difflib.get_close_matches(name, free, n=1, cutoff=0.0)
-            raise VurError(
-                "runs.role_column", column=name, role=role, near=near[0] if near else "-", columns=listed(free)
-            )
+            columns = listed(by_likeness(name, free))
+            raise VurError("runs.role_column", column=name, role=role, near=near(name, free), columns=columns)
         if name in taken and not (taken[name] == "series" and role in ("static", "exclude")):
             raise VurError("runs.role_taken", column=name, taken=taken[name], role=role, columns=listed(free))
 
