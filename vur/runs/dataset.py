@@ -58,8 +58,8 @@ def check_columns(spec: DataSpec, columns: list[str]) -> None:
         if role not in ROLES:
             raise VurError("panel.role_unknown", column=name, role=role, known=" | ".join(ROLES))
         if name not in columns and name.removesuffix("_") not in columns:
-            columns = listed(by_likeness(name, free))
-            raise VurError("runs.role_column", column=name, role=role, near=near(name, free), columns=columns)
+            known = listed(by_likeness(name, free))
+            raise VurError("runs.role_column", column=name, role=role, near=near(name, free), columns=known)
         if name in taken and not (taken[name] == "series" and role in ("static", "exclude")):
             raise VurError("runs.role_taken", column=name, taken=taken[name], role=role, columns=listed(free))
 
