@@ -27,6 +27,15 @@ from vur.store.database import writing
 from vur.store.operations import health, workers
 
 
+def test_a_record_that_does_not_fit_on_the_disk_leaves_one_line_and_no_traceback(catalog, monkeypatch, capsys):
+    def full(line: str) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(logs.file, "append", full)
+    logs.Kept(level=0).emit(logging.makeLogRecord({"msg": '{"event": "x"}', "levelname": "ERROR"}))
+    assert capsys.readouterr().err == "the log file cannot be written: No space left on device\n"
+
+
 @pytest.fixture
 def unwell() -> Any:
     """An application with an endpoint that fails and one with a secret in its path and query."""

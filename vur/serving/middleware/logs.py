@@ -173,6 +173,8 @@ class Kept(logging.Handler):
             line = self.format(record)
             memory.append(json.loads(line))
             file.append(line)
+        except OSError as error:
+            print(f"the log file cannot be written: {error.strerror}", file=sys.stderr)
         except Exception:
             self.handleError(record)
 

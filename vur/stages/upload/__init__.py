@@ -162,12 +162,18 @@ def _convert_short(connection: "duckdb.DuckDBPyConnection", relation: str, plans
     columns, fits = [], None
     for start in range(0, len(plans), WIDE):
         some = plans[start:start + WIDE]
-        select = ", ".join(f"{p.result} AS c{k}" for k, p in enumerate(some))
-        unfit = " OR ".join(p.unfit for p in some if _can_fail(p)) or "FALSE"
-        *cells, wrong = connection.sql(f"SELECT {select}, {unfit} FROM {relation}").to_arrow_table().columns  # noqa: S608
+        failing = {k: p for k, p in enumerate(some) if _can_fail(p)}
+        values = [f"{p.result} AS v{k}" for k, p in enumerate(some)]
+        given = [f"({p.column} IS NOT NULL AND NOT ({p.missing})) AS g{k}" for k, p in failing.items()]  # each value is planned once
+        unfit = " OR ".join(f"g{k} AND v{k} IS NULL" for k in failing) or "FALSE"
+        inner = f"SELECT {', '.join([*values, *given])} FROM {relation}"  # noqa: S608
+        query = f"SELECT {', '.join(f'v{k}' for k in range(len(some)))}, {unfit} AS unfit FROM ({inner})"  # noqa: S608
+        connection.execute(f"CREATE OR REPLACE TEMP TABLE part AS {query}")
+        *cells, wrong = connection.sql("FROM part").to_arrow_table().columns
         columns += cells
         right = pc.invert(pc.fill_null(wrong, True))
         fits = right if fits is None else pc.and_(fits, right)
+    connection.execute("DROP TABLE part")
     table = pa.table(columns, names=[p.name for p in plans]).filter(fits)
     pq.write_table(table, target, compression="snappy")
     return table.num_rows

@@ -765,7 +765,7 @@ def _mostly_numbers(sample: list[str]) -> bool:
     return sum(bool(re.search(r"\d", v)) and not re.search(r"[^\W\d_]{4,}", v) for v in sample) >= 0.5 * len(sample)
 
 # %% ../../../nbs/stages/1_upload/3_columns.ipynb #ffe2945a
-WIDE, BLOCK = 40, 200  # columns above which, and columns that, one query looks at together
+WIDE, BLOCK = 40, 500  # columns above which, and columns that, one query looks at together
 
 
 def turned(relation: str, columns: Mapping[int, str]) -> str:
