@@ -59,7 +59,7 @@ class Settings:
     refresh_days: int = 14
     max_upload_bytes: int = 10 * 2**30
     quota_bytes: int = 50 * 2**30
-    upload_seconds: int = 14
+    upload_seconds: int = 17
     upload_memory_mb: int = 2048
     analysis_seconds: int = 600
     max_body_bytes: int = 16 * 2**20
