@@ -495,7 +495,8 @@ def test_what_is_empty_in_the_table_is_taken_from_the_training_data():
         coming_steps(panel, 2), future_table(panel, 2).assign(**{"preço": [1.0, None, None, None]}), ["preço"]
     )
     assert coming.rows["preço"].tolist() == [1.0, *known["preço"].iloc[1:]]
-    one = SimpleNamespace(head=panel, ends=panel.frame.groupby("unique_id")["ds"].max())
+    ends = panel.frame.groupby("unique_id")["ds"].max()
+    one = SimpleNamespace(head=panel, ends=ends, behind=pd.Series(0, index=ends.index))
     assert (
         fill_coming(coming_steps(one, 2), pd.DataFrame({"dia": ["2024-07-19"], "loja": ["sul"], "preço": [3]}), [])
         .rows["preço"]

@@ -642,9 +642,9 @@ def test_a_horizon_beyond_the_calendar_is_refused_by_every_door(tmp_path: Path) 
     frame = pd.DataFrame({"year": year, "v": np.random.default_rng(0).normal(100, 5, 60).round(1)})
     run = vur.run(frame, horizon=3, algorithms="naive,drift", notebook=False, out=tmp_path, name="far")
     assert len(vur.forecast(run.record["model"], horizon=300)) == 300
-    with pytest.raises(VurError, match="2262-01-01"):
+    with pytest.raises(VurError, match="at most 303 steps"):
         vur.forecast(run.record["model"], horizon=304)
-    with pytest.raises(VurError, match="2262-01-01"):
+    with pytest.raises(VurError, match="at most 303 steps"):
         vur.run(frame, horizon=400, algorithms="naive", notebook=False, out=tmp_path)
     assert main(["forecast", "far", "--horizon", "400"]) == 1
 

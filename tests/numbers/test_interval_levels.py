@@ -70,7 +70,7 @@ def test_the_command_line_takes_them(finished, tmp_path, capsys):
 
 def test_every_door_reads_the_same_levels(tmp_path):
     file = tmp_path / "settings.ini"
-    file.write_text("[vur]\nlevels = 99.9; 80, 80.0\n", encoding="utf-8")
+    file.write_text("[vur]\nlevels = 99.9, 80, 80.0\n", encoding="utf-8")
     assert read_settings(file).levels == (80, 99.9)
     assert read_levels("99.9,80") == [80, 99.9]
     assert Configure(dataset_id="d", algorithm="theta", levels=[80, 99.9]).levels == [80, 99.9]
@@ -85,7 +85,7 @@ def test_whole_levels_change_no_hash_and_stay_whole():
     assert default_config(training={"levels": [80.0, 95.0]}).hash() == default_config().hash()
 
 
-@pytest.mark.parametrize("levels", [(0,), (100,), (), (-5, 80), (np.nan,), (np.inf,)])
+@pytest.mark.parametrize("levels", [(0,), (100,), (-5, 80), (np.nan,), (np.inf,)])
 def test_impossible_levels_are_refused(levels):
     with pytest.raises(VurError, match="training.levels"):
         TrainingSpec(levels=levels)

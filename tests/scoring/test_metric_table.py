@@ -70,10 +70,10 @@ def test_a_new_metric_is_on_the_leaderboard_the_summary_the_report_and_the_card_
 
 
 def test_an_unknown_metric_is_refused_with_the_known_names() -> None:
-    known = "auto, mase, mae, rmse, mape, smape, rmsse, wape, r2"
+    known = "mae, mase, rmse, mape, smape, rmsse, auto, wape, r2"  # the nearest first
     with pytest.raises(VurError, match="'medae'") as caught:
         ranking_metric("medae", zeros=0)
-    assert caught.value.data == {"metric": "medae", "known": known}
+    assert caught.value.data == {"field": "metric", "metric": "medae", "known": known}
     with pytest.raises(VurError, match="'bias'"):
         ranking_metric("bias", zeros=0)
 

@@ -247,7 +247,7 @@ def _read_range(parameter: Parameter, kind: str, low: Any, high: Any, log: bool,
     return Dimension("int" if whole else "float", low, high, log)
 
 # %% ../../../nbs/stages/6_model/1_search_space.ipynb #b7d2e914
-UNUSABLE = ("tuning.space_unknown", "tuning.space_type", "tuning.space_outside", "tuning.space_no_range")
+UNUSABLE = ("tuning.no_parameters", "tuning.space_unknown", "tuning.space_type", "tuning.space_outside", "tuning.space_no_range")
 Remark = tuple[tuple[str, dict[str, Any]], ...]
 
 
