@@ -8,6 +8,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
@@ -311,3 +312,30 @@ def test_a_batch_runs_in_a_child_and_fails_once_its_owner_lost_the_model(ana, ru
         assert content.get("code") == "store.no_model" if lost else content["rows"] == 21
     told = [json.loads(line) for line in (folder("jobs", job_id) / "1" / "progress.jsonl").read_text().splitlines()]
     assert told[0]["stage"] == "model"
+
+
+@pytest.mark.parametrize(
+    ("end", "alias", "order"),
+    [("2013-12-31", "D", "dmy"), ("2013-12-01", "MS", "mdy"), ("2014-01-05", "D", "dmy"), ("2014-06-01", "MS", "mdy")],
+)
+def test_the_dates_of_new_rows_follow_the_model(end, alias, order):
+    dates = {
+        "mdy": pd.Series(pd.date_range("2014-01-01", periods=12, freq="MS")),
+        "dmy": pd.Series(pd.date_range("2014-01-01", periods=12, freq="D")),
+    }
+    pipeline = SimpleNamespace(
+        ends=pd.Series([pd.Timestamp(end)]), head=SimpleNamespace(freq=SimpleNamespace(alias=alias))
+    )
+    assert batch.following_order(dates, SimpleNamespace(pipeline=pipeline)) == order
+
+
+def test_twelve_days_in_a_file_are_not_taken_for_twelve_months(ana, runs):
+    register(ana.id, runs["stores"])
+    days = pd.date_range("2024-05-01", periods=12)
+    text = "dia;loja;vendas\n" + "".join(f"{day:%d/%m/%Y};norte;{60 + day.day},5\n" for day in days)
+    form = {"model_id": "stores", "horizon": "3"}
+    for order, first in (("", "2024-05-13"), ("mdy", "2024-12-06")):
+        asked = form | ({"date_order": order} if order else {})
+        job_id = started(ana, "/predictions/batch/upload", files={"file": ("maio.csv", text.encode())}, data=asked)
+        do(job_id)
+        assert download(ana, job_id)["ds"].tolist()[0] == first

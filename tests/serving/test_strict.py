@@ -545,3 +545,17 @@ def test_no_levels_are_no_intervals_everywhere(ana, runs):  # noqa: F811
         assert answer.status_code == 202, answer.text
         with database.reading() as session:
             assert session.get(Job, answer.json()["job_id"]).params["levels"] == meant
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/predictions/predict", {"model": "nowhere", "model_id": None, "horizon": 7.0}),
+        ("/models/configure", {"dataset_id": ID, "hyperparameters": None, "metrics": None}),
+        ("/models/configure", {"dataset_id": ID, "optimization": {"enabled": False, "method": None}}),
+        ("/models/custom", {"dataset_id": ID, "architecture": {}, "compilation": None, "training": None}),
+    ],
+)
+def test_null_is_as_if_an_optional_key_were_left_out(ana, path, body):
+    answer = ana.post(path, json=body)
+    assert (answer.status_code, answer.json()["code"]) == (404, "api.not_found"), answer.text

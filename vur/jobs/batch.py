@@ -3,14 +3,16 @@
 import hashlib
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from sqlalchemy.orm import Session
 
 from vur.errors import VurError
+from vur.frequency import advance
 from vur.jobs.messages import error_text
 from vur.jobs.spec import JobSpec
 from vur.languages import DEFAULT_LANGUAGE
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 OUTPUTS = ("csv", "parquet")
+DOUBTFUL = tuple(f"upload.note.date_order_{why}" for why in ("regular", "firsts", "close", "assumed"))
 ERRORS, REJECTS, INPUT = "errors.csv", "rejects.csv", "input"
 
 
@@ -137,10 +140,47 @@ def _read_input(job: JobSpec, saved: Saved) -> "tuple[pd.DataFrame, int]":
         "name": path.name,
         "language": language,
     }
-    found = Upload.from_dict(within_limits("read_named", order))
+
+    def read(options: dict[str, Any]) -> Upload:
+        return Upload.from_dict(within_limits("read_named", order | {"options": order["options"] | options}))
+
+    found = read({})
+    doubtful = {} if order["options"].get("date_order") else doubtful_orders(found.notes)
+    for column, orders in doubtful.items():
+        dates = {one: read({"date_order": one}).frame()[column] for one in orders}  # each reading replaces the last one
+        found = read({"date_order": following_order(dates, saved)})
     if found.rejected:
         write_rejects(job, found.rejects)
     return found.frame(), found.rejected
+
+
+def doubtful_orders(notes: Iterable[dict[str, Any]]) -> dict[str, list[str]]:
+    """The orders of day, month and year that a column of dates may have, the likeliest first; none if it is certain."""
+    return {
+        note["data"]["column"]: [note["data"]["option"], note["data"]["other"]]
+        for note in notes
+        if note["key"] in DOUBTFUL
+    }
+
+
+def following_order(dates: "dict[str, pd.Series]", saved: Saved) -> str:
+    """The order whose dates follow the end of the model's data step by step; the first one where none does better.
+
+    `dates` are those of each order. Twelve days of January in dd/mm/yyyy are also the first days of twelve months.
+    """
+    import pandas as pd
+
+    end = pd.Series(saved.pipeline.ends).max()
+
+    def share(order: str) -> float:
+        distinct = pd.to_datetime(dates[order], errors="coerce").dropna().unique()
+        if not len(distinct) or not isinstance(end, pd.Timestamp):
+            return 0.0
+        steps = np.arange(-len(distinct), len(distinct) + 1)
+        near = advance(np.full(len(steps), end.to_datetime64()), steps, saved.pipeline.head.freq.alias)
+        return float(np.isin(distinct.astype("M8[ns]"), near.astype("M8[ns]")).mean())
+
+    return max(dates, key=share)
 
 
 # --- output: no text in a CSV file is a formula of a spreadsheet ---

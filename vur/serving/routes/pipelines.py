@@ -230,10 +230,12 @@ def export(pipeline_id: ObjectId, who: Who, format: Literal["json", "yaml"] = "j
     summary="Create the model of a pipeline",
     responses=UNREACHABLE,
 )
-def make_model(pipeline_id: ObjectId, body: bodies.MakeModel, who: Analyst) -> dict[str, Any]:
+def make_model(pipeline_id: ObjectId, who: Analyst, body: bodies.MakeModel | None = None) -> dict[str, Any]:
     """Create a model with exactly the pipeline's settings, ready to train."""
     with writing() as session:
-        model = views.make_model(session, who, fetch(session, Pipeline, pipeline_id, who, "edit"), body.name)
+        model = views.make_model(
+            session, who, fetch(session, Pipeline, pipeline_id, who, "edit"), body.name if body else None
+        )
         session.flush()
         return {
             "model_id": model.id,

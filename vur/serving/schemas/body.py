@@ -1,7 +1,7 @@
 """The base of every body that a client sends: a key that it does not have is refused, and the nearest one named."""
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import AliasChoices, BaseModel, ConfigDict, model_validator
 from pydantic_core import PydanticCustomError
@@ -24,13 +24,29 @@ class Body(BaseModel):
     @classmethod
     def _known_keys(cls, given: Any) -> Any:
         if cls.model_config.get("extra") == "forbid" and isinstance(given, dict):
+            given = {key: value for key, value in given.items() if value is not None or key not in cls.optional_keys()}
             check_keys(given, cls.key_names())
         return given
+
+    @classmethod
+    def optional_keys(cls) -> set[str]:
+        """Return the keys for which null means the same as leaving them out: of a default, or with another name."""
+        return {
+            key
+            for name, keys in cls.key_names().items()
+            for key in keys
+            if len(keys) > 1
+            or not (cls.model_fields[name].is_required() or _takes_null(cls.model_fields[name].annotation))
+        }
 
     @classmethod
     def key_names(cls) -> dict[str, tuple[str, ...]]:
         """Return the keys of a client by field: the first is the documented one, the others are taken as well."""
         return {name: _keys(name, field.validation_alias) for name, field in cls.model_fields.items()}
+
+
+def _takes_null(annotation: Any) -> bool:
+    return annotation is Any or type(None) in get_args(annotation)
 
 
 def _keys(name: str, alias: Any) -> tuple[str, ...]:

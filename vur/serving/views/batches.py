@@ -135,7 +135,9 @@ class FormBatch:
 
 
 def read_fields(fields: dict[str, str], language: str) -> dict[str, Any]:
-    """Parse horizon, levels, output and file options from a form's text fields."""
+    """Parse horizon, levels, output and file options from a form's text fields; `model_id` is `model`."""
+    if "model_id" in fields and "model" not in fields:
+        fields["model"] = fields.pop("model_id")
     for name in fields:
         if name not in (*FIELDS, *CHOICES):
             known = ("file", *FIELDS, *CHOICES)

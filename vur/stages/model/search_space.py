@@ -199,7 +199,7 @@ def read_dimension(id: str, name: str, entry: Any, given: Mapping[str, Any] | No
     if not isinstance(entry, dict) or set(entry) - set(KEYS):
         value = ", ".join(sorted(set(map(str, entry)) - set(KEYS))) if isinstance(entry, dict) else entry
         raise VurError("tuning.space_entry", **where, value=value, expected=", ".join(KEYS))
-    kind, log = entry.get("type", parameter.type), entry.get("log", False)
+    kind, log = entry.get("type") or parameter.type, entry.get("log") or False
     same = (parameter.type,) if kind in ("categorical", parameter.type) else ()
     same = (*same, "int") if length and kind == "list[int]" else same
     if not isinstance(kind, str) or parameter.type not in KINDS.get(kind, same):
