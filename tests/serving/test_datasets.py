@@ -393,6 +393,18 @@ def test_a_later_file_becomes_the_next_version_and_choices_stay(ana, bia):
     assert original.content == table(60) and "vendas.csv" in original.headers["Content-Disposition"]
 
 
+def test_choices_about_columns_that_a_version_lacks_return_with_them(ana):
+    id = sent(ana, table(60))["dataset_id"]
+    chosen = {"exclude_columns": ["region"], "roles": {"price": "past_only"}}
+    assert ana.put(f"/datasets/{id}/config", json=chosen).status_code == 200
+    short = b"date,sales\n" + b"".join(b"2024-01-%02d,%d\n" % (day, day) for day in range(1, 29))
+    lacking = newer(ana, id, short).json()["config"]
+    assert lacking["exclude_columns"] == [] and lacking["roles"] == {}
+    again = ana.post(f"/datasets/{id}/versions/1/use").json()["config"]
+    assert again["exclude_columns"] == ["region"] and again["roles"] == {"price": "past_only"}
+    assert newer(ana, id, table(90)).json()["config"]["roles"] == {"price": "past_only"}
+
+
 def test_file_options_apply_to_the_next_version(ana):
     id = sent(ana, b"date,sales\n2024-01-01,1.234\n2024-01-02,2.345\n2024-01-03,3.456\n", decimal=",", delimiter=",")[
         "dataset_id"

@@ -42,7 +42,7 @@ CHOSEN = {
 
 def shown(dataset: Dataset) -> dict[str, Any]:
     """Return a dataset as an item of a list."""
-    chosen = dataset.config.get("columns", {})
+    chosen = datasets.chosen_columns(dataset)
     return {
         "dataset_id": dataset.id,
         "size": dataset.size_bytes,

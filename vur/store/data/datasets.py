@@ -68,7 +68,7 @@ def parquet_path(session: Session, dataset: Dataset, number: int | None = None) 
 def data_spec(session: Session, dataset: Dataset, number: int | None = None) -> dict[str, Any]:
     """The `data` section of a run's `Config` for the columns that the user chose, without the path."""
     version = version_of(session, dataset, number)
-    chosen = dataset.config.get("columns", {})
+    chosen = chosen_columns(dataset)
     return {
         "fingerprint": version.fingerprint,
         "date": chosen.get("date"),
@@ -85,9 +85,16 @@ def data_spec(session: Session, dataset: Dataset, number: int | None = None) -> 
     }
 
 
+def chosen_columns(dataset: Dataset) -> dict[str, Any]:
+    """The user's choices without columns that the current version lacks; they return with a version that has them."""
+    names = set(column_names(dataset))
+    stored = dataset.config.get("columns", {})
+    return {key: _existing(value, names) if key in COLUMN_KEYS else value for key, value in stored.items()}
+
+
 def roles_of(dataset: Dataset) -> dict[str, str]:
     """The column roles that the user chose; columns that are not among the chosen features get `exclude`."""
-    chosen = dataset.config.get("columns", {})
+    chosen = chosen_columns(dataset)
     roles = dict.fromkeys(chosen.get("exclude") or (), "exclude")
     if chosen.get("features") is not None:
         suggested = dataset.head["suggestions"]
@@ -374,13 +381,6 @@ def set_current(dataset: Dataset, version: DatasetVersion, head: dict[str, Any])
         version.fingerprint,
         head,
     )
-    names = {column["name"] for column in head["columns"]}
-    chosen = {
-        key: _existing(value, names) if key in COLUMN_KEYS else value
-        for key, value in dataset.config.get("columns", {}).items()
-    }
-    if chosen:
-        dataset.config = dataset.config | {"columns": chosen}
 
 
 def _existing(value: Any, names: set[str]) -> Any:
