@@ -498,7 +498,6 @@ def test_reasons_are_in_the_language_of_the_reader(ana, method, path, body, port
         answer = ana.request(method, path, json=body, headers={"Accept-Language": language})
         assert answer.status_code == 422, answer.text
         assert said in answer.json()["detail"]
-        assert all(said in one["detail"] or one["detail"] for one in answer.json().get("problems", ()))
 
 
 @pytest.mark.parametrize(
