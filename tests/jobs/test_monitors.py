@@ -20,6 +20,7 @@ from vur.errors import VurError
 from vur.jobs import monitors as rounds
 from vur.jobs.monitors import run_due_monitors
 from vur.jobs.new_rows import in_source
+from vur.serving.schemas.monitoring import MonitorStart
 from vur.settings import settings
 from vur.store import database
 from vur.store.catalog import (
@@ -130,7 +131,7 @@ def own_rounds(monkeypatch) -> None:
     monkeypatch.setattr(rounds, "_rounds", [])
 
 
-def start(person, model: str, source: Source, interval: float = 2) -> str:
+def start(person, model: str, source: Source, interval: float | None = 2) -> str:
     answer = person.post(
         "/monitoring/predictions/start",
         json={"model_id": model, "database_id": source.id, "interval_seconds": interval},
@@ -540,6 +541,13 @@ def test_rights_end_with_the_account_and_with_the_share(model, source, ana, bia)
 
 
 @on_sqlite
+def test_a_null_interval_means_the_usual_one(model, source, ana):
+    id = start(ana, model, source, interval=None)
+    usual = MonitorStart.model_fields["interval_seconds"].default
+    assert monitor(ana, id)["interval_seconds"] == usual
+
+
+@on_sqlite
 def test_what_cannot_be_started(model, source, ana, bia, vera):
     def ask(person, **changes) -> tuple[int, str]:
         answer = person.post(
@@ -555,7 +563,7 @@ def test_what_cannot_be_started(model, source, ana, bia, vera):
         == ask(ana, pipeline_id="none")
         == (404, "api.not_found")
     )
-    for wrong in (0, 0.5, -1, 1e9, "soon", None):
+    for wrong in (0, 0.5, -1, 1e9, "soon"):
         assert ask(ana, interval_seconds=wrong) == (422, "api.invalid")
     with database.writing() as session:
         untrained = Model(owner_id=ana.id, name="x", algorithm="naive", family="x")
