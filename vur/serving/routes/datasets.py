@@ -24,6 +24,7 @@ from vur.store.database import reading, writing
 from vur.store.events import record_activity
 from vur.store.home import folder
 from vur.text import translate
+from vur.wizard import chart as charts
 from vur.wizard import preparation as prepared
 
 router = APIRouter(prefix="/datasets", tags=["datasets"])
@@ -206,6 +207,51 @@ def statistics(
         "series": found,
         "series_error": error,
     }
+
+
+@router.get(
+    "/{dataset_id}/series",
+    response_model=inspection.Chart,
+    summary="Points of the series for a chart",
+    responses=MISSING,
+)
+def series(
+    dataset_id: ObjectId,
+    who: Who,
+    series: Annotated[
+        list[str] | None, Query(max_length=20, description="Names of series, repeatable; default: the first series")
+    ] = None,
+    total: Annotated[bool, Query(description="The sum of all series by date, instead of single ones")] = False,
+    column: Annotated[str | None, Query(max_length=500, description="Column of numbers; default: the target")] = None,
+    start: Annotated[
+        str | None, Query(alias="from", max_length=40, description="First date, time or integer of the range")
+    ] = None,
+    end: Annotated[
+        str | None, Query(alias="to", max_length=40, description="Last one; a date alone includes its whole day")
+    ] = None,
+    points: Annotated[
+        int, Query(ge=10, le=20_000, description="Most points of the answer, shared equally by its series")
+    ] = 2000,
+    version: Annotated[int | None, Query(ge=1, le=2**31 - 1)] = None,
+) -> dict[str, Any]:
+    """Values over time, few enough for a chart: every extreme survives, a stretch without values stays a gap.
+
+    Ask again with `from` and `to` for finer points of a part. Rows of the same date are combined as the dataset's
+    `duplicates` says.
+    """
+    dataset, place = _place(dataset_id, who, version)
+    head = dataset.head if place.number == dataset.number else tables.head(place.folder)
+    found = charts.chart(
+        place,
+        charts.source_of(place, head, column),
+        series=series or [],
+        total=total,
+        start=start,
+        end=end,
+        points=points,
+    )
+    numbers = [one["name"] for one in head["columns"] if one["type"] in ("numeric", "boolean")]
+    return found | {"dataset_id": dataset.id, "data_version": place.number, "columns": numbers}
 
 
 @router.get(

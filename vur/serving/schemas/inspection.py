@@ -177,3 +177,36 @@ class SplitOut(BaseModel):
     notes: list[str]
     config: dict[str, Any] = Field(description="The `split` section for training models of this dataset")
     version: int
+
+
+class Curve(BaseModel):
+    """A series for a chart: `stamps` and `values` of equal length; a null value is a gap.
+
+    `stamps` are milliseconds since 1970-01-01 on the clock of `timezone` (no clock: of the file), or integers. `rows`
+    and what follows it are exact: they count all rows in the range, not only the points sent.
+    """
+
+    series: str | None = Field(description="null: the sum of all series")
+    stamps: list[int]
+    values: list[float | None] = Field(description="Nine significant digits")
+    rows: int
+    missing: int = Field(description="Rows without a value")
+    min: float | None
+    max: float | None
+    first: int | None
+    last: int | None
+
+
+class Chart(BaseModel):
+    """Series for a chart, thinned so that the lowest and the highest value of every stretch stay."""
+
+    dataset_id: str
+    data_version: int
+    column: str
+    date_column: str
+    time: Literal["datetime", "integer"]
+    timezone: str | None
+    items: list[Curve]
+    series_names: list[str] = Field(description="Names to choose from, at most 1,000")
+    series_count: int
+    columns: list[str] = Field(description="Columns that can be drawn")

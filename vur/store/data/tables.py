@@ -121,7 +121,7 @@ def text_bytes(version_folder: str) -> int:
     if not texts:
         return 0
     with duckdb.connect(config=LIMITED) as connection:
-        sums = ", ".join(f"sum(strlen({_quoted(name)}))" for name in texts)
+        sums = ", ".join(f"sum(strlen({quoted(name)}))" for name in texts)
         found = connection.execute(f"SELECT {sums} FROM read_parquet(?)", [str(path)]).fetchall()[0]  # noqa: S608
     return int(sum(size or 0 for size in found))
 
@@ -227,7 +227,7 @@ def _csv_pieces(path: Path, columns: Sequence[ColumnInfo], form: CsvForm) -> Ite
 
 def _blocks(connection: Any, path: Path, sizes: Sequence[int], kinds: dict[str, str]) -> Iterator[tuple[int, int]]:
     """First row and end of blocks of rows: a row group, or parts of it where long texts would fill the memory."""
-    texts = " + ".join(f"coalesce(strlen({_quoted(name)}), 0)" for name, kind in kinds.items() if kind in TEXTS) or "0"
+    texts = " + ".join(f"coalesce(strlen({quoted(name)}), 0)" for name, kind in kinds.items() if kind in TEXTS) or "0"
     rows = "read_parquet(?, file_row_number = true)"
     start = 0
     for size in sizes:
@@ -254,19 +254,19 @@ def _header(names: list[str], form: CsvForm) -> bytes:
 def _days_only(connection: Any, path: Path, name: str, kind: str) -> bool:
     if not kind.startswith("timestamp"):
         return False
-    column = _quoted(name)
+    column = quoted(name)
     query = f"SELECT coalesce(bool_and({column} = date_trunc('day', {column})), true) FROM read_parquet(?)"  # noqa: S608
     return bool(connection.execute(query, [str(path)]).fetchone()[0])
 
 
 def _cell(name: str, kind: str, form: CsvForm, zone: str | None, days: bool) -> str:
     """The SQL expression of a column's cells as text; stamps with a zone as local time with its offset from UTC."""
-    column = _quoted(name)
+    column = quoted(name)
     if kind.startswith("timestamp"):
         if zone and zone != "UTC":
-            local, ahead = _local(column, zone), f"datediff('minute', {column}, {_local(column, zone)})"
+            clock, ahead = local(column, zone), f"datediff('minute', {column}, {local(column, zone)})"
             parts = f"if({ahead} < 0, '-', '+'), abs({ahead}) // 60, abs({ahead}) % 60"
-            return f"{local}::VARCHAR || printf('%s%02d:%02d', {parts})"
+            return f"{clock}::VARCHAR || printf('%s%02d:%02d', {parts})"
         text = f"CAST(CAST({column} AS DATE) AS VARCHAR)" if days and not zone else f"CAST({column} AS VARCHAR)"
         return f"{text} || 'Z'" if zone else text
     if kind in ("double", "float"):
@@ -274,7 +274,7 @@ def _cell(name: str, kind: str, form: CsvForm, zone: str | None, days: bool) -> 
     return safe_sql(column) if kind in ("string", "large_string") else column
 
 
-def _local(column: str, zone: str) -> str:
+def local(column: str, zone: str) -> str:
     """The SQL expression of UTC stamps on the clock of `zone`."""
     if zone.startswith(("UTC+", "UTC-")):
         hours, minutes = zone[4:6], zone[7:9]
@@ -282,7 +282,8 @@ def _local(column: str, zone: str) -> str:
     return f"timezone('{zone}', timezone('UTC', {column}))"
 
 
-def _quoted(name: str) -> str:
+def quoted(name: str) -> str:
+    """The name of a column for SQL."""
     return '"' + name.replace('"', '""') + '"'
 
 
