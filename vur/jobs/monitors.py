@@ -164,7 +164,8 @@ class Round:
             served = champion_of(session, who, served) if self.monitor.follow else served
         saved = open_model(served).saved
         if self.position.get("model_version") != served.tag:
-            self.position = {"model_version": served.tag, "ends": series_ends(saved.pipeline.ends)}
+            kept = {key: self.position[key] for key in ("news_at",) if key in self.position}
+            self.position = kept | {"model_version": served.tag, "ends": series_ends(saved.pipeline.ends)}
         table, new = self._news(source, saved)
         if new is None and "forecast_id" in self.position:
             return self._nothing_new(source)
@@ -206,12 +207,13 @@ class Round:
         self, who: Principal, served: "Served", saved: "Saved", new: "pd.DataFrame | None"
     ) -> list[dict[str, Any]]:
         """Score new values against their forecasts; returns those outside their widest interval."""
+        from vur.predictions.actuals import observed_before
         from vur.store.forecasts.scoring import score
 
         if new is None:
             return []
         freq = saved.pipeline.head.freq.alias
-        score({served.id: served.tag}, new, freq, owner_id=who.user_id)
+        score({served.id: served.tag}, new, freq, owner_id=who.user_id, past=lambda: observed_before(saved))
         return (
             outside_intervals(with_forecasts(who.user_id, served.tag, new.tail(CHECKED), freq))
             if "forecast_id" in self.position
@@ -286,6 +288,7 @@ class Round:
             self.position["ends"] = self.position["ends"] | series_ends(
                 new.groupby("unique_id", sort=False)["ds"].max()
             )
+            self.position["news_at"] = now().isoformat()
         self.position |= {"observed": 0 if new is None else len(new), "outside": len(outside), "skipped": self.skipped}
         if answer is not None:
             self.position |= {key: answer[key] for key in ("forecast_id", "origin")}

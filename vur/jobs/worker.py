@@ -24,9 +24,9 @@ from vur.store.accounts import sessions
 from vur.store.catalog import Counter, Job, now
 from vur.store.data import uploads
 from vur.store.home import folder, lock, write_text
-from vur.store.operations import retention, workers
+from vur.store.operations import machine, retention, workers
 
-PARKING_SECONDS, STOP_SECONDS, LOG_AGAIN_SECONDS = 6.0, 9.0, 30.0
+PARKING_SECONDS, STOP_SECONDS, LOG_AGAIN_SECONDS, WATCH_SECONDS = 6.0, 9.0, 30.0, 300.0
 KEPT_WORKFLOWS, KEPT_FOLDERS = timedelta(days=7), timedelta(days=30)
 log = logging.getLogger("vur.jobs")
 
@@ -103,6 +103,7 @@ class Worker:
             (1.0, schedules.run_due),
             (3.0, self._reconcile),
             (600.0, self._tidy_up),
+            (machine.EVERY, machine.Sampler().take),
         ]
 
     def run(self, once: bool = False) -> None:
@@ -117,6 +118,7 @@ class Worker:
             settings().batch_concurrency,
         )
         threading.Thread(target=self._monitors, daemon=True, name="monitors").start()
+        threading.Thread(target=self._watch, daemon=True, name="watch").start()
         due = dict.fromkeys(range(len(self.duties)), 0.0)
         while not self.stop.is_set():
             for number, (every, duty) in enumerate(self.duties):
@@ -172,6 +174,13 @@ class Worker:
             except Exception:
                 log.exception("worker %s: monitors", self.owner)
                 self.stop.wait(10.0)
+
+    def _watch(self) -> None:
+        """Judge champions and sources, in a thread of its own, because comparing their data takes a while."""
+        from vur.jobs.watch import watch
+
+        while not self.stop.wait(WATCH_SECONDS):
+            self._do(watch)
 
     def _end(self) -> None:
         """Stop taking jobs, and re-queue the running ones, so that another worker resumes them at once."""

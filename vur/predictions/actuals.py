@@ -10,6 +10,7 @@ import pandas as pd
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from vur.errors import VurError
 from vur.models.check import observed_rows
 from vur.models.saved import Saved
 from vur.predictions.open_models import open_served
@@ -19,6 +20,7 @@ from vur.store.catalog import Dataset, DatasetVersion, Model, now
 from vur.store.database import reading, writing
 from vur.store.events import raise_alert
 from vur.store.forecasts.scoring import Scored, accuracy, drift, score, scored_points
+from vur.store.models import thresholds
 from vur.store.models.champions import find_served
 
 JUDGED = timedelta(days=30)  # the forecasts on which drift is judged
@@ -40,7 +42,17 @@ def score_table(
         saved.pipeline.head.freq.alias,
         owner_id=owner_id,
         again=again,
+        past=lambda: observed_before(saved),
     )
+
+
+def observed_before(saved: Saved) -> pd.DataFrame | None:
+    """The values that a model was trained on (`unique_id, ds, y`); None if they no longer exist."""
+    try:
+        return saved.history().frame[["unique_id", "ds", "y"]]
+    except VurError as error:
+        log.warning("model %s: forecasts are scored without the naive forecast: %s", saved.tag, error)
+        return None
 
 
 def family_of(session: Session, model: Model) -> list[Model]:
@@ -106,17 +118,21 @@ def observed_path(session: Session, dataset: Dataset) -> Path:
 
 
 def check_drift(model_ids: list[str]) -> list[str]:
-    """Raise an alert for each model whose recent forecasts are worse than its backtest; returns their ids."""
+    """Raise an alert for each model whose recent forecasts are worse than its backtest; returns their ids.
+
+    The thresholds are those that its owner set.
+    """
     drifting = []
     for id in model_ids:
         with reading() as session:
             model = session.get(Model, id)
             if model is None:
                 continue
+            limits = thresholds.of_model(session, model)
             points = scored_points(session, Principal(model.owner_id), model_ids=[id], since=now() - JUDGED)
         if points.empty:
             continue
-        found = drift(accuracy(points), model.metrics)
+        found = drift(accuracy(points), model.metrics, limits["error"], limits["coverage"])
         if found["drifting"]:
             drifting.append(id)
             with writing() as session:

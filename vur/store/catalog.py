@@ -391,7 +391,7 @@ class Forecast(Owned, Created, Base):
 class ForecastPoint(Base):
     """A value of a forecast; its stamp is `target_at` (UTC), or `target_step` if stamps are integers.
 
-    The actual value is added when it is known.
+    The actual value is added when it is known, and what the seasonal naive forecast from the same origin had said.
     """
 
     __tablename__ = "forecast_points"
@@ -408,6 +408,7 @@ class ForecastPoint(Base):
     forecast: Mapped[float]
     quantiles: Mapped[dict[str, Any]]
     actual: Mapped[float | None]
+    naive: Mapped[float | None]
     scored_at: Mapped[datetime | None]
 
 
@@ -472,6 +473,35 @@ class Alert(Created, Base):
     values: Mapped[dict[str, Any]] = mapped_column("data", default=dict)
     acknowledged_at: Mapped[datetime | None]
     resolved_at: Mapped[datetime | None]
+
+
+class AlertThreshold(Edited, Base):
+    """From which value on a kind of alert is raised; a null `value` turns it off.
+
+    `model_id` is empty for the thresholds of all models of `owner_id`; those of one model belong to its owner.
+    """
+
+    __tablename__ = "alert_thresholds"
+    __table_args__ = (UniqueConstraint("owner_id", "model_id", "kind"),)
+    owner_id: Mapped[str] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), index=True)
+    model_id: Mapped[str] = mapped_column(String(36), default="", index=True)
+    kind: Mapped[str] = mapped_column(String(32))
+    value: Mapped[float | None]
+
+
+class MachineSample(Base):
+    """The load of the machine at one moment: percent, bytes a second, and jobs; old ones are pruned."""
+
+    __tablename__ = "machine_samples"
+    id: Mapped[int] = mapped_column(Serial, primary_key=True, autoincrement=True)
+    at: Mapped[datetime] = mapped_column(default=now, index=True)
+    cpu: Mapped[float]
+    memory: Mapped[float]
+    disk: Mapped[float]
+    sent: Mapped[float]
+    received: Mapped[float]
+    queued: Mapped[int]
+    running: Mapped[int]
 
 
 class Event(Base):

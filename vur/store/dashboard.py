@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from vur.store.accounts.access import Principal, visible
 from vur.store.catalog import Activity, Alert, Alias, Dataset, ForecastPoint, Job, Model, Pipeline, Promotion, now
 from vur.store.data.datasets import MANY_REJECTS
+from vur.store.models import thresholds
 from vur.store.pipelines import STEPS, done
 
 MONTH, WEEK, DAY = timedelta(days=30), timedelta(days=7), timedelta(days=1)
@@ -215,7 +216,8 @@ def _judge(session: Session, model: Model) -> dict[str, Any] | None:
     from vur.store.forecasts.scoring import accuracy, drift
 
     live = accuracy(pd.DataFrame(rows, columns=[column.key for column in columns]))
-    judged = drift(live, model.metrics)
+    limits = thresholds.of_model(session, model)
+    judged = drift(live, model.metrics, limits["error"], limits["coverage"])
     if not judged["drifting"]:
         return None
     since = max(row.scored_at for row in rows if row.scored_at is not None)

@@ -1,7 +1,7 @@
-"""Scores forecasts of the ledger against actual values: error, coverage and drift."""
+"""Scores forecasts of the ledger against actual values: error, skill against the naive forecast, coverage, drift."""
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -10,7 +10,7 @@ import numpy as np
 from sqlalchemy import ColumnElement, Select, and_, func, or_, select, update
 from sqlalchemy.orm import Session
 
-from vur.frequency import DAY, spacing
+from vur.frequency import DAY, advance, frequency, spacing
 from vur.store.accounts.access import Principal
 from vur.store.catalog import Forecast, ForecastPoint, Model, now
 from vur.store.database import reading, writing
@@ -40,12 +40,19 @@ def cells(stamps: np.ndarray, freq: str) -> np.ndarray:
 
 
 def score(
-    models: Mapping[str, str], actuals: "pd.DataFrame", freq: str, *, owner_id: str | None = None, again: bool = False
+    models: Mapping[str, str],
+    actuals: "pd.DataFrame",
+    freq: str,
+    *,
+    owner_id: str | None = None,
+    again: bool = False,
+    past: "Callable[[], pd.DataFrame | None] | None" = None,
 ) -> Scored:
     """Store `actuals` (`unique_id, ds, y`, with the models' stamps) in the points that forecast them.
 
     `models` are the tags of models by id. `owner_id` limits it to the forecasts of one user. Points that have an actual
-    value keep it, unless `again`. Works in short transactions.
+    value keep it, unless `again`. `past` gives earlier values in the form of `actuals`, from which, and from values that
+    scored before, the seasonal naive forecast of each point is stored, too. Works in short transactions.
     """
     rows = actuals[actuals["y"].notna()].drop_duplicates(["unique_id", "ds"], keep="last")
     if rows.empty or not models:
@@ -53,10 +60,16 @@ def score(
     rows = rows.assign(cell=cells(rows["ds"].to_numpy(), freq))[["unique_id", "cell", "y", "ds"]]
     ids, points = rows["unique_id"].unique().tolist(), 0
     found: set[tuple[Any, Any]] = set()
+    earlier: "pd.DataFrame | None" = None
     for start in range(0, len(ids), SERIES_AT_ONCE):
         some = rows[rows["unique_id"].isin(ids[start : start + SERIES_AT_ONCE])]
         for due in _due(models, some, freq, owner_id, again):
             both = due.merge(some, on=["unique_id", "cell"])
+            if both.empty:
+                continue
+            if earlier is None and past is not None:
+                earlier = past()
+            both["naive"] = season_before(both, [frame for frame in (earlier, some) if frame is not None], models, freq)
             points += _fill(both)
             found.update(zip(both["unique_id"], both["cell"], strict=True))
     return Scored(points, len(found), len(rows) - len(found))
@@ -65,7 +78,7 @@ def score(
 def _due(
     models: Mapping[str, str], rows: "pd.DataFrame", freq: str, owner_id: str | None, again: bool
 ) -> Iterator["pd.DataFrame"]:
-    """Points that forecast the values of `rows`, in pages: `id, unique_id, cell`."""
+    """Points that forecast the values of `rows`, in pages: `id, unique_id, horizon, target, cell`."""
     import pandas as pd
 
     dated = rows["ds"].dtype.kind == "M"
@@ -90,7 +103,7 @@ def _due(
     while True:
         with reading() as session:
             page = session.execute(
-                select(ForecastPoint.id, ForecastPoint.unique_id, target)
+                select(ForecastPoint.id, ForecastPoint.unique_id, ForecastPoint.horizon, target)
                 .join(Forecast, Forecast.id == ForecastPoint.forecast_id)
                 .where(*wanted, ForecastPoint.id > last)
                 .order_by(ForecastPoint.id)
@@ -98,20 +111,90 @@ def _due(
             ).all()
         if not page:
             return
-        ids, series, stamps = zip(*page, strict=True)
+        ids, series, steps, stamps = zip(*page, strict=True)
         last = ids[-1]
-        values = (
-            np.array([stamp.replace(tzinfo=None) for stamp in stamps], "M8[ns]")
-            if dated
-            else np.array(stamps, np.int64)
-        )
-        yield pd.DataFrame({"id": ids, "unique_id": series, "cell": cells(values, freq)})
+        values = _plain_stamps(stamps, dated)
+        columns = {"id": ids, "unique_id": series, "horizon": steps, "target": values, "cell": cells(values, freq)}
+        yield pd.DataFrame(columns)
+
+
+def _plain_stamps(stamps: Collection[Any], dated: bool) -> np.ndarray:
+    """Stamps of the ledger as datetime64[ns], or int64 if they are integers."""
+    if dated:
+        return np.array([stamp.replace(tzinfo=None) for stamp in stamps], "M8[ns]")
+    return np.array(list(stamps), np.int64)
+
+
+def season_before(
+    points: "pd.DataFrame", known: "list[pd.DataFrame]", models: Mapping[str, str], freq: str
+) -> np.ndarray:
+    """The seasonal naive forecast of `points` (`unique_id, horizon, target`): the last value of the same season place.
+
+    Only values up to the origin of each forecast count. They come from `known` (`unique_id, ds, y`), else from actual
+    values in the ledger; NaN where none is known.
+    """
+    import pandas as pd
+
+    season = max(frequency(freq).season, 1)
+    back = -(-points["horizon"].to_numpy(np.int64) // season) * season  # whole seasons, at least the horizon
+    stamps = points["target"].to_numpy()
+    wanted = pd.DataFrame(
+        {"unique_id": points["unique_id"].astype(str), "place": cells(advance(stamps, -back, freq), freq)}
+    )
+    values = np.full(len(wanted), np.nan)
+    for frame in (*known, _scored_values(models, wanted, stamps, back, freq)):
+        missing = np.isnan(values)
+        if not missing.any():
+            break
+        some = frame[frame["unique_id"].isin(wanted["unique_id"].unique())]
+        lookup = pd.DataFrame(
+            {
+                "unique_id": some["unique_id"].astype(str).to_numpy(),
+                "place": cells(some["ds"].to_numpy(), freq),
+                "y": some["y"].to_numpy(float),
+            }
+        ).dropna()
+        found = wanted.merge(lookup.drop_duplicates(["unique_id", "place"], keep="last"), how="left")
+        values = np.where(missing, found["y"].to_numpy(float), values)
+    return values
+
+
+def _scored_values(
+    models: Mapping[str, str], wanted: "pd.DataFrame", stamps: np.ndarray, back: np.ndarray, freq: str
+) -> "pd.DataFrame":
+    """Actual values of the ledger around the stamps `back` steps before `stamps`: `unique_id, ds, y`."""
+    import pandas as pd
+
+    dated = stamps.dtype.kind == "M"
+    target = ForecastPoint.target_at if dated else ForecastPoint.target_step
+    ends = advance(stamps, -back, freq)
+    low, high = ends.min(), ends.max()
+    if dated:
+        margin = np.timedelta64(31, "D")
+        low, high = (pd.Timestamp(stamp, tz="UTC").to_pydatetime() for stamp in (low - margin, high + margin))
+    else:
+        low, high = int(low), int(high)
+    with reading() as session:
+        rows = session.execute(
+            select(ForecastPoint.unique_id, target, ForecastPoint.actual)
+            .where(
+                ForecastPoint.tag.in_(list(models.values())),
+                ForecastPoint.unique_id.in_(wanted["unique_id"].unique().tolist()),
+                ForecastPoint.actual.is_not(None),
+                target.between(low, high),
+            )
+            .distinct()
+            .limit(MOST_POINTS)
+        ).all()
+    series, moments, actual = zip(*rows, strict=True) if rows else ((), (), ())
+    return pd.DataFrame({"unique_id": series, "ds": _plain_stamps(moments, dated), "y": actual})
 
 
 def _fill(rows: "pd.DataFrame") -> int:
     moment = now()
     content = [
-        {"id": int(id), "actual": float(y), "scored_at": moment} for id, y in zip(rows["id"], rows["y"], strict=True)
+        {"id": int(id), "actual": float(y), "naive": float(naive) if np.isfinite(naive) else None, "scored_at": moment}
+        for id, y, naive in zip(rows["id"], rows["y"], rows["naive"], strict=True)
     ]
     for start in range(0, len(content), POINTS_AT_ONCE):
         with writing() as session:
@@ -152,8 +235,8 @@ def scored_points(
     """Scored points of forecasts made from `since` to before `until`, the newest first, at most `MOST_POINTS`.
 
     A model's forecast for the same series, origin and step counts once, however often it was requested.
-    Columns: `model_id, forecast_id, unique_id, horizon, target_at, target_step, forecast, actual` and the ends of
-    intervals, `lo-L, hi-L`.
+    Columns: `model_id, forecast_id, unique_id, horizon, target_at, target_step, forecast, actual, naive, scored_at` and
+    the ends of intervals, `lo-L, hi-L`.
     """
     import pandas as pd
 
@@ -185,6 +268,8 @@ def scored_points(
         point.target_step,
         point.forecast,
         point.actual,
+        point.naive,
+        point.scored_at,
         point.quantiles,
     )
     found = select(*columns).join(Forecast, Forecast.id == point.forecast_id).join(newest, newest.c.id == point.id)
@@ -208,6 +293,8 @@ def accuracy(points: "pd.DataFrame") -> dict[str, Any]:
     """The accuracy of `points`.
 
     `n` points from `paths` (forecasts of a series); `mae, rmse, smape, bias`, and `coverage` in percent by level.
+    `naive_mae` is the error of the seasonal naive forecast on those points where it is known, `skill` is one minus the
+    forecasts' error on the same points over it.
     """
     from vur.scoring.metrics import bias, coverage, mae, rmse, smape
 
@@ -216,9 +303,26 @@ def accuracy(points: "pd.DataFrame") -> dict[str, Any]:
     measures = {"mae": mae, "rmse": rmse, "smape": smape, "bias": bias}
     found: dict[str, Any] = {"n": len(points), "paths": len(points.drop_duplicates(["forecast_id", "unique_id"]))}
     found |= {name: _plain(measure(y, forecast)) for name, measure in measures.items()}
+    found |= _against_naive(y, forecast, points)
     levels = [name.removeprefix("lo-") for name in points if name.startswith("lo-") and points[name].notna().any()]
     return found | {
         "coverage": {level: _plain(coverage(y, points[f"lo-{level}"], points[f"hi-{level}"])) for level in levels}
+    }
+
+
+def _against_naive(y: np.ndarray, forecast: np.ndarray, points: "pd.DataFrame") -> dict[str, Any]:
+    """`naive_points, naive_mae, skill` of those points whose naive forecast is known."""
+    from vur.scoring.metrics import mae, skill
+
+    naive = points["naive"].to_numpy(float) if "naive" in points else np.full(len(points), np.nan)
+    known = np.isfinite(naive) & np.isfinite(y)
+    if not known.any():
+        return {"naive_points": 0, "naive_mae": None, "skill": None}
+    reference = mae(y[known], naive[known])
+    return {
+        "naive_points": int(known.sum()),
+        "naive_mae": _plain(reference),
+        "skill": _plain(skill(mae(y[known], forecast[known]), reference)),
     }
 
 
@@ -244,21 +348,28 @@ def by_period(points: "pd.DataFrame", period: str) -> list[dict[str, Any]]:
     return [{"period": f"{start:%Y-%m-%d}"} | accuracy(part) for start, part in dated.groupby(starts, sort=True)]
 
 
-def drift(live: dict[str, Any], backtest: dict[str, Any]) -> dict[str, Any]:
+def drift(
+    live: dict[str, Any],
+    backtest: dict[str, Any],
+    worse: float | None = WORSE,
+    short_by: float | None = 0.0,
+) -> dict[str, Any]:
     """Compare the live accuracy with the backtest: `drifting`, `reasons`, `judged`, and the `ratio` of their errors.
 
-    `error`: the mean absolute error is at least `WORSE` times that of the folds. `coverage`: an interval's coverage is
-    more than `BELOW` standard errors below its level; all steps of one forecast count as one observation, because
-    their errors are correlated. Fewer than `ENOUGH` points are not judged.
+    `error`: the mean absolute error is at least `worse` times that of the folds. `coverage`: an interval's coverage is
+    more than `short_by` percent points and `BELOW` standard errors below its level; all steps of one forecast count as
+    one observation, because their errors are correlated. None turns a reason off. Fewer than `ENOUGH` points are not
+    judged.
     """
     promised = backtest.get("mae")
     ratio = live["mae"] / promised if live["mae"] is not None and promised else None
-    short = [
-        level
+    short = short_by is not None and any(
+        held < float(level) - short_by and held / 100 < _least(float(level) / 100, live["paths"])
         for level, held in live["coverage"].items()
-        if held is not None and held / 100 < _least(float(level) / 100, live["paths"])
-    ]
-    reasons = [name for name, found in (("error", ratio is not None and ratio >= WORSE), ("coverage", short)) if found]
+        if held is not None
+    )
+    grown = ratio is not None and worse is not None and ratio >= worse
+    reasons = [name for name, found in (("error", grown), ("coverage", short)) if found]
     judged = live["n"] >= ENOUGH
     return {
         "drifting": judged and bool(reasons),

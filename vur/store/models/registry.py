@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from vur.errors import VurError
 from vur.store.accounts.access import Principal
-from vur.store.catalog import Alias, Job, Model, Run, Share, now
+from vur.store.catalog import AlertThreshold, Alias, Job, Model, Run, Share, now
 from vur.store.home import home
 from vur.store.models.models import CHECKSUMS, list_models, model_folder
 
@@ -118,6 +118,7 @@ def remove(session: Session, model: Model, who: Principal) -> str | None:
     for alias in aliases:
         session.delete(alias)
     session.execute(delete(Share).where(Share.kind == "model", Share.object_id == model.id))
+    session.execute(delete(AlertThreshold).where(AlertThreshold.model_id == model.id))
     tag = model.tag
     session.delete(model)
     session.flush()

@@ -11,6 +11,7 @@ from vur.store.accounts.access import Principal
 from vur.store.catalog import Dataset, Job, Model, Monitor, Pipeline, now
 from vur.store.feeds import monitors
 from vur.store.forecasts.scoring import accuracy, drift, scored_points
+from vur.store.models import retraining, thresholds
 from vur.store.models.registry import BUSY, with_champion_alias
 
 RECENT = timedelta(days=90)  # the forecasts that live accuracy is measured on
@@ -51,7 +52,7 @@ def pipeline_rows(session: Session, rows: Collection[Pipeline]) -> list[dict[str
 
 
 def model_rows(session: Session, who: Principal, rows: Collection[Model]) -> list[dict[str, Any]]:
-    """Trained models with champion flag, active monitors, live accuracy and staleness."""
+    """Trained models with champion flag, active monitors, live accuracy, staleness, and whether to retrain."""
     ids = [row.id for row in rows]
     first, newest = (
         with_champion_alias(session, ids),
@@ -68,6 +69,7 @@ def model_rows(session: Session, who: Principal, rows: Collection[Model]) -> lis
             .group_by(Monitor.model_id)
         ).all()
     )
+    limits = thresholds.of_models(session, rows)
     points = dict(list(scored_points(session, who, model_ids=ids, since=now() - RECENT).groupby("model_id")))
     keys = (
         "name",
@@ -84,27 +86,33 @@ def model_rows(session: Session, who: Principal, rows: Collection[Model]) -> lis
     found = []
     for row in rows:
         live = accuracy(points[row.id]) if row.id in points else None
+        present = newest.get(row.dataset_id or "")
+        evidence = retraining.collect(session, row, live, present)
         found.append(
             {
                 "model_id": row.id,
                 "champion": row.id in first,
                 "active_monitors": watched.get(row.id, 0),
                 "live": live,
-                "staleness": staleness(row, newest.get(row.dataset_id or ""), live),
+                "staleness": staleness(row, present, live, limits[row.id]),
+                "evidence": evidence,
+                "verdict": retraining.judge(evidence, limits[row.id]),
                 **{key: getattr(row, key) for key in keys},
             }
         )
     return found
 
 
-def staleness(model: Model, newest: int | None, live: dict[str, Any] | None) -> dict[str, Any]:
+def staleness(
+    model: Model, newest: int | None, live: dict[str, Any] | None, limits: thresholds.Values = thresholds.USUAL
+) -> dict[str, Any]:
     """Whether the model is stale: its dataset has a newer version, or its live accuracy is worse than its backtest."""
     reasons = (
         ["newer_data"]
         if newest is not None and model.dataset_number is not None and newest > model.dataset_number
         else []
     )
-    reasons += drift(live, model.metrics)["reasons"] if live else []
+    reasons += drift(live, model.metrics, limits["error"], limits["coverage"])["reasons"] if live else []
     days = None if model.trained_at is None else round((now() - model.trained_at).total_seconds() / 86_400, 3)
     return {
         "stale": bool(reasons),
