@@ -7,7 +7,6 @@ from typing import Any
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from vur.store.accounts.access import Principal
 from vur.store.catalog import Alert, Alias, DatabaseConnection, Dataset, Model, Monitor, now
 from vur.store.database import reading, writing
 from vur.store.events import raise_alert
@@ -52,9 +51,7 @@ def watch_model(id: str) -> None:
         if model is None:
             return
         limits = thresholds.of_model(session, model)
-        points = scored_points(
-            session, Principal(model.owner_id), model_ids=[id], since=now() - retraining.RECENT
-        )
+        points = scored_points(session, retraining.ANYBODY, model_ids=[id], since=now() - retraining.RECENT)
         newest = session.scalar(select(Dataset.number).where(Dataset.id == model.dataset_id))
         live = None if points.empty else accuracy(points)
         verdict = retraining.judge(retraining.collect(session, model, live, newest, compute=True), limits)

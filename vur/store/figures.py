@@ -1,4 +1,4 @@
-"""The figures at the top of the dashboard, each with its history: what the catalog says of every second day of a month."""
+"""The figures at the top of the dashboard, each with its history of a month by the catalog."""
 
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
@@ -22,8 +22,8 @@ Point = dict[str, Any]
 def figures(session: Session, who: Principal) -> dict[str, Any]:
     """`models, skill, live_skill, datasets, alerts`: each `value, before, change` and `points` (`at, value`).
 
-    `before` is the value 30 days ago, or at the first point there is. `points`, `before` and `change` are None where the
-    catalog has no history yet. Skills are in percent, and None without a champion or without forecasts to compare.
+    `before` is the value 30 days ago, or at the first point there is. `points`, `before` and `change` are None where
+    the catalog has no history yet. Skills are in percent, and None without a champion or without forecasts to compare.
     """
     moment = now()
     moments = [moment - STEP * (STEPS - number) for number in range(STEPS)] + [moment]
@@ -104,7 +104,7 @@ def _skills(session: Session, who: Principal, moments: Sequence[datetime]) -> li
 
 
 def live_skill(session: Session, who: Principal) -> dict[str, Any]:
-    """The skill of all forecasts that could be compared with what came, in percent, as a median over models; by week."""
+    """The median over models, in percent, of the skill of forecasts that could be compared with what came; by week."""
     scored = scored_points(session, who, since=now() - RECENT)
     scored = scored[scored["naive"].notna()]
     parts = [part for _, part in scored.groupby("model_id")]
@@ -114,14 +114,12 @@ def live_skill(session: Session, who: Principal) -> dict[str, Any]:
         for row in by_period(part, "week"):
             if row["skill"] is not None:
                 weeks.setdefault(row["period"], []).append(row["skill"])
-    points = [{"at": f"{week}T00:00:00Z", "value": round(100 * median(weeks[week]), 1)} for week in sorted(weeks)]
+    points: list[Point] = [
+        {"at": f"{week}T00:00:00Z", "value": round(100 * median(weeks[week]), 1)} for week in sorted(weeks)
+    ]
     value = round(100 * median(skills), 1) if skills else None
-    known = len(points) > 1 and value is not None
-    before = points[0]["value"] if known else None
-    return {
-        "value": value,
-        "before": before,
-        "change": round(points[-1]["value"] - before, 1) if known else None,
-        "points": points if known else None,
-        "values": len(scored),
-    }
+    if value is None or len(points) < 2:
+        return {"value": value, "before": None, "change": None, "points": None, "values": len(scored)}
+    before = points[0]["value"]
+    change = round(points[-1]["value"] - before, 1)
+    return {"value": value, "before": before, "change": change, "points": points, "values": len(scored)}

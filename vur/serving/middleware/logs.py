@@ -195,17 +195,22 @@ def note_request(level: str, **values: Any) -> None:
         log.error("a request cannot be logged", reason=error.strerror)
 
 
-def recent(level: str | None = None, limit: int = 100, request_id: str | None = None) -> list[dict[str, Any]]:
+def recent(
+    level: str | None = None, limit: int = 100, request_id: str | None = None, search: str | None = None
+) -> list[dict[str, Any]]:
     """Return the latest records of all processes of this data home, newest first.
 
     A record has `timestamp` (ISO, UTC), `level`, `event` and more. `level` is the lowest one returned (`debug, info,
-    warning, error, critical`). Without a file, the records come from this process's memory.
+    warning, error, critical`); `search` is a text that some value of a record contains, in any case.
+    Without a file, the records come from this process's memory.
     """
     least = LEVELS.get((level or "debug").lower(), 0)
     found: list[dict[str, Any]] = []
+    text = (search or "").casefold()
     for record in _from_files() if (folder() / FILE).is_file() else reversed(list(memory)):
         if LEVELS.get(record.get("level", ""), 0) >= least and (
-            request_id is None or record.get("request_id") == request_id
+            (request_id is None or record.get("request_id") == request_id)
+            and (not text or any(text in str(value).casefold() for value in record.values()))
         ):
             found.append(record)
             if len(found) >= limit:

@@ -11,7 +11,8 @@ from vur.serving.dependencies import Analyst, Language, Listed, Listing, Who, li
 from vur.serving.schemas import dashboard as bodies
 from vur.serving.schemas.texts import Moment, ObjectId
 from vur.serving.views import dashboard as views
-from vur.store import dashboard
+from vur.serving.views.champions import champion_forecasts
+from vur.store import dashboard, figures
 from vur.store.accounts.access import Principal, fetch, visible
 from vur.store.catalog import Activity, Alert, now
 from vur.store.database import reading, writing
@@ -32,6 +33,23 @@ def get_stats(who: Who) -> dict[str, Any]:
     """Models, accuracy, datasets and alerts, each compared with the previous period."""
     with reading() as session:
         return dashboard.stats(session, who)
+
+
+@router.get("/figures", response_model=bodies.Figures, summary="Figures with their history")
+def get_figures(who: Who) -> dict[str, Any]:
+    """Models, skill against the seasonal naive forecast, datasets and open alerts, each over the last 30 days."""
+    with reading() as session:
+        return figures.figures(session, who)
+
+
+@router.get("/forecasts", response_model=bodies.Champions, summary="Champions' forecasts")
+def get_forecasts(
+    who: Who,
+    limit: Annotated[int, Query(ge=1, le=12, description="Most champions, the last trained first")] = 6,
+    actuals: Annotated[int, Query(ge=2, le=500, description="Last values before each forecast")] = 60,
+) -> dict[str, Any]:
+    """The current forecast of each champion's largest series, with intervals and the values before it."""
+    return {"items": champion_forecasts(who, limit, actuals)}
 
 
 @router.get("/activity", response_model=bodies.Activities, summary="Recent activity")

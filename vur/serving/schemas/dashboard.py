@@ -46,7 +46,14 @@ class Stats(BaseModel):
     periods: dict[str, Period] = Field(description="The two numbers behind each trend")
 
 
-class ActivityOut(BaseModel):
+class Place(BaseModel):
+    """The dashboards' page where something is seen or done, and the parameters of its address."""
+
+    page: str | None = Field(description="`data, pipeline, monitoring` or `forecasts`; null if no page shows it")
+    parameters: dict[str, str]
+
+
+class ActivityOut(Place):
     """An activity."""
 
     id: int = Field(description="A whole number that stays the same; not in the order of time")
@@ -70,7 +77,7 @@ class Activities(BaseModel):
     pages: int
 
 
-class TaskOut(BaseModel):
+class TaskOut(Place):
     """A recommended task."""
 
     id: str
@@ -94,7 +101,7 @@ class Tasks(BaseModel):
     total: int
 
 
-class AlertOut(BaseModel):
+class AlertOut(Place):
     """An alert."""
 
     id: str
@@ -124,3 +131,80 @@ class Acknowledged(BaseModel):
     """Number of alerts that were acknowledged."""
 
     acknowledged: int
+
+
+class FigurePoint(BaseModel):
+    """The value of a figure at one moment."""
+
+    at: datetime
+    value: float | None
+
+
+class Figure(BaseModel):
+    """A figure and its history of 30 days."""
+
+    value: float | None
+    before: float | None = Field(description="30 days ago, or at the first point there is")
+    change: float | None = Field(description="`value` minus `before`; in percentage points for skills")
+    points: list[FigurePoint] | None = Field(description="For a small chart; null where there is no history yet")
+
+
+class LiveSkill(Figure):
+    """The skill of forecasts that could be compared with what came, by week."""
+
+    values: int = Field(description="Forecast values that were compared")
+
+
+class Figures(BaseModel):
+    """The figures of the dashboard, of objects that the user owns or shares; of all objects for an administrator."""
+
+    models: Figure = Field(description="Trained models that exist, by the day of their training")
+    skill: Figure = Field(
+        description="Median skill of the champions over their folds, in percent: how much smaller their error is than "
+        "that of the seasonal naive forecast"
+    )
+    live_skill: LiveSkill
+    datasets: Figure
+    alerts: Figure = Field(description="Alerts that were open")
+    since: datetime
+
+
+class Curve(BaseModel):
+    """Values over time, as lists of equal length.
+
+    Stamps are milliseconds since 1970-01-01 on the clock of the data's time zone, or integers.
+    """
+
+    stamps: list[int]
+    values: list[float | None]
+
+
+class ChampionForecast(Curve):
+    """A forecast of one series with its intervals."""
+
+    series: str
+    series_count: int = Field(description="Series of the forecast; `series` is the largest of them")
+    source: Literal["training", "ledger"] = Field(description="Where it comes from: whichever begins later")
+    made_at: datetime | None
+    time: Literal["datetime", "integer"]
+    intervals: dict[str, dict[Literal["lo", "hi"], list[float | None]]]
+
+
+class Champion(BaseModel):
+    """A champion with its current forecast and the values before it."""
+
+    model_id: str
+    name: str
+    algorithm: str
+    family: str
+    trained_at: datetime | None
+    skill: float | None = Field(description="Over its folds, as a share")
+    freq: str | None
+    forecast: ChampionForecast | None = Field(description="null if its run is gone")
+    actual: Curve | None = Field(description="null if its dataset is gone")
+
+
+class Champions(BaseModel):
+    """The champions that were trained last."""
+
+    items: list[Champion]

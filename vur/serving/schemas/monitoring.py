@@ -61,7 +61,7 @@ class Live(BaseModel):
     bias: float | None
     naive_points: int = Field(description="Values for which the seasonal naive forecast is known, too")
     naive_mae: float | None = Field(description="Mean absolute error of the seasonal naive forecast on those values")
-    skill: float | None = Field(description="1 minus the error over the naive one on the same values: above 0 is better")
+    skill: float | None = Field(description="1 minus the error over the naive one on those values: above 0 is better")
     coverage: dict[str, float | None] = Field(description="Percent of the values inside their interval, by level")
 
 
@@ -75,6 +75,23 @@ class Staleness(BaseModel):
     days_since_training: float | None
     dataset_number: int | None
     newest_dataset_number: int | None
+
+
+class Evidence(BaseModel):
+    """A reason for or against retraining."""
+
+    code: str
+    speaks: Literal["for", "against", "note"]
+    text: str = Field(description="In the user's language")
+    values: dict[str, Any]
+
+
+class Verdict(BaseModel):
+    """Should the model be retrained, and why."""
+
+    retrain: Literal["yes", "no", "not_enough"] = Field(description="`not_enough`: there is not enough evidence")
+    headline: str = Field(description="In the user's language")
+    reasons: list[Evidence] = Field(description="The weightiest first")
 
 
 class ModelStatus(BaseModel):
@@ -92,6 +109,7 @@ class ModelStatus(BaseModel):
     metrics: dict[str, Any]
     trained_at: datetime | None
     staleness: Staleness
+    verdict: Verdict = Field(description="Inputs count only if `/monitoring/models/{model_id}/health` compared them")
     live: Live | None = Field(description="null until an actual value arrives for a forecast")
     active_monitors: int
     owner_id: str
@@ -101,6 +119,100 @@ class ModelStatusList(Page):
     """A page of trained models."""
 
     items: list[ModelStatus]
+
+
+class Threshold(BaseModel):
+    """From which value on an alert is raised."""
+
+    kind: str
+    value: float | None = Field(description="null: off")
+    usual: float | None
+    set_by: Literal["usual", "user", "model"]
+    unit: str
+    least: float
+    most: float
+    title: str = Field(description="In the user's language")
+    help: str = Field(description="In the user's language")
+
+
+class Thresholds(BaseModel):
+    """The thresholds of all of a user's models, or of one model."""
+
+    model_config = ConfigDict(protected_namespaces=())
+    model_id: str | None
+    items: list[Threshold]
+
+
+class ThresholdsNew(Body):
+    """New thresholds by kind; null turns a kind off. Kinds that are left out stay as they are."""
+
+    model_config = ConfigDict(
+        protected_namespaces=(),
+        json_schema_extra={"examples": [{"values": {"error": 1.4, "age": 90}}, {"values": {"silence": None}}]},
+    )
+    model_id: Id | None = Field(None, description="Of this model only; default: of all your models")
+    values: dict[Annotated[Words, Field(max_length=32)], Annotated[float, Field(allow_inf_nan=False)] | None] = Field(
+        min_length=1, max_length=20
+    )
+
+
+class TrainingScores(BaseModel):
+    """What the model's folds promised."""
+
+    mae: float | None
+    mase: float | None
+    skill: float | None
+    smape: float | None
+    coverage: dict[str, float | None]
+
+
+class InputColumn(BaseModel):
+    """How the values of a column since the training differ from those of the training."""
+
+    name: str
+    psi: float | None = Field(None, description="Population stability index, of a column of numbers")
+    usual: float | None = Field(None, description="The largest index of the training's own stretches of this length")
+    outside: float | None = Field(None, description="Share of values beyond the range of the training")
+    unseen: float | None = Field(None, description="Share of values that the training never had, of a column of texts")
+
+
+class Inputs(BaseModel):
+    """The data since the training."""
+
+    rows: int | None = Field(description="Rows after the last one of the training")
+    trained_rows: int | None
+    columns: list[InputColumn]
+
+
+class HealthEvidence(BaseModel):
+    """The numbers behind the verdict."""
+
+    live: Live | None
+    training: TrainingScores
+    inputs: Inputs | None = Field(description="null without newer data of the model's dataset")
+    age_days: float | None
+    dataset_number: int | None
+    newest_dataset_number: int | None
+
+
+class LiveWeek(Live):
+    """Live accuracy for target dates in one week."""
+
+    period: str
+
+
+class ModelHealth(BaseModel):
+    """Is the model still good?"""
+
+    model_config = ConfigDict(protected_namespaces=())
+    model_id: str
+    name: str
+    trained_at: datetime | None
+    verdict: Verdict
+    evidence: HealthEvidence
+    moved_columns: list[str]
+    history: list[LiveWeek] = Field(description="Oldest first")
+    thresholds: list[Threshold]
 
 
 class MonitorStart(Body):
@@ -181,6 +293,24 @@ class MonitorList(Page):
     items: list[MonitorOut]
 
 
+class Stream(BaseModel):
+    """What continuous predictions forecast for one series, and what came, as lists of equal length."""
+
+    model_config = ConfigDict(protected_namespaces=())
+    monitor_id: str
+    status: Literal["running", "failing", "stopped"]
+    series: str | None = Field(description="null before the first forecast")
+    series_names: list[str] = Field(description="To choose from, at most 200")
+    freq: str | None
+    model_version: str | None
+    made_at: datetime | None = Field(description="Time of the last forecast")
+    time: Literal["datetime", "integer"]
+    stamps: list[int] = Field(description="Milliseconds since 1970-01-01 on the clock of the time zone, or integers")
+    values: list[float | None] = Field(description="The latest forecast of each stamp")
+    actual: list[float | None]
+    intervals: dict[str, dict[Literal["lo", "hi"], list[float | None]]]
+
+
 class Cpu(BaseModel):
     """Processors."""
 
@@ -246,6 +376,19 @@ class System(BaseModel):
     process: Process
     queues: Queues
     at: datetime
+
+
+class SystemHistory(BaseModel):
+    """The machine's load over time, as lists of equal length; empty while no worker runs."""
+
+    at: list[datetime]
+    cpu: list[float] = Field(description="Percent")
+    memory: list[float] = Field(description="Percent")
+    disk: list[float] = Field(description="Percent")
+    sent: list[float] = Field(description="Bytes a second")
+    received: list[float] = Field(description="Bytes a second")
+    queued: list[float] = Field(description="Jobs")
+    running: list[float] = Field(description="Jobs")
 
 
 class LogLine(BaseModel):

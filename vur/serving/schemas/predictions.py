@@ -256,7 +256,7 @@ class Accuracy(BaseModel):
     bias: float | None = Field(description="Mean of forecast minus actual")
     naive_points: int = Field(description="Values for which the seasonal naive forecast is known, too")
     naive_mae: float | None = Field(description="Mean absolute error of the seasonal naive forecast on those values")
-    skill: float | None = Field(description="1 minus the error over the naive one on the same values: above 0 is better")
+    skill: float | None = Field(description="1 minus the error over the naive one on those values: above 0 is better")
     coverage: dict[str, float | None] = Field(description="Percent of the actual values inside the interval, by level")
 
 

@@ -32,6 +32,41 @@ DOINGS = {
     "future_values": "/datasets/{id}/validate",
     "train_pipeline": "/pipelines/{id}/models",
 }
+PAGES = {  # the page of an object, and its parameter there
+    "dataset": ("data", "dataset"),
+    "pipeline": ("pipeline", "pipeline"),
+    "model": ("forecasts", "model"),
+    "monitor": ("monitoring", "monitor"),
+    "job": ("monitoring", "job"),
+    "connection": ("monitoring", "source"),
+}
+TASK_PAGES: dict[str, tuple[str, dict[str, str]]] = {  # the page that does a task, and its parameters; {id} is filled
+    "many_rejects": ("data", {"dataset": "{id}", "view": "rejects"}),
+    "future_values": ("data", {"dataset": "{id}", "view": "upload"}),
+    "train_model": ("pipeline", {"dataset": "{id}"}),
+    "continue_pipeline": ("pipeline", {"pipeline": "{id}"}),
+    "train_pipeline": ("pipeline", {"pipeline": "{id}", "step": "training"}),
+    "failed_run": ("monitoring", {"model": "{id}", "view": "training"}),
+    "retrain": ("monitoring", {"model": "{id}", "view": "retrain"}),
+    "drift": ("monitoring", {"model": "{id}", "view": "retrain"}),
+    "coverage": ("monitoring", {"model": "{id}", "view": "retrain"}),
+}
+
+
+def page(kind: str | None, id: str | None) -> dict[str, Any]:
+    """Return the dashboards' page on which an object is seen, and the parameters of its address."""
+    if kind not in PAGES or not id:
+        return {"page": None, "parameters": {}}
+    name, parameter = PAGES[kind]
+    return {"page": name, "parameters": {parameter: id}}
+
+
+def task_page(type: str, kind: str, id: str) -> dict[str, Any]:
+    """Return the page that does a task, and the parameters of its address."""
+    if type not in TASK_PAGES:
+        return page(kind, id)
+    name, parameters = TASK_PAGES[type]
+    return {"page": name, "parameters": {key: value.format(id=id) for key, value in parameters.items()}}
 
 
 def sentence(key: str, values: dict[str, Any], language: str) -> str:
@@ -65,6 +100,7 @@ def activity_shown(row: Activity, language: str) -> dict[str, Any]:
         "object_id": row.object_id,
         "user_id": row.user_id,
         "link": link(row.object_kind, row.object_id),
+        **page(row.object_kind, row.object_id),
     }
 
 
@@ -78,6 +114,7 @@ def alert_shown(row: Alert, language: str) -> dict[str, Any]:
         "message": sentence(f"alert.{row.kind}", row.values, language),
         "state": state,
         "link": link(row.object_kind, row.object_id),
+        **page(row.object_kind, row.object_id),
         **{
             name: getattr(row, name)
             for name in ("object_kind", "object_id", "created_at", "acknowledged_at", "resolved_at")
@@ -94,6 +131,7 @@ def task_shown(task: dict[str, Any], language: str) -> dict[str, Any]:
         "title": sentence(f"task.{type}.title", values, language),
         "reason": sentence(f"task.{type}.reason", values, language),
         "link": (DOINGS.get(type) or PLACES[task["object_kind"]]).format(id=id),
+        **task_page(type, task["object_kind"], id),
         **{name: task[name] for name in ("type", "priority", "object_kind", "object_id", "since")},
     }
 

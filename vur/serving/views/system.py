@@ -32,7 +32,11 @@ def measure() -> dict[str, Any]:
         before, after = dict(_last), read_counters()
         _last.clear()
         _last.update(after)
-        _last["answer"] = load_between(before, after) | {"process": _process(), "queues": queues(), "at": now().isoformat()}
+        _last["answer"] = load_between(before, after) | {
+            "process": _process(),
+            "queues": queues(),
+            "at": now().isoformat(),
+        }
         return _last["answer"]
 
 

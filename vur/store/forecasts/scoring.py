@@ -51,7 +51,7 @@ def score(
     """Store `actuals` (`unique_id, ds, y`, with the models' stamps) in the points that forecast them.
 
     `models` are the tags of models by id. `owner_id` limits it to the forecasts of one user. Points that have an actual
-    value keep it, unless `again`. `past` gives earlier values in the form of `actuals`, from which, and from values that
+    value keep it, unless `again`. `past` gives earlier values in the form of `actuals`: from them, and from values that
     scored before, the seasonal naive forecast of each point is stored, too. Works in short transactions.
     """
     rows = actuals[actuals["y"].notna()].drop_duplicates(["unique_id", "ds"], keep="last")
@@ -60,7 +60,7 @@ def score(
     rows = rows.assign(cell=cells(rows["ds"].to_numpy(), freq))[["unique_id", "cell", "y", "ds"]]
     ids, points = rows["unique_id"].unique().tolist(), 0
     found: set[tuple[Any, Any]] = set()
-    earlier: "pd.DataFrame | None" = None
+    earlier: pd.DataFrame | None = None
     for start in range(0, len(ids), SERIES_AT_ONCE):
         some = rows[rows["unique_id"].isin(ids[start : start + SERIES_AT_ONCE])]
         for due in _due(models, some, freq, owner_id, again):

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from sqlalchemy.orm import Session
 
+from vur.store.accounts.access import Principal
 from vur.store.catalog import Model, now
 from vur.store.forecasts.scoring import BELOW, ENOUGH
 from vur.store.models import inputs
@@ -23,6 +24,7 @@ BEYOND = 1.25  # factor of the usual index of a column, above which it has moved
 MANY_UNSEEN = 0.05  # share of new values with a text that the training never had
 MUCH_NEW = 0.2  # new rows, as a share of those of the training
 RECENT = timedelta(days=90)  # the forecasts that are compared
+ANYBODY = Principal("", "admin")  # a model is judged by the forecasts of all its users, whoever asks
 
 
 @dataclass(frozen=True)
@@ -95,10 +97,9 @@ def _error(live: Mapping[str, Any], training: Mapping[str, Any], thresholds: Val
     if limit is None or not promised or present is None or present / promised < limit:
         return []
     values = {"ratio": round(present / promised, 3), "limit": limit, "points": live["n"]}
-    skills = (live.get("skill"), training.get("skill"))
-    known = live.get("naive_points", 0) >= ENOUGH and None not in skills
-    if known and skills[0] >= skills[1] - HARDER:  # the naive forecast got worse, too
-        return [Reason("harder", "against", values | {"skill": skills[0], "before": skills[1]})]
+    skill, before = live.get("skill"), training.get("skill")
+    if skill is not None and before is not None and live["naive_points"] >= ENOUGH and skill >= before - HARDER:
+        return [Reason("harder", "against", values | {"skill": skill, "before": before})]  # so did the naive forecast
     return [Reason("error", "for", values)]
 
 
@@ -133,7 +134,9 @@ def _holds(evidence: Mapping[str, Any]) -> Reason:
 
 def _age(evidence: Mapping[str, Any], thresholds: Values) -> list[Reason]:
     limit, days = thresholds.get("age"), evidence.get("age_days")
-    return [] if limit is None or days is None or days < limit else [Reason("age", "for", {"days": days, "limit": limit})]
+    return (
+        [] if limit is None or days is None or days < limit else [Reason("age", "for", {"days": days, "limit": limit})]
+    )
 
 
 def _inputs(evidence: Mapping[str, Any], thresholds: Values) -> list[Reason]:
@@ -148,7 +151,9 @@ def moved_columns(columns: Collection[Mapping[str, Any]], limit: float | None) -
     """Names of the columns that have moved, the furthest first; none if the threshold is off."""
     if limit is None:
         return []
-    index = {one["name"]: one["psi"] for one in columns if "psi" in one and one["psi"] >= max(limit, one["usual"] * BEYOND)}
+    index = {
+        one["name"]: one["psi"] for one in columns if "psi" in one and one["psi"] >= max(limit, one["usual"] * BEYOND)
+    }
     index |= {one["name"]: one["unseen"] for one in columns if one.get("unseen", 0) >= MANY_UNSEEN}
     return sorted(index, key=lambda name: -index[name])
 
@@ -158,9 +163,9 @@ def _new_data(evidence: Mapping[str, Any]) -> list[Reason]:
     found = evidence.get("inputs") or {}
     rows, trained = found.get("rows"), found.get("trained_rows")
     if not rows or not trained:
-        versions = (evidence.get("dataset_number"), evidence.get("newest_dataset_number"))
-        newer = None not in versions and versions[1] > versions[0] and rows != 0
-        return [Reason("newer", "note", dict(zip(("trained", "newest"), versions, strict=True)))] if newer else []
+        used, newest = evidence.get("dataset_number"), evidence.get("newest_dataset_number")
+        newer = used is not None and newest is not None and newest > used and rows != 0
+        return [Reason("newer", "note", {"trained": used, "newest": newest})] if newer else []
     share = rows / trained
     values = {"rows": rows, "percent": round(100 * share, 1)}
     return [Reason("data", "for" if share >= MUCH_NEW else "note", values)]
@@ -174,11 +179,13 @@ def collect(
 ) -> dict[str, Any]:
     """The evidence about `model`: `live, training, inputs, age_days, dataset_number, newest_dataset_number`.
 
-    `live` is its accuracy on recent forecasts, `newest` the number of its dataset's newest version. The drift of its
-    inputs is read from an earlier comparison, and computed only with `compute`.
+    `live` is its accuracy on recent forecasts of anybody, `newest` the number of its dataset's newest version.
+    The drift of its inputs is read from an earlier comparison, and computed only with `compute`.
     """
     metrics = model.metrics or {}
-    coverage = {name.removeprefix("coverage-"): value for name, value in metrics.items() if name.startswith("coverage-")}
+    coverage = {
+        name.removeprefix("coverage-"): value for name, value in metrics.items() if name.startswith("coverage-")
+    }
     versions = inputs.versions_of(session, model)
     found = None
     if versions is not None:

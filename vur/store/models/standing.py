@@ -1,7 +1,6 @@
 """The standing of pipelines and trained models: active jobs and monitors, age, live accuracy, staleness."""
 
 from collections.abc import Collection
-from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import func, select
@@ -13,8 +12,6 @@ from vur.store.feeds import monitors
 from vur.store.forecasts.scoring import accuracy, drift, scored_points
 from vur.store.models import retraining, thresholds
 from vur.store.models.registry import BUSY, with_champion_alias
-
-RECENT = timedelta(days=90)  # the forecasts that live accuracy is measured on
 
 
 def pipeline_rows(session: Session, rows: Collection[Pipeline]) -> list[dict[str, Any]]:
@@ -52,7 +49,10 @@ def pipeline_rows(session: Session, rows: Collection[Pipeline]) -> list[dict[str
 
 
 def model_rows(session: Session, who: Principal, rows: Collection[Model]) -> list[dict[str, Any]]:
-    """Trained models with champion flag, active monitors, live accuracy, staleness, and whether to retrain."""
+    """Trained models with champion flag, active monitors, live accuracy, staleness, and whether to retrain.
+
+    `live` is of the forecasts that `who` may see; the verdict is of everybody's.
+    """
     ids = [row.id for row in rows]
     first, newest = (
         with_champion_alias(session, ids),
@@ -70,7 +70,9 @@ def model_rows(session: Session, who: Principal, rows: Collection[Model]) -> lis
         ).all()
     )
     limits = thresholds.of_models(session, rows)
-    points = dict(list(scored_points(session, who, model_ids=ids, since=now() - RECENT).groupby("model_id")))
+    points = _points(session, retraining.ANYBODY, ids)
+    others = [row.id for row in rows if row.owner_id != who.user_id and not who.is_admin]
+    told = points | dict.fromkeys(others) | _points(session, who, others)
     keys = (
         "name",
         "algorithm",
@@ -85,9 +87,10 @@ def model_rows(session: Session, who: Principal, rows: Collection[Model]) -> lis
     )
     found = []
     for row in rows:
-        live = accuracy(points[row.id]) if row.id in points else None
-        present = newest.get(row.dataset_id or "")
-        evidence = retraining.collect(session, row, live, present)
+        mine, present = told.get(row.id), newest.get(row.dataset_id or "")
+        live = None if mine is None else accuracy(mine)
+        all_live = live if row.id not in others else accuracy(points[row.id]) if row.id in points else None
+        evidence = retraining.collect(session, row, all_live, present)
         found.append(
             {
                 "model_id": row.id,
@@ -95,12 +98,17 @@ def model_rows(session: Session, who: Principal, rows: Collection[Model]) -> lis
                 "active_monitors": watched.get(row.id, 0),
                 "live": live,
                 "staleness": staleness(row, present, live, limits[row.id]),
-                "evidence": evidence,
                 "verdict": retraining.judge(evidence, limits[row.id]),
                 **{key: getattr(row, key) for key in keys},
             }
         )
     return found
+
+
+def _points(session: Session, who: Principal, ids: list[str]) -> dict[str, Any]:
+    """The recent scored points that `who` may see, by model."""
+    found = scored_points(session, who, model_ids=ids, since=now() - retraining.RECENT) if ids else None
+    return {} if found is None else dict(list(found.groupby("model_id")))
 
 
 def staleness(

@@ -91,7 +91,7 @@ def put(session: Session, owner_id: str, values: Values, model_id: str = ALL) ->
 
 
 def reset(session: Session, owner_id: str, kinds: Collection[str], model_id: str = ALL) -> None:
-    """Forget the thresholds of `kinds`: those above them count again. `VurError` thresholds.unknown for another kind."""
+    """Forget the thresholds of `kinds`, so that those above them count again; `VurError` thresholds.unknown."""
     for kind in kinds:
         if kind not in KINDS:
             raise VurError("thresholds.unknown", field="kind", name=kind, known=", ".join(KINDS))

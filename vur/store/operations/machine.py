@@ -116,7 +116,7 @@ def active_jobs(session: Session) -> dict[str, int]:
 
 
 def samples(session: Session, since: datetime, most: int) -> dict[str, list[Any]]:
-    """The samples since a moment as lists, `at` and `FIGURES`; means of equal stretches if there are more than `most`."""
+    """The samples since a moment as lists, `at` and `FIGURES`; beyond `most` of them, means of stretches."""
     columns = [MachineSample.at, *(getattr(MachineSample, name) for name in FIGURES)]
     rows = session.execute(select(*columns).where(MachineSample.at >= since).order_by(MachineSample.at)).all()
     size = max(-(-len(rows) // most), 1)

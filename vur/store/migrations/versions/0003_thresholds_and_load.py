@@ -32,9 +32,7 @@ def upgrade() -> None:
     op.create_index(op.f("ix_alert_thresholds_owner_id"), "alert_thresholds", ["owner_id"])
     op.create_table(
         "machine_samples",
-        sa.Column(
-            "id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False
-        ),
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False),
         sa.Column("at", sa.DateTime(timezone=True), nullable=False),
         *(sa.Column(name, sa.Float(), nullable=False) for name in ("cpu", "memory", "disk", "sent", "received")),
         *(sa.Column(name, sa.Integer(), nullable=False) for name in ("queued", "running")),
