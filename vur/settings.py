@@ -71,6 +71,7 @@ class Settings:
     lease_seconds: int = 20
     keep_forecasts_days: int = 0
     keep_results_days: int = 0
+    keep_deleted_days: int = 30
     dask: str = ""
     log_format: str = "text"
     metrics_key: str = ""
@@ -250,6 +251,7 @@ PARSERS: dict[str, Callable[[str], Any]] = {
     "batch_memory_mb": _count,
     "keep_forecasts_days": _count,
     "keep_results_days": _count,
+    "keep_deleted_days": _count,
     "lease_seconds": _at_least_one,
     "log_format": _log_format,
     "metrics_key": _key,
@@ -276,6 +278,7 @@ EXPECTED = {
     "metrics_key": f"nothing, or at least {LEAST_KEY} letters, digits and signs without spaces",
     "ws_per_user": "a whole number from 1",
     **dict.fromkeys(("keep_forecasts_days", "keep_results_days"), "a whole number of days, 0 for ever"),
+    "keep_deleted_days": "a whole number of days, 0 to delete at once",
     "batch_memory_mb": "a whole number, 0 for half of job_memory_mb",
     **dict.fromkeys(("quota_bytes", "rate_limit", "job_memory_mb"), "a whole number, 0 for no limit"),
     **dict.fromkeys(

@@ -532,9 +532,9 @@ def test_equal_files_are_stored_once_until_the_last_dataset_is_deleted(ana, bia)
     first, second = sent(ana, table())["dataset_id"], sent(bia, table(), "segredo-da-bia.csv")["dataset_id"]
     assert len(list(folder("datasets").glob("file-*"))) == 1
     assert "segredo" not in ana.get(f"/datasets/{first}").text
-    assert ana.delete(f"/datasets/{first}").status_code == 204
+    assert ana.delete(f"/datasets/{first}", params={"forever": True}).status_code == 204
     assert bia.get(f"/datasets/{second}/preview").json()["total"] == 60
-    assert bia.delete(f"/datasets/{second}").status_code == 204
+    assert bia.delete(f"/datasets/{second}", params={"forever": True}).status_code == 204
     assert list(folder("datasets").glob("*")) == [] and bia.get(f"/datasets/{second}").status_code == 404
 
 
@@ -561,7 +561,7 @@ def test_a_dataset_in_use_stays_and_a_trained_model_outlives_its_dataset(ana):
     (stored / "model.yaml").write_text(f"metadata:\n  fingerprint: {body['fingerprint']}\n")
     with database.writing() as session:
         session.execute(update(Job).values(state="succeeded"))
-    assert ana.delete(f"/datasets/{id}").status_code == 204
+    assert ana.delete(f"/datasets/{id}", params={"forever": True}).status_code == 204
     with database.reading() as session:
         assert session.get(Model, model.id).dataset_id is None
     assert len(list(folder("datasets").glob("file-*"))) == 1, "the model's data must stay"
@@ -577,6 +577,9 @@ ENDPOINTS = [
     ("GET", "/statistics"),
     ("GET", "/rejects"),
     ("GET", "/download"),
+    ("GET", "/series"),
+    ("GET", "/compare"),
+    ("GET", "/usage"),
     ("PUT", "/config"),
     ("POST", "/validate"),
     ("POST", "/split"),

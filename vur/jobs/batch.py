@@ -108,7 +108,7 @@ def observations(job: JobSpec, saved: Saved) -> "tuple[pd.DataFrame | None, int]
 
     with reading() as session:
         dataset = session.get(Dataset, job.dataset_id)
-        if dataset is None:
+        if dataset is None or dataset.deleted_at is not None:
             raise VurError("api.not_found", kind="dataset", id=job.dataset_id)
         version = version_of(session, dataset, job.params.get("dataset_number"))
         path = parquet_path(session, dataset, version.number)

@@ -17,6 +17,7 @@ from vur.serving.routes import (
     monitoring,
     pipelines,
     predictions,
+    switches,
     training,
     users,
 )
@@ -34,6 +35,7 @@ ROUTERS = (
     predictions.champion_router,
     training.router,
     monitoring.router,
+    switches.router,
 )
 
 

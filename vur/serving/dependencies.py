@@ -11,6 +11,8 @@ from vur.errors import VurError
 from vur.serving.errors import language_of
 from vur.serving.validation import one_of
 from vur.store.accounts.access import METRICS, Principal
+from vur.store.database import reading
+from vur.store.operations.switches import check_downloads
 from vur.text import phrase
 
 MAX_LIMIT = 1000
@@ -88,7 +90,15 @@ def listing(
     return Listing(page, limit, sort, search)
 
 
+def downloader(who: Annotated[Principal, Depends(principal)]) -> Principal:
+    """Return the caller, who may take data out of the installation; `VurError` api.downloads_off."""
+    with reading() as session:
+        check_downloads(session, who)
+    return who
+
+
 Who = Annotated[Principal, Depends(principal)]
+Downloader = Annotated[Principal, Depends(downloader)]
 Analyst = Annotated[Principal, Depends(analyst)]
 Admin = Annotated[Principal, Depends(admin)]
 Operator = Annotated[Principal, Depends(operator)]

@@ -15,6 +15,7 @@ STATUS = {
     "api.forbidden": 403,
     "api.not_yours": 403,
     "api.closed": 403,
+    "api.downloads_off": 403,
     "api.not_found": 404,
     "api.no_route": 404,
     "api.method": 405,

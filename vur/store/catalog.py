@@ -168,6 +168,16 @@ class Share(Created, Base):
     right: Mapped[str] = mapped_column(String(8), default="view")
 
 
+class Switch(Base):
+    """A choice of the administrators for the whole installation (`vur.store.operations.switches`)."""
+
+    __tablename__ = "switches"
+    name: Mapped[str] = mapped_column(String(64), primary_key=True)
+    value: Mapped[dict[str, Any]]
+    user_id: Mapped[str | None] = mapped_column(String(36))
+    updated_at: Mapped[datetime] = mapped_column(default=now, onupdate=now)
+
+
 class Owned:
     """A row that belongs to a user."""
 
@@ -175,7 +185,11 @@ class Owned:
 
 
 class Dataset(Owned, Edited, Base):
-    """An uploaded table: `head` is the upload's result, `config` the user's choices, `number` the current version."""
+    """An uploaded table: `head` is the upload's result, `config` the user's choices, `number` the current version.
+
+    With `deleted_at` it waits for its files to be deleted, hidden from all; `unlinked` has the ids of the `models` and
+    `pipelines` that lost their link to it then, and get it back when it is restored.
+    """
 
     __tablename__ = "datasets"
     name: Mapped[str]
@@ -188,6 +202,8 @@ class Dataset(Owned, Edited, Base):
     config: Mapped[dict[str, Any]] = mapped_column(default=dict)
     split: Mapped[dict[str, Any]] = mapped_column(default=dict)
     number: Mapped[int] = mapped_column(default=1)
+    deleted_at: Mapped[datetime | None] = mapped_column(index=True)
+    unlinked: Mapped[dict[str, Any] | None]
 
 
 class DatasetVersion(Created, Base):

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from sqlalchemy import Select, func, or_, select
 from sqlalchemy.orm import Session
 
-from vur.store.accounts.access import Principal, visible
+from vur.store.accounts.access import Principal, undeleted, visible
 from vur.store.catalog import Activity, Alert, Alias, Dataset, ForecastPoint, Job, Model, Pipeline, Promotion, now
 from vur.store.data.datasets import MANY_REJECTS
 from vur.store.models import thresholds
@@ -153,7 +153,8 @@ def tasks(session: Session, who: Principal) -> list[dict[str, Any]]:
 
 
 def mine(query: Statement, table: Any, who: Principal) -> Statement:
-    """Limit `query` to the user's own objects; all for admins."""
+    """Limit `query` to the user's own objects that are not deleted; all for admins."""
+    query = undeleted(query, table)
     return query if who.is_admin else query.where(table.owner_id == who.user_id)
 
 

@@ -138,6 +138,32 @@ def statistics(ref: VersionRef) -> list[dict[str, Any]]:
     )
 
 
+def compare(old: VersionRef, new: VersionRef, limit: int) -> dict[str, Any]:
+    """What changed from one version to another of the same dataset; see `vur.store.data.comparison.compare`."""
+    chosen, suggested = new.data["series"], new.suggested["series"]
+    arguments = {
+        "old": old.folder,
+        "new": new.folder,
+        "date": new.date,
+        "series": chosen if chosen is not None else suggested,
+        "limit": limit,
+    }
+    heavy = is_big(old) or is_big(new)
+    return tables.cached(
+        new.folder,
+        "compare",
+        arguments,
+        lambda: analyse(new, "vur.store.data.comparison:compare", arguments, heavy),
+        heavy,
+    )
+
+
+def write_excel(ref: VersionRef, target: str) -> None:
+    """Write the table of a version as an Excel file; see `vur.store.data.excel`."""
+    arguments = {"version_folder": ref.folder, "target": target}
+    analyse(ref, "vur.store.data.excel:write_table", arguments, is_big(ref))
+
+
 # --- preparation ---
 
 

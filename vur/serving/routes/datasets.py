@@ -8,18 +8,20 @@ from sqlalchemy import select
 
 from vur.errors import VurError, error_body
 from vur.languages import LanguageChoice
-from vur.serving.dependencies import Analyst, Language, Listed, Version, Who, list_rows, set_etag
-from vur.serving.downloads import attachment
-from vur.serving.routes import uploads
+from vur.serving.dependencies import Analyst, Downloader, Language, Listed, Version, Who, list_rows, set_etag
+from vur.serving.downloads import EXCEL, attachment, excel_file
+from vur.serving.routes import storage, uploads
 from vur.serving.schemas import datasets as bodies
 from vur.serving.schemas import inspection, preparation
+from vur.serving.schemas.storage import DatasetList
 from vur.serving.schemas.texts import Number, ObjectId
-from vur.serving.views.datasets import CHOSEN, one, shown
+from vur.serving.views.datasets import CHOSEN, one, shown, usage_shown
+from vur.settings import settings
 from vur.stages.split.folds import SplitSpec
 from vur.stages.upload.suggestions import EXACT_ROWS
 from vur.store.accounts.access import check_version, fetch, visible
 from vur.store.catalog import Dataset, DatasetVersion
-from vur.store.data import datasets, sources, tables
+from vur.store.data import datasets, overview, sources, tables
 from vur.store.database import reading, writing
 from vur.store.events import record_activity
 from vur.store.home import folder
@@ -29,8 +31,15 @@ from vur.wizard import preparation as prepared
 
 router = APIRouter(prefix="/datasets", tags=["datasets"])
 router.include_router(uploads.router)
+router.include_router(storage.router)
 SORTABLE = {
     name: getattr(Dataset, name) for name in ("created_at", "updated_at", "name", "filename", "size_bytes", "rows")
+} | {
+    "owner": overview.owner_name(),
+    "versions": overview.version_count(),
+    "models": overview.model_count(),
+    "stored_bytes": datasets.stored_bytes(),
+    "last_used_at": overview.last_use(),
 }
 MISSING: dict[int | str, dict[str, Any]] = {404: {"description": "No such dataset, or none that you may see"}}
 CHANGING = MISSING | {
@@ -39,27 +48,30 @@ CHANGING = MISSING | {
 }
 
 
-@router.get("", response_model=bodies.DatasetList, summary="List datasets")
-def list_datasets(who: Who, asked: Listed) -> dict[str, Any]:
-    """Your datasets and those shared with you, and your storage; `search` matches names, descriptions, file names."""
+@router.get("", response_model=DatasetList, summary="List datasets")
+def list_datasets(
+    who: Who,
+    asked: Listed,
+    owned: Annotated[
+        Literal["all", "mine", "shared"], Query(description="Whose datasets: `shared` are others'")
+    ] = "all",
+) -> dict[str, Any]:
+    """Your datasets and those shared with you, who uses them, and your storage.
+
+    `search` matches names, descriptions, file names and owners; `sort` takes every number of a row, such as
+    `-stored_bytes`, `versions`, `models`, `owner` or `-last_used_at`.
+    """
     with reading() as session:
         rows, page = list_rows(
             session,
-            visible(select(Dataset), Dataset, who),
+            overview.owned(visible(select(Dataset), Dataset, who), who, owned),
             asked,
             sortable=SORTABLE,
-            searchable=(Dataset.name, Dataset.description, Dataset.filename),
+            searchable=(Dataset.name, Dataset.description, Dataset.filename, overview.owner_name()),
         )
-        used = datasets.usage(session, who.user_id)
-        stored = {
-            "remaining_bytes": used.left,
-            "uploads_in_progress": used.uploads,
-            **{
-                name: getattr(used, name)
-                for name in ("datasets", "rows", "total_bytes", "quota_bytes", "updates_this_week", "last_upload_at")
-            },
-        }
-        return {"items": [shown(row) for row in rows], "usage": stored} | page
+        facts = overview.overview(session, rows, who)
+        items = [shown(row) | facts[row.id] for row in rows]
+        return {"items": items, "usage": usage_shown(session, who.user_id)} | page
 
 
 @router.get("/{dataset_id}", response_model=bodies.DatasetDetail, summary="One dataset", responses=MISSING)
@@ -93,12 +105,28 @@ def change_dataset(
     summary="Delete a dataset",
     responses=CHANGING | {409: {"description": "A job needs it"}},
 )
-def delete_dataset(dataset_id: ObjectId, who: Analyst, expected: Version) -> None:
-    """Delete a dataset with its versions. Trained models keep working; their link to it becomes null."""
+def delete_dataset(
+    dataset_id: ObjectId,
+    who: Analyst,
+    expected: Version,
+    forever: Annotated[
+        bool, Query(description="Delete its files at once, also of a dataset that was deleted before")
+    ] = False,
+) -> None:
+    """Delete a dataset with its versions. It can be restored for the days of the setting `keep_deleted_days`.
+
+    Trained models keep working; their link to it becomes null until it is restored.
+    """
+    at_once = forever or not settings().keep_deleted_days
+    fingerprints = []
     with writing(durable=True) as session:
-        dataset = fetch(session, Dataset, dataset_id, who, "own")
+        gone = session.scalar(datasets.deleted_of(who).where(Dataset.id == dataset_id)) if forever else None
+        dataset = gone or fetch(session, Dataset, dataset_id, who, "own")
         check_version(dataset, expected)
-        fingerprints = datasets.remove(session, dataset, who)
+        if gone is None:
+            datasets.delete(session, dataset, who)
+        if at_once:
+            fingerprints = datasets.purge(session, dataset)
     datasets.collect(fingerprints)
 
 
@@ -278,26 +306,33 @@ def rejects(
     responses=MISSING
     | {
         200: {
-            "content": {"text/csv": {}, "application/vnd.apache.parquet": {}, "application/octet-stream": {}},
+            "content": {
+                "text/csv": {},
+                "application/vnd.apache.parquet": {},
+                EXCEL: {},
+                "application/octet-stream": {},
+            },
             "description": "The file",
-        }
+        },
+        403: {"description": "An administrator has switched downloads off"},
     },
 )
 def download(
     dataset_id: ObjectId,
-    who: Who,
+    who: Downloader,
     language: Language,
-    format: Literal["csv", "parquet", "original"] = "csv",
+    format: Literal["csv", "excel", "parquet", "original"] = "csv",
     dialect: Annotated[
         LanguageChoice,
         Query(description="Delimiter and decimal mark of a language; `auto`: of the user's language"),
     ] = "auto",
     version: Annotated[int | None, Query(ge=1, le=2**31 - 1)] = None,
 ) -> Response:
-    """The typed rows as CSV or Parquet, or the original file byte for byte.
+    """The typed rows as CSV, Excel or Parquet, or the original file byte for byte.
 
     Uploading a download gives the same rows. In CSV, text that a spreadsheet would take for a formula (it begins with
-    `=`, `+`, `-`, `@`, a tab or a line break and is no number) has a `'` before it; Parquet and the original have not.
+    `=`, `+`, `-`, `@`, a tab or a line break and is no number) has a `'` before it; the other formats need none. An
+    Excel sheet holds 1,048,575 rows; its stamps are those of the column's clock.
     """
     dataset, place = _place(dataset_id, who, version)
     path = folder("datasets", place.folder) / sources.TABLE
@@ -313,6 +348,8 @@ def download(
             media_type="application/octet-stream",
             headers=attachment(place.filename) if place.filename else attachment(dataset.name, ".parquet"),
         )
+    if format == "excel":
+        return excel_file(lambda target: prepared.write_excel(place, target), dataset.name)
     found, _ = sources.read_head(folder("datasets", place.folder))
     pieces = tables.csv_pieces(path, found.columns, tables.FORMS[language if dialect == "auto" else dialect])
     return StreamingResponse(

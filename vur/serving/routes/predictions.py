@@ -13,7 +13,7 @@ from vur.models.moving import unused_columns, unused_sentence
 from vur.predictions.answer import describe
 from vur.predictions.open_models import open_model
 from vur.predictions.predict import REAL_TIME, NothingForecast, PredictionRequest, actuals, predict_async
-from vur.serving.dependencies import Analyst, Language, Listed, Who, language, list_rows, principal
+from vur.serving.dependencies import Analyst, Downloader, Language, Listed, Who, language, list_rows, principal
 from vur.serving.downloads import attachment
 from vur.serving.errors import status_of
 from vur.serving.middleware.metrics import predicted
@@ -192,7 +192,7 @@ def get_batch(job_id: str, who: Who, reader: Language) -> dict[str, Any]:
         409: {"description": "The batch has not succeeded, or has no such file"},
     },
 )
-def download_batch(job_id: str, who: Who, file: File = None) -> FileResponse:
+def download_batch(job_id: str, who: Downloader, file: File = None) -> FileResponse:
     """The batch's file of forecasts, errors or rejected rows."""
     with reading() as session:
         job = batches.find_batch(session, job_id, who)

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from vur.errors import VurError
 from vur.jobs import queue
 from vur.jobs.schedules import first_time, model_to_train, next_time
-from vur.serving.dependencies import Analyst, Language, Listed, Version, Who, list_rows, set_etag
+from vur.serving.dependencies import Analyst, Downloader, Language, Listed, Version, Who, list_rows, set_etag
 from vur.serving.downloads import attachment
 from vur.serving.schemas.texts import ObjectId, control_character
 from vur.serving.schemas.training import (
@@ -269,7 +269,7 @@ def report(model_id: ObjectId, who: Who) -> FileResponse:
     responses=MISSING | NOTEBOOK,
     summary="The notebook of a model",
 )
-def notebook(model_id: ObjectId, who: Who) -> FileResponse:
+def notebook(model_id: ObjectId, who: Downloader) -> FileResponse:
     """The executed notebook; for a failed training, up to the cell that failed."""
     with reading() as session:
         model = fetch(session, Model, model_id, who)

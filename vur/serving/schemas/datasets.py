@@ -105,17 +105,8 @@ class UsageOut(BaseModel):
     uploads_in_progress: int
     updates_this_week: int
     last_upload_at: datetime | None
-
-
-class DatasetList(BaseModel):
-    """A page of datasets, and the user's storage."""
-
-    items: list[DatasetOut]
-    total: int
-    page: int
-    limit: int
-    pages: int
-    usage: UsageOut
+    deleted: int = Field(description="Deleted datasets that can be restored")
+    deleted_bytes: int = Field(description="Their part of `total_bytes`")
 
 
 class DatasetChange(Body):

@@ -93,6 +93,17 @@ def one(session: Session, dataset: Dataset, response: Response, language: str) -
     return detail(dataset, language)
 
 
+def usage_shown(session: Session, user_id: str) -> dict[str, Any]:
+    """Return a user's storage as the API shows it."""
+    used = datasets.usage(session, user_id)
+    names = ("datasets", "rows", "total_bytes", "quota_bytes", "updates_this_week", "last_upload_at")
+    return {
+        "remaining_bytes": used.left,
+        "uploads_in_progress": used.uploads,
+        **{name: getattr(used, name) for name in (*names, "deleted", "deleted_bytes")},
+    }
+
+
 def upload_shown(row: Upload, language: str) -> dict[str, Any]:
     """Return an upload as the API shows it."""
     offset = received(row)

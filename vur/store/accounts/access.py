@@ -48,7 +48,11 @@ class Principal:
 
 
 def visible(statement: Statement, table: type[Base], principal: Principal) -> Statement:
-    """Limit `statement` to the rows of `table` that `principal` may see: their own and shared ones, all for admins."""
+    """Limit `statement` to the rows of `table` that `principal` may see: their own and shared ones, all for admins.
+
+    Nobody sees a deleted dataset.
+    """
+    statement = undeleted(statement, table)
     if principal.is_admin:
         return statement
     columns: Any = table  # `Base` does not declare `id` and `owner_id`, which all objects have
@@ -58,6 +62,11 @@ def visible(statement: Statement, table: type[Base], principal: Principal) -> St
         return statement.where(own)
     shared = select(Share.object_id).where(Share.kind == kind, Share.user_id == principal.user_id)
     return statement.where(or_(own, columns.id.in_(shared)))
+
+
+def undeleted(statement: Statement, table: type[Base]) -> Statement:
+    """Limit `statement` to the rows of `table` that are not deleted; only datasets can be deleted and restored."""
+    return statement.where(Dataset.deleted_at.is_(None)) if table is Dataset else statement
 
 
 def fetch(session: Session, table: type[Row], id: str, principal: Principal, right: str = "view") -> Row:

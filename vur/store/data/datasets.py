@@ -6,7 +6,8 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import delete, func, or_, select
+from sqlalchemy import ColumnElement, Select, func, or_, select, update
+from sqlalchemy import delete as sql_delete
 from sqlalchemy.orm import Session
 
 from vur.errors import VurError
@@ -15,7 +16,19 @@ from vur.stages.upload import Upload as UploadResult
 from vur.stages.upload.files import UploadOptions
 from vur.store import database
 from vur.store.accounts.access import Principal, fetch
-from vur.store.catalog import Alert, Dataset, DatasetVersion, Job, Model, Share, Upload, User, new_id, now
+from vur.store.catalog import (
+    Alert,
+    Dataset,
+    DatasetVersion,
+    Job,
+    Model,
+    Pipeline,
+    Share,
+    Upload,
+    User,
+    new_id,
+    now,
+)
 from vur.store.data import sources
 from vur.store.events import raise_alert, record_activity
 from vur.store.home import folder
@@ -23,6 +36,7 @@ from vur.store.home import folder
 BUSY = ("queued", "running")
 RECEIVING = ("receiving", "converting")
 COLUMN_KEYS = ("date", "target", "series", "features", "exclude", "roles", "trust")
+LINKED: dict[str, type[Model] | type[Pipeline]] = {"models": Model, "pipelines": Pipeline}
 MANY_REJECTS = 0.01  # the share of rejected rows that raises an alert
 UNNEEDED_AFTER = timedelta(hours=1)
 
@@ -127,7 +141,10 @@ def column_names(dataset: Dataset) -> list[str]:
 
 @dataclass(frozen=True)
 class Usage:
-    """A user's storage: `total_bytes` includes tables and unfinished uploads; `quota_bytes` is None without a limit."""
+    """A user's storage: `total_bytes` includes tables, unfinished uploads and `deleted_bytes` of deleted datasets.
+
+    `quota_bytes` is None without a limit.
+    """
 
     datasets: int
     rows: int
@@ -136,6 +153,8 @@ class Usage:
     uploads: int
     last_upload_at: datetime | None
     updates_this_week: int
+    deleted: int = 0
+    deleted_bytes: int = 0
 
     @property
     def left(self) -> int | None:
@@ -145,20 +164,12 @@ class Usage:
 
 def usage(session: Session, user_id: str, but: str | None = None) -> Usage:
     """A user's storage without the upload with id `but`."""
-    own = Dataset.owner_id == user_id
-    count, rows, files, last = session.execute(
-        select(
-            func.count(),
-            func.coalesce(func.sum(Dataset.rows), 0),
-            func.coalesce(func.sum(Dataset.size_bytes), 0),
-            func.max(Dataset.created_at),
-        ).where(own)
+    own, there = Dataset.owner_id == user_id, Dataset.deleted_at.is_(None)
+    rows, last = session.execute(
+        select(func.coalesce(func.sum(Dataset.rows), 0), func.max(Dataset.created_at)).where(own, there)
     ).one()
-    tables = session.scalar(
-        select(func.coalesce(func.sum(DatasetVersion.size_bytes), 0))
-        .join(Dataset, Dataset.id == DatasetVersion.dataset_id)
-        .where(own)
-    )
+    sizes = {gone: (count, int(size)) for gone, count, size in session.execute(_sizes().where(own))}
+    (count, kept), (deleted, waiting) = sizes.get(False, (0, 0)), sizes.get(True, (0, 0))
     coming = session.execute(
         select(Upload.size_bytes, Upload.received).where(
             Upload.owner_id == user_id, Upload.state.in_(RECEIVING), Upload.id != (but or "")
@@ -168,17 +179,33 @@ def usage(session: Session, user_id: str, but: str | None = None) -> Usage:
         select(func.count())
         .select_from(DatasetVersion)
         .join(Dataset, Dataset.id == DatasetVersion.dataset_id)
-        .where(own, DatasetVersion.created_at >= now() - timedelta(days=7))
+        .where(own, there, DatasetVersion.created_at >= now() - timedelta(days=7))
     )
     return Usage(
         count,
         int(rows),
-        int(files) + int(tables or 0) + sum(max(size or 0, got) for size, got in coming),
+        kept + waiting + sum(max(size or 0, got) for size, got in coming),
         quota_of(session, user_id),
         len(coming),
         last,
         recent or 0,
+        deleted,
+        waiting,
     )
+
+
+def _sizes() -> Select[bool, int, int]:
+    """The number and the bytes of datasets, by whether they are deleted."""
+    gone = Dataset.deleted_at.is_not(None)
+    return select(gone, func.count(), func.coalesce(func.sum(stored_bytes()), 0)).group_by(gone)
+
+
+def stored_bytes() -> ColumnElement[int]:
+    """The bytes of a dataset as its owner's quota counts them: the uploaded file and the tables of all versions."""
+    tables = select(func.coalesce(func.sum(DatasetVersion.size_bytes), 0)).where(
+        DatasetVersion.dataset_id == Dataset.id
+    )
+    return Dataset.size_bytes + tables.correlate(Dataset).scalar_subquery()
 
 
 def quota_of(session: Session, user_id: str) -> int | None:
@@ -409,26 +436,60 @@ def active_job(session: Session, dataset_id: str) -> str | None:
     )
 
 
-def remove(session: Session, dataset: Dataset, who: Principal) -> list[str]:
-    """Delete a dataset's rows; models and pipelines lose their link to it.
+def delete(session: Session, dataset: Dataset, who: Principal) -> None:
+    """Hide a dataset until it is restored or purged; models and pipelines lose their link to it.
 
-    Returns the fingerprints to `collect` after the transaction. `VurError` datasets.in_use while a job needs it.
+    `VurError` datasets.in_use while a job needs it.
     """
     if (job := active_job(session, dataset.id)) is not None:
         raise VurError("datasets.in_use", id=dataset.id, job=job)
+    links = {name: list(session.scalars(select(t.id).where(t.dataset_id == dataset.id))) for name, t in LINKED.items()}
+    _link(session, links, dataset.id, None)
+    session.execute(sql_delete(Alert).where(Alert.object_kind == "dataset", Alert.object_id == dataset.id))
+    dataset.deleted_at, dataset.unlinked = now(), links
+    _note(session, dataset, who, "dataset_deleted")
+
+
+def restore(session: Session, dataset: Dataset, who: Principal) -> None:
+    """Show a deleted dataset again, with its shares, and with the links that models and pipelines have not replaced."""
+    _link(session, dataset.unlinked or {}, None, dataset.id)
+    dataset.deleted_at = dataset.unlinked = None
+    _note(session, dataset, who, "dataset_restored")
+
+
+def purge(session: Session, dataset: Dataset) -> list[str]:
+    """Delete the rows of a deleted dataset; returns the fingerprints to `collect` after the transaction."""
     fingerprints = [version.fingerprint for version in versions(session, dataset)]
-    session.execute(delete(Share).where(Share.kind == "dataset", Share.object_id == dataset.id))
-    session.execute(delete(Alert).where(Alert.object_kind == "dataset", Alert.object_id == dataset.id))
-    record_activity(
-        session,
-        dataset.owner_id,
-        "dataset_deleted",
-        user_id=who.user_id,
-        about=("dataset", dataset.id),
-        name=dataset.name,
-    )
+    session.execute(sql_delete(Share).where(Share.kind == "dataset", Share.object_id == dataset.id))
     session.delete(dataset)
     return fingerprints
+
+
+def find_deleted(session: Session, id: str, who: Principal) -> Dataset:
+    """A deleted dataset of `who`, any one for admins; `VurError` api.not_found for anything else."""
+    row = session.scalar(deleted_of(who).where(Dataset.id == id))
+    if row is None:
+        raise VurError("api.not_found", kind="dataset", id=id)
+    return row
+
+
+def deleted_of(who: Principal) -> Select[Dataset]:
+    """The deleted datasets that `who` may restore: their own, all for admins."""
+    gone = select(Dataset).where(Dataset.deleted_at.is_not(None))
+    return gone if who.is_admin else gone.where(Dataset.owner_id == who.user_id)
+
+
+def _link(session: Session, links: dict[str, list[str]], old: str | None, new: str | None) -> None:
+    """Link the models and pipelines with these ids to the dataset `new`, if they are linked to `old` now."""
+    for name, table in LINKED.items():
+        same = table.dataset_id.is_(None) if old is None else table.dataset_id == old
+        change = update(table).where(table.id.in_(links.get(name, ())), same)
+        session.execute(change.values(dataset_id=new, updated_at=table.updated_at))
+
+
+def _note(session: Session, dataset: Dataset, who: Principal, kind: str) -> None:
+    about = ("dataset", dataset.id)
+    record_activity(session, dataset.owner_id, kind, user_id=who.user_id, about=about, name=dataset.name)
 
 
 def collect(fingerprints: Iterable[str]) -> int:

@@ -1,4 +1,4 @@
-"""Retention of forecasts in the ledger, files of batches, and results of deleted models; by default unlimited."""
+"""Retention of forecasts, batches, results of deleted models (by default unlimited), and deleted datasets."""
 
 import shutil
 from datetime import datetime, timedelta
@@ -6,7 +6,8 @@ from datetime import datetime, timedelta
 from sqlalchemy import delete, select, update
 
 from vur.settings import settings
-from vur.store.catalog import Forecast, Job, Run, now
+from vur.store.catalog import Dataset, Forecast, Job, Run, now
+from vur.store.data import datasets
 from vur.store.database import reading, writing
 from vur.store.home import folder
 
@@ -14,14 +15,14 @@ AT_ONCE = 200  # forecasts that one transaction deletes, while other writers wai
 ENDED = ("succeeded", "failed", "cancelled")
 
 
-def sweep() -> tuple[int, int]:
-    """Delete what is older than the settings allow; the numbers of forecasts and of jobs' results."""
+def sweep() -> tuple[int, int, int]:
+    """Delete what is older than the settings allow; the numbers of forecasts, of jobs' results and of datasets."""
     chosen = settings()
     forecasts = (
         forget_forecasts(now() - timedelta(days=chosen.keep_forecasts_days)) if chosen.keep_forecasts_days else 0
     )
     results = forget_results(now() - timedelta(days=chosen.keep_results_days)) if chosen.keep_results_days else 0
-    return forecasts, results
+    return forecasts, results, forget_datasets(now() - timedelta(days=chosen.keep_deleted_days))
 
 
 def forget_forecasts(before: datetime) -> int:
@@ -58,4 +59,19 @@ def forget_results(before: datetime) -> int:
         with writing() as session:
             session.execute(delete(Run).where(Run.job_id == id))
             session.execute(update(Job).where(Job.id == id).values(artifact=None, checksum=None))
+    return len(ids)
+
+
+def forget_datasets(before: datetime) -> int:
+    """Delete the datasets that were deleted before `before` for ever, with the files that nothing else needs; how many.
+
+    The files of one whose deletion is interrupted are found by `vur.store.data.datasets.sweep`.
+    """
+    with reading() as session:
+        ids = list(session.scalars(select(Dataset.id).where(Dataset.deleted_at < before)))
+    for id in ids:
+        with writing(durable=True) as session:
+            row = session.scalar(select(Dataset).where(Dataset.id == id, Dataset.deleted_at < before))
+            fingerprints = [] if row is None else datasets.purge(session, row)
+        datasets.collect(fingerprints)
     return len(ids)
