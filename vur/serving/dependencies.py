@@ -97,6 +97,9 @@ def downloader(who: Annotated[Principal, Depends(principal)]) -> Principal:
     return who
 
 
+NO_DOWNLOADS: dict[int | str, dict[str, Any]] = {
+    403: {"description": "An administrator has switched downloads off"},
+}
 Who = Annotated[Principal, Depends(principal)]
 Downloader = Annotated[Principal, Depends(downloader)]
 Analyst = Annotated[Principal, Depends(analyst)]

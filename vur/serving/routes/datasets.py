@@ -8,7 +8,17 @@ from sqlalchemy import select
 
 from vur.errors import VurError, error_body
 from vur.languages import LanguageChoice
-from vur.serving.dependencies import Analyst, Downloader, Language, Listed, Version, Who, list_rows, set_etag
+from vur.serving.dependencies import (
+    NO_DOWNLOADS,
+    Analyst,
+    Downloader,
+    Language,
+    Listed,
+    Version,
+    Who,
+    list_rows,
+    set_etag,
+)
 from vur.serving.downloads import EXCEL, attachment, excel_file
 from vur.serving.routes import storage, uploads
 from vur.serving.schemas import datasets as bodies
@@ -304,6 +314,7 @@ def rejects(
     response_class=StreamingResponse,
     summary="Download a dataset",
     responses=MISSING
+    | NO_DOWNLOADS
     | {
         200: {
             "content": {
@@ -314,7 +325,6 @@ def rejects(
             },
             "description": "The file",
         },
-        403: {"description": "An administrator has switched downloads off"},
     },
 )
 def download(

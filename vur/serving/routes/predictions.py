@@ -13,7 +13,17 @@ from vur.models.moving import unused_columns, unused_sentence
 from vur.predictions.answer import describe
 from vur.predictions.open_models import open_model
 from vur.predictions.predict import REAL_TIME, NothingForecast, PredictionRequest, actuals, predict_async
-from vur.serving.dependencies import Analyst, Downloader, Language, Listed, Who, language, list_rows, principal
+from vur.serving.dependencies import (
+    NO_DOWNLOADS,
+    Analyst,
+    Downloader,
+    Language,
+    Listed,
+    Who,
+    language,
+    list_rows,
+    principal,
+)
 from vur.serving.downloads import attachment
 from vur.serving.errors import status_of
 from vur.serving.middleware.metrics import predicted
@@ -187,6 +197,7 @@ def get_batch(job_id: str, who: Who, reader: Language) -> dict[str, Any]:
     response_class=FileResponse,
     summary="Download the result of a batch",
     responses=MISSING
+    | NO_DOWNLOADS
     | {
         200: {"content": dict.fromkeys(MEDIA.values(), {})},
         409: {"description": "The batch has not succeeded, or has no such file"},

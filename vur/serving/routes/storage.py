@@ -29,7 +29,12 @@ SORTABLE = {
 MISSING: dict[int | str, dict[str, Any]] = {404: {"description": "No such dataset, or none that you may see"}}
 
 
-@router.get("/deleted", response_model=bodies.DeletedList, summary="List deleted datasets")
+@router.get(
+    "/deleted",
+    response_model=bodies.DeletedList,
+    summary="List deleted datasets",
+    responses={403: {"description": "Only for analysts and administrators"}},
+)
 def list_deleted(who: Analyst, asked: Listed) -> dict[str, Any]:
     """Your deleted datasets that can still be restored; of all users for administrators."""
     kept = timedelta(days=settings().keep_deleted_days)

@@ -10,7 +10,17 @@ from sqlalchemy.orm import Session
 from vur.errors import VurError
 from vur.jobs import queue
 from vur.jobs.schedules import first_time, model_to_train, next_time
-from vur.serving.dependencies import Analyst, Downloader, Language, Listed, Version, Who, list_rows, set_etag
+from vur.serving.dependencies import (
+    NO_DOWNLOADS,
+    Analyst,
+    Downloader,
+    Language,
+    Listed,
+    Version,
+    Who,
+    list_rows,
+    set_etag,
+)
 from vur.serving.downloads import attachment
 from vur.serving.schemas.texts import ObjectId, control_character
 from vur.serving.schemas.training import (
@@ -266,7 +276,7 @@ def report(model_id: ObjectId, who: Who) -> FileResponse:
 @router.get(
     "/models/{model_id}/notebook",
     response_class=FileResponse,
-    responses=MISSING | NOTEBOOK,
+    responses=MISSING | NOTEBOOK | NO_DOWNLOADS,
     summary="The notebook of a model",
 )
 def notebook(model_id: ObjectId, who: Downloader) -> FileResponse:
