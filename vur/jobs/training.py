@@ -181,13 +181,10 @@ def diagnostics(found: "RunResult") -> dict[str, Any]:
 
 def _winners_forecasts(found: "RunResult") -> "pd.DataFrame | None":
     """The winner's forecasts over the folds with the actual values; None if a stopped training did not store them."""
-    import pandas as pd
+    from vur.store.runs import fold_forecasts
 
-    path = folder("cache", "training", found.record["stages"]["training"]["key"]) / "evaluation_forecasts.parquet"
-    if not path.is_file():
-        return None
-    frame = pd.read_parquet(path)
-    return frame[frame["algorithm"] == found.record["winner"]]
+    frame = fold_forecasts(found.record)
+    return None if frame is None else frame[frame["algorithm"] == found.record["winner"]]
 
 
 # --- hooks in the transactions that change the job's state ---

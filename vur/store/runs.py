@@ -2,13 +2,16 @@
 
 import hashlib
 import re
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from vur.errors import VurError
 from vur.store.cache import code_version, digest
+from vur.store.home import folder
 
 RUN_ID = re.compile(r"([0-9a-f]{12})-([1-9][0-9]*)")
 CHUNK = 1 << 20
@@ -35,6 +38,16 @@ def read_table(path: Path) -> pd.DataFrame:
     """A CSV table that a run wrote. Text stays text, `NA`, `null` and `001` too; an empty cell is a missing value."""
     text = {"unique_id": str}
     return pd.read_csv(path, dtype=text, keep_default_na=False, na_values=[""], float_precision="round_trip")
+
+
+def fold_forecasts(record: Mapping[str, Any]) -> pd.DataFrame | None:
+    """Forecasts over the folds of a run with the actual values: `algorithm, fold, unique_id, ds, step, y, forecast`.
+
+    `record` is the run's. Stamps are the model's. None if the run was stopped before, or its cache was cleared.
+    """
+    key = (record.get("stages", {}).get("training") or {}).get("key")
+    path = folder("cache", "training", key) / "evaluation_forecasts.parquet" if key else None
+    return pd.read_parquet(path) if path is not None and path.is_file() else None
 
 
 def run_hash(fingerprint: str, config_hash: str) -> str:
