@@ -95,7 +95,7 @@ def with_forecasts(owner_id: str, tag: str, new: "pd.DataFrame", freq: str) -> "
     """Join `new` (`unique_id, ds, y`) with the latest forecast of each value: `forecast, quantiles`."""
     import pandas as pd
 
-    from vur.store.forecasts.scoring import cells
+    from vur.store.forecasts.cells import cells
 
     dated, point = new["ds"].dtype.kind == "M", ForecastPoint
     target = point.target_at if dated else point.target_step

@@ -428,6 +428,56 @@ class ForecastPoint(Base):
     scored_at: Mapped[datetime | None]
 
 
+class Override(Created, Base):
+    """A value that a person put in place of the forecast of one series and date; never deleted, only withdrawn.
+
+    The rows of one change share `change_id`. `forecast` is the model's value at that time, `factor` what it was
+    multiplied by, if it was. Overrides hold for the family of the model, whose owner is `family_owner_id`.
+    """
+
+    __tablename__ = "overrides"
+    __table_args__ = (Index("ix_overrides_family", "family_owner_id", "family", "unique_id"),)
+    change_id: Mapped[str] = mapped_column(String(36), index=True)
+    owner_id: Mapped[str] = mapped_column(ForeignKey("users.id"), index=True)
+    model_id: Mapped[str] = mapped_column(String(36), index=True)
+    family_owner_id: Mapped[str] = mapped_column(String(36))
+    family: Mapped[str] = mapped_column(String(64))
+    unique_id: Mapped[str]
+    target_at: Mapped[datetime | None]
+    target_step: Mapped[int | None] = mapped_column(BigInteger)
+    freq: Mapped[str] = mapped_column(String(128))
+    timezone: Mapped[str | None] = mapped_column(String(64))
+    forecast: Mapped[float]
+    value: Mapped[float]
+    factor: Mapped[float | None]
+    reason: Mapped[str]
+    withdrawn_at: Mapped[datetime | None]
+    withdrawn_by: Mapped[str | None] = mapped_column(String(36))
+    withdrawn_reason: Mapped[str | None]
+    actual: Mapped[float | None]
+    scored_at: Mapped[datetime | None]
+
+
+class Publication(Owned, Created, Base):
+    """A forecast as it was at one moment, readable by everybody with its link until it expires or is revoked.
+
+    Only the hash of the link's token is stored.
+    """
+
+    __tablename__ = "publications"
+    model_id: Mapped[str] = mapped_column(String(36), index=True)
+    title: Mapped[str]
+    language: Mapped[str] = mapped_column(String(8), default=DEFAULT_LANGUAGE)
+    series: Mapped[list[Any]] = mapped_column(default=list)
+    token_hash: Mapped[str] = mapped_column(String(64), unique=True)
+    expires_at: Mapped[datetime]
+    revoked_at: Mapped[datetime | None]
+    revoked_by: Mapped[str | None] = mapped_column(String(36))
+    views: Mapped[int] = mapped_column(default=0)
+    viewed_at: Mapped[datetime | None]
+    content: Mapped[dict[str, Any]]
+
+
 class DatabaseConnection(Owned, Edited, Base):
     """A registered data source; `secret` is its URL or path, encrypted with the key of the data home."""
 

@@ -7,13 +7,15 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from sqlalchemy import ColumnElement, Select, and_, func, or_, select, update
+from sqlalchemy import ColumnElement, and_, func, or_, select, update
 from sqlalchemy.orm import Session
 
-from vur.frequency import DAY, advance, frequency, spacing
-from vur.store.accounts.access import Principal
+from vur.frequency import advance, frequency
+from vur.store.accounts.access import Principal, Statement
 from vur.store.catalog import Forecast, ForecastPoint, Model, now
 from vur.store.database import reading, writing
+from vur.store.forecasts import overrides
+from vur.store.forecasts.cells import cells
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,15 +30,6 @@ class Scored:
     points: int = 0
     matched: int = 0
     unmatched: int = 0
-
-
-def cells(stamps: np.ndarray, freq: str) -> np.ndarray:
-    """Map stamps to integers that are equal within a step of `freq`: months if monthly, days if daily or longer."""
-    if stamps.dtype.kind != "M":
-        return stamps.astype(np.int64)
-    step = spacing(freq)
-    unit = "M" if step.kind == "month" else "D" if step.kind == "business" or step.size >= DAY else "ns"
-    return stamps.astype(f"M8[{unit}]").astype(np.int64)
 
 
 def score(
@@ -72,6 +65,9 @@ def score(
             both["naive"] = season_before(both, [frame for frame in (earlier, some) if frame is not None], models, freq)
             points += _fill(both)
             found.update(zip(both["unique_id"], both["cell"], strict=True))
+        if owner_id is None:  # what anybody else says does not judge the people who override
+            with writing() as session:
+                overrides.fill_actuals(session, models, some, freq, again)
     return Scored(points, len(found), len(rows) - len(found))
 
 
@@ -210,7 +206,7 @@ ENOUGH, WORSE, BELOW = 12, 1.5, 3.0
 PERIODS = {"day": "D", "week": "W", "month": "M"}
 
 
-def accessible(statement: Select[Any], who: Principal) -> Select[Any]:
+def accessible(statement: Statement, who: Principal) -> Statement:
     """Limit `statement` to the forecasts that `who` requested and those of their models; all for admins."""
     if who.is_admin:
         return statement
