@@ -103,6 +103,15 @@ def _timed(served: Served, request: PredictionRequest) -> tuple[Saved, RenderedF
     return opened.saved, rendered, perf_counter() - started
 
 
+def without_entry(served: Served, request: PredictionRequest) -> tuple[Saved, RenderedForecast]:
+    """The model and its forecast without an entry in the ledger: what a page shows, which nobody asked to be answered.
+
+    Series that cannot be forecast are in its `errors`.
+    """
+    opened = open_model(served)
+    return opened.saved, _forecast(opened, request)
+
+
 def warm_up(served: Served) -> None:
     """Open a model and forecast its first series, so that the first request is fast; nothing is written to the ledger.
 
