@@ -11,12 +11,14 @@ from vur.serving.routes import (
     auth,
     dashboard,
     datasets,
+    forecasts,
     health,
     live,
     models,
     monitoring,
     pipelines,
     predictions,
+    published,
     switches,
     training,
     users,
@@ -26,6 +28,7 @@ from vur.serving.routes import (
 ROUTERS = (
     predictions.router,
     predictions.model_router,
+    forecasts.router,
     auth.router,
     users.router,
     dashboard.router,
@@ -56,5 +59,6 @@ def create_app() -> FastAPI:
     app.include_router(api)
     app.include_router(health.router)
     app.include_router(live.router)
+    app.include_router(published.router)
     describe(app)
     return app

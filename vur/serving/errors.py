@@ -73,6 +73,10 @@ STATUS = {
     "connections.in_use": 409,
     "monitors.exists": 409,
     "live.limit": 429,
+    "overrides.known": 409,
+    "overrides.withdrawn": 409,
+    "overrides.scored": 409,
+    "publications.too_many": 409,
 }
 # Families of codes with one status: a file that cannot be read is a client error (400), as the API's documents say.
 FAMILIES = {"champions": 409, "upload": 400, "dialect": 400, "source": 400, "forms": 400}

@@ -5,7 +5,7 @@ from typing import Any
 from fastapi import FastAPI
 
 from vur.languages import LANGUAGES
-from vur.serving.middleware.guard import API, OPEN
+from vur.serving.middleware.guard import API, is_open
 
 ERROR = {
     "title": "Error",
@@ -91,7 +91,7 @@ def _complete(document: dict[str, Any]) -> None:
     for path, methods in document.get("paths", {}).items():
         for method in METHODS:
             if method in methods:
-                _complete_operation(methods[method], method, path in OPEN, schemas)
+                _complete_operation(methods[method], method, is_open(path), schemas)
     for name in ("HTTPValidationError", "ValidationError"):
         schemas.pop(name, None)
 

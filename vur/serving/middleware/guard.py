@@ -37,6 +37,7 @@ DOCS = frozenset(
 )
 # Paths that need no token: health, documentation, and the endpoints that issue tokens.
 OPEN = PROBES | DOCS | {f"{API}/auth/login", f"{API}/auth/register", f"{API}/auth/refresh"}
+PUBLISHED = "/published/"  # begins the paths of pages whose secret is the path itself
 # What the operator's programs may read with the key of the setting `metrics_key`, besides administrators.
 MEASURED = frozenset({"/metrics", f"{API}/monitoring/logs"})
 SELF_GUARDED = "/ws"  # authenticates by itself, also through its first message
@@ -114,6 +115,11 @@ def credential(authorization: str, api_key: str | None = None) -> str:
     return found
 
 
+def is_open(path: str) -> bool:
+    """Whether a path needs no token."""
+    return path in OPEN or path.startswith(PUBLISHED)
+
+
 def measuring(token: str, path: str) -> Principal | None:
     """Return the operator's program if `token` is the key of `metrics_key` and may read `path`; else None."""
     key = settings().metrics_key
@@ -150,7 +156,7 @@ class Authenticated:
         if scope["type"] == "lifespan" or (scope["type"] == "websocket" and scope["path"] == SELF_GUARDED):
             await self.app(scope, receive, send)
             return
-        headers, open = Headers(scope=scope), scope["type"] == "http" and scope["path"] in OPEN
+        headers, open = Headers(scope=scope), scope["type"] == "http" and is_open(scope["path"])
         try:
             if not open:
                 token = credential(headers.get("authorization", ""), headers.get("x-api-key"))
