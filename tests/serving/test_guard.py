@@ -11,7 +11,7 @@ from fastapi.testclient import TestClient
 from starlette.websockets import WebSocketDisconnect
 
 from vur.serving.app import create_app
-from vur.serving.middleware.guard import DOCS, OPEN, PROBES, Guard
+from vur.serving.middleware.guard import DOCS, OPEN, PROBES, Guard, is_open
 from vur.settings import settings
 
 API = "/api/v1"
@@ -60,6 +60,9 @@ def filled(path: str) -> str:
 
 def test_only_what_is_documented_is_open():
     assert OPEN == DOCUMENTED and PROBES | DOCS < OPEN
+    secret = {path for path, what in routes(create_app()) if what == "http" and is_open(path)} - OPEN
+    assert secret == {"/published/{token}"}, "its secret is in the path"
+    assert not is_open("/published") and not is_open("/api/v1/published/x")
 
 
 def test_the_list_of_routes_includes_all_of_openapi():
@@ -71,7 +74,7 @@ def test_the_list_of_routes_includes_all_of_openapi():
 def test_no_route_responds_without_a_token(stranger):
     raw = TestClient(stranger.app, base_url="http://localhost", raise_server_exceptions=False)
     for path, what in routes(create_app()):
-        if what == "websocket" or filled(path) in OPEN:
+        if what == "websocket" or is_open(filled(path)):
             continue
         for method in METHODS:
             answer = raw.request(method, filled(path))
@@ -281,8 +284,8 @@ def test_openapi_describes_authentication_and_errors(stranger):
     assert document["components"]["securitySchemes"]["login"]["flows"]["password"]["tokenUrl"] == f"{API}/auth/login"
     for path, methods in document["paths"].items():
         for operation in methods.values():
-            assert bool(operation["security"]) == (path not in OPEN), path
-            assert path in OPEN or "401" in operation["responses"], path
+            assert bool(operation["security"]) == (not is_open(path)), path
+            assert is_open(path) or "401" in operation["responses"], path
     assert "HTTPValidationError" not in str(document)
 
 
