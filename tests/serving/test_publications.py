@@ -130,6 +130,16 @@ def test_only_those_who_may_change_a_model_publish_it(ana, bia, vera, stranger, 
     assert stranger.post(f"/models/{model.id}/publications", json={}).status_code == 401
 
 
+def test_nothing_leaves_where_downloads_are_switched_off(ana, root, public, runs):
+    model = register(ana.id, runs["equipment"])
+    before = publish(ana, model)
+    assert root.put("/switches", json={"downloads": False}).status_code == 200
+    assert publish(ana, model, 403)["code"] == "api.downloads_off"
+    assert ana.get(f"/models/{model.id}/forecast/download").json()["code"] == "api.downloads_off"
+    publish(root, model)
+    assert public.get(before["path"]).status_code == 200, "what was published before stays until it is revoked"
+
+
 def test_guessing_links_is_throttled(ana, public, runs, monkeypatch):
     monkeypatch.setattr(published, "MISSED", 3)
     model = register(ana.id, runs["equipment"])

@@ -9,8 +9,8 @@ from vur.errors import VurError
 from vur.languages import LanguageChoice
 from vur.predictions import export, outlook, reasons, snapshot, vintages, worst
 from vur.predictions import what_if as scenarios
-from vur.serving.dependencies import Analyst, Language, Who
-from vur.serving.downloads import attachment
+from vur.serving.dependencies import NO_DOWNLOADS, Analyst, Downloader, Language, Who
+from vur.serving.downloads import EXCEL, attachment
 from vur.serving.schemas import forecasts as bodies
 from vur.serving.schemas.texts import ObjectId
 from vur.serving.validation import one_of
@@ -20,13 +20,13 @@ from vur.store.catalog import Model, Publication
 from vur.store.database import reading, writing
 from vur.store.forecasts import publications
 from vur.store.models.champions import find_served
+from vur.store.operations.switches import check_downloads
 from vur.text import translate
 
 router = APIRouter(prefix="/models", tags=["forecasts"])
 MISSING: dict[int | str, dict[str, Any]] = {404: {"description": "No such model, or none that you may see"}}
 UNTRAINED = MISSING | {409: {"description": "The model is not trained, or its files were modified"}}
 CHANGERS = MISSING | {403: {"description": "For analysts who may change the model"}}
-EXCEL = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 DAYS = 7  # that a link works by default
 PUBLICATION = (
     "model_id",
@@ -144,11 +144,11 @@ def post_what_if(model_id: ObjectId, body: bodies.WhatIf, who: Who, language: La
     "/{model_id}/forecast/download",
     response_class=Response,
     summary="Download the forecast",
-    responses=UNTRAINED | {200: {"content": {"text/csv": {}, EXCEL: {}}}},
+    responses=UNTRAINED | NO_DOWNLOADS | {200: {"content": {"text/csv": {}, EXCEL: {}}}},
 )
 def download_forecast(
     model_id: ObjectId,
-    who: Who,
+    who: Downloader,
     language: Language,
     format: Literal["csv", "xlsx"] = "csv",
     dialect: Annotated[
@@ -249,10 +249,12 @@ def publish(
 ) -> dict[str, Any]:
     """Make a read-only page of the forecast as it is now, which everybody with the link may open until it expires.
 
-    The link holds a secret of which only a hash is stored: it is shown once.
+    The link holds a secret of which only a hash is stored: it is shown once. Where downloads are switched off, only
+    administrators publish.
     """
     asked = body or bodies.Publish(days=DAYS, series=None, language=None, title=None)
     with reading() as session:
+        check_downloads(session, who)
         name = fetch(session, Model, model_id, who, "edit").name
         served = find_served(session, who, model_id)
     content = snapshot.snapshot(who, served, asked.series, language)
