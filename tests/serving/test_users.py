@@ -8,6 +8,7 @@ from sqlalchemy import select, update
 
 from vur.errors import VurError
 from vur.serving.middleware.guard import KNOWN
+from vur.settings import settings
 from vur.store.accounts.users import add_user, change_user
 from vur.store.catalog import Activity, Pipeline, User
 from vur.store.database import reading, writing
@@ -175,3 +176,19 @@ def test_sharing_needs_a_known_kind_and_an_active_user(ana, bia, pipeline):
     with writing() as session:
         session.execute(update(User).where(User.id == bia.id).values(active=False))
     assert ana.put(f"/shares/pipeline/{pipeline}", json={"email": "bia@x.br"}).json()["code"] == "users.no_address"
+
+
+@both
+def test_people_to_share_with_are_found_without_showing_strangers(ana, bia, vera, root, pipeline, monkeypatch):
+    def found(person, text: str) -> list[str]:
+        return [one["email"] for one in person.get("/shares/people", params={"search": text}).json()["items"]]
+
+    assert found(ana, "x.br") == [] and found(ana, "BIA@x.br") == ["bia@x.br"] == found(ana, "bia@x.br")
+    assert found(root, "x.br") == ["ana@x.br", "bia@x.br", "vera@x.br"], "administrators find everybody"
+    ana.put(f"/shares/pipeline/{pipeline}", json={"email": "bia@x.br"})
+    assert found(ana, "x.br") == ["bia@x.br"] and found(bia, "x.br") == []
+    monkeypatch.setenv("VUR_REGISTRATION", "closed")
+    settings.cache_clear()
+    assert found(bia, "x.br") == ["ana@x.br", "root@x.br", "vera@x.br"], "who is here was invited"
+    assert found(bia, "%%") == [] and found(bia, "__") == []
+    assert vera.get("/shares/people", params={"search": "ana"}).status_code == 403

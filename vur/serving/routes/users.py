@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path, Response
+from fastapi import APIRouter, Path, Query, Response
 from pydantic import AfterValidator
 from sqlalchemy import select
 
@@ -10,7 +10,7 @@ from vur.serving.dependencies import Admin, Analyst, Listed, Version, Who, list_
 from vur.serving.middleware.guard import KNOWN
 from vur.serving.middleware.logs import log
 from vur.serving.schemas.auth import UserOut
-from vur.serving.schemas.users import Ended, NewUser, ShareIn, ShareList, UserChange, UserList
+from vur.serving.schemas.users import Ended, NewUser, PeopleList, ShareIn, ShareList, UserChange, UserList
 from vur.serving.views.accounts import hashing
 from vur.store.accounts import sessions, users
 from vur.store.accounts.access import Principal, check_version
@@ -158,6 +158,21 @@ def end_logins(user_id: str, who: Admin) -> dict[str, int]:
         sessions.set_quietly(session, user.id, epoch=User.epoch + 1)
     KNOWN.forget(user.id)
     return {"ended": ended}
+
+
+@sharing.get(
+    "/people",
+    response_model=PeopleList,
+    summary="Find people to share with",
+    responses={403: {"description": "Only for analysts and administrators"}},
+)
+def find_people(who: Analyst, search: Annotated[str, Query(min_length=2, max_length=254)]) -> dict[str, Any]:
+    """People whose name or address contains `search`, at most eight.
+
+    Where registration is open, only those you share something with already, or the exact address of another person.
+    """
+    with reading() as session:
+        return {"items": users.people(session, who, search)}
 
 
 @sharing.get("/{kind}/{object_id}", response_model=ShareList, summary="List the shares of an object", responses=HIDDEN)

@@ -84,6 +84,21 @@ class ShareOut(BaseModel):
     created_at: datetime
 
 
+class Person(BaseModel):
+    """A user to share with."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    email: str
+    full_name: str
+
+
+class PeopleList(BaseModel):
+    """People to share with."""
+
+    items: list[Person]
+
+
 class ShareList(BaseModel):
     """The shares of an object."""
 

@@ -7,11 +7,12 @@ from functools import cache
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, or_, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from vur.errors import VurError
+from vur.settings import settings
 from vur.store.accounts.access import KINDS, Principal, fetch
 from vur.store.accounts.sessions import end_logins
 from vur.store.catalog import ROLES, Share, User
@@ -240,6 +241,25 @@ def share(session: Session, who: Principal, kind: str, object_id: str, email: st
     found.right = right
     session.flush()
     return found, user
+
+
+def people(session: Session, who: Principal, text: str, most: int = 8) -> list[User]:
+    """Active users to share with whose name or address contains `text`, without `who`; ordered by address.
+
+    Where anybody may make an account, addresses are not for all to see: then only people that `who` shares something
+    with already, and one whose address is `text` exactly. Administrators find everybody.
+    """
+    literal = text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+    names = (User.email, User.username, User.full_name)
+    found = select(User).where(User.active, User.id != who.user_id)
+    matching = or_(*(column.ilike(f"%{literal}%", escape="\\") for column in names))
+    if settings().registration != "closed" and not who.is_admin:
+        tables: list[Any] = list(KINDS)
+        objects = [select(table.id).where(table.owner_id == who.user_id) for table in tables]
+        mine = or_(*(Share.object_id.in_(one) for one in objects))
+        known = select(Share.user_id).where(mine)
+        matching = or_(matching & User.id.in_(known), User.email == text.strip().lower())
+    return list(session.scalars(found.where(matching).order_by(User.email).limit(most)))
 
 
 def shares(session: Session, who: Principal, kind: str, object_id: str) -> list[tuple[Share, User]]:
