@@ -188,6 +188,18 @@ def test_continuous_predictions_are_drawn_with_what_came_and_what_is_forecast(an
 # --- the service ---
 
 
+def test_jobs_name_their_model_and_stage(ana):
+    from vur.store.catalog import Job
+
+    one = model(ana, "one")
+    add(one, Job(id="j", owner_id=ana.id, kind="train", model_id=one.id, state="running", stage="training"))
+    add(Job(id="k", owner_id=ana.id, kind="batch", model_id="gone", state="queued", stage="no such stage"))
+    listed = {item["job_id"]: item for item in ana.get("/jobs", headers=PT).json()["items"]}
+    assert (listed["j"]["model_name"], listed["j"]["stage_name"]) == ("one", "treinamento")
+    assert (listed["k"]["model_name"], listed["k"]["stage_name"]) == (None, "no such stage")
+    assert ana.get("/jobs/j").json()["model_name"] == "one"
+
+
 def test_the_machine_is_shown_over_time(ana, stranger):
     from vur.store.operations import machine
 

@@ -310,14 +310,14 @@ def list_jobs(
             statement = statement.where(column == value)
     with reading() as session:
         rows, page = list_rows(session, statement, asked, sortable=JOBS, searchable=(Job.id, Job.stage))
-        return {"items": [jobs.job_shown(row, language) for row in rows]} | page
+        return {"items": jobs.jobs_shown(session, rows, language)} | page
 
 
 @router.get("/jobs/{job_id}", response_model=JobOut, responses=MISSING, summary="One job")
 def get_job(job_id: ObjectId, who: Who, language: Language) -> dict[str, Any]:
     """The state of a job, and its result or error."""
     with reading() as session:
-        return jobs.job_shown(jobs.find_job(session, job_id, who), language)
+        return jobs.jobs_shown(session, [jobs.find_job(session, job_id, who)], language)[0]
 
 
 @router.get("/jobs/{job_id}/logs", response_model=JobLines, responses=MISSING, summary="The log of a job")

@@ -108,6 +108,8 @@ class JobOut(BaseModel):
     kind: str
     state: str = Field(description="queued, running, succeeded, failed or cancelled")
     model_id: str | None
+    model_name: str | None = Field(None, description="null in the answer to a retry, and for a deleted model")
+    stage_name: str = Field("", description="The stage in the user's language")
     dataset_id: str | None
     owner_id: str
     params: dict[str, Any]

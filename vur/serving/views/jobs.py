@@ -1,5 +1,6 @@
 """Jobs, training and results as the API shows them."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -77,9 +78,26 @@ def job_shown(job: Job, language: str) -> dict[str, Any]:
         "started_at",
         "ended_at",
     )
-    return {"job_id": job.id, "progress": _percent(job), "error": error_text(job.error, language)} | {
-        key: getattr(job, key) for key in keys
+    return {
+        "job_id": job.id,
+        "progress": _percent(job),
+        "stage_name": stage_name(job.stage, language),
+        "error": error_text(job.error, language),
+        **{key: getattr(job, key) for key in keys},
     }
+
+
+def jobs_shown(session: Session, rows: Sequence[Job], language: str) -> list[dict[str, Any]]:
+    """Return jobs with the names of their models."""
+    named = select(Model.id, Model.name).where(Model.id.in_({row.model_id for row in rows}))
+    names = dict(session.execute(named).tuples().all())
+    return [job_shown(row, language) | {"model_name": names.get(row.model_id or "")} for row in rows]
+
+
+def stage_name(stage: str, language: str) -> str:
+    """Return the name of a stage in `language`."""
+    key = f"stage.{stage}"
+    return translate(key, language) if key in table() else stage
 
 
 def started(job: Job) -> dict[str, Any]:
@@ -125,7 +143,7 @@ def training_shown(session: Session, model: Model, language: str) -> dict[str, A
             "attempt": 0,
             "cancel_requested": False,
         }
-    epochs, stage = job.epochs or {}, f"stage.{job.stage}"
+    epochs = job.epochs or {}
     return {
         "model_id": model.id,
         "job_id": job.id,
@@ -137,7 +155,7 @@ def training_shown(session: Session, model: Model, language: str) -> dict[str, A
         "logs": [text for _, text in lines(session, job, language)],
         "metrics": numbers(model.metrics) if job.state == "succeeded" else numbers(best_scores(job.best)),
         "stage": job.stage,
-        "stage_name": translate(stage, language) if stage in table() else job.stage,
+        "stage_name": stage_name(job.stage, language),
         "eta_seconds": job.eta_seconds,
         "best": job.best,
         "error": error_text(job.error, language),
