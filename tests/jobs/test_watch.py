@@ -38,7 +38,7 @@ def test_a_champion_that_got_worse_is_told_once_and_over_when_it_is_replaced(ana
         told["model_skill"]["message"]
         == "bad is no longer better than the seasonal naive forecast: skill −50% on 20 values."
     )
-    assert told["model_coverage"]["parameters"] == {"model": bad.id}
+    assert told["model_coverage"]["parameters"] == {"model": bad.id, "view": "retrain"}
     assert ana.post(f"/dashboard/alerts/{told['model_skill']['id']}/acknowledge").status_code == 200
     watch()
     assert set(alerts(ana)) == {"model_drift", "model_coverage"}, "what lasts is told once"

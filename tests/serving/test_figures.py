@@ -2,7 +2,6 @@
 
 from datetime import timedelta
 
-import pytest
 from databases import both, kind  # noqa: F401 - a fixture
 from sqlalchemy import update
 from test_dashboard import add, crown, model
@@ -10,7 +9,7 @@ from test_datasets import sent, table
 from test_model_health import forecast
 
 from vur.store import database
-from vur.store.catalog import Alert, Dataset, Forecast, Run, new_id, now
+from vur.store.catalog import Alert, Dataset, Forecast, ForecastPoint, Run, new_id, now
 from vur.store.home import folder
 
 
@@ -59,13 +58,18 @@ def test_figures_have_the_history_of_the_catalog(ana, bia):
 
 
 @both
-def test_live_skill_is_shown_by_week(ana):
-    one = model(ana, metrics={"skill": 0.4})
-    add(one)
-    forecast(one, [(10.0, 11.0, 12.0)] * 3 + [(10.0, 12.0, 15.0)] * 7)
+def test_live_skill_is_of_all_that_had_been_compared_at_each_time(ana):
+    one, other = model(ana, metrics={"skill": 0.4}), model(ana)
+    add(one, other)
+    first = forecast(one, [(10.0, 11.0, 12.0)] * 4)
+    forecast(one, [(10.0, 11.0, 14.0)] * 4, step=9)
+    forecast(other, [(10.0, 11.0, 12.0), (10.0, None, None), (10.0, 11.0, None)])
+    with database.writing() as session:
+        early = update(ForecastPoint).where(ForecastPoint.forecast_id == first)
+        session.execute(early.values(scored_at=now() - timedelta(days=5)))
     found = figures(ana)["live_skill"]
-    assert found["values"] == 10 and found["points"][0] == {"at": "2024-02-26T00:00:00Z", "value": 0.0}
-    assert found["points"][-1]["value"] == pytest.approx(33.3) and found["change"] == pytest.approx(33.3)
+    assert [point["value"] for point in found["points"]] == [0, 0, 25.0], "two models now: 50 and 0 percent"
+    assert (found["value"], found["change"], found["values"]) == (25.0, 25.0, 9)
 
 
 def test_tasks_alerts_and_activities_name_their_page(ana):

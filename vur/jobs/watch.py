@@ -106,7 +106,7 @@ def _close(session: Session, kinds: tuple[str, ...], *of: Any) -> None:
 def _said(kind: str, values: dict[str, Any]) -> dict[str, Any]:
     """The values of an alert's text."""
     if kind == DRIFT:
-        return {"ratio": values["ratio"], "reasons": "error"}
+        return {"ratio": values["ratio"]}
     if kind == "model_inputs":
         return {"columns": ", ".join(values["columns"][:5])}
     if kind == "model_skill":

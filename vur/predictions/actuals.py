@@ -5,6 +5,7 @@ import threading
 from collections.abc import Iterable
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from sqlalchemy import select
@@ -117,6 +118,15 @@ def observed_path(session: Session, dataset: Dataset) -> Path:
     return parquet_path(session, dataset, session.scalar(numbers.limit(1)))
 
 
+def _alert(live: dict[str, Any], found: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    """The alert of a drift and the values of its text: of the error where it has grown, else of the coverage."""
+    if "error" in found["reasons"]:
+        return "model_drift", {"ratio": found["ratio"]}
+    held = {level: value for level, value in live["coverage"].items() if value is not None}
+    worst = min(held, key=lambda level: held[level] - float(level))
+    return "model_coverage", {"level": worst, "held": round(held[worst], 1), "points": live["n"]}
+
+
 def check_drift(model_ids: list[str]) -> list[str]:
     """Raise an alert for each model whose recent forecasts are worse than its backtest; returns their ids.
 
@@ -132,17 +142,11 @@ def check_drift(model_ids: list[str]) -> list[str]:
             points = scored_points(session, Principal(model.owner_id), model_ids=[id], since=now() - JUDGED)
         if points.empty:
             continue
-        found = drift(accuracy(points), model.metrics, limits["error"], limits["coverage"])
+        live = accuracy(points)
+        found = drift(live, model.metrics, limits["error"], limits["coverage"])
         if found["drifting"]:
             drifting.append(id)
+            kind, values = _alert(live, found)
             with writing() as session:
-                raise_alert(
-                    session,
-                    model.owner_id,
-                    "model_drift",
-                    about=("model", id),
-                    name=model.name,
-                    ratio=found["ratio"],
-                    reasons=", ".join(found["reasons"]),
-                )
+                raise_alert(session, model.owner_id, kind, about=("model", id), name=model.name, **values)
     return drifting

@@ -8,10 +8,11 @@ from typing import Any
 from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
+from vur.scoring.metrics import skill
 from vur.store.accounts.access import Principal, visible
 from vur.store.catalog import Alert, Alias, Dataset, Model, Promotion, now
 from vur.store.dashboard import CHAMPION
-from vur.store.forecasts.scoring import accuracy, by_period, scored_points
+from vur.store.forecasts.scoring import scored_points
 from vur.store.models.retraining import RECENT
 
 STEP, STEPS = timedelta(days=2), 15
@@ -32,7 +33,7 @@ def figures(session: Session, who: Principal) -> dict[str, Any]:
         "datasets": _counted(_times(session, Dataset.created_at, Dataset, who), moments),
         "alerts": _open_alerts(session, who, moments),
         "skill": _figure(moments, _skills(session, who, moments)),
-        "live_skill": live_skill(session, who),
+        "live_skill": live_skill(session, who, moments),
         "since": moments[0],
     }
 
@@ -103,23 +104,16 @@ def _skills(session: Session, who: Principal, moments: Sequence[datetime]) -> li
     return found
 
 
-def live_skill(session: Session, who: Principal) -> dict[str, Any]:
-    """The median over models, in percent, of the skill of forecasts that could be compared with what came; by week."""
+def live_skill(session: Session, who: Principal, moments: Sequence[datetime]) -> dict[str, Any]:
+    """The median over models, in percent, of the skill of all forecasts that had been compared at each moment."""
     scored = scored_points(session, who, since=now() - RECENT)
-    scored = scored[scored["naive"].notna()]
-    parts = [part for _, part in scored.groupby("model_id")]
-    skills = [found for part in parts if (found := accuracy(part)["skill"]) is not None]
-    weeks: dict[str, list[float]] = {}
-    for part in parts:
-        for row in by_period(part, "week"):
-            if row["skill"] is not None:
-                weeks.setdefault(row["period"], []).append(row["skill"])
-    points: list[Point] = [
-        {"at": f"{week}T00:00:00Z", "value": round(100 * median(weeks[week]), 1)} for week in sorted(weeks)
-    ]
-    value = round(100 * median(skills), 1) if skills else None
-    if value is None or len(points) < 2:
-        return {"value": value, "before": None, "change": None, "points": None, "values": len(scored)}
-    before = points[0]["value"]
-    change = round(points[-1]["value"] - before, 1)
-    return {"value": value, "before": before, "change": change, "points": points, "values": len(scored)}
+    scored = scored[scored["naive"].notna() & scored["scored_at"].notna()]
+    errors = scored.assign(
+        error=(scored["actual"] - scored["forecast"]).abs(), reference=(scored["actual"] - scored["naive"]).abs()
+    )
+    found: list[float | None] = []
+    for moment in moments:
+        sums = errors[errors["scored_at"] <= moment].groupby("model_id")[["error", "reference"]].sum()
+        skills = [skill(row.error, row.reference) for row in sums.itertuples() if row.reference > 0]
+        found.append(round(100 * median(skills), 1) if skills else None)
+    return _figure(moments, found) | {"values": len(scored)}

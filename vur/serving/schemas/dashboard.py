@@ -150,7 +150,7 @@ class Figure(BaseModel):
 
 
 class LiveSkill(Figure):
-    """The skill of forecasts that could be compared with what came, by week."""
+    """The skill of forecasts that had been compared with what came, as a median over models, in percent."""
 
     values: int = Field(description="Forecast values that were compared")
 

@@ -69,6 +69,13 @@ def task_page(type: str, kind: str, id: str) -> dict[str, Any]:
     return {"page": name, "parameters": {key: value.format(id=id) for key, value in parameters.items()}}
 
 
+def alert_page(row: Alert) -> dict[str, Any]:
+    """Return the page that shows what an alert is about: of a model, whether to retrain it."""
+    if row.object_kind == "model" and row.kind.startswith("model_"):
+        return {"page": "monitoring", "parameters": {"model": row.object_id, "view": "retrain"}}
+    return page(row.object_kind, row.object_id)
+
+
 def sentence(key: str, values: dict[str, Any], language: str) -> str:
     """Translate `key`; fall back to its last part if the values of an older release no longer fill the text."""
     try:
@@ -114,7 +121,7 @@ def alert_shown(row: Alert, language: str) -> dict[str, Any]:
         "message": sentence(f"alert.{row.kind}", row.values, language),
         "state": state,
         "link": link(row.object_kind, row.object_id),
-        **page(row.object_kind, row.object_id),
+        **alert_page(row),
         **{
             name: getattr(row, name)
             for name in ("object_kind", "object_id", "created_at", "acknowledged_at", "resolved_at")
