@@ -44,7 +44,8 @@ def test_a_published_forecast_is_read_without_an_account(ana, public, runs, capf
     assert '<html lang="pt-BR">' in text and "O link funciona até" in text and ">sul<" in text and ">norte<" in text
     shown = ana.get(f"/models/{model.id}/history?series=sul").json()["forecast"]
     assert f"{shown['forecast'][0]:.2f}".replace(".", ",") in text
-    assert len(re.findall(r'<path class="coming" d="M', text)) == 2 == len(re.findall(r'<path class="band" d="M', text))
+    drawn = [len(re.findall(f'<path class="{name}" d="M', text)) for name in ("past", "coming", "band")]
+    assert drawn == [4, 4, 4], "two series, for wide and for narrow screens"
     assert not re.search(r"<script|https?://|src=|url\(|@import", text), "the page needs nothing else"
     assert page.headers["referrer-policy"] == "no-referrer" and "noindex" in page.headers["x-robots-tag"]
     assert (

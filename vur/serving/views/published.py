@@ -13,12 +13,13 @@ from vur.frequency import Frequency
 from vur.languages import LANGUAGES
 from vur.store.catalog import Publication
 from vur.text import translate
-from vur.wording import digits_for, level_text, moment_text, number, stamp
+from vur.wording import day_text, digits_for, level_text, moment_text, number, stamp
 
 TEMPLATES = Path(__file__).parents[1] / "templates"
-WIDTH, HEIGHT = 900, 300
+SIZES = {"wide": (900, 300, 5), "narrow": (400, 260, 3)}  # width, height and dates of a chart by screen
 LEFT, RIGHT, TOP, BOTTOM = 64, 16, 14, 30  # room for the axes
 TICKS = 5
+SOME_DAYS = 3 * 86_400 * 10**9  # nanoseconds, from which the dates of an axis need no times
 
 
 @cache
@@ -85,7 +86,7 @@ def _part(part: dict[str, Any], content: dict[str, Any], freq: Frequency, langua
     known = [one for one in part["history"]["timestamps"]]
     return {
         "name": name,
-        "chart": chart(part, level, freq, language, digits),
+        "charts": [chart(part, level, freq, language, screen) for screen in SIZES],
         "caption": translate(
             "published.chart",
             language,
@@ -130,8 +131,9 @@ class Axis:
         return round(self.start + share * (self.stop - self.start), 1)
 
 
-def chart(part: dict[str, Any], level: str | None, freq: Frequency, language: str, digits: int) -> dict[str, Any]:
-    """Paths and ticks of one series as the template draws them."""
+def chart(part: dict[str, Any], level: str | None, freq: Frequency, language: str, screen: str) -> dict[str, Any]:
+    """Paths and ticks of one series as the template draws them for a screen, one of `SIZES`."""
+    width, height, dates = SIZES[screen]
     past, forecast = part["history"], part["forecast"]
     band = forecast["intervals"].get(level) if level else None
     times = _places([*past["timestamps"], *forecast["timestamps"]])
@@ -140,16 +142,18 @@ def chart(part: dict[str, Any], level: str | None, freq: Frequency, language: st
     every += [*band["lo"], *band["hi"]] if band else []
     known = [value for value in every if value is not None]
     ticks = round_ticks(min(known), max(known))
-    x = Axis(times.min(), times.max() if times.max() > times.min() else times.min() + 1, LEFT, WIDTH - RIGHT)
-    y = Axis(ticks[0], ticks[-1], HEIGHT - BOTTOM, TOP)
+    x = Axis(times.min(), times.max() if times.max() > times.min() else times.min() + 1, LEFT, width - RIGHT)
+    y = Axis(ticks[0], ticks[-1], height - BOTTOM, TOP)
     seen = [k for k, value in enumerate(past["values"]) if value is not None]
     joint = [(before[seen[-1]], past["values"][seen[-1]])] if seen else []
     line = [*joint, *zip(after, forecast["official"], strict=True)]
-    places = np.unique(np.linspace(0, len(times) - 1, TICKS).round().astype(int))
+    places = np.unique(np.linspace(0, len(times) - 1, dates).round().astype(int))
+    long = times.max() - times.min() > SOME_DAYS
     stamps = [*past["timestamps"], *forecast["timestamps"]]
     return {
-        "width": WIDTH,
-        "height": HEIGHT,
+        "screen": screen,
+        "width": width,
+        "height": height,
         "history": path(zip(before, past["values"], strict=True), x, y),
         "forecast": path(line, x, y),
         "model": path(zip(after, forecast["forecast"], strict=True), x, y),
@@ -164,12 +168,18 @@ def chart(part: dict[str, Any], level: str | None, freq: Frequency, language: st
         "x": [
             {
                 "at": x.at(times[k]),
-                "text": stamp(pd.Timestamp(stamps[k]) if isinstance(stamps[k], str) else stamps[k], freq, language),
+                "text": _on_axis(stamps[k], freq, language, long),
                 "anchor": "start" if k == 0 else "end" if k == len(times) - 1 else "middle",
             }
             for k in places
         ],
     }
+
+
+def _on_axis(value: Any, freq: Frequency, language: str, long: bool) -> str:
+    if isinstance(value, str) and long and freq.is_moment:
+        return day_text(pd.Timestamp(value), language)
+    return stamp(pd.Timestamp(value) if isinstance(value, str) else value, freq, language)
 
 
 def _places(stamps: list[Any]) -> np.ndarray:
