@@ -18,7 +18,7 @@ from vur.store.forecasts import publications
 
 router = APIRouter(tags=["forecasts"])
 WINDOW = timedelta(minutes=5)
-OPENED, MISSED = 300, 30  # requests of one address per window: all, and those with a token that is none
+OPENED, MISSED = 300, 30  # requests of one address per window: of one page, and those with a token that is none
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; "
     "frame-ancestors 'none'",
@@ -53,10 +53,10 @@ def _allowed(address: str, publication_id: str | None) -> bool:
     """Count a request of `address`, and the reading of a publication; False if there were too many."""
     try:
         with writing() as session:
-            attempt(session, f"published:{address}", OPENED, WINDOW)
             if publication_id is None:
-                attempt(session, f"published-missed:{address}", MISSED, WINDOW)
+                attempt(session, f"published:{address}", MISSED, WINDOW)
             else:
+                attempt(session, f"published:{publication_id}:{address}", OPENED, WINDOW)
                 publications.note_view(session, publication_id)
     except VurError as error:
         if error.code != "api.throttled":
