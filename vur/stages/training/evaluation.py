@@ -368,13 +368,16 @@ class Teller:
             self.best = {"algorithm": name, "metric": self.metric.name.upper(), "value": float(value), "scores": kept}
 
     def ended(self, candidate: Candidate, outcome: Outcome) -> None:
-        """Report that a candidate is done, with the best one after it."""
+        """Report that a candidate is done: its error, if it has one, and the best one after it."""
         self.done += self.weights[candidate.id]
         if outcome.forecasts is None or self.progress is None or outcome.forecasts.empty:
             return
-        self.scored(candidate.id, score(outcome.forecasts, self.scales).iloc[0].to_dict())
-        if self.told[1]:
-            self.progress(self.told[0], self.told[1], **self.told[2], **self.leader)
+        scores = score(outcome.forecasts, self.scales).iloc[0].to_dict()
+        self.scored(candidate.id, scores)
+        value = float(scores.get(self.metric.name, np.nan))
+        if np.isfinite(value):
+            self.progress(self.told[0], "training.progress.scored", algorithm=candidate.id, metric=self.metric.name.upper(), value=value,
+                          seconds=round(outcome.status["seconds"], 2), **self.leader)
 
 # %% ../../../nbs/stages/7_training/2_evaluation.ipynb #260bb7c9
 def evaluate_all(setting: Setting, candidates: Sequence[Candidate], watch: Watch, teller: Teller, halving: Any = None) -> Evaluation:
