@@ -52,6 +52,7 @@ def configuration(job: JobSpec) -> tuple["Config", int]:
     """The model's configuration with the file of its training data, and the number of the dataset's version."""
     from vur.runs.config import Config
     from vur.store.data import datasets
+    from vur.wizard.steps import chosen_data
 
     with reading() as session:
         model = session.get(Model, job.model_id)
@@ -65,12 +66,7 @@ def configuration(job: JobSpec) -> tuple["Config", int]:
             dict(model.config),
         )
         name = content.get("name") or model.name
-    usual = Config().to_dict()["data"]
-    chosen = {
-        key: value
-        for key, value in content.get("data", {}).items()
-        if value != usual.get(key) and key not in ("path", "fingerprint")
-    }
+    chosen = chosen_data(content.get("data", {}))
     return Config.from_dict(content | {"name": name, "data": found | chosen | {"path": str(path)}}), number
 
 

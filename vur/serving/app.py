@@ -22,6 +22,7 @@ from vur.serving.routes import (
     switches,
     training,
     users,
+    wizard,
 )
 
 # Routes are tried in this order: the busiest first.
@@ -33,6 +34,7 @@ ROUTERS = (
     users.router,
     dashboard.router,
     datasets.router,
+    wizard.router,
     pipelines.router,
     models.router,
     predictions.champion_router,

@@ -60,6 +60,15 @@ def complete(pipeline: Pipeline, step: str, changed: bool) -> list[str]:
     return undone
 
 
+def reopen(pipeline: Pipeline, step: str) -> list[str]:
+    """Mark the later steps that depend on a changed `step` as to be confirmed again, and return them."""
+    undone = [name for name in INVALIDATES[step] if name in pipeline.completed]
+    pipeline.completed = [name for name in pipeline.completed if name not in undone]
+    if pipeline.status == "ready" and undone:
+        pipeline.status = "draft"
+    return undone
+
+
 def section(pipeline: Pipeline, step: str) -> dict[str, Any]:
     """The current choices of a step."""
     if step == "upload":
@@ -103,11 +112,11 @@ def take_dataset(session: Session, pipeline: Pipeline, dataset: Dataset) -> bool
     return True
 
 
-def models_of(session: Session, pipeline: Pipeline) -> list[Model]:
+def models_of(session: Session, pipeline: Pipeline, most: int = 100) -> list[Model]:
     """The latest models of a pipeline, the newest first."""
     return list(
         session.scalars(
-            select(Model).where(Model.pipeline_id == pipeline.id).order_by(Model.created_at.desc()).limit(100)
+            select(Model).where(Model.pipeline_id == pipeline.id).order_by(Model.created_at.desc()).limit(most)
         )
     )
 

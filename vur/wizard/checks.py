@@ -3,7 +3,10 @@
 All arguments and results are plain JSON data, so that the work can run in a child process.
 """
 
+import json
 from dataclasses import replace
+from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -24,21 +27,40 @@ from vur.store.home import folder
 from vur.text import translate
 
 MOST_FINDINGS, MOST_ROWS, MOST_SERIES = 200, 20, 100
+KEPT = 8  # versions and panels in memory; those of large tables are built in child processes and end with them
 
 
 def open_version(version_folder: str, data: dict[str, Any]) -> tuple[Dataset, DataSpec]:
     """The stored version and its chosen columns; `data` is the `data` section of a `Config`."""
-    spec = Config.from_dict({"data": data}).data
-    found, source = sources.read_head(folder("datasets", version_folder))
+    return _opened(str(folder("datasets", version_folder)), json.dumps(data, sort_keys=True))
+
+
+@lru_cache(maxsize=KEPT)
+def _opened(place: str, data: str) -> tuple[Dataset, DataSpec]:
+    spec = Config.from_dict({"data": json.loads(data)}).data
+    found, source = sources.read_head(Path(place))
     dataset = Dataset(found, spec.fingerprint or found.fingerprint, None, source)
     again = as_named(dataset, spec)
     return (again[0] if again else dataset), spec
 
 
-def panel_of(version_folder: str, data: dict[str, Any]) -> Panel:
-    """The regular panel that a run would train on."""
-    dataset, spec = open_version(version_folder, data)
-    return dataset.regular(spec)[0]
+def panel_of(version_folder: str, data: dict[str, Any], horizon: int | None = None) -> Panel:
+    """The regular panel that a run would train on; the latest ones stay in memory, since nothing changes a version."""
+    return _panel(str(folder("datasets", version_folder)), json.dumps(data, sort_keys=True), horizon)[0]
+
+
+@lru_cache(maxsize=KEPT)
+def _panel(place: str, data: str, horizon: int | None) -> tuple[Panel, int]:
+    dataset, spec = _opened(place, data)
+    return dataset.regular(spec, horizon)
+
+
+def panel_to_split(version_folder: str, data: dict[str, Any], wanted: SplitSpec) -> tuple[Panel, int]:
+    """The panel and the horizon of a run with this split: its sizes set the horizon where it names none."""
+    place, key = str(folder("datasets", version_folder)), json.dumps(data, sort_keys=True)
+    panel, horizon = _panel(place, key, wanted.horizon)
+    asked = asked_horizon(panel, wanted) or horizon
+    return (panel, horizon) if asked == horizon else _panel(place, key, asked)
 
 
 # --- validation ---
@@ -46,21 +68,19 @@ def panel_of(version_folder: str, data: dict[str, Any]) -> Panel:
 
 def validate(version_folder: str, data: dict[str, Any], language: str, country: str | None = None) -> dict[str, Any]:
     """Findings of the audit, most severe first, and whether models can be compared on the data."""
+    findings, facts, reason = found(version_folder, data, language, country)
+    return validated(findings, facts, reason, language)
+
+
+def found(
+    version_folder: str, data: dict[str, Any], language: str, country: str | None = None
+) -> tuple[list[Finding], dict[str, Any], dict[str, str] | None]:
+    """The findings, facts about the series, and why models cannot be compared (None if they can)."""
     dataset, spec = open_version(version_folder, data)
-    reason, facts = (
-        None,
-        {
-            "series": 0,
-            "freq": None,
-            "freq_text": None,
-            "start": None,
-            "end": None,
-            "horizon": None,
-            "known_steps": None,
-        },
-    )
+    reason: dict[str, str] | None = None
+    facts = dict.fromkeys(("freq", "freq_text", "start", "end", "horizon", "known_steps")) | {"series": 0}
     try:
-        panel = dataset.regular(spec)[0]
+        panel = panel_of(version_folder, data)
         findings = audit(
             panel,
             dataset.frame(spec),
@@ -75,6 +95,13 @@ def validate(version_folder: str, data: dict[str, Any], language: str, country: 
     except VurError as error:
         reason = {"code": error.code, "detail": error.text(language)}
         findings = _raw(dataset, spec, country, language)
+    return findings, facts, reason
+
+
+def validated(
+    findings: list[Finding], facts: dict[str, Any], reason: dict[str, str] | None, language: str
+) -> dict[str, Any]:
+    """What `found` returns as the API shows it."""
     counts = {severity: sum(f.severity == severity for f in findings) for severity in ("error", "warning", "info")}
     return {
         "valid": not counts["error"] and reason is None,
@@ -82,7 +109,7 @@ def validate(version_folder: str, data: dict[str, Any], language: str, country: 
         "reason": reason,
         "counts": counts,
         "total": len(findings),
-        "findings": [_finding(f) for f in by_severity(findings)[:MOST_FINDINGS]],
+        "findings": [finding_shown(f) for f in by_severity(findings)[:MOST_FINDINGS]],
         "summary": audit_summary(findings, language).to_dict("records"),
         **facts,
     }
@@ -101,7 +128,8 @@ def _rejects(dataset: Dataset, version_folder: str, language: str) -> pd.DataFra
     return pd.DataFrame(tables.reject_rows(version_folder, language)[0], columns=["line", "cause", "text"])
 
 
-def _finding(found: Finding) -> dict[str, Any]:
+def finding_shown(found: Finding) -> dict[str, Any]:
+    """A finding as the API shows it."""
     return {
         "code": found.code,
         "severity": found.severity,
@@ -144,9 +172,8 @@ def series_facts(version_folder: str, data: dict[str, Any], language: str) -> di
 
 def split(version_folder: str, data: dict[str, Any], spec: dict[str, Any], language: str) -> dict[str, Any]:
     """The split of the data as a run makes it: training, validation and test by date, the folds, and notes on them."""
-    dataset, chosen = open_version(version_folder, data)
     wanted = SplitSpec(**spec)
-    panel, horizon = dataset.to_split(chosen, wanted)
+    panel, horizon = panel_to_split(version_folder, data, wanted)
     plan = plan_split(panel, replace(wanted, horizon=horizon))
     inferred = {} if asked_horizon(panel, wanted) else {"horizon": horizon}
     check_reach(panel, plan.horizon)

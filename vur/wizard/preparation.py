@@ -194,6 +194,21 @@ def prepare(
     return _with_new_rows(who, ref, owner_id, stamp, plan, sections, request, language)
 
 
+def repair_rows(who: Principal, ref: VersionRef, operation: dict[str, Any], language: str) -> dict[str, Any]:
+    """Carry out one operation of a repair on the rows of `ref`, the dataset's current version, as a new version of it.
+
+    `VurError` api.version if another version has become the current one meanwhile.
+    """
+    with database.reading() as session:
+        dataset = fetch(session, Dataset, ref.dataset_id, who, "edit")
+        if dataset.number != ref.number:
+            raise VurError("api.version", expected=ref.number, version=dataset.number)
+        owner_id, stamp = dataset.owner_id, dataset.version
+        old = {name: dict(dataset.config.get(name) or {}) for name in ("preprocess", "features")}
+    plan = PreparationPlan(rows=[operation])
+    return _with_new_rows(who, ref, owner_id, stamp, plan, old, {"repair": operation}, language)
+
+
 def _with_new_rows(
     who: Principal,
     ref: VersionRef,

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from vur.columns import series_names
 from vur.errors import VurError
 from vur.panel import Panel, series_codes
 from vur.stages.features import FeatureSpec, features_frame, resolve_features
@@ -195,7 +196,67 @@ def _drop_columns(
     )
 
 
+# --- repairs of one series ---
+
+
+def _of_series(frame: pd.DataFrame, item: dict[str, Any], chosen: dict[str, Any]) -> np.ndarray:
+    """Which rows belong to the series of a repair."""
+    named = list(chosen["series"])
+    known = frame[named].notna().all(axis=1).to_numpy() if named else np.ones(len(frame), bool)
+    ids = series_names(frame[known], named, chosen["target"]).to_numpy()
+    found = np.zeros(len(frame), bool)
+    found[known] = ids == item["series"]
+    return found
+
+
+def _repaired(frame: pd.DataFrame, changed: np.ndarray, item: dict[str, Any]) -> int:
+    """The number of changed rows; `VurError` repairs.nothing if a repair finds none of its rows."""
+    if not changed.any():
+        raise VurError("repairs.nothing", series=item["series"])
+    return int(changed.sum())
+
+
+def _blank(
+    frame: pd.DataFrame, item: dict[str, Any], chosen: dict[str, Any], language: str
+) -> tuple[pd.DataFrame, str]:
+    stamps = frame[chosen["date"]]
+    wanted = pd.Series([_stamp(stamps, value, "stamps") for value in item["stamps"]]).astype(stamps.dtype)
+    at = _of_series(frame, item, chosen) & stamps.isin(wanted).to_numpy()
+    count = _repaired(frame, at, item)
+    values = frame[chosen["target"]]
+    kept = frame.assign(**{chosen["target"]: values.mask(at, pd.NA if values.dtype == "Int64" else np.nan)})
+    return kept, translate("prepare.done.blank", language, series=item["series"], count=count)
+
+
+def _cut(keeps: str) -> Any:
+    def cut(
+        frame: pd.DataFrame, item: dict[str, Any], chosen: dict[str, Any], language: str
+    ) -> tuple[pd.DataFrame, str]:
+        stamps = frame[chosen["date"]]
+        limit = _stamp(stamps, item["stamps"][0], "stamps")
+        beyond = (stamps < limit if keeps == "start" else stamps > limit).to_numpy()
+        gone = _of_series(frame, item, chosen) & beyond
+        count = _repaired(frame, gone, item)
+        said = {"series": item["series"], "count": count, "stamp": str(item["stamps"][0])[:10]}
+        return frame[~gone].reset_index(drop=True), translate(f"prepare.done.{keeps}_at", language, **said)
+
+    return cut
+
+
+def _without_series(
+    frame: pd.DataFrame, item: dict[str, Any], chosen: dict[str, Any], language: str
+) -> tuple[pd.DataFrame, str]:
+    gone = _of_series(frame, item, chosen)
+    count = _repaired(frame, gone, item)
+    text = translate("prepare.done.drop_series", language, series=item["series"], count=count)
+    return frame[~gone].reset_index(drop=True), text
+
+
 OPERATIONS = {
+    "blank": _blank,
+    "start_at": _cut("start"),
+    "end_at": _cut("end"),
+    "drop_series": _without_series,
     "fill": _fill,
     "drop": _drop,
     "outliers": _outliers,

@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Callable
 from dataclasses import fields, replace
 from typing import Any
 
@@ -10,7 +11,6 @@ import yaml
 from vur import __version__
 from vur.errors import VurError
 from vur.runs.config import Config, default_config, unknown_key, unknown_keys
-from vur.stages.model import ModelSpec
 from vur.stages.model.search_space import say_remark
 from vur.stages.split.folds import SplitSpec
 from vur.store.pipelines import SECTIONS, STEPS
@@ -57,8 +57,14 @@ def check_step(
     `ref` is the dataset's version with the columns that the pipeline has chosen so far. The field of an error is the
     place in the request, `data.outliers`, not in the configuration.
     """
+    section = read_section(step, given, ref)
+    return section, _FACTS[step](section, ref, language)
+
+
+def read_section(step: str, given: dict[str, Any], ref: VersionRef) -> dict[str, Any]:
+    """The configuration section of the settings of a step, without a look at the rows; `VurError` as `check_step`."""
     try:
-        return _CHECKS[step](given, ref, language)
+        return _SECTIONS[step](given, ref)
     except VurError as error:
         section, _, rest = str(error.data.get("key") or "").partition(".")
         if section == SECTIONS[step] and rest:
@@ -93,13 +99,16 @@ def _plain(name: str, values: dict[str, Any]) -> dict[str, Any]:
     return {key: checked[key] for key in values}
 
 
-def _preview(given: dict[str, Any], ref: VersionRef, language: str) -> tuple[dict[str, Any], dict[str, Any]]:
+def _preview(given: dict[str, Any], ref: VersionRef) -> dict[str, Any]:
     values = {
         DOCUMENT_COLUMNS.get(key, key): value
         for key, value in given.items()
         if key not in ("feature_columns", "exclude_columns", *PRIVATE)
     }
     values = {key: value for key, value in values.items() if value is not None}
+    values = _plain("data", values)
+    for name in ("feature_columns", "exclude_columns"):
+        _check_names(name, given.get(name))
     values["roles"] = dict(values.get("roles") or {})
     excluded = list(given.get("exclude_columns") or [])
     if given.get("feature_columns") is not None:
@@ -114,31 +123,57 @@ def _preview(given: dict[str, Any], ref: VersionRef, language: str) -> tuple[dic
         if name not in ref.kinds:
             raise VurError("datasets.column", field="data", column=name, known=", ".join(ref.kinds))
     values["roles"] |= dict.fromkeys(excluded, "exclude")
-    section = _plain("data", values)
-    return section, preparation.series(with_columns(ref, section), language) | {"items": None}
+    return _plain("data", values)
 
 
-def _split(given: dict[str, Any], ref: VersionRef, language: str) -> tuple[dict[str, Any], dict[str, Any]]:
+def _check_names(key: str, names: Any) -> None:
+    """Raise `VurError` unless `names` are a list of texts or None."""
+    if names is not None and not (isinstance(names, list) and all(isinstance(name, str) for name in names)):
+        raise VurError("config.value", key=f"data.{key}", value=str(names)[:100], expected="a list of columns")
+
+
+def _preview_facts(section: dict[str, Any], ref: VersionRef, language: str) -> dict[str, Any]:
+    return preparation.series(with_columns(ref, section), language) | {"items": None}
+
+
+def _split(given: dict[str, Any], ref: VersionRef) -> dict[str, Any]:
     values = {key: value for key, value in given.items() if value is not None and key != "method"}
     if given.get("method") == "sliding":
         values["window"] = "sliding"
     section = _plain("split", values)
     SplitSpec(**section)
     section.pop("shuffle", None)
-    return section, preparation.split(ref, section, language)
+    return section
 
 
-def _preprocessing(given: dict[str, Any], ref: VersionRef, language: str) -> tuple[dict[str, Any], dict[str, Any]]:
+def _split_facts(section: dict[str, Any], ref: VersionRef, language: str) -> dict[str, Any]:
+    return preparation.split(ref, section, language)
+
+
+def _preprocessing(given: dict[str, Any], ref: VersionRef) -> dict[str, Any]:
     values = given
-    if given.keys() & set(DOCUMENT_KEYS) and not given.keys() & set(OWN_KEYS):
+    if is_preparation_request(given):
         plan = preparation_plan(given, ref.target or "", ref.date or "", ref.kinds)
         if plan.rows or plan.panel:
             raise VurError("pipelines.rows", field="preprocessing")
         values = plan.preprocess
-    section = _plain("preprocess", values)
-    return section, preparation.cached_answer(
+    return _plain("preprocess", values)
+
+
+def _preprocessing_facts(section: dict[str, Any], ref: VersionRef, language: str) -> dict[str, Any]:
+    return preparation.cached_answer(
         ref, "preview", "vur.wizard.rows:preview_pipeline", preprocess=section, features=None, language=language
     )
+
+
+def is_preparation_request(given: dict[str, Any]) -> bool:
+    """Whether settings have the form of the API's request for a preparation, not of the section of a configuration.
+
+    `outliers` stands in both; in a stored section it has a window.
+    """
+    outliers = given.get("outliers")
+    stored = isinstance(outliers, dict) and "window" in outliers
+    return bool(given.keys() & set(DOCUMENT_KEYS)) and not given.keys() & set(OWN_KEYS) and not stored
 
 
 def is_feature_request(given: dict[str, Any]) -> bool:
@@ -146,34 +181,52 @@ def is_feature_request(given: dict[str, Any]) -> bool:
     return any(key.endswith("_features") or key == "holidays" for key in given)
 
 
-def _features(given: dict[str, Any], ref: VersionRef, language: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    values = feature_section(given) if is_feature_request(given) else given
-    section = _plain("features", values)
+def _features(given: dict[str, Any], ref: VersionRef) -> dict[str, Any]:
+    return _plain("features", feature_section(given) if is_feature_request(given) else given)
+
+
+def _feature_facts(section: dict[str, Any], ref: VersionRef, language: str) -> dict[str, Any]:
     preview = preparation.cached_answer(
         ref, "preview", "vur.wizard.rows:preview_pipeline", preprocess={}, features=section, language=language
     )
-    return section, preview["features"]
+    features: dict[str, Any] = preview["features"]
+    return features
 
 
-def _model(given: dict[str, Any], ref: VersionRef, language: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    section = _plain("model", given)
-    spec = ModelSpec(**section)
-    return section, {"warnings": [say_remark(parts, language) for parts in spec.optimize.remarks(spec.parameters)]}
+def _model(given: dict[str, Any], ref: VersionRef) -> dict[str, Any]:
+    return _plain("model", given)
 
 
-def _training(given: dict[str, Any], ref: VersionRef, language: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    return _plain("training", given), {}
+def _model_facts(section: dict[str, Any], ref: VersionRef, language: str) -> dict[str, Any]:
+    spec = Config.from_dict({"model": section}).model
+    return {"warnings": [say_remark(parts, language) for parts in spec.optimize.remarks(spec.parameters)]}
+
+
+def _training(given: dict[str, Any], ref: VersionRef) -> dict[str, Any]:
+    return _plain("training", given)
+
+
+def _no_facts(section: dict[str, Any], ref: VersionRef, language: str) -> dict[str, Any]:
+    return {}
 
 
 # What a step takes besides the keys of its section: those of the API's request.
 _REQUEST_KEYS = {"split": ("method",), "preprocessing": DOCUMENT_KEYS, "features": FEATURE_KEYS}
-_CHECKS = {
+_SECTIONS: dict[str, Callable[[dict[str, Any], VersionRef], dict[str, Any]]] = {
     "preview": _preview,
     "split": _split,
     "preprocessing": _preprocessing,
     "features": _features,
     "model": _model,
     "training": _training,
+}
+_FACTS: dict[str, Callable[[dict[str, Any], VersionRef, str], dict[str, Any]]] = {
+    "preview": _preview_facts,
+    "split": _split_facts,
+    "preprocessing": _preprocessing_facts,
+    "features": _feature_facts,
+    "model": _model_facts,
+    "training": _no_facts,
 }
 
 
@@ -190,6 +243,26 @@ def config_of(
             content[key] |= values
     content["data"] |= {"path": None, "fingerprint": fingerprint, **({"upload": upload} if upload else {})}
     return Config.from_dict(content | {"name": name})
+
+
+def trained_config(name: str, sections: dict[str, Any], found: dict[str, Any]) -> Config:
+    """The configuration that a training of these sections has; `found` is the `data` section of the version."""
+    merged = found | chosen_data(dict(sections.get("data") or {}))
+    config = config_of(name, sections, found["fingerprint"], found["upload"])
+    return replace(config, data=Config.from_dict({"data": merged}).data)
+
+
+def chosen_data(section: dict[str, Any]) -> dict[str, Any]:
+    """The choices of a `data` section that differ from the defaults, which override those of the dataset."""
+    usual = Config().to_dict()["data"]
+    return {
+        key: value for key, value in section.items() if value != usual.get(key) and key not in ("path", "fingerprint")
+    }
+
+
+def in_language(config: Config, language: str) -> Config:
+    """The same configuration with a report in `language`."""
+    return replace(config, language=language)
 
 
 def to_yaml(config: Config, notes: list[str]) -> str:

@@ -170,7 +170,7 @@ def put_step(
 
     Later steps that depend on a change must be confirmed again.
     """
-    answer = views.save_step(who, pipeline_id, step, body.data, expected, language)
+    answer = views.save_step(who, pipeline_id, step, body.data, expected, language, body.confirm)
     response.headers["ETag"] = f'"{answer["version"]}"'
     return answer
 

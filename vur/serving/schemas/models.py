@@ -20,6 +20,8 @@ class Parameter(BaseModel):
     min: float | None = None
     max: float | None = None
     choices: list[Any] | None = None
+    length: int | None = Field(None, description="Number of items of a list")
+    label: str | None = None
     description: str = ""
 
 

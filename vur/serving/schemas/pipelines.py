@@ -113,6 +113,7 @@ class State(PipelineOut):
     next_step: StepName | None
     can_train: bool
     dataset: DatasetRef | None
+    model: ModelRef | None = Field(None, description="Its newest model")
 
 
 class StepData(Body):
@@ -124,6 +125,9 @@ class StepData(Body):
         {"data": {"algorithms": ["arima", "prophet"], "metric": "mase"}},
     )
     data: Free = {}
+    confirm: bool = Field(
+        True, description="`false` keeps the settings as a draft: checked and stored, but the step is not completed"
+    )
 
 
 class StepSaved(State):

@@ -75,7 +75,10 @@ def _about(entry: Algorithm, language: str) -> str:
 
 def _parameter(parameter: Parameter, language: str) -> dict[str, Any]:
     key = parameter.meaning if parameter.meaning in table() else f"{parameter.meaning}.name"
+    name = f"{parameter.meaning}.name"
     shown = {
+        "label": translate(name, language) if name in table() else None,
+        "length": parameter.length,
         "type": parameter.type,
         "default": parameter.default,
         "min": parameter.min,

@@ -73,13 +73,7 @@ def dataset_of(session: Session, pipeline: Pipeline, who: Principal) -> Dataset 
 
 def detail(session: Session, pipeline: Pipeline, who: Principal) -> dict[str, Any]:
     """Return a pipeline with its settings and models."""
-    models = [
-        {
-            "model_id": model.id,
-            **{name: getattr(model, name) for name in ("name", "algorithm", "status", "created_at", "trained_at")},
-        }
-        for model in pipelines.models_of(session, pipeline)
-    ]
+    models = [_model_ref(model) for model in pipelines.models_of(session, pipeline)]
     return shown(session, pipeline) | {
         "config": pipeline.config,
         "dataset": dataset_shown(session, pipeline, who),
@@ -87,8 +81,14 @@ def detail(session: Session, pipeline: Pipeline, who: Principal) -> dict[str, An
     }
 
 
+def _model_ref(model: Model) -> dict[str, Any]:
+    names = ("name", "algorithm", "status", "created_at", "trained_at")
+    return {"model_id": model.id, **{name: getattr(model, name) for name in names}}
+
+
 def state(session: Session, pipeline: Pipeline, who: Principal, language: str) -> dict[str, Any]:
-    """Return the progress through the steps."""
+    """Return the progress through the steps, and the newest model."""
+    newest = pipelines.models_of(session, pipeline, most=1)
     done = pipelines.done(pipeline)
     rows = [
         {
@@ -110,15 +110,22 @@ def state(session: Session, pipeline: Pipeline, who: Principal, language: str) -
         "next_step": coming,
         "dataset": dataset,
         "can_train": coming is None and dataset is not None,
+        "model": _model_ref(newest[0]) if newest else None,
     }
 
 
 def save_step(
-    who: Principal, pipeline_id: str, step: str, given: dict[str, Any], expected: int | None, language: str
+    who: Principal,
+    pipeline_id: str,
+    step: str,
+    given: dict[str, Any],
+    expected: int | None,
+    language: str,
+    confirm: bool = True,
 ) -> dict[str, Any]:
-    """Validate a step's settings against the data and store them.
+    """Validate a step's settings against the data and store them; without `confirm` as a draft that is not complete.
 
-    Returns the state afterwards, the later steps to confirm again, and the effect on the data.
+    Returns the state afterwards, the later steps to confirm again, and the effect on the data (empty for a draft).
     """
     pipelines.check_step(step)
     check_form(step, given)
@@ -130,18 +137,11 @@ def save_step(
         dataset = fetch(session, Dataset, _dataset_id(given) if step == "upload" else pipeline.dataset_id or "", who)
         place = preparation.version_ref(session, dataset)
     section, facts = given, {"rows": place.rows, "columns": place.kinds}
-    remarks: list[Remark] = []
-    if step == "model" and "algorithm" in given:
-        given, remarks = model_section(
-            given["algorithm"],
-            given.get("hyperparameters") or {},
-            given.get("optimization"),
-            given.get("metrics") or [],
-            given.get("preset"),
-        )
+    given, remarks = model_request(step, given)
     if step != "upload":
-        section, facts = steps.check_step(
-            step, given, place if step == "preview" else steps.with_columns(place, chosen), language
+        seen = place if step == "preview" else steps.with_columns(place, chosen)
+        section, facts = (
+            steps.check_step(step, given, seen, language) if confirm else (steps.read_section(step, given, seen), {})
         )
     facts = facts | {"warnings": [say_remark(parts, language) for parts in remarks]} if remarks else facts
     with database.writing() as session:
@@ -152,16 +152,32 @@ def save_step(
             if step == "upload"
             else pipelines.set_section(pipeline, step, section)
         )
-        undone = pipelines.complete(pipeline, step, changed)
-        pipeline.step = next((name for name in pipelines.STEPS if name not in pipeline.completed), step)
+        if confirm:
+            undone = pipelines.complete(pipeline, step, changed)
+            pipeline.step = next((name for name in pipelines.STEPS if name not in pipeline.completed), step)
+        else:
+            undone, pipeline.step = pipelines.reopen(pipeline, step) if changed else [], step
         session.flush()
         return state(session, pipeline, who, language) | {"undone": undone, "facts": facts or {}}
+
+
+def model_request(step: str, given: dict[str, Any]) -> tuple[dict[str, Any], list[Remark]]:
+    """The section of a request for one algorithm, and remarks on its search; other settings as they are."""
+    if step != "model" or "algorithm" not in given:
+        return given, []
+    return model_section(
+        given["algorithm"],
+        given.get("hyperparameters") or {},
+        given.get("optimization"),
+        given.get("metrics") or [],
+        given.get("preset"),
+    )
 
 
 def check_form(step: str, given: dict[str, Any]) -> None:
     """Check a step's keys; settings in the form of an endpoint's body as that endpoint does. `VurError` if wrong."""
     form: type[Body] | None = None
-    if step == "preprocessing" and given.keys() & set(steps.DOCUMENT_KEYS) and not given.keys() & set(steps.OWN_KEYS):
+    if step == "preprocessing" and steps.is_preparation_request(given):
         form = Preprocess
     elif step == "features" and steps.is_feature_request(given):
         form = FeatureEngineering
