@@ -1,4 +1,4 @@
-"""The parameterised notebooks of nbs/runs go into the wheel as vur/notebooks; all else stands in pyproject.toml."""
+"""Notebooks of runs and pages go into the wheel as vur/notebooks; all else stands in pyproject.toml."""
 
 import shutil
 from pathlib import Path
@@ -8,16 +8,17 @@ from setuptools.command.build_py import build_py
 
 
 class BuildWithNotebooks(build_py):
-    """`build_py` that copies nbs/runs; an editable install reads them where they are."""
+    """`build_py` that copies them; an editable install reads them where they are."""
 
     def run(self) -> None:
         """Build the package, then copy the notebooks beside it."""
         super().run()
         if not self.editable_mode:
-            target = Path(self.build_lib) / "vur" / "notebooks"
-            target.mkdir(parents=True, exist_ok=True)
-            for notebook in Path("nbs", "runs").glob("*.ipynb"):
-                shutil.copy(notebook, target)
+            for source, name in ((Path("nbs", "runs"), ""), (Path("nbs", "dashboards"), "dashboards")):
+                target = Path(self.build_lib) / "vur" / "notebooks" / name
+                target.mkdir(parents=True, exist_ok=True)
+                for notebook in source.glob("*.ipynb"):
+                    shutil.copy(notebook, target)
 
 
 setup(cmdclass={"build_py": BuildWithNotebooks})

@@ -26,7 +26,13 @@ EXTRAS: dict[str, dict[str, str]] = {
         "psutil": "psutil",
         "croniter": "croniter",
     },
-    "lab": {"jupyterlab": "jupyterlab", "voila": "voila"},
+    "lab": {
+        "jupyterlab": "jupyterlab",
+        "voila": "voila",
+        "anywidget": "anywidget",
+        "ipecharts": "ipecharts",
+        "httpx": "httpx",
+    },
     "dask": {"distributed": "distributed"},
     "observe": {
         "sentry-sdk": "sentry_sdk",

@@ -10,6 +10,7 @@ from dataclasses import dataclass, fields
 from functools import cache
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from vur.errors import VurError
 from vur.languages import DEFAULT_LANGUAGE, LANGUAGES
@@ -18,7 +19,7 @@ from vur.nearest import by_likeness, near
 SECTION = "vur"
 PREFIX = "VUR_"
 # Variables of VUR that are no settings: for its own processes, for the client of a package, for BentoML.
-OTHERS = ("VUR_SETTINGS", "VUR_TOKEN", "VUR_API_WORKERS", "VUR_JOB", "VUR_JOB_PARENT", "VUR_PARENT_PID")
+OTHERS = ("VUR_SETTINGS", "VUR_TOKEN", "VUR_API_WORKERS", "VUR_JOB", "VUR_JOB_PARENT", "VUR_PARENT_PID", "VUR_LAB")
 SECRET = ("metrics_key", "database_url")  # no message shows their values
 LEAST_KEY = 24  # characters
 ORIGIN = re.compile(r"([a-z][a-z0-9+.-]*)://([a-z0-9](?:[a-z0-9_.-]*[a-z0-9])?|\[[0-9a-f:.]+\])(?::(\d{1,5}))?")
@@ -78,6 +79,13 @@ class Settings:
     ws_per_user: int = 50
     data_folders: tuple[str, ...] = ()
     connections: str = "admin"
+    service_url: str = ""
+    dashboard_kernels: int = 40
+    dashboard_kernels_per_user: int = 8
+    dashboard_pool: int = 1
+    dashboard_idle_seconds: int = 180
+    dashboard_pool_minutes: int = 120
+    dashboard_pool_mb: int = 300
 
     @property
     def worker_count(self) -> int:
@@ -211,6 +219,15 @@ def _at_least_one(text: str) -> int:
     return int(text)
 
 
+def _address(text: str) -> str:
+    """The address of an HTTP server, with a path or without; `ValueError` for anything else."""
+    address = text.strip().rstrip("/")
+    parts = urlsplit(address)
+    if address and (parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.username):
+        raise ValueError(text)
+    return address
+
+
 def _networks(text: str) -> tuple[str, ...]:
     found = entries_of(text)
     for one in found:
@@ -258,6 +275,13 @@ PARSERS: dict[str, Callable[[str], Any]] = {
     "ws_per_user": _at_least_one,
     "data_folders": _folders,
     "connections": _connections,
+    "service_url": _address,
+    "dashboard_kernels": _at_least_one,
+    "dashboard_kernels_per_user": _at_least_one,
+    "dashboard_pool": _count,
+    "dashboard_idle_seconds": _at_least_one,
+    "dashboard_pool_minutes": _at_least_one,
+    "dashboard_pool_mb": _at_least_one,
 }
 EXPECTED = {
     "database_url": "nothing, sqlite:///PATH or postgresql://USER:PASSWORD@HOST:PORT/NAME, with @ in a password as %40",
@@ -275,6 +299,8 @@ EXPECTED = {
     "registration": "open | closed",
     "log_format": "text | json",
     "connections": "admin | analyst",
+    "service_url": "nothing, or an address such as http://127.0.0.1:8000",
+    "dashboard_pool": "a whole number, 0 for none",
     "metrics_key": f"nothing, or at least {LEAST_KEY} letters, digits and signs without spaces",
     "ws_per_user": "a whole number from 1",
     **dict.fromkeys(("keep_forecasts_days", "keep_results_days"), "a whole number of days, 0 for ever"),
@@ -293,6 +319,11 @@ EXPECTED = {
             "upload_seconds",
             "upload_memory_mb",
             "analysis_seconds",
+            "dashboard_kernels",
+            "dashboard_kernels_per_user",
+            "dashboard_idle_seconds",
+            "dashboard_pool_minutes",
+            "dashboard_pool_mb",
         ),
         "a whole number from 1",
     ),

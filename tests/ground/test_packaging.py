@@ -247,12 +247,15 @@ def call(command: list[str | Path], folder: Path, code: int = 0, **variables: st
 def test_the_wheel_holds_every_file_of_the_package(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
-    folders = (ROOT / "vur", ROOT / "nbs" / "runs")
+    folders = (ROOT / "vur", ROOT / "nbs" / "runs", ROOT / "nbs" / "dashboards")
     source = {
         path for folder in folders for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts
     }
     source = {path for path in source if ".ipynb_checkpoints" not in path.parts}
-    expected = {path.relative_to(ROOT).as_posix().replace("nbs/runs/", "vur/notebooks/") for path in source}
+    expected = {
+        path.relative_to(ROOT).as_posix().replace("nbs/runs/", "vur/notebooks/").replace("nbs/", "vur/notebooks/")
+        for path in source
+    }
     assert "vur/py.typed" in expected and "vur/notebooks/train.ipynb" in expected
     assert {name for name in names if not name.startswith("vur-")} == expected
 

@@ -12,6 +12,8 @@ from vur.text import translate
 if TYPE_CHECKING:
     from socket import socket
 
+    from vur.serving.process.supervisor import Child
+
 PURPOSE = "serve the REST API, live updates and predictions, with a training worker"
 ORDER = 130
 EXTRA = "serve"
@@ -29,9 +31,9 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace, language: str) -> int:
     """Prepare the data home, then supervise service and worker until SIGTERM or Ctrl-C."""
+    from vur.commands._together import report_death
     from vur.serving.process.startup import prepare
-    from vur.serving.process.supervisor import Child, supervise
-    from vur.store.home import folder
+    from vur.serving.process.supervisor import supervise
     from vur.store.operations.doctor import check_settings
 
     chosen = settings()
@@ -40,27 +42,25 @@ def run(options: argparse.Namespace, language: str) -> int:
     host, port = options.host or chosen.host, chosen.port if options.port is None else options.port
     listener = listen(host, port)
     users = prepare()
-    os.environ.update(BENTOML_DO_NOT_TRACK="True", BENTOML_HOME=str(folder("bentoml")))
     for key in ("open", "docs", "ws"):
         print(translate(f"serve.{key}", language, host=host, port=port), flush=True)
     if not users:
         print(translate("serve.nobody", language), flush=True)
-    descriptor = listener.fileno()
     share_metrics(options.workers, port)
-    names = ["service"] if options.workers == 1 else [f"service {number}" for number in range(1, options.workers + 1)]
-    children = [
-        Child(name, [sys.executable, "-m", "vur.serving.process.server", str(descriptor)], inherits=(descriptor,))
-        for name in names
-    ]
-    if not options.no_worker:
-        children.append(Child("worker", [sys.executable, "-m", "vur.cli", "worker"]))
-    return supervise(
-        children,
-        lambda name, code, rest: print(
-            translate("serve.died", language, name=name, code=code, seconds=rest), file=sys.stderr, flush=True
-        ),
-        listener,
-    )
+    children = processes(options.workers, listener.fileno(), worker=not options.no_worker)
+    return supervise(children, report_death(language), listener)
+
+
+def processes(services: int, listener: int, worker: bool) -> "list[Child]":
+    """The processes of the service, which share the socket with the descriptor `listener`, and of its worker."""
+    from vur.serving.process.supervisor import Child
+    from vur.store.home import folder
+
+    os.environ.update(BENTOML_DO_NOT_TRACK="True", BENTOML_HOME=str(folder("bentoml")))
+    names = ["service"] if services == 1 else [f"service {number}" for number in range(1, services + 1)]
+    command = [sys.executable, "-m", "vur.serving.process.server", str(listener)]
+    children = [Child(name, command, inherits=(listener,)) for name in names]
+    return children + ([Child("worker", [sys.executable, "-m", "vur.cli", "worker"])] if worker else [])
 
 
 def share_metrics(processes: int, port: int) -> None:

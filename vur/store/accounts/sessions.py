@@ -123,6 +123,36 @@ def _repeated(login: Login, token: str, fresh: str) -> bool:
     return same and login.revoked_at is None and now() - REPEAT < login.refreshed_at and login.expires_at > now()
 
 
+def web_cookie(refresh_token: str) -> str:
+    """The cookie with which a browser shows the login of `refresh_token` to pages and JupyterLab.
+
+    `VurError` users.ended for a token that was never issued.
+    """
+    login_id = _login_of(refresh_token)
+    if login_id is None:
+        raise VurError("users.ended")
+    return f"{login_id}.{_signature(login_id, 'cookie')}"
+
+
+def read_cookie(session: Session, cookie: str) -> tuple[User, str] | None:
+    """The user of a cookie and the id of the login; None if it was never issued, has ended or its user is inactive."""
+    login_id, _, signature = cookie.partition(".")
+    if not (cookie.isascii() and hmac.compare_digest(signature, _signature(login_id, "cookie"))):
+        return None
+    row = session.execute(
+        select(User)
+        .join(Login, Login.user_id == User.id)
+        .where(Login.id == login_id, Login.revoked_at.is_(None), Login.expires_at > now(), User.active)
+    ).one_or_none()
+    return None if row is None else (row[0], login_id)
+
+
+def note_visit(session: Session, login_id: str) -> None:
+    """Extend a login that a browser uses, as a refresh does; at most once in `SEEN_EVERY`."""
+    stale = (Login.id == login_id, Login.revoked_at.is_(None), Login.expires_at < _end() - SEEN_EVERY)
+    session.execute(update(Login).where(*stale).values(expires_at=_end()))
+
+
 def end_login(session: Session, login_id: str, user_id: str) -> bool:
     """End a login; whether it was still valid."""
     ended = (

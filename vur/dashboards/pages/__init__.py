@@ -1,0 +1,1 @@
+"""One module a page; each has an `open` function that its notebook calls."""

@@ -1,0 +1,81 @@
+// Elements without HTML strings: text from data never becomes markup.
+export function element(name, attributes = {}, ...children) {
+  const made = document.createElement(name);
+  for (const [key, value] of Object.entries(attributes)) {
+    if (value === null || value === undefined || value === false) continue;
+    if (key.startsWith("on")) made.addEventListener(key.slice(2), value);
+    else if (key === "value" || key === "checked" || key === "disabled" || key === "selected" || key === "hidden") made[key] = value;
+    else made.setAttribute(key, value === true ? "" : value);
+  }
+  made.append(...children.flat().filter((child) => child !== null && child !== undefined && child !== false));
+  return made;
+}
+
+export function card(root, content, ...children) {
+  const head = content.title || content.actions
+    ? element("header", { class: "v-head" },
+        element("div", {},
+          content.title ? element("h2", {}, content.title) : null,
+          content.note ? element("p", { class: "v-note" }, content.note) : null),
+        element("div", { class: "v-actions" }))
+    : null;
+  root.classList.add("v-card");
+  if (content.width) root.dataset.width = content.width;
+  const host = root.parentElement;
+  if (host && content.width) host.dataset.width = content.width;
+  root.replaceChildren(...[head, ...children.flat()].filter(Boolean));
+  return head?.lastElementChild;
+}
+
+// Buttons of a panel: {event, label, kind, values, confirm, href, download, disabled}.
+export function buttons(list, send) {
+  return (list ?? []).map((one) => {
+    if (one.href) {
+      return element("a", { class: `v-button ${one.kind ?? ""}`, href: safe(one.href), download: one.download ?? null,
+        target: one.target ?? null, rel: one.target ? "noopener" : null }, one.label);
+    }
+    const made = element("button", { type: "button", class: `v-button ${one.kind ?? ""}`, disabled: one.disabled ?? false,
+      "data-event": one.event, title: one.help ?? null }, one.label);
+    made.addEventListener("click", async () => {
+      if (one.confirm && !(await ask(one.confirm, one.label, one.cancel))) return;
+      made.disabled = true;
+      await send(one.event, one.values);
+      if (made.isConnected) made.disabled = one.disabled ?? false;
+    });
+    return made;
+  });
+}
+
+// Only addresses of this site.
+export function safe(address) {
+  const parsed = new URL(address, location.href);
+  return parsed.origin === location.origin || parsed.protocol === "blob:" ? parsed.href : "#";
+}
+
+// A question in a dialog; resolves to whether it was answered with yes.
+export function ask(question, yes, no) {
+  return new Promise((resolve) => {
+    const portuguese = document.documentElement.lang.startsWith("pt");
+    const dialog = element("dialog", { class: "v-dialog" },
+      element("p", {}, question),
+      element("form", { method: "dialog", class: "v-actions" },
+        element("button", { class: "v-button", value: "no" }, no ?? (portuguese ? "Cancelar" : "Cancel")),
+        element("button", { class: "v-button danger", value: "yes" }, yes)));
+    dialog.addEventListener("close", () => { resolve(dialog.returnValue === "yes"); dialog.remove(); });
+    document.body.append(dialog);
+    dialog.showModal();
+  });
+}
+
+export function xsrf() {
+  return (document.cookie.match(/(?:^|; )_xsrf=([^;]*)/) ?? [])[1] ?? "";
+}
+
+export function base() {
+  return document.body.dataset.vurBase ?? jupyter().baseUrl ?? "/";
+}
+
+function jupyter() {
+  const found = document.getElementById("jupyter-config-data");
+  try { return found ? JSON.parse(found.textContent) : {}; } catch { return {}; }
+}

@@ -1,0 +1,157 @@
+// A chart: {title, height, x: "time"|"value"|"category", label, categories, series: [{name, x: [..], y: [..], style: line|dashed|bar|dots|step|area, color, axis}],
+// bands: [{name, x, low, high, strength}], marks: [{x, label}], spans: [{from, to, label, tone}], y: {label, percent, from, log}, zoom, range: event, click: event, empty, actions}.
+// `x` are milliseconds or ISO dates of the data's own clock. `range` gets {from, to} when the visible range changes; `click` gets {series, x, y}.
+// Messages: {append: {series: name, x: [..], y: [..], keep}}.
+import { buttons, card, element } from "../dom.mjs";
+import { date, number, percent, short } from "../format.mjs";
+
+export const height = "tall";
+let library;
+const echarts = () => (library ??= import("../echarts.mjs").then((module) => module.default));
+
+const style = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+export const COLOURS = ["primary", "second", "third", "fourth", "fifth", "sixth"];
+export function colour(name, at = 0) {
+  return style(`--v-${name ?? COLOURS[at % COLOURS.length]}`) || name || style("--v-primary");
+}
+
+export const millis = (value) => typeof value === "number" ? value
+  : Date.parse(/(Z|[+-]\d{2}:?\d{2})$/.test(value) ? value : value.replace(" ", "T") + (value.length <= 10 ? "T00:00Z" : "Z"));
+
+export function option(content) {
+  const time = (content.x ?? "time") === "time", category = content.x === "category";
+  const at = (value) => time ? millis(value) : value;
+  const pairs = (one) => category ? one.y : one.x.map((x, i) => [at(x), one.y[i]]);
+  const shown = (value) => content.y?.percent ? percent(value) : number(value);
+  const ink = style("--v-ink"), muted = style("--v-muted"), line = style("--v-line");
+  const series = [];
+  for (const band of content.bands ?? []) {
+    const base = { type: "line", stack: band.name + "·", stackStrategy: "all", symbol: "none", lineStyle: { opacity: 0 }, silent: true, tooltip: { show: false }, emphasis: { disabled: true } };
+    series.push({ ...base, name: band.name + "·low", data: band.x.map((x, i) => [at(x), band.low[i]]) });
+    series.push({ ...base, name: band.name, data: band.x.map((x, i) => [at(x), band.low[i] === null || band.high[i] === null ? null : band.high[i] - band.low[i]]),
+      areaStyle: { color: colour(band.color ?? "primary"), opacity: band.strength ?? 0.18 }, itemStyle: { color: colour(band.color ?? "primary"), opacity: band.strength ?? 0.18 } });
+  }
+  (content.series ?? []).forEach((one, index) => {
+    const color = colour(one.color, index);
+    const many = (one.y?.length ?? 0) > 1 ? "none" : "circle";
+    series.push({
+      name: one.name, type: one.style === "bar" ? "bar" : one.style === "dots" ? "scatter" : "line",
+      data: pairs(one), symbol: one.style === "dots" ? "circle" : many, symbolSize: one.style === "dots" ? 5 : 6,
+      step: one.style === "step" ? "end" : false, connectNulls: false, color, itemStyle: { color }, z: 5 + index, barMaxWidth: 28,
+      lineStyle: { color, width: one.style === "dashed" ? 1.6 : 2, type: one.style === "dashed" ? "dashed" : "solid" },
+      areaStyle: one.style === "area" ? { color, opacity: 0.15 } : undefined, emphasis: { disabled: true },
+    });
+  });
+  if (series.length && (content.marks?.length || content.spans?.length)) {
+    const host = series[series.length - 1];
+    if (content.marks?.length) host.markLine = { silent: true, symbol: "none", animation: false, lineStyle: { color: muted, type: "dashed" }, label: { color: muted, formatter: (one) => one.name },
+      data: content.marks.map((one) => ({ xAxis: at(one.x), name: one.label ?? "" })) };
+    if (content.spans?.length) host.markArea = { silent: true, animation: false, label: { color: muted, position: "insideTop", fontSize: 11 },
+      data: content.spans.map((one) => [{ xAxis: at(one.from), name: one.label ?? "", itemStyle: { color: colour(one.tone ?? "primary"), opacity: one.strength ?? 0.08 } }, { xAxis: at(one.to) }]) };
+  }
+  const bands = new Map((content.bands ?? []).map((band) => [band.name, new Map(band.x.map((x, i) => [at(x), [band.low[i], band.high[i]]]))]));
+  const names = [...(content.series ?? []).map((one) => one.name), ...(content.bands ?? []).map((one) => one.name)];
+  return {
+    animation: false, useUTC: true, backgroundColor: "transparent", textStyle: { fontFamily: "inherit", color: ink }, aria: { enabled: true, label: { description: content.label ?? content.title ?? "" } },
+    grid: { left: 8, right: 16, top: names.length > 1 ? 40 : 16, bottom: content.zoom ? 44 : 8, containLabel: true },
+    legend: names.length > 1 ? { type: "scroll", data: names, top: 0, right: 0, textStyle: { color: muted }, icon: "roundRect", itemWidth: 14, itemHeight: 8 } : { show: false },
+    tooltip: {
+      trigger: content.scatter ? "item" : "axis", confine: true, backgroundColor: style("--v-card"), borderColor: line, textStyle: { color: ink, fontSize: 12 },
+      formatter: (found) => {
+        const list = Array.isArray(found) ? found : [found];
+        const box = element("div", {});
+        const x = list[0]?.axisValue ?? list[0]?.value?.[0];
+        box.append(element("b", {}, category ? (content.categories?.[list[0].dataIndex] ?? list[0].name) : time ? date(x) : number(x)));
+        for (const one of list) {
+          if (one.seriesName.endsWith("·low")) continue;
+          const band = bands.get(one.seriesName);
+          const value = band ? band.get(one.value?.[0]) : category ? one.value : one.value?.[1];
+          if (value === undefined || value === null) continue;
+          const line = element("div", {}, `${one.seriesName}: ${band ? value.map(shown).join(" – ") : shown(value)}`);
+          box.append(line);
+        }
+        return box;
+      },
+    },
+    xAxis: { type: category ? "category" : time ? "time" : "value", data: category ? content.categories : undefined, scale: true, inverse: false, axisLine: { lineStyle: { color: line } },
+      axisTick: { show: false }, splitLine: { show: false }, axisLabel: { color: muted, hideOverlap: true, ...(time ? {} : category ? { interval: content.everyLabel ? 0 : "auto" } : { formatter: (value) => short(value) }) } },
+    yAxis: { type: content.y?.log ? "log" : "value", scale: content.y?.from === undefined, min: content.y?.from, name: content.y?.label ?? "", nameTextStyle: { color: muted, align: "left" },
+      axisLabel: { color: muted, formatter: (value) => content.y?.percent ? percent(value, 0) : short(value) }, splitLine: { lineStyle: { color: line, type: "dashed" } } },
+    dataZoom: content.zoom ? [{ type: "inside", zoomOnMouseWheel: "ctrl", moveOnMouseMove: true }, { type: "slider", height: 20, bottom: 8, borderColor: line, fillerColor: style("--v-soft"), labelFormatter: (value) => time ? date(value) : number(value), textStyle: { color: muted } }] : undefined,
+    series,
+  };
+}
+
+let registered = false;
+function register(library) {
+  if (registered) return;
+  registered = true;
+  const names = (form, kind) => Array.from({ length: kind === "month" ? 12 : 7 }, (_, i) => new Intl.DateTimeFormat("pt-BR", { [kind]: form, timeZone: "UTC" }).format(new Date(Date.UTC(2023, kind === "month" ? i : 0, kind === "month" ? 1 : 1 + i))).replace(".", ""));
+  library.registerLocale("PT", { time: { month: names("long", "month"), monthAbbr: names("short", "month"), dayOfWeek: names("long", "weekday"), dayOfWeekAbbr: names("short", "weekday") }, legend: { selector: { all: "Todos", inverse: "Inv" } }, toolbox: {}, series: { typeNames: {} }, aria: { general: { withTitle: "{title}", withoutTitle: "" }, series: { single: { prefix: "", withName: "{seriesName}", withoutName: "" }, multiple: { prefix: "", withName: "{seriesName}", withoutName: "", separator: { middle: ", ", end: ". " } } }, data: { allData: "", partialData: "", withName: "", withoutName: "", separator: { middle: "", end: "" } } } });
+}
+
+export async function paint(context, content) {
+  const { root, send } = context;
+  const turn = context.turn = (context.turn ?? 0) + 1;
+  const hasData = (content.series ?? []).some((one) => one.y?.length) || (content.bands ?? []).length > 0;
+  if (!hasData) {
+    context.chart?.dispose();
+    context.chart = null;
+    const actions = card(root, content, element("p", { class: "v-empty" }, content.empty ?? "–"));
+    actions?.append(...buttons(content.actions, send));
+    return;
+  }
+  const kept = context.chart && !context.chart.isDisposed() && context.shape === shape(content);
+  if (!kept) {
+    context.chart?.dispose();
+    context.box = element("div", { class: "v-chart-box", role: "img", "aria-label": content.label ?? content.title ?? "", style: `height:${content.height ?? 320}px` });
+    const actions = card(root, { ...content, actions: content.actions ?? (content.title ? [] : null) }, content.text ? element("p", { class: "v-note" }, content.text) : null, context.box);
+    actions?.append(...buttons(content.actions, send));
+  }
+  const library = await echarts();
+  if (turn !== context.turn || !context.box.isConnected) return;
+  register(library);
+  if (!kept) {
+    context.shape = shape(content);
+    context.chart = library.init(context.box, null, { renderer: "svg", locale: document.documentElement.lang.startsWith("pt") ? "PT" : "EN" });
+    context.watch?.disconnect();
+    context.watch = new ResizeObserver(() => context.chart && !context.chart.isDisposed() && context.chart.resize());
+    context.watch.observe(context.box);
+    context.chart.on("datazoom", () => {
+      clearTimeout(context.timer);
+      const range = context.content.range;
+      if (range) context.timer = setTimeout(() => {
+        const { startValue, endValue } = context.chart.getOption().dataZoom[0];
+        send(range, { from: startValue, to: endValue }, true);
+      }, 300);
+    });
+    context.chart.on("click", (one) => {
+      if (context.content.click) send(context.content.click, { series: one.seriesName, x: Array.isArray(one.value) ? one.value[0] : one.name, y: Array.isArray(one.value) ? one.value[1] : one.value });
+    });
+    addEventListener("vur-theme", context.theme = () => context.chart && !context.chart.isDisposed() && context.chart.setOption(option(context.content), { replaceMerge: ["series"] }));
+  }
+  context.content = content;
+  const made = option(content);
+  if (kept) delete made.dataZoom;
+  context.chart.setOption(made, { replaceMerge: ["series"] });
+  context.box.dataset.drawn = String(turn);
+}
+
+const shape = (content) => JSON.stringify([content.title, content.note, content.text, content.height, content.zoom, content.x, content.actions, document.documentElement.lang]);
+
+export function message(context, one) {
+  if (!one.append || !context.chart || context.chart.isDisposed()) return;
+  const target = (context.content.series ?? []).find((series) => series.name === one.append.series);
+  if (!target) return;
+  target.x.push(...one.append.x);
+  target.y.push(...one.append.y);
+  const extra = one.append.keep ? target.x.length - one.append.keep : 0;
+  if (extra > 0) { target.x.splice(0, extra); target.y.splice(0, extra); }
+  context.chart.setOption(option(context.content), { replaceMerge: ["series"] });
+}
+
+export function stop(context) {
+  removeEventListener("vur-theme", context.theme);
+  context.watch?.disconnect();
+  context.chart?.dispose();
+}

@@ -1,0 +1,90 @@
+// A form: {title, fields: [{name, label, type, value, options: [[value, label]], min, max, step, help, required, disabled, rows, group}],
+// submit: {event, label, kind}, live: event, actions}. Types: text, password, number, integer, date, datetime, choice, choices, switch, range, note,
+// textarea, email. Event `submit.event` with the values; `live` (an event's name) is sent at every change with all values.
+import { buttons, card, element } from "../dom.mjs";
+import { number } from "../format.mjs";
+
+function field(one, changed) {
+  const id = "f" + Math.random().toString(36).slice(2);
+  const common = { id, name: one.name, disabled: one.disabled ?? false, required: one.required ?? null, "aria-describedby": one.help ? id + "h" : null };
+  let input;
+  if (one.type === "choice") {
+    input = element("select", common, (one.options ?? []).map(([value, label]) => element("option", { value: String(value), selected: String(value) === String(one.value ?? "") }, label)));
+  } else if (one.type === "choices") {
+    const chosen = new Set((one.value ?? []).map(String));
+    input = element("div", { class: "v-choices", role: "group", "aria-label": one.label, "data-name": one.name }, (one.options ?? []).map(([value, label]) => element("label", {},
+      element("input", { type: "checkbox", value: String(value), checked: chosen.has(String(value)), disabled: one.disabled ?? false, onchange: changed }), label)));
+  } else if (one.type === "switch") {
+    input = element("input", { ...common, type: "checkbox", role: "switch", class: "v-switch", checked: one.value === true });
+  } else if (one.type === "range") {
+    const shown = element("output", { for: id }, number(one.value));
+    const slider = element("input", { ...common, type: "range", min: one.min, max: one.max, step: one.step ?? "any" });
+    slider.value = one.value;
+    slider.addEventListener("input", () => { shown.textContent = number(Number(slider.value)); });
+    input = element("div", { class: "v-range" }, slider, shown);
+  } else if (one.type === "textarea") {
+    input = element("textarea", { ...common, rows: one.rows ?? 4 });
+    input.value = one.value ?? "";
+  } else if (one.type === "note") {
+    return element("p", { class: "v-note wide" }, one.label);
+  } else {
+    const type = { integer: "number", datetime: "datetime-local" }[one.type] ?? one.type ?? "text";
+    input = element("input", { ...common, type, min: one.min ?? null, max: one.max ?? null, step: one.step ?? (one.type === "integer" ? 1 : type === "number" ? "any" : null), placeholder: one.placeholder ?? null, autocomplete: one.autocomplete ?? "off" });
+    input.value = one.value ?? "";
+  }
+  if (one.type !== "choices") input.addEventListener("change", changed);
+  if (one.type === "text" || one.type === undefined) input.addEventListener("input", () => {});
+  return element("div", { class: `v-field ${one.type ?? "text"} ${one.wide ? "wide" : ""}` },
+    one.type === "choices" ? element("span", { class: "v-legend" }, one.label) : element("label", { for: id }, one.label),
+    input,
+    one.help ? element("small", { id: id + "h" }, one.help) : null,
+    one.error ? element("small", { class: "v-error" }, one.error) : null);
+}
+
+export function values(form, fields) {
+  const found = {};
+  for (const one of fields) {
+    if (one.type === "note") continue;
+    if (one.type === "choices") {
+      found[one.name] = [...form.querySelectorAll(`[data-name="${CSS.escape(one.name)}"] input:checked`)].map((box) => box.value);
+      continue;
+    }
+    const input = form.elements.namedItem(one.name);
+    if (!input) continue;
+    if (one.type === "switch") found[one.name] = input.checked;
+    else if (["number", "integer", "range"].includes(one.type)) found[one.name] = input.value === "" ? null : Number(input.value);
+    else found[one.name] = input.value;
+  }
+  return found;
+}
+
+export function paint(context, content) {
+  const { root, send } = context;
+  const fields = content.fields ?? [];
+  const focused = root.contains(document.activeElement) ? document.activeElement.name : null;
+  const form = element("form", { class: "v-form", novalidate: null });
+  const changed = () => { if (content.live) send(content.live, values(form, fields), true); };
+  let group = null, target = form;
+  for (const one of fields) {
+    if ((one.group ?? null) !== group) {
+      group = one.group ?? null;
+      target = group ? element("fieldset", {}, element("legend", {}, group)) : form;
+      if (group) form.append(target);
+    }
+    target.append(field(one, changed));
+  }
+  const bar = element("div", { class: "v-actions wide" });
+  if (content.submit) bar.append(element("button", { class: `v-button ${content.submit.kind ?? "primary"}`, disabled: content.submit.disabled ?? false }, content.submit.label));
+  bar.append(...buttons(content.buttons, (event, given) => send(event, { ...values(form, fields), ...(given ?? {}) })));
+  if (bar.children.length) form.append(bar);
+  form.addEventListener("submit", async (event) => {
+    event.preventDefault();
+    const button = bar.querySelector("button");
+    if (button) button.disabled = true;
+    await send(content.submit?.event ?? "submit", values(form, fields));
+    if (button?.isConnected) button.disabled = content.submit?.disabled ?? false;
+  });
+  const actions = card(root, content, content.text ? element("p", { class: "v-note" }, content.text) : null, form);
+  actions?.append(...buttons(content.actions, (event, given) => send(event, { ...values(form, fields), ...(given ?? {}) })));
+  if (focused) form.elements.namedItem(focused)?.focus?.();
+}

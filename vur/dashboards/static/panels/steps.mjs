@@ -1,0 +1,9 @@
+// The steps of a wizard: {items: [{name, label, state: done|current|open|locked}]}; event `step` with {name}.
+import { card, element } from "../dom.mjs";
+
+export function paint({ root, send }, content) {
+  const items = content.items ?? [];
+  card(root, content, element("ol", { class: "v-steplist" }, items.map((one, at) => element("li", { class: one.state, "aria-current": one.state === "current" ? "step" : null },
+    element("button", { type: "button", disabled: one.state === "locked", "data-step": one.name, onclick: () => send("step", { name: one.name }) },
+      element("i", { "aria-hidden": "true" }, one.state === "done" ? "✓" : String(at + 1)), element("span", {}, one.label))))));
+}

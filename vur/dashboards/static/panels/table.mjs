@@ -1,0 +1,73 @@
+// A table: {title, columns: [{key, label, type, digits, sort, tone}], rows: [{id, href?, tone?, ...cells}], sort: "-key", page, pages,
+// total, search: {label, value}, filters: [{name, label, value, options: [[value, label]]}], rowActions: [{event, label, kind, confirm, when}],
+// select: bool, selected: id, empty, actions}. Events: sort {key}, page {page}, search {text}, filter {name, value}, select {id}, and
+// the names of the actions with {id}. A cell may be {text, tone, href, spark, title}.
+import { buttons, card, element, safe } from "../dom.mjs";
+import { format } from "../format.mjs";
+import { sparkline } from "./cards.mjs";
+
+export const height = "tall";
+const NUMBERS = new Set(["number", "short", "percent", "bytes", "duration"]);
+
+function cell(value, column) {
+  if (value !== null && typeof value === "object" && !Array.isArray(value)) {
+    if (value.spark) return sparkline(value.spark, column.label) ?? "–";
+    const shown = format(value.value ?? value.text, value.type ?? column.type, column);
+    if (value.href) return element("a", { href: safe(value.href), title: value.title ?? null, download: value.download ?? null }, shown);
+    return element("span", { class: value.tone ? `v-badge ${value.tone}` : null, title: value.title ?? null }, shown);
+  }
+  return format(value, column.type, column);
+}
+
+export function paint(context, content) {
+  const { root, send } = context;
+  const columns = content.columns ?? [], rows = content.rows ?? [];
+  const focused = root.contains(document.activeElement) ? document.activeElement.dataset.focus : null;
+  const typed = focused === "search" ? document.activeElement.value : null;
+  const tools = [];
+  if (content.search) {
+    const field = element("input", { type: "search", placeholder: content.search.label, "aria-label": content.search.label, value: typed ?? content.search.value ?? "", "data-focus": "search" });
+    let timer;
+    field.addEventListener("input", () => { clearTimeout(timer); timer = setTimeout(() => send("search", { text: field.value }, true), 250); });
+    tools.push(field);
+  }
+  for (const filter of content.filters ?? []) {
+    const choice = element("select", { "aria-label": filter.label, "data-focus": "filter-" + filter.name, onchange: (event) => send("filter", { name: filter.name, value: event.target.value }) },
+      filter.options.map(([value, label]) => element("option", { value, selected: value === filter.value }, label)));
+    tools.push(element("label", { class: "v-filter" }, element("span", {}, filter.label), choice));
+  }
+  const head = element("tr", {}, columns.map((column) => {
+    const sorted = content.sort?.replace(/^-/, "") === (column.sort === true ? column.key : column.sort);
+    const descending = content.sort?.startsWith("-");
+    return element("th", { scope: "col", class: NUMBERS.has(column.type) ? "v-number" : null, "aria-sort": sorted ? (descending ? "descending" : "ascending") : null },
+      column.sort ? element("button", { type: "button", "data-focus": "sort-" + column.key, onclick: () => send("sort", { key: (sorted && !descending ? "-" : "") + (column.sort === true ? column.key : column.sort) }) },
+        column.label, element("i", { "aria-hidden": "true" }, sorted ? (descending ? " ▾" : " ▴") : " ▵")) : column.label);
+  }), content.rowActions ? element("th", {}, element("span", { class: "v-hidden" }, content.actionsLabel ?? "Actions")) : null);
+  const body = rows.map((row) => {
+    const made = element("tr", { "data-id": row.id ?? null, class: row.tone ?? null, "aria-selected": content.select ? String(row.id === content.selected) : null });
+    columns.forEach((column, at) => {
+      let inside = cell(row[column.key], column);
+      if (at === 0 && content.select) inside = element("button", { type: "button", class: "v-pick", "data-focus": "pick-" + row.id, onclick: () => send("select", { id: row.id }) }, inside);
+      else if (at === 0 && row.href) inside = element("a", { href: safe(row.href) }, inside);
+      made.append(element(at === 0 ? "th" : "td", { scope: at === 0 ? "row" : null, class: NUMBERS.has(column.type) ? "v-number" : null, "data-label": column.label }, inside));
+    });
+    if (content.rowActions) {
+      const usable = content.rowActions.filter((one) => !one.when || row[one.when]);
+      made.append(element("td", { class: "v-rowactions" }, buttons(usable.map((one) => ({ kind: "small", ...one, values: { id: row.id } })), send)));
+    }
+    return made;
+  });
+  const table = rows.length
+    ? element("div", { class: "v-scroll", tabindex: "0", role: "region", "aria-label": content.title ?? content.label ?? "" },
+        element("table", {}, content.caption ? element("caption", {}, content.caption) : null, element("thead", {}, head), element("tbody", {}, body)))
+    : element("p", { class: "v-empty" }, content.empty ?? "–");
+  const pager = content.pages > 1
+    ? element("nav", { class: "v-pager", "aria-label": content.pagesLabel ?? "Pages" },
+        element("button", { type: "button", class: "v-button small", disabled: content.page <= 1, "data-focus": "before", "aria-label": "←", onclick: () => send("page", { page: content.page - 1 }) }, "←"),
+        element("span", {}, `${format(content.page, "number")} / ${format(content.pages, "number")}`),
+        element("button", { type: "button", class: "v-button small", disabled: content.page >= content.pages, "data-focus": "after", "aria-label": "→", onclick: () => send("page", { page: content.page + 1 }) }, "→"))
+    : null;
+  const actions = card(root, { ...content, actions: content.actions ?? (content.title ? [] : null) }, tools.length ? element("div", { class: "v-tools" }, tools) : null, table, pager);
+  actions?.append(...buttons(content.actions, send));
+  if (focused) root.querySelector(`[data-focus="${CSS.escape(focused)}"]`)?.focus();
+}

@@ -1,0 +1,46 @@
+// Theme before the first paint, and the menu of the visitor. Not a module: it must run before the page is drawn.
+(function () {
+  const root = document.documentElement;
+  const dark = window.matchMedia("(prefers-color-scheme: dark)");
+  const wanted = () => {
+    try { return localStorage.getItem("vur-theme") || "auto"; } catch { return "auto"; }
+  };
+  const apply = () => {
+    const theme = wanted() === "auto" ? (dark.matches ? "dark" : "light") : wanted();
+    if (root.dataset.theme !== theme) {
+      root.dataset.theme = theme;
+      window.dispatchEvent(new CustomEvent("vur-theme"));
+    }
+  };
+  apply();
+  dark.addEventListener("change", apply);
+
+  const cookie = (name) => (document.cookie.match(new RegExp("(?:^|; )" + name + "=([^;]*)")) || [])[1];
+  document.addEventListener("DOMContentLoaded", () => {
+    const theme = document.querySelector("[data-vur=theme]");
+    if (theme) {
+      theme.value = wanted();
+      theme.addEventListener("change", () => { localStorage.setItem("vur-theme", theme.value); apply(); });
+    }
+    const language = document.querySelector("[data-vur=language]");
+    if (language) {
+      language.addEventListener("change", async () => {
+        const base = document.body.dataset.vurBase || "/";
+        await fetch(base + "vur/api/auth/profile", {
+          method: "PUT",
+          headers: { "Content-Type": "application/json", "X-XSRFToken": cookie("_xsrf") || "" },
+          body: JSON.stringify({ language: language.value }),
+        });
+        location.reload();
+      });
+    }
+    document.addEventListener("click", (event) => {
+      document.querySelectorAll("details.v-user[open]").forEach((one) => {
+        if (!one.contains(event.target)) one.open = false;
+      });
+    });
+    document.addEventListener("keydown", (event) => {
+      if (event.key === "Escape") document.querySelectorAll("details.v-user[open]").forEach((one) => { one.open = false; });
+    });
+  });
+})();
