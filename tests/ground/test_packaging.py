@@ -34,7 +34,7 @@ from vur.text import LANGUAGES
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 OPTIONAL = PROJECT["optional-dependencies"]
 # Packages that only the service runs: they may import the libraries of `serve` at the top.
-SERVICE = ("jobs", "predictions", "serving")
+SERVICE = ("dashboards", "jobs", "predictions", "serving")
 
 
 def normal(requirement: str) -> str:
