@@ -4,7 +4,6 @@ import time
 from datetime import datetime, timedelta
 from typing import Any
 
-import psutil
 from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
@@ -19,6 +18,8 @@ FIGURES = ("cpu", "memory", "disk", "sent", "received", "queued", "running")
 
 def read_counters() -> dict[str, Any]:
     """The counters of processors, network and disks, and when they were read."""
+    import psutil
+
     return {
         "at": time.monotonic(),
         "cpu": psutil.cpu_times(),
@@ -29,6 +30,8 @@ def read_counters() -> dict[str, Any]:
 
 def load_between(before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:
     """CPU, memory, disk and network between two readings of the counters; bytes and percent."""
+    import psutil
+
     seconds = max(after["at"] - before["at"], 1e-6)
     memory, disk = psutil.virtual_memory(), psutil.disk_usage(str(home()))
 
