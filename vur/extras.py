@@ -21,6 +21,7 @@ EXTRAS: dict[str, dict[str, str]] = {
         "pyjwt": "jwt",
         "cryptography": "cryptography",
         "email-validator": "email_validator",
+        "openpyxl": "openpyxl",
         "structlog": "structlog",
         "prometheus-client": "prometheus_client",
         "psutil": "psutil",
