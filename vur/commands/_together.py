@@ -32,11 +32,12 @@ def pages_process(host: str, port: int) -> "Child":
     return Child("dashboards", [sys.executable, "-m", "vur.dashboards.server", host, str(port)])
 
 
-def lab_process(host: str, port: int) -> "Child":
-    """The process of JupyterLab behind the service's accounts."""
+def lab_process(host: str, port: int, folder: str | None = None) -> "Child":
+    """The process of JupyterLab behind the service's accounts, on a folder or on each visitor's own."""
     from vur.serving.process.supervisor import Child
 
-    return Child("JupyterLab", [sys.executable, "-m", "vur.dashboards.lab", host, str(port)])
+    command = [sys.executable, "-m", "vur.dashboards.lab", host, str(port)]
+    return Child("JupyterLab", command + ([folder] if folder else []))
 
 
 def report_death(language: str) -> Callable[[str, int, int], None]:

@@ -1,42 +1,36 @@
-"""`vur lab`: JupyterLab on the notebooks."""
+"""`vur lab`: JupyterLab under the accounts of the service."""
 
 import argparse
-import os
-import sys
 from pathlib import Path
 
+from vur.errors import VurError
 from vur.settings import settings
 from vur.text import translate
 
-PURPOSE = "open JupyterLab on the notebooks"
+PURPOSE = "serve JupyterLab under the accounts of the service"
 ORDER = 100
 EXTRA = "lab"
 
 
 def add_arguments(command: argparse.ArgumentParser) -> None:
     """Add the options of `vur lab`."""
-    command.add_argument("--port", type=int)
-    command.add_argument("--no-browser", action="store_true")
+    command.add_argument("folder", nargs="?", help="folder to open (default: one's own, with tutorials and last runs)")
+    command.add_argument("--host", help="address to listen on (default: settings, 127.0.0.1)")
+    command.add_argument("--port", type=int, help="port to listen on (default: settings, 8888)")
 
 
 def run(options: argparse.Namespace, language: str) -> int:
-    """Open JupyterLab on the notebooks of a source checkout, or on the working directory of an installed package."""
-    import subprocess
+    """Serve JupyterLab until SIGTERM or Ctrl-C."""
+    from vur.commands._together import check_port, first_account, lab_process, report_death
+    from vur.serving.process.startup import prepare
+    from vur.serving.process.supervisor import supervise
 
-    root = Path(__file__).parents[2]
-    folder = root if (root / "nbs").is_dir() else Path.cwd()
     chosen = settings()
-    port = options.port or chosen.lab_port
-    print(translate("cli.lab.open", language, folder=folder, host=chosen.host, port=port), flush=True)
-    start = ["--LabApp.default_url=/lab/tree/nbs"] if folder == root else []
-    command = [
-        sys.executable,
-        "-m",
-        "jupyterlab",
-        f"--ServerApp.ip={chosen.host}",
-        f"--ServerApp.port={port}",
-        f"--ServerApp.root_dir={folder}",
-        *start,
-        *(["--no-browser"] if options.no_browser else []),
-    ]
-    return subprocess.call(command + (["--allow-root"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []))
+    host, port = options.host or chosen.host, chosen.lab_port if options.port is None else options.port
+    if options.folder and not Path(options.folder).is_dir():
+        raise VurError("serve.folder", path=options.folder)
+    check_port(host, port)
+    if not prepare():
+        first_account(language)
+    print(translate("serve.lab", language, host=host, port=port), flush=True)
+    return supervise([lab_process(host, port, options.folder)], report_death(language))

@@ -97,6 +97,9 @@ class Start(JupyterHandler):
 class StaticFile(web.StaticFileHandler):
     """Scripts and styles under a path that names their state, so that browsers keep them for good."""
 
+    get = allow_unauthenticated(web.StaticFileHandler.get)
+    head = allow_unauthenticated(web.StaticFileHandler.head)
+
     def set_extra_headers(self, path: str) -> None:
         """Let browsers keep the file if the path is that of its present state."""
         if f"/vur/static/{version()}/" in self.request.path:
@@ -282,6 +285,8 @@ def configuration(port: int, host: str) -> Config:
     config = Config()
     config.Voila.ip, config.Voila.port, config.Voila.port_retries = host, port, 0
     config.Voila.open_browser = False
+    config.Voila.log_level = config.Pages.log_level = "ERROR"
+    config.KernelManager.transport = "ipc"  # sockets in a folder of this user instead of ports that others may reach
     config.Voila.root_dir = str(notebooks())
     config.Voila.identity_provider_class = VurIdentityProvider
     config.Voila.authorizer_class = PageAuthorizer

@@ -11,7 +11,7 @@ from pathlib import Path
 from vur.errors import VurError
 from vur.settings import settings
 
-KINDS = ("datasets", "cache", "runs", "bentoml", "locks", "scenarios", "uploads", "jobs", "results")
+KINDS = ("datasets", "cache", "runs", "bentoml", "locks", "scenarios", "uploads", "jobs", "results", "lab")
 SAFE_ID = re.compile(r"[a-z0-9][a-z0-9._-]{0,127}")
 
 

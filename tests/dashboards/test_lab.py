@@ -1,0 +1,61 @@
+"""JupyterLab: the same login, one's own folder, not for viewers."""
+
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import httpx
+import pytest
+from pages_site import Site, Visit, json_of, wait_for
+from samples import ROOT
+from service import free_port
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+
+
+@pytest.fixture(scope="module")
+def lab(site: Site) -> Iterator[str]:
+    """The address of `vur lab` on the data home of the site."""
+    import os
+
+    port = free_port()
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("VUR_")}
+    environment |= {"VUR_HOME": str(site.home), "PYTHONPATH": str(ROOT)}
+    with open(site.home / "lab.log", "w") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "vur.cli", "lab", "--port", str(port)],
+            env=environment, cwd=site.home, stdout=log, stderr=subprocess.STDOUT, start_new_session=True,
+        )  # fmt: skip
+    wait_for(f"http://127.0.0.1:{port}/login")
+    yield f"http://127.0.0.1:{port}"
+    process.send_signal(signal.SIGINT)
+    assert process.wait(60) == 0
+
+
+def test_strangers_see_the_login_only(lab: str) -> None:
+    with httpx.Client(base_url=lab) as stranger:
+        assert "/login" in stranger.get("/lab").headers["location"]
+        for address in ("/api/contents", "/api/kernels", "/api/terminals"):
+            assert stranger.get(address).status_code == 403, address
+        assert stranger.get("/vur/session").status_code == 401
+
+
+def test_one_login_opens_the_own_folder(visit: Visit, site: Site, lab: str) -> None:
+    tab = visit("dashboard", "ana")
+    user = site.api("ana").get("/auth/me").json()["id"]
+    tab.goto("about:blank")
+    answer = tab.context.request.get(f"{lab}/", max_redirects=5)
+    assert answer.ok and f"/lab/tree/{user}" in answer.url
+    listed = tab.context.request.get(f"{lab}/api/contents/{user}").json()
+    assert "tutorials" in [one["name"] for one in listed["content"]]
+    assert (site.home / "lab" / user).stat().st_mode & 0o077 == 0
+
+
+def test_a_viewer_gets_no_kernel(visit: Visit, lab: str) -> None:
+    tab = visit("dashboard", "vera", language="pt-BR")
+    refused = tab.context.request.get(f"{lab}/", max_redirects=5)
+    assert refused.status == 403 and "analistas" in refused.text()
+    for address in ("/api/contents", "/api/kernels", "/api/terminals"):
+        assert tab.context.request.get(lab + address).status == 403, address
+    assert json_of(tab, "/vur/session")[1]["role"] == "viewer"
