@@ -1,8 +1,8 @@
-"""Pages in Chromium, preheated, beside a bare Voilà page with one chart: first paint, time until it can be used, bytes, memory.
+"""Preheated pages in Chromium beside a bare Voilà page with one chart: first paint, time until usable, bytes, memory.
 
-Ours is the dashboard with figures, lists, tables and charts for a logged-in visitor; the bare page is stock Voilà with one
-ECharts widget of `ipecharts`, without any login. Both servers run at the same time, pages are opened in turn, each time in a
-new browser profile (nothing cached) and once more in the same one.
+Ours is the dashboard with figures, lists, tables and charts for a logged-in visitor; the bare page is stock Voilà with
+one ECharts widget of `ipecharts`, without any login. Both servers run at the same time, pages are opened in turn, each
+time in a new browser profile (nothing cached) and once more in the same one.
 """
 
 import json
@@ -23,11 +23,12 @@ from pages_site import ARGUMENTS, CHROMIUM, Site, email, start_site, stop_site, 
 from service import PASSWORD, free_port  # noqa: E402
 
 TURNS, VIEWERS, POINTS = 5, 20, 100_000
-STARTED = "() => document.body.dataset.vurStarted === 'true' && performance.now()"
+STARTED = "() => document.body?.dataset.vurStarted === 'true' && performance.now()"
 DRAWN = "() => document.querySelector('.jp-OutputArea canvas, .jp-OutputArea svg') && performance.now()"
 PAINT = "() => performance.getEntriesByName('first-contentful-paint')[0].startTime"
 BARE = """from ipecharts import EChartsRawWidget
-EChartsRawWidget(option={"xAxis": {"type": "category"}, "yAxis": {}, "series": [{"type": "line", "data": list(range(300))}]})"""
+line = {"type": "line", "data": list(range(300))}
+EChartsRawWidget(option={"xAxis": {"type": "category"}, "yAxis": {}, "series": [line]})"""
 
 
 def start_bare(folder: Path) -> tuple[str, subprocess.Popen]:
@@ -217,8 +218,10 @@ def memory(browser: Any, site: Site) -> None:
     )
     family = [server, *server.children(recursive=True)]
     used = sum(one.memory_full_info().pss for one in family)
-    print(f"{VIEWERS} open viewers: {used / 2**30:.2f} GiB (proportional set size) in {len(family)} processes, those that "
-          "wait for visitors included.")  # fmt: skip
+    size, count = used / 2**30, len(family)
+    print(
+        f"{VIEWERS} open viewers: {size:.2f} GiB (proportional set size) in {count} processes, waiting ones included."
+    )
     for context in contexts:
         context.close()
 

@@ -13,7 +13,7 @@ from tornado import web
 from tornado.ioloop import IOLoop
 from traitlets.config import Config
 
-from vur.dashboards.login import LabAuthorizer, SessionPage, Visitor, VurIdentityProvider, visitor_of
+from vur.dashboards.login import LabAuthorizer, SessionPage, SignupPage, Visitor, VurIdentityProvider, visitor_of
 from vur.dashboards.proxy import ApiProxy
 from vur.dashboards.server import SHARE, STATIC, EChartsFile, StaticFile
 from vur.dashboards.shell import render
@@ -121,6 +121,7 @@ def handlers(base_url: str) -> list[Any]:
     static = at(r"/vur/static/[0-9a-f]+/")
     return [
         (at("/vur/home"), Home),
+        (at("/signup"), SignupPage),
         (at("/vur/session"), SessionPage),
         (at(r"/vur/api/(.*)"), ApiProxy),
         (static + r"echarts\.mjs", EChartsFile),

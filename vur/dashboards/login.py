@@ -14,7 +14,9 @@ from tornado import web
 
 from vur.dashboards.shell import language_of, render
 from vur.errors import VurError
+from vur.settings import settings
 from vur.store.accounts import sessions
+from vur.store.accounts.users import clean_email
 from vur.store.database import reading, writing
 
 COOKIE = "vur-session"
@@ -135,15 +137,18 @@ class LoginPage(JupyterHandler):
     @allow_unauthenticated
     async def post(self) -> None:
         """Check the password and set the cookie."""
+        await self.enter(self.get_body_argument("login", ""), self.get_body_argument("password", "", strip=False))
+
+    async def enter(self, login: str, password: str) -> None:
+        """Log in and go on; show the form with the cause if that fails."""
         from vur.serving.views import accounts
 
-        given = self.get_body_argument("login", ""), self.get_body_argument("password", "", strip=False)
         agent = self.request.headers.get("User-Agent", "")
         try:
-            tokens = await accounts.slowed(accounts.log_in, *given, self.request.remote_ip or "", agent)
+            tokens = await accounts.slowed(accounts.log_in, login, password, self.request.remote_ip or "", agent)
         except VurError as error:
             self.set_status(429 if error.code in ("api.throttled", "api.busy") else 401)
-            self._form(f"{error.cause(self.language)} {error.remedy(self.language)}", given[0])
+            self._form(f"{error.cause(self.language)} {error.remedy(self.language)}", login)
             return
         self.set_cookie(COOKIE, sessions.web_cookie(tokens["refresh_token"]), expires_days=30, **cookie_options(self))
         self.redirect(self._next())
@@ -163,8 +168,9 @@ class LoginPage(JupyterHandler):
                 error=error,
                 login=login,
                 next=self._next(),
+                registration=settings().registration == "open",
                 xsrf=self.xsrf_token.decode(),
-            )  # fmt: skip
+            )
         )
 
     def _next(self) -> str:
@@ -173,6 +179,58 @@ class LoginPage(JupyterHandler):
         parts = urlsplit(wanted.replace("\\", "/"))
         here = not parts.scheme and not parts.netloc and parts.path.startswith(self.base_url)
         return wanted if here and not wanted.startswith("//") else self.base_url
+
+
+class SignupPage(LoginPage):
+    """The form for a new account, where the setting `registration` is open; it becomes an analyst's."""
+
+    @allow_unauthenticated
+    def get(self) -> None:
+        """Show the form."""
+        self._need_open()
+        self._form()
+
+    @allow_unauthenticated
+    async def post(self) -> None:
+        """Make the account and log in."""
+        from vur.serving.views import accounts
+
+        self._need_open()
+        given = {name: self.get_body_argument(name, "").strip() for name in ("email", "full_name")}
+        password = self.get_body_argument("password", "", strip=False)
+        try:
+            await accounts.hashing(
+                accounts.register,
+                self.request.remote_ip or "",
+                clean_email(given["email"]),
+                password,
+                full_name=given["full_name"],
+                language=self.language,
+            )
+        except VurError as error:
+            self.set_status(429 if error.code in ("api.throttled", "api.busy") else 422)
+            self._form(f"{error.cause(self.language)} {error.remedy(self.language)}", **given)
+            return
+        await self.enter(given["email"], password)
+
+    def _need_open(self) -> None:
+        if settings().registration != "open":
+            raise web.HTTPError(404)
+
+    def _form(self, error: str = "", login: str = "", **given: str) -> None:
+        self.set_header("Cache-Control", "no-store")
+        values = {"email": "", "full_name": ""} | given
+        self.finish(
+            render(
+                "signup.html",
+                self.language,
+                self.base_url,
+                error=error,
+                next=self._next(),
+                xsrf=self.xsrf_token.decode(),
+                **values,
+            )
+        )
 
 
 class LogoutPage(JupyterHandler):
@@ -246,8 +304,3 @@ class LabAuthorizer(Authorizer):
     def is_authorized(self, handler: Any, user: User, action: str, resource: str) -> bool:
         """Whether `user` may work in JupyterLab."""
         return getattr(user, "role", "") in ("analyst", "admin")
-
-
-def refuse(status: int, code: str) -> web.HTTPError:
-    """The error of a request that `code` names in the translation table."""
-    return web.HTTPError(status, code)

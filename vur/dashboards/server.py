@@ -32,6 +32,7 @@ from vur.dashboards import counts, kernels
 from vur.dashboards.login import (
     PageAuthorizer,
     SessionPage,
+    SignupPage,
     VurIdentityProvider,
     session_of,
     visitor_of,
@@ -268,6 +269,7 @@ class Pages(Voila):
             (at("/"), Start),
             (at("/health"), Health),
             (at("/metrics"), Metrics),
+            (at("/signup"), SignupPage),
             (at("/vur/session"), SessionPage),
             (at(r"/vur/api/(.*)"), ApiProxy),
             (at(r"/published/(.*)"), PublishedProxy),
