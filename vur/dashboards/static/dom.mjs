@@ -20,9 +20,11 @@ export function card(root, content, ...children) {
         element("div", { class: "v-actions" }))
     : null;
   root.classList.add("v-card");
-  if (content.width) root.dataset.width = content.width;
-  const host = root.parentElement;
-  if (host && content.width) host.dataset.width = content.width;
+  for (const one of [root, root.parentElement]) {
+    if (!one) continue;
+    if (content.width) one.dataset.width = content.width;
+    else delete one.dataset.width;
+  }
   root.replaceChildren(...[head, ...children.flat()].filter(Boolean));
   return head?.lastElementChild;
 }
