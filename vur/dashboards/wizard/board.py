@@ -1,0 +1,297 @@
+"""What the steps of the wizard stand on: the page with its panels, the pipeline's state, drafts, bar and code."""
+
+from typing import Any, ClassVar
+
+from vur.dashboards.client import ServiceError
+from vur.dashboards.page import Page
+from vur.dashboards.panel import Panel
+
+NAMES = ("upload", "preview", "split", "preprocessing", "features", "model", "training")
+# The panels in the order of the page, with their kinds; a step shows some of them.
+PANELS = {
+    "pipelines": "table",
+    "begin": "form",
+    "file": "upload",
+    "document": "document",
+    "steps": "steps",
+    "words": "text",
+    "columns": "form",
+    "options": "form",
+    "models": "models",
+    "parameters": "form",
+    "network": "network",
+    "progress": "progress",
+    "chart": "chart",
+    "losses": "chart",
+    "gaps": "gaps",
+    "findings": "list",
+    "effects": "list",
+    "table": "table",
+    "details": "table",
+    "bar": "text",
+    "other": "upload",
+    "code": "code",
+}
+
+
+class Board(Page):
+    """What the steps share. What is chosen is kept by the service at once, so that a reload goes on from it."""
+
+    name: ClassVar[str] = "pipeline"
+    role: ClassVar[str] = "analyst"
+    live: ClassVar[tuple[str, ...]] = ("training_update",)
+
+    pipelines: Panel
+    begin: Panel
+    file: Panel
+    document: Panel
+    steps: Panel
+    words: Panel
+    columns: Panel
+    options: Panel
+    models: Panel
+    parameters: Panel
+    network: Panel
+    progress: Panel
+    chart: Panel
+    losses: Panel
+    gaps: Panel
+    findings: Panel
+    effects: Panel
+    table: Panel
+    details: Panel
+    bar: Panel
+    other: Panel
+    code: Panel
+    begin_views: ClassVar[dict[str, type]]  # the step of each name
+    begin_start: ClassVar[type]  # what is shown without a pipeline
+
+    def build(self) -> None:
+        """Declare the panels, and who answers to what the visitor does in them."""
+        for name, kind in PANELS.items():
+            setattr(self, name, self.panel(kind, **({} if name == "steps" else {"hidden": True})))
+        self.start: Any = self.begin_start(self)
+        self.views: dict[str, Any] = {name: kind(self) for name, kind in self.begin_views.items()}
+        self.pipeline_id: str | None = None
+        self.state: dict[str, Any] = {}
+        self.forms: dict[str, Any] = {}
+        self.series: str | None = None
+        self.step: str = NAMES[0]
+        self.trial: dict[str, Any] | None = None  # settings whose effect is shown before they are kept
+        for name in PANELS:
+            self._listen_to(name)
+        self.steps.on("step", lambda values: self.go_to(values["name"]), role="analyst")
+        self.bar.on("back", lambda values: self.go_to(self._beside(-1)), role="analyst")
+        self.bar.on("next", lambda values: self.confirm(), role="analyst")
+        self.bar.on("rename", self._rename, role="analyst")
+        self.code.on("notebook", lambda values: None, role="analyst")
+
+    def _listen_to(self, name: str) -> None:
+        """Pass the events of a panel to the methods `on_<panel>_<event>` of the step that is shown, or of the start."""
+        panel = getattr(self, name)
+        owners = [self.start, *self.views.values()]
+        events = {
+            method.removeprefix(f"on_{name}_")
+            for owner in owners
+            for method in dir(owner)
+            if method.startswith(f"on_{name}_")
+        }
+        for event in events:
+            panel.on(event, self._passing(f"on_{name}_{event}"), role="analyst")
+
+    def _passing(self, method: str) -> Any:
+        def passed(values: Any) -> None:
+            handler = getattr(self.view, method, None)
+            if handler is not None:
+                handler(values if isinstance(values, dict) else {})
+
+        return passed
+
+    @property
+    def view(self) -> Any:
+        """The step that is shown, or the start."""
+        return self.views[self.step] if self.pipeline_id else self.start
+
+    def load(self) -> None:
+        """Open the pipeline in the page's address where it was left, or show the list."""
+        self.forms = self.api.get("/pipelines/options")
+        if id := self.query.get("id"):
+            self.open(id, self.query.get("step"))
+        else:
+            self.show_start()
+
+    def tick(self) -> None:
+        """Refresh what changes by itself: a training."""
+        if self.pipeline_id and self.user:
+            self.view.tick()
+
+    # --- one pipeline ---
+
+    def show_start(self) -> None:
+        """Leave the pipeline, and show the list."""
+        self.pipeline_id, self.series = None, None
+        self.set_query(id=None, step=None)
+        self._show_only(("pipelines", "begin", "file", "document"))
+        self.start.show()
+
+    def open(self, id: str, step: str | None = None) -> None:
+        """Open a pipeline at a step, by default where it was left."""
+        self.state = self.api.get(f"/pipelines/{_id(id)}/state")
+        self.pipeline_id = self.state["pipeline_id"]
+        reachable = {one["step"] for one in self.state["steps"] if one["reachable"]}
+        self.step = step if step and step in reachable else self.state["current_step"]
+        self.series = None
+        self.show_step()
+
+    def go_to(self, step: str) -> None:
+        """Go to a step, and keep on the server where the visitor is."""
+        if step not in NAMES or self.pipeline_id is None:
+            return
+        self.state = self.api.post(f"/pipelines/{self.pipeline_id}/navigate", {"to": step})
+        self.step = step
+        self.show_step()
+
+    def confirm(self) -> None:
+        """Complete the step with what is chosen, and go to the next one."""
+        section = self.view.section()
+        try:
+            self.state = self.api.put(f"/pipelines/{self.pipeline_id}/steps/{self.step}", {"data": section})
+        except ServiceError as error:
+            if error.status != 422:
+                raise
+            self.view.refused(error)
+            return
+        after = self._beside(1)
+        if self.state["current_step"] != after:
+            self.state = self.api.post(f"/pipelines/{self.pipeline_id}/navigate", {"to": after})
+        self.step = after
+        self.show_step()
+
+    def keep(self, section: dict[str, Any], step: str | None = None) -> bool:
+        """Keep a step's settings as a draft; False if they were refused, which the step then shows."""
+        address = f"/pipelines/{self.pipeline_id}/steps/{step or self.step}"
+        try:
+            self.state = self.api.put(address, {"data": section, "confirm": False})
+        except ServiceError as error:
+            if error.status != 422:
+                raise
+            self.view.refused(error)
+            return False
+        self.show_steps()
+        return True
+
+    def look(self) -> dict[str, Any]:
+        """The preview of the step with the settings on trial, else with the stored ones."""
+        body = {"step": self.step, "series": self.series} | ({} if self.trial is None else {"data": self.trial})
+        found: dict[str, Any] = self.api.post(f"/pipelines/{self.pipeline_id}/preview", body)
+        return found
+
+    def chosen(self, step: str | None = None) -> dict[str, Any]:
+        """The settings of a step: those on trial, else the stored ones."""
+        if self.trial is not None and step in (None, self.step):
+            return self.trial
+        found: dict[str, Any] = next(one["data"] for one in self.state["steps"] if one["step"] == (step or self.step))
+        return found
+
+    def _beside(self, steps: int) -> str:
+        return NAMES[min(max(NAMES.index(self.step) + steps, 0), len(NAMES) - 1)]
+
+    # --- what every step shows ---
+
+    def show_step(self) -> None:
+        """Show the present step: the steps, its panels, the bar and its code."""
+        self.set_query(id=self.pipeline_id, step=self.step)
+        self.show_steps()
+        self._show_only(("steps", *self.view.panels, "bar", "code"))
+        self.show_bar()
+        try:
+            self.view.show()
+        except ServiceError as error:
+            if error.status != 422:
+                raise
+            self.view.refused(error)
+        self.show_code()
+
+    def _show_only(self, names: tuple[str, ...]) -> None:
+        for name in PANELS:
+            if name not in names:
+                getattr(self, name).show(hidden=True)
+
+    def show_steps(self) -> None:
+        """Show how far the pipeline is."""
+        self.steps.show(
+            title=self.state["name"],
+            note=self._about(),
+            actions=[],
+            items=[
+                {"name": one["step"], "label": one["title"], "state": self._step_state(one)}
+                for one in self.state["steps"]
+            ],
+        )
+
+    def _about(self) -> str:
+        dataset = self.state.get("dataset")
+        if dataset is None:
+            return self.say("pages.pipeline.no_dataset")
+        said = {"name": dataset["name"], "rows": dataset["rows_count"], "version": dataset["data_version"]}
+        return self.say("pages.pipeline.about", **said)
+
+    def _step_state(self, one: dict[str, Any]) -> str:
+        if one["step"] == self.step:
+            return "current"
+        return "done" if one["completed"] else "open" if one["reachable"] else "locked"
+
+    def show_bar(self, **more: Any) -> None:
+        """Show the buttons to go back and on; the configuration to take along."""
+        first, last = self.step == NAMES[0], self.step == NAMES[-1]
+        at = f"vur/api/pipelines/{self.pipeline_id}/export"
+        self.bar.show(
+            actions=[
+                *([] if first else [{"event": "back", "label": self.say("pages.pipeline.back")}]),
+                *([] if last else [{"event": "next", "label": self.say("pages.pipeline.next"), "kind": "primary"}]),
+                {"href": at, "label": self.say("pages.pipeline.export"), "download": "pipeline.json"},
+                {
+                    "href": f"{at}?format=yaml",
+                    "label": self.say("pages.pipeline.export_yaml"),
+                    "download": "pipeline.yaml",
+                },
+                {"href": "pipeline", "label": self.say("pages.pipeline.all")},
+            ],
+            **more,
+        )
+
+    def show_code(self) -> None:
+        """Show the present step as code; nothing without a dataset."""
+        if self.state.get("dataset") is None:
+            self.code.show(hidden=True)
+            return
+        found = self.api.get(f"/pipelines/{self.pipeline_id}/code", step=self.step)
+        self.code.show(
+            title=self.say("pages.pipeline.code"),
+            note=self.say("pages.pipeline.code_note", file=found["file"]),
+            folded=self.say("pages.pipeline.code_show"),
+            copy=self.say("pages.pipeline.copy"),
+            copied=self.say("pages.pipeline.copied"),
+            tabs=[
+                {"label": "Python", "text": found["python"]},
+                {"label": self.say("pages.pipeline.command"), "text": found["command"]},
+                {"label": "HTTP", "text": found["http"]},
+                {"label": self.say("pages.pipeline.download_file"), "text": found["download"]},
+            ],
+            actions=[
+                {
+                    "href": f"vur/api/pipelines/{self.pipeline_id}/notebook",
+                    "label": self.say("pages.pipeline.notebook"),
+                    "download": "pipeline.ipynb",
+                }
+            ],
+        )
+
+    def _rename(self, values: Any) -> None:
+        self.api.put(f"/pipelines/{self.pipeline_id}", {"name": str(values.get("name", ""))})
+        self.open(str(self.pipeline_id), self.step)
+
+
+def _id(text: str) -> str:
+    """An id as it may stand in an address."""
+    return "".join(letter for letter in text if letter.isalnum() or letter in "-_")[:64] or "-"

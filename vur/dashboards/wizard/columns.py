@@ -1,0 +1,205 @@
+"""Step 1, upload: what was found in the file, the roles of its columns, and the lines that were rejected."""
+
+from typing import Any, ClassVar
+
+from vur.dashboards.client import ServiceError
+from vur.dashboards.wizard.start import upload_texts
+from vur.dashboards.wizard.step import Step
+
+MOST_REJECTS = 8
+
+
+class Upload(Step):
+    """The file: types, roles, rejected lines; another file in its place."""
+
+    name: ClassVar[str] = "upload"
+    panels: ClassVar[tuple[str, ...]] = ("words", "columns", "table", "details", "other")
+
+    def show(self) -> None:
+        """Show what the upload found."""
+        page = self.page
+        page.other.show(**upload_texts(page, "datasets/upload"), title=page.say("pages.pipeline.file.other"))
+        if page.state.get("dataset") is None:
+            page.words.show(title=page.say("pages.pipeline.upload.title"), text=page.say("pages.pipeline.no_dataset"))
+            for name in ("columns", "table", "details"):
+                getattr(page, name).show(hidden=True)
+            return
+        self.dataset = page.api.get(f"/datasets/{page.state['dataset_id']}")
+        self._show_words()
+        self._show_roles()
+        self._show_columns()
+        self._show_rejects()
+
+    def _show_words(self) -> None:
+        say, found, file = self.page.say, self.dataset, self.dataset["file"]
+        marks = {",": say("pages.pipeline.upload.comma"), ".": say("pages.pipeline.upload.point")}
+        facts = [
+            [say("pages.pipeline.upload.file"), found["filename"], "text"],
+            [say("pages.pipeline.upload.rows"), found["rows_count"], "number"],
+            [say("pages.pipeline.upload.rejected"), found["rejected_rows"], "number"],
+            [say("pages.pipeline.upload.encoding"), file.get("encoding"), "text"],
+            [say("pages.pipeline.upload.delimiter"), file.get("delimiter"), "text"],
+            [say("pages.pipeline.upload.decimal"), marks.get(str(file.get("decimal")), file.get("decimal")), "text"],
+        ]
+        self.page.words.show(
+            title=say("pages.pipeline.upload.title"),
+            width="half",
+            facts=[fact for fact in facts if fact[1] not in (None, "")],
+            lines=[*found["warnings"], *found["notes"]][:8],
+            tone="warn" if found["warnings"] else "",
+        )
+
+    def _show_roles(self, error: str | None = None) -> None:
+        say, found = self.page.say, self.dataset
+        chosen, suggested = self.page.chosen("preview"), self.dataset["suggestions"]
+        names = found["columns"]
+        date = chosen.get("date") or suggested["date_column"] or ""
+        target = chosen.get("target") or suggested["target_column"] or ""
+        given_series = chosen.get("series")
+        series: list[str] = suggested["series_columns"] if given_series is None else given_series
+        labels = {field["name"]: field for field in self.page.forms["steps"]["preview"]}
+        roles = [["", say("pages.pipeline.upload.by_data")]] + [
+            [one["value"], one["label"]] for one in labels["roles"]["choices"]
+        ]
+        given, reasons = chosen.get("roles") or {}, suggested["reasons"]
+
+        def of(name: str, kind: str, value: Any) -> dict[str, Any]:
+            field = labels[name]
+            help = reasons.get(name) or field["help"]
+            return {
+                "name": name,
+                "type": kind,
+                "label": field["label"],
+                "help": help,
+                "value": value,
+                "options": [[one, one] for one in names],
+            }
+
+        self.page.columns.show(
+            title=say("pages.pipeline.upload.roles"),
+            text=error,
+            width="half",
+            fields=[
+                of("date", "choice", date),
+                of("target", "choice", target),
+                of("series", "choices", series),
+                *(
+                    {
+                        "name": f"role:{name}",
+                        "type": "choice",
+                        "label": name,
+                        "options": roles,
+                        "value": given.get(name, ""),
+                        "group": labels["roles"]["label"],
+                    }
+                    for name in names
+                    if name not in (date, target, *series)
+                ),
+            ],
+            live="change",
+            actions=[],
+        )
+
+    def on_columns_change(self, values: dict[str, Any]) -> None:
+        """Keep the roles of the columns as a draft of the next step."""
+        names = set(self.dataset["columns"])
+        roles = {
+            name.removeprefix("role:"): str(role)
+            for name, role in values.items()
+            if name.startswith("role:") and role and name.removeprefix("role:") in names
+        }
+        date, target = str(values.get("date") or ""), str(values.get("target") or "")
+        series = [str(name) for name in values.get("series") or [] if name in names and name not in (date, target)]
+        chosen = {
+            key: value
+            for key, value in self.page.chosen("preview").items()
+            if key not in ("date", "target", "series", "roles")
+        }
+        roles = {name: role for name, role in roles.items() if name not in (date, target, *series)}
+        section = chosen | {"date": date or None, "target": target or None, "series": series, "roles": roles}
+        if self.page.keep(section, "preview"):
+            self._show_roles()
+            self._show_columns()
+            self.page.show_code()
+
+    def refused(self, error: ServiceError) -> None:
+        """Show why the roles were refused."""
+        self._show_roles(error.detail)
+        self.page.notice(error.detail, "error")
+
+    def section(self) -> dict[str, Any]:
+        """The dataset."""
+        return {"dataset_id": self.page.state["dataset_id"]}
+
+    def _show_columns(self) -> None:
+        say, chosen = self.page.say, self.page.chosen("preview")
+        kinds = {
+            one: say(f"pages.pipeline.type.{one}")
+            for one in ("datetime", "numeric", "categorical", "boolean", "text", "id")
+        }
+        suggested = self.dataset["suggestions"]
+        roles = dict(chosen.get("roles") or {})
+        named = {
+            chosen.get("date") or suggested["date_column"]: "date",
+            chosen.get("target") or suggested["target_column"]: "target",
+            **dict.fromkeys(chosen.get("series") or suggested["series_columns"], "series"),
+        }
+        labels = {field["name"]: field["label"] for field in self.page.forms["steps"]["preview"]}
+        words = {
+            one["value"]: one["label"]
+            for field in self.page.forms["steps"]["preview"]
+            if field["name"] == "roles"
+            for one in field["choices"]
+        }
+        self.page.table.show(
+            title=say("pages.pipeline.upload.columns"),
+            columns=[
+                {"key": "name", "label": say("pages.pipeline.upload.column")},
+                {"key": "type", "label": say("pages.pipeline.upload.type")},
+                {"key": "role", "label": say("pages.pipeline.upload.role")},
+                {"key": "missing", "label": say("pages.pipeline.upload.missing"), "type": "number"},
+                {"key": "unique", "label": say("pages.pipeline.upload.unique"), "type": "number"},
+                {"key": "example", "label": say("pages.pipeline.upload.example")},
+                {"key": "reason", "label": say("pages.pipeline.upload.reason")},
+            ],
+            rows=[
+                {
+                    "id": one["name"],
+                    "name": one["name"],
+                    "type": kinds.get(one["type"], one["type"]),
+                    "role": labels.get(named.get(one["name"], "")) or words.get(roles.get(one["name"], ""), ""),
+                    "missing": one["missing"],
+                    "unique": one["unique"],
+                    "example": one["example"],
+                    "reason": one["reason"] or one["format"],
+                }
+                for one in self.dataset["details"]
+            ],
+        )
+
+    def _show_rejects(self) -> None:
+        if not self.dataset["rejected_rows"]:
+            self.page.details.show(hidden=True)
+            return
+        say = self.page.say
+        found = self.page.api.get(f"/datasets/{self.dataset['dataset_id']}/rejects", limit=MOST_REJECTS)
+        self.page.details.show(
+            title=say("pages.pipeline.upload.rejects", count=found["total"]),
+            columns=[
+                {"key": "line", "label": say("pages.pipeline.upload.line"), "type": "number"},
+                {"key": "cause", "label": say("pages.pipeline.upload.cause")},
+                {"key": "text", "label": say("pages.pipeline.upload.content")},
+            ],
+            rows=[
+                {"id": str(one["line"]), **{key: one[key] for key in ("line", "cause", "text")}}
+                for one in found["items"]
+            ],
+        )
+
+    def on_other_uploaded(self, values: dict[str, Any]) -> None:
+        """Take another file for this pipeline."""
+        answer = values.get("answer")
+        id = str(answer.get("dataset_id")) if isinstance(answer, dict) else ""
+        address = f"/pipelines/{self.page.pipeline_id}/steps/upload"
+        self.page.state = self.page.api.put(address, {"data": {"dataset_id": id}})
+        self.page.go_to("upload")

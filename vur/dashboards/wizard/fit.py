@@ -1,0 +1,286 @@
+"""Step 7, training: the job as it goes, then the result, the report and the promotion."""
+
+from typing import Any, ClassVar
+
+from vur.dashboards.wizard.step import Step
+from vur.text import table
+
+ACTIVE = ("queued", "training")
+MOST_ROWS = 20
+
+
+class Training(Step):
+    """The training of the pipeline's newest model; what is shown comes from the service alone."""
+
+    name: ClassVar[str] = "training"
+    panels: ClassVar[tuple[str, ...]] = ("progress", "options", "words", "table", "losses")
+    width: ClassVar[str | None] = "half"
+
+    def __init__(self, page: Any):
+        super().__init__(page)
+        self.status: dict[str, Any] = {}
+        self.shown_result: Any = None
+
+    @property
+    def model_id(self) -> str | None:
+        """The pipeline's newest model."""
+        newest = self.page.state.get("model")
+        return newest["model_id"] if newest else None
+
+    def draw(self) -> None:
+        """Show the plan, or the training of the newest model."""
+        self.shown_result = None
+        self._show_plan()
+        self.tick()
+
+    def tick(self) -> None:
+        """Show the training as it is now."""
+        if self.model_id is None:
+            self._show_ready()
+            return
+        before = self.status.get("status")
+        self.status = self.page.api.get(f"/models/{self.model_id}/training/status")
+        if self.status["status"] == "configured":
+            self._show_ready()
+            return
+        self._show_progress(self.page.api.get(f"/models/{self.model_id}/training/progress", limit=100))
+        if self.status["status"] == "trained":
+            self._show_result()
+        if before in ACTIVE and self.status["status"] not in ACTIVE:
+            self.page.state = self.page.api.get(f"/pipelines/{self.page.pipeline_id}/state")
+            self.page.show_steps()
+            key = f"pages.pipeline.training.ended.{self.status['status']}"
+            self.page.notice(
+                self.page.say(key), {"trained": "success", "failed": "error"}.get(self.status["status"], "info")
+            )
+
+    # --- before ---
+
+    def _show_plan(self) -> None:
+        seen, say = self.page.look(), self.page.say
+        names = [one["name"] for one in seen["candidates"]]
+        shown = ", ".join(names[:8]) + (f" … ({len(names)})" if len(names) > 8 else "")
+        self.page.words.show(
+            title=say("pages.pipeline.training.plan"),
+            width="half",
+            facts=[
+                [say("pages.pipeline.training.models"), shown, "text"],
+                [say("pages.pipeline.training.series"), seen["series"], "number"],
+                [say("pages.pipeline.training.rows"), seen["rows"], "number"],
+                [say("pages.pipeline.training.folds"), seen["folds"], "number"],
+                [say("pages.pipeline.training.horizon"), seen["horizon"], "number"],
+                [say("pages.pipeline.training.estimate"), seen["seconds"], "duration"],
+                [say("pages.pipeline.training.limit"), seen["time_budget"], "duration"],
+            ],
+            lines=seen["warnings"],
+        )
+
+    def _show_ready(self) -> None:
+        say = self.page.say
+        lacking = [one["title"] for one in self.page.state["steps"][:-1] if not one["completed"]]
+        self.page.progress.show(
+            title=say("pages.pipeline.training.ready") if not lacking else say("pages.pipeline.training.lacking"),
+            note=", ".join(lacking) if lacking else say("pages.pipeline.training.ready_note"),
+            state="ready",
+            actions=[
+                {
+                    "event": "train",
+                    "label": say("pages.pipeline.training.train"),
+                    "kind": "primary",
+                    "disabled": bool(lacking),
+                }
+            ],
+        )
+        self.page.table.show(hidden=True)
+        self.page.losses.show(hidden=True)
+
+    def on_progress_train(self, values: dict[str, Any]) -> None:
+        """Confirm the step, make the model and queue its training."""
+        page, at = self.page, f"/pipelines/{self.page.pipeline_id}"
+        page.state = page.api.put(f"{at}/steps/training", {"data": self.section()})
+        made = page.api.post(f"{at}/models", {})
+        page.api.post(f"/models/{made['model_id']}/train", {})
+        page.state = page.api.get(f"{at}/state")
+        page.show_steps()
+        page.show_code()
+        self.tick()
+
+    # --- while it goes ---
+
+    def _show_progress(self, found: dict[str, Any]) -> None:
+        say, status = self.page.say, self.status
+        state = status["status"]
+        self.page.progress.show(
+            title=say(f"pages.pipeline.training.state.{state}"),
+            note=self._note(),
+            state=state,
+            percent=status["progress"],
+            stage=status["stage_name"],
+            eta=status["eta_seconds"] if state == "training" else None,
+            epoch=[status["current_epoch"], status["total_epochs"]]
+            if status["current_epoch"] and state == "training"
+            else None,
+            best=self._best(),
+            error=status["error"] and f"{status['error']['detail']} {status['error']['remedy']}",
+            log=[line["text"] for line in found["log"]],
+            texts={
+                key: say(f"pages.pipeline.training.{key}")
+                for key in ("left", "epoch", "log", "progress", "used" if state == "trained" else "best")
+            },
+            actions=self._actions(),
+        )
+        if state != "trained":
+            self._show_scores(found)
+        self._show_losses(found)
+
+    def _note(self) -> str | None:
+        status, say = self.status, self.page.say
+        if status["status"] == "queued" and status["queued_before"]:
+            return say("pages.pipeline.training.queued_before", count=status["queued_before"])
+        if status["cancel_requested"] and status["status"] in ACTIVE:
+            return say("pages.pipeline.training.cancelling")
+        return say("pages.pipeline.training.leave") if status["status"] in ACTIVE else None
+
+    def _best(self) -> dict[str, Any] | None:
+        best = self.status["best"]
+        if not best or best.get("value") is None:
+            return None
+        return {"name": self.named(best["algorithm"]), "metric": best["metric"], "value": best["value"]}
+
+    def _actions(self) -> list[dict[str, Any]]:
+        say, state = self.page.say, self.status["status"]
+        if state in ACTIVE:
+            asked = self.status["cancel_requested"]
+            label = say("pages.pipeline.training.cancel")
+            return [{"event": "cancel", "label": label, "kind": "danger", "disabled": asked}]
+        again: dict[str, Any] = {"event": "train", "label": say("pages.pipeline.training.again")}
+        if not self.page.state["can_train"]:
+            again["disabled"] = not all(one["completed"] for one in self.page.state["steps"][:-1])
+        if state in ("failed", "cancelled"):
+            retry = {"event": "retry", "label": say("pages.pipeline.training.retry"), "kind": "primary"}
+            return [retry, again]
+        at = f"vur/api/models/{self.model_id}"
+        champion = bool(self.page.api.get(f"/models/{self.model_id}")["champion"])
+        promote = say(f"pages.pipeline.training.{'champion' if champion else 'promote'}")
+        return [
+            {
+                "href": f"{at}/report",
+                "label": say("pages.pipeline.training.report"),
+                "kind": "primary",
+                "target": "_blank",
+            },
+            {"event": "promote", "label": promote, "disabled": champion},
+            {"href": f"forecasts?model={self.model_id}", "label": say("pages.pipeline.training.forecasts")},
+            {"href": f"{at}/notebook", "label": say("pages.pipeline.training.notebook"), "download": "train.ipynb"},
+            again,
+        ]
+
+    def named(self, id: str) -> str:
+        """The name of a candidate in the visitor's language."""
+        plain = id.removesuffix("-tuned")
+        key = f"report.algorithm.{plain}"
+        name = self.page.say(key) if key in table() else plain
+        return name if plain == id else self.page.say("report.tuned", algorithm=name)
+
+    def on_progress_cancel(self, values: dict[str, Any]) -> None:
+        """Ask the training to stop."""
+        self.page.api.post(f"/models/{self.model_id}/training/cancel")
+        self.tick()
+
+    def on_progress_retry(self, values: dict[str, Any]) -> None:
+        """Queue the training again; finished stages are not repeated."""
+        self.page.api.post(f"/models/{self.model_id}/training/retry")
+        self.tick()
+
+    def on_progress_promote(self, values: dict[str, Any]) -> None:
+        """Make the model the champion of its family."""
+        self.page.api.post(f"/models/{self.model_id}/promote", {})
+        self.page.notice(self.page.say("pages.pipeline.training.promoted"), "success")
+        self.tick()
+
+    def _show_scores(self, found: dict[str, Any]) -> None:
+        say = self.page.say
+        self.page.table.show(
+            title=say("pages.pipeline.training.scores"),
+            columns=[
+                {"key": "name", "label": say("pages.pipeline.model.model")},
+                {
+                    "key": "value",
+                    "label": found["scores"][0]["metric"] if found["scores"] else "MASE",
+                    "type": "number",
+                    "digits": 3,
+                },
+                {"key": "seconds", "label": say("pages.pipeline.model.time"), "type": "duration"},
+            ],
+            rows=[
+                {
+                    "id": one["algorithm"],
+                    "name": {"text": one["name"], "tone": "good"} if one["best"] else one["name"],
+                    "value": one["value"],
+                    "seconds": one["seconds"],
+                }
+                for one in found["scores"]
+            ],
+            empty=say("pages.pipeline.training.no_scores"),
+        )
+
+    def _show_losses(self, found: dict[str, Any]) -> None:
+        if not found["losses"]:
+            self.page.losses.show(hidden=True)
+            return
+        say, last = self.page.say, found["losses"][-1]
+        self.page.losses.show(
+            title=say("pages.pipeline.training.losses", name=last["name"], fold=last["fold"] or "–"),
+            x="value",
+            height=240,
+            series=[
+                {
+                    "name": say("pages.pipeline.training.loss"),
+                    "x": last["epoch"],
+                    "y": last["loss"],
+                    "color": "primary",
+                },
+                {
+                    "name": say("pages.pipeline.training.held_out"),
+                    "x": last["epoch"],
+                    "y": last["val_loss"],
+                    "color": "fourth",
+                },
+            ],
+        )
+
+    # --- the result ---
+
+    def _show_result(self) -> None:
+        say = self.page.say
+        if self.shown_result == self.model_id and self.page.table.content.get("rows"):
+            return
+        found = self.page.api.get(f"/models/{self.model_id}/results", limit=0)
+        metric = found["metric"] or "mase"
+        shown = list(dict.fromkeys([metric, "mae", "rmse", "wape"]))
+        self.page.table.show(
+            title=say("pages.pipeline.training.leaderboard"),
+            note=(found["choice"] or {}).get("text") or None,
+            columns=[
+                {"key": "rank", "label": "#", "type": "number"},
+                {"key": "name", "label": say("pages.pipeline.model.model")},
+                *(
+                    {"key": key, "label": key.upper(), "type": "number", "digits": 3 if key in ("mase", "rmsse") else 2}
+                    for key in shown
+                ),
+                {"key": "skill", "label": say("pages.pipeline.training.skill"), "type": "percent"},
+                {"key": "seconds", "label": say("pages.pipeline.model.time"), "type": "duration"},
+            ],
+            rows=[
+                {
+                    "id": one["algorithm"],
+                    "rank": one.get("rank"),
+                    "name": {"text": self.named(one["algorithm"]), "tone": "good"}
+                    if one["algorithm"] == found["algorithm"]
+                    else self.named(one["algorithm"]),
+                    **{key: one.get(key) for key in (*shown, "skill", "seconds")},
+                }
+                for one in found["leaderboard"][:MOST_ROWS]
+            ],
+        )
+        self.shown_result = self.model_id

@@ -1,0 +1,261 @@
+"""What the steps of the wizard have in common: a form over the fields of `/pipelines/options`, and words of refusal."""
+
+from typing import Any, ClassVar
+
+from vur.dashboards.client import ServiceError
+from vur.dashboards.wizard.board import Board
+
+TYPES = {
+    "int": "integer",
+    "float": "number",
+    "bool": "switch",
+    "choices": "choices",
+    "choice": "choice",
+    "date": "date",
+}
+
+
+class Step:
+    """One step. `panels` are those that it shows; `hidden_fields` are fields of its form that another panel sets."""
+
+    name: ClassVar[str]
+    panels: ClassVar[tuple[str, ...]] = ("options",)
+    hidden_fields: ClassVar[tuple[str, ...]] = ()
+    width: ClassVar[str | None] = None  # of the form
+
+    def __init__(self, page: Board):
+        self.page = page
+        self.values: dict[str, Any] = {}
+        self.errors: dict[str, str] = {}
+
+    # What a step defines
+
+    def show(self) -> None:
+        """Show the step from the start."""
+        self.errors = {}
+        self.values = flat(self.page.chosen())
+        self.show_form()
+        self.draw()
+
+    def draw(self) -> None:
+        """Show the effect of the stored settings."""
+
+    def tick(self) -> None:
+        """Refresh what changes by itself."""
+
+    def section(self) -> dict[str, Any]:
+        """The settings to store when the step is confirmed."""
+        return self.page.chosen()
+
+    # The form
+
+    @property
+    def fields(self) -> list[dict[str, Any]]:
+        """The fields of the step's form."""
+        found: list[dict[str, Any]] = self.page.forms["steps"][self.name]
+        return [field for field in found if field["name"] not in self.hidden_fields]
+
+    def show_form(self) -> None:
+        """Show the form with the stored values, and the words of a refusal beside their field."""
+        at = f"pages.pipeline.{self.name}"
+        self.page.options.show(
+            title=self.page.say(f"{at}.title"),
+            text=self.page.say(f"{at}.text"),
+            width=self.width,
+            fields=[self.field(field) for field in self.fields],
+            live="change",
+            actions=[],
+        )
+
+    def field(self, field: dict[str, Any]) -> dict[str, Any]:
+        """A field of the options as the form shows it."""
+        name, kind = field["name"], field["type"]
+        value = self.values.get(name, field["default"])
+        shown: dict[str, Any] = {
+            "name": name,
+            "label": field["label"],
+            "help": field["help"],
+            "type": TYPES.get(kind, "text"),
+            "value": shown_value(value, kind),
+            "error": self.errors.get(name),
+        }
+        if field.get("choices") and kind in ("choice", "choices", "levels"):
+            shown["options"] = [[written(one["value"]), one["label"]] for one in field["choices"]]
+        if kind == "levels":
+            shown["type"] = "choices"
+            shown["options"] = [[str(one), f"{one} %"] for one in levels_to_choose(field, value)]
+        for bound in ("min", "max"):
+            if field.get(bound) is not None:
+                shown[bound] = field[bound]
+        return shown
+
+    def on_options_change(self, values: dict[str, Any]) -> None:
+        """Keep what was chosen in the form as a draft, and show its effect."""
+        had_errors, self.errors = bool(self.errors), {}
+        for field in self.fields:
+            if field["name"] in values:
+                self.values[field["name"]] = read(values[field["name"]], field)
+        section = self.section_of(self.values)
+        if not self.tried(section):
+            return
+        if had_errors:
+            self.show_form()
+        if self.page.keep(section):
+            self.page.show_code()
+
+    def tried(self, section: dict[str, Any]) -> bool:
+        """Show the effect of settings that are not kept yet; False if they were refused, which the form then says."""
+        self.page.trial = section
+        try:
+            self.draw()
+        except ServiceError as error:
+            if error.status != 422:
+                raise
+            self.refused(error)
+            return False
+        finally:
+            self.page.trial = None
+        return True
+
+    def section_of(self, values: dict[str, Any]) -> dict[str, Any]:
+        """The section of the form's values: what differs from the defaults, and what other panels set."""
+        own = {field["name"]: field for field in self.fields}
+        found = nested({name: value for name, value in values.items() if name in own and value != own[name]["default"]})
+        kept = {
+            key: value for key, value in self.page.chosen().items() if key not in {one.partition(".")[0] for one in own}
+        }
+        return kept | found
+
+    def refused(self, error: ServiceError) -> None:
+        """Show the words of a refusal beside the field that it names, else above the form."""
+        place = place_of(error, {field["name"] for field in self.fields})
+        self.errors = {place: error.detail} if place else {}
+        self.show_form()
+        if place is None:
+            self.page.notice(error.detail, "error")
+
+    def choose_series(self, values: dict[str, Any]) -> None:
+        """Show another series."""
+        self.page.series = str(values.get("series") or "") or None
+        self.draw()
+
+    def series_field(self, look: dict[str, Any]) -> list[dict[str, Any]]:
+        """The buttons beside a chart to choose one of a few series."""
+        if len(look["names"]) < 2:
+            return []
+        return [
+            {
+                "event": "series",
+                "label": name,
+                "values": {"series": name},
+                "kind": "small primary" if name == look["shown"] else "small",
+            }
+            for name in _around(look["names"], look["shown"])
+        ]
+
+    def on_chart_series(self, values: dict[str, Any]) -> None:
+        """Show the series whose button was pressed."""
+        self.choose_series(values)
+
+
+SHOWN_SERIES = 6
+
+
+def _around(names: list[str], shown: str) -> list[str]:
+    """The names to choose from: a few around the one that is shown."""
+    at = names.index(shown) if shown in names else 0
+    first = max(0, min(at - SHOWN_SERIES // 2, len(names) - SHOWN_SERIES))
+    return names[first : first + SHOWN_SERIES]
+
+
+def place_of(error: ServiceError, names: set[str]) -> str | None:
+    """The field of a form that a refusal names: by its key in the request, or in the configuration."""
+    values = error.values if isinstance(error.values, dict) else {}
+    words = [str(error.field or ""), *(str(values.get(key) or "") for key in ("key", "name", "parameter"))]
+    parts = [part for word in words for part in word.split(".")]
+    pairs = [f"{one}.{other}" for one, other in zip(parts, parts[1:], strict=False)]
+    return next((name for name in (*pairs, *parts) if name in names), None)
+
+
+# --- values ---
+
+
+def flat(section: dict[str, Any]) -> dict[str, Any]:
+    """`{"outliers": {"method": "iqr"}}` as `{"outliers.method": "iqr"}`, beside the other keys."""
+    found: dict[str, Any] = {}
+    for key, value in section.items():
+        if isinstance(value, dict) and key in ("outliers", "optimize"):
+            found |= {f"{key}.{inner}": entry for inner, entry in value.items()}
+        else:
+            found[key] = value
+    return found
+
+
+def nested(values: dict[str, Any]) -> dict[str, Any]:
+    """The reverse of `flat`."""
+    found: dict[str, Any] = {}
+    for name, value in values.items():
+        outer, _, inner = name.rpartition(".")
+        if outer:
+            found.setdefault(outer, {})[inner] = value
+        else:
+            found[name] = value
+    return found
+
+
+def written(value: Any) -> str:
+    """A choice as the value of an option."""
+    return {True: "true", False: "false"}.get(value, str(value)) if isinstance(value, bool) else str(value)
+
+
+def shown_value(value: Any, kind: str) -> Any:
+    """A setting as a form shows it."""
+    if value in (None, "auto") and kind not in ("choice", "choices"):
+        return ""
+    if kind == "choice":
+        return written(value)
+    if kind in ("choices", "levels"):
+        return [f"{one:g}" if isinstance(one, float) else str(one) for one in value] if isinstance(value, list) else []
+    if kind in ("ints", "columns"):
+        return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+    if kind == "windows":
+        return "; ".join(" ".join(map(str, one)) for one in value) if isinstance(value, list) else str(value)
+    return value
+
+
+def read(value: Any, field: dict[str, Any]) -> Any:
+    """What a form sends as a setting; text that is no number stays, so that the service says what is expected."""
+    kind, default = field["type"], field["default"]
+    if kind == "choice":
+        known = {written(one["value"]): one["value"] for one in field["choices"] or []}
+        return known.get(str(value), value)
+    if value in ("", None, []):
+        return [] if kind in ("levels",) else default
+    if kind == "size":
+        return _number(value)
+    if kind in ("ints", "levels"):
+        parts = value if isinstance(value, list) else str(value).replace(";", ",").split(",")
+        return [_number(part) for part in parts if str(part).strip()]
+    if kind == "windows":
+        return [[_number(word) for word in one.split()] for one in str(value).split(";") if one.strip()]
+    if kind in ("country", "state"):
+        return str(value).strip().upper()
+    if kind == "int" and isinstance(value, float) and value.is_integer():
+        return int(value)
+    return value.strip() if isinstance(value, str) else value
+
+
+def _number(text: Any) -> Any:
+    """A number as people write it, with point or comma; anything else as it is."""
+    words = str(text).strip()
+    try:
+        found = float(words.replace(",", "."))
+    except ValueError:
+        return words
+    return int(found) if found.is_integer() and "." not in words and "," not in words else found
+
+
+def levels_to_choose(field: dict[str, Any], value: Any) -> list[Any]:
+    """The usual levels, and those that are chosen."""
+    usual = [one["value"] for one in field["choices"] or []]
+    return sorted({*usual, *(value if isinstance(value, list) else [])})
