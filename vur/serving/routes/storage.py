@@ -85,7 +85,8 @@ def storage(who: Who) -> dict[str, Any]:
             "datasets": disk.largest(session, who.user_id),
             "users": disk.by_user(session) if who.is_admin else None,
         }
-    return found | {"home": disk.data_home() if who.is_admin else None}
+    limits = {name: getattr(settings(), name) for name in ("keep_deleted_days", "max_upload_bytes")}
+    return found | limits | {"home": disk.data_home() if who.is_admin else None}
 
 
 @router.get("/{dataset_id}/usage", response_model=bodies.DatasetUse, summary="Who uses a dataset", responses=MISSING)

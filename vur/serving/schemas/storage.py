@@ -126,6 +126,8 @@ class Storage(BaseModel):
     datasets: list[StoredDataset] = Field(description="Your hundred largest, the largest first")
     users: list[StoredUser] | None = Field(description="null unless you are an administrator")
     home: DataHome | None = Field(description="null unless you are an administrator")
+    keep_deleted_days: int = Field(description="Days in which a deleted dataset can be restored; 0: it never can")
+    max_upload_bytes: int = Field(description="Size of the largest file that is taken")
 
 
 # --- two versions ---
