@@ -89,6 +89,8 @@ def test_a_model_that_got_worse_is_to_be_retrained_and_says_why(ana, bia, vera):
     add(Share(kind="model", object_id=bad.id, user_id=vera.id))
     (shared,) = vera.get("/monitoring/models").json()["items"]
     assert shared["live"] is None and shared["verdict"]["retrain"] == "yes", "a model is as good for all who see it"
+    assert (shared["verdict"]["skill"], shared["verdict"]["error_ratio"], shared["verdict"]["points"]) == (-0.5, 6, 20)
+    assert vera.get("/dashboard/figures").json()["live_skill"]["value"] == -50
 
 
 def test_the_health_of_an_untrained_model_is_a_conflict(ana):

@@ -163,7 +163,7 @@ class Page:
         if handler is None:
             return None
         try:
-            if event not in ("start", "token"):
+            if panel is not self.heading or event not in ("start", "token"):  # these two make the visitor known
                 self.require(role)
             handler(values)
             return None
@@ -177,7 +177,7 @@ class Page:
             reference = secrets.token_hex(4)
             log.exception("page %s, event %s of %s, reference %s", self.name, event, panel.kind, reference)
             text = self.say("pages.failed", reference=reference)
-        if event == "start":
+        if panel is self.heading and event == "start":
             self.heading.show(failed=text, page=self.name, **self._said())
         else:
             self.notice(text, "error")

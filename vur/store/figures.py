@@ -13,7 +13,7 @@ from vur.store.accounts.access import Principal, visible
 from vur.store.catalog import Alert, Alias, Dataset, Model, Promotion, now
 from vur.store.dashboard import CHAMPION
 from vur.store.forecasts.scoring import scored_points
-from vur.store.models.retraining import RECENT
+from vur.store.models.retraining import ANYBODY, RECENT
 
 STEP, STEPS = timedelta(days=2), 15
 LEAST_HISTORY = timedelta(days=1)  # before it, there is nothing to compare with
@@ -106,7 +106,8 @@ def _skills(session: Session, who: Principal, moments: Sequence[datetime]) -> li
 
 def live_skill(session: Session, who: Principal, moments: Sequence[datetime]) -> dict[str, Any]:
     """The median over models, in percent, of the skill of all forecasts that had been compared at each moment."""
-    scored = scored_points(session, who, since=now() - RECENT)
+    ids = list(session.scalars(visible(select(Model.id).where(Model.tag.is_not(None)), Model, who)))
+    scored = scored_points(session, ANYBODY, model_ids=ids, since=now() - RECENT)
     scored = scored[scored["naive"].notna() & scored["scored_at"].notna()]
     errors = scored.assign(
         error=(scored["actual"] - scored["forecast"]).abs(), reference=(scored["actual"] - scored["naive"]).abs()

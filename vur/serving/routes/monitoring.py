@@ -72,7 +72,10 @@ def get_models(who: Who, asked: Listed, language: Language) -> dict[str, Any]:
         )
         found = standing.model_rows(session, who, rows)
         return {
-            "items": [one | {"verdict": verdict_shown(one["verdict"], one["name"], language)} for one in found]
+            "items": [
+                one | {"verdict": verdict_shown(one["verdict"], one["name"], language, one["evidence"])}
+                for one in found
+            ]
         } | page
 
 

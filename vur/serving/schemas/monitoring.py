@@ -92,6 +92,10 @@ class Verdict(BaseModel):
     retrain: Literal["yes", "no", "not_enough"] = Field(description="`not_enough`: there is not enough evidence")
     headline: str = Field(description="In the user's language")
     reasons: list[Evidence] = Field(description="The weightiest first")
+    points: int = Field(description="Forecast values, of anybody, that could be compared with what came")
+    skill: float | None = Field(description="Of those values, against the seasonal naive forecast")
+    error_ratio: float | None = Field(description="Mean error of those values over that of the training")
+    coverage: dict[str, float | None] = Field(description="Percent of those values inside the interval, by level")
 
 
 class ModelStatus(BaseModel):

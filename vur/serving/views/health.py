@@ -16,9 +16,18 @@ PERCENTS = ("skill", "before")  # values that are shares, told in percent
 SHOWN_COLUMNS = 5
 
 
-def verdict_shown(verdict: Verdict, name: str, language: str) -> dict[str, Any]:
-    """Return a verdict as the API shows it: a headline, and each reason with its sentence and its numbers."""
+def verdict_shown(verdict: Verdict, name: str, language: str, evidence: dict[str, Any]) -> dict[str, Any]:
+    """Return a verdict as the API shows it: a headline, each reason with its sentence and its numbers, and the figures.
+
+    The figures are of everybody's forecasts: a model is as good for all who may see it.
+    """
+    live, training = evidence["live"] or {}, evidence["training"]
+    present, promised = live.get("mae"), training["mae"]
     return {
+        "points": live.get("n", 0),
+        "skill": live.get("skill"),
+        "error_ratio": present / promised if present is not None and promised else None,
+        "coverage": live.get("coverage") or {},
         "retrain": verdict.retrain,
         "headline": translate(f"retrain.verdict.{verdict.retrain}", language, name=name),
         "reasons": [one.to_dict() | {"text": reason_text(one, language)} for one in verdict.reasons],
@@ -58,7 +67,7 @@ def health(session: Session, model: Model, language: str) -> dict[str, Any]:
         "moved_columns": moved,
         "history": [] if points.empty else by_period(points, "week"),
         "thresholds": thresholds_shown(session, model.owner_id, model.id, language),
-    } | {"verdict": verdict_shown(verdict, model.name, language)}
+    } | {"verdict": verdict_shown(verdict, model.name, language, evidence)}
 
 
 def thresholds_shown(session: Session, owner_id: str, model_id: str, language: str) -> list[dict[str, Any]]:

@@ -99,6 +99,7 @@ def model_rows(session: Session, who: Principal, rows: Collection[Model]) -> lis
                 "live": live,
                 "staleness": staleness(row, present, live, limits[row.id]),
                 "verdict": retraining.judge(evidence, limits[row.id]),
+                "evidence": evidence,
                 **{key: getattr(row, key) for key in keys},
             }
         )

@@ -1,4 +1,4 @@
-// A table: {title, columns: [{key, label, type, digits, sort, tone}], rows: [{id, href?, tone?, ...cells}], sort: "-key", page, pages,
+// A table: {title, columns: [{key, label, type, digits, sort, tone, wide}], rows: [{id, href?, tone?, ...cells}], sort: "-key", page, pages,
 // total, search: {label, value}, filters: [{name, label, value, options: [[value, label]]}], rowActions: [{event, label, kind, confirm, when}],
 // select: bool, selected: id, empty, actions}. Events: sort {key}, page {page}, search {text}, filter {name, value}, select {id}, and
 // the names of the actions with {id}. A cell may be {text, tone, href, spark, title}.
@@ -49,7 +49,7 @@ export function paint(context, content) {
       let inside = cell(row[column.key], column);
       if (at === 0 && content.select) inside = element("button", { type: "button", class: "v-pick", "data-focus": "pick-" + row.id, onclick: () => send("select", { id: row.id }) }, inside);
       else if (at === 0 && row.href) inside = element("a", { href: safe(row.href) }, inside);
-      made.append(element(at === 0 ? "th" : "td", { scope: at === 0 ? "row" : null, class: NUMBERS.has(column.type) ? "v-number" : null, "data-label": column.label }, inside));
+      made.append(element(at === 0 ? "th" : "td", { scope: at === 0 ? "row" : null, class: NUMBERS.has(column.type) ? "v-number" : column.wide ? "v-wide" : null, "data-label": column.label }, inside));
     });
     if (content.rowActions) {
       const usable = content.rowActions.filter((one) => !one.when || row[one.when]);

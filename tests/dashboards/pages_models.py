@@ -1,0 +1,61 @@
+"""Models with a past for the pages: trained by the service of a test's site, with forecasts that met actual values."""
+
+import time
+from datetime import date, timedelta
+from typing import Any
+
+from pages_site import Site
+
+DAYS = 70
+FIRST = date(2024, 1, 1)
+
+
+def sales(
+    days: int = DAYS, factor: float = 1.0, shops: tuple[str, ...] = ("Norte", "Sul")
+) -> list[tuple[str, str, float]]:
+    """Rows of shops with a pattern of a week: day, shop, sold."""
+    return [
+        (str(FIRST + timedelta(days=day)), shop, round(factor * (100 * (place + 1) + 10 * (day % 7) + day % 3), 2))
+        for day in range(days)
+        for place, shop in enumerate(shops)
+    ]
+
+
+def csv(rows: list[tuple[str, str, float]]) -> bytes:
+    return "\n".join(["day,shop,sold", *(f"{day},{shop},{sold}" for day, shop, sold in rows)]).encode()
+
+
+def trained(site: Site, person: str, name: str) -> dict[str, Any]:
+    """A champion of two shops, trained on 70 days: its `model_id` and `dataset_id`."""
+    with site.api(person) as api:
+        sent = api.post("/datasets/upload", files={"file": ("sales.csv", csv(sales()))}, data={"name": name})
+        sent.raise_for_status()
+        dataset = sent.json()["dataset_id"]
+        columns = {"date_column": "day", "target_column": "sold", "series_columns": ["shop"]}
+        api.put(f"/datasets/{dataset}/config", json=columns).raise_for_status()
+        made = api.post("/models/configure", json={"dataset_id": dataset, "algorithm": "drift", "name": name})
+        made.raise_for_status()
+        model = made.json()["model_id"]
+        api.post(f"/models/{model}/train").raise_for_status()
+        until = time.monotonic() + 120
+        while (told := api.get(f"/models/{model}/training/status").json())["status"] != "trained":
+            assert told["status"] in ("queued", "training", "running"), told
+            assert time.monotonic() < until, told
+            time.sleep(0.3)
+        return {"model_id": model, "dataset_id": dataset}
+
+
+def meet(site: Site, person: str, model: str, factor: float) -> None:
+    """Forecast two weeks with a model, and tell what came: the pattern of its training, `factor` times as high."""
+    with site.api(person) as api:
+        api.post("/predictions/predict", json={"model": model, "horizon": 14}).raise_for_status()
+        rows = sales(DAYS + 14, factor)[2 * DAYS :]
+        series = {
+            shop: {
+                "timestamps": [day for day, name, _ in rows if name == shop],
+                "values": [y for _, name, y in rows if name == shop],
+            }
+            for shop in ("Norte", "Sul")
+        }
+        told = api.post("/predictions/actuals", json={"model": model, "series": series})
+        assert told.status_code == 200 and told.json()["points"] == 28, told.text

@@ -1,0 +1,257 @@
+"""The monitoring page in a browser: its parts, evidence, jobs, sources, alerts, thresholds, logs; and its rights."""
+
+import re
+import sqlite3
+from typing import Any
+
+import pytest
+from pages_models import DAYS, meet, sales, trained
+from pages_site import Site, Visit, email, ready
+from playwright.sync_api import expect
+
+from vur.dashboards.pages import monitoring
+from vur.dashboards.pages.monitoring import MonitoringPage
+from vur.store.feeds.kinds import KINDS
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+
+
+@pytest.fixture(scope="module")
+def champion(site: Site) -> dict[str, Any]:
+    """A champion of Ana's that got worse, shared with Vera to look at."""
+    made = trained(site, "ana", "Loja")
+    meet(site, "ana", made["model_id"], 1.6)
+    with site.api("ana") as api:
+        shared = api.put(f"/shares/model/{made['model_id']}", json={"email": email("vera"), "right": "view"})
+        assert shared.is_success, shared.text
+    return made
+
+
+def panel(tab: Any, title: str) -> Any:
+    """The panel with a title."""
+    return tab.locator(".v-panel:visible", has=tab.get_by_role("heading", name=title, exact=True))
+
+
+def part(tab: Any, name: str) -> None:
+    """Open a part of the page."""
+    tab.locator(f"[data-tab={name}]").click()
+    expect(tab.locator(f"[data-tab={name}]")).to_have_attribute("aria-current", "true")
+
+
+def test_the_parts_are_kept_in_the_address(visit: Visit, champion: dict[str, Any]) -> None:
+    tab = visit("monitoring", "ana")
+    expect(panel(tab, "Models").locator("tbody tr").first).to_be_visible()
+    part(tab, "system")
+    expect(tab.locator("[data-name=cpu]")).to_contain_text("%")
+    assert panel(tab, "Models").count() == 0, "one part at a time"
+    assert "view=system" in tab.url
+    tab.reload()
+    ready(tab)
+    expect(tab.locator("[data-name=memory]")).to_contain_text("GB")
+    part(tab, "jobs")
+    expect(panel(tab, "Jobs").locator("tbody tr", has_text="Loja")).to_contain_text("Done")
+    expect(panel(tab, "Pipelines")).to_contain_text("There is no pipeline yet.")
+
+
+def test_the_evidence_leads_to_thresholds_and_a_training(visit: Visit, site: Site, champion: dict[str, Any]) -> None:
+    tab = visit("monitoring", "ana", language="pt-BR")
+    models = panel(tab, "Modelos")
+    models.get_by_role("button", name="Loja ★").click()
+    evidence = panel(tab, "Treine Loja de novo.")
+    expect(evidence).to_contain_text("28")
+    expect(evidence).to_contain_text("Erro médio no treino")
+    expect(panel(tab, "Ganho por semana").locator(".v-chart-box[data-drawn]")).to_be_visible()
+    evidence.get_by_role("button", name="Limites").click()
+    form = panel(tab, "Limites dos alertas")
+    expect(form.get_by_label("Para")).to_have_value(champion["model_id"])
+    form.get_by_label(re.compile("Idade")).fill("90")
+    form.get_by_role("button", name="Salvar").click()
+    expect(tab.locator(".v-notice.success")).to_be_visible()
+    expect(form).to_contain_text("Definido para este modelo.")
+    with site.api("ana") as api:
+        told = api.get("/monitoring/thresholds", params={"model_id": champion["model_id"]}).json()["items"]
+    assert {one["kind"]: one["value"] for one in told if one["set_by"] == "model"} == {"age": 90}
+    part(tab, "models")
+    tab.locator("[data-event=retrain]").click()
+    tab.locator("dialog").get_by_role("button", name="Treinar de novo").click()
+    expect(tab.locator("[data-tab=jobs]")).to_have_attribute("aria-current", "true")
+    expect(panel(tab, "Tarefas").locator("tbody tr", has_text="Loja")).to_have_count(2)
+
+
+def test_a_source_is_added_tested_and_followed_while_its_rows_come(visit: Visit, site: Site) -> None:
+    trained(site, "ana", "Linha")
+    folder = site.home / "sources"
+    folder.mkdir(exist_ok=True)
+    rows = sales(DAYS + 10)
+    with sqlite3.connect(folder / "plant.sqlite") as database:
+        database.execute("CREATE TABLE sold (day TEXT, shop TEXT, sold REAL)")
+        database.executemany("INSERT INTO sold VALUES (?, ?, ?)", rows[: 2 * DAYS])
+    tab = visit("monitoring", "ana")
+    part(tab, "streams")
+    form = panel(tab, "Add a connection")
+    for label, value in {"Name": "Plant", "File or address": "nothing.sqlite", "Table or view": "sold"}.items():
+        form.get_by_label(label, exact=True).fill(value)
+    for label, value in {"Date column": "day", "Target column": "sold", "Series columns": "shop"}.items():
+        form.get_by_label(label, exact=True).fill(value)
+    form.get_by_role("button", name="Test and add").click()
+    expect(tab.locator(".v-notice.error")).to_contain_text("nothing.sqlite")
+    form.get_by_label("File or address", exact=True).fill("plant.sqlite")
+    form.get_by_role("button", name="Test and add").click()
+    expect(panel(tab, "Last rows of Plant")).to_contain_text("day · date")
+    sources = panel(tab, "Database connections")
+    sources.get_by_role("button", name="Test").click()
+    expect(tab.locator(".v-notice.success", has_text="Plant can be read")).to_be_visible()
+    start = panel(tab, "Start continuous predictions")
+    start.get_by_label("Model").select_option(label="Linha")
+    start.get_by_label("Seconds between two reads").fill("1")
+    start.get_by_role("button", name="Start").click()
+    chart = panel(tab, "Linha on Plant")
+    expect(chart.locator(".v-chart-box[data-drawn]")).to_be_visible()
+    streams = panel(tab, "Continuous predictions")
+    before = int(streams.locator("tbody tr td").nth(3).inner_text())
+    with sqlite3.connect(folder / "plant.sqlite") as database:
+        database.executemany("INSERT INTO sold VALUES (?, ?, ?)", rows[2 * DAYS :])
+    expect(streams.locator("tbody tr td").nth(3)).to_have_text(str(before + 1))
+    expect(chart.locator("text", has_text="Actual")).to_be_visible()
+    tab.get_by_label("Series", exact=True).select_option("Sul")
+    expect(chart.locator(".v-note")).to_have_text("Sul")
+    streams.get_by_role("button", name="Stop").click()
+    expect(streams.locator("tbody tr")).to_contain_text("Stopped")
+    streams.get_by_role("button", name="Start").click()
+    expect(streams.locator("tbody tr")).to_contain_text("Running")
+    streams.get_by_role("button", name="Stop").click()
+    streams.get_by_role("button", name="Remove").click()
+    tab.locator("dialog").get_by_role("button", name="Remove").click()
+    expect(streams).to_contain_text("Nothing is followed yet.")
+
+
+def test_alerts_are_acknowledged_and_a_wrong_threshold_is_not_taken(
+    visit: Visit, site: Site, champion: dict[str, Any]
+) -> None:
+    tab = visit("monitoring?view=alerts", "ana")
+    alerts = panel(tab, "Alerts")
+    row = alerts.locator("tbody tr", has_text="Loja").first
+    expect(row).to_contain_text("Open")
+    id = row.get_attribute("data-id")
+    row.get_by_role("button", name="Acknowledge").click()
+    expect(alerts.locator(f"tr[data-id='{id}']")).to_have_count(0)
+    alerts.get_by_label("State").select_option("acknowledged")
+    expect(alerts.locator(f"tr[data-id='{id}']")).to_contain_text("Acknowledged")
+    assert "state=acknowledged" in tab.url
+    form = panel(tab, "Thresholds of alerts")
+    growth = form.get_by_label(re.compile("Growth of the error"))
+    growth.fill("0.5")
+    form.get_by_role("button", name="Save").click()
+    assert growth.evaluate("(field) => field.validity.rangeUnderflow"), "the browser says what is wrong with it"
+    expect(form).not_to_contain_text("Set for all your models.")
+    growth.fill("1.3")
+    form.get_by_role("button", name="Save").click()
+    expect(form).to_contain_text("Set for all your models.")
+    form.get_by_role("button", name="Usual values").click()
+    expect(growth).to_have_value("1.5")
+
+
+def test_viewers_see_and_only_administrators_read_the_log(visit: Visit, champion: dict[str, Any]) -> None:
+    tab = visit(f"monitoring?model={champion['model_id']}", "vera", width=390, theme="dark")
+    expect(tab.get_by_role("heading", name="Retrain Loja.")).to_be_visible()
+    assert tab.locator("[data-tab=logs]").count() == 0
+    assert tab.locator("[data-event=retrain]").count() == 0
+    assert tab.evaluate("document.documentElement.scrollWidth") <= 390
+    part(tab, "streams")
+    assert tab.locator("form:visible").count() == 0
+    part(tab, "alerts")
+    expect(panel(tab, "Alerts")).to_contain_text("No open alert. All is well.")
+    assert tab.locator("form:visible").count() == 0
+    admin = visit("monitoring?view=logs", "root", language="pt-BR")
+    log = panel(admin, "Registros do serviço")
+    expect(log.locator("tbody tr").first).to_be_visible()
+    log.get_by_placeholder("Procurar nos registros").fill("takes up to")
+    expect(log.locator("tbody tr")).to_have_count(1)
+    log.get_by_label("Nível").select_option("error")
+    expect(log).to_contain_text("Nenhum registro corresponde.")
+    admin.reload()
+    ready(admin)
+    expect(log.get_by_placeholder("Procurar nos registros")).to_have_value("takes up to")
+
+
+# --- rights, without a browser: what a browser sends through the websocket arrives in `Page._dispatch` ---
+
+
+class Api:
+    """A service that answers everything with an empty list and remembers what it was asked."""
+
+    url, token, language = "http://127.0.0.1:1/api/v1", "t", "en"
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, str]] = []
+
+    def get(self, path: str, **query: Any) -> Any:
+        return {"items": [], "total": 0, "page": 1, "pages": 1, "logs": [], "at": [], "tables": []}
+
+    def _change(self, method: str, path: str) -> Any:
+        self.asked.append((method, path))
+        return {"monitor_id": "m", "id": "i", "name": "n", "acknowledged": 0}
+
+    def post(self, path: str, body: Any = None, **options: Any) -> Any:
+        return self._change("POST", path)
+
+    def put(self, path: str, body: Any = None, **options: Any) -> Any:
+        return self._change("PUT", path)
+
+    def delete(self, path: str, **options: Any) -> Any:
+        return self._change("DELETE", path)
+
+
+def page_of(role: str) -> tuple[MonitoringPage, Api]:
+    page, api = monitoring.open(), Api()
+    page.api, page.user = api, {"role": role}
+    return page, api
+
+
+ACTIONS = (
+    *("retrain", "cancel", "retry", "stop", "resume", "remove", "start", "test", "add"),
+    *("acknowledge", "acknowledge_all", "scope", "save", "reset"),
+)
+
+
+def test_a_viewer_changes_nothing_through_the_websocket() -> None:
+    page, api = page_of("viewer")
+    events = [(one, event) for one in page.panels[1:] for event in one.handlers if event in ACTIONS]
+    assert {event for _, event in events} == set(ACTIONS)
+    for one, event in events:
+        refused = page._dispatch(one, event, {"id": "x", "model": "x", "name": "x"})
+        assert refused is not None and "analyst" in refused, (one.kind, event)
+    for event in ("filter", "search"):
+        assert page._dispatch(page.logs, event, {"value": "debug", "text": "token"}) is not None
+    assert api.asked == []
+
+
+HOSTILE = (
+    None,
+    7,
+    "x",
+    [],
+    {"id": "../../users"},
+    {"id": 7, "page": -1},
+    {"page": 10**9, "name": ["models"]},
+    {"key": {}},
+)
+
+
+def test_what_a_browser_makes_up_reaches_no_other_address() -> None:
+    page, api = page_of("admin")
+    for values in HOSTILE:
+        for one in page.panels:
+            for event in one.handlers if one is not page.heading else ():
+                page._dispatch(one, event, values)
+    fixed = {
+        "/dashboard/alerts/acknowledge",
+        "/monitoring/predictions/start",
+        "/monitoring/databases",
+        "/monitoring/thresholds",
+    }
+    assert {path for _, path in api.asked} <= fixed
+
+
+def test_the_form_offers_every_kind_of_source() -> None:
+    assert set(monitoring.KINDS) == set(KINDS)
