@@ -4,7 +4,7 @@ import re
 from typing import Any
 
 import pytest
-from pages_models import meet, trained
+from pages_models import account, meet, trained
 from pages_site import Site, Visit, email, ready
 from playwright.sync_api import expect
 
@@ -13,12 +13,14 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 @pytest.fixture(scope="module")
 def champion(site: Site) -> dict[str, Any]:
-    """A champion of Ana's that got worse, shared with Vera to look at; and a second one without a past."""
-    made = trained(site, "ana", "Vendas")
-    meet(site, "ana", made["model_id"], 1.6)
-    trained(site, "ana", "Estoque")
-    with site.api("ana") as api:
-        shared = api.put(f"/shares/model/{made['model_id']}", json={"email": email("vera"), "right": "view"})
+    """A champion of an analyst's that got worse, shared with a viewer to look at; and a second one without a past."""
+    account(site, "dora")
+    account(site, "dino", "viewer")
+    made = trained(site, "dora", "Vendas")
+    meet(site, "dora", made["model_id"], 1.6)
+    trained(site, "dora", "Estoque")
+    with site.api("dora") as api:
+        shared = api.put(f"/shares/model/{made['model_id']}", json={"email": email("dino"), "right": "view"})
         assert shared.is_success, shared.text
     return made
 
@@ -29,7 +31,7 @@ def panel(tab: Any, title: str) -> Any:
 
 
 def test_an_empty_dashboard_says_what_to_do(visit: Visit, site: Site) -> None:
-    tab = visit("dashboard", "bia")
+    tab = visit("dashboard", account(site, "nina"))
     expect(tab.locator("[data-name=models] strong")).to_have_text("0")
     expect(tab.locator("[data-name=skill] strong")).to_have_text("–")
     expect(panel(tab, "Champions")).to_contain_text("No model is in use yet.")
@@ -41,7 +43,7 @@ def test_an_empty_dashboard_says_what_to_do(visit: Visit, site: Site) -> None:
 def test_the_dashboard_shows_forecasts_and_whether_models_are_still_good(
     visit: Visit, champion: dict[str, Any]
 ) -> None:
-    tab = visit("dashboard", "ana", language="pt-BR")
+    tab = visit("dashboard", "dora", language="pt-BR")
     expect(tab.locator("[data-name=models] strong")).to_have_text("2")
     live = tab.locator("[data-name=live_skill]")
     expect(live).to_contain_text("Ganho atual")
@@ -64,7 +66,7 @@ def test_the_dashboard_shows_forecasts_and_whether_models_are_still_good(
 
 
 def test_what_is_chosen_stays_after_a_reload(visit: Visit, champion: dict[str, Any]) -> None:
-    tab = visit("dashboard", "ana")
+    tab = visit("dashboard", "dora")
     for name in ("Vendas", "Estoque"):
         panel(tab, "Champions").get_by_role("button", name=name).click()
         expect(panel(tab, name).locator(".v-chart-box[data-drawn]")).to_be_visible()
@@ -81,7 +83,7 @@ def test_what_is_chosen_stays_after_a_reload(visit: Visit, champion: dict[str, A
 
 
 def test_a_viewer_sees_what_is_shared_on_a_narrow_dark_screen(visit: Visit, champion: dict[str, Any]) -> None:
-    tab = visit("dashboard", "vera", width=390, theme="dark", language="pt-BR")
+    tab = visit("dashboard", "dino", width=390, theme="dark", language="pt-BR")
     row = panel(tab, "Continua bom?").locator("tbody tr")
     expect(row).to_have_count(1)
     expect(row).to_contain_text("Sim")

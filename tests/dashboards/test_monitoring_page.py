@@ -5,7 +5,7 @@ import sqlite3
 from typing import Any
 
 import pytest
-from pages_models import DAYS, meet, sales, trained
+from pages_models import DAYS, account, meet, sales, trained
 from pages_site import Site, Visit, email, ready
 from playwright.sync_api import expect
 
@@ -18,11 +18,13 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 @pytest.fixture(scope="module")
 def champion(site: Site) -> dict[str, Any]:
-    """A champion of Ana's that got worse, shared with Vera to look at."""
-    made = trained(site, "ana", "Loja")
-    meet(site, "ana", made["model_id"], 1.6)
-    with site.api("ana") as api:
-        shared = api.put(f"/shares/model/{made['model_id']}", json={"email": email("vera"), "right": "view"})
+    """A champion of an analyst's that got worse, shared with a viewer to look at."""
+    account(site, "mona")
+    account(site, "milo", "viewer")
+    made = trained(site, "mona", "Loja")
+    meet(site, "mona", made["model_id"], 1.6)
+    with site.api("mona") as api:
+        shared = api.put(f"/shares/model/{made['model_id']}", json={"email": email("milo"), "right": "view"})
         assert shared.is_success, shared.text
     return made
 
@@ -39,7 +41,7 @@ def part(tab: Any, name: str) -> None:
 
 
 def test_the_parts_are_kept_in_the_address(visit: Visit, champion: dict[str, Any]) -> None:
-    tab = visit("monitoring", "ana")
+    tab = visit("monitoring", "mona")
     expect(panel(tab, "Models").locator("tbody tr").first).to_be_visible()
     part(tab, "system")
     expect(tab.locator("[data-name=cpu]")).to_contain_text("%")
@@ -54,7 +56,7 @@ def test_the_parts_are_kept_in_the_address(visit: Visit, champion: dict[str, Any
 
 
 def test_the_evidence_leads_to_thresholds_and_a_training(visit: Visit, site: Site, champion: dict[str, Any]) -> None:
-    tab = visit("monitoring", "ana", language="pt-BR")
+    tab = visit("monitoring", "mona", language="pt-BR")
     models = panel(tab, "Modelos")
     models.get_by_role("button", name="Loja ★").click()
     evidence = panel(tab, "Treine Loja de novo.")
@@ -68,7 +70,7 @@ def test_the_evidence_leads_to_thresholds_and_a_training(visit: Visit, site: Sit
     form.get_by_role("button", name="Salvar").click()
     expect(tab.locator(".v-notice.success")).to_be_visible()
     expect(form).to_contain_text("Definido para este modelo.")
-    with site.api("ana") as api:
+    with site.api("mona") as api:
         told = api.get("/monitoring/thresholds", params={"model_id": champion["model_id"]}).json()["items"]
     assert {one["kind"]: one["value"] for one in told if one["set_by"] == "model"} == {"age": 90}
     part(tab, "models")
@@ -78,15 +80,17 @@ def test_the_evidence_leads_to_thresholds_and_a_training(visit: Visit, site: Sit
     expect(panel(tab, "Tarefas").locator("tbody tr", has_text="Loja")).to_have_count(2)
 
 
-def test_a_source_is_added_tested_and_followed_while_its_rows_come(visit: Visit, site: Site) -> None:
-    trained(site, "ana", "Linha")
+def test_a_source_is_added_tested_and_followed_while_its_rows_come(
+    visit: Visit, site: Site, champion: dict[str, Any]
+) -> None:
+    trained(site, "mona", "Linha")
     folder = site.home / "sources"
     folder.mkdir(exist_ok=True)
     rows = sales(DAYS + 10)
     with sqlite3.connect(folder / "plant.sqlite") as database:
         database.execute("CREATE TABLE sold (day TEXT, shop TEXT, sold REAL)")
         database.executemany("INSERT INTO sold VALUES (?, ?, ?)", rows[: 2 * DAYS])
-    tab = visit("monitoring", "ana")
+    tab = visit("monitoring", "mona")
     part(tab, "streams")
     form = panel(tab, "Add a connection")
     for label, value in {"Name": "Plant", "File or address": "nothing.sqlite", "Table or view": "sold"}.items():
@@ -128,7 +132,7 @@ def test_a_source_is_added_tested_and_followed_while_its_rows_come(visit: Visit,
 def test_alerts_are_acknowledged_and_a_wrong_threshold_is_not_taken(
     visit: Visit, site: Site, champion: dict[str, Any]
 ) -> None:
-    tab = visit("monitoring?view=alerts", "ana")
+    tab = visit("monitoring?view=alerts", "mona")
     alerts = panel(tab, "Alerts")
     row = alerts.locator("tbody tr", has_text="Loja").first
     expect(row).to_contain_text("Open")
@@ -152,7 +156,7 @@ def test_alerts_are_acknowledged_and_a_wrong_threshold_is_not_taken(
 
 
 def test_viewers_see_and_only_administrators_read_the_log(visit: Visit, champion: dict[str, Any]) -> None:
-    tab = visit(f"monitoring?model={champion['model_id']}", "vera", width=390, theme="dark")
+    tab = visit(f"monitoring?model={champion['model_id']}", "milo", width=390, theme="dark")
     expect(tab.get_by_role("heading", name="Retrain Loja.")).to_be_visible()
     assert tab.locator("[data-tab=logs]").count() == 0
     assert tab.locator("[data-event=retrain]").count() == 0
