@@ -37,7 +37,7 @@ def panel(tab: Any, title: str) -> Any:
 def part(tab: Any, name: str) -> None:
     """Open a part of the page."""
     tab.locator(f"[data-tab={name}]").click()
-    expect(tab.locator(f"[data-tab={name}]")).to_have_attribute("aria-current", "true")
+    expect(tab.locator(f"[data-tab={name}]")).to_have_attribute("aria-selected", "true")
 
 
 def test_the_parts_are_kept_in_the_address(visit: Visit, champion: dict[str, Any]) -> None:
@@ -76,7 +76,7 @@ def test_the_evidence_leads_to_thresholds_and_a_training(visit: Visit, site: Sit
     part(tab, "models")
     tab.locator("[data-event=retrain]").click()
     tab.locator("dialog").get_by_role("button", name="Treinar de novo").click()
-    expect(tab.locator("[data-tab=jobs]")).to_have_attribute("aria-current", "true")
+    expect(tab.locator("[data-tab=jobs]")).to_have_attribute("aria-selected", "true")
     expect(panel(tab, "Tarefas").locator("tbody tr", has_text="Loja")).to_have_count(2)
 
 

@@ -141,7 +141,6 @@ class MonitoringPage(Page):
         self.open_alerts = self.api.get("/dashboard/alerts", limit=1)["total"]
 
     def _show_parts(self) -> None:
-        shown = VIEWS if self.is_at_least("admin") else VIEWS[:-1]
         self.parts.show(
             label=self.say("pages.monitoring.parts"),
             current=self.part,
@@ -149,10 +148,9 @@ class MonitoringPage(Page):
                 {
                     "name": name,
                     "label": self.say(f"pages.monitoring.part.{name}"),
-                    "href": f"monitoring?view={name}",
-                    **({"count": self.open_alerts, "tone": "bad"} if name == "alerts" and self.open_alerts else {}),
+                    "count": self.open_alerts if name == "alerts" else None,
                 }
-                for name in shown
+                for name in (VIEWS if self.is_at_least("admin") else VIEWS[:-1])
             ],
         )
 
