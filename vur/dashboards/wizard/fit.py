@@ -3,7 +3,6 @@
 from typing import Any, ClassVar
 
 from vur.dashboards.wizard.step import Step
-from vur.text import table
 
 ACTIVE = ("queued", "training")
 MOST_ROWS = 20
@@ -174,13 +173,6 @@ class Training(Step):
             {"href": f"{at}/notebook", "label": say("pages.pipeline.training.notebook"), "download": "train.ipynb"},
             again,
         ]
-
-    def named(self, id: str) -> str:
-        """The name of a candidate in the visitor's language."""
-        plain = id.removesuffix("-tuned")
-        key = f"report.algorithm.{plain}"
-        name = self.page.say(key) if key in table() else plain
-        return name if plain == id else self.page.say("report.tuned", algorithm=name)
 
     def on_progress_cancel(self, values: dict[str, Any]) -> None:
         """Ask the training to stop."""

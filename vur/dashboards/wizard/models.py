@@ -77,7 +77,7 @@ class Models(Step):
                     "cards": [
                         {
                             "id": one["id"],
-                            "label": one["name"],
+                            "label": self.named(one["id"]),
                             "text": one["description"],
                             "tags": self._tags(one),
                             "chosen": one["id"] in named,
@@ -176,7 +176,7 @@ class Models(Step):
         one = self.known[self.opened]
         given = _split((chosen.get("parameters") or {}).get(self.opened, {}))
         self.page.parameters.show(
-            title=self.page.say("pages.pipeline.model.parameters_of", name=one["name"]),
+            title=self.page.say("pages.pipeline.model.parameters_of", name=self.named(one["id"])),
             note=one["description"],
             fields=[
                 self._parameter(name, rule, given.get(name, rule.get("default")), (errors or {}).get(name))

@@ -4,6 +4,7 @@ from typing import Any, ClassVar
 
 from vur.dashboards.client import ServiceError
 from vur.dashboards.wizard.board import Board
+from vur.text import table
 
 TYPES = {
     "int": "integer",
@@ -133,6 +134,13 @@ class Step:
         self.show_form()
         if place is None:
             self.page.notice(error.detail, "error")
+
+    def named(self, id: str) -> str:
+        """The name of a candidate in the visitor's language."""
+        plain = id.removesuffix("-tuned")
+        key = f"report.algorithm.{plain}"
+        name = self.page.say(key) if key in table() else plain
+        return name if plain == id else self.page.say("report.tuned", algorithm=name)
 
     def choose_series(self, values: dict[str, Any]) -> None:
         """Show another series."""

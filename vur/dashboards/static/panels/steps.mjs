@@ -4,6 +4,6 @@ import { card, element } from "../dom.mjs";
 export function paint({ root, send }, content) {
   const items = content.items ?? [];
   card(root, content, element("ol", { class: "v-steplist" }, items.map((one, at) => element("li", { class: one.state, "aria-current": one.state === "current" ? "step" : null },
-    element("button", { type: "button", disabled: one.state === "locked", "data-step": one.name, onclick: () => send("step", { name: one.name }) },
+    element("button", { type: "button", disabled: one.state === "locked", "data-step": one.name, "aria-label": one.label, onclick: () => send("step", { name: one.name }) },
       element("i", { "aria-hidden": "true" }, one.state === "done" ? "✓" : String(at + 1)), element("span", {}, one.label))))));
 }
