@@ -1,4 +1,4 @@
-"""Notebooks of runs and pages go into the wheel as vur/notebooks; all else stands in pyproject.toml."""
+"""Notebooks of runs, pages and tutorials go into the wheel as vur/notebooks; all else stands in pyproject.toml."""
 
 import shutil
 from pathlib import Path
@@ -14,10 +14,10 @@ class BuildWithNotebooks(build_py):
         """Build the package, then copy the notebooks beside it."""
         super().run()
         if not self.editable_mode:
-            for source, name in ((Path("nbs", "runs"), ""), (Path("nbs", "dashboards"), "dashboards")):
+            for source, name in (("runs", ""), ("dashboards", "dashboards"), ("tutorials", "tutorials")):
                 target = Path(self.build_lib) / "vur" / "notebooks" / name
                 target.mkdir(parents=True, exist_ok=True)
-                for notebook in source.glob("*.ipynb"):
+                for notebook in Path("nbs", source).glob("*.ipynb"):
                     shutil.copy(notebook, target)
 
 

@@ -3,6 +3,7 @@
 What a user calls:
 
     r = vur.run("sales.csv", horizon=28)  # then r.leaderboard, r.forecast, r.audit, r.plot(), r.report
+    vur.widgets.forecast(r)               # in a notebook: panels to sort, zoom and pick the series
     vur.forecast("sales", horizon=14)     # from the saved model, without training; vur.future_template lists its inputs
     vur.scenario("sales", "cheaper", {"price": "-10%"})   # what-if; vur.scenarios lists and compares them
     vur.check_new("sales", "new.csv")     # anomalies in new data; vur.update_model advances the model to their end
@@ -31,12 +32,15 @@ _LAZY = {
     "check_new": "vur.models.check",
     "update_model": "vur.models.update",
 }
-__all__ = [*_LAZY, "__version__"]
+_MODULES = ("widgets",)
+__all__ = [*_LAZY, *_MODULES, "__version__"]
 
 
 def __getattr__(name: str) -> object:
     if name in _LAZY:
         return getattr(importlib.import_module(_LAZY[name]), name)
+    if name in _MODULES:
+        return importlib.import_module(f"vur.{name}")
     raise AttributeError(f"module 'vur' has no attribute {name!r}")
 
 

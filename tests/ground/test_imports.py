@@ -27,7 +27,7 @@ FLOORS = (
     ("vur.wizard", "vur.predictions"),
     ("vur.jobs",),
     ("vur.serving",),
-    ("vur.dashboards",),
+    ("vur.dashboards", "vur.widgets"),
     ("vur.commands", "vur.cli"),
 )
 ROOTS = {"vur", "vur.stages"}  # packages without code of their own; what `vur` offers lies in the modules of its _LAZY

@@ -247,7 +247,7 @@ def call(command: list[str | Path], folder: Path, code: int = 0, **variables: st
 def test_the_wheel_holds_every_file_of_the_package(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
-    folders = (ROOT / "vur", ROOT / "nbs" / "runs", ROOT / "nbs" / "dashboards")
+    folders = (ROOT / "vur", *(ROOT / "nbs" / name for name in ("runs", "dashboards", "tutorials")))
     source = {
         path for folder in folders for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts
     }

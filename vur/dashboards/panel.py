@@ -27,17 +27,16 @@ def modules() -> dict[str, str]:
 class Panel(anywidget.AnyWidget):
     """One panel of a page.
 
-    `kind` names its module in `static/panels`; `content` is what it shows, JSON; `picture` is static HTML that stands
-    in its place where no kernel runs. What arrives from the browser is an event with values, both hostile.
+    `kind` names its module in `static/panels`; `content` is what it shows, JSON. What arrives from the browser is an
+    event with values, both hostile.
     """
 
     _esm = LOADER
     kind = traitlets.Unicode().tag(sync=True)
     content = traitlets.Dict().tag(sync=True)
-    picture = traitlets.Unicode().tag(sync=True)
 
-    def __init__(self, kind: str, content: dict[str, Any] | None = None, picture: str = ""):
-        super().__init__(kind=kind, content=content or {}, picture=picture)
+    def __init__(self, kind: str, content: dict[str, Any] | None = None):
+        super().__init__(kind=kind, content=content or {})
         self.handlers: dict[str, tuple[Handler, str]] = {}
         self.dispatch: Callable[[Panel, str, Any], str | None] | None = None
         self.on_msg(self._receive)

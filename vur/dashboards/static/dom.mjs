@@ -48,6 +48,13 @@ export function buttons(list, send) {
   });
 }
 
+// Choices above a panel: [{name, label, value, options: [[value, label]]}]; the event is filter {name, value}.
+export function filters(list, send) {
+  return (list ?? []).map((one) => element("label", { class: "v-filter" }, element("span", {}, one.label),
+    element("select", { "aria-label": one.label, "data-focus": "filter-" + one.name, onchange: (event) => send("filter", { name: one.name, value: event.target.value }) },
+      one.options.map(([value, label]) => element("option", { value, selected: value === one.value }, label)))));
+}
+
 // Only addresses of this site.
 export function safe(address) {
   const parsed = new URL(address, location.href);

@@ -6,7 +6,14 @@ function maker(kind, language, options) {
   return cache.get(key);
 }
 
-export const languageNow = () => document.documentElement.lang || "en";
+// A panel may speak another language than the document around it, such as JupyterLab's: `speaking` does its work in it.
+let spoken = null;
+export const languageNow = () => spoken || document.documentElement.lang || "en";
+export function speaking(language, work) {
+  const before = spoken;
+  spoken = language ?? before;
+  try { return work(); } finally { spoken = before; }
+}
 
 export function digitsFor(value) {
   const size = Math.abs(value);

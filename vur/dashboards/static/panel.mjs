@@ -1,5 +1,6 @@
 // Draws a panel: finds the module of its kind, redraws when its content changes, and carries events to Python.
 import { element } from "./dom.mjs";
+import { speaking } from "./format.mjs";
 
 let load = (kind) => import(new URL(`panels/${kind}.mjs`, import.meta.url).href);
 export function setPanels(loader) { load = loader; }
@@ -50,7 +51,8 @@ export async function draw(model, el) {
       return;
     }
     root.hidden = content.hidden === true;
-    module.paint(context, content);
+    if (content.language) root.lang = content.language;
+    speaking(content.language, () => module.paint(context, content));
     root.dataset.ready = "true";
   };
   model.on("change:content", paint);

@@ -1,9 +1,10 @@
 // A chart: {title, height, x: "time"|"value"|"category", label, categories, series: [{name, x: [..], y: [..], style: line|dashed|bar|dots|step|area, color, axis}],
-// bands: [{name, x, low, high, strength}], marks: [{x, label}], spans: [{from, to, label, tone}], y: {label, percent, from, log}, zoom, range: event, click: event, empty, actions}.
+// bands: [{name, x, low, high, strength}], marks: [{x, label}], spans: [{from, to, label, tone}], y: {label, percent, from, log}, zoom, range: event, click: event, empty, actions,
+// filters: [{name, label, value, options: [[value, label]]}], language: of the numbers, by default the page's}. A filter sends filter {name, value}.
 // `x` are milliseconds or ISO dates of the data's own clock. `range` gets {from, to} when the visible range changes; `click` gets {series, x, y}.
 // Messages: {append: {series: name, x: [..], y: [..], keep}}.
-import { buttons, card, element } from "../dom.mjs";
-import { date, number, percent, short } from "../format.mjs";
+import { buttons, card, element, filters } from "../dom.mjs";
+import { date, number, percent, short, speaking } from "../format.mjs";
 
 export const height = "tall";
 let library;
@@ -18,7 +19,10 @@ export function colour(name, at = 0) {
 export const millis = (value) => typeof value === "number" ? value
   : Date.parse(/(Z|[+-]\d{2}:?\d{2})$/.test(value) ? value : value.replace(" ", "T") + (value.length <= 10 ? "T00:00Z" : "Z"));
 
+const languageOf = (content) => content.language ?? document.documentElement.lang;
+
 export function option(content) {
+  const spoken = (work) => (...given) => speaking(content.language, () => work(...given));
   const time = (content.x ?? "time") === "time", category = content.x === "category";
   const at = (value) => time ? millis(value) : value;
   const pairs = (one) => category ? one.y : one.x.map((x, i) => [at(x), one.y[i]]);
@@ -57,7 +61,7 @@ export function option(content) {
     legend: names.length > 1 ? { type: "scroll", data: names, top: 0, right: 0, textStyle: { color: muted }, icon: "roundRect", itemWidth: 14, itemHeight: 8 } : { show: false },
     tooltip: {
       trigger: content.scatter ? "item" : "axis", confine: true, backgroundColor: style("--v-card"), borderColor: line, textStyle: { color: ink, fontSize: 12 },
-      formatter: (found) => {
+      formatter: spoken((found) => {
         const list = Array.isArray(found) ? found : [found];
         const box = element("div", {});
         const x = list[0]?.axisValue ?? list[0]?.value?.[0];
@@ -71,13 +75,13 @@ export function option(content) {
           box.append(line);
         }
         return box;
-      },
+      }),
     },
     xAxis: { type: category ? "category" : time ? "time" : "value", data: category ? content.categories : undefined, scale: true, inverse: false, axisLine: { lineStyle: { color: line } },
-      axisTick: { show: false }, splitLine: { show: false }, axisLabel: { color: muted, hideOverlap: true, ...(time ? {} : category ? { interval: content.everyLabel ? 0 : "auto" } : { formatter: (value) => short(value) }) } },
+      axisTick: { show: false }, splitLine: { show: false }, axisLabel: { color: muted, hideOverlap: true, ...(time ? {} : category ? { interval: content.everyLabel ? 0 : "auto" } : { formatter: spoken((value) => short(value)) }) } },
     yAxis: { type: content.y?.log ? "log" : "value", scale: content.y?.from === undefined, min: content.y?.from, name: content.y?.label ?? "", nameTextStyle: { color: muted, align: "left" },
-      axisLabel: { color: muted, formatter: (value) => content.y?.percent ? percent(value, 0) : short(value) }, splitLine: { lineStyle: { color: line, type: "dashed" } } },
-    dataZoom: content.zoom ? [{ type: "inside", zoomOnMouseWheel: "ctrl", moveOnMouseMove: true }, { type: "slider", height: 20, bottom: 8, borderColor: line, fillerColor: style("--v-soft"), labelFormatter: (value) => time ? date(value) : number(value), textStyle: { color: muted } }] : undefined,
+      axisLabel: { color: muted, formatter: spoken((value) => content.y?.percent ? percent(value, 0) : short(value)) }, splitLine: { lineStyle: { color: line, type: "dashed" } } },
+    dataZoom: content.zoom ? [{ type: "inside", zoomOnMouseWheel: "ctrl", moveOnMouseMove: true }, { type: "slider", height: 20, bottom: 8, borderColor: line, fillerColor: style("--v-soft"), labelFormatter: spoken((value) => time ? date(value) : number(value)), textStyle: { color: muted } }] : undefined,
     series,
   };
 }
@@ -105,7 +109,8 @@ export async function paint(context, content) {
   if (!kept) {
     context.chart?.dispose();
     context.box = element("div", { class: "v-chart-box", role: "img", "aria-label": content.label ?? content.title ?? "", style: `height:${content.height ?? 320}px` });
-    const actions = card(root, { ...content, actions: content.actions ?? (content.title ? [] : null) }, content.text ? element("p", { class: "v-note" }, content.text) : null, context.box);
+    const actions = card(root, { ...content, actions: content.actions ?? (content.title ? [] : null) }, content.text ? element("p", { class: "v-note" }, content.text) : null,
+      content.filters?.length ? element("div", { class: "v-tools" }, filters(content.filters, send)) : null, context.box);
     actions?.append(...buttons(content.actions, send));
   }
   const library = await echarts();
@@ -113,7 +118,7 @@ export async function paint(context, content) {
   register(library);
   if (!kept) {
     context.shape = shape(content);
-    context.chart = library.init(context.box, null, { renderer: "svg", locale: document.documentElement.lang.startsWith("pt") ? "PT" : "EN" });
+    context.chart = library.init(context.box, null, { renderer: "svg", locale: languageOf(content).startsWith("pt") ? "PT" : "EN" });
     context.watch?.disconnect();
     context.watch = new ResizeObserver(() => context.chart && !context.chart.isDisposed() && context.chart.resize());
     context.watch.observe(context.box);
@@ -137,7 +142,8 @@ export async function paint(context, content) {
   context.box.dataset.drawn = String(turn);
 }
 
-const shape = (content) => JSON.stringify([content.title, content.note, content.text, content.height, content.zoom, content.x, content.actions, document.documentElement.lang]);
+const shape = (content) => JSON.stringify([content.title, content.note, content.text, content.height, content.zoom, content.x, content.actions, languageOf(content),
+  (content.filters ?? []).map((one) => [one.name, one.options])]);
 
 export function message(context, one) {
   if (!one.append || !context.chart || context.chart.isDisposed()) return;

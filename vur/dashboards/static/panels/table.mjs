@@ -2,7 +2,7 @@
 // total, search: {label, value}, filters: [{name, label, value, options: [[value, label]]}], rowActions: [{event, label, kind, confirm, when}],
 // select: bool, selected: id, empty, actions}. Events: sort {key}, page {page}, search {text}, filter {name, value}, select {id}, and
 // the names of the actions with {id}. A cell may be {text, tone, href, spark, title}.
-import { buttons, card, element, safe } from "../dom.mjs";
+import { buttons, card, element, filters, safe } from "../dom.mjs";
 import { format } from "../format.mjs";
 import { sparkline } from "./cards.mjs";
 
@@ -31,11 +31,7 @@ export function paint(context, content) {
     field.addEventListener("input", () => { clearTimeout(timer); timer = setTimeout(() => send("search", { text: field.value }, true), 250); });
     tools.push(field);
   }
-  for (const filter of content.filters ?? []) {
-    const choice = element("select", { "aria-label": filter.label, "data-focus": "filter-" + filter.name, onchange: (event) => send("filter", { name: filter.name, value: event.target.value }) },
-      filter.options.map(([value, label]) => element("option", { value, selected: value === filter.value }, label)));
-    tools.push(element("label", { class: "v-filter" }, element("span", {}, filter.label), choice));
-  }
+  tools.push(...filters(content.filters, send));
   const head = element("tr", {}, columns.map((column) => {
     const sorted = content.sort?.replace(/^-/, "") === (column.sort === true ? column.key : column.sort);
     const descending = content.sort?.startsWith("-");
