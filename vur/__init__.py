@@ -2,8 +2,7 @@
 
 What a user calls:
 
-    r = vur.run("sales.csv", horizon=28)  # then r.leaderboard, r.forecast, r.audit, r.plot(), r.report
-    vur.widgets.forecast(r)               # in a notebook: panels to sort, zoom and pick the series
+    r = vur.run("sales.csv", horizon=28)  # then r.leaderboard, r.forecast, r.audit, r.report; vur.widgets shows them
     vur.forecast("sales", horizon=14)     # from the saved model, without training; vur.future_template lists its inputs
     vur.scenario("sales", "cheaper", {"price": "-10%"})   # what-if; vur.scenarios lists and compares them
     vur.check_new("sales", "new.csv")     # anomalies in new data; vur.update_model advances the model to their end

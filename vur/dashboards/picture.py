@@ -110,7 +110,7 @@ def _nothing(content: Content) -> str:
 
 def _table(content: Content, language: str) -> str:
     columns, rows = content.get("columns", ()), content.get("rows", ())
-    if not rows:
+    if not rows or not columns:
         return _nothing(content)
     head = "".join(f'<th scope="col" style="{_side(one)}">{escape(str(one["label"]))}</th>' for one in columns)
     lines = []
@@ -146,17 +146,12 @@ def _list(content: Content, language: str) -> str:
 
 
 def _cards(content: Content, language: str) -> str:
-    row = {"columns": [], "rows": [{}]}
+    columns, row = [], {}
     for place, one in enumerate(_items(content)):
-        row["columns"].append(
-            {"key": str(place), "label": one["label"], "type": one.get("type", "number")} | _unit(one)
-        )
-        row["rows"][0][str(place)] = one.get("value")
-    return _table(row | {"empty": content.get("empty", "–")} if row["columns"] else {**content, "rows": ()}, language)
-
-
-def _unit(one: Content) -> dict[str, Any]:
-    return {"digits": one["digits"]} if "digits" in one else {}
+        digits = {"digits": one["digits"]} if "digits" in one else {}
+        columns.append({"key": str(place), "label": one["label"], "type": one.get("type", "number")} | digits)
+        row[str(place)] = one.get("value")
+    return _table({"columns": columns, "rows": [row], "empty": content.get("empty", "–")}, language)
 
 
 def _text(content: Content, language: str) -> str:
@@ -210,8 +205,8 @@ def chart_svg(content: Content, language: str) -> str:
         parts.append(f'<polygon {look} points="{points}"/>')
     for place, one in enumerate(series):
         x = at(one["x"] if kind != "category" else range(len(one["y"])))
-        points = [(x_of(a), None if b is None else y_of(b)) for a, b in zip(x, one["y"], strict=True)]
-        parts += _line(one, points, _colour(one.get("color"), place), y_of(max(low, min(high, 0.0))))
+        line = [(x_of(a), None if b is None else y_of(b)) for a, b in zip(x, one["y"], strict=True)]
+        parts += _line(one, line, _colour(one.get("color"), place), y_of(max(low, min(high, 0.0))))
     parts += _legend([*series, *bands], {id(band) for band in bands})
     label = escape(str(content.get("label") or content.get("title") or ""))
     size = f'viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" height="{HEIGHT}"'

@@ -40,7 +40,7 @@ def leaderboard_content(r: "RunResult", language: str, sort: str = "rank") -> Co
     names = [name for name in dict.fromkeys(("skill", metric, *shown_metrics("summary"))) if _known(board, name)]
     covers = [name for name in board if str(name).startswith("coverage-") and board[name].notna().any()]
     digits = digits_for(board["mae"]) if "mae" in board else None
-    columns = [
+    columns: list[Content] = [
         {"key": "rank", "label": "#", "type": "number", "digits": 0},
         {"key": "algorithm", "label": t("column.algorithm")},
         *({"key": name, "label": t(f"metric.{name}.short")} | _metric_type(name, digits) for name in names),

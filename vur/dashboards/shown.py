@@ -59,8 +59,9 @@ class ResultPanel(Panel):
         from IPython.display import display
 
         display({"text/html": STYLE + self.picture_html, "text/plain": repr(self)}, raw=True)
-        bundle, metadata = self._repr_mimebundle_()
-        display({VIEW: bundle[VIEW]}, metadata=metadata, raw=True)
+        if widget := self._repr_mimebundle_():
+            data, metadata = widget
+            display({VIEW: data[VIEW]}, metadata=metadata, raw=True)
 
     def _handle(self, panel: Panel, event: str, values: Any) -> str | None:
         handler, _ = self.handlers.get(event, (None, ""))
@@ -85,7 +86,7 @@ class ChartPanel(ResultPanel):
         )
         if series is not None and series not in (names or [series_of(r)]):
             raise VurError("widgets.series", series=series, names=", ".join(names[:10] or [series_of(r)]))
-        shown = [series] if series is not None else names[:PICTURES] or [None]
+        shown: list[str | None] = [series] if series is not None else [*names[:PICTURES]] or [None]
         super().__init__("chart", first, language, [first if one is None else make(r, language, one) for one in shown])
         self.on("filter", self._pick)
 
