@@ -106,7 +106,7 @@ def test_a_file_is_uploaded_looked_at_and_kept_in_the_address(visit: Visit, tmp_
     expect(tab.get_by_role("heading", name=path.stem)).to_be_visible()
     tab.get_by_role("button", name="Todos os conjuntos").click()
     expect(tab.get_by_role("heading", name="Conjuntos de dados", exact=True)).to_be_visible()
-    assert "dataset=" not in tab.url
+    tab.wait_for_url(lambda url: "dataset=" not in url)
 
 
 def test_a_wrong_file_is_refused_with_the_cause_and_nothing_is_kept(visit: Visit, site: Site, tmp_path: Path) -> None:
@@ -256,7 +256,7 @@ def test_a_dataset_is_shared_changed_and_revoked(visit: Visit, site: Site) -> No
     other.reload()
     expect(other.locator(".v-notice", has_text=id)).to_be_visible()
     expect(other.get_by_role("heading", name="Conjuntos de dados", exact=True)).to_be_visible()
-    expect(other.get_by_text(name)).to_have_count(0)
+    expect(other.locator(f"{PANEL} tr", has_text=name)).to_have_count(0)
     with site.api("vera") as api:
         assert api.get(f"/datasets/{id}").status_code == 404
 

@@ -53,15 +53,19 @@ class DataPage(Host):
         self.asked |= {key: self.query[key] for key in ("search", "sort") if self.query.get(key)}
         if self.query.get("owned") in OWNED:
             self.asked["owned"] = self.query["owned"]
+        id = given.identifier(self.query.get("dataset", ""))
+        self.opened.id = id or None  # hides the list before it is known
         self.show_storage()
-        self.show_list()
-        if self.query.get("dataset"):
-            try:
-                self.open(given.identifier(self.query["dataset"]), self.query.get("tab"))
-            except ServiceError as error:
-                if error.ended:
-                    raise
-                self.notice(error.detail, "warning")
+        try:
+            if id:
+                self.open(id, self.query.get("tab"))
+        except ServiceError as error:
+            if error.ended:
+                raise
+            self.close()
+            self.notice(error.detail, "warning")
+        if self.opened.id is None:
+            self.show_list()
 
     def tick(self) -> None:
         """Refresh the list every few ticks."""
@@ -196,11 +200,10 @@ class DataPage(Host):
 
     def open(self, id: str, tab: str | None = None) -> None:
         """Show one dataset instead of the list."""
-        self.opened.open(id, tab)
-        self.set_query(dataset=id, tab=self.opened.tab)
+        self.opened.fetch(id)
         for panel in (self.summary, self.table, self.bin, self.storage, self.users, self.disk, self.downloads):
             panel.update(hidden=True)
-        self.show_upload()
+        self.opened.show(tab)
 
     def close(self) -> None:
         """Go back to the list."""

@@ -121,16 +121,15 @@ class OpenDataset:
         """Whether the visitor may delete and share the dataset."""
         return self.use.get("right") == "own"
 
-    def open(self, id: str, tab: str | None = None) -> None:
-        """Show the dataset `id`; `ServiceError` if the visitor may not see it."""
-        try:
-            detail, use = self.page.api.get(f"/datasets/{id}"), self.page.api.get(f"/datasets/{id}/usage")
-        except ServiceError:
-            self.page.set_query(dataset=None, tab=None)
-            raise
+    def fetch(self, id: str) -> None:
+        """Ask for the dataset `id`; `ServiceError` if the visitor may not see it."""
+        detail, use = self.page.api.get(f"/datasets/{id}"), self.page.api.get(f"/datasets/{id}/usage")
         if id != self.id:
             self.chosen, self.pair, self.whole_chart = {}, None, {}
         self.id, self.detail, self.use = id, detail, use
+
+    def show(self, tab: str | None = None) -> None:
+        """Show the dataset that was fetched."""
         self.show_head()
         self.show_tab(tab or TABS[0])
 
