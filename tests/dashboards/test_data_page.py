@@ -10,6 +10,7 @@ import pytest
 from pages_site import Site, Visit, email
 from playwright.sync_api import Page, expect
 from samples import DATA
+from test_accessibility import serious
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 PANEL = ".v-panel:not([hidden])"
@@ -99,8 +100,10 @@ def test_a_file_is_uploaded_looked_at_and_kept_in_the_address(visit: Visit, tmp_
     expect(tab.locator(".v-pager:visible")).to_contain_text("2 / 22")
     view(tab, "statistics")
     expect(tab.locator(f"{PANEL} tr", has_text="Temperatura média (°C)")).to_contain_text("número")
+    assert serious(tab) == []
     view(tab, "chart")
     expect(tab.locator(DRAWN)).to_be_visible()
+    assert serious(tab) == []
     tab.reload()
     expect(tab.locator("[data-tab=chart]")).to_have_attribute("aria-selected", "true")
     expect(tab.get_by_role("heading", name=path.stem)).to_be_visible()
@@ -188,6 +191,7 @@ def test_two_versions_are_compared_and_the_older_one_is_used(visit: Visit, site:
     change = tab.locator(f"{PANEL} tr", has_text="date: 2024-01-11")
     expect(change).to_contain_text("103")
     expect(change).to_contain_text("999")
+    assert serious(tab) == []
     tab.locator(f"{PANEL} tr[data-id='1']").get_by_role("button", name="Make current").click()
     said(tab, "Version 1 is the current one")
     expect(tab.locator(f"{PANEL} tr[data-id='1']")).to_contain_text("1 · current")
@@ -245,6 +249,7 @@ def test_a_dataset_is_shared_changed_and_revoked(visit: Visit, site: Site) -> No
     said(tab, f"{email('vera')} may view")
     row = tab.locator(f"{PANEL} tr", has_text=email("vera"))
     expect(row).to_contain_text("view")
+    assert serious(tab) == []
     other = visit("data", "vera", language="pt-BR")
     opened(other, name)
     expect(other.locator(f"{PANEL} tr").nth(1)).to_be_visible()
