@@ -92,9 +92,9 @@ def train(site: Site, dataset: str, **body: Any) -> str:
     """A trained and promoted model; its id."""
     with site.api("root") as api:
         model = api.post("/models/train", json={"dataset_id": dataset, **body}).raise_for_status().json()["model_id"]
-        while (state := api.get(f"/models/{model}/training/status").json()["status"]) not in ("completed", "failed"):
+        while (state := api.get(f"/models/{model}/training/status").json()["status"]) in ("queued", "training"):
             time.sleep(0.5)
-        assert state == "completed"
+        assert state == "trained"
         api.post(f"/models/{model}/promote").raise_for_status()
         return model
 

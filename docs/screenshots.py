@@ -32,12 +32,7 @@ def fill(site: Site) -> dict[str, str]:
             dataset = api.post("/datasets/upload", files=file).raise_for_status().json()["dataset_id"]
             started = api.post("/models/train", json={"dataset_id": dataset, **body}).raise_for_status().json()
             model = started["model_id"]
-            while (state := api.get(f"/models/{model}/training/status").json()["status"]) not in (
-                "completed",
-                "failed",
-            ):
-                time.sleep(1)
-            assert state == "completed", name
+            wait(api, model)
             api.post(f"/models/{model}/promote").raise_for_status()
             api.post(f"/models/{model}/predict", json={}).raise_for_status()
         pipeline = api.post("/pipelines", json={"dataset_id": dataset, "name": "Electrical equipment"})
@@ -46,9 +41,9 @@ def fill(site: Site) -> dict[str, str]:
 
 def wait(api: Any, model: str) -> None:
     """Wait for the end of a training."""
-    while (state := api.get(f"/models/{model}/training/status").json()["status"]) not in ("completed", "failed"):
+    while (state := api.get(f"/models/{model}/training/status").json()["status"]) in ("queued", "training"):
         time.sleep(1)
-    assert state == "completed", model
+    assert state == "trained", model
 
 
 def take(browser: Any, site: Site, queries: dict[str, str], width: int, theme: str, language: str) -> None:
