@@ -159,7 +159,7 @@ def test_viewers_see_and_only_administrators_read_the_log(visit: Visit, champion
     tab = visit(f"monitoring?model={champion['model_id']}", "milo", width=390, theme="dark")
     expect(tab.get_by_role("heading", name="Retrain Loja.")).to_be_visible()
     assert tab.locator("[data-tab=logs]").count() == 0
-    assert tab.locator("[data-event=retrain]").count() == 0
+    assert tab.locator("[data-event=retrain], [data-event=thresholds]").count() == 0
     assert tab.evaluate("document.documentElement.scrollWidth") <= 390
     part(tab, "streams")
     assert tab.locator("form:visible").count() == 0
@@ -214,7 +214,7 @@ def page_of(role: str) -> tuple[MonitoringPage, Api]:
 
 ACTIONS = (
     *("retrain", "cancel", "retry", "stop", "resume", "remove", "start", "test", "add"),
-    *("acknowledge", "acknowledge_all", "scope", "save", "reset"),
+    *("acknowledge", "acknowledge_all", "thresholds", "scope", "save", "reset"),
 )
 
 

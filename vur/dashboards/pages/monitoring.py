@@ -43,7 +43,7 @@ class MonitoringPage(Page):
         self.models.on("select", self.choose_model)
         self.models.on("sort", self.sort_models)
         self.evidence.on("retrain", self.retrain, role="analyst")
-        self.evidence.on("thresholds", self.thresholds_of_model)
+        self.evidence.on("thresholds", self.thresholds_of_model, role="analyst")
         self.pipelines, self.jobs = self.panel("table"), self.panel("table")
         self.jobs.on("cancel", self.cancel_job, role="analyst")
         self.jobs.on("retry", self.retry_job, role="analyst")
@@ -234,8 +234,9 @@ class MonitoringPage(Page):
         health = self.api.get(f"/monitoring/models/{id}/health")
         verdict, evidence = health["verdict"], health["evidence"]
         live, training, inputs = evidence["live"] or {}, evidence["training"], evidence["inputs"] or {}
-        actions = [{"event": "thresholds", "label": self.say("pages.monitoring.models.thresholds")}]
+        actions: list[dict[str, Any]] = []
         if self.is_at_least("analyst"):
+            actions.append({"event": "thresholds", "label": self.say("pages.monitoring.models.thresholds")})
             actions.append(
                 {
                     "event": "retrain",
