@@ -69,3 +69,12 @@ def meet(site: Site, person: str, model: str, factor: float) -> None:
         }
         told = api.post("/predictions/actuals", json={"model": model, "series": series})
         assert told.status_code == 200 and told.json()["points"] == 28, told.text
+
+
+def faults(tab: Any) -> list[tuple[str, list[str]]]:
+    """What axe finds serious or critical on a page: rule, and the first elements."""
+    from axe_playwright_python.sync_playwright import Axe
+
+    found = Axe().run(tab).response["violations"]
+    serious = [one for one in found if one["impact"] in ("serious", "critical")]
+    return [(one["id"], [node["html"][:120] for node in one["nodes"]][:3]) for one in serious]

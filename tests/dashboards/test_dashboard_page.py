@@ -4,7 +4,7 @@ import re
 from typing import Any
 
 import pytest
-from pages_models import account, meet, trained
+from pages_models import account, faults, meet, trained
 from pages_site import Site, Visit, email, ready
 from playwright.sync_api import expect
 
@@ -89,5 +89,6 @@ def test_a_viewer_sees_what_is_shared_on_a_narrow_dark_screen(visit: Visit, cham
     expect(row).to_contain_text("Sim")
     expect(panel(tab, "Vendas").locator(".v-chart-box[data-drawn]")).to_be_visible()
     expect(panel(tab, "Próximas tarefas")).to_contain_text("Nada a fazer.")
+    assert faults(tab) == []
     assert tab.evaluate("document.documentElement.scrollWidth") <= 390, "nothing is cut off at the side"
     assert tab.get_by_role("link", name="Treinar o primeiro modelo").count() == 0

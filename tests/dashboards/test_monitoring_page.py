@@ -5,7 +5,7 @@ import sqlite3
 from typing import Any
 
 import pytest
-from pages_models import DAYS, account, meet, sales, trained
+from pages_models import DAYS, account, faults, meet, sales, trained
 from pages_site import Site, Visit, email, ready
 from playwright.sync_api import expect
 
@@ -43,6 +43,7 @@ def part(tab: Any, name: str) -> None:
 def test_the_parts_are_kept_in_the_address(visit: Visit, champion: dict[str, Any]) -> None:
     tab = visit("monitoring", "mona")
     expect(panel(tab, "Models").locator("tbody tr").first).to_be_visible()
+    assert faults(tab) == []
     part(tab, "system")
     expect(tab.locator("[data-name=cpu]")).to_contain_text("%")
     assert panel(tab, "Models").count() == 0, "one part at a time"
@@ -53,6 +54,10 @@ def test_the_parts_are_kept_in_the_address(visit: Visit, champion: dict[str, Any
     part(tab, "jobs")
     expect(panel(tab, "Jobs").locator("tbody tr", has_text="Loja")).to_contain_text("Done")
     expect(panel(tab, "Pipelines")).to_contain_text("There is no pipeline yet.")
+    for name in ("jobs", "streams", "alerts"):
+        part(tab, name)
+        expect(tab.locator("[aria-busy=true]")).to_have_count(0)
+        assert faults(tab) == [], name
 
 
 def test_the_evidence_leads_to_thresholds_and_a_training(visit: Visit, site: Site, champion: dict[str, Any]) -> None:
