@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import httpx
 import pytest
@@ -197,7 +197,7 @@ def foreign(address: str, own: str) -> bool:
 
 def log_in(tab: Any, name: str, page: str = "dashboard", password: str = PASSWORD) -> None:
     """Fill the login form."""
-    tab.goto(f"/login?next=/{page}")
+    tab.goto(f"/login?next={quote('/' + page, safe='')}")
     tab.fill("[name=login]", email(name))
     tab.fill("[name=password]", password)
     tab.click("form button")

@@ -143,10 +143,12 @@ class PublishedProxy(ApiProxy):
         self.sending = asyncio.ensure_future(self._pass_on())
 
     def identification(self) -> dict[str, str]:
-        """Nobody's request."""
-        return {"Accept-Encoding": "identity", "Accept-Language": self.request.headers.get("Accept-Language", "")}
+        """Nobody's request, from the reader's address: where the service trusts this proxy, it throttles by that."""
+        language = self.request.headers.get("Accept-Language", "")
+        reader = {"X-Forwarded-For": self.request.remote_ip or ""}
+        return {"Accept-Encoding": "identity", "Accept-Language": language, **reader}
 
     def address(self) -> str:
         """The same path at the service."""
-        query = f"?{self.request.query}" if self.request.query else ""
-        return f"{service_url()}/published/{self.request.path.split('/published/', 1)[1]}{query}"
+        service, token = service_url().removesuffix("/api/v1"), self.request.path.split("/published/", 1)[1]
+        return f"{service}/published/{token}" + (f"?{self.request.query}" if self.request.query else "")
