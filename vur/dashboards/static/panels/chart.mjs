@@ -1,6 +1,7 @@
 // A chart: {title, height, x: "time"|"value"|"category", label, categories, series: [{name, x: [..], y: [..], style: line|dashed|bar|dots|step|area, color, axis}],
-// bands: [{name, x, low, high, strength}], marks: [{x, label}], spans: [{from, to, label, tone}], y: {label, percent, from, log}, zoom, range: event, click: event, empty, actions,
+// bands: [{name, x, low, high, strength}], marks: [{x, label}], spans: [{from, to, label, tone}], y: {label, percent, from, log}, zoom, view: {from, to}, range: event, click: event, empty, actions,
 // filters: [{name, label, value, options: [[value, label]]}], language: of the numbers, by default the page's}. A filter sends filter {name, value}.
+// `view` is the part that is seen first; an action {png: file name, label} saves the chart as a picture.
 // `x` are milliseconds or ISO dates of the data's own clock. `range` gets {from, to} when the visible range changes; `click` gets {series, x, y}.
 // Messages: {append: {series: name, x: [..], y: [..], keep}}.
 import { buttons, card, element, filters } from "../dom.mjs";
@@ -81,10 +82,31 @@ export function option(content) {
       axisTick: { show: false }, splitLine: { show: false }, axisLabel: { color: muted, hideOverlap: true, ...(time ? {} : category ? { interval: content.everyLabel ? 0 : "auto" } : { formatter: spoken((value) => short(value)) }) } },
     yAxis: { type: content.y?.log ? "log" : "value", scale: content.y?.from === undefined, min: content.y?.from, name: content.y?.label ?? "", nameTextStyle: { color: muted, align: "left" },
       axisLabel: { color: muted, formatter: spoken((value) => content.y?.percent ? percent(value, 0) : short(value)) }, splitLine: { lineStyle: { color: line, type: "dashed" } } },
-    dataZoom: content.zoom ? [{ type: "inside", zoomOnMouseWheel: "ctrl", moveOnMouseMove: true }, { type: "slider", height: 20, bottom: 8, borderColor: line, fillerColor: style("--v-soft"), labelFormatter: spoken((value) => time ? date(value) : number(value)), textStyle: { color: muted } }] : undefined,
+    dataZoom: content.zoom ? [{ type: "inside", zoomOnMouseWheel: "ctrl", moveOnMouseMove: true, ...view(content, at) }, { type: "slider", ...view(content, at), height: 20, bottom: 8, borderColor: line, fillerColor: style("--v-soft"), labelFormatter: spoken((value) => time ? date(value) : number(value)), textStyle: { color: muted } }] : undefined,
     series,
   };
 }
+
+const view = (content, at) => content.view ? { startValue: at(content.view.from), endValue: at(content.view.to) } : {};
+
+// The chart as a PNG file, drawn at twice its size on the colour of its card.
+async function picture(context, name) {
+  const image = new Image();
+  image.src = context.chart.getDataURL({ type: "svg" });
+  await image.decode();
+  const canvas = element("canvas", { width: context.box.clientWidth * 2, height: context.box.clientHeight * 2 });
+  const pen = canvas.getContext("2d");
+  pen.fillStyle = style("--v-card");
+  pen.fillRect(0, 0, canvas.width, canvas.height);
+  pen.drawImage(image, 0, 0, canvas.width, canvas.height);
+  const file = await new Promise((resolve) => canvas.toBlob(resolve, "image/png"));
+  const link = element("a", { href: URL.createObjectURL(file), download: `${name}.png` });
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
+}
+
+const actionsOf = (context, content) => buttons((content.actions ?? []).map((one) => one.png ? { ...one, event: "png", values: one.png } : one),
+  (event, given) => event === "png" ? picture(context, given) : context.send(event, given));
 
 let registered = false;
 function register(library) {
@@ -102,7 +124,7 @@ export async function paint(context, content) {
     context.chart?.dispose();
     context.chart = null;
     const actions = card(root, content, element("p", { class: "v-empty" }, content.empty ?? "–"));
-    actions?.append(...buttons(content.actions, send));
+    actions?.append(...buttons((content.actions ?? []).filter((one) => !one.png), send));
     return;
   }
   const kept = context.chart && !context.chart.isDisposed() && context.shape === shape(content);
@@ -111,7 +133,7 @@ export async function paint(context, content) {
     context.box = element("div", { class: "v-chart-box", role: "img", "aria-label": content.label ?? content.title ?? "", style: `height:${content.height ?? 320}px` });
     const actions = card(root, { ...content, actions: content.actions ?? (content.title ? [] : null) }, content.text ? element("p", { class: "v-note" }, content.text) : null,
       content.filters?.length ? element("div", { class: "v-tools" }, filters(content.filters, send)) : null, context.box);
-    actions?.append(...buttons(content.actions, send));
+    actions?.append(...actionsOf(context, content));
   }
   const library = await echarts();
   if (turn !== context.turn || !context.box.isConnected) return;

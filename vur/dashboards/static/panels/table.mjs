@@ -7,7 +7,8 @@ import { format } from "../format.mjs";
 import { sparkline } from "./cards.mjs";
 
 export const height = "tall";
-const NUMBERS = new Set(["number", "short", "percent", "bytes", "duration"]);
+const NUMBERS = new Set(["number", "short", "percent", "bytes", "duration"]), DATES = new Set(["date", "moment", "ago"]);
+const shape = (column) => NUMBERS.has(column.type) ? "v-number" : DATES.has(column.type) ? "v-date" : column.wide ? "v-wide" : null;
 
 function cell(value, column) {
   if (value !== null && typeof value === "object" && !Array.isArray(value)) {
@@ -35,7 +36,7 @@ export function paint(context, content) {
   const head = element("tr", {}, columns.map((column) => {
     const sorted = content.sort?.replace(/^-/, "") === (column.sort === true ? column.key : column.sort);
     const descending = content.sort?.startsWith("-");
-    return element("th", { scope: "col", class: NUMBERS.has(column.type) ? "v-number" : null, "aria-sort": sorted ? (descending ? "descending" : "ascending") : null },
+    return element("th", { scope: "col", class: shape(column), "aria-sort": sorted ? (descending ? "descending" : "ascending") : null },
       column.sort ? element("button", { type: "button", "data-focus": "sort-" + column.key, onclick: () => send("sort", { key: (sorted && !descending ? "-" : "") + (column.sort === true ? column.key : column.sort) }) },
         column.label, element("i", { "aria-hidden": "true" }, sorted ? (descending ? " ▾" : " ▴") : " ▵")) : column.label);
   }), content.rowActions ? element("th", {}, element("span", { class: "v-hidden" }, content.actionsLabel ?? "Actions")) : null);
@@ -45,7 +46,7 @@ export function paint(context, content) {
       let inside = cell(row[column.key], column);
       if (at === 0 && content.select) inside = element("button", { type: "button", class: "v-pick", "data-focus": "pick-" + row.id, onclick: () => send("select", { id: row.id }) }, inside);
       else if (at === 0 && row.href) inside = element("a", { href: safe(row.href) }, inside);
-      made.append(element(at === 0 ? "th" : "td", { scope: at === 0 ? "row" : null, class: NUMBERS.has(column.type) ? "v-number" : column.wide ? "v-wide" : null, "data-label": column.label }, inside));
+      made.append(element(at === 0 ? "th" : "td", { scope: at === 0 ? "row" : null, class: shape(column), "data-label": column.label }, inside));
     });
     if (content.rowActions) {
       const usable = content.rowActions.filter((one) => !one.when || row[one.when]);
