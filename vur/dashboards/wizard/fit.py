@@ -207,7 +207,9 @@ class Training(Step):
             rows=[
                 {
                     "id": one["algorithm"],
-                    "name": {"text": one["name"], "tone": "good"} if one["best"] else one["name"],
+                    "name": {"text": self.named(one["algorithm"]), "tone": "good"}
+                    if one["best"]
+                    else self.named(one["algorithm"]),
                     "value": one["value"],
                     "seconds": one["seconds"],
                 }
@@ -222,7 +224,7 @@ class Training(Step):
             return
         say, last = self.page.say, found["losses"][-1]
         self.page.losses.show(
-            title=say("pages.pipeline.training.losses", name=last["name"], fold=last["fold"] or "–"),
+            title=say("pages.pipeline.training.losses", name=self.named(last["algorithm"]), fold=last["fold"] or "–"),
             x="value",
             height=240,
             series=[

@@ -2,10 +2,9 @@
 
 from typing import Any, ClassVar
 
-from vur.dashboards.wizard.step import Step
+from vur.dashboards.wizard.step import OWN, Step
 
 FAMILIES = ("classical", "machine_learning", "deep_learning")
-OWN = "own_network"
 NAIVE = ("naive", "seasonal_naive", "drift", "mean")
 
 

@@ -15,6 +15,8 @@ TYPES = {
     "date": "date",
 }
 
+OWN = "own_network"  # the name of the network that the page builds
+
 
 class Step:
     """One step. `panels` are those that it shows; `hidden_fields` are fields of its form that another panel sets."""
@@ -138,7 +140,7 @@ class Step:
     def named(self, id: str) -> str:
         """The name of a candidate in the visitor's language."""
         plain = id.removesuffix("-tuned")
-        key = f"report.algorithm.{plain}"
+        key = "pages.pipeline.model.own" if plain == OWN else f"report.algorithm.{plain}"
         name = self.page.say(key) if key in table() else plain
         return name if plain == id else self.page.say("report.tuned", algorithm=name)
 
