@@ -200,6 +200,11 @@ def test_two_versions_are_compared_and_the_older_one_is_used(visit: Visit, site:
         {"name": "mais.csv", "mimeType": "text/csv", "buffer": series(63)},
     )
     expect(tab.locator(f"{PANEL} tr[data-id='3']")).to_contain_text("3 · current")
+    tab.get_by_role("button", name="Start a pipeline").click()
+    tab.wait_for_url(lambda url: "/pipeline?id=" in url)
+    with site.api("ana") as api:
+        (pipeline,) = api.get(f"/datasets/{id}/usage").json()["used_by_pipelines"]
+    assert pipeline["pipeline_id"] in tab.url and pipeline["name"] == name
 
 
 def test_downloads_come_in_every_format_until_an_administrator_switches_them_off(visit: Visit, site: Site) -> None:

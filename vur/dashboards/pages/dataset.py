@@ -79,7 +79,7 @@ class OpenDataset:
         self.head.on("back", lambda values: self.page.close())
         self.head.on("rename", self.ask_name, role="analyst")
         self.head.on("delete", lambda values: self.page.delete_dataset(self._own()), role="analyst")
-        self.head.on("pipeline", lambda values: self.page.go("pipeline", dataset=self._own()), role="analyst")
+        self.head.on("pipeline", self.begin_pipeline, role="analyst")
         self.rename.on("save", self.save_name, role="analyst")
         self.rename.on("cancel", lambda values: self.rename.show(hidden=True), role="analyst")
         self.tabs.on("tab", lambda values: self.show_tab(given.value(values, "name")))
@@ -214,6 +214,11 @@ class OpenDataset:
         self.rename.show(hidden=True)
         self.show_head()
         self.page.notice(self._say("renamed", name=self.name), "success")
+
+    def begin_pipeline(self, values: Any) -> None:
+        """Make a pipeline over the dataset, and go to its page."""
+        found = self.page.api.post("/pipelines", {"name": self.name, "dataset_id": self._own()})
+        self.page.go("pipeline", id=found["pipeline_id"])
 
     # --- tabs ---
 
@@ -574,7 +579,7 @@ class OpenDataset:
         pipelines = [
             {
                 "text": say("use.pipeline", name=one["name"]),
-                "href": f"pipeline?pipeline={quote(one['pipeline_id'])}",
+                "href": f"pipeline?id={quote(one['pipeline_id'])}",
                 "at": one["updated_at"],
             }
             for one in self.use["used_by_pipelines"]
