@@ -5,6 +5,7 @@
     vur.widgets.forecast(r)       # a chart: pick the series, zoom
     vur.widgets.audit(r)          # the findings with the code of their repairs
     vur.widgets.folds(r)          # what the models were compared on
+    vur.widgets.wizard()          # the Pipeline page of the dashboards, over a running service
 
 They need the extra `lab`. A run that is finished opens again by `vur.RunResult(folder)`.
 """
@@ -17,7 +18,7 @@ from vur.languages import LANGUAGES
 from vur.settings import settings
 
 if TYPE_CHECKING:
-    from vur.dashboards.shown import ChartPanel, ResultPanel
+    from vur.dashboards.shown import Cells, ChartPanel, ResultPanel
     from vur.runs.result import RunResult
 
 NEEDS = ("anywidget", "ipecharts")
@@ -83,6 +84,22 @@ def folds(r: "RunResult", *, series: str | None = None, language: str | None = N
     from vur.dashboards.shown import folds_panel
 
     return folds_panel(r, spoken, series)
+
+
+def wizard() -> "Cells":
+    """Open the Pipeline page of the dashboards in a cell: from a file to a trained model, in seven steps.
+
+    It speaks with a running service (`vur up`) as the user of `vur lab`, or of the personal key in the environment
+    variable VUR_TOKEN, and is in the language of that account. The panels stand one below the other;
+    `vur.widgets.wizard().page` has them by name, for cells of their own. Without a kernel that is running it
+    has no picture, as it shows what the service holds. Raises `VurError` extras.missing without the extra `lab`.
+
+        vur.widgets.wizard()
+    """
+    require((*NEEDS, "httpx"), "vur.widgets.wizard")
+    from vur.dashboards.shown import wizard_cells
+
+    return wizard_cells()
 
 
 def _language(language: str | None, name: str) -> str:

@@ -21,7 +21,7 @@ def lab(site: Site) -> Iterator[str]:
 
     port = free_port()
     environment = {name: value for name, value in os.environ.items() if not name.startswith("VUR_")}
-    environment |= {"VUR_HOME": str(site.home), "PYTHONPATH": str(ROOT)}
+    environment |= {"VUR_HOME": str(site.home), "VUR_SERVICE_URL": site.service, "PYTHONPATH": str(ROOT)}
     with open(site.home / "lab.log", "w") as log:
         process = subprocess.Popen(
             [sys.executable, "-P", "-m", "vur.cli", "lab", "--port", str(port)],
@@ -49,6 +49,8 @@ def test_one_login_opens_the_own_folder(visit: Visit, site: Site, lab: str) -> N
     assert answer.ok and f"/lab/tree/{user}" in answer.url
     listed = tab.context.request.get(f"{lab}/api/contents/{user}").json()
     assert "tutorials" in [one["name"] for one in listed["content"]]
+    lessons = tab.context.request.get(f"{lab}/api/contents/{user}/tutorials").json()["content"]
+    assert "1_from_file_to_forecast.ipynb" in [one["name"] for one in lessons]
     assert (site.home / "lab" / user).stat().st_mode & 0o077 == 0
 
 

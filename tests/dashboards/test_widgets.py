@@ -174,6 +174,15 @@ def test_vur_is_imported_without_widgets() -> None:
     subprocess.run([sys.executable, "-P", "-c", script], check=True, env={**os.environ, "PYTHONPATH": str(ROOT)})
 
 
+def test_the_wizard_is_the_pipeline_page_in_a_cell(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown: list[Any] = []
+    monkeypatch.setattr("IPython.display.display", lambda *panels: shown.extend(panels))
+    wizard = widgets.wizard()
+    wizard._ipython_display_()
+    assert wizard.page.name == "pipeline" and shown == wizard.page.panels
+    assert shown[0] is wizard.page.heading and wizard.page.steps in shown and wizard.page.code in shown
+
+
 # --- static pictures ---
 
 

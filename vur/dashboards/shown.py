@@ -22,6 +22,7 @@ from vur.dashboards.results import (
 from vur.errors import VurError
 
 if TYPE_CHECKING:
+    from vur.dashboards.page import Page
     from vur.runs.result import RunResult
 
 VIEW = "application/vnd.jupyter.widget-view+json"
@@ -99,6 +100,25 @@ class ChartPanel(ResultPanel):
         if options and value in options[0]:
             self.chosen[str(name)] = str(value)
             self.show(**self.make(self.result, self.language, **self.chosen))
+
+
+class Cells:
+    """A page of the dashboards in a cell: its panels one below the other. `page` is the page."""
+
+    def __init__(self, page: "Page"):
+        self.page = page
+
+    def _ipython_display_(self) -> None:
+        from IPython.display import display
+
+        display(*self.page.panels)
+
+
+def wizard_cells() -> Cells:
+    """The Pipeline page."""
+    from vur.dashboards.pages import pipeline
+
+    return Cells(pipeline.open())
 
 
 def series_of(r: "RunResult") -> str:
