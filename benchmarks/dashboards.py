@@ -179,26 +179,44 @@ def history(browser: Any, site: Site) -> None:
     context.close()
 
 
+TOOK = """async ([action, change]) => {
+    const seen = new Function("return " + change);
+    const before = JSON.stringify(seen());
+    const begin = performance.now();
+    new Function(action)();
+    while (JSON.stringify(seen()) === before) {
+        if (performance.now() - begin > 20000) return 20000;
+        await new Promise((resolve) => setTimeout(resolve, 4));
+    }
+    return performance.now() - begin;
+}"""
+CURRENT = "document.querySelector('.v-steplist li.current button').dataset.step"
+TABLE = "document.querySelector('.v-is-table:not([hidden]) tbody').textContent"
+
+
 def clicks(browser: Any, site: Site) -> None:
-    """Print how long a click in the wizard takes."""
-    dataset = upload(site, "wizard.csv", (ROOT / "data" / "flights_daily.csv").read_text())
+    """Print how long the wizard takes to show what a click or another value of a form changes, without a job."""
+    dataset = upload(site, "wizard.csv", (ROOT / "data" / "partidas_diarias.csv").read_text(encoding="latin-1"))
     with site.api("root") as api:
-        pipeline = api.post("/pipelines", json={"dataset_id": dataset, "name": "wizard"}).raise_for_status().json()
+        body = {"dataset_id": dataset, "name": "wizard"}
+        pipeline = api.post("/pipelines", json=body).raise_for_status().json()["pipeline_id"]
+        for step in ("preview", "split", "preprocessing", "features", "model"):
+            api.put(f"/pipelines/{pipeline}/steps/{step}", json={}).raise_for_status()
     context = browser.new_context(viewport={"width": 1280, "height": 900})
     context.add_cookies([cookie(site)])
     tab = context.new_page()
     warm()
-    opened(tab, f"{site.pages}/pipeline?pipeline={pipeline['pipeline_id']}", STARTED)
-    times = []
-    for name in ("preview", "split", "preview", "split", "preview"):
-        button = tab.locator(f"[data-step={name}]")
-        if not button.is_enabled():
-            continue
-        begun = time.perf_counter()
-        button.click()
-        tab.wait_for_selector(f"li[aria-current=step] [data-step={name}]")
-        times.append(time.perf_counter() - begun)
-    print(f"A click on a step of the wizard: {statistics.median(times) * 1000:.0f} ms (median of {len(times)}).\n")
+    opened(tab, f"{site.pages}/pipeline?id={pipeline}&step=split", STARTED)
+    tab.wait_for_selector("[data-kind=chart]:not([hidden]) svg path")
+    field = "const f = document.querySelector('[name=horizon]'); f.value = {}; f.dispatchEvent(new Event('change'))"
+    click = "document.querySelector('button[data-step={}]').click()"
+    tries = {
+        "another horizon": [(field.format(value), TABLE) for value in (10, 11, 12, 13, 14)],
+        "another step": [(click.format(name), CURRENT) for name in ("features", "split", "model", "split", "features")],
+    }
+    for name, actions in tries.items():
+        times = [tab.evaluate(TOOK, list(action)) for action in actions]
+        print(f"Wizard, {name}: {statistics.median(times):.0f} ms (median of {len(times)}).\n")
     context.close()
 
 

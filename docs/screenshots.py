@@ -36,7 +36,7 @@ def fill(site: Site) -> dict[str, str]:
             api.post(f"/models/{model}/promote").raise_for_status()
             api.post(f"/models/{model}/predict", json={}).raise_for_status()
         pipeline = api.post("/pipelines", json={"dataset_id": dataset, "name": "Electrical equipment"})
-    return {"forecasts": f"?model={model}", "pipeline": f"?pipeline={pipeline.json()['pipeline_id']}"}
+    return {"forecasts": f"?model={model}", "pipeline": f"?id={pipeline.json()['pipeline_id']}&step=split"}
 
 
 def wait(api: Any, model: str) -> None:
