@@ -334,7 +334,7 @@ class MonitoringPage(Page):
                 {
                     "id": row["pipeline_id"],
                     "name": row["name"],
-                    "href": f"pipeline?pipeline={row['pipeline_id']}" if build else None,
+                    "href": f"pipeline?id={row['pipeline_id']}" if build else None,
                     "step": self.say(f"pipelines.step.{row['step']}"),
                     "models": row["trained_models"],
                     "active": row["active_jobs"],

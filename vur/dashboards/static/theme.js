@@ -15,6 +15,22 @@
   apply();
   dark.addEventListener("change", apply);
 
+  // A panel that the browser asked for before its process could answer is lost for good: the page is opened once more.
+  const lost = () => [...document.querySelectorAll(".jp-OutputArea-output")].some((one) => one.textContent.startsWith("Error displaying widget"));
+  const watch = () => {
+    if (!document.body.classList.contains("v-page") || document.body.dataset.vurStarted) return;
+    if (lost()) {
+      const before = Number(sessionStorage.getItem("vur-again") || 0);
+      if (Date.now() - before > 60_000) {
+        sessionStorage.setItem("vur-again", String(Date.now()));
+        location.reload();
+        return;
+      }
+    }
+    setTimeout(watch, 1000);
+  };
+  window.addEventListener("load", () => setTimeout(watch, 3000));
+
   const cookie = (name) => (document.cookie.match(new RegExp("(?:^|; )" + name + "=([^;]*)")) || [])[1];
   document.addEventListener("DOMContentLoaded", () => {
     const theme = document.querySelector("[data-vur=theme]");
