@@ -215,3 +215,16 @@ def json_of(tab: Any, address: str) -> tuple[int, Any]:
         return status, json.loads(text)
     except json.JSONDecodeError:
         return status, text
+
+
+def run_cells(page: Any) -> None:
+    """Run all cells of the notebook that is open in JupyterLab; again if it was not ready for the first click."""
+    begun = "[...document.querySelectorAll('.jp-InputPrompt')].some((one) => /\\[[*\\d]+\\]/.test(one.textContent))"
+    page.wait_for_selector(".jp-Notebook-ExecutionIndicator[data-status=idle]")
+    until = time.monotonic() + PATIENCE / 1000
+    while not page.evaluate(begun) and time.monotonic() < until:
+        page.locator(".jp-Notebook .jp-Cell").first.click()
+        page.get_by_role("menuitem", name="Run", exact=True).click()
+        page.get_by_text("Run All Cells", exact=True).click()
+        page.wait_for_timeout(3_000)
+    assert page.evaluate(begun)

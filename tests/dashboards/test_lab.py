@@ -6,8 +6,9 @@ import sys
 from collections.abc import Iterator
 
 import httpx
+import nbformat
 import pytest
-from pages_site import Site, Visit, json_of, wait_for
+from pages_site import PATIENCE, Site, Visit, json_of, run_cells, wait_for
 from samples import ROOT
 from service import free_port
 
@@ -52,6 +53,22 @@ def test_one_login_opens_the_own_folder(visit: Visit, site: Site, lab: str) -> N
     lessons = tab.context.request.get(f"{lab}/api/contents/{user}/tutorials").json()["content"]
     assert "1_from_file_to_forecast.ipynb" in [one["name"] for one in lessons]
     assert (site.home / "lab" / user).stat().st_mode & 0o077 == 0
+
+
+def test_a_cell_opens_the_wizard_as_oneself(visit: Visit, site: Site, lab: str) -> None:
+    tab = visit("dashboard", "ana")
+    user = site.api("ana").get("/auth/me").json()["id"]
+    assert tab.context.request.get(f"{lab}/", max_redirects=5).ok  # makes the folder
+    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
+    cell = nbformat.v4.new_code_cell("import vur\n\nvur.widgets.wizard()")
+    nbformat.write(nbformat.v4.new_notebook(cells=[cell], metadata=kernel), site.home / "lab" / user / "wizard.ipynb")
+    page = tab.context.new_page()
+    page.set_default_timeout(PATIENCE)
+    page.goto(f"{lab}/lab/tree/{user}/wizard.ipynb?reset")
+    run_cells(page)
+    page.wait_for_selector("body[data-vur-started=true]", state="attached")
+    assert page.locator(".v-is-heading .v-title").inner_text() == "Pipeline"
+    page.get_by_label("Choose a file").wait_for(state="attached")
 
 
 def test_a_viewer_gets_no_kernel(visit: Visit, lab: str) -> None:

@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from builders import seasonal
-from pages_site import PATIENCE, wait_for
+from pages_site import PATIENCE, run_cells, wait_for
 from samples import ROOT
 from service import free_port
 
@@ -364,9 +364,7 @@ def opened(chromium: Any, lab: Lab, name: str) -> Any:
 @pytest.mark.slow
 def test_widgets_in_jupyterlab_with_and_without_their_kernel(chromium: Any, lab: Lab) -> None:
     tab = opened(chromium, lab, "live.ipynb")
-    tab.locator(".jp-Notebook .jp-Cell").first.click()
-    tab.get_by_role("menuitem", name="Run", exact=True).click()
-    tab.get_by_text("Run All Cells", exact=True).click()
+    run_cells(tab)
     still(tab, {"pictures": 0, "images": 4, "panels": 4, "words": 0})
     chart = tab.locator(".v-is-chart").first
     assert "Série" in chart.inner_text() and chart.get_attribute("lang") == "pt-BR"
