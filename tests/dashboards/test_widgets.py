@@ -372,7 +372,7 @@ def test_widgets_in_jupyterlab_with_and_without_their_kernel(chromium: Any, lab:
     tab.wait_for_function("document.querySelector('.v-is-chart .v-note').textContent === '<b>'")
     table = tab.locator(".v-is-table")
     table.get_by_role("button", name="MAE").click()
-    assert table.locator("th[aria-sort=ascending]").inner_text().startswith("MAE")
+    table.locator("th[aria-sort=ascending]", has_text="MAE").wait_for()
     tab.get_by_role("menuitem", name="Settings", exact=True).click()
     tab.get_by_text("Theme", exact=True).hover()
     tab.get_by_text("JupyterLab Dark", exact=True).click()
