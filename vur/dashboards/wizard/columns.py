@@ -170,7 +170,7 @@ class Upload(Step):
                     "role": labels.get(named.get(one["name"], "")) or words.get(roles.get(one["name"], ""), ""),
                     "missing": one["missing"],
                     "unique": one["unique"],
-                    "example": one["example"],
+                    "example": example(one["example"], one["type"]),
                     "reason": one["reason"] or one["format"],
                 }
                 for one in self.dataset["details"]
@@ -203,3 +203,15 @@ class Upload(Step):
         address = f"/pipelines/{self.page.pipeline_id}/steps/upload"
         self.page.state = self.page.api.put(address, {"data": {"dataset_id": id}})
         self.page.go_to("upload")
+
+
+def example(text: Any, kind: str) -> Any:
+    """The example of a column's values, as a cell that is written in the visitor's language."""
+    if kind == "datetime" and isinstance(text, str):
+        return {"value": text, "type": "date"}
+    if kind == "numeric" and text is not None:
+        try:
+            return {"value": float(text), "type": "number"}
+        except ValueError:  # a number in the writing of its file
+            return text
+    return text

@@ -22,6 +22,7 @@ class Features(Step):
             first = [code for code in ("BR", "PT", "US") if code in countries]
             shown |= {
                 "type": "choice",
+                "names": "region",
                 "value": self.values.get("country") or "",
                 "options": nothing + [[code, code] for code in (*first, *(c for c in countries if c not in first))],
             }

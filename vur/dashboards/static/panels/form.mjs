@@ -1,15 +1,21 @@
 // A form: {title, fields: [{name, label, type, value, options: [[value, label]], min, max, step, help, required, disabled, rows, group}],
-// submit: {event, label, kind}, live: event, actions}. Types: text, password, number, integer, date, datetime, choice, choices, switch, range, note,
+// submit: {event, label, kind}, live: event, actions}. Options of a field with `names: "region"` are codes of countries. Types: text, password, number, integer, date, datetime, choice, choices, switch, range, note,
 // textarea, email. Event `submit.event` with the values; `live` (an event's name) is sent at every change with all values.
 import { buttons, card, element } from "../dom.mjs";
 import { number } from "../format.mjs";
+
+// Names of countries by their codes, in the visitor's language.
+function named(value, label, names) {
+  if (names !== "region" || !/^[A-Z]{2}$/.test(value)) return label;
+  return new Intl.DisplayNames(document.documentElement.lang || "en", { type: "region" }).of(value) ?? label;
+}
 
 function field(one, changed) {
   const id = "f" + Math.random().toString(36).slice(2);
   const common = { id, name: one.name, disabled: one.disabled ?? false, required: one.required ?? null, "aria-describedby": one.help ? id + "h" : null };
   let input;
   if (one.type === "choice") {
-    input = element("select", common, (one.options ?? []).map(([value, label]) => element("option", { value: String(value), selected: String(value) === String(one.value ?? "") }, label)));
+    input = element("select", common, (one.options ?? []).map(([value, label]) => element("option", { value: String(value), selected: String(value) === String(one.value ?? "") }, named(value, label, one.names))));
   } else if (one.type === "choices") {
     const chosen = new Set((one.value ?? []).map(String));
     input = element("div", { class: "v-choices", role: "group", "aria-label": one.label, "data-name": one.name }, (one.options ?? []).map(([value, label]) => element("label", {},
