@@ -15,7 +15,7 @@ ROWS = 50  # rows of a page of the table
 POINTS = 2000
 TOTAL = "\u2211"  # the choice of the sum of all series; no series is called so without being one of its names
 FORMATS = ("excel", "parquet", "original")  # beside the CSV of each language
-NUMBERS = {"numeric": "number", "datetime": "date"}
+NUMBERS = {"numeric": "exact", "datetime": "date"}
 SHOWN_CHANGES = 20
 
 
@@ -255,7 +255,7 @@ class OpenDataset:
                 {"key": key, "label": name, "type": NUMBERS.get(found["types"][name], "text")}
                 for name, key in keys.items()
             ],
-            rows=[{keys[name]: _text(value) for name, value in row.items()} for row in found["items"]],
+            rows=[{keys[name]: value for name, value in row.items()} for row in found["items"]],
             page=found["page"],
             pages=found["pages"],
         )
@@ -647,16 +647,11 @@ class OpenDataset:
         return self.page.say(f"pages.data.{key}", **values)
 
 
-def _text(value: Any) -> Any:
-    """A cell for the table: numbers and texts as they are, booleans as words."""
-    return str(value).lower() if isinstance(value, bool) else value
-
-
 def _bound(row: dict[str, Any], name: str) -> Any:
     """The least or greatest value of a column: a number, a date, or a text."""
     value = row[name]
     kind = "number" if isinstance(value, int | float) and not isinstance(value, bool) else NUMBERS.get(row["type"])
-    return {"value": _text(value), "type": "text" if value is None else kind or "text"}
+    return {"value": value, "type": "text" if value is None else kind or "text"}
 
 
 def _cells(cells: dict[str, Any] | None) -> str:

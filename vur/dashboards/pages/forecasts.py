@@ -219,7 +219,8 @@ class ForecastsPage(Page):
     def show_chart(self) -> None:
         """Draw history and forecast."""
         name = self.series or (self._("total") if self.data["n_series"] > 1 else self.data["target"])
-        warnings = " ".join(self.data["warnings"])
+        of_sum = [self._("sum_has_none")] if self.series is None and self.data["n_series"] > 1 else []
+        warnings = " ".join([*of_sum, *self.data["warnings"]])
         found = views.chart(self.data, self._, self.part)
         self.chart.show(
             title=name,

@@ -77,8 +77,18 @@ export function duration(seconds) {
   return `${Math.floor(whole / 3600)} h ${Math.floor((whole % 3600) / 60)} min`;
 }
 
+// A value of somebody's data: nothing of it is rounded away.
+export function exact(value) {
+  return typeof value !== "number" ? FORMATS.text(value)
+    : maker(Intl.NumberFormat, languageNow(), { maximumSignificantDigits: 15 }).format(value);
+}
+
+const WORDS = { pt: ["não", "sim"], en: ["no", "yes"] };
+const words = (value) => (WORDS[languageNow().slice(0, 2)] ?? WORDS.en)[Number(value)];
+
 export const FORMATS = {
-  text: (value) => value ?? "–",
+  text: (value) => typeof value === "boolean" ? words(value) : value ?? "–",
+  exact: (value) => exact(value),
   number: (value, column) => number(value, column?.digits),
   short: (value) => short(value),
   percent: (value, column) => percent(value, column?.digits),

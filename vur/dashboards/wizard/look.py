@@ -116,12 +116,12 @@ class Preview(Step):
                 {
                     "key": f"c{at}",
                     "label": name,
-                    "type": "number" if name in numbers else "date" if name in dates else "text",
+                    "type": "exact" if name in numbers else "date" if name in dates else "text",
                 }
                 for at, name in enumerate(names)
             ],
             rows=[
-                {"id": str(number), **{f"c{at}": _cell(row[name]) for at, name in enumerate(names)}}
+                {"id": str(number), **{f"c{at}": row[name] for at, name in enumerate(names)}}
                 for number, row in enumerate(found["items"])
             ],
             page=found["page"],
@@ -148,13 +148,11 @@ class Preview(Step):
         )
 
 
-def _cell(value: Any) -> Any:
-    return str(value) if isinstance(value, bool) else value
-
-
 def _statistic(value: Any) -> Any:
-    """A statistic as a cell: dates and texts as they are written."""
-    return value if value is None or isinstance(value, (int, float)) else {"text": str(value)[:10], "type": "text"}
+    """A statistic as a cell: dates in the visitor's writing, texts and truth values in words."""
+    if value is None or (isinstance(value, int | float) and not isinstance(value, bool)):
+        return value
+    return {"value": value, "type": "text"} if isinstance(value, bool) else {"value": str(value)[:10], "type": "date"}
 
 
 def _axis(stamps: list[Any]) -> str:

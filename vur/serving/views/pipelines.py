@@ -331,7 +331,7 @@ def make_model(session: Session, who: Principal, pipeline: Pipeline, name: str |
     if lacking := [step for step in pipelines.STEPS if step not in pipelines.done(pipeline)]:
         raise VurError("pipelines.unreachable", field="steps", step="training", missing=", ".join(lacking))
     dataset = fetch(session, Dataset, pipeline.dataset_id or "", who)
-    config = steps.config_of(name or pipeline.name, pipeline.config)
+    config = steps.in_language(steps.config_of(name or pipeline.name, pipeline.config), who.language)
     chosen = config.model.algorithms
     algorithm = NETWORK if config.model.networks else chosen[0] if chosen != AUTO and len(chosen) == 1 else AUTO
     model = Model(
