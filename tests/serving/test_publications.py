@@ -52,7 +52,9 @@ def test_a_published_forecast_is_read_without_an_account(ana, public, runs, capf
         "default-src 'none'" in page.headers["content-security-policy"] and "no-store" in page.headers["cache-control"]
     )
     assert '<html lang="en">' in public.get(made["path"], params={"language": "en"}).text
-    assert "The link works until" in public.get(made["path"], headers={"Accept-Language": "en"}).text
+    assert '<html lang="pt-BR">' in public.get(made["path"], headers={"Accept-Language": "en"}).text, (
+        "its author's choice"
+    )
     assert ana.get(f"/models/{model.id}/publications").json()["items"][0]["views"] == 3
     token = made["path"].rpartition("/")[2]
     with database.reading() as session:

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from vur.errors import VurError
+from vur.languages import LANGUAGES
 from vur.store.full_disk import disk_error, is_full
 from vur.text import table, translate
 
@@ -40,11 +41,28 @@ def error_of(error: BaseException) -> dict[str, Any]:
     return {key: jsonable(value) for key, value in content.items()}
 
 
+class Spoken(float):
+    """A number that is formatted with the decimal mark of a language."""
+
+    def __new__(cls, value: float, language: str) -> "Spoken":
+        """Keep the language beside the value."""
+        made = super().__new__(cls, value)
+        made.mark = LANGUAGES[language].decimal
+        return made
+
+    mark: str
+
+    def __format__(self, pattern: str) -> str:
+        return format(float(self), pattern).replace(".", self.mark)
+
+
 def log_text(key: str, values: dict[str, Any], language: str) -> str:
     """The text of `key` in `language`, filled from `values`; `key` itself if it is plain text."""
     if key not in table():
         return key
-    named = values | ({"algorithm": _name(values["algorithm"], language)} if "algorithm" in values else {})
+    named = {name: Spoken(value, language) if isinstance(value, float) else value for name, value in values.items()}
+    if "algorithm" in values:
+        named["algorithm"] = _name(values["algorithm"], language)
     try:
         return translate(key, language, **named)
     except (KeyError, IndexError, ValueError, TypeError):

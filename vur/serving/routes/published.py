@@ -41,7 +41,8 @@ def get_published(
     """A forecast as it was when it was published: one page without scripts that needs nothing else, and no account."""
     with reading() as session:
         row = publications.find_published(session, token)
-    reader = language if language in LANGUAGES else language_of(request.headers, row.language if row else None)
+    chosen = row.language if row else language_of(request.headers)  # its author knows the readers
+    reader = language if language in LANGUAGES else chosen
     if not _allowed(address_of(request.scope), row.id if row else None):
         return _page(published.message("throttled", reader), 429)
     if row is None:
