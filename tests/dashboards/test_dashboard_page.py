@@ -79,7 +79,7 @@ def test_what_is_chosen_stays_after_a_reload(visit: Visit, champion: dict[str, A
     expect(good.locator("tbody tr").first).to_contain_text("Estoque")
     good.get_by_role("button", name="Model").click()
     expect(good.locator("tbody tr").first).to_contain_text("Vendas")
-    assert "sort=-name" in tab.url
+    tab.wait_for_url(lambda url: "sort=-name" in url)
 
 
 def test_a_viewer_sees_what_is_shared_on_a_narrow_dark_screen(visit: Visit, champion: dict[str, Any]) -> None:

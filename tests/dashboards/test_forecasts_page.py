@@ -115,7 +115,7 @@ def test_the_page_shows_the_forecast_and_why(visit: Visit, models: dict[str, str
     worst = card(tab, "Series by error")
     worst.get_by_role("button", name="sul", exact=True).click()
     expect(card(tab, "sul")).to_contain_text("130 observed values")
-    assert "series=sul" in tab.url
+    tab.wait_for_url(lambda url: "series=sul" in url)
     expect(tab.locator('[data-name="next"]')).to_contain_text("between")
     words = card(tab, "In words")
     expect(words).to_contain_text("The forecast for 30 May 2024 is")

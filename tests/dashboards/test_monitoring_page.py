@@ -47,7 +47,7 @@ def test_the_parts_are_kept_in_the_address(visit: Visit, champion: dict[str, Any
     part(tab, "system")
     expect(tab.locator("[data-name=cpu]")).to_contain_text("%")
     assert panel(tab, "Models").count() == 0, "one part at a time"
-    assert "view=system" in tab.url
+    tab.wait_for_url(lambda url: "view=system" in url)
     tab.reload()
     ready(tab)
     expect(tab.locator("[data-name=memory]")).to_contain_text("GB")
@@ -146,7 +146,7 @@ def test_alerts_are_acknowledged_and_a_wrong_threshold_is_not_taken(
     expect(alerts.locator(f"tr[data-id='{id}']")).to_have_count(0)
     alerts.get_by_label("State").select_option("acknowledged")
     expect(alerts.locator(f"tr[data-id='{id}']")).to_contain_text("Acknowledged")
-    assert "state=acknowledged" in tab.url
+    tab.wait_for_url(lambda url: "state=acknowledged" in url)
     form = panel(tab, "Thresholds of alerts")
     growth = form.get_by_label(re.compile("Growth of the error"))
     growth.fill("0.5")

@@ -95,6 +95,7 @@ def test_the_whole_wizard_leads_to_a_trained_and_promoted_model(visit, site, lan
     tab = visit("pipeline", "ana", language=language)
     send_file(tab, FLIGHTS)
     at_step(tab, "upload")
+    tab.wait_for_url(lambda url: "id=" in url)
     id = tab.url.partition("id=")[2].partition("&")[0]
     columns = panel(tab, "table").filter(has_text=say("upload.columns"))
     expect(columns.locator("tbody tr")).to_have_count(6)
@@ -283,6 +284,7 @@ def test_the_code_of_a_step_is_shown_copied_and_taken_as_a_notebook(visit, site)
     file = {"name": "pipeline.json", "mimeType": "application/json", "buffer": document}
     panel(tab, "document").locator("input").set_input_files(file)
     at_step(tab, "preprocessing")
+    tab.wait_for_url(lambda url: "id=" in url and id not in url)
     again = tab.url.partition("id=")[2].partition("&")[0]
     assert again != id and stored(site, again, "split") == stored(site, id, "split")
 

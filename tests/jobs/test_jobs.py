@@ -179,7 +179,7 @@ def test_only_old_workflows_and_folders_are_deleted(ana, catalog):
 
 def test_log_lines_are_translated_and_never_fail():
     values = {"epoch": 3, "epochs": 9, "loss": 0.5}
-    for language, words in (("pt-BR", "Época 3/9 - Perda: 0.5000"), ("en", "Epoch 3/9 - Loss: 0.5000")):
+    for language, words in (("pt-BR", "Época 3/9 - Perda: 0,5000"), ("en", "Epoch 3/9 - Loss: 0.5000")):
         assert log_text("networks.progress.epoch_only", values, language).startswith(words)
     assert log_text("plain {text}", {}, "en") == "plain {text}" and "loss" in log_text(
         "networks.progress.epoch_only", {"loss": None}, "en"

@@ -350,7 +350,7 @@ def test_scores_losses_and_the_log_of_a_training_are_read_from_what_is_stored(an
         (1, [1, 2], [0.9, 0.5]),
         (2, [1, 2], [0.9, 0.5]),
     ]
-    assert [line["text"] for line in seen["log"]][-1] == "Época 2/2 - Perda: 0.5000" and seen["status"] == "training"
+    assert [line["text"] for line in seen["log"]][-1] == "Época 2/2 - Perda: 0,5000" and seen["status"] == "training"
     rest = ana.get(f"/models/{model}/training/progress", params={"after": seen["next"]}).json()
     assert rest["log"] == [] and rest["next"] == seen["next"]
     last = ana.get(f"/models/{model}/training/progress", params={"limit": 1}).json()["log"]
