@@ -119,7 +119,7 @@ def test_the_page_shows_the_forecast_and_why(visit: Visit, models: dict[str, str
     expect(tab.locator('[data-name="next"]')).to_contain_text("between")
     words = card(tab, "In words")
     expect(words).to_contain_text("The forecast for 30 May 2024 is")
-    card(tab, "Values of the forecast").get_by_role("button", name="Jun 01, 2024").click()
+    card(tab, "Values of the forecast").get_by_role("button", name="1 Jun 2024").click()
     expect(words).to_contain_text("The forecast for 1 Jun 2024 is")
     expect(card(tab, "Why this value: 1 Jun 2024")).to_be_visible()
     tab.reload()

@@ -168,8 +168,9 @@ class Page:
             handler(values)
             return None
         except ServiceError as error:
-            if error.ended:
+            if error.ended:  # the heading's dialog says it
                 self.heading.tell(ended=True)
+                return self.say("pages.heading.ended")
             text = error.detail
         except VurError as error:
             text = f"{error.cause(self.language)} {error.remedy(self.language)}"

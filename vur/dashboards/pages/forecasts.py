@@ -151,7 +151,9 @@ class ForecastsPage(Page):
         """Show why nothing of the chosen model can be shown, and let another be chosen."""
         self.names = []
         self.show_chooser()
-        self.chart.show(title=self.model["name"], series=[], empty=error.detail)
+        waits = error.code == "models.not_trained"
+        said = self._("in_training", name=self.model["name"]) if waits else error.detail
+        self.chart.show(title=self.model["name"], series=[], empty=said)
         for panel in self.panels[2:]:
             if panel is not self.chart:
                 panel.show(hidden=True)

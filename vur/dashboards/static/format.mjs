@@ -54,7 +54,10 @@ export function date(value, { time = "auto", zoned = false } = {}) {
   const withTime = time === "auto" ? at.getTime() % 86_400_000 !== 0 : time;
   const options = { year: "numeric", month: "short", day: "2-digit", ...(withTime ? { hour: "2-digit", minute: "2-digit" } : {}) };
   if (languageNow().startsWith("pt")) options.month = "2-digit";
-  return maker(Intl.DateTimeFormat, languageNow(), zoned ? options : { ...options, timeZone: "UTC" }).format(at);
+  else options.day = "numeric";
+  // English as in the sentences of the service: 5 Sep 2024.
+  const dates = languageNow() === "en" ? "en-GB" : languageNow();
+  return maker(Intl.DateTimeFormat, dates, zoned ? options : { ...options, timeZone: "UTC" }).format(at).replace("Sept ", "Sep ");
 }
 
 export function ago(value) {
