@@ -12,7 +12,7 @@ import openpyxl
 import pandas as pd
 import pytest
 from pages_models import account
-from pages_site import Site, Visit
+from pages_site import Site, Visit, ready
 from playwright.sync_api import Page, expect
 from sqlalchemy import select, update
 from trained_models import register, shop
@@ -105,6 +105,24 @@ def card(tab: Page, title: str) -> Any:
 
 def drawn(tab: Page) -> None:
     expect(tab.locator(".v-chart-box[data-drawn]").first).to_be_visible()
+
+
+def test_a_model_is_shared_with_a_viewer(visit: Visit, site: Site, models: dict[str, str]) -> None:
+    account(site, "olga", "viewer")
+    before = visit("forecasts", "olga")
+    expect(before.get_by_text("horas")).to_have_count(0)
+    tab = visit(f"forecasts?model={models['horas']}", "flora", language="pt-BR")
+    form = card(tab, "Compartilhar o modelo")
+    form.get_by_label("Nome ou e-mail").fill("olga@example.com")
+    form.get_by_role("button", name="Compartilhar").click()
+    expect(tab.locator(".v-notice", has_text="olga@example.com pode ver este modelo.")).to_be_visible()
+    before.reload()
+    ready(before)
+    expect(card(before, "carga")).to_be_visible()
+    expect(card(before, "Share the model")).to_have_count(0)
+    people = card(tab, "Pessoas com acesso")
+    people.locator("tr", has_text="olga@example.com").get_by_role("button").click()
+    expect(people.locator("tr", has_text="olga@example.com")).to_have_count(0)
 
 
 def test_the_page_shows_the_forecast_and_why(visit: Visit, models: dict[str, str]) -> None:

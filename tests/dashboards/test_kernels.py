@@ -174,6 +174,26 @@ def test_large_kernels_of_the_pool_are_replaced(monkeypatch: pytest.MonkeyPatch)
     assert (manager.ended, manager.filled) == ("large", "data.ipynb")
 
 
+def test_kernels_of_browsers_that_are_gone_make_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    from vur.dashboards import kernels
+    from vur.dashboards.login import PageAuthorizer
+
+    class Manager(set):
+        visited_at = {"watched": 0.0, "gone": 0.0, "new": time.monotonic(), "other": 0.0}
+        ended: list[str] = []
+
+        def watchers(self, kernel_id: str) -> int:
+            return int(kernel_id == "watched")
+
+        async def shutdown_kernel(self, kernel_id: str) -> None:
+            self.ended.append(kernel_id)
+
+    owners = {"watched": "ana", "gone": "ana", "new": "ana", "other": "bia"}
+    monkeypatch.setattr(PageAuthorizer, "owners", owners)
+    manager = Manager(owners)
+    assert apart(kernels.end_unwatched(manager, "ana")) == 1 and manager.ended == ["gone"]
+
+
 def test_ctrl_c_ends_everything(tmp_path: Path, chromium: object) -> None:
     site = start_site(tmp_path)
     children = psutil.Process(site.processes.pid).children(recursive=True)

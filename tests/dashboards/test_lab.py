@@ -47,7 +47,7 @@ def test_one_login_opens_the_own_folder(visit: Visit, site: Site, lab: str) -> N
     user = site.api("ana").get("/auth/me").json()["id"]
     tab.goto("about:blank")
     answer = tab.context.request.get(f"{lab}/", max_redirects=5)
-    assert answer.ok and f"/lab/tree/{user}" in answer.url
+    assert answer.ok and f"/lab/workspaces/{user}/tree/{user}" in answer.url, "a layout of one's own, too"
     listed = tab.context.request.get(f"{lab}/api/contents/{user}").json()
     assert "tutorials" in [one["name"] for one in listed["content"]]
     lessons = tab.context.request.get(f"{lab}/api/contents/{user}/tutorials").json()["content"]
@@ -75,6 +75,6 @@ def test_a_viewer_gets_no_kernel(visit: Visit, lab: str) -> None:
     tab = visit("dashboard", "vera", language="pt-BR")
     refused = tab.context.request.get(f"{lab}/", max_redirects=5)
     assert refused.status == 403 and "analistas" in refused.text()
-    for address in ("/api/contents", "/api/kernels", "/api/terminals"):
+    for address in ("/lab", "/lab/tree/x", "/lab/api/workspaces", "/api/contents", "/api/kernels", "/api/terminals"):
         assert tab.context.request.get(lab + address).status == 403, address
     assert json_of(tab, "/vur/session")[1]["role"] == "viewer"

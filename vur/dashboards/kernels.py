@@ -17,6 +17,7 @@ VISITOR: ContextVar[str | None] = ContextVar("visitor", default=None)
 # What a kernel inherits of the server's environment, which may hold passwords and keys.
 INHERITED = ("PATH", "HOME", "USER", "LANG", "LANGUAGE", "TZ", "TMPDIR", "PYTHONPATH", "VIRTUAL_ENV", "LD_LIBRARY_PATH")
 INHERITED_STARTS = ("LC_", "VOILA_", "JUPYTER_")
+CONNECT_SECONDS = 20.0
 LEAKED = ("VOILA_REQUEST_URL",)  # would be the previous visitor's
 
 
@@ -45,13 +46,24 @@ class Kernels(AsyncMappingKernelManager):
         self.started_at[kernel_id] = time.monotonic()
         if visitor is not None and not waiting:
             PageAuthorizer.owners[kernel_id] = visitor
+            self.visited_at[kernel_id] = time.monotonic()
         return kernel_id
 
     async def shutdown_kernel(self, kernel_id: str, *arguments: Any, **options: Any) -> Any:  # type: ignore[override]
         """Shut a kernel down and forget its owner."""
         PageAuthorizer.owners.pop(kernel_id, None)
         self.started_at.pop(kernel_id, None)
+        self.visited_at.pop(kernel_id, None)
         return await super().shutdown_kernel(kernel_id, *arguments, **options)
+
+    def watchers(self, kernel_id: str) -> int:
+        """How many browsers are connected to a kernel."""
+        return int(self._kernel_connections.get(kernel_id, 0))
+
+    @property
+    def visited_at(self) -> dict[str, float]:
+        """When each page's kernel got its visitor, on the monotonic clock."""
+        return self.__dict__.setdefault("_vur_visited", {})
 
     @property
     def started_at(self) -> dict[str, float]:
@@ -73,6 +85,7 @@ def give_to_visitor(manager: Any) -> None:
         kernel_id = taken[2]
         if (visitor := VISITOR.get()) is not None:
             PageAuthorizer.owners[kernel_id] = visitor
+            manager.visited_at[kernel_id] = time.monotonic()
         manager.get_kernel(kernel_id).last_activity = utcnow()
         return taken
 
@@ -93,6 +106,20 @@ def waiting(manager: Any) -> dict[str, list[str]]:
         name: [task.result()["kernel_id"] for task in pool if task.done() and not task.exception()]
         for name, pool in getattr(manager, "_pools", {}).items()
     }
+
+
+async def end_unwatched(manager: Any, user_id: str) -> int:
+    """End the user's kernels whose browser is gone without a word, such as after a crash; how many.
+
+    A page that has just been sent gets `CONNECT_SECONDS` to connect.
+    """
+    now, ended = time.monotonic(), 0
+    for kernel_id in visited(manager):
+        fresh = now - manager.visited_at.get(kernel_id, 0) < CONNECT_SECONDS
+        if PageAuthorizer.owners.get(kernel_id) == user_id and not fresh and not manager.watchers(kernel_id):
+            await manager.shutdown_kernel(kernel_id)
+            ended += 1
+    return ended
 
 
 def has_room(manager: Any, user_id: str) -> bool:

@@ -13,10 +13,9 @@ from tornado import web
 from tornado.ioloop import IOLoop
 from traitlets.config import Config
 
-from vur.dashboards.login import LabAuthorizer, SessionPage, SignupPage, Visitor, VurIdentityProvider, visitor_of
+from vur.dashboards.login import LabAuthorizer, LabIdentityProvider, SessionPage, SignupPage, Visitor, visitor_of
 from vur.dashboards.proxy import ApiProxy
 from vur.dashboards.server import SHARE, STATIC, EChartsFile, StaticFile
-from vur.dashboards.shell import render
 from vur.errors import VurError
 from vur.settings import settings
 from vur.store.accounts.access import Principal
@@ -83,15 +82,15 @@ class Home(JupyterHandler):
 
     @web.authenticated
     async def get(self) -> None:
-        """Make the folder and open JupyterLab there; viewers are told that it is not for them."""
+        """Make the folder and open JupyterLab there, with a layout that is the visitor's own."""
         visitor = visitor_of(self)
         assert visitor is not None
-        if visitor.role == "viewer":
-            self.set_status(403)
-            self.finish(render("message.html", visitor.language, self.base_url, name="forbidden", frame="", limit=0))
-            return
         own = await IOLoop.current().run_in_executor(None, own_folder, visitor)
-        self.redirect(url_path_join(self.base_url, "lab", "tree", own.name) + "?file-browser-path=/" + own.name)
+        self.redirect(
+            url_path_join(self.base_url, "lab", "workspaces", own.name, "tree", own.name)
+            + "?file-browser-path=/"
+            + own.name
+        )
 
 
 def configuration(host: str, port: int, root: Path) -> Config:
@@ -101,11 +100,16 @@ def configuration(host: str, port: int, root: Path) -> Config:
     config.ServerApp.open_browser = False
     config.ServerApp.root_dir = str(root)
     config.ServerApp.allow_root = True
-    config.ServerApp.identity_provider_class = VurIdentityProvider
+    config.ServerApp.identity_provider_class = LabIdentityProvider
     config.ServerApp.authorizer_class = LabAuthorizer
     config.ServerApp.allow_unauthenticated_access = False
     config.ServerApp.jpserver_extensions = {"voila.server_extension": False}  # pages have a server of their own
     config.LabApp.default_url = "/vur/home"
+    layouts = folder("lab") / ".layouts"  # of this data home, and not of everybody who runs JupyterLab here
+    config.LabApp.workspaces_dir, config.LabApp.user_settings_dir = (
+        str(layouts / "workspaces"),
+        str(layouts / "settings"),
+    )
     config.LabApp.news_url = None
     config.LabApp.check_for_updates_class = "jupyterlab.NeverCheckForUpdate"
     config.ServerApp.log_level = "ERROR"

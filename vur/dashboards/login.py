@@ -108,13 +108,26 @@ class VurIdentityProvider(IdentityProvider):
         """The visitor of a request; headers by which a client might pretend to be somebody are dropped."""
         for name in HEADERS:
             handler.request.headers.pop(name, None)
-        return visitor_of(handler)
+        visitor = visitor_of(handler)
+        return visitor if visitor is not None and self.admits(visitor) else None
+
+    def admits(self, visitor: Visitor) -> bool:
+        """Whether a logged-in visitor may enter this server at all."""
+        return True
 
     def identity_model(self, user: User) -> dict[str, Any]:
         """What Jupyter shows of a user, without the login."""
         model = super().identity_model(user)
         model.pop("login_id", None)
         return model
+
+
+class LabIdentityProvider(VurIdentityProvider):
+    """The same accounts in JupyterLab, which is not for viewers."""
+
+    def admits(self, visitor: Visitor) -> bool:
+        """Whether the visitor is an analyst or administrator."""
+        return visitor.role in ("analyst", "admin")
 
 
 def cookie_options(handler: Any) -> dict[str, Any]:
@@ -129,10 +142,15 @@ class LoginPage(JupyterHandler):
     @allow_unauthenticated
     def get(self) -> None:
         """Show the form, or go on if there is a valid login."""
-        if visitor_of(self) is not None:
-            self.redirect(self._next())
-        else:
+        visitor = visitor_of(self)
+        if visitor is None:
             self._form()
+        elif isinstance(door := self.identity_provider, VurIdentityProvider) and not door.admits(visitor):
+            self.set_status(403)
+            page = render("message.html", visitor.language, self.base_url, name="forbidden", frame="", limit=0)
+            self.finish(page)
+        else:
+            self.redirect(self._next())
 
     @allow_unauthenticated
     async def post(self) -> None:

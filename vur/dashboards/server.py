@@ -179,6 +179,8 @@ class PageHandler(TornadoVoilaHandler):
             self._message(403, "forbidden")
             return
         if not kernels.has_room(self.kernel_manager, visitor.username):
+            await kernels.end_unwatched(self.kernel_manager, visitor.username)
+        if not kernels.has_room(self.kernel_manager, visitor.username):
             counts.REFUSED.labels("full").inc()
             self.set_header("Retry-After", "30")
             self._message(503, "full")
@@ -200,7 +202,7 @@ class PageHandler(TornadoVoilaHandler):
         return translate(key, self.visitor.language)
 
     def _frame(self) -> str:
-        url = f"//{self.request.host_name}:{settings().lab_port}/lab" if counts.has_lab() else ""
+        url = f"//{self.request.host_name}:{settings().lab_port}/" if counts.has_lab() else ""
         return frame(self.visitor, self.base_url, self.entry.name, self.pages, self.xsrf_token.decode(), url)
 
     def _message(self, status: int, name: str) -> None:

@@ -6,6 +6,7 @@ from urllib.parse import quote, urlencode
 from vur.dashboards.client import ServiceError
 from vur.dashboards.page import Page
 from vur.dashboards.pages import forecast_views as views
+from vur.dashboards.pages.model_shares import ModelShares
 from vur.languages import LANGUAGES
 
 MODELS, SERIES, WORST = 200, 200, 10  # that lists offer, and rows of the table of series
@@ -36,6 +37,7 @@ class ForecastsPage(Page):
         self.override = self.panel("form")
         self.worth = self.panel("text")
         self.overrides = self.panel("table")
+        self.shares = ModelShares(self)
         self.publish = self.panel("form")
         self.link = self.panel("link")
         self.links = self.panel("table")
@@ -514,9 +516,11 @@ class ForecastsPage(Page):
     def show_links(self) -> None:
         """Show the form of a link, and the links there are."""
         if not self.may_edit:
+            self.shares.hide()
             for panel in (self.publish, self.link, self.links):
                 panel.show(hidden=True)
             return
+        self.show_shares()
         options = [["", self._("total")], *([name, name] for name in self.names)]
         chosen = self.series or ""
         if chosen and chosen not in self.names:
@@ -542,6 +546,15 @@ class ForecastsPage(Page):
         )
         self.link.show(hidden=True)
         self._show_link_list()
+
+    def show_shares(self) -> None:
+        """Show with whom the model is shared, if it is the visitor's to share."""
+        try:
+            self.shares.show(self.model["model_id"])
+        except ServiceError as error:
+            if error.status not in (403, 404):
+                raise
+            self.shares.hide()
 
     def _show_link_list(self) -> None:
         self.found_links = self.api.get(self._path("publications"))

@@ -216,7 +216,7 @@ def export(session: Session, pipeline: Pipeline, who: Principal) -> tuple[dict[s
             "rows_count": dataset.rows,
             "columns": [{"name": column["name"], "type": column["type"]} for column in dataset.head["columns"]],
         }
-    config = steps.config_of(pipeline.name, pipeline.config, fingerprint, options)
+    config = steps.in_language(steps.config_of(pipeline.name, pipeline.config, fingerprint, options), who.language)
     return steps.export_document(pipeline.name, pipeline.description, config, pipelines.done(pipeline), about), config
 
 

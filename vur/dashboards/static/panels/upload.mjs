@@ -11,8 +11,10 @@ export function paint(context, content) {
   const zone = element("label", { class: "v-drop", for: input.id },
     element("strong", {}, content.drop), element("span", { class: "v-button" }, content.choose), input, bar, words);
   let request = null;
+  const waiting = context.waiting ??= [];
   const take = async (file) => {
-    if (!file || request) return;
+    if (!file) return;
+    if (request) { waiting.push(file); return; }  // one after the other
     const data = new FormData();
     for (const [key, value] of Object.entries(content.fields ?? {})) data.append(key, value);
     data.append("file", file, file.name);
@@ -41,15 +43,16 @@ export function paint(context, content) {
         zone.append(element("p", { class: "v-error", role: "alert" }, `${file.name}: ${answer.detail ?? content.failed}`));
         await send("refused", { detail: String(answer.detail ?? ""), code: String(answer.code ?? ""), name: file.name }, true);
       }
+      take(waiting.shift());
     };
     zone.querySelector(".v-error")?.remove();
     request.addEventListener("load", finish);
     request.addEventListener("error", finish);
     request.send(data);
   };
-  input.addEventListener("change", () => take(input.files[0]));
+  input.addEventListener("change", () => [...input.files].forEach(take));
   zone.addEventListener("dragover", (event) => { event.preventDefault(); zone.classList.add("over"); });
   zone.addEventListener("dragleave", () => zone.classList.remove("over"));
-  zone.addEventListener("drop", (event) => { event.preventDefault(); zone.classList.remove("over"); take(event.dataTransfer.files[0]); });
+  zone.addEventListener("drop", (event) => { event.preventDefault(); zone.classList.remove("over"); [...event.dataTransfer.files].forEach(take); });
   card(root, content, zone);
 }
