@@ -73,6 +73,25 @@ def first_account(language: str) -> None:
         return
 
 
+def announce(host: str, port: int, text: str) -> None:
+    """Print `text` as soon as something listens there."""
+    import threading
+    import time
+
+    address = ({"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host), port)
+
+    def wait() -> None:
+        while True:
+            try:
+                socket.create_connection(address, timeout=2).close()
+                break
+            except OSError:
+                time.sleep(0.2)
+        print(text, flush=True)
+
+    threading.Thread(target=wait, daemon=True, name="announce").start()
+
+
 def share_settings(host: str, port: int) -> None:
     """Tell the child processes where the service of this command listens, if options say so."""
     chosen = settings()

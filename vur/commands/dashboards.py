@@ -18,7 +18,7 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace, language: str) -> int:
     """Serve the pages until SIGTERM or Ctrl-C; the service runs elsewhere (`vur serve`)."""
-    from vur.commands._together import check_port, first_account, pages_process, report_death
+    from vur.commands._together import announce, check_port, first_account, pages_process, report_death
     from vur.serving.process.startup import prepare
     from vur.serving.process.supervisor import supervise
 
@@ -27,5 +27,5 @@ def run(options: argparse.Namespace, language: str) -> int:
     check_port(host, port)
     if not prepare():
         first_account(language)
-    print(translate("serve.pages", language, host=host, port=port), flush=True)
+    announce(host, port, translate("serve.pages", language, host=host, port=port))
     return supervise([pages_process(host, port)], report_death(language))

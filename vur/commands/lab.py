@@ -21,7 +21,7 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace, language: str) -> int:
     """Serve JupyterLab until SIGTERM or Ctrl-C."""
-    from vur.commands._together import check_port, first_account, lab_process, report_death
+    from vur.commands._together import announce, check_port, first_account, lab_process, report_death
     from vur.serving.process.startup import prepare
     from vur.serving.process.supervisor import supervise
 
@@ -32,5 +32,5 @@ def run(options: argparse.Namespace, language: str) -> int:
     check_port(host, port)
     if not prepare():
         first_account(language)
-    print(translate("serve.lab", language, host=host, port=port), flush=True)
+    announce(host, port, translate("serve.lab", language, host=host, port=port))
     return supervise([lab_process(host, port, options.folder)], report_death(language))

@@ -24,6 +24,7 @@ def run(options: argparse.Namespace, language: str) -> int:
     """Start everything and supervise it until SIGTERM or Ctrl-C, which ends it all."""
     from vur.commands import serve
     from vur.commands._together import (
+        announce,
         check_port,
         first_account,
         lab_process,
@@ -48,11 +49,11 @@ def run(options: argparse.Namespace, language: str) -> int:
         os.environ["VUR_LAB"] = "1"
     if not prepare():
         first_account(language)
-    print(translate("serve.up", language, host=host, port=pages), flush=True)
     print(translate("serve.open", language, host=host, port=port), flush=True)
     if options.lab:
         print(translate("serve.lab", language, host=host, port=lab), flush=True)
     children = [*serve.processes(1, listener.fileno(), worker=True), pages_process(host, pages)]
     if options.lab:
         children.append(lab_process(host, lab))
+    announce(host, pages, translate("serve.up", language, host=host, port=pages))
     return supervise(children, report_death(language), listener)
