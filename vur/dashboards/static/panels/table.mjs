@@ -7,7 +7,7 @@ import { format } from "../format.mjs";
 import { sparkline } from "./cards.mjs";
 
 export const height = "tall";
-const NUMBERS = new Set(["number", "exact", "short", "percent", "bytes", "duration"]), DATES = new Set(["date", "moment", "ago"]);
+const NUMBERS = new Set(["number", "exact", "short", "percent", "bytes", "duration"]), DATES = new Set(["date", "moment"]);
 const shape = (column) => NUMBERS.has(column.type) ? "v-number" : DATES.has(column.type) ? "v-date" : column.wide ? "v-wide" : null;
 
 function cell(value, column) {
