@@ -126,9 +126,9 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     stop_site(found)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Any]:
-    """A browser."""
+    """A browser. Its client keeps a loop running, which other modules must not find."""
     if not CHROMIUM:
         pytest.skip("needs Chromium (Debian's package 'chromium')")
     from playwright.sync_api import expect, sync_playwright
