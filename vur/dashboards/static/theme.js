@@ -15,11 +15,13 @@
   apply();
   dark.addEventListener("change", apply);
 
-  // A panel that the browser asked for before its process could answer is lost for good: the page is opened once more.
+  // Panels that the browser asked for before their process could answer are lost for good, with a message or without one:
+  // the page is opened once more.
+  const begun = Date.now(), patience = 25_000;
   const lost = () => [...document.querySelectorAll(".jp-OutputArea-output")].some((one) => one.textContent.startsWith("Error displaying widget"));
   const watch = () => {
     if (!document.body.classList.contains("v-page") || document.body.dataset.vurStarted) return;
-    if (lost()) {
+    if (lost() || Date.now() - begun > patience) {
       const before = Number(sessionStorage.getItem("vur-again") || 0);
       if (Date.now() - before > 60_000) {
         sessionStorage.setItem("vur-again", String(Date.now()));
