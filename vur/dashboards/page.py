@@ -121,12 +121,11 @@ class Page:
         self.api.language = self.language
         self.require(self.role)
         self.heading.show(
-            title=self.say(f"pages.{self.name}.title"),
             subtitle=self.say(f"pages.{self.name}.subtitle"),
             page=self.name,
             language=self.language,
             role=self.user["role"],
-            texts={key: self.say(f"pages.heading.{key}") for key in HEADING},
+            **self._said(),
         )
         self.load()
         if self.live:
@@ -187,9 +186,7 @@ class Page:
     def _said(self) -> dict[str, Any]:
         return {
             "title": self.say(f"pages.{self.name}.title"),
-            "texts": {
-                key: self.say(f"pages.heading.{key}") for key in ("ended", "login", "lost", "reconnect", "close")
-            },
+            "texts": {key: self.say(f"pages.heading.{key}") for key in HEADING},
         }
 
     def _repr_mimebundle_(self, **options: Any) -> Any:
