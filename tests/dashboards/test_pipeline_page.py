@@ -8,6 +8,7 @@ from typing import Any
 
 import httpx
 import pytest
+from pages_models import account
 from pages_site import PATIENCE, Site, json_of, ready
 from playwright.sync_api import Page, expect
 from samples import DATA
@@ -188,13 +189,13 @@ def test_a_training_is_shown_after_a_reload_as_it_is_and_can_be_cancelled(visit,
 
 
 def test_a_wrong_file_is_refused_in_words_and_leaves_nothing(visit, site):
-    tab = visit("pipeline", "bia", language="pt-BR")
+    tab = visit("pipeline", account(site, "caio"), language="pt-BR")
     send_file(
         tab, {"name": "foto.png", "mimeType": "image/png", "buffer": b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 20}
     )
     expect(panel(tab, "upload").locator(".v-error")).to_contain_text("foto.png:")
     expect(panel(tab, "table")).to_contain_text(translate("pages.pipeline.none", "pt-BR"))
-    with site.api("bia") as api:
+    with site.api("caio") as api:
         assert api.get("/pipelines").json()["total"] == api.get("/datasets").json()["total"] == 0
     send_file(tab, {"name": "vazio.csv", "mimeType": "text/csv", "buffer": b""})
     expect(panel(tab, "upload").locator(".v-error")).to_contain_text("vazio.csv:")
