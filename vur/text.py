@@ -1,9 +1,12 @@
 """The translation table: every sentence a user reads, in every language of `vur.languages`."""
 
+import re
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
+from string import Formatter
+from typing import Any
 
 from vur.languages import DEFAULT_LANGUAGE, LANGUAGES
 
@@ -50,13 +53,35 @@ def phrase(key: str, /, **values: object) -> Phrase:
 def translate(key: str, language: str = DEFAULT_LANGUAGE, /, **values: object) -> str:
     """The text of `key` in `language` with its `{placeholders}` filled from `values`, in which phrases are translated.
 
+    `{count:row|rows}` is the word that goes with a count, `{count:,}` the count in the marks of the language.
+
     Raises `KeyError` for a key or language that the table does not hold: a missing sentence is a bug.
     """
     entry = table().get(key)
     if entry is None or language not in entry:
         raise KeyError(f"no text for {key!r} in {language!r}: add it to vur/translations")
     spoken = {name: value.text(language) if isinstance(value, Phrase) else value for name, value in values.items()}
-    return entry[language].format(**spoken)
+    text = entry[language]
+    return _Counting(language).vformat(text, (), spoken) if _COUNTED.search(text) else text.format(**spoken)
+
+
+_COUNTED = re.compile(r"\{\w+:(?:,|[^{}]*\|[^{}]*)\}")
+
+
+class _Counting(Formatter):
+    """Fills the placeholders of texts that say how many."""
+
+    def __init__(self, language: str):
+        self.marks = {ord(","): LANGUAGES[language].thousands}
+
+    def format_field(self, value: Any, spec: str) -> str:
+        """A placeholder's value; a number that is written already, such as `1.488`, stays as it is."""
+        if "|" in spec:
+            one, many = spec.split("|")
+            return one if value in (1, "1") else many
+        if spec == ",":
+            return value if isinstance(value, str) else f"{value:,}".translate(self.marks)
+        return str(super().format_field(value, spec))
 
 
 BREAKS = frozenset({"Cc", "Zl", "Zp"})  # control characters, line and paragraph separators

@@ -87,8 +87,8 @@ def unit(freq: Frequency) -> tuple[str, int]:
 def steps(count: int, freq: Frequency, language: str) -> str:
     """`12` steps of a monthly panel as `12 months` or `12 meses`."""
     word, span = unit(freq)
-    one, many = translate(f"report.unit.{word}", language).split("|")
-    return f"{number(count * span, language, 0)} {one if count * span == 1 else many}"
+    total = count * span
+    return f"{number(total, language, 0)} {translate(f'report.unit.{word}', language, count=total)}"
 
 
 def stamp(value: Any, freq: Frequency, language: str) -> str:

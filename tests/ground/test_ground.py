@@ -200,6 +200,19 @@ def test_a_missing_text_is_a_bug_not_a_blank() -> None:
         translate("no.such.key")
 
 
+def test_texts_say_one_and_many_with_the_marks_of_the_language(monkeypatch: pytest.MonkeyPatch) -> None:
+    said = {"en": "{rows:,} {rows:row was|rows were} read", "pt-BR": "{rows:,} {rows:linha lida|linhas lidas}"}
+    monkeypatch.setitem(table(), "a.count", said)
+    assert [translate("a.count", rows=rows) for rows in (0, 1, 1488)] == [
+        "0 rows were read",
+        "1 row was read",
+        "1,488 rows were read",
+    ]
+    assert translate("a.count", "pt-BR", rows=1488) == "1.488 linhas lidas"
+    assert translate("a.count", "pt-BR", rows="1.488") == "1.488 linhas lidas"
+    assert translate("a.count", "pt-BR", rows="1") == "1 linha lida"
+
+
 def test_lock_has_hashes_and_names_no_host() -> None:
     text = (ROOT / "requirements.lock").read_text(encoding="utf-8")
     assert "://" not in text

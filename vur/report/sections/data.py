@@ -78,7 +78,7 @@ def demand(context: ReportContext, language: str) -> dict[str, Any] | None:
 
 def _every(freq: Any, language: str) -> str:
     word, span = unit(freq)
-    return translate(f"report.unit.{word}", language).split("|")[0] if span == 1 else steps(1, freq, language)
+    return translate(f"report.unit.{word}", language, count=1) if span == 1 else steps(1, freq, language)
 
 
 def dialect(upload: Mapping[str, Any], language: str) -> str:
