@@ -187,7 +187,8 @@ def visit(chromium: Any, site: Site) -> Iterator[Visit]:
     yield opened
     for context in contexts:
         context.close()
-    assert outside == [] and errors == []
+    assert not outside, f"requests that leave the machine: {outside}"
+    assert not errors, f"errors of a page's scripts: {errors}"
 
 
 def foreign(address: str, own: str) -> bool:

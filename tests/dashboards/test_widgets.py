@@ -389,7 +389,7 @@ def test_widgets_in_jupyterlab_with_and_without_their_kernel(chromium: Any, lab:
     for name in ("live.ipynb", "executed.ipynb"):  # the kernel that starts knows nothing of the widgets
         tab = opened(chromium, lab, name)
         still(tab, PICTURES)
-        assert tab.locator(".jp-OutputArea-output", has_text="the end").is_visible()
+        tab.locator(".jp-OutputArea-output", has_text="the end").wait_for()
         tab.context.close()
     lab.end_kernels()
     trust = [sys.executable, "-m", "jupyter", "trust", "executed.ipynb"]
