@@ -268,7 +268,7 @@ def _upload(source: Source) -> str:
     """The upload of the file, read in the same way."""
     named = source.file.replace("\\", "\\\\").replace('"', '\\"')
     options = choices(source.config, "upload").get("data", {}).get("upload", {})
-    fields = [f"{key}={','.join(value) if isinstance(value, list) else value}" for key, value in options.items()]
+    fields = [f"{key}={_form_text(value)}" for key, value in options.items()]
     return " \\\n    ".join(
         [
             'curl -sS --fail-with-body "$VUR_URL/api/v1/datasets/upload"',
@@ -277,6 +277,13 @@ def _upload(source: Source) -> str:
             *(f"--form-string {shlex.quote(entry)}" for entry in fields),
         ]
     )
+
+
+def _form_text(value: Any) -> str:
+    """An option of reading as a field of a form."""
+    if isinstance(value, dict):
+        return json.dumps(value, ensure_ascii=False)
+    return ",".join(value) if isinstance(value, list) else str(value)
 
 
 def _new_pipeline(source: Source) -> str:

@@ -3,10 +3,12 @@
 from typing import Any, ClassVar
 
 from vur.dashboards.client import ServiceError
+from vur.dashboards.wizard.board import Board
 from vur.dashboards.wizard.start import upload_texts
 from vur.dashboards.wizard.step import Step
 
 MOST_REJECTS = 8
+TYPES = ("datetime", "numeric", "boolean", "text")  # that may be given to a column
 
 
 class Upload(Step):
@@ -14,6 +16,11 @@ class Upload(Step):
 
     name: ClassVar[str] = "upload"
     panels: ClassVar[tuple[str, ...]] = ("words", "columns", "table", "details", "other")
+
+    def __init__(self, page: Board):
+        super().__init__(page)
+        self.dataset: dict[str, Any] = {}
+        self.turn = 0
 
     def show(self) -> None:
         """Show what the upload found."""
@@ -25,6 +32,9 @@ class Upload(Step):
                 getattr(page, name).show(hidden=True)
             return
         self.dataset = page.api.get(f"/datasets/{page.state['dataset_id']}")
+        self._show_data()
+
+    def _show_data(self) -> None:
         self._show_words()
         self._show_roles()
         self._show_columns()
@@ -131,12 +141,38 @@ class Upload(Step):
         """The dataset."""
         return {"dataset_id": self.page.state["dataset_id"]}
 
-    def _show_columns(self) -> None:
-        say, chosen = self.page.say, self.page.chosen("preview")
-        kinds = {
-            one: say(f"pages.pipeline.type.{one}")
-            for one in ("datetime", "numeric", "categorical", "boolean", "text", "id")
+    def on_table_choose(self, values: dict[str, Any]) -> None:
+        """Read the file again with another type of a column, and show what becomes of its values and rows."""
+        name, kind = str(values.get("id")), str(values.get("value") or "")
+        given = {column: one for column, one in self.dataset["given_types"].items() if column != name}
+        if kind in TYPES:
+            given[name] = kind
+        try:
+            self.dataset = self.page.api.put(f"/datasets/{self.dataset['dataset_id']}/types", {"types": given})
+        except ServiceError as error:
+            if error.ended:
+                raise
+            self._show_columns(error.detail)
+            self.page.notice(error.detail, "error")
+            return
+        self.page.state = self.page.api.get(f"/pipelines/{self.page.pipeline_id}/state")
+        self.page.show_steps()
+        self._show_data()
+        self.page.show_code()
+
+    def _type(self, column: dict[str, Any]) -> dict[str, Any]:
+        """The choice of a column's type; the empty one lets it be detected."""
+        say, given = self.page.say, self.dataset["given_types"].get(column["name"], "")
+        detected = say("pages.pipeline.type.detected", type=say(f"pages.pipeline.type.{column['type']}"))
+        first = say("pages.pipeline.type.detect") if given else detected
+        return {
+            "value": given,
+            "options": [["", first]] + [[kind, say(f"pages.pipeline.type.give.{kind}")] for kind in TYPES],
         }
+
+    def _show_columns(self, error: str | None = None) -> None:
+        say, chosen = self.page.say, self.page.chosen("preview")
+        self.turn += 1
         suggested = self.dataset["suggestions"]
         roles = dict(chosen.get("roles") or {})
         named = {
@@ -153,6 +189,8 @@ class Upload(Step):
         }
         self.page.table.show(
             title=say("pages.pipeline.upload.columns"),
+            note=error or say("pages.pipeline.upload.columns_note"),
+            turn=self.turn,  # a refused choice goes back to what was
             columns=[
                 {"key": "name", "label": say("pages.pipeline.upload.column")},
                 {"key": "type", "label": say("pages.pipeline.upload.type")},
@@ -166,7 +204,7 @@ class Upload(Step):
                 {
                     "id": one["name"],
                     "name": one["name"],
-                    "type": kinds.get(one["type"], one["type"]),
+                    "type": self._type(one),
                     "role": labels.get(named.get(one["name"], "")) or words.get(roles.get(one["name"], ""), ""),
                     "missing": one["missing"],
                     "unique": one["unique"],

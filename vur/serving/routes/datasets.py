@@ -32,6 +32,7 @@ from vur.stages.upload.suggestions import EXACT_ROWS
 from vur.store.accounts.access import check_version, fetch, visible
 from vur.store.catalog import Dataset, DatasetVersion
 from vur.store.data import datasets, overview, sources, tables
+from vur.store.data.retyping import retype
 from vur.store.database import reading, writing
 from vur.store.events import record_activity
 from vur.store.home import folder
@@ -406,6 +407,30 @@ def configure(
         return one(session, dataset, response, language) | {
             "remarks": [translate(remark.pop("code"), language, **remark) for remark in remarks]
         }
+
+
+@router.put(
+    "/{dataset_id}/types",
+    response_model=bodies.DatasetDetail,
+    summary="Set types of columns",
+    responses=CHANGING | {400: {"description": "A column cannot be read as the given type"}},
+)
+def set_types(
+    dataset_id: ObjectId,
+    body: bodies.Types,
+    who: Analyst,
+    language: Language,
+    expected: Version,
+    response: Response,
+) -> dict[str, Any]:
+    """Read the file again with these types of its columns, as a further version; all others are detected.
+
+    Rows with a value that is not of its column's type are rejected. A column of which more than half the values are
+    something else is refused. Pipelines on the dataset ask for their steps again.
+    """
+    retype(who, dataset_id, dict(body.types), language, expected)
+    with reading() as session:
+        return one(session, fetch(session, Dataset, dataset_id, who), response, language)
 
 
 @router.post(

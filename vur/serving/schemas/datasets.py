@@ -13,6 +13,7 @@ Column = Annotated[Words, Field(min_length=1, max_length=500)]
 Columns = Annotated[list[Column], Field(max_length=2000)]
 Role = Literal["static", "known_future", "past_only", "exclude"]
 ColumnType = Literal["datetime", "numeric", "categorical", "boolean", "text", "id"]
+GivenType = Literal["datetime", "numeric", "boolean", "text"]
 
 
 # --- datasets ---
@@ -80,6 +81,7 @@ class DatasetDetail(DatasetOut):
     """A dataset with everything that its upload detected."""
 
     detected_types: dict[str, ColumnType]
+    given_types: dict[str, GivenType] = Field(description="Types that a user gave to columns")
     suggestions: Suggestions
     rejected_rows: int = Field(description="Rows of the file that could not be read; see `/rejects`")
     notes: list[str] = Field(description="Decisions about the file's format, in the user's language")
@@ -115,6 +117,13 @@ class DatasetChange(Body):
     model_config = example({"name": "Vendas 2024", "description": "Loja física e online"})
     name: Name | None = None
     description: Annotated[Prose, Field(max_length=5000)] | None = None
+
+
+class Types(Body):
+    """Types of columns; those that are not named are detected."""
+
+    model_config = example({"types": {"code": "text", "promotion": "boolean"}})
+    types: dict[Column, GivenType] = Field(max_length=2000)
 
 
 class Configure(Body):
@@ -187,7 +196,8 @@ class UploadStart(Body):
     )
     options: Free = Field(
         {},
-        description="`encoding, delimiter, quote, decimal, date_order, header, sheet, member, na_values, sentinels`",
+        description="`encoding, delimiter, quote, decimal, date_order, header, sheet, member, na_values, sentinels`, "
+        "`types`",
     )
 
 

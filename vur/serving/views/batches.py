@@ -25,7 +25,7 @@ from vur.store import database
 from vur.store.accounts.access import Principal, fetch
 from vur.store.catalog import Dataset, Job, new_id
 from vur.store.data import datasets
-from vur.store.data.upload_stream import CHOICES, clean_filename, options_of
+from vur.store.data.upload_stream import CHOICES, choices_of, clean_filename, options_of
 from vur.store.home import folder
 from vur.store.models.champions import Served, find_served
 from vur.text import phrase
@@ -150,9 +150,7 @@ def read_fields(fields: dict[str, str], language: str) -> dict[str, Any]:
     whole = (fields.get("whole") or "").lower()
     if whole not in SWITCH:
         raise VurError("api.invalid", field="whole", reason=one_of(whole, ("true", "false")))
-    options: dict[str, Any] = {name: value for name, value in fields.items() if name in CHOICES and value}
-    if "na_values" in options:
-        options["na_values"] = [word.strip() for word in options["na_values"].split(",") if word.strip()]
+    options = choices_of(fields)
     options_of(options, language)
     return {
         "horizon": _number("horizon", fields.get("horizon"), int, 1, LONGEST),

@@ -7,7 +7,7 @@ from sqlalchemy.orm import Session
 
 from vur.errors import VurError, error_body
 from vur.serving.dependencies import set_etag
-from vur.stages.upload.files import note_text
+from vur.stages.upload.files import GIVEN_TYPES, note_text
 from vur.store.catalog import Dataset, Upload
 from vur.store.data import datasets
 from vur.store.data.upload_stream import received
@@ -24,6 +24,7 @@ CAUTIONS = (
     "sentinel",
     "sentinel_date",
 )
+GIVEN = "upload.note.type_given"
 CHOSEN = {
     "date": "date_column",
     "target": "target_column",
@@ -69,6 +70,7 @@ def detail(dataset: Dataset, language: str) -> dict[str, Any]:
     ]
     return shown(dataset) | {
         "detected_types": {column["name"]: column["type"] for column in head["columns"]},
+        "given_types": given_types(dataset),
         "suggestions": {
             "date_column": suggested["date"],
             "target_column": suggested["target"],
@@ -85,6 +87,12 @@ def detail(dataset: Dataset, language: str) -> dict[str, Any]:
         "file": {name: value for name, value in head["dialect"].items() if name not in ("notes", "columns")},
         **datasets.sections(dataset),
     }
+
+
+def given_types(dataset: Dataset) -> dict[str, str]:
+    """The types that a user gave to columns of the current version."""
+    given = {c["name"]: c["type"] for c in dataset.head["columns"] if c["reason"].get("key") == GIVEN}
+    return {name: kind if kind in GIVEN_TYPES else "text" for name, kind in given.items()}
 
 
 def one(session: Session, dataset: Dataset, response: Response, language: str) -> dict[str, Any]:

@@ -20,7 +20,16 @@ from vur.store import database
 from vur.store.accounts.access import Principal, fetch
 from vur.store.catalog import Dataset, Upload, new_id
 from vur.store.data import datasets, uploads
-from vur.store.data.upload_stream import CHOICES, Receiver, abandon, begin, clean_name, note_received, options_of
+from vur.store.data.upload_stream import (
+    CHOICES,
+    Receiver,
+    abandon,
+    begin,
+    choices_of,
+    clean_name,
+    note_received,
+    options_of,
+)
 from vur.text import phrase
 
 FIELDS = ("name", "description", *CHOICES)
@@ -80,10 +89,7 @@ def form_options(fields: dict[str, str]) -> dict[str, Any]:
             raise VurError("forms.field", field=name[:100], near=near(name, known), known=listed(name, known))
         if len(value) > LONGEST.get(name, 1000) or "\x00" in value:
             raise VurError("api.invalid", field=name, reason=phrase("api.reason.length", most=LONGEST.get(name, 1000)))
-    options: dict[str, Any] = {name: value for name, value in fields.items() if name in CHOICES and value}
-    if "na_values" in options:
-        options["na_values"] = [word.strip() for word in options["na_values"].split(",") if word.strip()]
-    return options
+    return choices_of(fields)
 
 
 async def upload_form(request: Request, who: Principal, language: str, dataset_id: str | None = None) -> Dataset:

@@ -23,7 +23,7 @@ from .fast_path import convert_fast
 from .files import Dialect, UploadOptions, fingerprint, inspect_text, note, note_text, open_source
 from .names import has_word
 from .sentinels import clear_sentinels
-from .staging import Reject, Staged, codes_as_text, guarded, stage_csv, stage_excel, stage_frame, stage_parquet, texts_at
+from .staging import Reject, Staged, codes_as_text, guarded, retyped_as_text, stage_csv, stage_excel, stage_frame, stage_parquet, texts_at
 from .suggestions import EXACT_ROWS, ColumnInfo, Suggestions, suggest
 from ...text import translate
 
@@ -211,7 +211,7 @@ def convert_staged(connection: "duckdb.DuckDBPyConnection", staged: Staged, fold
                    say: Progress) -> Converted:
     """Type staged rows and write `folder/data.parquet`; `VurError` when no row fits."""
     say(0.5, "upload.progress.types")
-    staged = codes_as_text(connection, staged)
+    staged = codes_as_text(connection, retyped_as_text(staged, options))
     if len(staged.types) > WIDE and staged.rows * len(staged.types) < SMALL_TABLE:
         connection.execute(f"CREATE OR REPLACE TEMP TABLE staged AS FROM {staged.relation}")  # many queries, each of which would open the file
         staged = replace(staged, relation="staged")
@@ -265,8 +265,11 @@ def _examples(connection: "duckdb.DuckDBPyConnection", relation: str, plans: Seq
 
 
 def _refine(plan: ColumnPlan, filled: int, distinct: int) -> tuple[str, dict]:
+    given = plan.reason.get("key") == "upload.note.type_given"
     if plan.type == "text" and filled and distinct <= max(50, 0.05 * filled) and distinct < max(filled, 2):
-        return "categorical", note("type_categorical", count=distinct)
+        return "categorical", plan.reason if given else note("type_categorical", count=distinct)
+    if given:
+        return plan.type, plan.reason
     if plan.type == "text" and filled >= 20 and distinct == filled and _is_key(plan.name):
         return "id", note("type_id", count=distinct)
     if plan.storage == "BIGINT" and filled >= 20 and distinct == filled and _is_key(plan.name):

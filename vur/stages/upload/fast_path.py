@@ -104,7 +104,7 @@ def convert_fast(connection: "duckdb.DuckDBPyConnection", plain: Plain, dialect:
     """Write `folder/data.parquet` and return the plans and the number of rows; None when the strict path must be taken."""
     import duckdb
 
-    if seen.size < FAST_BYTES or not seen.even_lines or seen.underscored:
+    if seen.size < FAST_BYTES or not seen.even_lines or seen.underscored or options.types:
         return None
     try:
         plain, dialect = as_utf8(plain, dialect, folder)

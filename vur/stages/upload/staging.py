@@ -5,7 +5,8 @@
 # %% auto #0
 __all__ = ['SHOWN', 'LISTED', 'BATCH_CELLS', 'BATCH_CHARACTERS', 'MANY', 'LONGEST_CELL', 'ARROW', 'LINK', 'UTC', 'MEASURED',
            'Lines', 'Reject', 'records', 'Staged', 'batches', 'stage_csv', 'texts_at', 'storage_of', 'cell_text',
-           'write_cells', 'as_stored', 'guarded', 'stage_excel', 'stage_parquet', 'stage_frame', 'codes_as_text']
+           'write_cells', 'as_stored', 'guarded', 'stage_excel', 'stage_parquet', 'stage_frame', 'retyped_as_text',
+           'codes_as_text']
 
 # %% ../../../nbs/stages/1_upload/2_staging.ipynb #e0faeaaa
 import csv
@@ -183,17 +184,17 @@ class Staged:
         columns = [f"c{k}" for k in untyped]
         planned = plan_columns(connection, self.relation, [names[k] for k in untyped], columns, options, habit)
         plans = dict(zip(untyped, planned))
-        return [plans[k] if kind is None else _typed(names[k], f"c{k}", kind, self.zones.get(names[k], ""))
+        return [plans[k] if kind is None else _typed(names[k], f"c{k}", kind, self.zones.get(names[k], ""), names[k] in options.types)
                 for k, kind in enumerate(self.types)]
 
 
 _KINDS = {"TIMESTAMP": "datetime", "BIGINT": "numeric", "DOUBLE": "numeric", "BOOLEAN": "boolean", "VARCHAR": "text"}
 
 
-def _typed(name: str, column: str, storage: str, zone: str) -> ColumnPlan:
-    """A column that its source already typed."""
+def _typed(name: str, column: str, storage: str, zone: str, given: bool = False) -> ColumnPlan:
+    """A column that its source already typed, and its user too where `given`."""
     return ColumnPlan(name, column, _KINDS[storage], storage, column, "FALSE", format=f"UTC, from {zone}" if zone else "",
-                      reason=note("type_source", type=_KINDS[storage]), zone=zone)
+                      reason=note("type_given") if given else note("type_source", type=_KINDS[storage]), zone=zone)
 
 # %% ../../../nbs/stages/1_upload/2_staging.ipynb #4b26ff49
 BATCH_CELLS, BATCH_CHARACTERS = 1_000_000, 32 << 20  # that are kept in memory at a time
@@ -600,6 +601,22 @@ _COMPACT = (("{0} BETWEEN 190001 AND 210012 AND {0} % 100 BETWEEN 1 AND 12"),
             "{0} BETWEEN 19001 AND 21004 AND {0} % 10 BETWEEN 1 AND 4")
 
 
+def retyped_as_text(staged: Staged, options: UploadOptions) -> Staged:
+    """The staged rows with the columns as text that their source types in another way than the user does; they are typed anew."""
+    other = {k: kind for k, kind in enumerate(staged.types)
+             if kind and options.types.get(staged.dialect.columns[k], _KINDS[kind]) != _KINDS[kind]}
+    return _as_texts(staged, {k: rf"regexp_replace(CAST(c{k} AS VARCHAR), '\.0$', '')" if kind == "DOUBLE" else f"CAST(c{k} AS VARCHAR)"
+                              for k, kind in other.items()})
+
+
+def _as_texts(staged: Staged, texts: dict[int, str]) -> Staged:
+    """The staged rows with the SQL `texts` in place of some columns, by their numbers."""
+    if not texts:
+        return staged
+    relation = f"(SELECT * REPLACE ({', '.join(f'{text} AS c{k}' for k, text in texts.items())}) FROM {staged.relation})"  # noqa: S608
+    return replace(staged, relation=relation, types=tuple(None if k in texts else kind for k, kind in enumerate(staged.types)))
+
+
 def codes_as_text(connection: "duckdb.DuckDBPyConnection", staged: Staged) -> Staged:
     """The staged rows with whole numbers as text where all of a column named like a date are codes such as 202401, 20240131 or 20121."""
     whole = [k for k, kind in enumerate(staged.types) if kind == "BIGINT" and name_score(staged.dialect.columns[k], DATE_WORDS)]
@@ -608,8 +625,4 @@ def codes_as_text(connection: "duckdb.DuckDBPyConnection", staged: Staged) -> St
     tests = ", ".join(f"bool_and({rule.format(f'c{k}')}) AND count(DISTINCT c{k}) > 1" for k in whole for rule in _COMPACT)
     found = connection.execute(f"SELECT {tests} FROM {staged.relation}").fetchall()[0]  # noqa: S608
     codes = [k for place, k in enumerate(whole) if any(found[len(_COMPACT) * place:len(_COMPACT) * (place + 1)])]
-    if not codes:
-        return staged
-    texts = ", ".join(f"CAST(c{k} AS VARCHAR) AS c{k}" for k in codes)
-    relation = f"(SELECT * REPLACE ({texts}) FROM {staged.relation})"  # noqa: S608
-    return replace(staged, relation=relation, types=tuple(None if k in codes else kind for k, kind in enumerate(staged.types)))
+    return _as_texts(staged, {k: f"CAST(c{k} AS VARCHAR)" for k in codes})

@@ -362,11 +362,13 @@ def grow(
 
 
 def last_options(session: Session, dataset_id: str | None) -> dict[str, Any]:
-    """The options with which the newest uploaded file of a dataset was read."""
+    """The options with which a dataset's uploaded file was read: the current version's, else the newest."""
     uploads = select(DatasetVersion.recipe).where(
         DatasetVersion.dataset_id == dataset_id, DatasetVersion.kind == "upload"
     )
-    recipe = session.scalar(uploads.order_by(DatasetVersion.number.desc()).limit(1)) if dataset_id else None
+    current = select(Dataset.number).where(Dataset.id == dataset_id).scalar_subquery()
+    newest = uploads.order_by((DatasetVersion.number == current).desc(), DatasetVersion.number.desc()).limit(1)
+    recipe = session.scalar(newest) if dataset_id else None
     return dict((recipe or {}).get("options", {}))
 
 

@@ -1,6 +1,7 @@
 """Streams the bytes of an upload to disk, within the size limit, the sender's quota and the free disk space."""
 
 import fcntl
+import json
 import os
 import re
 import shutil
@@ -28,8 +29,11 @@ SPARE = 256 * 2**20  # bytes that stay free on the disk
 CHECK_EVERY = 64 * 2**20  # bytes between two checks of the disk
 CHOICES = (
     *("encoding", "delimiter", "quote", "decimal", "date_order", "header", "sheet", "member", "na_values"),
-    "sentinels",
+    *("sentinels", "types"),
 )
+
+
+TYPES_EXPECTED = '{"column": "numeric"}'
 
 
 # --- names and limits ---
@@ -54,11 +58,27 @@ def clean_name(name: str | None, filename: str) -> str:
 def options_of(given: dict[str, Any], language: str = "en") -> UploadOptions:
     """The options for reading a file from a client's choices; `VurError` upload.option for a wrong value."""
     chosen = {name: value for name, value in given.items() if name in CHOICES and value not in (None, "")}
+    if not isinstance(chosen.get("types", {}), dict):
+        raise VurError("upload.option", option="types", value=str(chosen["types"])[:100], allowed=TYPES_EXPECTED)
     if "na_values" in chosen:
         chosen["na_values"] = tuple(chosen["na_values"])
     if "encoding" in chosen:
         _check_encoding(chosen["encoding"])
     return sources.within_limits(UploadOptions(**chosen, language=language))
+
+
+def choices_of(fields: dict[str, str]) -> dict[str, Any]:
+    """A client's choices among the text fields of a form: words are separated by commas, types are JSON."""
+    options: dict[str, Any] = {name: value for name, value in fields.items() if name in CHOICES and value}
+    if "na_values" in options:
+        options["na_values"] = [word.strip() for word in options["na_values"].split(",") if word.strip()]
+    if "types" in options:
+        try:
+            options["types"] = json.loads(options["types"])
+        except ValueError:
+            value = options["types"][:100]
+            raise VurError("upload.option", option="types", value=value, allowed=TYPES_EXPECTED) from None
+    return options
 
 
 def _check_encoding(name: str) -> None:

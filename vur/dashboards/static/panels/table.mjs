@@ -1,7 +1,8 @@
 // A table: {title, columns: [{key, label, type, digits, sort, tone, wide}], rows: [{id, href?, tone?, ...cells}], sort: "-key", page, pages,
 // total, search: {label, value}, filters: [{name, label, value, options: [[value, label]]}], rowActions: [{event, label, kind, confirm, when}],
 // select: bool, selected: id, empty, actions}. Events: sort {key}, page {page}, search {text}, filter {name, value}, select {id}, and
-// the names of the actions with {id}. A cell may be {text, tone, href, spark, title}.
+// the names of the actions with {id}. A cell may be {text, tone, href, spark, title}, or a choice {options: [[value, label]], value}, which
+// sends choose {id, key, value}.
 import { buttons, card, element, filters, safe } from "../dom.mjs";
 import { format } from "../format.mjs";
 import { sparkline } from "./cards.mjs";
@@ -10,8 +11,13 @@ export const height = "tall";
 const NUMBERS = new Set(["number", "exact", "short", "percent", "bytes", "duration"]), DATES = new Set(["date", "moment"]);
 const shape = (column) => NUMBERS.has(column.type) ? "v-number" : DATES.has(column.type) ? "v-date" : column.wide ? "v-wide" : null;
 
-function cell(value, column) {
+function cell(value, column, row, send) {
   if (value !== null && typeof value === "object" && !Array.isArray(value)) {
+    if (value.options) {
+      return element("select", { "aria-label": `${column.label}: ${row.id}`, "data-focus": `choose-${column.key}-${row.id}`, name: `${column.key}:${row.id}`,
+        onchange: (event) => send("choose", { id: row.id, key: column.key, value: event.target.value }) },
+      value.options.map(([one, label]) => element("option", { value: one, selected: one === value.value }, label)));
+    }
     if (value.spark) return sparkline(value.spark, column.label) ?? "–";
     const shown = format(value.value ?? value.text, value.type ?? column.type, column);
     if (value.href) return element("a", { href: safe(value.href), title: value.title ?? null, download: value.download ?? null }, shown);
@@ -43,7 +49,7 @@ export function paint(context, content) {
   const body = rows.map((row) => {
     const made = element("tr", { "data-id": row.id ?? null, class: row.tone ?? null, "aria-selected": content.select ? String(row.id === content.selected) : null });
     columns.forEach((column, at) => {
-      let inside = cell(row[column.key], column);
+      let inside = cell(row[column.key], column, row, send);
       if (at === 0 && content.select) inside = element("button", { type: "button", class: "v-pick", "data-focus": "pick-" + row.id, onclick: () => send("select", { id: row.id }) }, inside);
       else if (at === 0 && row.href) inside = element("a", { href: safe(row.href) }, inside);
       made.append(element(at === 0 ? "th" : "td", { scope: at === 0 ? "row" : null, class: shape(column), "data-label": column.label }, inside));
