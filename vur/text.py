@@ -65,6 +65,11 @@ def translate(key: str, language: str = DEFAULT_LANGUAGE, /, **values: object) -
     return _Counting(language).vformat(text, (), spoken) if _COUNTED.search(text) else text.format(**spoken)
 
 
+def translate_or(key: str, otherwise: str, language: str = DEFAULT_LANGUAGE) -> str:
+    """The text of `key`, or `otherwise` for a name that has none, such as that of a method that somebody added."""
+    return translate(key, language) if key in table() else otherwise
+
+
 _COUNTED = re.compile(r"\{\w+:(?:,|[^{}]*\|[^{}]*)\}")
 
 

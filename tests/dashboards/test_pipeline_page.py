@@ -219,6 +219,28 @@ def test_another_users_pipeline_is_refused(visit, site):
     expect(tab.locator(".v-steplist")).to_have_count(0)
 
 
+def test_a_column_is_given_another_type_and_a_type_that_does_not_fit_is_refused(visit, site):
+    text = "dia;loja;código;vendas\n" + "".join(
+        f"{day % 28 + 1:02}/{day // 28 + 1:02}/2024;{'AB'[day % 2]};{day % 5:03};{day + 0.5}\n".replace(".5", ",5")
+        for day in range(84)
+    )
+    tab = visit("pipeline", "ana", language="pt-BR")
+    send_file(tab, {"name": "tipos.csv", "mimeType": "text/csv", "buffer": text.encode()})
+    at_step(tab, "upload")
+    columns = panel(tab, "table").filter(has_text=translate("pages.pipeline.upload.columns", "pt-BR"))
+    code = columns.locator("select[name='type:código']")
+    expect(code.locator("option:checked")).to_have_text("Identificador (detectado)")
+    code.select_option("numeric")
+    expect(columns.locator("tr[data-id=código]")).to_contain_text(translate("upload.note.type_given", "pt-BR"))
+    expect(code.locator("option:checked")).to_have_text("Número")
+    shop = columns.locator("select[name='type:loja']")
+    shop.select_option("numeric")
+    expect(columns).to_contain_text("A coluna loja não pode ser lida como números")
+    expect(shop).to_have_value("")
+    code.select_option("")
+    expect(code.locator("option:checked")).to_have_text("Identificador (detectado)")
+
+
 # --- what is kept ---
 
 

@@ -669,3 +669,54 @@ def test_absent_rows_and_ended_series_are_set_by_request(ana):
 def hash_of(day: int, product: int) -> float:
     """A number in [0, 1) that looks random."""
     return (day * 7919 + product * 104729) * 2654435761 % 2**32 / 2**32
+
+
+# --- types of columns ---
+
+
+def test_types_are_changed_by_reading_the_file_again_as_a_version_and_back(ana, bia):
+    text = "date,sales,code\n" + "".join(f"2024-01-{day + 1:02},{10 + day},{day:03}\n" for day in range(28))
+    found = sent(ana, text.replace(",12,", ",n/x,").encode())
+    at = f"/datasets/{found['dataset_id']}"
+    pipeline = ana.post("/pipelines", json={"name": "p", "dataset_id": found["dataset_id"]}).json()["pipeline_id"]
+    ana.put(f"/pipelines/{pipeline}/steps/preview", json={"data": {}}).raise_for_status()
+    assert found["detected_types"]["code"] == "id" and found["given_types"] == {} and found["rejected_rows"] == 1
+
+    changed = ana.put(f"{at}/types", json={"types": {"code": "numeric", "sales": "text"}})
+    assert changed.status_code == 200, changed.text
+    changed = changed.json()
+    assert changed["given_types"] == {"code": "numeric", "sales": "text"} and changed["data_version"] == 2
+    assert changed["detected_types"]["code"] == "numeric" and changed["rejected_rows"] == 0
+    assert ana.get(f"{at}/preview").json()["items"][1]["code"] == 1
+    assert "preview" not in ana.get(f"/pipelines/{pipeline}/state").json()["completed_steps"]
+
+    later = ana.post(f"{at}/versions", files={"file": ("later.csv", text.encode() + b"2024-01-29,38,028\n")}).json()
+    assert later["given_types"] == changed["given_types"] and later["rows_count"] == 29  # a later file is read alike
+    ana.post(f"{at}/versions/2/use").raise_for_status()
+    again = ana.put(f"{at}/types", json={"types": {}}).json()
+    assert again["given_types"] == {} and again["detected_types"] == found["detected_types"]
+    assert again["data_version"] == 1 and ana.get(f"{at}/versions").json()["total"] == 3
+
+    for types, status, code in (
+        ({"date": "numeric"}, 400, "upload.type_numeric"),
+        ({"gone": "text"}, 422, "datasets.column"),
+    ):
+        refused = ana.put(f"{at}/types", json={"types": types}, headers=PT)
+        assert (refused.status_code, refused.json()["code"]) == (status, code), refused.text
+    assert ana.put(f"{at}/types", json={"types": {"sales": "money"}}).status_code == 422
+    assert ana.get(at).json()["data_version"] == 1
+    assert bia.put(f"{at}/types", json={"types": {}}).status_code == 404
+
+
+def test_a_training_reads_the_file_with_the_given_types(ana):
+    text = "date,sales,flag\n" + "".join(f"2024-01-{day + 1:02},{10 + day},{day % 2}\n" for day in range(28))
+    id = sent(ana, text.encode())["dataset_id"]
+    ana.put(f"/datasets/{id}/types", json={"types": {"flag": "boolean"}}).raise_for_status()
+    pipeline = ana.post("/pipelines", json={"name": "p", "dataset_id": id}).json()["pipeline_id"]
+    document = ana.get(f"/pipelines/{pipeline}/export").json()
+    assert document["config"]["data"]["upload"]["types"] == {"flag": "boolean"}
+    told = ana.get(f"/pipelines/{pipeline}/code", params={"step": "upload"}).json()
+    assert 'types={"flag": "boolean"}' in told["http"]
+    same = sent(ana, text.encode(), types='{"flag": "boolean"}')
+    assert same["detected_types"]["flag"] == "boolean"
+    assert send(ana, text.encode(), types="flag").json()["code"] == "upload.option"

@@ -564,3 +564,59 @@ def test_parquet_is_readable_by_duckdb_with_plain_types(tmp_path):
     result = send(tmp_path, GOOD)
     described = duckdb.execute(f"DESCRIBE FROM read_parquet('{result.parquet}')").fetchall()
     assert [row[1] for row in described] == ["TIMESTAMP", "DOUBLE"]
+
+
+# --- types that the user gives ---
+
+TYPED = "day,shop,code,flag,sales\n" + "".join(
+    f"2024-01-{day + 1:02},{'AB'[day % 2]},{day:03},{day % 2},{ {3: 'none', 5: 'x'}.get(day, day + 0.5) }\n"
+    for day in range(28)
+)
+
+
+def kinds(result: Upload) -> dict[str, str]:
+    return {column.name: column.type for column in result.columns}
+
+
+def test_a_column_is_read_as_the_type_that_its_user_gives(tmp_path):
+    detected = send(tmp_path, TYPED)
+    assert kinds(detected) == {
+        "day": "datetime", "shop": "categorical", "code": "id", "flag": "numeric", "sales": "numeric",
+    }  # fmt: skip
+    found = send(tmp_path, TYPED, types={"code": "numeric", "flag": "boolean", "day": "text"})
+    assert kinds(found) == kinds(detected) | {"code": "numeric", "flag": "boolean", "day": "text"}
+    rows = frame(found)
+    assert rows["code"].tolist()[:2] == [0, 1] and rows["flag"].tolist()[:2] == [False, True]
+    assert rows["day"][0] == "2024-01-01"
+    given = [column.name for column in found.columns if column.reason["key"] == "upload.note.type_given"]
+    assert given == ["day", "code", "flag"]
+    kept = frame(send(tmp_path, TYPED, types={"sales": "text"}))
+    assert kept["sales"].tolist()[3:6] == ["none", "4.5", "x"]
+
+
+def test_values_that_are_not_of_a_given_type_are_rejected_row_by_row_up_to_half(tmp_path):
+    text = "day,mark\n" + "".join(f"2024-01-{day + 1:02},{day if day % 3 else 'gone'}\n" for day in range(27))
+    assert kinds(send(tmp_path, text))["mark"] != "numeric"
+    found = send(tmp_path, text, types={"mark": "numeric"})
+    assert (found.rows, found.rejected) == (18, 9) and [row[0] for row in rejects(found)][:2] == ["2", "5"]
+    with pytest.raises(VurError) as refused:
+        send(tmp_path, text, types={"mark": "datetime"})
+    assert refused.value.code == "upload.type_datetime" and refused.value.data["column"] == "mark"
+    assert "mark cannot be read as dates" in refused.value.text("en")
+    with pytest.raises(VurError) as refused:
+        send(tmp_path, TYPED, types={"shop": "numeric"})
+    assert "'A'" in refused.value.text("en")
+    with pytest.raises(VurError, match="numeric"):
+        UploadOptions(types={"shop": "money"})
+
+
+@pytest.mark.parametrize("kind", ["xlsx", "parquet"])
+def test_types_are_given_to_columns_that_their_source_types_too(tmp_path, kind):
+    given = pd.DataFrame({"day": pd.date_range("2024-01-01", periods=6), "n": range(6), "x": [1.0, 2, 3, 4, 5, 6.5]})
+    given["flag"] = [0, 1] * 3
+    path = tmp_path / f"f.{kind}"
+    given.to_excel(path, index=False) if kind == "xlsx" else given.to_parquet(path)
+    found = upload(path, tmp_path / "out", UploadOptions(types={"n": "text", "x": "text", "flag": "boolean"}))
+    rows = frame(found)
+    assert rows["n"].tolist()[:2] == ["0", "1"] and rows["x"].tolist()[4:] == ["5", "6.5"]
+    assert rows["flag"].tolist()[:2] == [False, True] and found.rejected == 0

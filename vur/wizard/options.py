@@ -21,7 +21,7 @@ from vur.stages.model import EFFECTS
 from vur.stages.model.search_space import GRID_LIMIT, METHODS
 from vur.stages.preprocess.cleaning import MISSING, THRESHOLDS, TREATMENTS
 from vur.stages.preprocess.transforms import DIFFERENCES, TRANSFORMS
-from vur.text import table, translate
+from vur.text import translate, translate_or
 
 LEVELS = (50, 80, 90, 95, 99)
 
@@ -125,8 +125,7 @@ def _told(step: str, entry: dict[str, Any], usual: dict[str, Any], language: str
 
 
 def _choice(at: str, value: Any, language: str) -> dict[str, Any]:
-    key = f"{at}.{str(value).lower()}"
-    return {"value": value, "label": translate(key, language) if key in table() else str(value)}
+    return {"value": value, "label": translate_or(f"{at}.{str(value).lower()}", str(value), language)}
 
 
 @cache
@@ -148,7 +147,7 @@ def network(language: str) -> dict[str, Any]:
         "layers": [
             {
                 "type": kind,
-                "label": _text(f"options.layer.{kind}", kind, language),
+                "label": translate_or(f"options.layer.{kind}", kind, language),
                 "fields": [_setting(name, rule, language) for name, rule in keys.items()],
             }
             for kind, keys in LAYERS.items()
@@ -167,13 +166,9 @@ def _setting(name: str, rule: Key, language: str) -> dict[str, Any]:
     return {
         "name": name,
         "type": "float" if rule.kind == "share" else rule.kind,
-        "label": _text(f"options.setting.{name}", name, language),
+        "label": translate_or(f"options.setting.{name}", name, language),
         "required": rule.default is REQUIRED,
         "default": None if rule.default is REQUIRED else rule.default,
         "choices": [{"value": choice, "label": choice} for choice in rule.choices] or None,
         **bounds.get(rule.kind, {}),
     }
-
-
-def _text(key: str, otherwise: str, language: str) -> str:
-    return translate(key, language) if key in table() else otherwise

@@ -13,7 +13,7 @@ from vur.runs.config import Config
 from vur.stages.preprocess.cleaning import OutlierSpec
 from vur.stages.preview.findings import MOST_ROWS, Finding
 from vur.store.cache import digest
-from vur.text import translate
+from vur.text import translate, translate_or
 
 OUTLIERS = {"method": "hampel", "treatment": "replace", "threshold": None}
 PANEL_OPTIONS = ("freq", "tz", "duplicates")  # of make_panel, which are settings of the step `preview`
@@ -134,7 +134,7 @@ def in_effect(data: Mapping[str, Any], preprocess: Mapping[str, Any], language: 
             "text": translate(
                 f"repair.effect.{name}_{data[name]}" if name in ("absent", "ended") else f"repair.effect.{name}",
                 language,
-                value=data[name],
+                value=_value(name, data[name], language),
             ),
         }
         for name in IN_EFFECT
@@ -148,9 +148,16 @@ def in_effect(data: Mapping[str, Any], preprocess: Mapping[str, Any], language: 
     outliers = preprocess.get("outliers") or {}
     if outliers.get("method", "none") != "none":
         treatment = translate(f"preprocess.treatment.{OutlierSpec(**outliers).treatment}", language)
-        said = {"method": outliers["method"], "treatment": treatment}
-        found.append({"key": "outliers", "text": translate("repair.effect.outliers", language, **said)})
+        said = {"method": translate(f"options.preprocessing.outliers.method.{outliers['method']}", language)}
+        found.append(
+            {"key": "outliers", "text": translate("repair.effect.outliers", language, treatment=treatment, **said)}
+        )
     return found
+
+
+def _value(name: str, value: Any, language: str) -> str:
+    """A setting as its form shows it."""
+    return translate_or(f"options.preview.{name}.{value}", str(value), language)
 
 
 def without(key: str, data: dict[str, Any], preprocess: dict[str, Any]) -> tuple[str, dict[str, Any]] | None:

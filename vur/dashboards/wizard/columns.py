@@ -55,7 +55,7 @@ class Upload(Step):
             title=say("pages.pipeline.upload.title"),
             width="half",
             facts=[fact for fact in facts if fact[1] not in (None, "")],
-            lines=[*found["warnings"], *found["notes"]][:8],
+            lines=list(dict.fromkeys([*found["warnings"], *found["notes"]]))[:8],
             tone="warn" if found["warnings"] else "",
         )
 
@@ -245,11 +245,13 @@ class Upload(Step):
 
 def example(text: Any, kind: str) -> Any:
     """The example of a column's values, as a cell that is written in the visitor's language."""
+    if kind == "boolean" and text in ("true", "false"):
+        return text == "true"
     if kind == "datetime" and isinstance(text, str):
         return {"value": text, "type": "date"}
     if kind == "numeric" and text is not None:
         try:
-            return {"value": float(text), "type": "number"}
+            return {"value": float(text), "type": "exact"}
         except ValueError:  # a number in the writing of its file
             return text
     return text

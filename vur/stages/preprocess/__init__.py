@@ -114,8 +114,9 @@ def describe_preprocess(pre: Preprocessor, language: str = DEFAULT_LANGUAGE) -> 
     for name in ("filled", "outliers", "trimmed"):
         count = int(pre.series[name].sum())
         if count:
+            method = f"missing.{spec.missing}" if name == "filled" else f"outliers.method.{spec.outliers.method}"
             notes.append(translate(f"preprocess.note.{name}", language, count=count, series=int((pre.series[name] > 0).sum()),
-                                   method=spec.missing if name == "filled" else spec.outliers.method, threshold=spec.outliers.limit,
+                                   method=translate_or(f"options.preprocessing.{method}", method.rpartition(".")[2], language), threshold=spec.outliers.limit,
                                    treatment=translate(f"preprocess.treatment.{spec.outliers.treatment}", language)))
     if pre.unobserved:
         notes.append(translate("preprocess.note.unobserved", language, count=len(pre.unobserved), series=_some(pre.unobserved)))

@@ -21,7 +21,6 @@ import numpy as np
 from ...columns import zone_of
 from ...errors import VurError
 from ...languages import LANGUAGES, plain_word
-from ...text import phrase
 from .files import LONGEST_VALUE, UploadOptions, note
 from .names import SERIES_WORDS, TARGET_WORDS, name_score
 from .order import choose_order, evidence_of, period_of, short_period
@@ -750,11 +749,11 @@ def plan_columns(connection: "duckdb.DuckDBPyConnection", relation: str, names: 
 
 
 def _as_given(plan: ColumnPlan, sample: list[str], type: str) -> ColumnPlan:
-    """The plan of a column whose type the user gave; `VurError` upload.type where most of its values are something else."""
+    """The plan of a column whose type the user gave; `VurError` upload.type_numeric and so on where most of its values are something else."""
     if plan.type != type:
         usual = {"numeric": r"[-+.,\s\d%]+", "datetime": r".*\d.*", "boolean": ""}[type]
         value = next((v for v in sample if not re.fullmatch(usual, v)), sample[0])
-        raise VurError("upload.type", field=plan.name, column=plan.name, type=phrase(f"upload.type.{type}"), value=value[:100])
+        raise VurError(f"upload.type_{type}", column=plan.name, value=value[:100])
     return replace(plan, sure=True, reason=note("type_given"))
 
 # %% ../../../nbs/stages/1_upload/3_columns.ipynb #cea80b78

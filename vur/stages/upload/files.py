@@ -84,7 +84,8 @@ def note(key: str, **data: Any) -> dict:
 
 def note_text(remark: dict, language: str = "en") -> str:
     """The sentence of a note made by `note`."""
-    return translate(remark["key"], language, **remark["data"])
+    share = {key: value.replace(".", LANGUAGES[language].decimal) for key, value in remark["data"].items() if key == "share"}
+    return translate(remark["key"], language, **remark["data"] | share)
 
 # %% ../../../nbs/stages/1_upload/1_files.ipynb #165aa0ff
 @dataclass(frozen=True)

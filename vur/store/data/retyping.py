@@ -22,7 +22,7 @@ def retype(who: Principal, id: str, types: dict[str, str], language: str, expect
     """Read the current version's file again with the given `types` of its columns, and none else; see `UploadOptions`.
 
     The pipelines of the dataset ask for their steps again. `VurError` datasets.column for an unknown column,
-    upload.type for one that cannot be read so.
+    upload.type_numeric and so on for one that cannot be read so.
     """
     with database.reading() as session:
         dataset = fetch(session, Dataset, id, who, "edit")
@@ -33,9 +33,10 @@ def retype(who: Principal, id: str, types: dict[str, str], language: str, expect
         if name not in known:
             raise VurError("datasets.column", field="types", column=name[:200], known=", ".join(known))
     given = {key: value for key, value in version.recipe.get("options", {}).items() if key != "types"}
+    options = given | ({"types": types} if types else {})
     order = {
         "path": str(path),
-        "options": given | ({"types": types} if types else {}),
+        "options": options,
         "name": version.recipe.get("filename") or dataset.filename,
         "language": language,
         "owner": new_id(),
@@ -48,8 +49,8 @@ def retype(who: Principal, id: str, types: dict[str, str], language: str, expect
         dataset = fetch(session, Dataset, id, who, "edit")
         check_version(dataset, stamp)
         found = sources.read_head(folder("datasets", table["folder"]))[0]
-        options = datasets.changed_options(options_of(order["options"], language))
-        _use(session, dataset, version, found, table["folder"], options)
+        changed = datasets.changed_options(options_of(options, language))
+        _use(session, dataset, version, found, table["folder"], changed)
         for pipeline in session.scalars(select(Pipeline).where(Pipeline.dataset_id == id)):
             reopen(pipeline, "upload")
         record_activity(
