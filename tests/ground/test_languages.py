@@ -150,6 +150,12 @@ for name, texts in {{
     ], done.stderr
 
 
+def test_every_part_of_the_data_home_has_a_name_on_the_data_page():
+    from vur.store.home import KINDS
+
+    assert [name for name in (*KINDS, "catalog") if f"pages.data.part.{name}" not in table()] == []
+
+
 @pytest.mark.parametrize("language", ["en", "pt-BR"])
 def test_kinds_and_states_are_words_of_the_readers_language(language):
     """Inside a sentence; `data`, which answers repeat as `values`, keeps the names of the API."""
