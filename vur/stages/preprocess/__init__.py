@@ -26,7 +26,7 @@ from vur.stages.preprocess.cleaning import (
 )
 from .preprocessor import PreprocessSpec, Preprocessor, clean_values
 from .transforms import DIFFERENCES, TRANSFORMS, Step, anchors, apply_step, error_points
-from ...text import DEFAULT_LANGUAGE, translate
+from ...text import DEFAULT_LANGUAGE, translate, translate_or
 
 # %% ../../../nbs/stages/4_preprocess/4_preprocess.ipynb #8f317023
 def fit_preprocess(train: Panel, spec: PreprocessSpec = PreprocessSpec()) -> Preprocessor:
