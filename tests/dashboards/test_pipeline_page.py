@@ -232,7 +232,7 @@ def test_a_column_is_given_another_type_and_a_type_that_does_not_fit_is_refused(
     expect(code.locator("option:checked")).to_have_text("Identificador (detectado)")
     code.select_option("numeric")
     expect(columns.locator("tr[data-id=código]")).to_contain_text(translate("upload.note.type_given", "pt-BR"))
-    expect(code.locator("option:checked")).to_have_text("Número")
+    expect(code).to_have_value("numeric")
     shop = columns.locator("select[name='type:loja']")
     shop.select_option("numeric")
     expect(columns).to_contain_text("A coluna loja não pode ser lida como números")
@@ -271,6 +271,53 @@ def test_a_refused_choice_is_said_beside_its_field_and_not_kept(visit, site):
     choose(tab, "train_size", "0,7")
     expect(panel(tab, "form").locator(".v-error")).to_have_count(0)
     until(lambda: stored(site, id, "split") == {"train_size": 0.7})
+
+
+def test_a_refused_value_keeps_the_visitor_at_the_step(visit, site):
+    id = begun(site, upto="split")
+    tab = visit(address(id, "split"), "ana")
+    choose(tab, "horizon", "-5")
+    expect(panel(tab, "form").locator(".v-error")).to_be_visible()
+    tab.click("[data-event=next]")
+    expect(tab.locator(".v-notice.error")).to_contain_text("refused")
+    at_step(tab, "split")
+    choose(tab, "horizon", "9")
+    expect(panel(tab, "table")).to_contain_text("horizon of 9 steps")
+    tab.locator("[data-event=next]").scroll_into_view_if_needed()
+    go_on(tab, "preprocessing")
+    until(lambda: tab.evaluate("scrollY") == 0)
+    expect(tab.locator(".v-steplist li.current button")).to_be_focused()
+
+
+def test_cuts_are_moved_on_the_chart_by_keys_and_mouse_and_by_the_form(visit, site):
+    id = begun(site, upto="split")
+    tab = visit(address(id, "split"), "ana")
+    cut = tab.locator("[data-cut=test_start]")
+    expect(cut).to_be_visible()
+    before = cut.get_attribute("aria-valuenow")
+    cut.focus()
+    cut.press("ArrowLeft")
+    cut.press("ArrowLeft")
+    expect(field(tab, "test_start")).not_to_have_value("")
+    chosen = until(lambda: stored(site, id, "split").get("test_start"))
+    expect(field(tab, "test_start")).to_have_value(chosen)
+    expect(cut).to_have_attribute("aria-valuenow", str(int(before) - 2))
+    expect(cut).to_be_focused()
+    assert stored(site, id, "split")["horizon"]
+
+    cut.scroll_into_view_if_needed()
+    place = cut.bounding_box()
+    x, y = place["x"] + place["width"] / 2, place["y"] + place["height"] / 2
+    tab.mouse.move(x, y)
+    tab.mouse.down()
+    tab.mouse.move(x - 60, y, steps=5)
+    tab.mouse.up()
+    moved = until(lambda: (now := stored(site, id, "split")["test_start"]) != chosen and now)
+    assert moved < chosen
+    expect(field(tab, "test_start")).to_have_value(moved)
+
+    choose(tab, "test_start", chosen)
+    expect(cut).to_have_attribute("aria-valuenow", str(int(before) - 2))
 
 
 def test_repairs_are_undone_by_a_click(visit, site):

@@ -153,6 +153,9 @@ class Board(Page):
 
     def confirm(self) -> None:
         """Complete the step with what is chosen, and go to the next one."""
+        if self.view.refusal is not None:
+            self.notice(self.say("pages.pipeline.refused", reason=self.view.refusal), "error")
+            return
         section = self.view.section()
         try:
             self.state = self.api.put(f"/pipelines/{self.pipeline_id}/steps/{self.step}", {"data": section})

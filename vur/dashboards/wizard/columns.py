@@ -24,7 +24,7 @@ class Upload(Step):
 
     def show(self) -> None:
         """Show what the upload found."""
-        page = self.page
+        page, self.refusal = self.page, None
         page.other.show(**upload_texts(page, "datasets/upload"), title=page.say("pages.pipeline.file.other"))
         if page.state.get("dataset") is None:
             page.words.show(title=page.say("pages.pipeline.upload.title"), text=page.say("pages.pipeline.no_dataset"))
@@ -127,6 +127,7 @@ class Upload(Step):
         }
         roles = {name: role for name, role in roles.items() if name not in (date, target, *series)}
         section = chosen | {"date": date or None, "target": target or None, "series": series, "roles": roles}
+        self.refusal = None
         if self.page.keep(section, "preview"):
             self._show_roles()
             self._show_columns()
@@ -134,6 +135,7 @@ class Upload(Step):
 
     def refused(self, error: ServiceError) -> None:
         """Show why the roles were refused."""
+        self.refusal = error.detail
         self._show_roles(error.detail)
         self.page.notice(error.detail, "error")
 

@@ -114,6 +114,7 @@ class Models(Step):
     # --- choices ---
 
     def _keep(self, section: dict[str, Any]) -> None:
+        self.errors, self.refusal = {}, None
         if self.tried(section) and self.page.keep(section):
             self.page.show_code()
 
@@ -281,7 +282,7 @@ class Models(Step):
 
     def refused(self, error: Any) -> None:
         """Show a refusal beside the form that caused it, which keeps what was typed."""
-        chosen = self.page.chosen()
+        chosen, self.refusal = self.page.chosen(), error.detail
         if error.code.startswith("networks."):
             self._show_network(chosen, error.detail)
         elif error.code.startswith("forecasters.parameter") and self.opened:

@@ -2,8 +2,11 @@
 
 from typing import Any, ClassVar
 
+from vur.dashboards.wizard.board import Board
 from vur.dashboards.wizard.look import _axis
-from vur.dashboards.wizard.step import Step
+from vur.dashboards.wizard.step import Step, flat
+
+CUTS = ("validation_start", "test_start")
 
 
 class Split(Step):
@@ -12,9 +15,60 @@ class Split(Step):
     name: ClassVar[str] = "split"
     panels: ClassVar[tuple[str, ...]] = ("options", "chart", "table")
 
+    def __init__(self, page: Board):
+        super().__init__(page)
+        self.seen: dict[str, Any] = {}  # the split that is drawn
+
+    def show(self) -> None:
+        """Show the split, then the form, whose dates are as fine as the data's."""
+        self.errors, self.refusal = {}, None
+        self.values = flat(self.page.chosen())
+        try:
+            self.draw()
+        finally:
+            self.show_form()
+
+    def field(self, field: dict[str, Any]) -> dict[str, Any]:
+        """A field; dates have a time where the data have one, and are numbers where the data count steps."""
+        shown = super().field(field)
+        first = next(iter((self.seen.get("points") or {}).get("ds") or []), "")
+        if field["type"] == "date" and not isinstance(first, str):
+            return shown | {"type": "integer"}
+        if field["type"] == "date" and "T" in first:
+            return shown | {"type": "datetime", "value": str(shown["value"])[:16]}
+        return shown
+
+    def on_chart_cut(self, values: dict[str, Any]) -> None:
+        """Move the beginning of the test or of the folds to where its line was left; the horizon stays."""
+        name, at, seen = str(values.get("name")), values.get("x"), self.seen
+        if name not in CUTS or at not in seen["points"]["ds"]:
+            return
+        sizes = ("test_size",) if name == "test_start" else ("validation_size", "train_size")
+        held = {"horizon": seen["horizon"]}
+        if name == "validation_start" and seen["test_fold"]:
+            held["test_start"] = seen["test_fold"]["scored_start"]
+            sizes = (*sizes, "test_size")
+        chosen = {key: value for key, value in self.values.items() if key not in sizes and value is not None}
+        if self.choose({**held, **chosen, name: at}):
+            self.show_form()
+
+    def _cuts(self) -> list[dict[str, Any]]:
+        """The lines that can be moved: where the first fold is scored from, and where the test begins."""
+        folds, test, say = self.seen["folds"], self.seen["test_fold"], self.page.say
+        starts = {
+            "validation_start": folds[0]["scored_start"] if folds else None,
+            "test_start": test["scored_start"] if test else None,
+        }
+        return [
+            {"name": name, "label": say(f"pages.pipeline.split.cut.{name}"), "x": starts[name]}
+            for name in CUTS
+            if starts[name] is not None
+        ]
+
     def draw(self) -> None:
         """Show the parts on the series, and each fold by date."""
         seen, say = self.page.look(), self.page.say
+        self.seen = seen
         points = seen["points"]
         folds, test = seen["folds"], seen["test_fold"]
         fold_word = say("pages.pipeline.split.fold")
@@ -48,6 +102,8 @@ class Split(Step):
             zoom=True,
             series=[{"name": say("pages.pipeline.observed"), "x": points["ds"], "y": points["y"], "color": "second"}],
             spans=spans,
+            cuts=self._cuts(),
+            text=say("pages.pipeline.split.cut.help"),
             actions=self.series_field(seen),
         )
         rows = [*folds, *([test] if test else [])]

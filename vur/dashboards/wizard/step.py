@@ -30,12 +30,13 @@ class Step:
         self.page = page
         self.values: dict[str, Any] = {}
         self.errors: dict[str, str] = {}
+        self.refusal: str | None = None  # why what was chosen last is not kept
 
     # What a step defines
 
     def show(self) -> None:
         """Show the step from the start."""
-        self.errors = {}
+        self.errors, self.refusal = {}, None
         self.values = flat(self.page.chosen())
         self.show_form()
         self.draw()
@@ -94,17 +95,20 @@ class Step:
 
     def on_options_change(self, values: dict[str, Any]) -> None:
         """Keep what was chosen in the form as a draft, and show its effect."""
-        had_errors, self.errors = bool(self.errors), {}
-        for field in self.fields:
-            if field["name"] in values:
-                self.values[field["name"]] = read(values[field["name"]], field)
-        section = self.section_of(self.values)
-        if not self.tried(section):
-            return
-        if had_errors:
+        given = {field["name"]: read(values[field["name"]], field) for field in self.fields if field["name"] in values}
+        had_errors = self.refusal is not None
+        if self.choose(self.values | given) and had_errors:
             self.show_form()
-        if self.page.keep(section):
-            self.page.show_code()
+
+    def choose(self, values: dict[str, Any]) -> bool:
+        """Try other values of the form, show their effect and keep them; False if they were refused."""
+        self.errors, self.refusal = {}, None
+        self.values = values
+        section = self.section_of(values)
+        if not self.tried(section) or not self.page.keep(section):
+            return False
+        self.page.show_code()
+        return True
 
     def tried(self, section: dict[str, Any]) -> bool:
         """Show the effect of settings that are not kept yet; False if they were refused, which the form then says."""
@@ -131,11 +135,14 @@ class Step:
 
     def refused(self, error: ServiceError) -> None:
         """Show the words of a refusal beside the field that it names, else above the form."""
+        self.refusal = error.detail
         place = place_of(error, {field["name"] for field in self.fields})
         self.errors = {place: error.detail} if place else {}
         self.show_form()
         if place is None:
             self.page.notice(error.detail, "error")
+        if "chart" in self.panels and self.page.chart.content.get("series"):
+            self.page.chart.update(note=self.page.say("pages.pipeline.stale"))
 
     def named(self, id: str) -> str:
         """The name of a candidate in the visitor's language."""

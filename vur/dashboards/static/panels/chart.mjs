@@ -3,9 +3,11 @@
 // filters: [{name, label, value, options: [[value, label]]}], language: of the numbers, by default the page's}. A filter sends filter {name, value}.
 // `view` is the part that is seen first; an action {png: file name, label} saves the chart as a picture.
 // `x` are milliseconds or ISO dates of the data's own clock. `range` gets {from, to} when the visible range changes; `click` gets {series, x, y}.
+// `cuts` are lines that the visitor moves, [{name, label, x}]; the event is cut {name, x}.
 // Messages: {append: {series: name, x: [..], y: [..], keep}}.
 import { buttons, card, element, filters } from "../dom.mjs";
 import { date, number, percent, short, speaking } from "../format.mjs";
+import { layer, place } from "./cuts.mjs";
 
 export const height = "tall";
 let library;
@@ -132,7 +134,7 @@ export async function paint(context, content) {
     context.chart?.dispose();
     context.box = element("div", { class: "v-chart-box", role: "img", "aria-label": content.label ?? content.title ?? "", style: `height:${content.height ?? 320}px` });
     const actions = card(root, { ...content, actions: content.actions ?? (content.title ? [] : null) }, content.text ? element("p", { class: "v-note" }, content.text) : null,
-      content.filters?.length ? element("div", { class: "v-tools" }, filters(content.filters, send)) : null, context.box);
+      content.filters?.length ? element("div", { class: "v-tools" }, filters(content.filters, send)) : null, content.cuts ? layer(context) : context.box);
     actions?.append(...actionsOf(context, content));
   }
   const library = await echarts();
@@ -144,6 +146,7 @@ export async function paint(context, content) {
     context.watch?.disconnect();
     context.watch = new ResizeObserver(() => context.chart && !context.chart.isDisposed() && context.chart.resize());
     context.watch.observe(context.box);
+    if (content.cuts) context.chart.on("finished", () => place(context, (context.content.x ?? "time") === "time" ? millis : Number));
     context.chart.on("datazoom", () => {
       clearTimeout(context.timer);
       const range = context.content.range;
@@ -164,7 +167,7 @@ export async function paint(context, content) {
   context.box.dataset.drawn = String(turn);
 }
 
-const shape = (content) => JSON.stringify([content.title, content.note, content.text, content.height, content.zoom, content.x, content.actions, languageOf(content),
+const shape = (content) => JSON.stringify([Boolean(content.cuts), content.title, content.note, content.text, content.height, content.zoom, content.x, content.actions, languageOf(content),
   (content.filters ?? []).map((one) => [one.name, one.options])]);
 
 export function message(context, one) {
