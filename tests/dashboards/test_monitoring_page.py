@@ -9,6 +9,7 @@ from pages_models import DAYS, account, faults, meet, sales, trained
 from pages_site import Site, Visit, email, ready
 from playwright.sync_api import expect
 
+from vur.dashboards.monitoring import connections
 from vur.dashboards.pages import monitoring
 from vur.dashboards.pages.monitoring import MonitoringPage
 from vur.store.feeds.kinds import KINDS
@@ -231,7 +232,7 @@ def test_a_viewer_changes_nothing_through_the_websocket() -> None:
         refused = page._dispatch(one, event, {"id": "x", "model": "x", "name": "x"})
         assert refused is not None and "analyst" in refused, (one.kind, event)
     for event in ("filter", "search"):
-        assert page._dispatch(page.logs, event, {"value": "debug", "text": "token"}) is not None
+        assert page._dispatch(page.logs.table, event, {"value": "debug", "text": "token"}) is not None
     assert api.asked == []
 
 
@@ -263,4 +264,4 @@ def test_what_a_browser_makes_up_reaches_no_other_address() -> None:
 
 
 def test_the_form_offers_every_kind_of_source() -> None:
-    assert set(monitoring.KINDS) == set(KINDS)
+    assert set(connections.KINDS) == set(KINDS)

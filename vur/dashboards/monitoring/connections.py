@@ -1,0 +1,186 @@
+"""Database connections: tested, looked into, added and removed."""
+
+from collections.abc import Callable
+from typing import Any
+
+from vur.dashboards import given
+from vur.dashboards.monitoring.part import Board, Part, badge, problems
+
+KINDS = ("sqlite", "duckdb", "parquet", "postgresql")
+
+
+class Connections(Part):
+    """The table of connections, the last rows of one, and the form for a new one; `changed` is called after changes."""
+
+    def __init__(self, page: Board, changed: Callable[[], None]):
+        self.changed = changed
+        self.previewed: str | None = None
+        super().__init__(page)
+
+    def declare(self) -> None:
+        """Declare the panels."""
+        self.table, self.preview, self.form = (self.page.panel(kind) for kind in ("table", "table", "form"))
+        self.table.on("select", self.choose)
+        self.table.on("test", self.test, role="analyst")
+        self.table.on("remove", self.remove, role="analyst")
+        self.form.on("add", self.add, role="analyst")
+
+    def open(self) -> None:
+        """Fill all panels."""
+        self._show()
+        self._show_preview()
+        self._show_form()
+        self.changed()
+
+    def _show(self) -> None:
+        self.items = self.page.api.get("/monitoring/databases", limit=100, sort="name")["items"]
+        act = self.page.is_at_least("analyst")
+        self.table.show(
+            title=self.page.say("pages.monitoring.sources.title"),
+            columns=[
+                {"key": "name", "label": self.page.say("pages.monitoring.name")},
+                {"key": "kind", "label": self.page.say("pages.monitoring.kind")},
+                {"key": "place", "label": self.page.say("pages.monitoring.sources.place")},
+                {"key": "table", "label": self.page.say("pages.monitoring.sources.table")},
+                {"key": "state", "label": self.page.say("pages.monitoring.state")},
+                {"key": "checked", "label": self.page.say("pages.monitoring.sources.checked"), "type": "ago"},
+                *problems(self.page, self.items),
+            ],
+            rows=[
+                {
+                    "id": row["id"],
+                    "name": row["name"],
+                    "kind": self.page.say(f"pages.monitoring.sources.kind.{row['kind']}"),
+                    "place": row["configuration"]["source"],
+                    "table": row["configuration"]["table"] or "–",
+                    "state": badge(self.page, row["status"]),
+                    "checked": row["checked_at"],
+                    "error": row["error"] or "",
+                }
+                for row in self.items
+            ],
+            select=True,
+            selected=self.previewed,
+            rowActions=[
+                {"event": "test", "label": self.page.say("pages.monitoring.sources.test")},
+                {
+                    "event": "remove",
+                    "label": self.page.say("pages.monitoring.remove"),
+                    "kind": "small danger",
+                    "confirm": self.page.say("pages.monitoring.sources.remove_confirm"),
+                },
+            ]
+            if act
+            else None,
+            actionsLabel=self.page.say("pages.monitoring.actions"),
+            empty=self.page.say("pages.monitoring.sources.empty"),
+        )
+
+    def choose(self, values: Any) -> None:
+        """Show the last rows of a source."""
+        self.previewed = self.known(values, "id")["id"]
+        self.table.update(selected=self.previewed)
+        self._show_preview()
+
+    def _show_preview(self) -> None:
+        row = next((row for row in self.items if row["id"] == self.previewed), None)
+        if row is None:
+            self.preview.show(hidden=True)
+            return
+        found = self.page.api.get(f"/monitoring/databases/{row['id']}/preview")
+        self.preview.show(
+            title=self.page.say("pages.monitoring.sources.preview", name=row["name"]),
+            columns=[
+                {
+                    "key": f"c{place}",
+                    "label": f"{column['name']} · {self.page.say('pages.monitoring.role.' + column['role'])}"
+                    if column["role"]
+                    else column["name"],
+                }
+                for place, column in enumerate(found["columns"])
+            ],
+            rows=[
+                {f"c{place}": _cell(line.get(column["name"])) for place, column in enumerate(found["columns"])}
+                for line in found["rows"]
+            ],
+            empty=self.page.say("pages.monitoring.sources.no_rows"),
+        )
+
+    def test(self, values: Any) -> None:
+        """Test a source, and say whether it can be read."""
+        row = self.known(values, "id")
+        found = self.page.api.post(f"/monitoring/databases/{row['id']}/test")
+        self._show()
+        if found["ok"]:
+            newest = str(found["newest"]) if found["newest"] is not None else "–"
+            text = self.page.say(
+                "pages.monitoring.sources.works",
+                name=row["name"],
+                milliseconds=round(found["milliseconds"]),
+                newest=newest,
+            )
+            self.page.notice(text, "success")
+        else:
+            self.page.notice(f"{row['name']}: {found['detail']}", "error")
+
+    def remove(self, values: Any) -> None:
+        """Remove a source that no continuous predictions read; its data stays where it is."""
+        row = self.known(values, "id")
+        self.page.api.delete(f"/monitoring/databases/{row['id']}")
+        self._show()
+        self._show_preview()
+        self.changed()
+
+    def _show_form(self, values: dict[str, Any] | None = None) -> None:
+        """The form that registers a source, with what was typed before; hidden for viewers."""
+        if not self.page.is_at_least("analyst"):
+            self.form.show(hidden=True)
+            return
+        typed = values or {}
+
+        def text(name: str, **more: Any) -> dict[str, Any]:
+            label = self.page.say(f"pages.monitoring.source_form.{name}")
+            return {"name": name, "label": label, "type": "text", "value": typed.get(name, "")} | more
+
+        kinds = [[kind, self.page.say(f"pages.monitoring.sources.kind.{kind}")] for kind in KINDS]
+        self.form.show(
+            title=self.page.say("pages.monitoring.source_form.title"),
+            text=self.page.say("pages.monitoring.source_form.text"),
+            fields=[
+                text("name", required=True),
+                text("kind", type="choice", options=kinds, value=typed.get("kind", KINDS[0])),
+                text("place", help=self.page.say("pages.monitoring.source_form.place_help"), required=True),
+                text("table", help=self.page.say("pages.monitoring.source_form.table_help")),
+                text("date", required=True),
+                text("target", required=True),
+                text("series", help=self.page.say("pages.monitoring.source_form.list_help")),
+                text("covariates", help=self.page.say("pages.monitoring.source_form.list_help")),
+            ],
+            submit={"event": "add", "label": self.page.say("pages.monitoring.source_form.submit")},
+        )
+
+    def add(self, values: Any) -> None:
+        """Register a source."""
+        body = {
+            "name": given.text(values, "name"),
+            "kind": given.text(values, "kind"),
+            "source": given.text(values, "place"),
+            "table": given.text(values, "table"),
+            "columns": {
+                "date": given.text(values, "date"),
+                "target": given.text(values, "target"),
+                "series": given.names(values, "series"),
+                "covariates": given.names(values, "covariates"),
+            },
+        }
+        made = self.page.api.post("/monitoring/databases", body)
+        self.previewed = made["id"]
+        self._show()
+        self._show_preview()
+        self.changed()
+        self._show_form({"kind": body["kind"]})
+        self.page.notice(self.page.say("pages.monitoring.source_form.done", name=made["name"]), "success")
+
+
+def _cell(value: Any) -> Any:
+    return value if value is None or isinstance(value, (int, float, str)) else str(value)

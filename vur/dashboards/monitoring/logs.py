@@ -1,0 +1,78 @@
+"""The log of the service, for administrators."""
+
+from typing import Any
+
+from vur.dashboards import given
+from vur.dashboards.monitoring.part import SEVERITIES, Part
+
+ROWS = 200
+LEVELS = ("debug", "info", "warning", "error")
+
+
+class Logs(Part):
+    """The table of records, with a filter and a search."""
+
+    def declare(self) -> None:
+        """Declare the panel."""
+        self.table = self.page.panel("table")
+        self.table.on("filter", self.filter, role="admin")
+        self.table.on("search", self.search, role="admin")
+
+    def refresh(self) -> None:
+        """Ask the service again."""
+        level = self.page.query.get("level", "")
+        level = level if level in LEVELS else "info"
+        text = self.page.query.get("text", "")[:200]
+        found = self.page.api.get("/monitoring/logs", level=level, limit=ROWS, search=text or None)["logs"]
+        self.table.show(
+            title=self.page.say("pages.monitoring.logs.title"),
+            columns=[
+                {"key": "at", "label": self.page.say("pages.monitoring.logs.at"), "type": "moment"},
+                {"key": "level", "label": self.page.say("pages.monitoring.logs.level")},
+                {"key": "event", "label": self.page.say("pages.monitoring.logs.event"), "wide": True},
+                {"key": "details", "label": self.page.say("pages.monitoring.logs.details"), "wide": True},
+            ],
+            rows=[
+                {
+                    "at": row["timestamp"],
+                    "level": {"text": row["level"] or "–", "tone": SEVERITIES.get(row["level"] or "", "muted")},
+                    "event": _event(row),
+                    "details": _details(row),
+                }
+                for row in found
+            ],
+            search={"label": self.page.say("pages.monitoring.logs.search"), "value": text},
+            filters=[
+                {
+                    "name": "level",
+                    "label": self.page.say("pages.monitoring.logs.level"),
+                    "value": level,
+                    "options": [[one, self.page.say(f"pages.monitoring.severity.{one}")] for one in LEVELS],
+                }
+            ],
+            empty=self.page.say("pages.monitoring.logs.empty"),
+        )
+
+    def filter(self, values: Any) -> None:
+        """Show the records of another lowest level."""
+        self.page.set_query(level=given.text(values, "value"))
+        self.refresh()
+
+    def search(self, values: Any) -> None:
+        """Show the records that contain a text."""
+        self.page.set_query(text=given.text(values, "text")[:200] or None)
+        self.refresh()
+
+
+def _event(row: dict[str, Any]) -> str:
+    """What a record says; a request with its result."""
+    if row["event"] != "request":
+        return str(row["event"])
+    return f"{row.get('method')} {row.get('route')}: {row.get('status')}, {row.get('ms')} ms"
+
+
+def _details(row: dict[str, Any]) -> str:
+    """The other fields of a record."""
+    told = ("timestamp", "level", "event", "method", "route", "status", "ms")
+    rest = {key: value for key, value in row.items() if key not in told and value is not None}
+    return "  ".join(f"{key}={value}" for key, value in rest.items())[:600]
