@@ -209,6 +209,10 @@ def ready(tab: Any) -> None:
     tab.wait_for_selector("body[data-vur-started=true]")
 
 
+def kernel_of(tab: object) -> str:
+    return tab.evaluate("JSON.parse(document.getElementById('jupyter-config-data').textContent).kernelId")
+
+
 def json_of(tab: Any, address: str) -> tuple[int, Any]:
     """What the browser gets from an address of the pages' server, as its visitor."""
     status, text = tab.evaluate("async (a) => { const r = await fetch(a); return [r.status, await r.text()] }", address)

@@ -11,7 +11,11 @@ from pathlib import Path
 import httpx
 import psutil
 import pytest
-from pages_site import Site, Visit, json_of, ready, start_site, stop_site
+from pages_site import Site, Visit, json_of, kernel_of, ready, start_site, stop_site
+
+from vur.dashboards import kernels
+from vur.dashboards.login import PageAuthorizer
+from vur.settings import settings
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 SECRET = "a-password-that-no-kernel-may-see"
@@ -49,10 +53,6 @@ def apart(work: Coroutine) -> object:
     thread.start()
     thread.join()
     return results[0]
-
-
-def kernel_of(tab: object) -> str:
-    return tab.evaluate("JSON.parse(document.getElementById('jupyter-config-data').textContent).kernelId")
 
 
 def processes(site: Site) -> dict[str, psutil.Process]:
@@ -106,9 +106,6 @@ def test_kernels_inherit_nothing_secret_and_nothing_of_the_last_visitor(visit: V
 
 
 def test_old_kernels_of_the_pool_are_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
-    from vur.dashboards import kernels
-    from vur.settings import settings
-
     class Manager:
         def __init__(self) -> None:
             self.started_at = {"old": time.monotonic() - 3600, "new": time.monotonic()}
@@ -143,9 +140,6 @@ def test_old_kernels_of_the_pool_are_replaced(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_large_kernels_of_the_pool_are_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
-    from vur.dashboards import kernels
-    from vur.settings import settings
-
     class Manager:
         started_at: dict[str, float] = {}
 
@@ -175,9 +169,6 @@ def test_large_kernels_of_the_pool_are_replaced(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_kernels_of_browsers_that_are_gone_make_room(monkeypatch: pytest.MonkeyPatch) -> None:
-    from vur.dashboards import kernels
-    from vur.dashboards.login import PageAuthorizer
-
     class Manager(set):
         visited_at = {"watched": 0.0, "gone": 0.0, "new": time.monotonic(), "other": 0.0}
         ended: list[str] = []
@@ -192,6 +183,27 @@ def test_kernels_of_browsers_that_are_gone_make_room(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(PageAuthorizer, "owners", owners)
     manager = Manager(owners)
     assert apart(kernels.end_unwatched(manager, "ana")) == 1 and manager.ended == ["gone"]
+    assert apart(kernels.end_unwatched(manager)) == 2 and set(manager.ended) == {"gone", "other"}
+
+
+def test_the_kernel_of_a_closed_page_ends_within_seconds(visit: Visit, site: Site) -> None:
+    left, stays = visit("dashboard", "bia"), visit("dashboard", "ana")
+    gone, kept = kernel_of(left), kernel_of(stays)
+    assert {gone, kept} <= set(processes(site))
+    left.context.close()
+    until(lambda: gone not in processes(site), kernels.LEFT_SECONDS + 30)
+    assert kept in processes(site)
+
+
+def test_the_own_pages_and_those_of_all_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(PageAuthorizer, "owners", {"1": "ana", "2": "ana", "3": "bia"})
+    manager = {"1", "2", "3"}
+    for limit, own, why in (("9", "2", "crowded"), ("9", "3", ""), ("3", "3", "full"), ("3", "2", "crowded")):
+        monkeypatch.setenv("VUR_DASHBOARD_KERNELS", limit)
+        monkeypatch.setenv("VUR_DASHBOARD_KERNELS_PER_USER", own)
+        settings.cache_clear()
+        assert kernels.full(manager, "ana") == why, (limit, own)
+    settings.cache_clear()
 
 
 def test_ctrl_c_ends_everything(tmp_path: Path, chromium: object) -> None:

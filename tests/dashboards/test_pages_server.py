@@ -1,11 +1,26 @@
 """The pages' server: logins, roles, whose kernel it is, and what is not served."""
 
+import os
 import re
+import signal
+import socket
+import socketserver
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
-from pages_site import Site, Visit, email, json_of, log_in, ready
-from service import PASSWORD
+from pages_models import account
+from pages_site import Site, Visit, email, json_of, kernel_of, log_in, ready, wait_for
+from samples import ROOT
+from service import PASSWORD, free_port
+
+from vur.dashboards.sockets import ENDED
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -120,7 +135,7 @@ def test_a_session_that_ends_is_said_and_the_page_comes_back(visit: Visit, site:
 
 def test_nobody_reaches_the_kernel_of_another(visit: Visit, site: Site) -> None:
     mine, other = visit("dashboard", "ana"), visit("dashboard", "root")
-    kernel = mine.evaluate("JSON.parse(document.getElementById('jupyter-config-data').textContent).kernelId")
+    kernel = kernel_of(mine)
     assert json_of(mine, f"/api/kernels/{kernel}")[0] == 200
     assert json_of(other, f"/api/kernels/{kernel}")[0] == 403
     closed = """async (kernel) => new Promise((resolve) => {
@@ -135,9 +150,43 @@ def test_nobody_reaches_the_kernel_of_another(visit: Visit, site: Site) -> None:
     assert mine.evaluate(closed, kernel) == "open"
 
 
-def test_no_code_can_be_run_through_a_page(visit: Visit) -> None:
+def test_messages_that_a_browser_makes_up_are_dropped(visit: Visit) -> None:
     tab = visit("dashboard", "vera")
-    kernel = tab.evaluate("JSON.parse(document.getElementById('jupyter-config-data').textContent).kernelId")
+    answers = tab.evaluate(
+        """async (kernel) => new Promise((resolve) => {
+        const socket = new WebSocket(`ws://${location.host}/api/kernels/${kernel}/channels`);
+        const seen = [];
+        const widget = { _model_module: "x", _model_name: 7, _view_module: "y" };
+        const date = new Date().toISOString();
+        const ask = (type, content) => socket.send(JSON.stringify({
+            header: { msg_id: type, username: "", session: "s", msg_type: type, version: "5.3", date },
+            parent_header: {}, metadata: {}, content, channel: "shell", buffers: [] }));
+        socket.onmessage = (event) => {
+            const message = JSON.parse(event.data);
+            seen.push(message.msg_type);
+            if (message.msg_type === "kernel_info_reply") setTimeout(() => resolve(seen), 1500);
+        };
+        socket.onopen = () => {
+            ask("execute_request", { code: "1 + 1", silent: false, store_history: false, user_expressions: {},
+                allow_stdin: false, stop_on_error: true });
+            socket.send("no JSON");
+            socket.send(new Uint8Array(64).fill(255));
+            ask("comm_open", { comm_id: "made-up", target_name: "jupyter.widget", data: { state: widget } });
+            ask("comm_open", { comm_id: "made-up", target_name: "no such target", data: {} });
+            ask("comm_msg", { comm_id: "made-up", data: { method: "update", state: widget } });
+            ask("comm_msg", { comm_id: panel, data: { method: "update", state: { content: 7, kind: {} } } });
+            ask("shutdown_request", { restart: false });
+            ask("kernel_info_request", {});
+        };
+    })""",
+        kernel_of(tab),
+    )
+    assert "kernel_info_reply" in answers and set(answers) <= {"kernel_info_reply", "status"}, answers
+    assert json_of(tab, f"/api/kernels/{kernel_of(tab)}")[0] == 200, "it runs on"
+
+
+def test_a_panel_that_gets_nonsense_says_nothing_of_the_server(visit: Visit) -> None:
+    tab = visit("dashboard", "vera")
     answers = tab.evaluate(
         """async (kernel) => new Promise((resolve) => {
         const socket = new WebSocket(`ws://${location.host}/api/kernels/${kernel}/channels`);
@@ -147,19 +196,106 @@ def test_no_code_can_be_run_through_a_page(visit: Visit) -> None:
             header: { msg_id: type, username: "", session: "s", msg_type: type, version: "5.3", date },
             parent_header: {}, metadata: {}, content, channel: "shell", buffers: [] }));
         socket.onmessage = (event) => {
-            const message = JSON.parse(event.data);
-            seen.push(message.msg_type);
-            if (message.msg_type === "kernel_info_reply") resolve(seen);
+            seen.push(String(event.data));
+            if (typeof event.data !== "string") return;
+            const { msg_type, content } = JSON.parse(event.data);
+            if (msg_type === "comm_info_reply") {
+                const panels = Object.keys(content.comms);
+                seen.count = panels.length;
+                for (const comm_id of panels) {
+                    ask("comm_msg", { comm_id, data: { method: "update", state: { content: 7, kind: {} } } });
+                    ask("comm_msg", { comm_id, data: { method: "custom", content: { event: {}, values: [] } } });
+                }
+                ask("kernel_info_request", {});
+            }
+            // what a kernel prints comes late
+            if (msg_type === "kernel_info_reply") setTimeout(() => resolve([seen, seen.count]), 1500);
         };
-        socket.onopen = () => {
-            ask("execute_request", { code: "1 + 1", silent: false, store_history: false, user_expressions: {},
-                allow_stdin: false, stop_on_error: true });
-            ask("kernel_info_request", {});
-        };
+        socket.onopen = () => ask("comm_info_request", { target_name: "jupyter.widget" });
     })""",
-        kernel,
+        kernel_of(tab),
     )
-    assert "execute_reply" not in answers and "execute_input" not in answers
+    texts, panels = answers
+    assert panels > 5 and not any("Traceback" in one or "site-packages" in one for one in texts), texts
+
+
+def test_a_socket_ends_with_its_login_and_the_page_says_so(visit: Visit, site: Site) -> None:
+    account(site, "lena")
+    tab = visit("dashboard", "lena")
+    tab.evaluate(
+        """(kernel) => {
+        const socket = new WebSocket(`ws://${location.host}/api/kernels/${kernel}/channels`);
+        socket.onclose = (event) => { document.body.dataset.closed = event.code; };
+        return new Promise((resolve) => { socket.onopen = resolve; });
+    }""",
+        kernel_of(tab),
+    )
+    with site.api("lena") as api:
+        browser = next(one for one in api.get("/auth/sessions").json()["items"] if not one["current"])
+        api.delete(f"/auth/sessions/{browser['id']}").raise_for_status()
+    tab.wait_for_selector(f"body[data-closed='{ENDED}']", timeout=15_000)
+    tab.locator("dialog[data-over=true]", has_text="Log in again").wait_for()
+
+
+def test_pages_wait_for_a_service_that_starts_later(visit: Visit, site: Site) -> None:
+    service, pages = free_port(), free_port()
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("VUR_")}
+    environment |= {
+        "VUR_HOME": str(site.home),
+        "VUR_SERVICE_URL": f"http://127.0.0.1:{service}",
+        "PYTHONPATH": str(ROOT),
+    }
+    with open(site.home / "late.log", "w") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "vur.cli", "dashboards", "--port", str(pages)],
+            env=environment, cwd=site.home, stdout=output, stderr=subprocess.STDOUT, start_new_session=True,
+        )  # fmt: skip
+    try:
+        wait_for(f"http://127.0.0.1:{pages}/health")
+        late = replace(site, pages=f"http://127.0.0.1:{pages}")
+        tab = visit("dashboard", "ana", language="pt-BR", at=late, started=False)
+        tab.get_by_role("heading", name="O VUR está iniciando").wait_for()
+        answer = tab.context.request.get("/vur/api/datasets")
+        assert answer.status == 503 and int(answer.headers["retry-after"]) > 0
+        assert answer.json()["code"] == "pages.no_service"
+        reader = tab.context.request.get("/published/anything")
+        assert reader.status == 503 and "<h1>" in reader.text()
+        with forwarded(service, site):
+            ready(tab)
+            assert tab.title() == "Painel · VUR"
+            tab.goto("about:blank")
+    finally:
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) == 0
+
+
+@contextmanager
+def forwarded(port: int, site: Site) -> Iterator[None]:
+    """The service of a site at another port."""
+
+    class Handler(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            with socket.create_connection(("127.0.0.1", urlsplit(site.service).port)) as service:
+                back = threading.Thread(target=pipe, args=(service, self.request), daemon=True)
+                back.start()
+                pipe(self.request, service)
+                back.join()
+
+    class Server(socketserver.ThreadingTCPServer):
+        allow_reuse_address = daemon_threads = True
+
+    with Server(("127.0.0.1", port), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield
+        server.shutdown()
+
+
+def pipe(source: socket.socket, target: socket.socket) -> None:
+    with suppress(OSError):
+        while piece := source.recv(65_536):
+            target.sendall(piece)
+    with suppress(OSError):
+        target.shutdown(socket.SHUT_WR)
 
 
 def test_the_proxy_asks_for_the_token_against_forged_requests(visit: Visit) -> None:

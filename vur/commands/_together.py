@@ -3,7 +3,7 @@
 import os
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from vur.errors import VurError
@@ -73,21 +73,29 @@ def first_account(language: str) -> None:
         return
 
 
-def announce(host: str, port: int, text: str) -> None:
-    """Print `text` as soon as something listens there."""
+def answers(host: str, port: int, path: str) -> bool:
+    """Whether the server that listens there answers, be it with a refusal; one that starts does not, or with 503."""
+    from http.client import HTTPConnection, HTTPException
+
+    connection = HTTPConnection({"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host), port, timeout=5)
+    try:
+        connection.request("GET", path)
+        return connection.getresponse().status < 500
+    except (OSError, HTTPException):
+        return False
+    finally:
+        connection.close()
+
+
+def announce(servers: Sequence[tuple[str, int, str]], texts: Sequence[str]) -> None:
+    """Print `texts` as soon as all `servers` answer, each given by host, port and path."""
     import threading
     import time
 
-    address = ({"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host), port)
-
     def wait() -> None:
-        while True:
-            try:
-                socket.create_connection(address, timeout=2).close()
-                break
-            except OSError:
-                time.sleep(0.2)
-        print(text, flush=True)
+        while not all(answers(*one) for one in servers):
+            time.sleep(0.3)
+        print("\n".join(texts), flush=True)
 
     threading.Thread(target=wait, daemon=True, name="announce").start()
 

@@ -27,5 +27,5 @@ def run(options: argparse.Namespace, language: str) -> int:
     check_port(host, port)
     if not prepare():
         first_account(language)
-    announce(host, port, translate("serve.pages", language, host=host, port=port))
+    announce([(host, port, "/health")], [translate("serve.pages", language, host=host, port=port)])
     return supervise([pages_process(host, port)], report_death(language))

@@ -32,5 +32,5 @@ def run(options: argparse.Namespace, language: str) -> int:
     check_port(host, port)
     if not prepare():
         first_account(language)
-    announce(host, port, translate("serve.lab", language, host=host, port=port))
+    announce([(host, port, "/login")], [translate("serve.lab", language, host=host, port=port)])
     return supervise([lab_process(host, port, options.folder)], report_death(language))

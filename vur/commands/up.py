@@ -49,11 +49,12 @@ def run(options: argparse.Namespace, language: str) -> int:
         os.environ["VUR_LAB"] = "1"
     if not prepare():
         first_account(language)
-    print(translate("serve.open", language, host=host, port=port), flush=True)
-    if options.lab:
-        print(translate("serve.lab", language, host=host, port=lab), flush=True)
     children = [*serve.processes(1, listener.fileno(), worker=True), pages_process(host, pages)]
     if options.lab:
         children.append(lab_process(host, lab))
-    announce(host, pages, translate("serve.up", language, host=host, port=pages))
+    servers = {"open": (host, port, "/health/live"), "lab": (host, lab, "/login"), "up": (host, pages, "/health")}
+    if not options.lab:
+        del servers["lab"]
+    texts = [translate(f"serve.{name}", language, host=host, port=at) for name, (_, at, _) in servers.items()]
+    announce(list(servers.values()), texts)
     return supervise(children, report_death(language), listener)

@@ -9,6 +9,7 @@ from typing import Any
 import psutil
 from jupyter_server._tz import utcnow
 from jupyter_server.services.kernels.kernelmanager import AsyncMappingKernelManager
+from tornado.ioloop import IOLoop
 
 from vur.dashboards.login import PageAuthorizer
 from vur.settings import settings
@@ -18,6 +19,8 @@ VISITOR: ContextVar[str | None] = ContextVar("visitor", default=None)
 INHERITED = ("PATH", "HOME", "USER", "LANG", "LANGUAGE", "TZ", "TMPDIR", "PYTHONPATH", "VIRTUAL_ENV", "LD_LIBRARY_PATH")
 INHERITED_STARTS = ("LC_", "VOILA_", "JUPYTER_")
 CONNECT_SECONDS = 20.0
+LEFT_SECONDS = 10.0  # from a browser's good-bye to the end of its kernel, unless it comes back
+LOST_SECONDS = 60.0  # the same after a lost connection, such as a crash or a dead spot
 LEAKED = ("VOILA_REQUEST_URL",)  # would be the previous visitor's
 
 
@@ -55,6 +58,14 @@ class Kernels(AsyncMappingKernelManager):
         self.started_at.pop(kernel_id, None)
         self.visited_at.pop(kernel_id, None)
         return await super().shutdown_kernel(kernel_id, *arguments, **options)
+
+    def left(self, kernel_id: str, said: bool) -> None:
+        """End a page's kernel soon after its browser has gone, `said` with a good-bye, unless it comes back."""
+        IOLoop.current().call_later(LEFT_SECONDS if said else LOST_SECONDS, self._end_left, kernel_id)
+
+    async def _end_left(self, kernel_id: str) -> None:
+        if kernel_id in PageAuthorizer.owners and kernel_id in self and not self.watchers(kernel_id):
+            await self.shutdown_kernel(kernel_id)
 
     def watchers(self, kernel_id: str) -> int:
         """How many browsers are connected to a kernel."""
@@ -108,25 +119,28 @@ def waiting(manager: Any) -> dict[str, list[str]]:
     }
 
 
-async def end_unwatched(manager: Any, user_id: str) -> int:
-    """End the user's kernels whose browser is gone without a word, such as after a crash; how many.
+async def end_unwatched(manager: Any, user_id: str | None = None) -> int:
+    """End the kernels, of one user or of all, whose browser is gone without a word, such as after a crash; how many.
 
     A page that has just been sent gets `CONNECT_SECONDS` to connect.
     """
     now, ended = time.monotonic(), 0
     for kernel_id in visited(manager):
         fresh = now - manager.visited_at.get(kernel_id, 0) < CONNECT_SECONDS
-        if PageAuthorizer.owners.get(kernel_id) == user_id and not fresh and not manager.watchers(kernel_id):
+        owner = PageAuthorizer.owners.get(kernel_id)
+        if user_id in (None, owner) and not fresh and not manager.watchers(kernel_id):
             await manager.shutdown_kernel(kernel_id)
             ended += 1
     return ended
 
 
-def has_room(manager: Any, user_id: str) -> bool:
-    """Whether one more page may be opened by a user."""
+def full(manager: Any, user_id: str) -> str:
+    """Why a user may open no more page: `crowded` by his own, `full` by everybody's; empty if he may."""
     chosen, open_pages = settings(), visited(manager)
     own = sum(PageAuthorizer.owners[kernel_id] == user_id for kernel_id in open_pages)
-    return len(open_pages) < chosen.dashboard_kernels and own < chosen.dashboard_kernels_per_user
+    if own >= chosen.dashboard_kernels_per_user:
+        return "crowded"
+    return "full" if len(open_pages) >= chosen.dashboard_kernels else ""
 
 
 def memory_of(manager: Any, kernel_id: str) -> int:

@@ -11,7 +11,10 @@ from jupyter_server.auth.decorator import allow_unauthenticated
 from jupyter_server.base.handlers import JupyterHandler
 from jupyter_server.utils import url_path_join
 from tornado import web
+from tornado.ioloop import PeriodicCallback
+from tornado.websocket import WebSocketHandler
 
+from vur.dashboards import sockets
 from vur.dashboards.shell import language_of, render
 from vur.errors import VurError
 from vur.settings import settings
@@ -93,6 +96,7 @@ class VurIdentityProvider(IdentityProvider):
         options.pop("token", None)
         options["login_handler_class"], options["logout_handler_class"] = LoginPage, LogoutPage
         super().__init__(token="", **options)
+        PeriodicCallback(lambda: sockets.end_after_logout(self), KNOWN_SECONDS * 1000).start()
 
     @property
     def auth_enabled(self) -> bool:
@@ -108,6 +112,8 @@ class VurIdentityProvider(IdentityProvider):
         """The visitor of a request; headers by which a client might pretend to be somebody are dropped."""
         for name in HEADERS:
             handler.request.headers.pop(name, None)
+        if isinstance(handler, WebSocketHandler):
+            sockets.OPEN.add(handler)
         visitor = visitor_of(handler)
         return visitor if visitor is not None and self.admits(visitor) else None
 

@@ -12,9 +12,10 @@ from jupyter_server.auth.decorator import allow_unauthenticated
 from jupyter_server.base.handlers import JupyterHandler
 from tornado import web
 
+from vur.dashboards import service
 from vur.dashboards.login import COOKIE, VISITORS, token_for, visitor_of
 from vur.dashboards.page import service_url
-from vur.dashboards.shell import language_of
+from vur.dashboards.shell import language_of, render
 from vur.errors import VurError
 from vur.settings import settings
 
@@ -33,6 +34,7 @@ RETURNED = (
     "Referrer-Policy",
     "Content-Security-Policy",
 )
+AGAIN = 3  # seconds until a client may ask again while the service does not answer
 PIECES = 16  # of a body that wait for the service
 
 
@@ -79,6 +81,9 @@ class ApiProxy(JupyterHandler):
     async def _pass_on(self) -> None:
         import httpx
 
+        if not await service.answers():
+            self.unreachable("starting")
+            return
         headers = {name: self.request.headers[name] for name in SENT if name in self.request.headers}
         headers |= self.identification()
         has_body = self.request.method in ("POST", "PUT", "PATCH") or "Content-Length" in headers
@@ -119,6 +124,7 @@ class ApiProxy(JupyterHandler):
         language = language_of(self.request.headers)
         if not self._headers_written:
             self.set_status(503)
+            self.set_header("Retry-After", str(AGAIN))
             self.set_header("Content-Type", "application/json")
             detail = f"{error.cause(language)} {error.remedy(language)}"
             self.finish(json.dumps({"detail": detail, "code": error.code}))
@@ -148,7 +154,17 @@ class PublishedProxy(ApiProxy):
         reader = {"X-Forwarded-For": self.request.remote_ip or ""}
         return {"Accept-Encoding": "identity", "Accept-Language": language, **reader}
 
+    def unreachable(self, reason: str) -> None:
+        """Answer with a page that asks again by itself."""
+        if self._headers_written:
+            super().unreachable(reason)
+            return
+        self.set_status(503)
+        self.set_header("Retry-After", str(AGAIN))
+        language = language_of(self.request.headers)
+        self.finish(render("message.html", language, self.base_url, name="starting", frame="", limit=0, again=AGAIN))
+
     def address(self) -> str:
         """The same path at the service."""
-        service, token = service_url().removesuffix("/api/v1"), self.request.path.split("/published/", 1)[1]
-        return f"{service}/published/{token}" + (f"?{self.request.query}" if self.request.query else "")
+        origin, token = service_url().removesuffix("/api/v1"), self.request.path.split("/published/", 1)[1]
+        return f"{origin}/published/{token}" + (f"?{self.request.query}" if self.request.query else "")

@@ -26,9 +26,10 @@ from voila.shutdown_kernel_handler import VoilaShutdownKernelHandler
 from voila.static_file_handler import AllowListFileHandler
 from voila.tornado.contentshandler import VoilaContentsHandler
 from voila.tornado.handler import TornadoVoilaHandler
+from voila.tornado.kernel_websocket_handler import VoilaKernelWebsocketHandler
 from voila.tornado.treehandler import TornadoVoilaTreeHandler
 
-from vur.dashboards import counts, kernels
+from vur.dashboards import counts, kernels, service
 from vur.dashboards.login import (
     PageAuthorizer,
     SessionPage,
@@ -39,6 +40,7 @@ from vur.dashboards.login import (
 )
 from vur.dashboards.proxy import ApiProxy, PublishedProxy
 from vur.dashboards.shell import Entry, allowed, entries, frame, json_in_html, language_of, render, version
+from vur.dashboards.sockets import PageConnection, PageSocket
 from vur.settings import settings
 
 SHARE = Path(__file__).parent / "share"
@@ -52,6 +54,7 @@ POLICY = (
 )
 # Voilà's own doors that stay shut.
 CLOSED = (RequestInfoSocketHandler, AllowListFileHandler, VoilaContentsHandler, TornadoVoilaTreeHandler)
+FULL_SECONDS, SERVICE_SECONDS = 15, 3  # until a browser asks again for a page that could not be opened
 log = logging.getLogger("vur.dashboards")
 
 
@@ -178,12 +181,14 @@ class PageHandler(TornadoVoilaHandler):
             counts.REFUSED.labels("role").inc()
             self._message(403, "forbidden")
             return
-        if not kernels.has_room(self.kernel_manager, visitor.username):
-            await kernels.end_unwatched(self.kernel_manager, visitor.username)
-        if not kernels.has_room(self.kernel_manager, visitor.username):
+        if not await service.answers():
+            self._wait("starting", SERVICE_SECONDS)
+            return
+        if why := kernels.full(self.kernel_manager, visitor.username):
+            await kernels.end_unwatched(self.kernel_manager, visitor.username if why == "crowded" else None)
+        if why := kernels.full(self.kernel_manager, visitor.username):
             counts.REFUSED.labels("full").inc()
-            self.set_header("Retry-After", "30")
-            self._message(503, "full")
+            self._wait(why, FULL_SECONDS)
             return
         kernels.VISITOR.set(visitor.username)
         counts.OPENED.labels(self.entry.name).inc()
@@ -205,10 +210,17 @@ class PageHandler(TornadoVoilaHandler):
         url = f"//{self.request.host_name}:{settings().lab_port}/" if counts.has_lab() else ""
         return frame(self.visitor, self.base_url, self.entry.name, self.pages, self.xsrf_token.decode(), url)
 
-    def _message(self, status: int, name: str) -> None:
+    def _wait(self, name: str, seconds: int) -> None:
+        """Answer that the page cannot be opened now; the browser asks again after `seconds`."""
+        self.set_header("Retry-After", str(seconds))
+        self._message(503, name, seconds)
+
+    def _message(self, status: int, name: str, again: int = 0) -> None:
+        chosen = settings()
+        limit = chosen.dashboard_kernels_per_user if name == "crowded" else chosen.dashboard_kernels
         self.set_status(status)
         self.finish(render("message.html", self.visitor.language, self.base_url, name=name, frame=self._frame(),
-                           limit=settings().dashboard_kernels))  # fmt: skip
+                           limit=limit, again=again))  # fmt: skip
 
     def write(self, chunk: Any) -> None:
         """Write a part of the page with the visitor's frame in its places."""
@@ -248,7 +260,11 @@ class Pages(Voila):
 
     def init_handlers(self) -> list[Any]:
         """Serve the pages and what they need, and nothing else of Voilà's."""
-        swap = {KernelHandler: VisitorKernel, VoilaShutdownKernelHandler: VisitorShutdown}
+        swap = {
+            KernelHandler: VisitorKernel,
+            VoilaShutdownKernelHandler: VisitorShutdown,
+            VoilaKernelWebsocketHandler: PageSocket,
+        }
         own = [list(handler) for handler in super().init_handlers()]
         kept = [
             (one[0], swap.get(one[1], one[1]), *one[2:])
@@ -294,6 +310,7 @@ def configuration(port: int, host: str) -> Config:
     config.Voila.root_dir = str(notebooks())
     config.Voila.identity_provider_class = VurIdentityProvider
     config.Voila.authorizer_class = PageAuthorizer
+    config.Voila.kernel_websocket_connection_class = PageConnection
     config.VoilaConfiguration.template = "vur"
     config.VoilaConfiguration.theme = "light"
     config.VoilaConfiguration.allow_template_override = "NO"

@@ -2,7 +2,7 @@
 // the session or the page's process has ended.
 import { base, buttons, element } from "../dom.mjs";
 
-const TICK = 5_000;
+const TICK = 5_000, LATE = 6_000, PATIENCE = 60_000;
 
 function given() {
   const found = document.getElementById("vur-session");
@@ -47,11 +47,14 @@ export async function start(context) {
   ];
 }
 
-// A kernel that does not answer has ended (it was idle, or the server was restarted).
+// A kernel that does not answer has ended (it was idle, or the server was restarted), or the login has.
 async function alive(context, answer) {
   const lost = Symbol("lost");
-  const first = await Promise.race([answer, new Promise((resolve) => setTimeout(() => resolve(lost), 60_000))]);
-  if (first === lost) over(context, context.texts.lost, context.texts.reconnect, () => location.reload());
+  const heard = answer.catch(() => lost);  // no connection will come back
+  const within = (time) => Promise.race([heard, new Promise((resolve) => setTimeout(() => resolve(lost), time))]);
+  if (await within(LATE) !== lost) return;
+  if ((await renewed().catch(() => null))?.ended) ended(context);
+  else if (await within(PATIENCE - LATE) === lost) over(context, context.texts.lost, context.texts.reconnect, () => location.reload());
 }
 
 function ended(context) {
