@@ -91,8 +91,9 @@ def wizard() -> "Cells":
 
     It speaks with a running service (`vur up`) as the user of `vur lab`, or of the personal key in the environment
     variable VUR_TOKEN, and is in the language of that account. The panels stand one below the other;
-    `vur.widgets.wizard().page` has them by name, for cells of their own. Without a kernel that is running it
-    has no picture, as it shows what the service holds. Raises `VurError` extras.missing without the extra `lab`.
+    `vur.widgets.wizard().page` has them by name, for cells of their own. Without a kernel that is running its
+    picture lists the steps, as the rest is what the service holds. Raises `VurError` extras.missing without the extra
+    `lab`.
 
         vur.widgets.wizard()
     """

@@ -28,6 +28,7 @@ from vur import extras, widgets
 from vur.dashboards.picture import chart_svg, nice_ticks, picture, plain, time_ticks
 from vur.errors import VurError
 
+VIEW = "application/vnd.jupyter.widget-view+json"
 SVG = "{http://www.w3.org/2000/svg}"
 HOSTILE = '<script>alert("x")</script>&'
 
@@ -175,12 +176,15 @@ def test_vur_is_imported_without_widgets() -> None:
 
 
 def test_the_wizard_is_the_pipeline_page_in_a_cell(monkeypatch: pytest.MonkeyPatch) -> None:
-    shown: list[Any] = []
-    monkeypatch.setattr("IPython.display.display", lambda *panels: shown.extend(panels))
+    shown: list[dict[str, Any]] = []
+    monkeypatch.setattr("IPython.display.display", lambda data, **options: shown.append(data))
     wizard = widgets.wizard()
     wizard._ipython_display_()
-    assert wizard.page.name == "pipeline" and shown == wizard.page.panels
-    assert shown[0] is wizard.page.heading and wizard.page.steps in shown and wizard.page.code in shown
+    still, *live = shown
+    assert wizard.page.name == "pipeline" and wizard.page.heading.picture in still["text/html"]
+    assert [one[VIEW]["model_id"] for one in live] == [panel.model_id for panel in wizard.page.panels]
+    assert wizard.page.panels[0] is wizard.page.heading
+    assert re.findall(r"<li>(\d\. \w+)", still["text/html"])[::6] == ["1. Upload", "7. Training"]
 
 
 # --- static pictures ---
@@ -195,6 +199,34 @@ def test_a_cell_gets_a_picture_and_the_widget(shops: vur.RunResult, monkeypatch:
     assert list(live) == ["application/vnd.jupyter.widget-view+json"]
     assert f'class="vur-picture {panel.picture}" lang="pt-BR"' in still["text/html"]
     assert still["text/plain"] == repr(panel) and "previsão para 7 dias" in repr(panel)
+
+
+def test_a_saved_notebook_shows_pictures_where_neither_scripts_nor_widgets_run(
+    shops: vur.RunResult, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    saved: list[dict[str, Any]] = []
+    monkeypatch.setattr("IPython.display.display", lambda data, **options: saved.append(data))
+    made = [make(shops) for make in (widgets.leaderboard, widgets.forecast, widgets.audit, widgets.folds)]
+    made.append(widgets.wizard())
+    cells = []
+    for one in made:
+        saved.clear()
+        one._ipython_display_()
+        outputs = [
+            nbformat.v4.new_output("display_data", data={k: v for k, v in data.items() if k != VIEW}) for data in saved
+        ]
+        cells.append(nbformat.v4.new_code_cell("", outputs=outputs))
+    from nbconvert import HTMLExporter
+
+    notebook = nbformat.v4.new_notebook(cells=cells)
+    nbformat.validate(notebook)
+    for sanitize in (False, True):  # as an own page, and as viewers of foreign notebooks do
+        page = HTMLExporter(template_name="basic", sanitize_html=sanitize).from_notebook_node(notebook)[0]
+        drawn = images(page)
+        assert len(drawn) == sum(html.count("<img") for html in (one.picture_html for one in made)) >= 4, sanitize
+        for text in ("Theta", "north", "7. Training"):
+            assert text in page, (sanitize, text)
+        assert "<script" not in page and "ResultPanel(" not in page and "Panel(" not in page
 
 
 def test_pictures_hold_what_the_panels_show(shops: vur.RunResult) -> None:

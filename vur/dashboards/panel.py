@@ -34,6 +34,7 @@ class Panel(anywidget.AnyWidget):
     _esm = LOADER
     kind = traitlets.Unicode().tag(sync=True)
     content = traitlets.Dict().tag(sync=True)
+    picture = traitlets.Unicode().tag(sync=True)  # the class of a static picture in the same cell, to hide it
 
     def __init__(self, kind: str, content: dict[str, Any] | None = None):
         super().__init__(kind=kind, content=content or {})

@@ -8,8 +8,6 @@ from collections.abc import Callable
 from html import escape
 from typing import TYPE_CHECKING, Any
 
-import traitlets
-
 from vur.dashboards.panel import Panel
 from vur.dashboards.picture import picture, plain
 from vur.dashboards.results import (
@@ -20,6 +18,8 @@ from vur.dashboards.results import (
     leaderboard_content,
 )
 from vur.errors import VurError
+from vur.settings import settings
+from vur.text import translate
 
 if TYPE_CHECKING:
     from vur.dashboards.page import Page
@@ -36,10 +36,19 @@ STYLE = (
 )
 
 
+def show(html: str, text: str, *panels: Panel) -> None:
+    """Display a static picture, and each panel as an output of its own that holds nothing but the widget."""
+    from IPython.display import display
+
+    display({"text/html": html, "text/plain": text}, raw=True)
+    for panel in panels:
+        if widget := panel._repr_mimebundle_():
+            data, metadata = widget
+            display({VIEW: data[VIEW]}, metadata=metadata, raw=True)
+
+
 class ResultPanel(Panel):
     """A panel in a cell. `contents` are what its static picture shows, by default what the panel shows."""
-
-    picture = traitlets.Unicode().tag(sync=True)  # the class by which the widget finds it, to hide it
 
     def __init__(self, kind: str, content: dict[str, Any], language: str, contents: list[dict[str, Any]] | None = None):
         super().__init__(kind, content | {"language": language})
@@ -57,12 +66,7 @@ class ResultPanel(Panel):
         return "\n".join(plain(self.kind, one, self.language) for one in self.contents)
 
     def _ipython_display_(self) -> None:
-        from IPython.display import display
-
-        display({"text/html": STYLE + self.picture_html, "text/plain": repr(self)}, raw=True)
-        if widget := self._repr_mimebundle_():
-            data, metadata = widget
-            display({VIEW: data[VIEW]}, metadata=metadata, raw=True)
+        show(STYLE + self.picture_html, repr(self), self)
 
     def _handle(self, panel: Panel, event: str, values: Any) -> str | None:
         handler, _ = self.handlers.get(event, (None, ""))
@@ -103,22 +107,38 @@ class ChartPanel(ResultPanel):
 
 
 class Cells:
-    """A page of the dashboards in a cell: its panels one below the other. `page` is the page."""
+    """A page of the dashboards in a cell: its panels one below the other. `page` is the page.
 
-    def __init__(self, page: "Page"):
-        self.page = page
+    Without a kernel its title, what it is for and `names`, those of its parts, stand there.
+    """
+
+    def __init__(self, page: "Page", names: list[str]):
+        self.page, self.language = page, settings().language
+        items = [{"text": f"{number}. {name}"} for number, name in enumerate(names, 1)]
+        title, still = (translate(key, self.language) for key in (f"pages.{page.name}.title", "widgets.still"))
+        self.content = {"title": title, "text": still, "items": items}
+        page.heading.picture = f"vur-picture-{page.heading.model_id}"
+
+    @property
+    def picture_html(self) -> str:
+        """The static picture, which the page's heading knows by its class."""
+        inner = picture("list", self.content, self.language)
+        names = f"vur-picture vur-page {self.page.heading.picture}"
+        return f'<div class="{names}" lang="{escape(self.language)}">{inner}</div>'
+
+    def __repr__(self) -> str:
+        return plain("list", self.content, self.language)
 
     def _ipython_display_(self) -> None:
-        from IPython.display import display
-
-        display(*self.page.panels)
+        show(STYLE.replace(".vur-picture)+", ".vur-page)~") + self.picture_html, repr(self), *self.page.panels)
 
 
 def wizard_cells() -> Cells:
     """The Pipeline page."""
     from vur.dashboards.pages import pipeline
+    from vur.dashboards.wizard.board import NAMES
 
-    return Cells(pipeline.open())
+    return Cells(pipeline.open(), [translate(f"pipelines.step.{name}", settings().language) for name in NAMES])
 
 
 def series_of(r: "RunResult") -> str:
