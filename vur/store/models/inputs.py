@@ -6,6 +6,7 @@ same index of stretches of the training data, as long as the new one, tells what
 """
 
 import json
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ LEAST_ROWS = 30  # new rows that a comparison needs
 TENTHS, STRETCHES, MOST_ROWS, MOST_COLUMNS = 10, 40, 100_000, 30
 FLOOR = 1e-4  # the least share of a tenth, so that an empty one has a logarithm
 NUMBERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "FLOAT", "DOUBLE", "DECIMAL", "UTINYINT", "BOOLEAN")
+log = logging.getLogger("vur.retraining")
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,8 @@ def versions_of(session: Session, model: Model) -> Versions | None:
     trained, newest = (folder("datasets", one) / sources.TABLE for one in (before[-1], after[-1]))
     try:
         spec = datasets.data_spec(session, dataset)
-    except VurError:
+    except VurError as error:
+        log.warning("the inputs of model %s cannot be compared: %s", model.id, error)
         return None
     suggested = dataset.head.get("suggestions") or {}
     date, target = (spec[name] or suggested.get(name) for name in ("date", "target"))
