@@ -104,10 +104,12 @@ def test_a_source_is_added_tested_and_followed_while_its_rows_come(
     for label, value in {"Date column": "day", "Target column": "sold", "Series columns": "shop"}.items():
         form.get_by_label(label, exact=True).fill(value)
     form.get_by_role("button", name="Test and add").click()
-    expect(tab.locator(".v-notice.error")).to_contain_text("nothing.sqlite")
+    expect(form.locator(".v-field", has_text="File or address").locator(".v-error")).to_contain_text("nothing.sqlite")
+    expect(form.get_by_label("Date column")).to_have_value("day")
     form.get_by_label("File or address", exact=True).fill("plant.sqlite")
     form.get_by_role("button", name="Test and add").click()
-    expect(panel(tab, "Last rows of Plant")).to_contain_text("day · date")
+    expect(panel(tab, "Last rows of Plant")).to_contain_text("date: day · series: shop · target: sold")
+    expect(form.get_by_label("Name", exact=True)).to_have_value("")
     sources = panel(tab, "Database connections")
     sources.get_by_role("button", name="Test").click()
     expect(tab.locator(".v-notice.success", has_text="Plant can be read")).to_be_visible()
@@ -261,6 +263,13 @@ def test_what_a_browser_makes_up_reaches_no_other_address() -> None:
         "/monitoring/thresholds",
     }
     assert {path for _, path in api.asked} <= fixed
+
+
+def test_a_password_is_put_into_the_address_that_has_a_user() -> None:
+    put = connections.with_password
+    assert put("postgresql://ana@db:5432/sales", "a:b/c@d") == "postgresql://ana:a%3Ab%2Fc%40d@db:5432/sales"
+    for place in ("postgresql://ana:own@db/sales", "postgresql://db/sales", "plant.sqlite", "x@y"):
+        assert put(place, "" if place == "x@y" else "secret") == place
 
 
 def test_the_form_offers_every_kind_of_source() -> None:

@@ -2,11 +2,24 @@
 
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import quote
 
 from vur.dashboards import given
+from vur.dashboards.client import ServiceError
 from vur.dashboards.monitoring.part import Board, Part, badge, problems
 
 KINDS = ("sqlite", "duckdb", "parquet", "postgresql")
+FIELDS = {  # of the form, by the service's names
+    "name": "name",
+    "kind": "kind",
+    "source": "place",
+    "table": "table",
+    "columns.date": "date",
+    "columns.target": "target",
+    "columns.series": "series",
+    "columns.covariates": "covariates",
+}
+TYPES = {"date": "date", "target": "exact", "covariate": "exact"}  # of the last rows, by the role of their column
 
 
 class Connections(Part):
@@ -15,6 +28,7 @@ class Connections(Part):
     def __init__(self, page: Board, changed: Callable[[], None]):
         self.changed = changed
         self.previewed: str | None = None
+        self.shown = 0
         super().__init__(page)
 
     def declare(self) -> None:
@@ -90,12 +104,12 @@ class Connections(Part):
         found = self.page.api.get(f"/monitoring/databases/{row['id']}/preview")
         self.preview.show(
             title=self.page.say("pages.monitoring.sources.preview", name=row["name"]),
+            note=self._roles(found["columns"]),
             columns=[
                 {
                     "key": f"c{place}",
-                    "label": f"{column['name']} · {self.page.say('pages.monitoring.role.' + column['role'])}"
-                    if column["role"]
-                    else column["name"],
+                    "label": column["name"],
+                    "type": TYPES.get(column["role"] or "", "text"),
                 }
                 for place, column in enumerate(found["columns"])
             ],
@@ -105,6 +119,12 @@ class Connections(Part):
             ],
             empty=self.page.say("pages.monitoring.sources.no_rows"),
         )
+
+    def _roles(self, columns: list[dict[str, Any]]) -> str:
+        """What each column is for: `date: day · target: sold`."""
+        say = self.page.say
+        known = [(say(f"pages.monitoring.role.{one['role']}"), one["name"]) for one in columns if one["role"]]
+        return " · ".join(f"{role}: {name}" for role, name in known)
 
     def test(self, values: Any) -> None:
         """Test a source, and say whether it can be read."""
@@ -131,25 +151,36 @@ class Connections(Part):
         self._show_preview()
         self.changed()
 
-    def _show_form(self, values: dict[str, Any] | None = None) -> None:
-        """The form that registers a source, with what was typed before; hidden for viewers."""
+    def _show_form(self, typed: dict[str, Any] | None = None, error: ServiceError | None = None) -> None:
+        """The form that registers a source, with what was typed before and why it was refused; hidden for viewers."""
         if not self.page.is_at_least("analyst"):
             self.form.show(hidden=True)
             return
-        typed = values or {}
+        typed = typed or {}
+        wrong = FIELDS.get(error.field or "", "") if error else ""
+        self.shown += 1  # another state even with the same fields: what was typed goes
 
         def text(name: str, **more: Any) -> dict[str, Any]:
             label = self.page.say(f"pages.monitoring.source_form.{name}")
-            return {"name": name, "label": label, "type": "text", "value": typed.get(name, "")} | more
+            words = error.detail if error and name == wrong else None
+            return {"name": name, "label": label, "type": "text", "value": typed.get(name, ""), "error": words} | more
 
+        admin = self.page.is_at_least("admin")
         kinds = [[kind, self.page.say(f"pages.monitoring.sources.kind.{kind}")] for kind in KINDS]
         self.form.show(
             title=self.page.say("pages.monitoring.source_form.title"),
             text=self.page.say("pages.monitoring.source_form.text"),
             fields=[
                 text("name", required=True),
-                text("kind", type="choice", options=kinds, value=typed.get("kind", KINDS[0])),
+                text(
+                    "kind",
+                    type="choice",
+                    options=kinds,
+                    value=typed.get("kind", KINDS[0]),
+                    help=None if admin else self.page.say("pages.monitoring.source_form.kind_help"),
+                ),
                 text("place", help=self.page.say("pages.monitoring.source_form.place_help"), required=True),
+                text("password", type="password", help=self.page.say("pages.monitoring.source_form.password_help")),
                 text("table", help=self.page.say("pages.monitoring.source_form.table_help")),
                 text("date", required=True),
                 text("target", required=True),
@@ -157,14 +188,15 @@ class Connections(Part):
                 text("covariates", help=self.page.say("pages.monitoring.source_form.list_help")),
             ],
             submit={"event": "add", "label": self.page.say("pages.monitoring.source_form.submit")},
+            shown=self.shown,
         )
 
     def add(self, values: Any) -> None:
-        """Register a source."""
+        """Register a source; a refusal is said at its field."""
         body = {
             "name": given.text(values, "name"),
             "kind": given.text(values, "kind"),
-            "source": given.text(values, "place"),
+            "source": with_password(given.text(values, "place"), str(given.value(values, "password") or "")),
             "table": given.text(values, "table"),
             "columns": {
                 "date": given.text(values, "date"),
@@ -173,13 +205,29 @@ class Connections(Part):
                 "covariates": given.names(values, "covariates"),
             },
         }
-        made = self.page.api.post("/monitoring/databases", body)
+        try:
+            made = self.page.api.post("/monitoring/databases", body)
+        except ServiceError as error:
+            if error.field not in FIELDS:
+                raise
+            names = ("name", "kind", "place", "table", "date", "target", "series", "covariates")
+            self._show_form({name: given.text(values, name) for name in names}, error)
+            return
         self.previewed = made["id"]
         self._show()
         self._show_preview()
         self.changed()
         self._show_form({"kind": body["kind"]})
         self.page.notice(self.page.say("pages.monitoring.source_form.done", name=made["name"]), "success")
+
+
+def with_password(place: str, password: str) -> str:
+    """An address with its password between user and host; as it is without a user or with a password of its own."""
+    scheme, _, rest = place.partition("://")
+    user, at, host = rest.rpartition("@")
+    if not (password and user and at) or ":" in user:
+        return place
+    return f"{scheme}://{user}:{quote(password, safe='')}@{host}"
 
 
 def _cell(value: Any) -> Any:

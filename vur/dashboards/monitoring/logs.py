@@ -6,6 +6,7 @@ from vur.dashboards import given
 from vur.dashboards.monitoring.part import SEVERITIES, Part
 
 ROWS = 200
+PEOPLE = 200  # users whose names are known
 LEVELS = ("debug", "info", "warning", "error")
 
 
@@ -14,6 +15,7 @@ class Logs(Part):
 
     def declare(self) -> None:
         """Declare the panel."""
+        self.people: dict[str, str] = {}
         self.table = self.page.panel("table")
         self.table.on("filter", self.filter, role="admin")
         self.table.on("search", self.search, role="admin")
@@ -24,18 +26,21 @@ class Logs(Part):
         level = level if level in LEVELS else "info"
         text = self.page.query.get("text", "")[:200]
         found = self.page.api.get("/monitoring/logs", level=level, limit=ROWS, search=text or None)["logs"]
+        people = self._people(found)
         self.table.show(
             title=self.page.say("pages.monitoring.logs.title"),
             columns=[
                 {"key": "at", "label": self.page.say("pages.monitoring.logs.at"), "type": "moment"},
                 {"key": "level", "label": self.page.say("pages.monitoring.logs.level")},
+                {"key": "who", "label": self.page.say("pages.monitoring.logs.who")},
                 {"key": "event", "label": self.page.say("pages.monitoring.logs.event"), "wide": True},
                 {"key": "details", "label": self.page.say("pages.monitoring.logs.details"), "wide": True},
             ],
             rows=[
                 {
                     "at": row["timestamp"],
-                    "level": {"text": row["level"] or "–", "tone": SEVERITIES.get(row["level"] or "", "muted")},
+                    "level": {"text": self._level(row["level"]), "tone": SEVERITIES.get(row["level"] or "", "muted")},
+                    "who": people.get(row.get("user_id") or "", "–"),
                     "event": _event(row),
                     "details": _details(row),
                 }
@@ -52,6 +57,17 @@ class Logs(Part):
             ],
             empty=self.page.say("pages.monitoring.logs.empty"),
         )
+
+    def _level(self, level: str | None) -> str:
+        return self.page.say(f"pages.monitoring.severity.{level}") if level in SEVERITIES else level or "–"
+
+    def _people(self, rows: list[dict[str, Any]]) -> dict[str, str]:
+        """The addresses of the users whom records name, asked for once a user."""
+        for id in {row["user_id"] for row in rows if row.get("user_id")} - self.people.keys():
+            self.people[id] = id
+            for user in self.page.api.get("/users", limit=PEOPLE)["items"]:
+                self.people[user["id"]] = user["email"]
+        return self.people
 
     def filter(self, values: Any) -> None:
         """Show the records of another lowest level."""
@@ -73,6 +89,6 @@ def _event(row: dict[str, Any]) -> str:
 
 def _details(row: dict[str, Any]) -> str:
     """The other fields of a record."""
-    told = ("timestamp", "level", "event", "method", "route", "status", "ms")
+    told = ("timestamp", "level", "event", "method", "route", "status", "ms", "user_id")
     rest = {key: value for key, value in row.items() if key not in told and value is not None}
     return "  ".join(f"{key}={value}" for key, value in rest.items())[:600]

@@ -41,7 +41,7 @@ class System(Part):
         self.load.show(
             width="half",
             title=say("pages.monitoring.system.load"),
-            note=say("pages.monitoring.system.utc"),
+            zoned=True,
             series=[
                 {"name": say(f"pages.monitoring.system.{name}"), "x": past["at"], "y": [v / 100 for v in past[name]]}
                 for name in ("cpu", "memory", "disk")
@@ -55,7 +55,7 @@ class System(Part):
         self.traffic.show(
             width="half",
             title=say("pages.monitoring.system.traffic"),
-            note=say("pages.monitoring.system.utc"),
+            zoned=True,
             series=[
                 {"name": say(f"pages.monitoring.system.{name}"), "x": past["at"], "y": past[name]}
                 for name in ("received", "sent")

@@ -113,6 +113,7 @@ class DataPage(Host):
             select=True,
             search={"label": say("list.search"), "value": asked["search"]},
             filters=[self._owned_filter()] if self.is_at_least("analyst") else [],
+            actionsLabel=say("actions"),
             rowActions=[
                 {
                     "event": "delete",
@@ -332,6 +333,7 @@ class DataPage(Host):
                 }
                 for one in found["items"]
             ],
+            actionsLabel=say("actions"),
             rowActions=[
                 {"event": "restore", "label": say("action.restore")},
                 {

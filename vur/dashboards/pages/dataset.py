@@ -422,6 +422,7 @@ class OpenDataset:
                 }
                 for one in found
             ],
+            actionsLabel=say("actions"),
             rowActions=[
                 {"event": "compare", "label": say("action.compare"), "when": "later"},
                 {"event": "use", "label": say("action.use"), "when": "other"},

@@ -2,7 +2,8 @@
 // bands: [{name, x, low, high, strength}], marks: [{x, label}], spans: [{from, to, label, tone}], y: {label, percent, from, log}, zoom, view: {from, to}, range: event, click: event, empty, actions,
 // filters: [{name, label, value, options: [[value, label]]}], language: of the numbers, by default the page's}. A filter sends filter {name, value}.
 // `view` is the part that is seen first; an action {png: file name, label} saves the chart as a picture.
-// `x` are milliseconds or ISO dates of the data's own clock. `range` gets {from, to} when the visible range changes; `click` gets {series, x, y}.
+// `x` are milliseconds or ISO dates of the data's own clock; with `zoned` they are instants, shown in the reader's time.
+// `range` gets {from, to} when the visible range changes; `click` gets {series, x, y}.
 // `cuts` are lines that the visitor moves, [{name, label, x}]; the event is cut {name, x}.
 // Messages: {append: {series: name, x: [..], y: [..], keep}}.
 import { buttons, card, element, filters } from "../dom.mjs";
@@ -27,7 +28,8 @@ const languageOf = (content) => content.language ?? document.documentElement.lan
 export function option(content) {
   const spoken = (work) => (...given) => speaking(content.language, () => work(...given));
   const time = (content.x ?? "time") === "time", category = content.x === "category";
-  const at = (value) => time ? millis(value) : value;
+  const here = (instant) => instant - new Date(instant).getTimezoneOffset() * 60_000;
+  const at = (value) => time ? (content.zoned ? here(millis(value)) : millis(value)) : value;
   const pairs = (one) => category ? one.y : one.x.map((x, i) => [at(x), one.y[i]]);
   const shown = (value) => content.y?.percent ? percent(value) : number(value);
   const ink = style("--v-ink"), muted = style("--v-muted"), line = style("--v-line");
