@@ -96,7 +96,7 @@ class VurIdentityProvider(IdentityProvider):
         options.pop("token", None)
         options["login_handler_class"], options["logout_handler_class"] = LoginPage, LogoutPage
         super().__init__(token="", **options)
-        PeriodicCallback(lambda: sockets.end_after_logout(self), KNOWN_SECONDS * 1000).start()
+        PeriodicCallback(lambda: sockets.end_after_logout(self._admitted), KNOWN_SECONDS * 1000).start()
 
     @property
     def auth_enabled(self) -> bool:
@@ -116,6 +116,10 @@ class VurIdentityProvider(IdentityProvider):
             sockets.OPEN.add(handler)
         visitor = visitor_of(handler)
         return visitor if visitor is not None and self.admits(visitor) else None
+
+    def _admitted(self, handler: Any) -> bool:
+        visitor = visitor_of(handler)
+        return visitor is not None and self.admits(visitor)
 
     def admits(self, visitor: Visitor) -> bool:
         """Whether a logged-in visitor may enter this server at all."""

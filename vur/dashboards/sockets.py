@@ -2,6 +2,7 @@
 
 import json
 import logging
+from collections.abc import Callable
 from typing import Any
 from weakref import WeakSet
 
@@ -21,18 +22,15 @@ OPEN: WeakSet[WebSocketHandler] = WeakSet()
 log = logging.getLogger("vur.dashboards")
 
 
-def end_after_logout(identity: Any) -> None:
-    """Close the sockets whose login has ended or whose visitor `identity` no longer admits.
+def end_after_logout(admitted: Callable[[Any], bool]) -> None:
+    """Close the sockets that are no longer `admitted`, because their login or their visitor's right has ended.
 
     A browser reads that it has to ask for the session; a kernel of JupyterLab keeps running for its owner.
     """
-    from vur.dashboards.login import visitor_of
-
     for socket in list(OPEN):
         if socket.ws_connection is None:
             continue
-        visitor = visitor_of(socket)
-        if visitor is None or not identity.admits(visitor):
+        if not admitted(socket):
             OPEN.discard(socket)
             socket.close(ENDED, "session ended")
 
