@@ -8,9 +8,12 @@ from collections.abc import Iterator
 import httpx
 import nbformat
 import pytest
+from pages_models import account
 from pages_site import PATIENCE, Site, Visit, json_of, run_cells, wait_for
 from samples import ROOT
 from service import free_port
+
+from vur.dashboards.sockets import ENDED
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -69,6 +72,29 @@ def test_a_cell_opens_the_wizard_as_oneself(visit: Visit, site: Site, lab: str) 
     page.wait_for_selector("body[data-vur-started=true]", state="attached")
     assert page.locator(".v-is-heading .v-title").inner_text() == "Pipeline"
     page.get_by_label("Choose a file").wait_for(state="attached")
+
+
+def test_a_kernels_socket_ends_with_the_login(visit: Visit, site: Site, lab: str) -> None:
+    account(site, "lara")
+    tab = visit("dashboard", "lara")
+    tab.goto(f"{lab}/logout")  # any small page of that server
+    kernel = tab.evaluate(
+        """async () => {
+        const token = (document.cookie.match(/(?:^|; )_xsrf=([^;]*)/) || [])[1];
+        const headers = { "X-XSRFToken": token };
+        const made = await fetch("/api/kernels", { method: "POST", body: "{}", headers });
+        const { id } = await made.json();
+        const socket = new WebSocket(`ws://${location.host}/api/kernels/${id}/channels`);
+        socket.onclose = (event) => { document.body.dataset.closed = event.code; };
+        await new Promise((resolve) => { socket.onopen = resolve; });
+        return id;
+    }"""
+    )
+    assert len(kernel) == 36
+    with site.api("lara") as api:
+        browser = next(one for one in api.get("/auth/sessions").json()["items"] if not one["current"])
+        api.delete(f"/auth/sessions/{browser['id']}").raise_for_status()
+    tab.wait_for_selector(f"body[data-closed='{ENDED}']")
 
 
 def test_a_viewer_gets_no_kernel(visit: Visit, lab: str) -> None:

@@ -117,7 +117,7 @@ def stored(folder_name: str, table: pd.DataFrame) -> None:
     table.to_parquet(target / inputs.sources.TABLE, index=False)
 
 
-def test_new_rows_of_a_dataset_are_compared_with_those_of_the_training(catalog) -> None:
+def test_new_rows_of_a_dataset_are_compared_with_those_of_the_training(catalog, monkeypatch, caplog) -> None:
     rng, stamps = np.random.default_rng(1), pd.date_range("2024-01-01", periods=460)
     table = pd.DataFrame(
         {
@@ -155,6 +155,14 @@ def test_new_rows_of_a_dataset_are_compared_with_those_of_the_training(catalog) 
     assert columns["town; DROP"]["unseen"] == 1.0 and columns["price"]["psi"] > 1 and columns["sales"]["psi"] < 1
     assert verdict.retrain == "yes" and verdict.reasons[0].values["columns"] == ["price", "town; DROP"]
     assert retraining.collect(session, model, None, 2)["age_days"] == pytest.approx(3, abs=0.01)
+
+    def unreadable(*given: object) -> None:
+        raise VurError("datasets.no_version", number=1, known="2")
+
+    monkeypatch.setattr(inputs.datasets, "data_spec", unreadable)
+    with database.reading() as session:
+        assert inputs.versions_of(session, model) is None
+    assert model.id in caplog.text and "cannot be compared" in caplog.text
 
 
 # --- thresholds ---
