@@ -77,8 +77,9 @@ def test_a_cell_opens_the_wizard_as_oneself(visit: Visit, site: Site, lab: str) 
 def test_a_kernels_socket_ends_with_the_login(visit: Visit, site: Site, lab: str) -> None:
     account(site, "lara")
     tab = visit("dashboard", "lara")
-    tab.goto(f"{lab}/logout")  # any small page of that server
-    kernel = tab.evaluate(
+    page = tab.context.new_page()
+    page.goto(f"{lab}/logout")  # any small page of that server
+    kernel = page.evaluate(
         """async () => {
         const token = (document.cookie.match(/(?:^|; )_xsrf=([^;]*)/) || [])[1];
         const headers = { "X-XSRFToken": token };
@@ -94,7 +95,7 @@ def test_a_kernels_socket_ends_with_the_login(visit: Visit, site: Site, lab: str
     with site.api("lara") as api:
         browser = next(one for one in api.get("/auth/sessions").json()["items"] if not one["current"])
         api.delete(f"/auth/sessions/{browser['id']}").raise_for_status()
-    tab.wait_for_selector(f"body[data-closed='{ENDED}']")
+    page.wait_for_selector(f"body[data-closed='{ENDED}']", timeout=PATIENCE)
 
 
 def test_a_viewer_gets_no_kernel(visit: Visit, lab: str) -> None:
