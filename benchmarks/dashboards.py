@@ -201,7 +201,7 @@ def clicks(browser: Any, site: Site) -> None:
         body = {"dataset_id": dataset, "name": "wizard"}
         pipeline = api.post("/pipelines", json=body).raise_for_status().json()["pipeline_id"]
         for step in ("preview", "split", "preprocessing", "features", "model"):
-            api.put(f"/pipelines/{pipeline}/steps/{step}", json={}).raise_for_status()
+            api.put(f"/pipelines/{pipeline}/steps/{step}", json={"data": {}}).raise_for_status()
     context = browser.new_context(viewport={"width": 1280, "height": 900})
     context.add_cookies([cookie(site)])
     tab = context.new_page()

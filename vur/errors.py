@@ -6,7 +6,7 @@ from typing import Any
 
 from vur.text import DEFAULT_LANGUAGE, Phrase, encodable, table, translate
 
-WORDS = ("kind", "status", "state")  # placeholders for words that the API names in English
+WORDS = ("kind", "status", "state", "role", "have")  # placeholders for words that the API names in English
 LONGEST = 2_000  # characters of one value that an answer repeats
 
 

@@ -144,7 +144,8 @@ def test_the_whole_wizard_leads_to_a_trained_and_promoted_model(visit, site, lan
     report = tab.get_by_role("link", name=say("training.report")).get_attribute("href")
     assert report.endswith(f"/models/{first}/report")
     status, text = json_of(tab, report)
-    assert status == 200 and "<html" in text[:500]
+    assert status == 200 and "<html" in text[:500] and FLIGHTS.name in text
+    expect(panel(tab, "text").first).to_contain_text(say("training.planned"))
 
     choose(tab, "seed", "5")
     train(tab, say("training.again"))
@@ -179,8 +180,11 @@ def test_a_training_is_shown_after_a_reload_as_it_is_and_can_be_cancelled(visit,
     expect(scores.first).to_be_visible()
     elsewhere = visit(address(id), "ana")
     expect(elsewhere.locator(".v-is-progress[data-state=training]")).to_be_visible()
+    left = translate("pages.pipeline.training.left", "en")
+    expect(tab.locator(".v-is-progress")).to_contain_text(left)
     tab.click("[data-event=cancel]")
     expect(tab.locator(".v-is-progress[data-state=cancelled]")).to_be_visible()
+    expect(tab.locator("[data-event=train]")).to_have_count(0)
     expect(elsewhere.locator(".v-is-progress[data-state=cancelled]")).to_be_visible()
     expect(tab.locator("[data-event=retry]")).to_be_enabled()
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from samples import DATA, ROOT
 
-from vur.errors import VurError
+from vur.errors import VurError, error_body
 from vur.languages import LANGUAGES
 from vur.settings import Settings, read_settings
 from vur.text import table, translate
@@ -235,3 +235,9 @@ def test_samples_are_what_the_script_makes(tmp_path: Path, monkeypatch: pytest.M
 def test_readme_is_made_from_the_index_notebook() -> None:
     done = subprocess.run([sys.executable, ROOT / "nbs" / "make_readme.py", "--check"], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+def test_roles_of_people_are_said_in_words_and_given_as_the_api_names_them():
+    refused = VurError("api.forbidden", role="analyst", have="viewer")
+    assert refused.cause("pt-BR") == "Isto exige o papel de analista; o seu é de leitor."
+    assert error_body(refused, "pt-BR")["values"] == {"role": "analyst", "have": "viewer"}

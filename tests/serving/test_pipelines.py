@@ -9,7 +9,7 @@ from test_datasets import PT, both, kind, sent, table  # noqa: F401
 
 from vur.runs.config import Config
 from vur.store import database
-from vur.store.catalog import Job, Model, Share
+from vur.store.catalog import Alias, Job, Model, Share
 
 CHOICES = {
     "preview": {"date_column": "date", "target_column": "sales", "exclude_columns": ["region"]},
@@ -365,3 +365,19 @@ def test_lists_are_searched_and_filtered(ana, dataset):
     begun(ana, dataset, "Vendas"), begun(ana, None, "Estoque")
     assert [row["name"] for row in ana.get("/pipelines", params={"search": "ESTO"}).json()["items"]] == ["Estoque"]
     assert [row["name"] for row in ana.get("/pipelines", params={"dataset_id": dataset}).json()["items"]] == ["Vendas"]
+
+
+def test_a_model_is_outdated_as_soon_as_settings_or_data_are_others(ana, dataset):
+    url = complete(ana, dataset)
+    assert ana.get(f"{url}/state").json()["outdated"] is False
+    made = ana.post(f"{url}/models", json={"name": "another name"}).json()["model_id"]
+    now = ana.get(f"{url}/state").json()
+    assert (now["model"]["model_id"], now["outdated"], now["champion"]) == (made, False, None)
+    put(ana, url, "training", {"seed": 7})
+    assert ana.get(f"{url}/state").json()["outdated"] is True
+    put(ana, url, "training")
+    assert ana.get(f"{url}/state").json()["outdated"] is False
+    with database.writing() as session:
+        model = session.get_one(Model, made)
+        session.add(Alias(owner_id=ana.id, family=model.family, name="champion", model_id=made))
+    assert ana.get(f"{url}/state").json()["champion"]["model_id"] == made

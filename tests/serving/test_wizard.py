@@ -369,3 +369,16 @@ def test_values_of_any_kind_are_answered(ana, flights, value):
         }:
             answer = ana.post(f"{flights}/preview", json={"step": step, "data": {name: value}})
             assert answer.status_code in (200, 422), (step, name, value, answer.text)
+
+
+def test_the_preview_of_preprocessing_opens_on_the_series_that_changes_most(ana):
+    lines = ["date,shop,sales"]
+    for day in range(60):
+        stamp = date(2024, 1, 1) + timedelta(day)
+        lines += [f"{stamp},A,{10 + day % 7}"] + ([] if day in (20, 30) else [f"{stamp},B,{20 + day % 7}"])
+    url = begun(ana, sent(ana, "\n".join(lines).encode())["dataset_id"])
+    put(ana, url, "preview", {})
+    seen = look(ana, url, "preprocessing")
+    assert seen["shown"] == "B" and len(seen["filled"]) == 2
+    assert "2 valores ausentes em 1 série foram preenchidos (Automático" in " ".join(seen["notes"])
+    assert look(ana, url, "preprocessing", series="A")["shown"] == "A"

@@ -5,7 +5,7 @@ import sys
 
 from vur.commands._arguments import add_language
 from vur.errors import VurError
-from vur.text import translate
+from vur.text import phrase, translate
 
 PURPOSE = "add and manage the users of the service"
 ORDER = 120
@@ -104,7 +104,7 @@ def _add_user(options: argparse.Namespace, language: str) -> int:
     password = _password(options, language)
     with writing() as session:
         user = add_user(session, email, password, full_name=options.name, role=options.role, language=language)
-    print(translate("cli.users.added", language, email=user.email, role=user.role))
+    print(translate("cli.users.added", language, email=user.email, role=phrase(f"word.{user.role}")))
     if options.generate:
         print(translate("cli.users.generated", language, email=user.email, password=password))
     return 0
@@ -138,7 +138,13 @@ def _reset(options: argparse.Namespace, language: str) -> int:
         change_user(session, user, {"password_hash": hash_password(password, user.email, user.username)})
         end_logins(session, user.id)
     print(
-        translate("cli.users.changed", language, email=user.email, role=user.role, state=_state(user.active, language))
+        translate(
+            "cli.users.changed",
+            language,
+            email=user.email,
+            role=phrase(f"word.{user.role}"),
+            state=_state(user.active, language),
+        )
     )
     if options.generate:
         print(translate("cli.users.generated", language, email=user.email, password=password))
@@ -152,6 +158,12 @@ def _change(email: str, changes: dict[str, object], language: str) -> int:
     with writing() as session:
         user = change_user(session, known_user(session, email), changes)
     print(
-        translate("cli.users.changed", language, email=user.email, role=user.role, state=_state(user.active, language))
+        translate(
+            "cli.users.changed",
+            language,
+            email=user.email,
+            role=phrase(f"word.{user.role}"),
+            state=_state(user.active, language),
+        )
     )
     return 0

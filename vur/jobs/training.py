@@ -49,7 +49,10 @@ def work(job: JobSpec, report: Callable[..., None]) -> dict[str, Any]:
 
 
 def configuration(job: JobSpec) -> tuple["Config", int]:
-    """The model's configuration with the file of its training data, and the number of the dataset's version."""
+    """The model's configuration with the file of its training data, and the number of the dataset's version.
+
+    The path has the name that the user gave the file; nothing is there, so that the stored original is read.
+    """
     from vur.runs.config import Config
     from vur.store.data import datasets
     from vur.wizard.steps import chosen_data
@@ -61,13 +64,20 @@ def configuration(job: JobSpec) -> tuple["Config", int]:
             raise VurError("jobs.no_dataset", stage="upload")
         number = job.params.get("dataset_number") or dataset.number
         path, found, content = (
-            datasets.source_path(session, dataset, number),
+            datasets.source_path(session, dataset, number).with_name(named(session, dataset, number)),
             datasets.data_spec(session, dataset, number),
             dict(model.config),
         )
         name = content.get("name") or model.name
     chosen = chosen_data(content.get("data", {}))
     return Config.from_dict(content | {"name": name, "data": found | chosen | {"path": str(path)}}), number
+
+
+def named(session: Session, dataset: Dataset, number: int) -> str:
+    """The name of the file that a version of a dataset was made from, as its user called it."""
+    from vur.store.data.datasets import version_of
+
+    return Path(version_of(session, dataset, number).recipe.get("filename") or dataset.filename).name
 
 
 def prepare(job: JobSpec, config: "Config") -> Path:

@@ -256,7 +256,7 @@ def _stored(
             raise VurError("runs.data_gone", fingerprint=fingerprint[:16], path=path)
         _store(source, target, replace(options, language=language), progress)
     stored, name = read_head(target)
-    return Dataset(stored, fingerprint, str(path) if path else None, name), cached
+    return Dataset(stored, fingerprint, str(path) if path else None, path.name if path else name), cached
 
 
 def _options(options: UploadOptions) -> UploadOptions:

@@ -7,7 +7,7 @@ from sqlalchemy.orm import Session
 
 from vur.errors import VurError
 from vur.store.accounts.access import Principal, visible
-from vur.store.catalog import Alert, Dataset, DatasetVersion, Job, Model, Pipeline, Share
+from vur.store.catalog import Alert, Alias, Dataset, DatasetVersion, Job, Model, Pipeline, Share
 from vur.store.data import datasets
 from vur.store.events import record_activity
 
@@ -119,6 +119,12 @@ def models_of(session: Session, pipeline: Pipeline, most: int = 100) -> list[Mod
             select(Model).where(Model.pipeline_id == pipeline.id).order_by(Model.created_at.desc()).limit(most)
         )
     )
+
+
+def champion_of(session: Session, pipeline: Pipeline) -> Model | None:
+    """The champion among the models of a pipeline."""
+    query = select(Model).join(Alias, Alias.model_id == Model.id).where(Alias.name == "champion")
+    return session.scalar(query.where(Model.pipeline_id == pipeline.id).order_by(Model.created_at.desc()).limit(1))
 
 
 def statuses(session: Session, rows: list[Pipeline]) -> dict[str, str]:

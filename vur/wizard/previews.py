@@ -22,7 +22,7 @@ from vur.stages.features.calendar import calendar_frame
 from vur.stages.model import ModelSpec, auto_algorithms, candidates
 from vur.stages.model.search_space import say_remark
 from vur.stages.preprocess import describe_preprocess, fit_preprocess
-from vur.stages.preprocess.preprocessor import PreprocessSpec
+from vur.stages.preprocess.preprocessor import Preprocessor, PreprocessSpec
 from vur.stages.preview.findings import by_severity
 from vur.stages.split import plan_split
 from vur.stages.split.folds import SplitSpec
@@ -216,7 +216,7 @@ def preprocessing(
     panel = checks.panel_of(version_folder, data)
     spec = PreprocessSpec.from_dict(preprocess)
     fitted = fit_preprocess(panel, spec)
-    name = chosen_series(panel, series)
+    name = chosen_series(panel, series or _most_changed(fitted))
     own = panel.with_frame(own_rows(panel, name))
     before = own.frame[["ds", "y"]]
     cleaned = fit_preprocess(own, replace(spec, transforms=())).transform(own).frame[["ds", "y"]]
@@ -252,6 +252,12 @@ def preprocessing(
         | {"series": len(fitted.series), "rows": len(panel.frame)},
         "notes": describe_preprocess(fitted, language),
     }
+
+
+def _most_changed(fitted: Preprocessor) -> str | None:
+    """The series of which most values change; None where none does."""
+    changed = fitted.series[["filled", "outliers", "trimmed"]].sum(axis=1)
+    return str(changed.idxmax()) if len(changed) and changed.max() > 0 else None
 
 
 # --- 5 features ---

@@ -6,6 +6,7 @@ from vur.dashboards.wizard.step import Step
 
 ACTIVE = ("queued", "training")
 MOST_ROWS = 20
+OVERHEAD = 10.0  # seconds of a training besides its models: to begin, to report
 
 
 class Training(Step):
@@ -19,6 +20,7 @@ class Training(Step):
         super().__init__(page)
         self.status: dict[str, Any] = {}
         self.shown_result: Any = None
+        self.plan: dict[str, float] = {}  # about how many seconds each model takes
 
     @property
     def model_id(self) -> str | None:
@@ -29,8 +31,8 @@ class Training(Step):
     def draw(self) -> None:
         """Show the plan, or the training of the newest model."""
         self.shown_result = None
-        self._show_plan()
         self.tick()
+        self._show_plan()
 
     def tick(self) -> None:
         """Show the training as it is now."""
@@ -48,6 +50,7 @@ class Training(Step):
         if before in ACTIVE and self.status["status"] not in ACTIVE:
             self.page.state = self.page.api.get(f"/pipelines/{self.page.pipeline_id}/state")
             self.page.show_steps()
+            self._show_plan()
             key = f"pages.pipeline.training.ended.{self.status['status']}"
             self.page.notice(
                 self.page.say(key), {"trained": "success", "failed": "error"}.get(self.status["status"], "info")
@@ -57,10 +60,13 @@ class Training(Step):
 
     def _show_plan(self) -> None:
         seen, say = self.page.look(), self.page.say
+        self.plan = {one["id"]: one["seconds"] for one in seen["candidates"]}
         names = [one["name"] for one in seen["candidates"]]
         shown = ", ".join(names[:8]) + (f" … ({len(names)})" if len(names) > 8 else "")
+        ended = self.status.get("status") == "trained" and not self.page.state["outdated"]
+        estimate = [say("pages.pipeline.training.estimate"), seen["seconds"] + OVERHEAD, "duration"]
         self.page.words.show(
-            title=say("pages.pipeline.training.plan"),
+            title=say(f"pages.pipeline.training.{'planned' if ended else 'plan'}"),
             width="half",
             facts=[
                 [say("pages.pipeline.training.models"), shown, "text"],
@@ -68,7 +74,7 @@ class Training(Step):
                 [say("pages.pipeline.training.rows"), seen["rows"], "number"],
                 [say("pages.pipeline.training.folds"), seen["folds"], "number"],
                 [say("pages.pipeline.training.horizon"), seen["horizon"], "number"],
-                [say("pages.pipeline.training.estimate"), seen["seconds"], "duration"],
+                *([] if ended else [estimate]),
                 [say("pages.pipeline.training.limit"), seen["time_budget"], "duration"],
             ],
             lines=seen["warnings"],
@@ -114,8 +120,8 @@ class Training(Step):
             note=self._note(),
             state=state,
             percent=status["progress"],
-            stage=status["stage_name"],
-            eta=status["eta_seconds"] if state == "training" else None,
+            stage=status["stage_name"] if state == "training" else None,
+            eta=self._left(found) if state == "training" else None,
             epoch=[status["current_epoch"], status["total_epochs"]]
             if status["current_epoch"] and state == "training"
             else None,
@@ -132,13 +138,25 @@ class Training(Step):
             self._show_scores(found)
         self._show_losses(found)
 
+    def _left(self, found: dict[str, Any]) -> float | None:
+        """The seconds that are left: what the job says, else by the plan and the time that finished models took."""
+        if self.status["eta_seconds"] is not None or not self.plan:
+            said: float | None = self.status["eta_seconds"]
+            return said
+        took = {one["algorithm"]: one["seconds"] for one in found["scores"] if one["seconds"] is not None}
+        planned = sum(self.plan.get(name, 0) for name in took)
+        pace = sum(took.values()) / planned if planned else 1.0
+        return OVERHEAD + pace * sum(seconds for name, seconds in self.plan.items() if name not in took)
+
     def _note(self) -> str | None:
         status, say = self.status, self.page.say
         if status["status"] == "queued" and status["queued_before"]:
             return say("pages.pipeline.training.queued_before", count=status["queued_before"])
         if status["cancel_requested"] and status["status"] in ACTIVE:
             return say("pages.pipeline.training.cancelling")
-        return say("pages.pipeline.training.leave") if status["status"] in ACTIVE else None
+        if status["status"] in ACTIVE:
+            return say("pages.pipeline.training.leave")
+        return say("pages.pipeline.training.outdated") if self.page.state["outdated"] else None
 
     def _best(self) -> dict[str, Any] | None:
         best = self.status["best"]
@@ -156,8 +174,11 @@ class Training(Step):
         if not self.page.state["can_train"]:
             again["disabled"] = not all(one["completed"] for one in self.page.state["steps"][:-1])
         if state in ("failed", "cancelled"):
+            # What was changed since begins a new training; otherwise the finished stages are not repeated.
+            if self.page.state["outdated"]:
+                return [again | {"kind": "primary"}, *self._champion()]
             retry = {"event": "retry", "label": say("pages.pipeline.training.retry"), "kind": "primary"}
-            return [retry, again]
+            return [retry, *self._champion()]
         at = f"vur/api/models/{self.model_id}"
         champion = bool(self.page.api.get(f"/models/{self.model_id}")["champion"])
         promote = say(f"pages.pipeline.training.{'champion' if champion else 'promote'}")
@@ -172,7 +193,18 @@ class Training(Step):
             {"href": f"forecasts?model={self.model_id}", "label": say("pages.pipeline.training.forecasts")},
             {"href": f"{at}/notebook", "label": say("pages.pipeline.training.notebook"), "download": "train.ipynb"},
             again,
+            *self._champion(),
         ]
+
+    def _champion(self) -> list[dict[str, Any]]:
+        """The way to the champion, where another model is shown."""
+        champion = self.page.state["champion"]
+        if champion is None or champion["model_id"] == self.model_id:
+            return []
+        say, id = self.page.say, champion["model_id"]
+        report = {"href": f"vur/api/models/{id}/report", "label": say("pages.pipeline.training.champion_report")}
+        forecasts = {"href": f"forecasts?model={id}", "label": say("pages.pipeline.training.champion_forecasts")}
+        return [report | {"target": "_blank"}, forecasts]
 
     def on_progress_cancel(self, values: dict[str, Any]) -> None:
         """Ask the training to stop."""
@@ -187,6 +219,7 @@ class Training(Step):
     def on_progress_promote(self, values: dict[str, Any]) -> None:
         """Make the model the champion of its family."""
         self.page.api.post(f"/models/{self.model_id}/promote", {})
+        self.page.state = self.page.api.get(f"/pipelines/{self.page.pipeline_id}/state")
         self.page.notice(self.page.say("pages.pipeline.training.promoted"), "success")
         self.tick()
 

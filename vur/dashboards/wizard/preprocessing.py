@@ -28,6 +28,7 @@ class Preprocessing(Step):
             series=[
                 {"name": say("pages.pipeline.before"), "x": points["ds"], "y": points["before"], "color": "second"},
                 {"name": say("pages.pipeline.after"), "x": points["ds"], "y": points["after"], "color": "primary"},
+                *self._filled(seen),
                 *(
                     [
                         {
@@ -57,6 +58,15 @@ class Preprocessing(Step):
             rows=self._changes(seen),
             empty=say("pages.pipeline.preprocessing.unchanged"),
         )
+
+    def _filled(self, seen: dict[str, Any]) -> list[dict[str, Any]]:
+        """The gaps that were filled as points of the chart."""
+        after = dict(zip(seen["points"]["ds"], seen["points"]["after"], strict=True))
+        filled = [stamp for stamp in seen["filled"] if stamp in after]
+        if not filled:
+            return []
+        name = self.page.say("pages.pipeline.preprocessing.filled")
+        return [{"name": name, "x": filled, "y": [after[one] for one in filled], "style": "dots", "color": "third"}]
 
     def _show_transformed(self, points: dict[str, Any]) -> None:
         if points["transformed"] is None:

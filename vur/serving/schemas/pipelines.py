@@ -114,6 +114,8 @@ class State(PipelineOut):
     can_train: bool
     dataset: DatasetRef | None
     model: ModelRef | None = Field(None, description="Its newest model")
+    outdated: bool = Field(False, description="Whether settings or data have changed since that model was made")
+    champion: ModelRef | None = Field(None, description="Its champion")
 
 
 class StepData(Body):

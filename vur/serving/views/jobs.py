@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Select, func, or_, select
 from sqlalchemy.orm import Session
@@ -16,6 +16,9 @@ from vur.store.catalog import Job, JobLog, Model, Run
 from vur.store.home import home
 from vur.store.models import registry
 from vur.text import table, translate
+
+if TYPE_CHECKING:
+    from vur.stages.training.budget import Note
 
 LATEST_LINES = 20
 MOST_ROWS = 10_000
@@ -268,7 +271,19 @@ def _choice(record: dict[str, Any], language: str) -> dict[str, Any] | None:
     if not record.get("choice"):
         return None
     note = Choice.from_dict(record["choice"]).note
-    return record["choice"] | {"text": note.say(language) if isinstance(note, Note) else ""}
+    return record["choice"] | {"text": _named(note, language).say(language) if isinstance(note, Note) else ""}
+
+
+def _named(note: "Note", language: str) -> "Note":
+    """A note with the names of algorithms in place of their ids."""
+    from vur.forecasters.registry import algorithm_name
+    from vur.stages.training.budget import Note
+
+    def name(value: Any) -> Any:
+        known = isinstance(value, str) and f"report.algorithm.{value.removesuffix('-tuned')}" in table()
+        return algorithm_name(value, language) if known else value
+
+    return Note.of([(key, {word: name(value) for word, value in data.items()}) for key, data in note.parts])
 
 
 def _scores(found: Any) -> list[dict[str, Any]]:

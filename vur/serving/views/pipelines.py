@@ -111,7 +111,19 @@ def state(session: Session, pipeline: Pipeline, who: Principal, language: str) -
         "dataset": dataset,
         "can_train": coming is None and dataset is not None,
         "model": _model_ref(newest[0]) if newest else None,
+        "outdated": bool(newest) and is_outdated(session, pipeline, newest[0]),
+        "champion": _model_ref(champion) if (champion := pipelines.champion_of(session, pipeline)) else None,
     }
+
+
+def is_outdated(session: Session, pipeline: Pipeline, model: Model) -> bool:
+    """Whether the settings of the steps, or the dataset or its version, are others than those of `model`."""
+    dataset = session.get(Dataset, pipeline.dataset_id) if pipeline.dataset_id else None
+    number = model.dataset_number
+    if dataset is not None and (dataset.id != model.dataset_id or number not in (None, dataset.number)):
+        return True
+    now, then = steps.config_of(pipeline.name, pipeline.config).to_dict(), model.config
+    return any(now[name] != then.get(name) for name in steps.SECTIONS.values())
 
 
 def save_step(

@@ -3,6 +3,8 @@
 import { base, card, element, xsrf } from "../dom.mjs";
 import { bytes, percent } from "../format.mjs";
 
+const said = (name, detail) => detail.includes(name) ? detail : `${name}: ${detail}`;
+
 export function paint(context, content) {
   const { root, send } = context;
   const input = element("input", { type: "file", accept: content.accept ?? null, class: "v-hidden", id: "u" + Math.random().toString(36).slice(2), "aria-label": content.choose });
@@ -40,7 +42,7 @@ export function paint(context, content) {
       } else {
         words.textContent = "";
         zone.querySelector(".v-error")?.remove();
-        zone.append(element("p", { class: "v-error", role: "alert" }, `${file.name}: ${answer.detail ?? content.failed}`));
+        zone.append(element("p", { class: "v-error", role: "alert" }, said(file.name, answer.detail ?? content.failed)));
         await send("refused", { detail: String(answer.detail ?? ""), code: String(answer.code ?? ""), name: file.name }, true);
       }
       take(waiting.shift());
