@@ -10,6 +10,7 @@ from pages_site import Site, Visit, email, ready
 from playwright.sync_api import expect
 
 from vur.dashboards.monitoring import connections
+from vur.dashboards.monitoring.streams import wall_clock
 from vur.dashboards.pages import monitoring
 from vur.dashboards.pages.monitoring import MonitoringPage
 from vur.store.feeds.kinds import KINDS
@@ -263,6 +264,24 @@ def test_what_a_browser_makes_up_reaches_no_other_address() -> None:
         "/monitoring/thresholds",
     }
     assert {path for _, path in api.asked} <= fixed
+
+
+def test_the_curve_of_a_stream_begins_with_what_the_model_was_trained_on() -> None:
+    page, api = page_of("viewer")
+    days, asked = ["2024-01-01", "2024-01-02T00:00:00", "2024-01-03"], []
+    stamps = [wall_clock(day) for day in days]
+
+    def history(path: str, **query: Any) -> Any:
+        asked.append(path)
+        return {"history": {"timestamps": days, "values": [1.0, None, 3.0]}}
+
+    api.get = history
+    points = {"series": "Norte", "time": "datetime", "stamps": stamps[2:], "model_version": "m:1"}
+    for _ in range(2):
+        actual = {"x": stamps[2:], "y": [30.0]}
+        page.streams._put_before(actual, "m", points)
+        assert (actual["x"], actual["y"]) == (stamps, [1.0, None, 30.0]), "what was forecast is told by what came"
+    assert asked == ["/models/m/history"], "once a series and model"
 
 
 def test_a_password_is_put_into_the_address_that_has_a_user() -> None:

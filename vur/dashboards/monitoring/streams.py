@@ -1,14 +1,17 @@
 """Continuous predictions: started, stopped, and drawn while rows come."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 from vur.dashboards import given
+from vur.dashboards.client import ServiceError
 from vur.dashboards.monitoring.connections import Connections
 from vur.dashboards.monitoring.part import Board, Part, badge, problems
 from vur.dashboards.pages import standing
 from vur.dashboards.pages.curves import stream_chart
 
 POINTS = 120  # of the chart
+BEFORE = 60  # values before the first forecast
 
 
 class Streams(Part):
@@ -16,6 +19,7 @@ class Streams(Part):
 
     def __init__(self, page: Board):
         self.chosen_series: str | None = None
+        self.before: tuple[Any, list[tuple[int, float | None]]] = (None, [])
         super().__init__(page)
         self.connections = Connections(page, self._show_start)
 
@@ -133,7 +137,10 @@ class Streams(Part):
             )
         else:
             self.series.show(hidden=True)
-        drawn = {"series": [], "bands": []} if points["series"] is None else stream_chart(self.page, points)
+        drawn: dict[str, Any] = {"series": [], "bands": []}
+        if points["series"] is not None:
+            drawn = stream_chart(self.page, points)
+            self._put_before(drawn["series"][0], row["model_id"], points)
         self.chart.show(
             title=self.page.say(
                 "pages.monitoring.streams.chart", model=row["model_name"] or "–", source=row["database_name"] or "–"
@@ -144,6 +151,27 @@ class Streams(Part):
             empty=self.page.say("pages.monitoring.streams.waiting"),
             **drawn,
         )
+
+    def _put_before(self, actual: dict[str, Any], model_id: str, points: dict[str, Any]) -> None:
+        """Let the curve of actual values begin with the last ones that the model was trained on."""
+        key = (model_id, points["series"], points["model_version"])
+        if self.before[0] != key:
+            self.before = (key, self._history(model_id, points))
+        first = points["stamps"][0] if points["stamps"] else None
+        earlier = [(x, y) for x, y in self.before[1] if first is None or x < first][-BEFORE:]
+        actual["x"] = [x for x, _ in earlier] + actual["x"]
+        actual["y"] = [y for _, y in earlier] + actual["y"]
+
+    def _history(self, model_id: str, points: dict[str, Any]) -> list[tuple[int, float | None]]:
+        """The values of a series before its forecasts, by the stamps of the chart; none if the model has no more."""
+        try:
+            found = self.page.api.get(f"/models/{model_id}/history", series=points["series"])["history"]
+        except ServiceError as error:
+            if error.ended:
+                raise
+            return []
+        at = int if points["time"] == "integer" else wall_clock
+        return [(at(text), value) for text, value in zip(found["timestamps"], found["values"], strict=True)]
 
     def choose(self, values: Any) -> None:
         """Draw other continuous predictions."""
@@ -233,3 +261,8 @@ class Streams(Part):
         self.page.set_query(monitor=made["monitor_id"])
         self.refresh()
         self.page.notice(self.page.say("pages.monitoring.start.done"), "success")
+
+
+def wall_clock(text: str) -> int:
+    """A date and time of the data's own clock in milliseconds, as charts count them."""
+    return round(datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp() * 1000)

@@ -15,6 +15,13 @@
   apply();
   dark.addEventListener("change", apply);
 
+  // Voilà 0.5 is JupyterLab 4.2; its own manager of widgets and that of ipywidgets were built with later ones. They work
+  // together, and would say at every page that they differ.
+  const warn = console.warn;
+  console.warn = (...words) => {
+    if (!/^(Unsatisfied|No satisfying) version.*_JUPYTERLAB\.CORE_OUTPUT/s.test(words[0])) warn.apply(console, words);
+  };
+
   // Panels that the browser asked for before their process could answer are lost for good, with a message or without one:
   // the page is opened once more.
   const begun = Date.now(), patience = 25_000;
