@@ -1,6 +1,7 @@
 """Take the pictures of the pages in docs/images/pages: each in both languages, light and dark, wide and narrow.
 
 `python docs/screenshots.py` starts a VUR of its own with sample data and takes minutes. Then look at every picture.
+What axe-core finds on each page is written to reports/accessibility.md.
 """
 
 import sys
@@ -11,21 +12,24 @@ from typing import Any
 
 ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tests" / "dashboards"), str(ROOT)]
+from pages_axe import examined  # noqa: E402
 from pages_site import ARGUMENTS, CHROMIUM, Site, log_in, ready, start_site, stop_site  # noqa: E402
 
 from vur.dashboards.shell import ENTRIES  # noqa: E402
 
-IMAGES = ROOT / "docs" / "images" / "pages"
+IMAGES, REPORT = ROOT / "docs" / "images" / "pages", ROOT / "reports" / "accessibility.md"
 LOOKS = [(1280, "light", "en"), (1280, "dark", "pt-BR"), (390, "light", "pt-BR"), (390, "dark", "en")]
 SAMPLES = {
     "flights_daily.csv": {"algorithm": "auto", "horizon": 28},
     "partidas_diarias.csv": {"algorithm": "theta", "horizon": 28},
     "electrical_equipment.csv": {"algorithm": "ets", "horizon": 12},
 }
+STEPS = ("upload", "preview", "split", "preprocessing", "features", "model", "training")
+Found = dict[tuple[str, str], dict[str, Any]]  # axe's results by page and look
 
 
 def fill(site: Site) -> dict[str, str]:
-    """Datasets, promoted models, forecasts with actual values; the query of each page."""
+    """Datasets, promoted models, forecasts, a pipeline that has run; the address of each page to show."""
     with site.api("ana") as api:
         for name, body in SAMPLES.items():
             file = {"file": (name, (ROOT / "data" / name).read_bytes())}
@@ -35,8 +39,18 @@ def fill(site: Site) -> dict[str, str]:
             wait(api, model)
             api.post(f"/models/{model}/promote").raise_for_status()
             api.post(f"/models/{model}/predict", json={}).raise_for_status()
-        pipeline = api.post("/pipelines", json={"dataset_id": dataset, "name": "Electrical equipment"})
-    return {"forecasts": f"?model={model}", "pipeline": f"?id={pipeline.json()['pipeline_id']}&step=split"}
+        new = {"dataset_id": dataset, "name": "Electrical equipment"}
+        pipeline = api.post("/pipelines", json=new).raise_for_status().json()["pipeline_id"]
+        for step in STEPS[1:]:
+            given = {"data": {"algorithms": ["auto"]} if step == "model" else {}}
+            api.put(f"/pipelines/{pipeline}/steps/{step}", json=given).raise_for_status()
+        run = api.post(f"/pipelines/{pipeline}/models", json={}).raise_for_status().json()["model_id"]
+        api.post(f"/models/{run}/train", json={}).raise_for_status()
+        wait(api, run)
+        link = api.post(f"/models/{model}/publications", json={"days": 30}).raise_for_status().json()["path"]
+    pages = {entry.name: f"/{entry.name}" for entry in ENTRIES}
+    pages |= {f"pipeline-{name}": f"/pipeline?id={pipeline}&step={name}" for name in STEPS}
+    return pages | {"forecasts": f"/forecasts?model={model}", "published": link}
 
 
 def wait(api: Any, model: str) -> None:
@@ -46,8 +60,8 @@ def wait(api: Any, model: str) -> None:
     assert state == "trained", model
 
 
-def take(browser: Any, site: Site, queries: dict[str, str], width: int, theme: str, language: str) -> None:
-    """Take every page in one look."""
+def take(browser: Any, site: Site, pages: dict[str, str], width: int, theme: str, language: str) -> Found:
+    """Take every page in one look; what axe found on each."""
     with site.api("ana") as api:
         api.put("/auth/profile", json={"language": language}).raise_for_status()
     context = browser.new_context(
@@ -55,17 +69,45 @@ def take(browser: Any, site: Site, queries: dict[str, str], width: int, theme: s
     )
     tab = context.new_page()
     tab.set_default_timeout(60_000)
+    look, found = f"{width}-{theme}-{language}", {}
     tab.goto("/login")
-    tab.screenshot(path=IMAGES / f"login-{width}-{theme}-{language}.png")
+    tab.screenshot(path=IMAGES / f"login-{look}.png")
+    found["login", look] = examined(tab)
     log_in(tab, "ana")
     ready(tab)
-    for entry in ENTRIES:
-        tab.goto(f"/{entry.name}{queries.get(entry.name, '')}")
-        ready(tab)
-        tab.wait_for_function("() => !document.querySelector('.v-panel.v-waiting:not([hidden])')")
+    for name, address in pages.items():
+        tab.goto(address)
+        if name != "published":
+            ready(tab)
+            tab.wait_for_function("() => !document.querySelector('.v-panel.v-waiting:not([hidden])')")
         tab.wait_for_function("() => [...document.querySelectorAll('.v-chart-box')].every((one) => one.dataset.drawn)")
-        tab.screenshot(path=IMAGES / f"{entry.name}-{width}-{theme}-{language}.png", full_page=True)
+        tab.screenshot(path=IMAGES / f"{name}-{look}.png", full_page=True)
+        found[name, look] = examined(tab)
     context.close()
+    return found
+
+
+def report(found: Found) -> str:
+    """Axe's results as a table, and every violation with the element it stumbled over."""
+    rows, details = [], []
+    for (page, look), one in found.items():
+        impacts = [rule["impact"] for rule in one["violations"]]
+        counts = [sum(impact == grade for impact in impacts) for grade in ("critical", "serious", "moderate", "minor")]
+        rows.append(f"| {page} | {look} | {len(one['passes'])} | {' | '.join(map(str, counts))} |")
+        details += [
+            f"- {page}, {look}: {rule['id']} ({rule['impact']}): {rule['help']}: `{rule['nodes'][0]['html'][:100]}`"
+            for rule in one["violations"]
+        ]
+    version = next(iter(found.values()))["testEngine"]["version"]
+    head = [
+        "# Accessibility",
+        "",
+        f"Rules of axe-core {version} in Chromium on every page, by `python docs/screenshots.py`.",
+        "",
+        "| page | look | rules passed | critical | serious | moderate | minor |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    return "\n".join([*head, *rows, "", "## Violations", "", *(details or ["None."]), ""])
 
 
 def shrink() -> None:
@@ -85,12 +127,13 @@ def main() -> None:
     IMAGES.mkdir(parents=True, exist_ok=True)
     site = start_site(Path(tempfile.mkdtemp(prefix="vur-pictures-")))
     try:
-        queries = fill(site)
+        pages, found = fill(site), {}
         with sync_playwright() as playwright:
             browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
             for look in LOOKS:
-                take(browser, site, queries, *look)
+                found |= take(browser, site, pages, *look)
             browser.close()
+        REPORT.write_text(report(found), encoding="utf-8")
         shrink()
     finally:
         stop_site(site)

@@ -1,9 +1,7 @@
 """Every page for everybody: axe finds nothing serious, nothing is wider than a phone, and the keyboard reaches all."""
 
-from pathlib import Path
-from typing import Any
-
 import pytest
+from pages_axe import serious
 from pages_site import Visit
 from samples import ROOT
 
@@ -12,24 +10,6 @@ from vur.dashboards.shell import ENTRIES, entries
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 PAGES = [entry.name for entry in entries(ROOT / "nbs" / "dashboards")]
 LOOKS = [(1280, "light", "en"), (1280, "dark", "pt-BR"), (390, "light", "pt-BR")]
-
-
-def axe() -> str:
-    import axe_playwright_python
-
-    return (Path(axe_playwright_python.__file__).parent / "axe.min.js").read_text(encoding="utf-8")
-
-
-def serious(tab: Any) -> list[str]:
-    """What axe finds that is serious or worse: the rule, and the element it stumbled over."""
-    tab.evaluate(axe())
-    found = tab.evaluate("axe.run(document, { resultTypes: ['violations'] })")
-    return [
-        f"{one['id']}: {one['help']}: {node['html'][:120]} {node.get('failureSummary', '')[:300]}"
-        for one in found["violations"]
-        if one["impact"] in ("serious", "critical")
-        for node in one["nodes"][:3]
-    ]
 
 
 def test_every_page_of_the_navigation_exists() -> None:

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pages_axe import serious
 from pages_site import Site, Visit, email
 from playwright.sync_api import Page, expect
 from samples import DATA
-from test_accessibility import serious
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 PANEL = ".v-panel:not([hidden])"
