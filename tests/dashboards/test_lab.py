@@ -58,6 +58,22 @@ def test_one_login_opens_the_own_folder(visit: Visit, site: Site, lab: str) -> N
     assert (site.home / "lab" / user).stat().st_mode & 0o077 == 0
 
 
+def test_a_pipeline_is_opened_as_a_notebook_in_the_own_folder(visit: Visit, site: Site, lab: str) -> None:
+    with site.api("ana") as api, (ROOT / "data" / "partidas_diarias.csv").open("rb") as file:
+        dataset = api.post("/datasets/upload", files={"file": ("partidas.csv", file)}).json()["dataset_id"]
+        id = api.post("/pipelines", json={"name": "Ida/volta", "dataset_id": dataset}).json()["pipeline_id"]
+    tab = visit("dashboard", "ana")
+    user = site.api("ana").get("/auth/me").json()["id"]
+    for _ in range(2):  # an equal notebook is not put there twice
+        answer = tab.context.request.get(f"{lab}/vur/home?pipeline={id}", max_redirects=5)
+        assert answer.ok and f"/lab/workspaces/{user}/tree/{user}/Ida_volta.ipynb" in answer.url
+    found = sorted(path.name for path in (site.home / "lab" / user).glob("Ida*.ipynb"))
+    assert found == ["Ida_volta.ipynb"]
+    assert nbformat.read(site.home / "lab" / user / found[0], 4)["cells"]
+    other = visit("dashboard", "bia")
+    assert other.context.request.get(f"{lab}/vur/home?pipeline={id}").status == 404
+
+
 def test_a_cell_opens_the_wizard_as_oneself(visit: Visit, site: Site, lab: str) -> None:
     tab = visit("dashboard", "ana")
     user = site.api("ana").get("/auth/me").json()["id"]

@@ -347,7 +347,7 @@ def test_the_code_of_a_step_is_shown_copied_and_taken_as_a_notebook(visit, site)
     panel(tab, "code").get_by_role("button", name="Copy").click()
     assert tab.evaluate("navigator.clipboard.readText()") == told["command"]
     with tab.expect_download() as download:
-        tab.get_by_role("link", name="Open as notebook").click()
+        tab.get_by_role("link", name="Download as notebook").click()
     assert json.loads(Path(download.value.path()).read_text())["nbformat"] == 4
     with tab.expect_download() as download:
         tab.get_by_role("link", name="Export configuration").click()

@@ -3,8 +3,10 @@
 import os
 import shutil
 import sys
+from itertools import count
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from jupyter_server.base.handlers import JupyterHandler
 from jupyter_server.utils import url_path_join
@@ -77,20 +79,54 @@ def last_runs(visitor: Visitor) -> list[tuple[str, list[Path]]]:
     return found
 
 
+def put_notebook(visitor: Visitor, own: Path, id: str) -> Path:
+    """Write the notebook of a pipeline into the visitor's folder; one that lies there is kept under its name.
+
+    `VurError` api.not_found for a pipeline that the visitor may not see, pipelines.unreachable for one without data.
+    """
+    import json
+
+    from vur.serving.views import wizard
+    from vur.store.accounts.access import fetch
+    from vur.store.catalog import Pipeline
+    from vur.store.database import reading
+    from vur.wizard import code
+
+    who = Principal(visitor.username, visitor.role, visitor.language)
+    with reading() as session:
+        found = wizard.source(
+            session, fetch(session, Pipeline, id, who), who, settings().service_url or "", who.language
+        )
+    text = json.dumps(code.notebook(found), ensure_ascii=False, indent=1)
+    name = wizard.plain_name(found.name).strip(". ")
+    numbers = (f" {number}" if number > 1 else "" for number in count(1))
+    targets = (own / f"{name[:100] or 'pipeline'}{number}.ipynb" for number in numbers)
+    target = next(one for one in targets if not one.exists() or one.read_text(encoding="utf-8") == text)
+    target.write_text(text, encoding="utf-8")
+    return target
+
+
 class Home(JupyterHandler):
     """The way into JupyterLab: the visitor's folder, made at the first visit."""
 
     @web.authenticated
     async def get(self) -> None:
-        """Make the folder and open JupyterLab there, with a layout that is the visitor's own."""
+        """Make the folder and open JupyterLab there, with a layout that is the visitor's own.
+
+        `pipeline` names a pipeline whose notebook is put there and opened.
+        """
         visitor = visitor_of(self)
         assert visitor is not None
-        own = await IOLoop.current().run_in_executor(None, own_folder, visitor)
-        self.redirect(
-            url_path_join(self.base_url, "lab", "workspaces", own.name, "tree", own.name)
-            + "?file-browser-path=/"
-            + own.name
-        )
+        in_thread = IOLoop.current().run_in_executor
+        own = await in_thread(None, own_folder, visitor)
+        opened = own.name
+        if id := self.get_query_argument("pipeline", ""):
+            try:
+                opened += "/" + (await in_thread(None, put_notebook, visitor, own, id)).name
+            except VurError as error:
+                raise web.HTTPError(404, error.text(visitor.language)) from None
+        at = url_path_join(self.base_url, "lab", "workspaces", own.name, "tree", quote(opened))
+        self.redirect(f"{at}?file-browser-path=/{own.name}")
 
 
 def configuration(host: str, port: int, root: Path) -> Config:

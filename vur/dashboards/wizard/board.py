@@ -7,6 +7,7 @@ from vur.dashboards.page import Page
 from vur.dashboards.panel import Panel
 
 NAMES = ("upload", "preview", "split", "preprocessing", "features", "model", "training")
+CODE = ("python", "command", "http", "download", "file")
 # The panels in the order of the page, with their kinds; a step shows some of them.
 PANELS = {
     "pipelines": "table",
@@ -77,6 +78,7 @@ class Board(Page):
         self.forms: dict[str, Any] = {}
         self.series: str | None = None
         self.step: str = NAMES[0]
+        self.code_opened = False
         self.trial: dict[str, Any] | None = None  # settings whose effect is shown before they are kept
         for name in PANELS:
             self._listen_to(name)
@@ -84,7 +86,7 @@ class Board(Page):
         self.bar.on("back", lambda values: self.go_to(self._beside(-1)), role="analyst")
         self.bar.on("next", lambda values: self.confirm(), role="analyst")
         self.bar.on("rename", self._rename, role="analyst")
-        self.code.on("notebook", lambda values: None, role="analyst")
+        self.code.on("opened", lambda values: self.show_code(opened=True), role="analyst")
 
     def _listen_to(self, name: str) -> None:
         """Pass the events of a panel to the methods `on_<panel>_<event>` of the step that is shown, or of the start."""
@@ -263,15 +265,17 @@ class Board(Page):
             **more,
         )
 
-    def show_code(self) -> None:
-        """Show the present step as code; nothing without a dataset."""
+    def show_code(self, opened: bool = False) -> None:
+        """Offer the present step as code, which is asked for once it was `opened`; nothing without a dataset."""
         if self.state.get("dataset") is None:
             self.code.show(hidden=True)
             return
-        found = self.api.get(f"/pipelines/{self.pipeline_id}/code", step=self.step)
+        self.code_opened = self.code_opened or opened
+        address = f"/pipelines/{self.pipeline_id}/code"
+        found = self.api.get(address, step=self.step) if self.code_opened else dict.fromkeys(CODE, "")
         self.code.show(
             title=self.say("pages.pipeline.code"),
-            note=self.say("pages.pipeline.code_note", file=found["file"]),
+            note=self.say("pages.pipeline.code_note", file=found["file"]) if self.code_opened else None,
             folded=self.say("pages.pipeline.code_show"),
             copy=self.say("pages.pipeline.copy"),
             copied=self.say("pages.pipeline.copied"),
@@ -281,13 +285,12 @@ class Board(Page):
                 {"label": "HTTP", "text": found["http"]},
                 {"label": self.say("pages.pipeline.download_file"), "text": found["download"]},
             ],
-            actions=[
-                {
-                    "href": f"vur/api/pipelines/{self.pipeline_id}/notebook",
-                    "label": self.say("pages.pipeline.notebook"),
-                    "download": "pipeline.ipynb",
-                }
-            ],
+            notebook={
+                "path": f"vur/home?pipeline={self.pipeline_id}",
+                "file": f"vur/api/pipelines/{self.pipeline_id}/notebook",
+                "open": self.say("pages.pipeline.notebook_lab"),
+                "download": self.say("pages.pipeline.notebook"),
+            },
         )
 
     def _rename(self, values: Any) -> None:

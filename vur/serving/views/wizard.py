@@ -231,7 +231,7 @@ def source(session: Session, pipeline: Pipeline, who: Principal, base: str, lang
         pipeline_id=pipeline.id,
         dataset_id=dataset.id,
         name=pipeline.name,
-        file=_plain_name(file),
+        file=plain_name(file),
         number=version.number,
         config=steps.in_language(config, language),
         stored={step: pipelines.section(pipeline, step) for step in pipelines.STEPS},
@@ -240,7 +240,7 @@ def source(session: Session, pipeline: Pipeline, who: Principal, base: str, lang
     )
 
 
-def _plain_name(name: str) -> str:
+def plain_name(name: str) -> str:
     """The name of a file without what no file of some system may have in its name."""
     return "".join("_" if letter in '/\\:*?"<>|' or not letter.isprintable() else letter for letter in name)
 

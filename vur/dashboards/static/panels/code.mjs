@@ -1,5 +1,14 @@
-// The same in code: {title, tabs: [{label, text}], copy: "Copy", copied: "Copied", actions}.
+// The same in code: {title, tabs: [{label, text}], copy: "Copy", copied: "Copied", folded, notebook: {path, open, download, file}}.
+// Where JupyterLab runs, `notebook.path` (beneath its address) opens the notebook there; elsewhere it is downloaded from `notebook.file`.
+// Event `opened` when the code is unfolded.
 import { buttons, card, element } from "../dom.mjs";
+
+// JupyterLab's address stands in the navigation of those who may use it.
+function notebook({ path, open, download, file }, send) {
+  const lab = document.querySelector("a[data-lab]")?.href;
+  return lab ? [element("a", { class: "v-button", href: new URL(path, lab).href, target: "_blank", rel: "noopener" }, open)]
+    : buttons([{ href: file, label: download, download: "pipeline.ipynb" }], send);
+}
 
 export function paint(context, content) {
   const { root, send } = context;
@@ -13,8 +22,11 @@ export function paint(context, content) {
     copy.textContent = content.copied ?? "✓";
   } }, content.copy ?? "Copy");
   const inside = [element("div", { class: "v-codebar" }, bar, copy), box];
-  const actions = card(root, content, content.folded
-    ? element("details", { open: context.open ?? false, ontoggle: (event) => { context.open = event.target.open; } }, element("summary", {}, content.folded), ...inside)
+  const actions = card(root, { ...content, actions: [] }, content.folded
+    ? element("details", { open: context.open ?? false, ontoggle: (event) => {
+      if (event.target.open && !context.open) send("opened", {}, true);
+      context.open = event.target.open;
+    } }, element("summary", {}, content.folded), ...inside)
     : inside);
-  actions?.append(...buttons(content.actions, send));
+  if (content.notebook) actions?.append(...notebook(content.notebook, send));
 }
