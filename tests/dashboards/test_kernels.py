@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx
 import psutil
 import pytest
-from pages_site import Site, Visit, json_of, kernel_of, ready, start_site, stop_site
+from pages_site import Site, Visit, json_of, kernel_of, ready, start_site, stop_site, wait_for
 
 from vur.dashboards import kernels
 from vur.dashboards.login import PageAuthorizer
@@ -204,6 +204,18 @@ def test_the_own_pages_and_those_of_all_are_counted(monkeypatch: pytest.MonkeyPa
         settings.cache_clear()
         assert kernels.full(manager, "ana") == why, (limit, own)
     settings.cache_clear()
+
+
+def test_pages_say_that_the_server_was_started_again(visit: Visit, small: Site) -> None:
+    tab = visit("monitoring", "root", at=small)
+    children = psutil.Process(small.processes.pid).children()
+    next(one for one in children if "vur.dashboards.server" in one.cmdline()).kill()
+    dialog = tab.locator("dialog[data-over=true]", has_text="the server was started again")
+    dialog.wait_for()
+    wait_for(f"{small.pages}/health")
+    dialog.get_by_role("button", name="Reconnect").click()
+    ready(tab)
+    assert tab.locator("[data-tab=models]").get_attribute("aria-selected") == "true"
 
 
 def test_ctrl_c_ends_everything(tmp_path: Path, chromium: object) -> None:

@@ -150,7 +150,7 @@ def test_nobody_reaches_the_kernel_of_another(visit: Visit, site: Site) -> None:
     assert mine.evaluate(closed, kernel) == "open"
 
 
-def test_messages_that_a_browser_makes_up_are_dropped(visit: Visit) -> None:
+def test_messages_that_a_browser_makes_up_are_dropped(visit: Visit, site: Site) -> None:
     tab = visit("dashboard", "vera")
     answers = tab.evaluate(
         """async (kernel) => new Promise((resolve) => {
@@ -181,6 +181,8 @@ def test_messages_that_a_browser_makes_up_are_dropped(visit: Visit) -> None:
         kernel_of(tab),
     )
     assert "kernel_info_reply" in answers and set(answers) <= {"kernel_info_reply", "status"}, answers
+    printed = f"kernel {kernel_of(tab)}: No such comm: made-up"
+    assert printed in (site.home / "up.log").read_text(), "what the kernel prints is for the log"
     assert json_of(tab, f"/api/kernels/{kernel_of(tab)}")[0] == 200, "it runs on"
 
 

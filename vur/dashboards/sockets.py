@@ -17,6 +17,7 @@ CONTROL = "jupyter.widget.control"  # the only comm that a page's scripts open: 
 EXPECTED = ("comm_open", "comm_msg", "comm_close", "comm_info_request", "kernel_info_request")
 ANSWERED = ("comm_open", "comm_msg", "comm_close", "comm_info_reply", "kernel_info_reply", "status", "shutdown_reply")
 PARTS = 10_000  # of a message
+PRINTED = 8_000  # characters of what a kernel prints that are logged at once
 V1 = "v1.kernel.websocket.jupyter.org"
 OPEN: WeakSet[WebSocketHandler] = WeakSet()
 log = logging.getLogger("vur.dashboards")
@@ -66,9 +67,13 @@ class PageConnection(ZMQChannelsWebsocketConnection):
             self.multi_kernel_manager.left(self.kernel_id, said=code in LEFT)
 
     def _on_zmq_reply(self, stream: Any, msg_list: Any) -> None:
-        header = msg_list["header"] if isinstance(msg_list, dict) else self.session.unpack(bytes(msg_list[0]))
+        whole = isinstance(msg_list, dict)
+        header = msg_list["header"] if whole else self.session.unpack(bytes(msg_list[0]))
         if header["msg_type"] in ANSWERED:
             super()._on_zmq_reply(stream, msg_list)
+        elif header["msg_type"] == "stream":
+            content = msg_list["content"] if whole else self.session.unpack(bytes(msg_list[3]))
+            log.warning("kernel %s: %s", self.kernel_id, str(content.get("text", "")).rstrip()[-PRINTED:])
 
     def _read(self, message: Any) -> tuple[str, dict[str, Any]]:
         """Type and content of a message; the type is empty if it cannot be read."""

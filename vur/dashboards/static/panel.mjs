@@ -18,7 +18,13 @@ export function call(model, event, values, root, quiet = false) {
       root?.removeAttribute("aria-busy");
       resolve(error);
     });
-    model.send({ event, values: values ?? null, id });
+    try {
+      model.send({ event, values: values ?? null, id });
+    } catch {  // the kernel has gone for good: the heading says so
+      waiting.get(id)("");
+      waiting.delete(id);
+      document.dispatchEvent(new Event("vur-lost"));
+    }
   });
 }
 

@@ -35,6 +35,7 @@ export async function start(context) {
     else if (next?.token) await alive(context, send("token", { token: next.token }, true));
   };
   document.addEventListener("vur-check-session", check);
+  document.addEventListener("vur-lost", () => gone(context));
   context.timers = [
     setInterval(check, every),
     setInterval(async () => {
@@ -50,11 +51,22 @@ export async function start(context) {
 // A kernel that does not answer has ended (it was idle, or the server was restarted), or the login has.
 async function alive(context, answer) {
   const lost = Symbol("lost");
-  const heard = answer.catch(() => lost);  // no connection will come back
-  const within = (time) => Promise.race([heard, new Promise((resolve) => setTimeout(() => resolve(lost), time))]);
+  const within = (time) => Promise.race([answer, new Promise((resolve) => setTimeout(() => resolve(lost), time))]);
   if (await within(LATE) !== lost) return;
+  if (!await kernelLives() || await within(PATIENCE - LATE) === lost) await gone(context);
+}
+
+// False if the server knows the kernel no more; nobody knows while the server does not answer.
+async function kernelLives() {
+  const config = document.getElementById("jupyter-config-data");
+  if (!config) return true;
+  const answer = await fetch(`${base()}api/kernels/${JSON.parse(config.textContent).kernelId}`, { cache: "no-store" }).catch(() => null);
+  return answer === null || answer.ok;
+}
+
+async function gone(context) {
   if ((await renewed().catch(() => null))?.ended) ended(context);
-  else if (await within(PATIENCE - LATE) === lost) over(context, context.texts.lost, context.texts.reconnect, () => location.reload());
+  else over(context, context.texts.lost, context.texts.reconnect, () => location.reload());
 }
 
 function ended(context) {
