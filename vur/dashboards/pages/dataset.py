@@ -1,4 +1,4 @@
-"""One dataset on the page of data management: its rows, chart, statistics, rejects, versions and shares."""
+"""One dataset on the page of data management: its rows, chart, statistics, rejects, versions and use."""
 
 from typing import Any
 from urllib.parse import quote
@@ -6,6 +6,7 @@ from urllib.parse import quote
 from vur.dashboards import given
 from vur.dashboards.client import ServiceError
 from vur.dashboards.page import Page
+from vur.dashboards.pages.sharing import Sharing
 from vur.dashboards.panel import Panel
 from vur.dashboards.words import size, whole
 from vur.languages import LANGUAGES
@@ -66,9 +67,7 @@ class OpenDataset:
         self.changes = self._panel("cards")
         self.changed_columns = self._panel("table")
         self.changed_rows = self._panel("table")
-        self.share = self._panel("form")
-        self.people = self._panel("table")
-        self.found = self._panel("list")
+        self.sharing = Sharing(self.page, "dataset")
         self.users = self._panel("list")
         self._listen()
 
@@ -95,16 +94,13 @@ class OpenDataset:
                 given.count(given.value(values, "old")), given.count(given.value(values, "new"))
             ),
         )
-        self.share.on("share", self.add_share, role="analyst")
-        self.people.on("revoke", self.revoke, role="analyst")
-        self.found.on("pick", self.pick_person, role="analyst")
 
     # --- opening and closing ---
 
     @property
     def panels(self) -> list[Panel]:
         """All panels of the dataset."""
-        return [value for value in vars(self).values() if isinstance(value, Panel)]
+        return [*(value for value in vars(self).values() if isinstance(value, Panel)), *self.sharing.panels]
 
     @property
     def name(self) -> str:
@@ -226,8 +222,9 @@ class OpenDataset:
         """Show one of the views; the first one for an unknown name."""
         shown = [one for one in TABS if one != "sharing" or self.is_own]
         self.tab = name if name in shown else shown[0]
+        shares = self.sharing.count if self.sharing.id == self.id else self.use["shares"] or 0
         counts = {"rejects": self.detail["rejected_rows"], "versions": self.use["versions"]}
-        counts |= {"sharing": self.use["shares"] or 0, "use": self.use["models"] + self.use["pipelines"]}
+        counts |= {"sharing": shares, "use": self.use["models"] + self.use["pipelines"]}
         items = [{"name": one, "label": self._say(f"tab.{one}"), "count": counts.get(one)} for one in shown]
         self.tabs.show(items=items, current=self.tab, label=self.name)
         self._hide(*(panel for panel in self.panels if panel not in (self.head, self.rename, self.tabs)))
@@ -240,7 +237,7 @@ class OpenDataset:
             "rejects": self.show_rejects,
             "versions": self.show_versions,
             "use": self.show_use,
-            "sharing": self.show_sharing,
+            "sharing": lambda: self.sharing.show(self._own()),
         }
         show[self.tab]()
 
@@ -518,53 +515,7 @@ class OpenDataset:
             ],
         )
 
-    # --- sharing and use ---
-
-    def show_sharing(self) -> None:
-        """Show who has access, and the form to share."""
-        say = self._say
-        self.found.show(hidden=True)
-        self.share.show(
-            width="half",
-            title=say("action.share"),
-            text=say("sharing.note"),
-            fields=[
-                {"name": "person", "label": say("sharing.person"), "required": True},
-                {
-                    "name": "right",
-                    "label": say("sharing.right"),
-                    "type": "choice",
-                    "value": "view",
-                    "options": [[right, say(f"right.{right}")] for right in ("view", "edit")],
-                },
-            ],
-            submit={"event": "share", "label": say("action.share")},
-        )
-        self._show_people(self.page.api.get(f"/shares/dataset/{self._own()}")["items"])
-
-    def _show_people(self, items: list[dict[str, Any]]) -> None:
-        say = self._say
-        self.use["shares"] = len(items)
-        self.people.show(
-            width="half",
-            title=say("sharing.title"),
-            columns=[
-                {"key": "person", "label": say("column.person")},
-                {"key": "email", "label": say("column.email")},
-                {"key": "right", "label": say("column.right")},
-            ],
-            rows=[
-                {
-                    "id": one["user_id"],
-                    "person": one["full_name"] or one["email"],
-                    "email": one["email"],
-                    "right": say(f"right.{one['right']}"),
-                }
-                for one in items
-            ],
-            rowActions=[{"event": "revoke", "label": say("action.revoke"), "kind": "small danger"}],
-            empty=say("sharing.none"),
-        )
+    # --- use ---
 
     def show_use(self) -> None:
         """Show the models and pipelines that use the dataset, as far as the visitor may see them."""
@@ -586,51 +537,6 @@ class OpenDataset:
             for one in self.use["used_by_pipelines"]
         ]
         self.users.show(title=say("use.title"), items=models + pipelines, empty=say("use.none"))
-
-    def add_share(self, values: Any) -> None:
-        """Share with an address, or with the one person of a name; of several persons one is chosen."""
-        person, right = str(given.value(values, "person") or "").strip(), given.value(values, "right")
-        right = right if right in ("view", "edit") else "view"
-        if "@" in person and "." in person.rpartition("@")[2]:
-            self._share(person, right)
-            return
-        found = self.page.api.get("/shares/people", search=person)["items"]
-        if len(found) == 1:
-            self._share(found[0]["email"], right)
-        elif not found:
-            self.page.notice(self._say("sharing.nobody"), "warning")
-        else:
-            self.found.show(
-                title=self._say("sharing.found"),
-                items=[
-                    {
-                        "text": one["full_name"] or one["email"],
-                        "detail": one["email"],
-                        "event": "pick",
-                        "label": self._say("action.share"),
-                        "values": {"email": one["email"], "right": right},
-                    }
-                    for one in found
-                ],
-            )
-
-    def pick_person(self, values: Any) -> None:
-        """Share with the chosen person."""
-        right = given.value(values, "right")
-        self._share(str(given.value(values, "email")), right if right in ("view", "edit") else "view")
-
-    def _share(self, email: str, right: str) -> None:
-        self.page.api.put(f"/shares/dataset/{self._own()}", {"email": email, "right": right})
-        words = self._say("shared", email=email, right=self._say(f"right.{right}"))
-        self.show_sharing()
-        self.page.notice(words, "success")
-
-    def revoke(self, values: Any) -> None:
-        """Take a person's right away."""
-        id = given.value(values, "id")
-        self.page.api.delete(f"/shares/dataset/{self._own()}/{given.identifier(id)}")
-        self.show_sharing()
-        self.page.notice(self._say("revoked"), "success")
 
     # --- helpers ---
 

@@ -6,7 +6,7 @@ from urllib.parse import quote, urlencode
 from vur.dashboards.client import ServiceError
 from vur.dashboards.page import Page
 from vur.dashboards.pages import forecast_views as views
-from vur.dashboards.pages.model_shares import ModelShares
+from vur.dashboards.pages.sharing import Sharing
 from vur.languages import LANGUAGES
 
 MODELS, SERIES, WORST = 200, 200, 10  # that lists offer, and rows of the table of series
@@ -37,7 +37,7 @@ class ForecastsPage(Page):
         self.override = self.panel("form")
         self.worth = self.panel("text")
         self.overrides = self.panel("table")
-        self.shares = ModelShares(self)
+        self.shares = Sharing(self, "model")
         self.publish = self.panel("form")
         self.link = self.panel("link")
         self.links = self.panel("table")

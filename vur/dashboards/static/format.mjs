@@ -15,6 +15,9 @@ export function speaking(language, work) {
   try { return work(); } finally { spoken = before; }
 }
 
+// One minus sign everywhere, as in the sentences of the service.
+const signed = (text) => text.replaceAll("-", "−");
+
 export function digitsFor(value) {
   const size = Math.abs(value);
   return size >= 1000 || Number.isInteger(value) ? 0 : size >= 100 ? 1 : size >= 1 ? 2 : 4;
@@ -23,17 +26,17 @@ export function digitsFor(value) {
 export function number(value, digits) {
   if (value === null || value === undefined || Number.isNaN(value)) return "–";
   const shown = digits ?? digitsFor(value);
-  return maker(Intl.NumberFormat, languageNow(), { maximumFractionDigits: shown, minimumFractionDigits: digits ?? 0 }).format(value);
+  return signed(maker(Intl.NumberFormat, languageNow(), { maximumFractionDigits: shown, minimumFractionDigits: digits ?? 0 }).format(value));
 }
 
 export function short(value) {
   return value === null || value === undefined ? "–"
-    : maker(Intl.NumberFormat, languageNow(), { notation: "compact", maximumFractionDigits: 1 }).format(value);
+    : signed(maker(Intl.NumberFormat, languageNow(), { notation: "compact", maximumFractionDigits: 1 }).format(value));
 }
 
 export function percent(value, digits = 1) {
   return value === null || value === undefined ? "–"
-    : maker(Intl.NumberFormat, languageNow(), { style: "percent", maximumFractionDigits: digits }).format(value);
+    : signed(maker(Intl.NumberFormat, languageNow(), { style: "percent", maximumFractionDigits: digits }).format(value));
 }
 
 export function bytes(value) {
@@ -83,7 +86,7 @@ export function duration(seconds) {
 // A value of somebody's data: nothing of it is rounded away.
 export function exact(value) {
   return typeof value !== "number" ? FORMATS.text(value)
-    : maker(Intl.NumberFormat, languageNow(), { maximumSignificantDigits: 15 }).format(value);
+    : signed(maker(Intl.NumberFormat, languageNow(), { maximumSignificantDigits: 15 }).format(value));
 }
 
 const WORDS = { pt: ["não", "sim"], en: ["no", "yes"] };

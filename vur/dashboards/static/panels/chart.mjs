@@ -23,9 +23,26 @@ export function colour(name, at = 0) {
 export const millis = (value) => typeof value === "number" ? value
   : Date.parse(/(Z|[+-]\d{2}:?\d{2})$/.test(value) ? value : value.replace(" ", "T") + (value.length <= 10 ? "T00:00Z" : "Z"));
 
+const LONGEST_NAME = 240, LEGEND_LINE = 22; // pixels
+
 const languageOf = (content) => content.language ?? document.documentElement.lang;
 
-export function option(content) {
+// The lines that a legend of `names` takes in `width` pixels, by the width of its texts.
+let pen;
+function legendLines(names, width) {
+  pen ??= document.createElement("canvas").getContext("2d");
+  pen.font = `12px ${getComputedStyle(document.body).fontFamily}`;
+  let lines = 1, used = 0;
+  for (const name of names) {
+    const needed = Math.min(pen.measureText(name).width, LONGEST_NAME) + 29; // its mark, and the gaps around it
+    if (used && used + needed > width) { lines += 1; used = 0; }
+    used += needed;
+  }
+  return lines;
+}
+
+// The picture of `content` in `width` pixels.
+export function option(content, width = 640) {
   const spoken = (work) => (...given) => speaking(content.language, () => work(...given));
   const time = (content.x ?? "time") === "time", category = content.x === "category";
   const here = (instant) => instant - new Date(instant).getTimezoneOffset() * 60_000;
@@ -60,10 +77,12 @@ export function option(content) {
   }
   const bands = new Map((content.bands ?? []).map((band) => [band.name, new Map(band.x.map((x, i) => [at(x), [band.low[i], band.high[i]]]))]));
   const names = [...(content.series ?? []).map((one) => one.name), ...(content.bands ?? []).map((one) => one.name)];
+  const legend = names.length > 1 ? legendLines(names, width - 24) * LEGEND_LINE : 0;
+  const labelled = (content.marks ?? []).some((one) => one.label);
   return {
     animation: false, useUTC: true, backgroundColor: "transparent", textStyle: { fontFamily: "inherit", color: ink }, aria: { enabled: true, label: { description: content.label ?? content.title ?? "" } },
-    grid: { left: 8, right: 16, top: names.length > 1 ? 40 : 16, bottom: content.zoom ? 44 : 8, containLabel: true },
-    legend: names.length > 1 ? { type: "scroll", data: names, top: 0, right: 0, textStyle: { color: muted }, icon: "roundRect", itemWidth: 14, itemHeight: 8 } : { show: false },
+    grid: { left: 8, right: 16, top: legend + (labelled ? 28 : 16), bottom: content.zoom ? 44 : 8, containLabel: true },
+    legend: names.length > 1 ? { type: "plain", data: names, top: 0, right: 0, itemGap: 10, textStyle: { color: muted, width: LONGEST_NAME, overflow: "truncate" }, icon: "roundRect", itemWidth: 14, itemHeight: 8 } : { show: false },
     tooltip: {
       trigger: content.scatter ? "item" : "axis", confine: true, backgroundColor: style("--v-card"), borderColor: line, textStyle: { color: ink, fontSize: 12 },
       formatter: spoken((found) => {
@@ -83,7 +102,7 @@ export function option(content) {
       }),
     },
     xAxis: { type: category ? "category" : time ? "time" : "value", data: category ? content.categories : undefined, scale: true, inverse: false, axisLine: { lineStyle: { color: line } },
-      axisTick: { show: false }, splitLine: { show: false }, axisLabel: { color: muted, hideOverlap: true, ...(time ? {} : category ? { interval: content.everyLabel ? 0 : "auto" } : { formatter: spoken((value) => short(value)) }) } },
+      axisTick: { show: false }, splitLine: { show: false }, axisLabel: { color: muted, hideOverlap: true, ...(width < 480 ? { fontSize: 11 } : {}), ...(time ? {} : category ? { interval: content.everyLabel ? 0 : "auto" } : { formatter: spoken((value) => short(value)) }) } },
     yAxis: { type: content.y?.log ? "log" : "value", scale: content.y?.from === undefined && !(content.series ?? []).some((one) => one.style === "bar" || one.style === "area"), min: content.y?.from, name: content.y?.label ?? "", nameTextStyle: { color: muted, align: "left" },
       axisLabel: { color: muted, formatter: spoken((value) => content.y?.percent ? percent(value, 0) : short(value)) }, splitLine: { lineStyle: { color: line, type: "dashed" } } },
     dataZoom: content.zoom ? [{ type: "inside", zoomOnMouseWheel: "ctrl", moveOnMouseMove: true, ...view(content, at) }, { type: "slider", ...view(content, at), height: 20, bottom: 8, borderColor: line, fillerColor: style("--v-soft"), labelFormatter: spoken((value) => time ? date(value) : number(value)), textStyle: { color: muted } }] : undefined,
@@ -146,7 +165,11 @@ export async function paint(context, content) {
     context.shape = shape(content);
     context.chart = library.init(context.box, null, { renderer: "svg", locale: languageOf(content).startsWith("pt") ? "PT" : "EN" });
     context.watch?.disconnect();
-    context.watch = new ResizeObserver(() => context.chart && !context.chart.isDisposed() && context.chart.resize());
+    context.watch = new ResizeObserver(() => {
+      if (!context.chart || context.chart.isDisposed()) return;
+      context.chart.resize();
+      if (context.width !== context.box.clientWidth) redraw(context);
+    });
     context.watch.observe(context.box);
     if (content.cuts) context.chart.on("finished", () => place(context, (context.content.x ?? "time") === "time" ? millis : Number));
     context.chart.on("datazoom", () => {
@@ -160,17 +183,23 @@ export async function paint(context, content) {
     context.chart.on("click", (one) => {
       if (context.content.click) send(context.content.click, { series: one.seriesName, x: Array.isArray(one.value) ? one.value[0] : one.name, y: Array.isArray(one.value) ? one.value[1] : one.value });
     });
-    addEventListener("vur-theme", context.theme = () => context.chart && !context.chart.isDisposed() && context.chart.setOption(option(context.content), { replaceMerge: ["series"] }));
+    addEventListener("vur-theme", context.theme = () => context.chart && !context.chart.isDisposed() && redraw(context));
   }
   context.content = content;
-  const made = option(content);
-  if (kept) delete made.dataZoom;
-  context.chart.setOption(made, { replaceMerge: ["series"] });
+  if (kept) redraw(context);
+  else context.chart.setOption(option(content, context.width = context.box.clientWidth), { replaceMerge: ["series"] });
   context.box.dataset.drawn = String(turn);
 }
 
 const shape = (content) => JSON.stringify([Boolean(content.cuts), content.title, content.note, content.text, content.height, content.zoom, content.x, content.actions, languageOf(content),
   (content.filters ?? []).map((one) => [one.name, one.options])]);
+
+// Draws what is shown once more: for another width, another theme, other points. What is seen of a long axis stays.
+function redraw(context) {
+  const made = option(context.content, context.width = context.box.clientWidth);
+  for (const one of made.dataZoom ?? []) { delete one.startValue; delete one.endValue; }
+  context.chart.setOption(made, { replaceMerge: ["series"] });
+}
 
 export function message(context, one) {
   if (!one.append || !context.chart || context.chart.isDisposed()) return;
@@ -180,7 +209,7 @@ export function message(context, one) {
   target.y.push(...one.append.y);
   const extra = one.append.keep ? target.x.length - one.append.keep : 0;
   if (extra > 0) { target.x.splice(0, extra); target.y.splice(0, extra); }
-  context.chart.setOption(option(context.content), { replaceMerge: ["series"] });
+  redraw(context);
 }
 
 export function stop(context) {
