@@ -24,7 +24,8 @@ class Language:
     `day` formats a date from `{day}`, `{month}` (numbers), `{month_name}`, `{short_month}` and `{year}`; `moment` joins
     `{day}` and `{time}`. `axis` holds the d3 formats of a moment, a day and a month on the axis of a plot. `date_order`
     is how a date such as 05/02/2025 is read, `dmy` or `mdy`; None if readers disagree, so that it is refused.
-    `csv_delimiter` and `csv_mark` (a byte-order mark, by which Excel recognises UTF-8) are how a CSV file is written.
+    `csv_delimiter`, `csv_mark` (a byte-order mark, by which Excel recognises UTF-8) and `csv_day` (a date, as for
+    `strftime`) are how a CSV file is written.
     """
 
     code: str
@@ -41,6 +42,7 @@ class Language:
     date_order: Literal["dmy", "mdy"] | None = None
     csv_delimiter: str = ","
     csv_mark: str = ""
+    csv_day: str = "%Y-%m-%d"
     folder: Path | None = None
 
     def __post_init__(self) -> None:
@@ -56,6 +58,11 @@ class Language:
     def short_months(self) -> list[str]:
         """The abbreviation of each month: its first three letters, unless `abbreviations` are given."""
         return list(self.abbreviations) or [month[:3] for month in self.months]
+
+    def date_text(self, year: int, month: int, day: int) -> str:
+        """A date in the one style of the language: `31/12/2010` or `31 Dec 2010`."""
+        names = {"month_name": self.months[month - 1], "short_month": self.short_months[month - 1]}
+        return self.day.format(day=day, month=month, year=year, **names)
 
     @property
     def short_weekdays(self) -> list[str]:
@@ -88,6 +95,7 @@ LANGUAGES: dict[str, Language] = {
             axis=("%d/%m %H:%M", "%d/%m/%Y", "%m/%Y"),
             date_order="dmy",
             csv_delimiter=";",
+            csv_day="%d/%m/%Y",
             csv_mark="\ufeff",
         ),
     )

@@ -111,9 +111,7 @@ def stamp(value: Any, freq: Frequency, language: str) -> str:
 
 def day_text(value: pd.Timestamp, language: str) -> str:
     """A date in the one style of each language: `31/12/2010` or `31 Dec 2010`."""
-    entry, place = LANGUAGES[language], value.month - 1
-    names = {"month_name": entry.months[place], "short_month": entry.short_months[place]}
-    return entry.day.format(day=value.day, month=value.month, year=value.year, **names)
+    return LANGUAGES[language].date_text(value.year, value.month, value.day)
 
 
 def moment_text(value: pd.Timestamp, language: str) -> str:

@@ -10,6 +10,7 @@ from vur.dashboards.pages import forecast_views as views
 from vur.dashboards.pages.forecasts import ForecastsPage
 from vur.store import database
 from vur.store.catalog import Override, Publication, Share
+from vur.text import translate
 
 pytestmark = pytest.mark.slow
 
@@ -112,3 +113,68 @@ def test_finer_points_replace_those_of_their_range():
     x, y = views.merged(whole, part)
     assert x == ["2024-01-01", "2024-01-10", "2024-01-11", "2024-01-12", "2024-01-21", "2024-01-31"]
     assert y == [1, 8, 9, 7, 3, 4]
+
+
+def say(key: str, /, **values: object) -> str:
+    return translate(f"pages.forecasts.{key}", "en", **values)
+
+
+def test_what_an_override_lacks_is_said_at_its_fields_and_what_was_typed_stays(ana, runs, opened):
+    model = register(ana.id, runs["shop"])
+    page = opened(ana, model=model.id, series="sul")
+    day = page.data["forecast"]["timestamps"][1]
+    typed = {"start": day, "end": day, "way": "percent", "amount": None, "reason": " x "}
+    assert page._dispatch(page.override, "override", typed) is None
+    fields = {one["name"]: one for one in page.override.content["fields"]}
+    assert (fields["start"]["value"], fields["reason"]["value"]) == (day, " x ")
+    assert fields["amount"]["error"] == say("amount_needed") and "3 characters" in fields["reason"]["error"]
+    assert page._dispatch(page.override, "override", typed | {"amount": -150, "reason": "a feast"}) is None
+    assert {one["name"] for one in page.override.content["fields"] if one["error"]} == {"amount"}
+    assert count(Override) == 0
+    assert page._dispatch(page.override, "override", typed | {"amount": 20, "reason": "a feast"}) is None
+    assert count(Override) == 1 and not any(one["error"] for one in page.override.content["fields"])
+    assert page.told[-1]["notice"] == {"text": "1 date was overridden.", "kind": "success"}
+
+
+def test_the_reasons_are_plain_words_and_the_method_stands_apart(ana, runs, opened):
+    model = register(ana.id, runs["shop"])
+    page = opened(ana, model=model.id, series="sul")
+    words = " ".join(page.reasons.content["lines"])
+    assert "The forecast for" in words and "SHAP" not in words
+    assert "contributions" in " ".join(page.reasons.content["more"]["lines"])
+    page.choose({"series": ""})
+    assert page.why.content == page.reasons.content == {"hidden": True}
+    assert "select" not in page.table.content or not page.table.content["select"]
+
+
+def test_values_are_counted_without_the_missing_ones():
+    history = {"count": 500, "missing": 12}
+    one = {"history": history, "series": "a", "n_series": 3, "target": "sold"}
+    assert views.counted(one, say) == "488 observed values of sold; 12 are missing"
+    assert views.counted(one | {"history": {"count": 2, "missing": 1}}, say) == "1 observed value of sold; 1 is missing"
+    assert views.counted(one | {"series": None}, say) == "500 dates of sold; on 12 of them a series has no value"
+    assert views.counted(one | {"history": {"count": 1488, "missing": 0}}, say) == "1,488 observed values of sold"
+
+
+def test_intervals_that_become_narrower_are_noticed():
+    def ends(*widths: float) -> dict[str, object]:
+        return {"intervals": {"80": {"lo": [0], "hi": [1]}, "95": {"lo": [0.0] * len(widths), "hi": [*widths]}}}
+
+    assert views.narrows(ends(9.7, 9.8, 3.2)) and not views.narrows(ends(9.7, 9.0, 12))
+    assert not views.narrows({"intervals": {}})
+
+
+def test_a_column_of_intervals_is_shown_only_if_one_is_known():
+    issue = {"origin": "2024-01-01", "source": "backtest", "n": 7, "mae": 1.0, "bias": -1.0, "coverage": None}
+    keys = [column["key"] for column in views.issues_table({"issues": [issue]}, say)["columns"]]
+    assert "coverage" not in keys
+    answered = issue | {"source": "ledger", "coverage": 90.0}
+    found = views.issues_table({"issues": [issue, answered]}, say)
+    assert found["columns"][-1]["key"] == "coverage" and [row["coverage"] for row in found["rows"]] == [None, 0.9]
+
+
+def test_the_methods_of_a_forecast_are_named_with_their_shares():
+    members = [{"algorithm": "ETS", "weight": 0.25}, {"algorithm": "Ridge", "weight": 0.75}]
+    assert views.made_of(members, say) == ["The value combines several methods: Ridge (75%), ETS (25%)."]
+    assert views.made_of([{"algorithm": "ETS", "weight": 1.0}], say) == ["The value is that of the method ETS."]
+    assert views.made_of([], say) == []

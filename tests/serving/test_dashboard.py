@@ -6,6 +6,7 @@ import pytest
 from sqlalchemy import update
 from test_datasets import PT, both, kind, sent, table  # noqa: F401
 
+from vur.serving.views.dashboard import sentence
 from vur.store import database
 from vur.store.catalog import (
     Activity,
@@ -391,3 +392,28 @@ def test_a_dashboard_over_many_rows_answers_quickly(ana):
         started = time.monotonic()
         assert ana.get(path).status_code == 200
         assert time.monotonic() - started < 1
+
+
+@pytest.mark.parametrize(
+    ("kind", "values", "language", "words"),
+    [
+        ("model_trained", {"name": "m", "algorithm": "ensemble"}, "pt-BR", "Modelo m treinado (Combinação)."),
+        (
+            "model_configured",
+            {"name": "m", "algorithm": "auto"},
+            "en",
+            "Model m was configured (chosen automatically).",
+        ),
+        ("dataset_uploaded", {"name": "d", "rows": 1488}, "pt-BR", "Conjunto de dados d enviado: 1.488 linhas"),
+        ("dataset_uploaded", {"name": "d", "rows": 1}, "en", "Dataset d uploaded: 1 row"),
+    ],
+)
+def test_activities_name_algorithms_and_count_in_words(kind, values, language, words):
+    assert sentence(f"activity.{kind}", values, language) == words
+
+
+def test_that_something_was_shared_is_said_to_whom_it_was_shared_with_alone(ana, bia, root):
+    with database.writing() as session:
+        record_activity(session, bia.id, "shared_dataset", user_id=ana.id, by="Ana")
+    told = {who: who.get("/dashboard/activity").json()["activities"] for who in (ana, bia, root)}
+    assert [len(told[who]) for who in (ana, bia, root)] == [0, 1, 0]

@@ -244,6 +244,8 @@ def test_the_forecast_is_downloaded_as_people_open_it(ana, runs):
     table = pd.read_csv(io.BytesIO(ours), sep=";", decimal=",", encoding="utf-8-sig")
     own = data[data["unique_id"] == "sul"]
     assert table["previsão"].to_numpy() == pytest.approx(own["forecast"].to_numpy()) and set(table["loja"]) == {"sul"}
+    assert table["dia"][0] == f"{pd.Timestamp(own['ds'].iloc[0]):%d/%m/%Y}"
+    assert table["previsão"].astype(str).str.len().max() <= 9  # about six figures and the mark
     book = openpyxl.load_workbook(io.BytesIO(ana.get(f"/models/{model.id}/forecast/download?format=xlsx").content))
     rows = list(book.active.values)
     assert len(rows) == len(data) + 1 and rows[1][1].year == 2024 and rows[1][2] == pytest.approx(data["forecast"][0])

@@ -13,6 +13,8 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from vur.errors import VurError
+from vur.languages import LANGUAGES
+from vur.predictions import export
 from vur.spreadsheets import safe_frame
 from vur.stages.upload.files import UploadOptions
 from vur.stages.upload.suggestions import ColumnInfo
@@ -83,6 +85,8 @@ def stored(content: bytes, folder: Path) -> tuple[Path, list[ColumnInfo]]:
 @FEW
 @given(files())
 @example(b"date,y\n2024-01-01 10:30:00,1\n2024-01-02 11:00:00,2\n2024-01-03 00:00:00,\n")
+@example(b"date,y\n2024-01-11,1.5\n2024-01-12,2\n2024-01-13,\n")
+@example(b"date,y\n2024-01-11 10:30:00,1.5\n2024-02-12 10:30:30,2\n2024-03-13 00:00:00,\n")
 @example(b"date,y\n2024-01-01T10:30:00-03:00,1\n2024-01-02T11:00:00-03:00,2\n2024-01-03T00:00:00-03:00,3\n")
 @example(b"year,y,flag\n2001,1e300,true\n2002,-1e-300,false\n2003,,\n")
 def test_a_download_uploaded_again_is_the_same_table(catalog, tmp_path, content):
@@ -105,3 +109,22 @@ def test_bytes_that_are_no_table_are_rejected_with_a_reason(catalog, tmp_path, c
         stored(content, tmp_path)
     except VurError as error:
         assert error.text("pt-BR") and str(tmp_path) not in error.text() and str(catalog) not in error.text()
+
+
+@pytest.mark.parametrize("language", list(LANGUAGES))
+@pytest.mark.parametrize(
+    "stamps",
+    [
+        ["2024-01-30", "2024-01-31", "2024-02-01"],
+        ["2024-01-01", "2024-02-01", "2024-03-01"],
+        ["2024-01-30 10:00:00", "2024-01-30 11:00:00", "2024-01-30 12:00:00"],
+    ],
+)
+def test_a_downloaded_forecast_is_read_again(catalog, tmp_path, language, stamps):
+    values = [520.316, -1234.5, 0.25]
+    rows = [["sul", stamp, value, "é; x"] for stamp, value in zip(stamps, values, strict=True)]
+    content = b"".join(export.csv_pieces(export.ForecastTable("x", ["loja", "dia", "y", "motivo"], rows), language))
+    assert (b"30/01/2024" in content) == (language == "pt-BR" and "30" in stamps[0])
+    found = pd.read_parquet(stored(content, tmp_path)[0])
+    assert found["dia"].tolist() == [pd.Timestamp(stamp) for stamp in stamps]
+    assert found["y"].tolist() == values and found["motivo"].tolist() == ["é; x"] * 3

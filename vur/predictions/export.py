@@ -2,12 +2,13 @@
 
 import csv
 import io
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from datetime import datetime, time
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from vur.errors import VurError
 from vur.languages import LANGUAGES
@@ -19,12 +20,16 @@ from vur.predictions.predict import PredictionRequest, without_entry
 from vur.predictions.stamps import shown_stamps
 from vur.spreadsheets import safe_text
 from vur.store.accounts.access import Principal
+from vur.store.data.excel import write_sheet
+from vur.store.data.tables import ISO_DAY
 from vur.store.database import reading
 from vur.store.forecasts import overrides
 from vur.store.models.champions import find_served
 from vur.text import translate
-from vur.wording import level_text
+from vur.wording import digits_for, level_text
 
+STAMP = re.compile(r"\d{4}-\d\d-\d\d(T| |$)(\d\d:\d\d:\d\d)?")  # without an offset from UTC
+MORE_DIGITS = 2  # than a reader sees, about six figures
 SHEET_ROWS = 1_048_575  # of an Excel sheet below its header
 
 
@@ -61,15 +66,16 @@ def forecast_table(who: Principal, model: str, series: str | None, horizon: int 
         stamps = shown_stamps(saved, points.targets[number])
         places = overrides.cells_of(points.targets[number], freq)
         ends = [end[number] for pair in points.bounds.values() for end in pair]
+        digits = digits_for(points.values[number]) + MORE_DIGITS
         for step, (stamp, place) in enumerate(zip(stamps, places, strict=True)):
             row = changed.get((id, place))
-            value = float(points.values[number][step])
+            value = round(float(points.values[number][step]), digits)
             cells.append(
                 [
                     id,
                     stamp,
                     value,
-                    *(float(end[step]) if np.isfinite(end[step]) else None for end in ends),
+                    *(round(float(end[step]), digits) if np.isfinite(end[step]) else None for end in ends),
                     None if row is None else row.value,
                     value if row is None else row.value,
                     "" if row is None else row.reason,
@@ -93,63 +99,53 @@ def header(saved: Saved, levels: Iterable[float], language: str) -> list[str]:
 
 
 def csv_pieces(table: ForecastTable, language: str) -> Iterator[bytes]:
-    """The table as CSV: delimiter, decimal mark and byte-order mark of `language`, dates in ISO format."""
+    """The table as CSV: delimiter, decimal mark, byte-order mark and dates of `language`.
+
+    Where no day is after the 12th, dates are in ISO format, of which only one order can be read.
+    """
     form = LANGUAGES[language]
+    day = form.csv_day if any(_after_the_12th(row[1]) for row in table.rows) else ISO_DAY
     yield form.csv_mark.encode()
     for start in range(-1, len(table.rows), 5_000):
         text = io.StringIO()
         rows = [table.header] if start < 0 else []
-        rows += table.rows[max(start, 0) : start + 5_000]
+        some = table.rows[max(start, 0) : start + 5_000]
+        rows += [[id, stamp_value(stamp), *others] for id, stamp, *others in some]
         writer = csv.writer(text, delimiter=form.csv_delimiter, lineterminator="\r\n")
-        writer.writerows([_csv_cell(cell, form.decimal) for cell in row] for row in rows)
+        writer.writerows([_csv_cell(cell, form.decimal, day) for cell in row] for row in rows)
         yield text.getvalue().encode()
 
 
-def _csv_cell(cell: Any, decimal: str) -> Any:
+def _after_the_12th(stamp: Any) -> bool:
+    """Whether a stamp shows in which order day and month are written."""
+    found = stamp_value(stamp)
+    return isinstance(found, datetime) and found.day > 12
+
+
+def _csv_cell(cell: Any, decimal: str, day: str) -> Any:
     if isinstance(cell, float):
         return repr(cell).replace(".", decimal)
+    if isinstance(cell, datetime):
+        return cell.strftime(day if cell.time() == time() else f"{day} %H:%M:%S")
     return safe_text(cell) if isinstance(cell, str) else cell
 
 
 def workbook(table: ForecastTable, sheet: str) -> bytes:
-    """The table as an Excel workbook; text that looks like a formula stays text."""
-    from openpyxl import Workbook
-    from openpyxl.cell import WriteOnlyCell
-    from openpyxl.styles import Font
+    """The table as an Excel workbook, with days and moments as dates that Excel can sort.
 
+    `VurError` forecasts.sheet for more rows than a sheet has.
+    """
     if len(table.rows) > SHEET_ROWS:
         raise VurError("forecasts.sheet", count=len(table.rows), limit=SHEET_ROWS)
-    book = Workbook(write_only=True)
-    page = book.create_sheet(sheet[:31])
-    page.freeze_panes = "C2"
-    for number, width in enumerate((22, 22, *[14] * (len(table.header) - 4), 32, 22)):
-        page.column_dimensions[chr(ord("A") + number)].width = width
-
-    def cell(value: Any, bold: bool = False) -> Any:
-        made = WriteOnlyCell(page, value=_sheet_value(value))
-        if isinstance(value, str) and made.data_type == "f":
-            made.data_type = "s"
-        if bold:
-            made.font = Font(bold=True)
-        return made
-
-    page.append([cell(name, bold=True) for name in table.header])
-    for row in table.rows:
-        page.append([cell(value) for value in row])
     target = io.BytesIO()
-    book.save(target)
+    widths = (22, 22, *[14] * (len(table.header) - 4), 32, 22)
+    rows = ([id, stamp_value(stamp), *others] for id, stamp, *others in table.rows)
+    write_sheet(target, table.header, rows, sheet, frozen=2, widths=widths)
     return target.getvalue()
 
 
-def _sheet_value(value: Any) -> Any:
-    """A cell's value: days as dates that Excel can sort, moments with an offset as text."""
-    if isinstance(value, str):
-        from openpyxl.cell.cell import ILLEGAL_CHARACTERS_RE
-
-        text = ILLEGAL_CHARACTERS_RE.sub("", value)
-        if len(text) in (10, 19) and text[4:5] == text[7:8] == "-" and text[:4].isdigit():
-            found = pd.to_datetime(text, errors="coerce")
-            if not pd.isna(found) and found.year >= 1900:
-                return found.date() if len(text) == 10 else found.to_pydatetime()
-        return text
-    return value
+def stamp_value(stamp: Any) -> Any:
+    """A stamp in ISO format as a date with its time; with an offset from UTC, or as a whole number, as it is."""
+    if not isinstance(stamp, str) or STAMP.fullmatch(stamp) is None:
+        return stamp
+    return datetime.fromisoformat(stamp)

@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 
 from vur.errors import VurError
-from vur.explain.why import Explanation, explain_point, step_of
+from vur.explain.why import Explanation, explain_point, parts_sentence, source_sentences, step_of, value_sentence
 from vur.forecasters.registry import algorithm_name
 from vur.models.forecast import forecasts
 from vur.predictions.bounded import answer, is_big
@@ -64,7 +64,8 @@ def computed(served: dict[str, Any], series: str, step: int, language: str) -> d
             for label, value in zip(shown["label"], shown["contribution"], strict=True)
         ],
         "members": members(found, language),
-        "sentences": local.sentences(language),
+        "sentences": [value_sentence(local, language), *parts_sentence(local, language)],
+        "method": source_sentences(local, language),
     }
 
 

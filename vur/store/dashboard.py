@@ -126,8 +126,13 @@ def _median(values: Iterable[float | None], digits: int) -> float | None:
 
 
 def activities(who: Principal, **filters: Any) -> Select[Any]:
-    """The query for activities on the user's objects and by the user; `filters` are values of columns."""
-    query = select(Activity)
+    """The query for activities on the user's objects and by the user; `filters` are values of columns.
+
+    That something was shared is said to whom it was shared with, in whose words it is.
+    """
+    query = select(Activity).where(
+        or_(Activity.owner_id == who.user_id, Activity.kind.not_like("shared\\_%", escape="\\"))
+    )
     if not who.is_admin:
         query = query.where(or_(Activity.owner_id == who.user_id, Activity.user_id == who.user_id))
     for name, value in filters.items():

@@ -191,8 +191,9 @@ class DashboardPage(Page):
     def _tasks(self) -> None:
         found = self.api.get("/dashboard/tasks")
         shown = found["tasks"][:SHOWN_TASKS]
+        width = "half" if shown else None
         self.tasks.show(
-            width="half",
+            width=width,
             title=self.say("pages.dashboard.tasks.title"),
             note=self.say("pages.dashboard.tasks.more", count=found["total"] - len(shown))
             if found["total"] > len(shown)
@@ -215,7 +216,7 @@ class DashboardPage(Page):
     def _activity(self) -> None:
         rows = self.api.get("/dashboard/activity", limit=SHOWN_ACTIVITIES)["activities"]
         self.activity.show(
-            width="half",
+            width=self.tasks.content.get("width"),
             title=self.say("pages.dashboard.activity.title"),
             items=[
                 {

@@ -12,6 +12,8 @@ OFFSET = re.compile(r"(Z|[+-]\d{2}:?\d{2})$")
 ROWS, CHANGES = 10, 20  # of the tables of a forecast and of its overrides
 MOST_CHOICES = 400  # dates, or series, that a list offers
 HORIZONS, LEAST_SHOWN = 6, 40  # values before the forecast that are seen first: so many horizons, at least so many
+NARROWER = 0.8  # of an earlier width, from which a later interval is said to be narrower
+LEAST_REASON, MOST_FACTOR = 3, 1_000  # characters of an override's reason, and times the forecast
 BANDS = (0.10, 0.20, 0.28)  # how strong intervals are drawn, from the widest
 
 
@@ -34,10 +36,9 @@ def written(stamp: Any, language: str) -> str:
     """A date in the words of a language: `31/12/2010` or `31 Dec 2010, 14:30`."""
     if not isinstance(stamp, str):
         return "–" if stamp is None else str(stamp)
-    entry, day = LANGUAGES[language], stamp[:10].split("-")
-    month = int(day[1])
-    names = {"month_name": entry.months[month - 1], "short_month": entry.short_months[month - 1]}
-    text = entry.day.format(day=int(day[2]), month=month, year=day[0], **names)
+    entry = LANGUAGES[language]
+    year, month, day = map(int, stamp[:10].split("-"))
+    text = entry.date_text(year, month, day)
     return entry.moment.format(day=text, time=stamp[11:16]) if len(stamp) > 10 else text
 
 
@@ -107,12 +108,13 @@ def level_text(level: str) -> str:
     return f"{float(level):g}"
 
 
-def counted(data: Mapping[str, Any], say: Say, language: str) -> str:
-    """How many values there are, and how many are missing."""
+def counted(data: Mapping[str, Any], say: Say) -> str:
+    """How many values were observed, and how many are missing; of a sum, on how many dates it lacks a series."""
     history = data["history"]
-    key = "counted_missing" if history["missing"] else "counted"
-    count, missing = (plain(history[name], language) for name in ("count", "missing"))
-    return say(key, count=count, missing=missing, target=data["target"])
+    steps, missing = history["count"], history["missing"]
+    of_sum = data["series"] is None and data["n_series"] > 1
+    key = ("counted_sum" if of_sum else "counted_missing") if missing else "counted"
+    return say(key, count=steps - missing, steps=steps, missing=missing, target=data["target"])
 
 
 def recent(data: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -131,22 +133,26 @@ def recent(data: Mapping[str, Any]) -> dict[str, Any] | None:
     return {"from": start, "to": clock(found["timestamps"][-1])}
 
 
-def table(found: Mapping[str, Any], page: int, say: Say) -> dict[str, Any]:
+def interval_text(found: Mapping[str, Any], level: str | None, place: int, language: str) -> str:
+    """The two ends of the interval of one date: `502.3 – 695.3`; a dash without one."""
+    ends = [] if level is None else [found["intervals"][level][end][place] for end in ("lo", "hi")]
+    return "–" if None in ends or not ends else " – ".join(plain(end, language) for end in ends)
+
+
+def table(found: Mapping[str, Any], page: int, say: Say, language: str) -> dict[str, Any]:
     """One page of the forecast as rows: date, official value, the model's own if it differs, the widest interval."""
     steps = found["timestamps"]
     overridden = any(value is not None for value in found["override"])
     level = max(found["intervals"], key=float, default=None)
-    columns = [{"key": "date", "label": say("date"), "type": "date"}]
+    columns: list[dict[str, Any]] = [{"key": "date", "label": say("date"), "type": "date"}]
     columns.append({"key": "official", "label": say("official") if overridden else say("forecast"), "type": "number"})
     if overridden:
         columns.append({"key": "forecast", "label": say("models_value"), "type": "number"})
     if level is not None:
         shown = level_text(level)
-        columns.append({"key": "lo", "label": say("low", level=shown), "type": "number"})
-        columns.append({"key": "hi", "label": say("high", level=shown), "type": "number"})
+        columns.append({"key": "interval", "label": say("interval", level=shown), "number": True})
     rows = []
     for place in range((page - 1) * ROWS, min(page * ROWS, len(steps))):
-        ends = found["intervals"].get(level) if level is not None else None
         changed = found["override"][place] is not None
         value = found["official"][place]
         rows.append(
@@ -157,11 +163,26 @@ def table(found: Mapping[str, Any], page: int, say: Say) -> dict[str, Any]:
                 if changed
                 else value,
                 "forecast": found["forecast"][place],
-                "lo": ends["lo"][place] if ends else None,
-                "hi": ends["hi"][place] if ends else None,
+                "interval": interval_text(found, level, place, language),
             }
         )
     return {"columns": columns, "rows": rows, "page": page, "pages": max(1, -(-len(steps) // ROWS))}
+
+
+def narrows(found: Mapping[str, Any]) -> bool:
+    """Whether the widest interval is clearly narrower at a later date than at an earlier one."""
+    level = max(found["intervals"], key=float, default=None)
+    if level is None:
+        return False
+    ends = found["intervals"][level]
+    widest = 0.0
+    for low, high in zip(ends["lo"], ends["hi"], strict=True):
+        if low is None or high is None:
+            continue
+        if high - low < NARROWER * widest:
+            return True
+        widest = max(widest, high - low)
+    return False
 
 
 def figures(data: Mapping[str, Any], errors: Mapping[str, Any] | None, say: Say, language: str) -> list[dict[str, Any]]:
@@ -173,7 +194,8 @@ def figures(data: Mapping[str, Any], errors: Mapping[str, Any] | None, say: Say,
         ends = found["intervals"][level] if level is not None else None
         note = written(clock(found["timestamps"][0]), language)
         if ends and ends["lo"][0] is not None and ends["hi"][0] is not None:
-            note = say("next_note", date=note, low=plain(ends["lo"][0], language), high=plain(ends["hi"][0], language))
+            low, high = (plain(ends[end][0], language) for end in ("lo", "hi"))
+            note = say("next_note", date=note, low=low, high=high, level=level_text(str(level)))
         items.append({"name": "next", "label": say("next"), "value": found["official"][0], "note": note})
         known = [value for value in found["official"] if value is not None]
         ahead = say("sum_note", steps=len(known))
@@ -214,6 +236,17 @@ def parts_chart(found: Mapping[str, Any], say: Say) -> dict[str, Any]:
         "series": [{"name": say("adds"), "y": values, "style": "bar", "color": "primary"}],
         "everyLabel": len(names) <= 6,
     }
+
+
+def made_of(members: Sequence[Mapping[str, Any]], say: Say) -> list[str]:
+    """The methods that a forecast comes from with their shares, the largest first; nothing for one method alone."""
+    shares = sorted(((one["weight"], one["algorithm"]) for one in members), reverse=True)
+    if not shares:
+        return []
+    if round(100 * shares[0][0]) >= 100:
+        return [say("made_by", name=shares[0][1])]
+    names = [say("member", name=name, percent=round(100 * weight)) for weight, name in shares if round(100 * weight)]
+    return [say("made_of", names=", ".join(names))]
 
 
 # --- vintages ---
@@ -261,8 +294,9 @@ def issues_table(found: Mapping[str, Any], say: Say) -> dict[str, Any]:
         {"key": "n", "label": say("known"), "type": "number"},
         {"key": "mae", "label": say("mae"), "type": "number"},
         {"key": "bias", "label": say("bias"), "type": "number"},
-        {"key": "coverage", "label": say("inside"), "type": "percent"},
     ]
+    if any(one["coverage"] is not None for one in found["issues"]):  # those of a back-test have no intervals
+        columns.append({"key": "coverage", "label": say("inside"), "type": "percent"})
     rows = [
         {
             "id": str(number),
@@ -451,8 +485,14 @@ def worth_lines(worth: Mapping[str, Any], say: Say, language: str) -> list[str]:
     return lines
 
 
-def override_fields(found: Mapping[str, Any], say: Say, language: str) -> list[dict[str, Any]]:
-    """The form of an override: dates, value or change in percent, reason."""
+def override_fields(
+    found: Mapping[str, Any],
+    say: Say,
+    language: str,
+    given: Mapping[str, Any] | None = None,
+    faults: Mapping[str, str] | None = None,
+) -> list[dict[str, Any]]:
+    """The form of an override: dates, value or change in percent, reason; with what was `given`, and its `faults`."""
     steps = found["timestamps"]
     fields: list[dict[str, Any]] = []
     for name, place in (("start", 0), ("end", 0)):
@@ -465,12 +505,29 @@ def override_fields(found: Mapping[str, Any], say: Say, language: str) -> list[d
             value = steps[place] if isinstance(steps[0], int) else steps[place][:10]
             fields.append({"name": name, "label": say(name), "type": kind, "value": value})
     ways = [["percent", say("way_percent")], ["value", say("way_value")]]
-    return [
-        *fields,
+    fields += [
         {"name": "way", "label": say("way"), "type": "choice", "options": ways, "value": "percent"},
         {"name": "amount", "label": say("amount"), "type": "number", "help": say("amount_help")},
         {"name": "reason", "label": say("reason"), "type": "text", "help": say("reason_help"), "wide": True},
     ]
+    for field in fields:
+        name = field["name"]
+        if given is not None and isinstance(given.get(name), str | int | float):
+            field["value"] = given[name]
+        field["error"] = (faults or {}).get(name)
+    return fields
+
+
+def override_faults(body: Mapping[str, Any], say: Say) -> dict[str, str]:
+    """What an override, as the service takes it, lacks: words by field of its form."""
+    faults = {}
+    if body["value"] is None and body["factor"] is None:
+        faults["amount"] = say("amount_needed")
+    elif body["factor"] is not None and not 0 <= body["factor"] <= MOST_FACTOR:
+        faults["amount"] = say("amount_range", most=100 * (MOST_FACTOR - 1))
+    if len(body["reason"].strip()) < LEAST_REASON:
+        faults["reason"] = say("reason_needed", least=LEAST_REASON)
+    return faults
 
 
 def override_body(values: Mapping[str, Any], series: str | None) -> dict[str, Any]:

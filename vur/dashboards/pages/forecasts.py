@@ -28,7 +28,6 @@ class ForecastsPage(Page):
         self.table = self.panel("table")
         self.why = self.panel("chart")
         self.reasons = self.panel("text")
-        self.lead = self.panel("form")
         self.vintages = self.panel("chart")
         self.issues = self.panel("table")
         self.worst = self.panel("table")
@@ -46,7 +45,7 @@ class ForecastsPage(Page):
         self.chart.on("point", self.point)
         self.table.on("page", self.turn)
         self.table.on("select", lambda given: self.explain(value(given, "id")))
-        self.lead.on("lead", self.choose_lead)
+        self.vintages.on("filter", self.choose_lead)
         for event in ("sort", "page", "search"):
             self.worst.on(event, lambda given, event=event: self.list_series(event, given))
         self.worst.on("select", lambda given: self.choose({"series": value(given, "id")}))
@@ -228,7 +227,7 @@ class ForecastsPage(Page):
         found = views.chart(self.data, self._, self.part)
         self.chart.show(
             title=name,
-            note=views.counted(self.data, self._, self.language),
+            note=views.counted(self.data, self._),
             text=warnings or None,
             label=self._("chart_label", series=name, target=self.data["target"]),
             height=400,
@@ -276,12 +275,14 @@ class ForecastsPage(Page):
         if found is None:
             self.table.show(hidden=True)
             return
+        pick = [self._("values_note")] if self._has_reasons else []
+        narrow = [self._("narrows")] if views.narrows(found) else []
         self.table.show(
             title=self._("values"),
-            note=self._("values_note"),
-            select=True,
-            width="half",
-            **views.table(found, self.page, self._),
+            note=" ".join([*pick, *narrow]) or None,
+            select=bool(pick),
+            width="half" if pick else None,
+            **views.table(found, self.page, self._, self.language),
         )
 
     def turn(self, given: Any) -> None:
@@ -314,13 +315,16 @@ class ForecastsPage(Page):
         if stamp is not None:
             self.explain(stamp)
 
+    @property
+    def _has_reasons(self) -> bool:
+        """Whether a value can be explained: a sum has the reasons of its parts."""
+        return self.series is not None and self.data["forecast"] is not None
+
     def explain(self, at: Any = None) -> None:
         """Show the parts of one forecast, by default of the next."""
-        several = self.series is None
-        if several or self.data["forecast"] is None:
-            text = self._("why_one") if several else None
-            self.why.show(title=self._("why"), series=[], empty=text or self._("no_forecast"), width="half")
-            self.reasons.show(hidden=True)
+        if not self._has_reasons:
+            for panel in (self.why, self.reasons):
+                panel.show(hidden=True)
             return
         try:
             found = self.api.get(self._path("why"), series=self.series, at=at)
@@ -336,43 +340,39 @@ class ForecastsPage(Page):
             height=300,
             **views.parts_chart(found, self._),
         )
-        members = [
-            self._("member", name=one["algorithm"], percent=round(100 * one["weight"])) for one in found["members"]
-        ]
-        self.reasons.show(title=self._("in_words"), lines=[*found["sentences"], *members])
+        self.reasons.show(
+            title=self._("in_words"),
+            lines=[*found["sentences"], *views.made_of(found["members"], self._)],
+            more={"label": self._("how_found"), "lines": found["method"]} if found["method"] else None,
+        )
 
     # Vintages
 
     def choose_lead(self, given: Any) -> None:
         """Show forecasts made so many steps ahead, or by issue for 0."""
-        self.ahead = max(0, whole(value(given, "lead"), 0))
+        self.ahead = max(0, whole(value(given, "value"), 0))
         self.show_vintages()
 
     def show_vintages(self) -> None:
         """Show past forecasts against what came."""
         horizon = self.data["horizon"]
         leads = [step for step in (1, 2, 3, 5, 7, 12, 14, 24, 28, 48, horizon) if step <= horizon]
-        options = [[0, self._("by_issue")], *([step, self._("ahead", lead=step)] for step in sorted({*leads}))]
-        self.lead.show(
-            title=self._("vintages"),
-            text=self._("vintages_text"),
-            fields=[
-                {"name": "lead", "label": self._("shown"), "type": "choice", "options": options, "value": self.ahead}
-            ],
-            live="lead",
-        )
+        options = [["0", self._("by_issue")], *([str(step), self._("ahead", lead=step)] for step in sorted({*leads}))]
         found = self.api.get(self._path("vintages"), series=self.series, lead=self.ahead or None)
         self.vintages.show(
+            title=self._("vintages"),
+            note=self._("vintages_text"),
             label=self._("vintages"),
             height=320,
-            width="half",
+            filters=[{"name": "lead", "label": self._("shown"), "value": str(self.ahead), "options": options}],
             zoom=bool(self.ahead),
             empty=self._("no_vintages"),
             **views.vintages_chart(found, self._, self.language),
         )
-        self.issues.show(
-            label=self._("vintages"), empty=self._("no_vintages"), width="half", **views.issues_table(found, self._)
-        )
+        if found["issues"]:
+            self.issues.show(label=self._("vintages"), **views.issues_table(found, self._))
+        else:
+            self.issues.show(hidden=True)
 
     # Worst series
 
@@ -455,15 +455,15 @@ class ForecastsPage(Page):
 
     def show_overrides(self, page: int = 1) -> None:
         """Show the form, the changes of this series and what they were worth."""
-        self._show_override_form()
+        self.show_override_form()
         found = self.api.get(self._path("overrides"), series=self.series, page=page, limit=views.CHANGES)
         worth = found["value_added"]
         if found["total"]:
             tone = "good" if (worth["value_added"] or 0) > 0 else "warn" if worth["n"] else ""
             lines = views.worth_lines(worth, self._, self.language)
-            self.worth.show(title=self._("worth"), lines=lines, tone=tone, width="half")
+            self.worth.show(title=self._("worth"), lines=lines, tone=tone)
         else:
-            self.worth.show(title=self._("worth"), text=self._("worth_about"), width="half")
+            self.worth.show(hidden=True)
         self.overrides.show(
             title=self._("overrides"),
             note=self._("overrides_note"),
@@ -475,23 +475,27 @@ class ForecastsPage(Page):
             **views.overrides_table(found, self._, self.language, self.may_edit),
         )
 
-    def _show_override_form(self) -> None:
+    def show_override_form(self, given: Any = None, faults: dict[str, str] | None = None) -> None:
+        """Show the form of an override, with what was `given` and what it lacks."""
         found = self.data["forecast"]
         if not self.may_edit or found is None or self.series is None:
             text = self._("override_one") if self.may_edit and found is not None else self._("override_no")
-            self.override.show(title=self._("override_title"), text=text, fields=[], width="half")
+            self.override.show(title=self._("override_title"), text=text, fields=[])
             return
         self.override.show(
             title=self._("override_title"),
-            text=self._("override_text"),
-            width="half",
-            fields=views.override_fields(found, self._, self.language),
+            text=f"{self._('override_text')} {self._('worth_about')}",
+            fields=views.override_fields(found, self._, self.language, given, faults),
             submit={"event": "override", "label": self._("override_do")},
         )
 
     def add_override(self, given: Any) -> None:
         """Override the forecast of the chosen dates."""
-        body = views.override_body(given if isinstance(given, dict) else {}, self.series)
+        given = given if isinstance(given, dict) else {}
+        body = views.override_body(given, self.series)
+        if faults := views.override_faults(body, self._):
+            self.show_override_form(given, faults)
+            return
         made = self.api.post(self._path("overrides"), body)
         self.notice(self._("overridden_now", count=len(made["points"])), "success")
         self._changed()
@@ -525,7 +529,7 @@ class ForecastsPage(Page):
         chosen = self.series or ""
         if chosen and chosen not in self.names:
             options.append([chosen, chosen])
-        days = [[number, self._("days", count=number) if number > 1 else self._("one_day")] for number in DAYS]
+        days = [[number, self._("days", count=number)] for number in DAYS]
         languages = [[code, language.name] for code, language in LANGUAGES.items()]
         fields: list[dict[str, Any]] = [
             {"name": "title", "label": self._("link_title"), "type": "text", "value": self.model["name"]},

@@ -26,7 +26,7 @@ export function digitsFor(value) {
 export function number(value, digits) {
   if (value === null || value === undefined || Number.isNaN(value)) return "–";
   const shown = digits ?? digitsFor(value);
-  return signed(maker(Intl.NumberFormat, languageNow(), { maximumFractionDigits: shown, minimumFractionDigits: digits ?? 0 }).format(value));
+  return signed(maker(Intl.NumberFormat, languageNow(), { maximumFractionDigits: shown, minimumFractionDigits: digits ?? (Math.abs(value) >= 100 ? shown : 0) }).format(value));
 }
 
 export function short(value) {

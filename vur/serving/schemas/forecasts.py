@@ -191,6 +191,7 @@ class Why(BaseModel):
     parts: list[Part]
     members: list[Member] = Field(description="Of an ensemble")
     sentences: list[str] = Field(description="The same in words")
+    method: list[str] = Field(description="Where the parts come from, for readers who know the methods")
 
 
 # --- what if ---

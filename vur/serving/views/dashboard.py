@@ -6,6 +6,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from vur.errors import VurError
+from vur.forecasters.registry import algorithm_name
 from vur.serving.middleware.logs import log
 from vur.stages.preview.findings import show
 from vur.store import dashboard
@@ -79,10 +80,17 @@ def alert_page(row: Alert) -> dict[str, Any]:
 def sentence(key: str, values: dict[str, Any], language: str) -> str:
     """Translate `key`; fall back to its last part if the values of an older release no longer fill the text."""
     try:
-        return translate(key, language, **{name: show(value, language) for name, value in values.items()})
+        return translate(key, language, **{name: _spoken(name, value, language) for name, value in values.items()})
     except (KeyError, IndexError, ValueError, AttributeError):
         log.warning("text cannot be filled", key=key)
         return key.partition(".")[2].replace("_", " ")
+
+
+def _spoken(name: str, value: Any, language: str) -> Any:
+    """A value of a sentence: algorithms by their names; whole numbers as they are, for the text to write."""
+    if name == "algorithm":
+        return translate("activity.automatic", language) if value == "auto" else algorithm_name(str(value), language)
+    return value if type(value) is int else show(value, language)
 
 
 def link(kind: str | None, id: str | None) -> str | None:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from datetime import date, datetime
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from vur.errors import VurError
 from vur.stages.upload.suggestions import ColumnInfo
@@ -13,23 +13,35 @@ from vur.store.home import folder
 MOST_ROWS, MOST_COLUMNS = 2**20, 2**14  # of a sheet, with the line of names
 MOST_TEXT = 2**15 - 1  # characters of a cell
 FIRST_DAY = datetime(1900, 3, 1)  # before it Excel's days are wrong, or do not exist
+LONGEST_TITLE = 31  # of a sheet
 DAY, MOMENT = "yyyy-mm-dd", "yyyy-mm-dd hh:mm:ss"
 BATCH = 10_000
 
 
-def write_sheet(target: Path, names: Sequence[str], rows: Iterable[Sequence[Any]], title: str = "VUR") -> None:
+def write_sheet(
+    target: Path | IO[bytes],
+    names: Sequence[str],
+    rows: Iterable[Sequence[Any]],
+    title: str = "VUR",
+    frozen: int = 0,
+    widths: Sequence[int] = (),
+) -> None:
     """Write a workbook with one sheet: a line of `names`, then `rows` of text, numbers, dates and None.
 
+    The first `frozen` columns stay in sight; `widths` are in characters, of as many columns as have one.
     `VurError` datasets.sheet for more rows or columns than a sheet can have.
     """
     from openpyxl import Workbook
     from openpyxl.cell import WriteOnlyCell
+    from openpyxl.utils import get_column_letter
 
     if len(names) > MOST_COLUMNS:
         raise VurError("datasets.sheet", rows=MOST_ROWS - 1, columns=MOST_COLUMNS)
     book = Workbook(write_only=True)
-    sheet = book.create_sheet(title)
-    sheet.freeze_panes = "A2"
+    sheet = book.create_sheet(title[:LONGEST_TITLE])
+    sheet.freeze_panes = f"{get_column_letter(frozen + 1)}2"
+    for number, width in enumerate(widths, 1):
+        sheet.column_dimensions[get_column_letter(number)].width = width
 
     def cell(value: Any) -> Any:
         value, kind = _plain(value)

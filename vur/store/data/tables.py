@@ -170,6 +170,9 @@ def _number(value: Any) -> Any:
 # --- export ---
 
 
+ISO_DAY = "%Y-%m-%d"
+
+
 @dataclass(frozen=True)
 class CsvForm:
     """The dialect of a CSV file; `mark` is the byte order mark by which Excel recognizes UTF-8."""
@@ -177,14 +180,19 @@ class CsvForm:
     delimiter: str = ","
     decimal: str = "."
     mark: str = ""
+    day: str = ISO_DAY
 
 
-FORMS = {code: CsvForm(entry.csv_delimiter, entry.decimal, entry.csv_mark) for code, entry in LANGUAGES.items()}
+FORMS = {
+    code: CsvForm(entry.csv_delimiter, entry.decimal, entry.csv_mark, entry.csv_day)
+    for code, entry in LANGUAGES.items()
+}
 
 
 def csv_pieces(path: Path, columns: Sequence[ColumnInfo], form: CsvForm) -> Iterator[bytes]:
-    """The table as CSV in chunks, with dates in ISO format; uploaded again, it gives the same table.
+    """The table as CSV in chunks, in the dialect `form`; uploaded again, it gives the same table.
 
+    Stamps of a time zone, with parts of a second, or of which several orders could be read are in ISO format.
     Only text that a spreadsheet would take for a formula changes: it gets a `'` before it.
     """
     import duckdb
@@ -211,7 +219,7 @@ def _csv_pieces(path: Path, columns: Sequence[ColumnInfo], form: CsvForm) -> Ite
     ):
         connection.execute("SET TimeZone = 'UTC'")
         wanted = ", ".join(
-            _cell(name, kind, form, zones.get(name), _days_only(connection, path, name, kind))
+            _cell(name, kind, form, zones.get(name), _stamp_format(connection, path, name, kind, form))
             for name, kind in kinds.items()
         )
         target = Path(scratch) / "piece.csv"
@@ -251,15 +259,22 @@ def _header(names: list[str], form: CsvForm) -> bytes:
     return (form.mark + line.getvalue()).encode()
 
 
-def _days_only(connection: Any, path: Path, name: str, kind: str) -> bool:
+def _stamp_format(connection: Any, path: Path, name: str, kind: str, form: CsvForm) -> str | None:
+    """How the stamps of a column are written, as for `strftime`; None for all of their digits, in ISO format.
+
+    Days are in the dialect's order only where a day after the 12th shows which order that is.
+    """
     if not kind.startswith("timestamp"):
-        return False
+        return None
     column = quoted(name)
-    query = f"SELECT coalesce(bool_and({column} = date_trunc('day', {column})), true) FROM read_parquet(?)"  # noqa: S608
-    return bool(connection.execute(query, [str(path)]).fetchone()[0])
+    whole = (f"coalesce(bool_and({column} = date_trunc('{unit}', {column})), true)" for unit in ("day", "second"))
+    query = f"SELECT {', '.join(whole)}, bool_or(day({column}) > 12) FROM read_parquet(?)"  # noqa: S608
+    days, seconds, clear = connection.execute(query, [str(path)]).fetchone()
+    day = form.day if clear else ISO_DAY
+    return day if days else f"{day} %H:%M:%S" if seconds else None
 
 
-def _cell(name: str, kind: str, form: CsvForm, zone: str | None, days: bool) -> str:
+def _cell(name: str, kind: str, form: CsvForm, zone: str | None, shape: str | None) -> str:
     """The SQL expression of a column's cells as text; stamps with a zone as local time with its offset from UTC."""
     column = quoted(name)
     if kind.startswith("timestamp"):
@@ -267,8 +282,9 @@ def _cell(name: str, kind: str, form: CsvForm, zone: str | None, days: bool) -> 
             clock, ahead = local(column, zone), f"datediff('minute', {column}, {local(column, zone)})"
             parts = f"if({ahead} < 0, '-', '+'), abs({ahead}) // 60, abs({ahead}) % 60"
             return f"{clock}::VARCHAR || printf('%s%02d:%02d', {parts})"
-        text = f"CAST(CAST({column} AS DATE) AS VARCHAR)" if days and not zone else f"CAST({column} AS VARCHAR)"
-        return f"{text} || 'Z'" if zone else text
+        if zone or shape is None:
+            return f"CAST({column} AS VARCHAR) || 'Z'" if zone else f"CAST({column} AS VARCHAR)"
+        return f"strftime({column}, '{shape}')"
     if kind in ("double", "float"):
         return f"replace(CAST({column} AS VARCHAR), '.', '{form.decimal}')"
     return safe_sql(column) if kind in ("string", "large_string") else column

@@ -24,6 +24,7 @@ export const millis = (value) => typeof value === "number" ? value
   : Date.parse(/(Z|[+-]\d{2}:?\d{2})$/.test(value) ? value : value.replace(" ", "T") + (value.length <= 10 ? "T00:00Z" : "Z"));
 
 const LONGEST_NAME = 240, LEGEND_LINE = 22; // pixels
+const MOST_LINES = 4; // of a legend, beyond which it is turned
 
 const languageOf = (content) => content.language ?? document.documentElement.lang;
 
@@ -77,12 +78,13 @@ export function option(content, width = 640) {
   }
   const bands = new Map((content.bands ?? []).map((band) => [band.name, new Map(band.x.map((x, i) => [at(x), [band.low[i], band.high[i]]]))]));
   const names = [...(content.series ?? []).map((one) => one.name), ...(content.bands ?? []).map((one) => one.name)];
-  const legend = names.length > 1 ? legendLines(names, width - 24) * LEGEND_LINE : 0;
+  const lines = names.length > 1 ? legendLines(names, width - 24) : 0;
+  const legend = (lines > MOST_LINES ? 1 : lines) * LEGEND_LINE;
   const labelled = (content.marks ?? []).some((one) => one.label);
   return {
     animation: false, useUTC: true, backgroundColor: "transparent", textStyle: { fontFamily: "inherit", color: ink }, aria: { enabled: true, label: { description: content.label ?? content.title ?? "" } },
     grid: { left: 8, right: 16, top: legend + (labelled ? 28 : 16), bottom: content.zoom ? 44 : 8, containLabel: true },
-    legend: names.length > 1 ? { type: "plain", data: names, top: 0, right: 0, itemGap: 10, textStyle: { color: muted, width: LONGEST_NAME, overflow: "truncate" }, icon: "roundRect", itemWidth: 14, itemHeight: 8 } : { show: false },
+    legend: names.length > 1 ? { type: lines > MOST_LINES ? "scroll" : "plain", data: names, top: 0, right: 0, itemGap: 10, textStyle: { color: muted, width: LONGEST_NAME, overflow: "truncate" }, icon: "roundRect", itemWidth: 14, itemHeight: 8 } : { show: false },
     tooltip: {
       trigger: content.scatter ? "item" : "axis", confine: true, backgroundColor: style("--v-card"), borderColor: line, textStyle: { color: ink, fontSize: 12 },
       formatter: spoken((found) => {
@@ -146,7 +148,7 @@ export async function paint(context, content) {
   if (!hasData) {
     context.chart?.dispose();
     context.chart = null;
-    const actions = card(root, content, element("p", { class: "v-empty" }, content.empty ?? "–"));
+    const actions = card(root, content, tools(content, send), element("p", { class: "v-empty" }, content.empty ?? "–"));
     actions?.append(...buttons((content.actions ?? []).filter((one) => !one.png), send));
     return;
   }
@@ -155,7 +157,7 @@ export async function paint(context, content) {
     context.chart?.dispose();
     context.box = element("div", { class: "v-chart-box", role: "img", "aria-label": content.label ?? content.title ?? "", style: `height:${content.height ?? 320}px` });
     const actions = card(root, { ...content, actions: content.actions ?? (content.title ? [] : null) }, content.text ? element("p", { class: "v-note" }, content.text) : null,
-      content.filters?.length ? element("div", { class: "v-tools" }, filters(content.filters, send)) : null, content.cuts ? layer(context) : context.box);
+      tools(content, send), content.cuts ? layer(context) : context.box);
     actions?.append(...actionsOf(context, content));
   }
   const library = await echarts();
@@ -190,6 +192,8 @@ export async function paint(context, content) {
   else context.chart.setOption(option(content, context.width = context.box.clientWidth), { replaceMerge: ["series"] });
   context.box.dataset.drawn = String(turn);
 }
+
+const tools = (content, send) => content.filters?.length ? element("div", { class: "v-tools" }, filters(content.filters, send)) : null;
 
 const shape = (content) => JSON.stringify([Boolean(content.cuts), content.title, content.note, content.text, content.height, content.zoom, content.x, content.actions, languageOf(content),
   (content.filters ?? []).map((one) => [one.name, one.options])]);

@@ -12,7 +12,8 @@ function named(value, label, names) {
 
 function field(one, changed) {
   const id = "f" + Math.random().toString(36).slice(2);
-  const common = { id, name: one.name, disabled: one.disabled ?? false, required: one.required ?? null, "aria-describedby": one.help ? id + "h" : null };
+  const common = { id, name: one.name, disabled: one.disabled ?? false, required: one.required ?? null, "aria-invalid": one.error ? "true" : null,
+    "aria-describedby": [one.error ? id + "e" : "", one.help ? id + "h" : ""].join(" ").trim() || null };
   let input;
   if (one.type === "choice") {
     input = element("select", common, (one.options ?? []).map(([value, label]) => element("option", { value: String(value), selected: String(value) === String(one.value ?? "") }, named(value, label, one.names))));
@@ -44,7 +45,7 @@ function field(one, changed) {
     one.type === "choices" ? element("span", { class: "v-legend" }, one.label) : element("label", { for: id }, one.label),
     input,
     one.help ? element("small", { id: id + "h" }, one.help) : null,
-    one.error ? element("small", { class: "v-error" }, one.error) : null);
+    one.error ? element("small", { id: id + "e", class: "v-error" }, one.error) : null);
 }
 
 export function values(form, fields) {
@@ -67,7 +68,7 @@ export function values(form, fields) {
 export function paint(context, content) {
   const { root, send } = context;
   const fields = content.fields ?? [];
-  const focused = root.contains(document.activeElement) ? document.activeElement.name : null;
+  const within = root.contains(document.activeElement) ? { name: document.activeElement.name } : null;
   const form = element("form", { class: "v-form", novalidate: null });
   const changed = () => { if (content.live) send(content.live, values(form, fields), true); };
   let group = null, target = form;
@@ -92,5 +93,5 @@ export function paint(context, content) {
   });
   const actions = card(root, content, content.text ? element("p", { class: "v-note" }, content.text) : null, form);
   actions?.append(...buttons(content.actions, (event, given) => send(event, { ...values(form, fields), ...(given ?? {}) })));
-  if (focused) form.elements.namedItem(focused)?.focus?.();
+  if (within) (form.querySelector("[aria-invalid]") ?? form.elements.namedItem(within.name))?.focus?.();
 }

@@ -1,4 +1,4 @@
-// Words: {title, text, lines: [..], tone, facts: [[label, value, type]], actions}.
+// Words: {title, text, lines: [..], tone, facts: [[label, value, type]], more: {label, lines}, actions}.
 import { buttons, card, element } from "../dom.mjs";
 import { format } from "../format.mjs";
 
@@ -11,6 +11,7 @@ export function paint({ root, send }, content) {
     content.text ? element("p", {}, content.text) : null,
     content.lines?.length ? element("ul", { class: "v-lines" }, content.lines.map((line) => element("li", {}, line))) : null,
     facts,
+    content.more ? element("details", { class: "v-more" }, element("summary", {}, content.more.label), element("ul", { class: "v-lines" }, content.more.lines.map((line) => element("li", {}, line)))) : null,
     content.actions?.length && !content.title ? element("div", { class: "v-actions" }, buttons(content.actions, send)) : null);
   actions?.append(...buttons(content.actions, send));
 }
