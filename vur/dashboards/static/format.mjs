@@ -29,9 +29,10 @@ export function number(value, digits) {
   return signed(maker(Intl.NumberFormat, languageNow(), { maximumFractionDigits: shown, minimumFractionDigits: digits ?? (Math.abs(value) >= 100 ? shown : 0) }).format(value));
 }
 
-export function short(value) {
+// `digits` are the most after the decimal mark of the unit that is used.
+export function short(value, digits = 1) {
   return value === null || value === undefined ? "–"
-    : signed(maker(Intl.NumberFormat, languageNow(), { notation: "compact", maximumFractionDigits: 1 }).format(value));
+    : signed(maker(Intl.NumberFormat, languageNow(), { notation: "compact", maximumFractionDigits: digits }).format(value));
 }
 
 export function percent(value, digits = 1) {

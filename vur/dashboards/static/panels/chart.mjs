@@ -28,11 +28,28 @@ const MOST_LINES = 4; // of a legend, beyond which it is turned
 
 const languageOf = (content) => content.language ?? document.documentElement.lang;
 
+// By its name: the library measures texts outside the page, where nothing is inherited.
+const fontOf = () => getComputedStyle(document.body).fontFamily;
+
+// Digits with which a handful of marks between the least and the greatest value differ, in thousands, millions, … of them.
+function markDigits(content) {
+  const values = [...(content.series ?? []).map((one) => one.y), ...(content.bands ?? []).flatMap((one) => [one.low, one.high])]
+    .flat().filter((one) => Number.isFinite(one));
+  if (!values.length) return 1;
+  let low = Infinity, high = -Infinity;
+  for (const one of values) { low = Math.min(low, one); high = Math.max(high, one); }
+  const unit = 1000 ** Math.max(0, Math.floor(Math.log10(Math.max(Math.abs(low), Math.abs(high), 1)) / 3));
+  return high > low ? Math.min(Math.max(Math.ceil(-Math.log10((high - low) / 5 / unit)), 1), 6) : 1;
+}
+
+// Days of an axis are said with their month: a number alone says nothing between names of months.
+const STAMPS = { year: "{primary|{yyyy}}", month: "{MMM}", day: "{d} {MMM}", hour: "{HH}:{mm}", minute: "{HH}:{mm}", second: "{HH}:{mm}:{ss}" };
+
 // The lines that a legend of `names` takes in `width` pixels, by the width of its texts.
 let pen;
 function legendLines(names, width) {
   pen ??= document.createElement("canvas").getContext("2d");
-  pen.font = `12px ${getComputedStyle(document.body).fontFamily}`;
+  pen.font = `12px ${fontOf()}`;
   let lines = 1, used = 0;
   for (const name of names) {
     const needed = Math.min(pen.measureText(name).width, LONGEST_NAME) + 29; // its mark, and the gaps around it
@@ -78,11 +95,13 @@ export function option(content, width = 640) {
   }
   const bands = new Map((content.bands ?? []).map((band) => [band.name, new Map(band.x.map((x, i) => [at(x), [band.low[i], band.high[i]]]))]));
   const names = [...(content.series ?? []).map((one) => one.name), ...(content.bands ?? []).map((one) => one.name)];
+  const digits = markDigits(content);
+  const whole = !time && !category && (content.series ?? []).every((one) => one.x.every(Number.isInteger));
   const lines = names.length > 1 ? legendLines(names, width - 24) : 0;
   const legend = (lines > MOST_LINES ? 1 : lines) * LEGEND_LINE;
   const labelled = (content.marks ?? []).some((one) => one.label);
   return {
-    animation: false, useUTC: true, backgroundColor: "transparent", textStyle: { fontFamily: "inherit", color: ink }, aria: { enabled: true, label: { description: content.label ?? content.title ?? "" } },
+    animation: false, useUTC: true, backgroundColor: "transparent", textStyle: { fontFamily: fontOf(), color: ink }, aria: { enabled: true, label: { description: content.label ?? content.title ?? "" } },
     grid: { left: 8, right: 16, top: legend + (labelled ? 28 : 16), bottom: content.zoom ? 44 : 8, containLabel: true },
     legend: names.length > 1 ? { type: lines > MOST_LINES ? "scroll" : "plain", data: names, top: 0, right: 0, itemGap: 10, textStyle: { color: muted, width: LONGEST_NAME, overflow: "truncate" }, icon: "roundRect", itemWidth: 14, itemHeight: 8 } : { show: false },
     tooltip: {
@@ -103,10 +122,10 @@ export function option(content, width = 640) {
         return box;
       }),
     },
-    xAxis: { type: category ? "category" : time ? "time" : "value", data: category ? content.categories : undefined, scale: true, inverse: false, axisLine: { lineStyle: { color: line } },
-      axisTick: { show: false }, splitLine: { show: false }, axisLabel: { color: muted, hideOverlap: true, ...(width < 480 ? { fontSize: 11 } : {}), ...(time ? {} : category ? { interval: content.everyLabel ? 0 : "auto" } : { formatter: spoken((value) => short(value)) }) } },
+    xAxis: { type: category ? "category" : time ? "time" : "value", data: category ? content.categories : undefined, scale: true, inverse: false, minInterval: whole ? 1 : undefined, axisLine: { lineStyle: { color: line } },
+      axisTick: { show: false }, splitLine: { show: false }, axisLabel: { color: muted, hideOverlap: true, ...(width < 480 ? { fontSize: 11 } : {}), ...(time ? { formatter: STAMPS } : category ? { interval: content.everyLabel ? 0 : "auto" } : { formatter: spoken((value) => short(value)) }) } },
     yAxis: { type: content.y?.log ? "log" : "value", scale: content.y?.from === undefined && !(content.series ?? []).some((one) => one.style === "bar" || one.style === "area"), min: content.y?.from, name: content.y?.label ?? "", nameTextStyle: { color: muted, align: "left" },
-      axisLabel: { color: muted, formatter: spoken((value) => content.y?.percent ? percent(value, 0) : short(value)) }, splitLine: { lineStyle: { color: line, type: "dashed" } } },
+      axisLabel: { color: muted, formatter: spoken((value) => content.y?.percent ? percent(value, 0) : short(value, digits)) }, splitLine: { lineStyle: { color: line, type: "dashed" } } },
     dataZoom: content.zoom ? [{ type: "inside", zoomOnMouseWheel: "ctrl", moveOnMouseMove: true, ...view(content, at) }, { type: "slider", ...view(content, at), height: 20, bottom: 8, borderColor: line, fillerColor: style("--v-soft"), labelFormatter: spoken((value) => time ? date(value) : number(value)), textStyle: { color: muted } }] : undefined,
     series,
   };

@@ -118,6 +118,7 @@ function notice(context, { text, kind, action }) {
     ...(action ? buttons([action], async (event, values) => { box.remove(); return context.send(event, values); }) : []),
     element("button", { class: "v-close", "aria-label": context.texts?.close ?? "Close", onclick: () => box.remove() }, "×"));
   if (kind === "success") for (const old of context.notices.querySelectorAll(".error")) old.remove(); // it was done after all
+  for (const old of [...context.notices.children]) if (old.firstElementChild.textContent === text) old.remove(); // said again
   context.notices.append(box);
   while (context.notices.children.length > 4) context.notices.firstElementChild.remove();
   if (kind !== "error") setTimeout(() => box.remove(), action ? 15_000 : 8_000);
