@@ -71,6 +71,21 @@ def meet(site: Site, person: str, model: str, factor: float) -> None:
         assert told.status_code == 200 and told.json()["points"] == 28, told.text
 
 
+def worsened(site: Site, person: str, viewer: str, name: str) -> dict[str, Any]:
+    """A champion of `person` that got worse after its training, shared with `viewer` to look at."""
+    made = trained(site, person, name)
+    meet(site, person, made["model_id"], 1.6)
+    with site.api(person) as api:
+        shared = api.put(f"/shares/model/{made['model_id']}", json={"email": email(viewer), "right": "view"})
+        assert shared.is_success, shared.text
+    return made
+
+
+def panel(tab: Any, title: str) -> Any:
+    """The visible panel with a title."""
+    return tab.locator(".v-panel:visible", has=tab.get_by_role("heading", name=title, exact=True))
+
+
 def faults(tab: Any) -> list[tuple[str, list[str]]]:
     """What axe finds serious or critical on a page: rule, and the first elements."""
     from axe_playwright_python.sync_playwright import Axe

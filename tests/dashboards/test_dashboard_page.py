@@ -4,8 +4,8 @@ import re
 from typing import Any
 
 import pytest
-from pages_models import account, faults, meet, trained
-from pages_site import Site, Visit, email, ready
+from pages_models import account, faults, panel, trained, worsened
+from pages_site import Site, Visit, ready
 from playwright.sync_api import expect
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
@@ -14,20 +14,9 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow]
 @pytest.fixture(scope="module")
 def champion(site: Site) -> dict[str, Any]:
     """A champion of an analyst's that got worse, shared with a viewer to look at; and a second one without a past."""
-    account(site, "dora")
-    account(site, "dino", "viewer")
-    made = trained(site, "dora", "Vendas")
-    meet(site, "dora", made["model_id"], 1.6)
+    made = worsened(site, account(site, "dora"), account(site, "dino", "viewer"), "Vendas")
     trained(site, "dora", "Estoque")
-    with site.api("dora") as api:
-        shared = api.put(f"/shares/model/{made['model_id']}", json={"email": email("dino"), "right": "view"})
-        assert shared.is_success, shared.text
     return made
-
-
-def panel(tab: Any, title: str) -> Any:
-    """The panel with a title."""
-    return tab.locator(".v-panel", has=tab.get_by_role("heading", name=title, exact=True))
 
 
 def test_an_empty_dashboard_says_what_to_do(visit: Visit, site: Site) -> None:

@@ -5,8 +5,8 @@ import sqlite3
 from typing import Any
 
 import pytest
-from pages_models import DAYS, account, faults, meet, sales, trained
-from pages_site import Site, Visit, email, ready
+from pages_models import DAYS, account, faults, panel, sales, trained, worsened
+from pages_site import Site, Visit, ready
 from playwright.sync_api import expect
 
 from vur.dashboards.monitoring import connections
@@ -21,19 +21,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow]
 @pytest.fixture(scope="module")
 def champion(site: Site) -> dict[str, Any]:
     """A champion of an analyst's that got worse, shared with a viewer to look at."""
-    account(site, "mona")
-    account(site, "milo", "viewer")
-    made = trained(site, "mona", "Loja")
-    meet(site, "mona", made["model_id"], 1.6)
-    with site.api("mona") as api:
-        shared = api.put(f"/shares/model/{made['model_id']}", json={"email": email("milo"), "right": "view"})
-        assert shared.is_success, shared.text
-    return made
-
-
-def panel(tab: Any, title: str) -> Any:
-    """The panel with a title."""
-    return tab.locator(".v-panel:visible", has=tab.get_by_role("heading", name=title, exact=True))
+    return worsened(site, account(site, "mona"), account(site, "milo", "viewer"), "Loja")
 
 
 def part(tab: Any, name: str) -> None:

@@ -337,7 +337,7 @@ class ForecastsPage(Page):
             title=self._("why_title", date=date),
             label=" ".join(found["sentences"]),
             width="half",
-            height=300,
+            height=420,
             **views.parts_chart(found, self._),
         )
         self.reasons.show(

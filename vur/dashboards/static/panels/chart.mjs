@@ -28,8 +28,8 @@ const MOST_LINES = 4; // of a legend, beyond which it is turned
 
 const languageOf = (content) => content.language ?? document.documentElement.lang;
 
-// By its name: the library measures texts outside the page, where nothing is inherited.
-const fontOf = () => getComputedStyle(document.body).fontFamily;
+// By its name: the library measures texts outside the page, where nothing is inherited. Its quotes would end an attribute.
+const fontOf = () => getComputedStyle(document.body).fontFamily.replaceAll('"', "'");
 
 // Digits with which a handful of marks between the least and the greatest value differ, in thousands, millions, … of them.
 function markDigits(content) {

@@ -87,11 +87,13 @@ export function paint(context, content) {
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
     const button = bar.querySelector("button");
+    context.sent = true; // a button that waits has no focus
     if (button) button.disabled = true;
     await send(content.submit?.event ?? "submit", values(form, fields));
     if (button?.isConnected) button.disabled = content.submit?.disabled ?? false;
   });
   const actions = card(root, content, content.text ? element("p", { class: "v-note" }, content.text) : null, form);
   actions?.append(...buttons(content.actions, (event, given) => send(event, { ...values(form, fields), ...(given ?? {}) })));
-  if (within) (form.querySelector("[aria-invalid]") ?? form.elements.namedItem(within.name))?.focus?.();
+  if (within || context.sent) (form.querySelector("[aria-invalid]") ?? form.elements.namedItem(within?.name))?.focus?.();
+  context.sent = false;
 }
