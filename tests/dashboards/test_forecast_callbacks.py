@@ -178,3 +178,11 @@ def test_the_methods_of_a_forecast_are_named_with_their_shares():
     assert views.made_of(members, say) == ["The value combines several methods: Ridge (75%), ETS (25%)."]
     assert views.made_of([{"algorithm": "ETS", "weight": 1.0}], say) == ["The value is that of the method ETS."]
     assert views.made_of([], say) == []
+
+
+def test_tables_are_offered_only_where_downloads_are_on(ana, root, runs, opened):
+    model = register(ana.id, runs["shop"])
+    offered = [one["label"] for one in opened(ana, model=model.id).chart.content["actions"]]
+    assert root.put("/switches", json={"downloads": False}).status_code == 200
+    left = [one["label"] for one in opened(ana, model=model.id).chart.content["actions"]]
+    assert (offered, left) == (["PNG", "CSV", "Excel"], ["PNG"])

@@ -172,6 +172,15 @@ def test_the_page_speaks_portuguese_on_a_narrow_dark_screen(visit: Visit, models
     assert not re.search(r"pages\.\w+\.|undefined|NaN|\bnull\b", body)
 
 
+def test_the_wheel_scrolls_the_page_where_a_chart_lies_under_it(visit: Visit, models: dict[str, str]) -> None:
+    tab = visit(f"forecasts?model={models['lojas']}&series=sul", "flora")
+    drawn(tab)
+    tab.locator(".v-chart-box[data-drawn]").first.hover()
+    before = tab.evaluate("scrollY")
+    tab.mouse.wheel(0, 200)
+    tab.wait_for_function(f"scrollY > {before}")
+
+
 def test_past_forecasts_are_shown_by_issue_and_by_lead(visit: Visit, models: dict[str, str]) -> None:
     tab = visit(f"forecasts?model={models['lojas']}&series=sul", "flora")
     drawn(tab)

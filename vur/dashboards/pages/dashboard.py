@@ -97,9 +97,10 @@ class DashboardPage(Page):
 
     def _note(self, name: str, figure: dict[str, Any]) -> str | None:
         """What a figure without a trend waits for; what a gain is measured against."""
-        if figure["value"] is None or not figure["points"]:
+        gain = name in ("skill", "live_skill")
+        if figure["value"] is None or not (figure["points"] or gain):
             return self.say(f"pages.dashboard.figure.{name}_note")
-        return self.say("pages.dashboard.figure.than_naive") if name in ("skill", "live_skill") else None
+        return self.say("pages.dashboard.figure.than_naive") if gain else None
 
     # Forecasts
 

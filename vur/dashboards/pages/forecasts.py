@@ -65,12 +65,13 @@ class ForecastsPage(Page):
         self.view: dict[str, Any] | None = None
         self.page, self.ahead = 1, 0
         self.listing: dict[str, Any] = {"sort": "-share", "page": 1, "search": None}
-        self.may_edit = False
+        self.may_edit = self.may_download = False
 
     # The model and the series
 
     def load(self) -> None:
         """Show the model and series of the address, else the newest champion and its sum."""
+        self.may_download = bool(self.api.get("/switches")["may_download"])
         self.models = self._models()
         if not self.models:
             self._nothing()
@@ -243,7 +244,7 @@ class ForecastsPage(Page):
     def _downloads(self, name: str) -> list[dict[str, Any]]:
         """Buttons for the picture and the tables of the forecast."""
         actions: list[dict[str, Any]] = [{"png": f"{self.model['name']} {name}", "label": "PNG", "kind": "small"}]
-        if self.data["forecast"] is None:
+        if self.data["forecast"] is None or not self.may_download:
             return actions
         wanted = {"series": self.series} if self.series is not None else {}
         for format, label in (("csv", "CSV"), ("xlsx", "Excel")):

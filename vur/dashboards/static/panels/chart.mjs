@@ -97,6 +97,9 @@ export function option(content, width = 640) {
   const names = [...(content.series ?? []).map((one) => one.name), ...(content.bands ?? []).map((one) => one.name)];
   const digits = markDigits(content);
   const whole = !time && !category && (content.series ?? []).every((one) => one.x.every(Number.isInteger));
+  const everyLabel = content.everyLabel
+    ? { interval: 0, hideOverlap: false, overflow: "break", width: Math.max(Math.floor((width - 80) / (content.categories.length || 1)) - 8, 40) }
+    : { interval: "auto" };
   const lines = names.length > 1 ? legendLines(names, width - 24) : 0;
   const legend = (lines > MOST_LINES ? 1 : lines) * LEGEND_LINE;
   const labelled = (content.marks ?? []).some((one) => one.label);
@@ -123,7 +126,7 @@ export function option(content, width = 640) {
       }),
     },
     xAxis: { type: category ? "category" : time ? "time" : "value", data: category ? content.categories : undefined, scale: true, inverse: false, minInterval: whole ? 1 : undefined, axisLine: { lineStyle: { color: line } },
-      axisTick: { show: false }, splitLine: { show: false }, axisLabel: { color: muted, hideOverlap: true, ...(width < 480 ? { fontSize: 11 } : {}), ...(time ? { formatter: STAMPS } : category ? { interval: content.everyLabel ? 0 : "auto" } : { formatter: spoken((value) => short(value)) }) } },
+      axisTick: { show: false }, splitLine: { show: false }, axisLabel: { color: muted, hideOverlap: true, ...(width < 480 ? { fontSize: 11 } : {}), ...(time ? { formatter: STAMPS } : category ? everyLabel : { formatter: spoken((value) => short(value)) }) } },
     yAxis: { type: content.y?.log ? "log" : "value", scale: content.y?.from === undefined && !(content.series ?? []).some((one) => one.style === "bar" || one.style === "area"), min: content.y?.from, name: content.y?.label ?? "", nameTextStyle: { color: muted, align: "left" },
       axisLabel: { color: muted, formatter: spoken((value) => content.y?.percent ? percent(value, 0) : short(value, digits)) }, splitLine: { lineStyle: { color: line, type: "dashed" } } },
     dataZoom: content.zoom ? [{ type: "inside", zoomOnMouseWheel: "ctrl", moveOnMouseMove: true, ...view(content, at) }, { type: "slider", ...view(content, at), height: 20, bottom: 8, borderColor: line, fillerColor: style("--v-soft"), labelFormatter: spoken((value) => time ? date(value) : number(value)), textStyle: { color: muted } }] : undefined,
@@ -175,6 +178,8 @@ export async function paint(context, content) {
   if (!kept) {
     context.chart?.dispose();
     context.box = element("div", { class: "v-chart-box", role: "img", "aria-label": content.label ?? content.title ?? "", style: `height:${content.height ?? 320}px` });
+    // The wheel alone scrolls the page: the library would keep it from doing so.
+    context.box.addEventListener("wheel", (event) => { if (!event.ctrlKey) event.stopPropagation(); }, { capture: true });
     const actions = card(root, { ...content, actions: content.actions ?? (content.title ? [] : null) }, content.text ? element("p", { class: "v-note" }, content.text) : null,
       tools(content, send), content.cuts ? layer(context) : context.box);
     actions?.append(...actionsOf(context, content));
