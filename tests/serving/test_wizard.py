@@ -49,7 +49,7 @@ def test_every_setting_of_a_form_has_texts_in_every_language_and_a_default_that_
             assert field["label"] and field["help"], field
             for choice in field["choices"] or []:
                 assert choice["label"] and not choice["label"].islower() or field["name"] == "levels", choice
-    assert "SP" in found["countries"]["BR"]
+    assert "SP" in found["countries"]["BR"] and found["states"]["BR"]["SP"] == "São Paulo"
     document = found["network"]["document"]
     assert {layer["type"] for layer in document["architecture"]["layers"]} <= {
         layer["type"] for layer in found["network"]["layers"]

@@ -106,6 +106,7 @@ def options(language: str) -> dict[str, Any]:
             for step, entries in FIELDS.items()
         },
         "countries": countries(),
+        "states": state_names(),
         "network": network(language),
     }
 
@@ -136,6 +137,19 @@ def countries() -> dict[str, list[str]]:
     return {
         code: sorted(states) for code, states in sorted(holidays.list_supported_countries().items()) if len(code) == 2
     }
+
+
+@cache
+def state_names() -> dict[str, dict[str, str]]:
+    """The names of the states of each country by their codes, where they are known: the first of several."""
+    import holidays
+
+    found: dict[str, dict[str, str]] = {}
+    for country, states in countries().items():
+        names = getattr(holidays.country_holidays(country), "subdivisions_aliases", {}) if states else {}
+        for name, code in names.items():
+            found.setdefault(country, {}).setdefault(code, name)
+    return found
 
 
 # --- networks ---

@@ -200,7 +200,7 @@ class Upload(Step):
                 {"key": "missing", "label": say("pages.pipeline.upload.missing"), "type": "number"},
                 {"key": "unique", "label": say("pages.pipeline.upload.unique"), "type": "number"},
                 {"key": "example", "label": say("pages.pipeline.upload.example")},
-                {"key": "reason", "label": say("pages.pipeline.upload.reason")},
+                {"key": "reason", "label": say("pages.pipeline.upload.reason"), "wide": True},
             ],
             rows=[
                 {

@@ -27,11 +27,13 @@ class Features(Step):
                 "options": nothing + [[code, code] for code in (*first, *(c for c in countries if c not in first))],
             }
         if field["type"] == "state":
-            states = countries.get(self.values.get("country") or "", [])
+            country = self.values.get("country") or ""
+            states, names = countries.get(country, []), self.page.forms["states"].get(country, {})
+            named = [[code, names.get(code, code)] for code in states]
             shown |= {
                 "type": "choice",
                 "value": self.values.get("state") or "",
-                "options": nothing + [[code, code] for code in states],
+                "options": nothing + sorted(named, key=lambda one: one[1]),
                 "disabled": not states,
             }
         return shown
@@ -56,7 +58,7 @@ class Features(Step):
                 {"key": "name", "label": say("pages.pipeline.features.feature")},
                 {"key": "kind", "label": say("pages.pipeline.features.source")},
                 {"key": "steps", "label": say("pages.pipeline.features.steps")},
-                {"key": "text", "label": say("pages.pipeline.features.meaning")},
+                {"key": "text", "label": say("pages.pipeline.features.meaning"), "wide": True},
             ],
             rows=[
                 {

@@ -3,6 +3,7 @@
 from typing import Any, ClassVar
 
 from vur.dashboards.wizard.step import Step
+from vur.text import translate_or
 
 MOST_FINDINGS = 30
 TONES = {"error": "bad", "warning": "warn", "info": "info"}
@@ -30,13 +31,11 @@ class Preview(Step):
         facts = {"series": seen["series"], "freq": seen["freq_text"] or "–", "horizon": seen["horizon"] or "–"}
         self.page.chart.show(
             title=seen["shown"] or say("pages.pipeline.preview.chart"),
-            note=say("pages.pipeline.preview.facts", **facts)
-            if seen["points"]
-            else (seen["reason"] or {}).get("detail"),
+            note=say("pages.pipeline.preview.facts", **facts) if seen["points"] else None,
             x=_axis(points["ds"]),
             zoom=True,
             series=[{"name": say("pages.pipeline.observed"), "x": points["ds"], "y": points["y"], "color": "second"}],
-            empty=(seen["reason"] or {}).get("detail") or say("pages.pipeline.preview.no_series"),
+            empty=self._reason(seen["reason"]),
             actions=self.series_field(seen) if seen["names"] else [],
         )
         self._show_findings(seen)
@@ -49,6 +48,12 @@ class Preview(Step):
             none=say("pages.pipeline.preview.gaps_none"),
             **gaps,
         ) if gaps else self.page.gaps.show(hidden=True)
+
+    def _reason(self, reason: dict[str, Any] | None) -> str:
+        """Why there is no series to draw, in the words of the page where it has some."""
+        if reason is None:
+            return self.page.say("pages.pipeline.preview.no_series")
+        return translate_or(f"pages.pipeline.preview.reason.{reason['code']}", reason["detail"], self.page.language)
 
     def _show_findings(self, seen: dict[str, Any]) -> None:
         say, counts = self.page.say, seen["counts"]

@@ -106,6 +106,7 @@ class Options(BaseModel):
 
     steps: dict[str, list[FieldOut]]
     countries: dict[str, list[str]] = Field(description="States of each country with known holidays")
+    states: dict[str, dict[str, str]] = Field(description="Names of the states of a country by their codes")
     network: NetworkOut
 
 

@@ -12,7 +12,7 @@ export function paint(context, content) {
   const focused = root.contains(document.activeElement) ? document.activeElement.dataset.focus : null;
   const presets = element("div", { class: "v-presets", role: "group", "aria-label": content.title }, (content.presets ?? []).map((one) => element("button",
     { type: "button", class: "v-choice", "aria-pressed": String(one.chosen), "data-preset": one.id, "data-focus": "p-" + one.id, onclick: () => send("preset", { id: one.id }) },
-    element("strong", {}, one.label), element("span", {}, one.text), element("small", {}, `${one.detail} · ≈ ${duration(one.seconds)}`))));
+    element("strong", {}, one.label), element("span", {}, one.text), element("small", {}, `${one.detail} · ≈ ${duration(Math.max(1, one.seconds))}`))));
   const families = (content.families ?? []).filter((family) => family.cards.length).map((family) => element("section", { class: "v-family" },
     element("h3", {}, family.label),
     element("div", { class: "v-algorithms" }, family.cards.map((one) => element("div", { class: `v-choice v-algorithm ${one.quiet ? "quiet" : ""}`, "data-chosen": String(one.chosen), "data-algorithm": one.id },
