@@ -7,6 +7,7 @@ from urllib.parse import quote
 from vur.dashboards import given
 from vur.dashboards.client import ServiceError
 from vur.dashboards.monitoring.part import Board, Part, badge, problems
+from vur.dashboards.words import cell
 
 KINDS = ("sqlite", "duckdb", "parquet", "postgresql")
 FIELDS = {  # of the form, by the service's names
@@ -132,7 +133,7 @@ class Connections(Part):
         found = self.page.api.post(f"/monitoring/databases/{row['id']}/test")
         self._show()
         if found["ok"]:
-            newest = str(found["newest"]) if found["newest"] is not None else "–"
+            newest = cell(found["newest"], self.page.language)
             text = self.page.say(
                 "pages.monitoring.sources.works",
                 name=row["name"],

@@ -8,7 +8,7 @@ from vur.dashboards.client import ServiceError
 from vur.dashboards.page import Page
 from vur.dashboards.pages.sharing import Sharing
 from vur.dashboards.panel import Panel
-from vur.dashboards.words import size, whole
+from vur.dashboards.words import cell, size, whole
 from vur.languages import LANGUAGES
 
 TABS = ("rows", "chart", "statistics", "rejects", "versions", "use", "sharing")
@@ -507,9 +507,9 @@ class OpenDataset:
             rows=[
                 {
                     "change": {"text": say(f"compare.change.{one['change']}"), "tone": tones[one["change"]]},
-                    "key": _cells(one["key"]),
-                    "before": _cells(one["old"]),
-                    "after": _cells(one["new"]),
+                    "key": self._cells(one["key"]),
+                    "before": self._cells(one["old"]),
+                    "after": self._cells(one["new"]),
                 }
                 for one in found["rows"]
             ],
@@ -540,6 +540,12 @@ class OpenDataset:
 
     # --- helpers ---
 
+    def _cells(self, cells: dict[str, Any] | None) -> str:
+        """Cells of a row in one line."""
+        if cells is None:
+            return "–"
+        return ", ".join(f"{name}: {cell(value, self.page.language)}" for name, value in cells.items())
+
     def _own(self) -> str:
         """The id of the open dataset; `ValueError` if none is open, which no button of the page can cause."""
         if self.id is None:
@@ -559,11 +565,3 @@ def _bound(row: dict[str, Any], name: str) -> Any:
     value = row[name]
     kind = "number" if isinstance(value, int | float) and not isinstance(value, bool) else NUMBERS.get(row["type"])
     return {"value": value, "type": "text" if value is None else kind or "text"}
-
-
-def _cells(cells: dict[str, Any] | None) -> str:
-    """Cells of a row in one line."""
-    if cells is None:
-        return "–"
-    shown = ((name, "–" if value is None else str(value).removesuffix("T00:00:00")) for name, value in cells.items())
-    return ", ".join(f"{name}: {value}" for name, value in shown)

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from vur.dashboards.words import written
 from vur.languages import LANGUAGES
 
 Say = Callable[..., str]
@@ -30,16 +31,6 @@ def clocks(stamps: Sequence[Any]) -> list[Any]:
 def axis(stamps: Sequence[Any]) -> str:
     """The kind of a chart's axis for these dates."""
     return "value" if stamps and isinstance(stamps[0], int) else "time"
-
-
-def written(stamp: Any, language: str) -> str:
-    """A date in the words of a language: `31/12/2010` or `31 Dec 2010, 14:30`."""
-    if not isinstance(stamp, str):
-        return "–" if stamp is None else str(stamp)
-    entry = LANGUAGES[language]
-    year, month, day = map(int, stamp[:10].split("-"))
-    text = entry.date_text(year, month, day)
-    return entry.moment.format(day=text, time=stamp[11:16]) if len(stamp) > 10 else text
 
 
 def seen(value: Any) -> Any:
