@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import time
 from pathlib import Path
 from typing import Any
@@ -197,12 +198,12 @@ def test_a_wrong_file_is_refused_in_words_and_leaves_nothing(visit, site):
     send_file(
         tab, {"name": "foto.png", "mimeType": "image/png", "buffer": b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 20}
     )
-    expect(panel(tab, "upload").locator(".v-error")).to_contain_text("foto.png:")
+    expect(panel(tab, "upload").locator(".v-error")).to_contain_text(re.compile(r"^foto\.png "))  # said once
     expect(panel(tab, "table")).to_contain_text(translate("pages.pipeline.none", "pt-BR"))
     with site.api("caio") as api:
         assert api.get("/pipelines").json()["total"] == api.get("/datasets").json()["total"] == 0
     send_file(tab, {"name": "vazio.csv", "mimeType": "text/csv", "buffer": b""})
-    expect(panel(tab, "upload").locator(".v-error")).to_contain_text("vazio.csv:")
+    expect(panel(tab, "upload").locator(".v-error")).to_contain_text(re.compile(r"^vazio\.csv "))  # said once
     send_file(tab, FLIGHTS)
     at_step(tab, "upload")
 

@@ -10,7 +10,7 @@ from vur.serving.schemas import wizard as bodies
 from vur.serving.schemas.pipelines import StepName
 from vur.serving.schemas.texts import ObjectId
 from vur.serving.views import wizard as views
-from vur.store.accounts.access import fetch
+from vur.store.accounts.access import Principal, fetch
 from vur.store.catalog import Model, Pipeline
 from vur.store.database import reading
 from vur.wizard import code
@@ -89,9 +89,7 @@ def get_code(
     pipeline_id: ObjectId, request: Request, who: Who, language: Language, step: StepName = "training"
 ) -> dict[str, str]:
     """The Python, the `vur` command and the curl requests that do the same as the pipeline up to a step."""
-    with reading() as session:
-        found = views.source(session, fetch(session, Pipeline, pipeline_id, who), who, _base(request), language)
-    return code.code(found, step)
+    return code.code(_source(pipeline_id, request, who, language), step)
 
 
 @router.get(
@@ -105,8 +103,7 @@ def get_notebook(pipeline_id: ObjectId, request: Request, who: Who, language: La
     """A notebook that trains with the pipeline's configuration, to open in JupyterLab."""
     import json
 
-    with reading() as session:
-        found = views.source(session, fetch(session, Pipeline, pipeline_id, who), who, _base(request), language)
+    found = _source(pipeline_id, request, who, language)
     return Response(
         json.dumps(code.notebook(found), ensure_ascii=False, indent=1),
         media_type="application/x-ipynb+json",
@@ -114,8 +111,11 @@ def get_notebook(pipeline_id: ObjectId, request: Request, who: Who, language: La
     )
 
 
-def _base(request: Request) -> str:
-    return f"{request.url.scheme}://{request.url.netloc}"
+def _source(pipeline_id: str, request: Request, who: Principal, language: str) -> code.Source:
+    """What the code of a pipeline is made from, with the address that the client used."""
+    base = f"{request.url.scheme}://{request.url.netloc}"
+    with reading() as session:
+        return views.source(session, fetch(session, Pipeline, pipeline_id, who), who, base, language)
 
 
 @router.get(
