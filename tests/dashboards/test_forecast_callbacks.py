@@ -186,3 +186,13 @@ def test_tables_are_offered_only_where_downloads_are_on(ana, root, runs, opened)
     assert root.put("/switches", json={"downloads": False}).status_code == 200
     left = [one["label"] for one in opened(ana, model=model.id).chart.content["actions"]]
     assert (offered, left) == (["PNG", "CSV", "Excel"], ["PNG"])
+
+
+def test_the_dates_of_an_hourly_forecast_have_their_time_at_midnight_too():
+    def timed(*stamps: str) -> bool:
+        many = [1.0] * len(stamps)
+        found = {"timestamps": [*stamps], "override": [None] * len(stamps), "official": many, "forecast": many}
+        return views.table(found | {"intervals": {}}, 1, say, "en")["columns"][0]["time"]
+
+    assert timed("2024-01-01T23:00:00-03:00", "2024-01-02T00:00:00-03:00")
+    assert not timed("2024-01-01", "2024-01-02") and not timed("2024-01-01T00:00:00")

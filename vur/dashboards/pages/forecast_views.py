@@ -135,7 +135,8 @@ def table(found: Mapping[str, Any], page: int, say: Say, language: str) -> dict[
     steps = found["timestamps"]
     overridden = any(value is not None for value in found["override"])
     level = max(found["intervals"], key=float, default=None)
-    columns: list[dict[str, Any]] = [{"key": "date", "label": say("date"), "type": "date"}]
+    timed = any(isinstance(step, str) and step[11:19].strip("0:") for step in steps)
+    columns: list[dict[str, Any]] = [{"key": "date", "label": say("date"), "type": "date", "time": timed}]
     columns.append({"key": "official", "label": say("official") if overridden else say("forecast"), "type": "number"})
     if overridden:
         columns.append({"key": "forecast", "label": say("models_value"), "type": "number"})

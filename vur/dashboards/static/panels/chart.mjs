@@ -98,7 +98,7 @@ export function option(content, width = 640) {
   const digits = markDigits(content);
   const whole = !time && !category && (content.series ?? []).every((one) => one.x.every(Number.isInteger));
   const everyLabel = content.everyLabel
-    ? { interval: 0, hideOverlap: false, overflow: "break", width: Math.max(Math.floor((width - 80) / (content.categories.length || 1)) - 8, 40) }
+    ? { interval: 0, hideOverlap: false, overflow: "break", lineHeight: 14, width: Math.max(Math.floor((width - 80) / (content.categories.length || 1)) - 8, 40) }
     : { interval: "auto" };
   const lines = names.length > 1 ? legendLines(names, width - 24) : 0;
   const legend = (lines > MOST_LINES ? 1 : lines) * LEGEND_LINE;

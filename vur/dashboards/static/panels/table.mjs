@@ -1,4 +1,4 @@
-// A table: {title, columns: [{key, label, type, digits, sort, tone, wide, number: bool}], rows: [{id, href?, tone?, ...cells}], sort: "-key", page, pages,
+// A table: {title, columns: [{key, label, type, digits, sort, tone, wide, number: bool, time: bool}], rows: [{id, href?, tone?, ...cells}], sort: "-key", page, pages,
 // total, search: {label, value}, filters: [{name, label, value, options: [[value, label]]}], rowActions: [{event, label, kind, confirm, when}],
 // select: bool, selected: id, empty, actions}. Events: sort {key}, page {page}, search {text}, filter {name, value}, select {id}, and
 // the names of the actions with {id}. A cell may be {text, tone, href, spark, title}, or a choice {options: [[value, label]], value}, which
