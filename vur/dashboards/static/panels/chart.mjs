@@ -125,7 +125,7 @@ export function option(content, width = 640) {
         return box;
       }),
     },
-    xAxis: { type: category ? "category" : time ? "time" : "value", data: category ? content.categories : undefined, scale: true, inverse: false, minInterval: whole ? 1 : undefined, axisLine: { lineStyle: { color: line } },
+    xAxis: { type: category ? "category" : time ? "time" : "value", data: category ? content.categories : undefined, scale: true, inverse: false, minInterval: whole ? 1 : undefined, splitNumber: width < 480 ? 3 : undefined, axisLine: { lineStyle: { color: line } },
       axisTick: { show: false }, splitLine: { show: false }, axisLabel: { color: muted, hideOverlap: true, ...(width < 480 ? { fontSize: 11 } : {}), ...(time ? { formatter: STAMPS } : category ? everyLabel : { formatter: spoken((value) => short(value)) }) } },
     yAxis: { type: content.y?.log ? "log" : "value", scale: content.y?.from === undefined && !(content.series ?? []).some((one) => one.style === "bar" || one.style === "area"), min: content.y?.from, name: content.y?.label ?? "", nameTextStyle: { color: muted, align: "left" },
       axisLabel: { color: muted, formatter: spoken((value) => content.y?.percent ? percent(value, 0) : short(value, digits)) }, splitLine: { lineStyle: { color: line, type: "dashed" } } },
