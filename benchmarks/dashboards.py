@@ -173,7 +173,7 @@ def history(browser: Any, site: Site) -> None:
     warm()
     traffic = Traffic(tab)
     opened(tab, f"{site.pages}/forecasts?model={model}", STARTED)
-    tab.wait_for_selector("[data-kind=chart] svg path")
+    tab.wait_for_selector(".v-chart-box[data-drawn] svg")
     size = traffic.socket / 1e3
     print(f"Forecasts of {POINTS:,} hourly values: {size:.0f} kB over the WebSocket until the chart is drawn.\n")
     context.close()
@@ -207,7 +207,7 @@ def clicks(browser: Any, site: Site) -> None:
     tab = context.new_page()
     warm()
     opened(tab, f"{site.pages}/pipeline?id={pipeline}&step=split", STARTED)
-    tab.wait_for_selector("[data-kind=chart]:not([hidden]) svg path")
+    tab.wait_for_selector("[data-kind=chart]:not([hidden]) .v-chart-box[data-drawn] svg")
     field = "const f = document.querySelector('[name=horizon]'); f.value = {}; f.dispatchEvent(new Event('change'))"
     click = "document.querySelector('button[data-step={}]').click()"
     tries = {

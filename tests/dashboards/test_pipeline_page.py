@@ -152,6 +152,9 @@ def test_the_whole_wizard_leads_to_a_trained_and_promoted_model(visit, site, lan
     train(tab, say("training.again"))
     second = until(lambda: (newest := state_of(site, id)["model"]["model_id"]) != first and newest)
     tab.click("[data-event=promote]:enabled")
+    asked = tab.get_by_role("dialog")
+    expect(asked).to_contain_text("%")  # what both are worth
+    asked.get_by_role("button", name=say("training.promote")).click()
     expect(tab.locator("[data-event=promote]")).to_have_text(say("training.champion"))
     with site.api("ana") as api:
         assert api.get(f"/models/{second}").json()["champion"] and not api.get(f"/models/{first}").json()["champion"]

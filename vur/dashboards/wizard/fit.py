@@ -3,6 +3,7 @@
 from typing import Any, ClassVar
 
 from vur.dashboards.wizard.step import Step
+from vur.wording import percent
 
 ACTIVE = ("queued", "training")
 MOST_ROWS = 20
@@ -180,8 +181,7 @@ class Training(Step):
             retry = {"event": "retry", "label": say("pages.pipeline.training.retry"), "kind": "primary"}
             return [retry, *self._champion()]
         at = f"vur/api/models/{self.model_id}"
-        champion = bool(self.page.api.get(f"/models/{self.model_id}")["champion"])
-        promote = say(f"pages.pipeline.training.{'champion' if champion else 'promote'}")
+        model = self.page.api.get(f"/models/{self.model_id}")
         return [
             {
                 "href": f"{at}/report",
@@ -189,12 +189,29 @@ class Training(Step):
                 "kind": "primary",
                 "target": "_blank",
             },
-            {"event": "promote", "label": promote, "disabled": champion},
+            self._promotion(model),
             {"href": f"forecasts?model={self.model_id}", "label": say("pages.pipeline.training.forecasts")},
             {"href": f"{at}/notebook", "label": say("pages.pipeline.training.notebook"), "download": "train.ipynb"},
             again,
             *self._champion(),
         ]
+
+    def _promotion(self, model: dict[str, Any]) -> dict[str, Any]:
+        """The button that makes a model the champion; it asks first where another one would be replaced."""
+        say = self.page.say
+        if model["champion"]:
+            return {"event": "promote", "label": say("pages.pipeline.training.champion"), "disabled": True}
+        button = {"event": "promote", "label": say("pages.pipeline.training.promote")}
+        if (now := self.page.state["champion"]) is None:
+            return button
+        skill = [one["metrics"].get("skill") for one in (model, self.page.api.get(f"/models/{now['model_id']}"))]
+        texts = [
+            say("pages.pipeline.training.untested") if one is None else percent(one, self.page.language)
+            for one in skill
+        ]
+        asked = say("pages.pipeline.training.promote_confirm", name=now["name"], own=texts[0], other=texts[1])
+        worse = say("pages.pipeline.training.promote_worse") if skill[0] is not None and skill[0] < 0 else ""
+        return button | {"confirm": f"{asked} {worse}".strip()}
 
     def _champion(self) -> list[dict[str, Any]]:
         """The way to the champion, where another model is shown."""
