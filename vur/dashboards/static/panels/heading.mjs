@@ -15,6 +15,14 @@ async function renewed() {
   return answer.ok && /json/.test(answer.headers.get("content-type") ?? "") ? answer.json() : null;
 }
 
+// Voilà moves the panels out of the page's <main> into the shell of JupyterLab: that is the main part then.
+function landmarks() {
+  const shell = document.querySelector("body.v-page > #main"), top = document.getElementById("v-main");
+  if (!shell || !top || top.contains(shell)) return;
+  top.setAttribute("role", "banner");
+  shell.setAttribute("role", "main");
+}
+
 export async function start(context) {
   const { root, send } = context;
   context.notices = element("div", { class: "v-notices", role: "status", "aria-live": "polite" });
@@ -28,6 +36,7 @@ export async function start(context) {
   await send("start", { token: session?.token, query });
   root.dataset.started = "true";
   document.body.dataset.vurStarted = "true";
+  landmarks();
   const every = Math.max(20, Math.min(600, (session?.seconds ?? 1800) / 3)) * 1000;
   const check = async () => {
     const next = await renewed().catch(() => null);

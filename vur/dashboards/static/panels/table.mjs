@@ -65,7 +65,7 @@ export function paint(context, content) {
         element("table", {}, content.caption ? element("caption", {}, content.caption) : null, element("thead", {}, head), element("tbody", {}, body)))
     : element("p", { class: "v-empty" }, content.empty ?? "–");
   const pager = content.pages > 1
-    ? element("nav", { class: "v-pager", "aria-label": content.pagesLabel ?? "Pages" },
+    ? element("nav", { class: "v-pager", "aria-label": content.pagesLabel ?? [content.title, content.page, "/", content.pages].join(" ") },
         element("button", { type: "button", class: "v-button small", disabled: content.page <= 1, "data-focus": "before", "aria-label": "←", onclick: () => send("page", { page: content.page - 1 }) }, "←"),
         element("span", {}, `${format(content.page, "number")} / ${format(content.pages, "number")}`),
         element("button", { type: "button", class: "v-button small", disabled: content.page >= content.pages, "data-focus": "after", "aria-label": "→", onclick: () => send("page", { page: content.page + 1 }) }, "→"))
