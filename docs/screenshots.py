@@ -81,7 +81,12 @@ def take(browser: Any, site: Site, pages: dict[str, str], width: int, theme: str
             ready(tab)
             tab.wait_for_function("() => !document.querySelector('.v-panel.v-waiting:not([hidden])')")
         tab.wait_for_function("() => [...document.querySelectorAll('.v-chart-box')].every((one) => one.dataset.drawn)")
+        tall = tab.evaluate("document.documentElement.scrollHeight")
+        tab.set_viewport_size(
+            {"width": width, "height": max(900, tall)}
+        )  # the navigation stands at the window's height
         tab.screenshot(path=IMAGES / f"{name}-{look}.png", full_page=True)
+        tab.set_viewport_size({"width": width, "height": 900})
         found[name, look] = examined(tab)
     context.close()
     return found
