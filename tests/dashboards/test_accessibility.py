@@ -23,7 +23,7 @@ def test_axe_finds_nothing_serious(visit: Visit, page: str, width: int, theme: s
     tab.wait_for_function("() => !document.querySelector('.v-panel.v-waiting:not([hidden])')")
     assert serious(tab) == []
     wide = tab.evaluate(
-        """() => [...document.querySelectorAll("main *, #main *")].filter((one) =>
+        """() => [...document.querySelectorAll("#v-main *, #main *")].filter((one) =>
             one.getBoundingClientRect().right > innerWidth + 1 && !one.closest(".v-scroll, pre, .v-tabs, svg"))
             .slice(0, 3).map((one) => one.outerHTML.slice(0, 120))"""
     )

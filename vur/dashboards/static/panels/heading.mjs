@@ -98,7 +98,7 @@ function over(context, text, label, action) {
 export function paint(context, content) {
   context.texts = content.texts ?? context.texts ?? {};
   if (content.language) document.documentElement.lang = content.language;
-  const served = document.querySelector("main .v-title");
+  const served = document.querySelector("#v-main .v-title");
   const children = [];
   if (!served && content.title) children.push(element("h1", { class: "v-title" }, content.title));
   if (content.subtitle) children.push(element("p", { class: "v-sub" }, content.subtitle));
