@@ -90,7 +90,7 @@ def test_a_file_is_uploaded_looked_at_and_kept_in_the_address(visit: Visit, tmp_
     path = tmp_path / f"{title()}.csv"
     path.write_bytes(content)
     tab.set_input_files(f"{PANEL}[data-kind=upload] input[type=file]", path)
-    said(tab, f"{path.stem} foi enviado: 1.094 linhas. 1 linhas não puderam ser lidas.")
+    said(tab, f"{path.stem} foi enviado: 1.094 linhas. 1 linha não pôde ser lida.")
     expect(tab.locator("[data-tab=rejects]")).to_have_attribute("aria-selected", "true")
     expect(tab.locator(f"{PANEL} td", has_text="'muitas' não é um número")).to_be_visible()
     view(tab, "rows")
@@ -214,7 +214,7 @@ def test_downloads_come_in_every_format_until_an_administrator_switches_them_off
     opened(tab, name)
     begins = {
         "CSV ,": b"date,sales,shop\n2024-01-01,100.0",
-        "CSV ;": "\ufeffdate;sales;shop\n2024-01-01;100,0".encode(),
+        "CSV ;": "\ufeffdate;sales;shop\n01/01/2024;100,0".encode(),
         "Excel": b"PK",
         "Parquet": b"PAR1",
         "Original file": b"date,sales,shop\n",
@@ -229,6 +229,11 @@ def test_downloads_come_in_every_format_until_an_administrator_switches_them_off
     said(admin, "Downloads are off")
     try:
         assert tab.request.get(f"/vur/api/datasets/{id}/download").status == 403, "an open page is refused too"
+        link = tab.context.new_page()
+        link.goto(f"/vur/api/datasets/{id}/download")
+        expect(link.get_by_role("heading", name="This cannot be opened")).to_be_visible()
+        expect(link.get_by_text("An administrator has switched")).to_be_visible()
+        link.close()
         tab.reload()
         expect(tab.get_by_text("An administrator has switched downloads off.")).to_be_visible()
         expect(tab.locator(MENU)).to_have_count(0)
@@ -287,6 +292,26 @@ def test_a_viewers_actions_are_refused_in_python_and_by_the_service(visit: Visit
     assert tab.request.delete(f"/vur/api/datasets/{id}").status in (401, 403)
     with site.api("ana") as api:
         assert api.get(f"/datasets/{id}").status_code == 200
+
+
+def test_the_reference_of_an_error_leads_to_its_record(visit: Visit, site: Site) -> None:
+    tab = visit("data", "ana")
+    kernel = tab.evaluate("JSON.parse(document.getElementById('jupyter-config-data').textContent).kernelId")
+    event = {
+        "event": "between",
+        "values": {"old": 1, "new": 2},
+        "id": 79,
+    }  # no button does that while no dataset is open
+    (told,) = tab.evaluate(FORGED, [kernel, event, 1])
+    said(tab, told)
+    reference = told.removeprefix("Something went wrong here. The server's log has the details under ").rstrip(".")
+    assert len(reference) == 8
+    printed = (site.home / "up.log").read_text()
+    assert f"reference {reference}" in printed and "ValueError: no dataset is open" in printed
+    admin = visit(f"monitoring?view=logs&text={reference}", "root")
+    row = admin.locator("tbody tr", has_text=reference)
+    expect(row).to_contain_text("event between")
+    expect(row).to_contain_text("ValueError: no dataset is open")
 
 
 def test_hundred_thousand_points_are_drawn_and_zoomed_within_few_bytes(visit: Visit, site: Site) -> None:

@@ -91,7 +91,18 @@ def test_the_address_keeps_the_choice_and_another_model_starts_anew(ana, runs, o
     assert (page.model["model_id"], page.series) == (second.id, "turnover")
     assert page.query == {"model": second.id, "series": "turnover"}
     wrong = opened(ana, model=first.id, series="oeste")
-    assert wrong.series is None and any("oeste" in str(message) for message in wrong.told)
+    assert wrong.series == "leste" and any("oeste" in str(message) for message in wrong.told)
+
+
+def test_a_model_opens_on_one_series_and_the_sum_stays_a_choice(ana, runs, opened):
+    model = register(ana.id, runs["shop"])
+    page = opened(ana, model=model.id)
+    assert page.series == "leste"  # the first by name: without a run there are no values of folds to compare
+    assert page.override.content["fields"] and not page.why.content.get("hidden")
+    assert page.chooser.content["fields"][1]["options"][0] == ["", "Sum of all series"]
+    assert page._dispatch(page.chooser, "choose", {"model": model.id, "series": ""}) is None
+    assert page.series is None and page.query["series"] == "" and page.why.content == {"hidden": True}
+    assert opened(ana, **page.query).series is None
 
 
 def test_only_the_changes_that_a_slider_can_make_are_asked_for():

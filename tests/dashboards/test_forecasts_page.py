@@ -125,9 +125,15 @@ def test_a_model_is_shared_with_a_viewer(visit: Visit, site: Site, models: dict[
     expect(people.locator("tr", has_text="olga@example.com")).to_have_count(0)
 
 
-def test_the_page_shows_the_forecast_and_why(visit: Visit, models: dict[str, str]) -> None:
+def test_the_page_shows_the_forecast_and_why(visit: Visit, site: Site, models: dict[str, str]) -> None:
+    with site.api("flora") as api:
+        listed = api.get(f"/models/{models['lojas']}/series").json()["items"]
+    largest = max(listed, key=lambda one: one["level"])["series"]
     tab = visit(f"forecasts?model={models['lojas']}", "flora")
     drawn(tab)
+    expect(card(tab, largest)).to_contain_text("observed values of vendas")
+    expect(tab.get_by_role("heading", name="Why this value")).to_be_visible()  # of the largest series
+    tab.get_by_label("Series", exact=True).first.select_option(label="Sum of all series")
     expect(card(tab, "Sum of all series")).to_contain_text("150 observed values of vendas")
     expect(tab.get_by_text("Choose one series to see its intervals and reasons.")).to_be_visible()
     expect(tab.get_by_role("heading", name="Why this value")).to_have_count(0)

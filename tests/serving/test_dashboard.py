@@ -327,6 +327,18 @@ def test_incomplete_and_untrained_pipelines_are_tasks(ana):
 # --- alerts ---
 
 
+def test_an_alert_says_model_date_and_numbers_as_its_reader_does(ana):
+    told = {"series": "A", "stamp": "2024-03-27", "value": 1900.5, "low": 1.5, "high": 2.0}
+    with database.writing() as session:
+        raise_alert(session, ana.id, "interval_left", about=("monitor", "1"), model="shops", **told)
+        raise_alert(session, ana.id, "interval_left", about=("monitor", "2"), **told | {"stamp": "2024-03-27 13:30"})
+    said = sorted(one["message"] for one in ana.get("/dashboard/alerts", headers=PT).json()["items"])
+    assert said == [
+        "shops: A está fora do intervalo de previsão em 27/03/2024: 1.900, esperado de 1,50 a 2.",
+        "–: A está fora do intervalo de previsão em 27/03/2024, 13:30: 1.900, esperado de 1,50 a 2.",
+    ]
+
+
 @both
 def test_an_alert_is_open_until_it_is_acknowledged(ana):
     body = sent(ana, table(30).replace(b"2024-01-05,104", b"2024-01-05,muito"))

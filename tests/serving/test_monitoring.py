@@ -187,6 +187,13 @@ def test_logs_are_for_administrators(ana, root, vera, stranger):
     found = root.get("/monitoring/logs?level=error&limit=5").json()["logs"]
     assert found[0]["event"] == "it broke" and found[0]["token"] == "***"
     assert {line["level"] for line in found} <= {"error", "critical"}
+    root.get("/auth/me")
+    root.post("/dashboard/alerts/acknowledge")
+    told = {}
+    for reads in ("true", "false"):
+        found = root.get(f"/monitoring/logs?limit=1000&reads={reads}").json()["logs"]
+        told[reads] = {line["method"] for line in found if line["event"] == "request" and line["status"] < 400}
+    assert told == {"true": {"GET", "POST"}, "false": {"POST"}}
     assert [line["event"] for line in root.get("/monitoring/logs?request_id=r1").json()["logs"]] == ["it broke"]
     assert (
         root.get("/monitoring/logs?level=loud").status_code == root.get("/monitoring/logs?limit=0").status_code == 422

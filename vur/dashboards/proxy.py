@@ -52,6 +52,9 @@ class ApiProxy(JupyterHandler):
         await super().prepare()
         visitor = visitor_of(self)
         if visitor is None:
+            if self._is_opened():
+                self.redirect(self.get_login_url())
+                return
             self.set_status(401)
             self.finish({"code": "api.unauthenticated"})
         else:
@@ -97,6 +100,9 @@ class ApiProxy(JupyterHandler):
                 )
                 answer = await client.send(request, stream=True)
                 self.set_status(answer.status_code)
+                if answer.is_error and self._is_opened() and "json" in answer.headers.get("Content-Type", ""):
+                    self._refuse(json.loads(await answer.aread()).get("detail"))
+                    return
                 for name in RETURNED:
                     if name in answer.headers:
                         self.set_header(name, answer.headers[name])
@@ -108,9 +114,25 @@ class ApiProxy(JupyterHandler):
         except httpx.TransportError as error:
             self.unreachable(type(error).__name__)
 
+    def _is_opened(self) -> bool:
+        """Whether somebody opens the address in a browser, other than a script that asks for JSON."""
+        return self.request.method == "GET" and "text/html" in self.request.headers.get("Accept", "")
+
+    def _refuse(self, detail: Any) -> None:
+        """Answer with a page that says in words why not."""
+        visitor = visitor_of(self)
+        language = visitor.language if visitor else language_of(self.request.headers)
+        self.set_header("Content-Type", "text/html; charset=UTF-8")
+        self.set_header("Cache-Control", "no-store")
+        text = detail if isinstance(detail, str) else ""
+        self.finish(render("message.html", language, self.base_url, name="refused", frame="", limit=0, text=text))
+
     def identification(self) -> dict[str, str]:
         """Headers that tell the service who asks, and in which language."""
+        visitor = visitor_of(self)
         language = self.request.headers.get("Accept-Language", "")
+        if visitor and self._is_opened():
+            language = visitor.language
         return {"Authorization": f"Bearer {self.token}", "Accept-Encoding": "identity", "Accept-Language": language}
 
     def address(self) -> str:

@@ -333,9 +333,11 @@ def main() -> None:
     host, port = sys.argv[1], int(sys.argv[2])
     os.environ["JUPYTER_PATH"] = os.pathsep.join(filter(None, (str(SHARE), os.environ.get("JUPYTER_PATH"))))
     os.environ["JUPYTER_PLATFORM_DIRS"] = "1"
+    from vur.serving.middleware import logs
     from vur.serving.process.supervisor import end_with_parent
 
     end_with_parent()
+    logs.configure()  # errors of pages are found where those of the service are: in the data home, and on the page of logs
     # Only Voilà's own configuration files would be read besides: whoever may write them may run code here anyway.
     Pages.launch_instance(argv=[], config=configuration(port, host))
 

@@ -73,7 +73,9 @@ class PageConnection(ZMQChannelsWebsocketConnection):
             super()._on_zmq_reply(stream, msg_list)
         elif header["msg_type"] == "stream":
             content = msg_list["content"] if whole else self.session.unpack(bytes(msg_list[3]))
-            log.warning("kernel %s: %s", self.kernel_id, str(content.get("text", "")).rstrip()[-PRINTED:])
+            text = str(content.get("text", "")).rstrip()
+            cut = text if len(text) <= PRINTED else f"{text[: PRINTED // 2]} … {text[-PRINTED // 2 :]}"
+            log.warning("kernel %s: %s", self.kernel_id, cut)
 
     def _read(self, message: Any) -> tuple[str, dict[str, Any]]:
         """Type and content of a message; the type is empty if it cannot be read."""

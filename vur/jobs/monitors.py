@@ -314,6 +314,7 @@ class Round:
                     about=("monitor", self.monitor.id),
                     monitor_id=self.monitor.id,
                     model_id=self.monitor.model_id,
+                    model=self.name,
                     **one,
                 )
         self._source_is_fine(source)

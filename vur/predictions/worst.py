@@ -16,7 +16,8 @@ from vur.store.forecasts import overrides
 from vur.store.forecasts.scoring import scored_points
 from vur.store.models.champions import Served, find_served
 
-SORTABLE = ("series", "n", "mae", "wape", "bias", "skill", "share", "live_n", "live_mae", "live_bias", "overrides")
+OVER_FOLDS = ("n", "mae", "wape", "bias", "skill", "share", "level")
+SORTABLE = ("series", *OVER_FOLDS, "live_n", "live_mae", "live_bias", "overrides")
 WORST = "-share"
 
 
@@ -56,12 +57,13 @@ def series_errors(
 
 
 def fold_errors(served: Served, saved: Saved) -> pd.DataFrame:
-    """Errors over the folds by series: `n, mae, wape, bias, skill, share`.
+    """Errors over the folds by series: `n, mae, wape, bias, skill, share, level`.
 
-    `wape` is in percent of the mean size of the actual values, `skill` against the naive reference of the run, and
-    `share` the percentage of all absolute errors of the model's own series, sums of others left out.
+    `wape` is in percent of the mean size of the actual values, `skill` against the naive reference of the run,
+    `share` the percentage of all absolute errors of the model's own series, sums of others left out, and `level` the
+    mean size of the actual values.
     """
-    table, columns = backtest(served), ["n", "mae", "wape", "bias", "skill", "share"]
+    table, columns = backtest(served), list(OVER_FOLDS)
     rows = table[(table["algorithm"] == table.attrs["winner"]) & table["y"].notna()]
     if rows.empty:
         return pd.DataFrame(columns=columns, index=pd.Index([], name="series", dtype=object), dtype=float)
@@ -71,7 +73,8 @@ def fold_errors(served: Served, saved: Saved) -> pd.DataFrame:
         {"series": rows["unique_id"].astype(str), "off": off, "size": off.abs(), "level": rows["y"].abs()}
     ).groupby("series", sort=False)
     found = pd.DataFrame({"n": groups.size(), "mae": groups["size"].mean(), "bias": groups["off"].mean()})
-    found["wape"] = 100 * found["mae"] / groups["level"].mean().where(lambda level: level > 0)
+    found["level"] = groups["level"].mean()
+    found["wape"] = 100 * found["mae"] / found["level"].where(lambda level: level > 0)
     found["skill"] = 1 - found["mae"] / _reference(table).reindex(found.index)
     reconciler = saved.pipeline.reconciler
     own = found.index if reconciler is None else found.index.intersection(list(reconciler.hierarchy.bottom))

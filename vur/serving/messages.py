@@ -1,7 +1,6 @@
 """Live messages stored in the catalog: every process with clients reads each one once, in order."""
 
 import json
-import logging
 import math
 import time
 from dataclasses import dataclass, field
@@ -14,12 +13,10 @@ from sqlalchemy import Select, func, or_, select
 from vur.store.accounts.access import Principal
 from vur.store.catalog import Event
 from vur.store.database import reading
-from vur.text import translate
 
 HOLD, LATE = 1.0, 60.0  # seconds that later messages wait for a missing id, and until it is given up
 BATCH, GAPS = 1000, 500
 REPLAY, KNOWN = 1000, 200  # most messages to replay, and earlier ids that count as seen
-log = logging.getLogger("vur.live")
 
 
 @dataclass(frozen=True)
@@ -50,11 +47,9 @@ class Message:
 
 
 def _sentence(data: dict[str, Any], language: str) -> str:
-    try:
-        return translate(f"alert.{data.get('kind')}", language, **(data.get("values") or {}))
-    except KeyError:
-        log.warning("no text for the alert %s", data.get("kind"))
-        return str(data.get("kind"))
+    from vur.serving.views.dashboard import alert_sentence
+
+    return alert_sentence(str(data.get("kind")), data.get("values") or {}, language)
 
 
 def stamp(at: datetime) -> str:

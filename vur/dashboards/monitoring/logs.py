@@ -8,6 +8,7 @@ from vur.dashboards.monitoring.part import SEVERITIES, Part
 ROWS = 200
 PEOPLE = 200  # users whose names are known
 LEVELS = ("debug", "info", "warning", "error")
+SHOWN = ("changes", "all")  # without the requests that only read, as open pages do all the time, or with them
 
 
 class Logs(Part):
@@ -25,12 +26,15 @@ class Logs(Part):
         level = self.page.query.get("level", "")
         level = level if level in LEVELS else "info"
         text = self.page.query.get("text", "")[:200]
-        found = self.page.api.get("/monitoring/logs", level=level, limit=ROWS, search=text or None)["logs"]
+        shown = "all" if self.page.query.get("requests") == "all" else SHOWN[0]
+        found = self.page.api.get(
+            "/monitoring/logs", level=level, limit=ROWS, search=text or None, reads=str(shown == "all").lower()
+        )["logs"]
         people = self._people(found)
         self.table.show(
             title=self.page.say("pages.monitoring.logs.title"),
             columns=[
-                {"key": "at", "label": self.page.say("pages.monitoring.logs.at"), "type": "moment"},
+                {"key": "at", "label": self.page.say("pages.monitoring.logs.at"), "type": "moment"} | {"seconds": True},
                 {"key": "level", "label": self.page.say("pages.monitoring.logs.level")},
                 {"key": "who", "label": self.page.say("pages.monitoring.logs.who")},
                 {"key": "event", "label": self.page.say("pages.monitoring.logs.event"), "wide": True},
@@ -53,7 +57,13 @@ class Logs(Part):
                     "label": self.page.say("pages.monitoring.logs.level"),
                     "value": level,
                     "options": [[one, self.page.say(f"pages.monitoring.severity.{one}")] for one in LEVELS],
-                }
+                },
+                {
+                    "name": "requests",
+                    "label": self.page.say("pages.monitoring.logs.requests"),
+                    "value": shown,
+                    "options": [[one, self.page.say(f"pages.monitoring.logs.requests.{one}")] for one in SHOWN],
+                },
             ],
             empty=self.page.say("pages.monitoring.logs.empty"),
         )
@@ -70,8 +80,9 @@ class Logs(Part):
         return self.people
 
     def filter(self, values: Any) -> None:
-        """Show the records of another lowest level."""
-        self.page.set_query(level=given.text(values, "value"))
+        """Show the records of another lowest level, or also requests that only read."""
+        name = "requests" if given.text(values, "name") == "requests" else "level"
+        self.page.set_query(**{name: given.text(values, "value")})
         self.refresh()
 
     def search(self, values: Any) -> None:

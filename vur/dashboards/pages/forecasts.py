@@ -10,6 +10,7 @@ from vur.dashboards.pages.sharing import Sharing
 from vur.languages import LANGUAGES
 
 MODELS, SERIES, WORST = 200, 200, 10  # that lists offer, and rows of the table of series
+SUM = ""  # the choice of the sum of all series
 DAYS = (1, 7, 30, 90)  # that a link may work
 
 
@@ -70,7 +71,7 @@ class ForecastsPage(Page):
     # The model and the series
 
     def load(self) -> None:
-        """Show the model and series of the address, else the newest champion and its sum."""
+        """Show the model and series of the address, else the newest champion and its largest series."""
         self.may_download = bool(self.api.get("/switches")["may_download"])
         self.models = self._models()
         if not self.models:
@@ -78,8 +79,7 @@ class ForecastsPage(Page):
             return
         wanted = self.query.get("model")
         self.model = next((one for one in self.models if one["model_id"] == wanted), self.models[0])
-        self.series = self.query.get("series")
-        self._open()
+        self._open(self.query.get("series"))
 
     def _models(self) -> list[dict[str, Any]]:
         """The trained models: champions first, then the newest; that of the address even if it is old."""
@@ -110,30 +110,31 @@ class ForecastsPage(Page):
             found = next((one for one in self.models if one["model_id"] == id), None)
             if found is None:
                 return
-            self.model, self.series = found, None
+            self.model, series = found, None
             self.listing |= {"page": 1, "search": None}
-        elif series is not None:
-            self.series = str(series) or None
-        self._open()
+        elif series is None:
+            return
+        self._open(None if series is None else str(series))
 
-    def _open(self) -> None:
-        """Show everything of the chosen model and series."""
+    def _open(self, series: str | None) -> None:
+        """Show everything of a series of the chosen model: the largest for None, the sum of all for `SUM`."""
         self.part, self.page, self.ahead = None, 1, 0
         self.may_edit = self._may_edit()
         try:
-            self.data = self.api.get(self._path("history"), series=self.series)
+            self.series = self._largest() if series is None else series or None
+            self.data = self._history()
         except ServiceError as error:
-            if self.series is None or error.status != 422:
+            if not series or error.status != 422:
                 self._cannot(error)
                 return
             self.notice(error.detail, "warning")  # a series that this model does not know
-            self.series = None
-            self.data = self.api.get(self._path("history"))
+            self.series = self._largest()
+            self.data = self._history()
         self.series = self.data["series"]
         self.view = views.recent(self.data)
         if self.view is not None:
             self.part = self._part(self.view["from"], self.view["to"])
-        self.set_query(model=self.model["model_id"], series=self.series)
+        self.set_query(model=self.model["model_id"], series=SUM if self.series is None else self.series)
         self.names = self._names()
         self.show_chooser()
         self.show_chart()
@@ -172,6 +173,15 @@ class ForecastsPage(Page):
             return False
         return True
 
+    def _largest(self) -> str | None:
+        """The series with the largest actual values: other than the sum, it has an interval, reasons and overrides."""
+        found = self.api.get(self._path("series"), sort="-level", limit=1)["items"]
+        return found[0]["series"] if found else None
+
+    def _history(self) -> dict[str, Any]:
+        found: dict[str, Any] = self.api.get(self._path("history"), series=self.series)
+        return found
+
     def _names(self) -> list[str]:
         """The first series of the model by name."""
         if self.data["n_series"] == 1:
@@ -189,7 +199,7 @@ class ForecastsPage(Page):
         """Show newer values and forecasts; what is being typed or chosen stays."""
         if not self.data:
             return
-        found = self.api.get(self._path("history"), series=self.series)
+        found = self._history()
         if found != self.data:
             self.data = found
             self.show_chart()
@@ -209,10 +219,10 @@ class ForecastsPage(Page):
             series = [[name, name] for name in self.names]
             if self.series is not None and self.series not in self.names:
                 series.insert(0, [self.series, self.series])
-            options = [["", self._("total")], *series]
+            options = [[SUM, self._("total")], *series]
             fields.append(
                 {"name": "series", "label": self._("series"), "type": "choice", "options": options}
-                | {"value": self.series or ""}
+                | {"value": SUM if self.series is None else self.series}
                 | ({"help": self._("more_series")} if self.data["n_series"] > len(self.names) else {})
             )
         self.chooser.show(fields=fields, live="choose")
@@ -510,7 +520,7 @@ class ForecastsPage(Page):
 
     def _changed(self) -> None:
         """Show the forecast after a change of its overrides."""
-        self.data = self.api.get(self._path("history"), series=self.series)
+        self.data = self._history()
         self.show_chart()
         self.show_table()
         self.show_figures()

@@ -49,14 +49,14 @@ export function bytes(value) {
 }
 
 // `value` is an ISO text or milliseconds; one without a zone is shown as it stands. `zoned` moves an instant to here.
-export function date(value, { time = "auto", zoned = false } = {}) {
+export function date(value, { time = "auto", zoned = false, seconds = false } = {}) {
   if (value === null || value === undefined || value === "") return "–";
   if (typeof value === "string" && !/^\d{4}-\d{2}-\d{2}/.test(value)) return value;
   const text = typeof value === "string" && !/(Z|[+-]\d{2}:?\d{2})$/.test(value) ? value.replace(" ", "T") + (value.length <= 10 ? "T00:00Z" : "Z") : value;
   const at = new Date(text);
   if (Number.isNaN(at.getTime())) return String(value);
   const withTime = time === "auto" ? at.getTime() % 86_400_000 !== 0 : time;
-  const options = { year: "numeric", month: "short", day: "2-digit", ...(withTime ? { hour: "2-digit", minute: "2-digit" } : {}) };
+  const options = { year: "numeric", month: "short", day: "2-digit", ...(withTime ? { hour: "2-digit", minute: "2-digit", ...(seconds ? { second: "2-digit" } : {}) } : {}) };
   if (languageNow().startsWith("pt")) options.month = "2-digit";
   else options.day = "numeric";
   // English as in the sentences of the service: 5 Sep 2024.
@@ -101,7 +101,7 @@ export const FORMATS = {
   short: (value) => short(value),
   percent: (value, column) => percent(value, column?.digits),
   date: (value, column) => date(value, { time: column?.time ?? "auto" }),
-  moment: (value) => date(value, { time: true, zoned: true }),
+  moment: (value, column) => date(value, { time: true, zoned: true, seconds: column?.seconds ?? false }),
   ago: (value) => ago(value),
   bytes: (value) => bytes(value),
   duration: (value) => duration(value),

@@ -196,12 +196,17 @@ def note_request(level: str, **values: Any) -> None:
 
 
 def recent(
-    level: str | None = None, limit: int = 100, request_id: str | None = None, search: str | None = None
+    level: str | None = None,
+    limit: int = 100,
+    request_id: str | None = None,
+    search: str | None = None,
+    reads: bool = True,
 ) -> list[dict[str, Any]]:
     """Return the latest records of all processes of this data home, newest first.
 
     A record has `timestamp` (ISO, UTC), `level`, `event` and more. `level` is the lowest one returned (`debug, info,
-    warning, error, critical`); `search` is a text that some value of a record contains, in any case.
+    warning, error, critical`); `search` is a text that some value of a record contains, in any case; without
+    `reads` requests that only read, and did, are left out: open pages send one every few seconds.
     Without a file, the records come from this process's memory.
     """
     least = LEVELS.get((level or "debug").lower(), 0)
@@ -210,12 +215,18 @@ def recent(
     for record in _from_files() if (folder() / FILE).is_file() else reversed(list(memory)):
         if LEVELS.get(record.get("level", ""), 0) >= least and (
             (request_id is None or record.get("request_id") == request_id)
+            and (reads or not _is_read(record))
             and (not text or any(text in str(value).casefold() for value in record.values()))
         ):
             found.append(record)
             if len(found) >= limit:
                 break
     return found
+
+
+def _is_read(record: dict[str, Any]) -> bool:
+    """Whether a record is of a request that read something without an error."""
+    return record.get("event") == "request" and record.get("method") in ("GET", "HEAD") and record["status"] < 400
 
 
 def _from_files() -> Iterator[dict[str, Any]]:

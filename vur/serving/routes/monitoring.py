@@ -289,6 +289,7 @@ def get_logs(
         str | None, Query(max_length=64, description="Only records of one request, by its X-Request-ID")
     ] = None,
     search: Annotated[str | None, Query(max_length=200, description="Only records that contain this text")] = None,
+    reads: Annotated[bool, Query(description="Also successful requests that only read")] = True,
 ) -> dict[str, Any]:
     """Log records of all processes of the service, newest first, with secrets redacted.
 
@@ -296,4 +297,4 @@ def get_logs(
     """
     from vur.serving.middleware.logs import recent
 
-    return {"logs": recent(level, limit, request_id, search)}
+    return {"logs": recent(level, limit, request_id, search, reads)}

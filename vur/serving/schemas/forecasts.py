@@ -141,6 +141,7 @@ class SeriesErrors(BaseModel):
     bias: float | None
     skill: float | None = Field(description="1 minus the error relative to that of the naive reference of the training")
     share: float | None = Field(description="Percent of the absolute errors of all series, sums left out")
+    level: float | None = Field(description="Mean size of the actual values over the folds")
     live_n: int = Field(description="Answered forecasts with a known actual value")
     live_mae: float | None
     live_bias: float | None

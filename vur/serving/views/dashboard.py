@@ -1,7 +1,9 @@
 """Activities, alerts and tasks in the user's language, each with a link to its object."""
 
+import re
 from typing import Any
 
+import pandas as pd
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
@@ -16,6 +18,7 @@ from vur.store.data import datasets, tables
 from vur.text import LANGUAGES, translate
 from vur.wizard import preparation
 
+DATE = re.compile(r"\d{4}-\d\d-\d\d")
 PLACES = {
     "dataset": "/datasets/{id}",
     "pipeline": "/pipelines/{id}/state",
@@ -77,6 +80,13 @@ def alert_page(row: Alert) -> dict[str, Any]:
     return page(row.object_kind, row.object_id)
 
 
+def alert_sentence(kind: str, values: dict[str, Any], language: str) -> str:
+    """Say what an alert is about; those of an older release do not name their model."""
+    if kind == "interval_left" and "model" not in values:
+        values = values | {"model": "–"}
+    return sentence(f"alert.{kind}", values, language)
+
+
 def sentence(key: str, values: dict[str, Any], language: str) -> str:
     """Translate `key`; fall back to its last part if the values of an older release no longer fill the text."""
     try:
@@ -88,6 +98,8 @@ def sentence(key: str, values: dict[str, Any], language: str) -> str:
 
 def _spoken(name: str, value: Any, language: str) -> Any:
     """A value of a sentence: algorithms by their names; whole numbers as they are, for the text to write."""
+    if name == "stamp":
+        return show(pd.Timestamp(value), language) if DATE.match(str(value)) else value
     if name == "algorithm":
         return translate("activity.automatic", language) if value == "auto" else algorithm_name(str(value), language)
     return value if type(value) is int else show(value, language)
@@ -126,7 +138,7 @@ def alert_shown(row: Alert, language: str) -> dict[str, Any]:
         "id": row.id,
         "type": row.kind,
         "severity": row.severity,
-        "message": sentence(f"alert.{row.kind}", row.values, language),
+        "message": alert_sentence(row.kind, row.values, language),
         "state": state,
         "link": link(row.object_kind, row.object_id),
         **alert_page(row),

@@ -176,7 +176,7 @@ def usage(session: Session, user_id: str, but: str | None = None) -> Usage:
         )
     ).all()
     recent = session.scalar(
-        select(func.count())
+        select(func.count(DatasetVersion.dataset_id.distinct()))
         .select_from(DatasetVersion)
         .join(Dataset, Dataset.id == DatasetVersion.dataset_id)
         .where(own, there, DatasetVersion.created_at >= now() - timedelta(days=7))
