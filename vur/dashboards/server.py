@@ -337,7 +337,7 @@ def main() -> None:
     from vur.serving.process.supervisor import end_with_parent
 
     end_with_parent()
-    logs.configure()  # errors of pages are found where those of the service are: in the data home, and on the page of logs
+    logs.configure()  # so that errors of pages are found where those of the service are
     # Only Voilà's own configuration files would be read besides: whoever may write them may run code here anyway.
     Pages.launch_instance(argv=[], config=configuration(port, host))
 
