@@ -101,7 +101,7 @@ def test_the_whole_wizard_leads_to_a_trained_and_promoted_model(visit, site, lan
     columns = panel(tab, "table").filter(has_text=say("upload.columns"))
     expect(columns.locator("tbody tr")).to_have_count(6)
     expect(columns.locator("tr[data-id=Partidas]")).to_contain_text(translate("options.preview.target", language))
-    field(tab, "role:Precipitação (mm)").select_option("exclude")
+    columns.locator("[name='role:Precipitação (mm)']").select_option("exclude")
     until(lambda: stored(site, id, "preview").get("roles") == {"Precipitação (mm)": "exclude"})
 
     go_on(tab, "preview")
@@ -421,3 +421,23 @@ def test_every_step_is_accessible_and_fits_its_width(visit, site, width, theme):
 def test_the_page_asks_the_service_with_the_visitors_own_token(site):
     with httpx.Client(base_url=site.service) as nobody:
         assert nobody.get("/api/v1/pipelines/options").status_code == 401
+
+
+def test_the_older_of_two_tabs_does_not_undo_what_the_newer_changed(visit, site):
+    id = begun(site, upto="preprocessing")
+    older = visit(address(id, "split"), "ana")
+    newer = visit(address(id, "split"), "ana")
+    choose(newer, "horizon", "7")
+    until(lambda: stored(site, id, "split").get("horizon") == 7)
+    choose(older, "folds", "3")
+    said = panel(older, "text").filter(has_text=translate("pages.pipeline.conflict.title", "en"))
+    expect(said.locator("li")).to_contain_text("7 (here: 14)")
+    older.click("[data-event=next]")
+    at_step(older, "split")
+    assert stored(site, id, "split") == {"horizon": 7, "folds": 2}
+    expect(field(older, "folds")).to_have_value("3")
+    said.locator("[data-event=reload]").click()
+    expect(field(older, "horizon")).to_have_value("7")
+    expect(said).to_have_count(0)
+    choose(older, "folds", "3")
+    until(lambda: stored(site, id, "split") == {"horizon": 7, "folds": 3})

@@ -33,3 +33,20 @@ def test_a_reason_without_a_series_is_in_the_words_of_the_page_where_it_has_some
     assert "mesma data" in said and "=" not in said
     assert step._reason({"code": "panel.other", "detail": "Something else."}) == "Something else."
     assert step._reason(None) == translate("pages.pipeline.preview.no_series", "pt-BR")
+
+
+def test_losses_name_their_fold_where_there_is_one(page):
+    training = Training(page)
+    assert training._losses_title({"algorithm": "lstm", "fold": 2}).endswith(", janela 2")
+    assert "janela" not in training._losses_title({"algorithm": "lstm", "fold": None})
+
+
+def test_few_series_have_buttons_and_many_or_long_ones_a_list_with_a_search(page):
+    step = Preview(page)
+    assert step.series_choice({"names": ["a"], "shown": "a"}) == {"actions": []}
+    few = step.series_choice({"names": ["a", "b"], "shown": "b"})
+    assert [one["kind"] for one in few["actions"]] == ["small", "small primary"]
+    for names in (["a", "b" * 300], [str(number) for number in range(200)]):
+        (choice,) = step.series_choice({"names": names, "shown": names[0]})["filters"]
+        assert [value for value, _ in choice["options"]] == names
+        assert choice["search"]

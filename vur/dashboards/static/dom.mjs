@@ -48,11 +48,36 @@ export function buttons(list, send) {
   });
 }
 
-// Choices above a panel: [{name, label, value, options: [[value, label]]}]; the event is filter {name, value}.
+// Choices above a panel: [{name, label, value, options: [[value, label]], search}]; the event is filter {name, value}.
+// With `search`, a label, a field beside the choice narrows its options; Enter takes the first of them.
 export function filters(list, send) {
-  return (list ?? []).map((one) => element("label", { class: "v-filter" }, element("span", {}, one.label),
-    element("select", { "aria-label": one.label, "data-focus": "filter-" + one.name, onchange: (event) => send("filter", { name: one.name, value: event.target.value }) },
-      one.options.map(([value, label]) => element("option", { value, selected: value === one.value }, label)))));
+  return (list ?? []).flatMap((one) => {
+    const shown = (text) => one.options.filter(([value, label]) => matches(label, text))
+      .map(([value, label]) => element("option", { value, selected: value === one.value }, label));
+    const choose = (value) => send("filter", { name: one.name, value });
+    const select = element("select", { "aria-label": one.label, "data-focus": "filter-" + one.name, onchange: (event) => choose(event.target.value) }, shown(""));
+    if (one.search) {
+      // Where what is chosen is not among the found ones, a first empty option lets each of them be chosen.
+      const narrow = (text) => {
+        const found = shown(text);
+        select.replaceChildren(...(found.some((option) => option.value === one.value) ? [] : [element("option", { value: "", disabled: true, selected: true }, `${found.length}`)]), ...found);
+      };
+      const take = (event) => {
+        const first = [...select.options].find((option) => option.value && matches(option.label, event.target.value));
+        if (event.key === "Enter" && first) { event.preventDefault(); choose(first.value); }
+      };
+      const field = element("input", { type: "search", placeholder: one.search, "aria-label": one.search, "data-focus": "find-" + one.name,
+        oninput: (event) => narrow(event.target.value), onkeydown: take });
+      return [element("label", { class: "v-filter" }, element("span", {}, one.search), field), element("label", { class: "v-filter" }, element("span", {}, one.label), select)];
+    }
+    return [element("label", { class: "v-filter" }, element("span", {}, one.label), select)];
+  });
+}
+
+// Whether a name has all words of `text`, in capitals or not, with accents or without.
+export function matches(name, text) {
+  const plain = (words) => String(words).normalize("NFD").replace(/\p{M}/gu, "").toLowerCase();
+  return plain(text).split(/\s+/).every((word) => plain(name).includes(word));
 }
 
 // Only addresses of this site.

@@ -7,6 +7,8 @@ from vur.dashboards.page import Page
 from vur.dashboards.panel import Panel
 
 NAMES = ("upload", "preview", "split", "preprocessing", "features", "model", "training")
+TRIES = 3  # to store settings while other things of the pipeline change
+MOST_LETTERS = 120  # of a setting in a line
 CODE = ("python", "command", "http", "download", "file")
 # The panels in the order of the page, with their kinds; a step shows some of them.
 PANELS = {
@@ -15,6 +17,7 @@ PANELS = {
     "file": "upload",
     "document": "document",
     "steps": "steps",
+    "conflict": "text",
     "words": "text",
     "columns": "form",
     "options": "form",
@@ -47,6 +50,7 @@ class Board(Page):
     file: Panel
     document: Panel
     steps: Panel
+    conflict: Panel
     words: Panel
     columns: Panel
     options: Panel
@@ -85,6 +89,7 @@ class Board(Page):
         self.steps.on("step", lambda values: self.go_to(values["name"]), role="analyst")
         self.bar.on("back", lambda values: self.go_to(self._beside(-1)), role="analyst")
         self.bar.on("next", lambda values: self.confirm(), role="analyst")
+        self.conflict.on("reload", lambda values: self.open(str(self.pipeline_id), self.step), role="analyst")
         self.bar.on("rename", self._rename, role="analyst")
         self.code.on("opened", lambda values: self.show_code(opened=True), role="analyst")
 
@@ -158,9 +163,9 @@ class Board(Page):
         if self.view.refusal is not None:
             self.notice(self.say("pages.pipeline.refused", reason=self.view.refusal), "error")
             return
-        section = self.view.section()
         try:
-            self.state = self.api.put(f"/pipelines/{self.pipeline_id}/steps/{self.step}", {"data": section})
+            if not self.store(self.view.section()):
+                return
         except ServiceError as error:
             if error.status != 422:
                 raise
@@ -174,9 +179,9 @@ class Board(Page):
 
     def keep(self, section: dict[str, Any], step: str | None = None) -> bool:
         """Keep a step's settings as a draft; False if they were refused, which the step then shows."""
-        address = f"/pipelines/{self.pipeline_id}/steps/{step or self.step}"
         try:
-            self.state = self.api.put(address, {"data": section, "confirm": False})
+            if not self.store(section, step, confirm=False):
+                return False
         except ServiceError as error:
             if error.status != 422:
                 raise
@@ -184,6 +189,64 @@ class Board(Page):
             return False
         self.show_steps()
         return True
+
+    def store(self, section: dict[str, Any], step: str | None = None, confirm: bool = True) -> bool:
+        """Store a step's settings over those that the page has seen; False if they were changed elsewhere meanwhile.
+
+        What else has changed of the pipeline does not matter. `ServiceError` for settings that are refused.
+        """
+        step = step or self.step
+        address, body = f"/pipelines/{self.pipeline_id}/steps/{step}", {"data": section, "confirm": confirm}
+        for _ in range(TRIES):
+            try:
+                self.state = self.api.put(address, body, headers={"If-Match": f'"{self.state["version"]}"'})
+                return True
+            except ServiceError as error:
+                if error.code != "api.version":
+                    raise
+            newer = self.api.get(f"/pipelines/{self.pipeline_id}/state")
+            if section_of(newer, step) != section_of(self.state, step):
+                break
+            self.state = newer
+        self._show_conflict(section, step)
+        return False
+
+    def _show_conflict(self, section: dict[str, Any], step: str) -> None:
+        """Say what of a step was changed elsewhere; what was typed stays in its form until the step is reloaded."""
+        stored = section_of(self.api.get(f"/pipelines/{self.pipeline_id}/state"), step)
+        labels = {field["name"]: field["label"] for field in self.forms["steps"].get(step, [])}
+        seen = section_of(self.state, step)
+        lines = [
+            self.say(
+                "pages.pipeline.conflict.line",
+                name=labels.get(key, key),
+                stored=self._brief(stored.get(key)),
+                here=self._brief(section.get(key)),
+            )
+            for key in sorted({*stored, *seen})
+            if stored.get(key) != seen.get(key)
+        ]
+        text = self.say("pages.pipeline.conflict.text")
+        self.view.refusal = text
+        self.conflict.show(
+            title=self.say("pages.pipeline.conflict.title"),
+            text=text,
+            lines=lines,
+            tone="warn",
+            actions=[{"event": "reload", "label": self.say("pages.pipeline.conflict.reload"), "kind": "primary"}],
+        )
+        self.notice(self.say("pages.pipeline.conflict.title"), "warning")
+
+    def _brief(self, value: Any) -> str:
+        """A setting in a line of a conflict."""
+        if value in (None, "", [], {}):
+            return self.say("pages.pipeline.conflict.default")
+        if isinstance(value, bool):
+            return self.say(f"pages.pipeline.conflict.{'on' if value else 'off'}")
+        if isinstance(value, dict):
+            value = [f"{key}: {self._brief(one)}" for key, one in value.items()]
+        words = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+        return words if len(words) <= MOST_LETTERS else f"{words[:MOST_LETTERS]}…"
 
     def look(self) -> dict[str, Any]:
         """The preview of the step with the settings on trial, else with the stored ones."""
@@ -195,8 +258,7 @@ class Board(Page):
         """The settings of a step: those on trial, else the stored ones."""
         if self.trial is not None and step in (None, self.step):
             return self.trial
-        found: dict[str, Any] = next(one["data"] for one in self.state["steps"] if one["step"] == (step or self.step))
-        return found
+        return section_of(self.state, step or self.step)
 
     def _beside(self, steps: int) -> str:
         return NAMES[min(max(NAMES.index(self.step) + steps, 0), len(NAMES) - 1)]
@@ -296,6 +358,12 @@ class Board(Page):
     def _rename(self, values: Any) -> None:
         self.api.put(f"/pipelines/{self.pipeline_id}", {"name": str(values.get("name", ""))})
         self.open(str(self.pipeline_id), self.step)
+
+
+def section_of(state: dict[str, Any], step: str) -> dict[str, Any]:
+    """The stored settings of a step in a pipeline's state."""
+    found: dict[str, Any] = next(one["data"] for one in state["steps"] if one["step"] == step)
+    return found
 
 
 def _id(text: str) -> str:

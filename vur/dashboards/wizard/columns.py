@@ -3,11 +3,13 @@
 from typing import Any, ClassVar
 
 from vur.dashboards.client import ServiceError
+from vur.dashboards.given import count
 from vur.dashboards.wizard.board import Board
 from vur.dashboards.wizard.start import upload_texts
 from vur.dashboards.wizard.step import Step
 
 MOST_REJECTS = 8
+MOST_COLUMNS = 50  # on a page of their table
 TYPES = ("datetime", "numeric", "boolean", "text")  # that may be given to a column
 
 
@@ -21,6 +23,7 @@ class Upload(Step):
         super().__init__(page)
         self.dataset: dict[str, Any] = {}
         self.turn = 0
+        self.search, self.columns_page = "", 1  # of the table of columns
 
     def show(self) -> None:
         """Show what the upload found."""
@@ -68,10 +71,7 @@ class Upload(Step):
         given_series = chosen.get("series")
         series: list[str] = suggested["series_columns"] if given_series is None else given_series
         labels = {field["name"]: field for field in self.page.forms["steps"]["preview"]}
-        roles = [["", say("pages.pipeline.upload.by_data")]] + [
-            [one["value"], one["label"]] for one in labels["roles"]["choices"]
-        ]
-        given, reasons = chosen.get("roles") or {}, suggested["reasons"]
+        reasons = suggested["reasons"]
 
         def of(name: str, kind: str, value: Any) -> dict[str, Any]:
             field = labels[name]
@@ -92,41 +92,30 @@ class Upload(Step):
             fields=[
                 of("date", "choice", date),
                 of("target", "choice", target),
-                of("series", "choices", series),
-                *(
-                    {
-                        "name": f"role:{name}",
-                        "type": "choice",
-                        "label": name,
-                        "options": roles,
-                        "value": given.get(name, ""),
-                        "group": labels["roles"]["label"],
-                    }
-                    for name in names
-                    if name not in (date, target, *series)
-                ),
+                of("series", "choices", series) | {"search": say("pages.pipeline.upload.column_search")},
             ],
             live="change",
             actions=[],
         )
 
     def on_columns_change(self, values: dict[str, Any]) -> None:
-        """Keep the roles of the columns as a draft of the next step."""
+        """Keep the columns of the date, the target and the series as a draft of the next step."""
         names = set(self.dataset["columns"])
-        roles = {
-            name.removeprefix("role:"): str(role)
-            for name, role in values.items()
-            if name.startswith("role:") and role and name.removeprefix("role:") in names
-        }
         date, target = str(values.get("date") or ""), str(values.get("target") or "")
         series = [str(name) for name in values.get("series") or [] if name in names and name not in (date, target)]
-        chosen = {
-            key: value
-            for key, value in self.page.chosen("preview").items()
-            if key not in ("date", "target", "series", "roles")
-        }
-        roles = {name: role for name, role in roles.items() if name not in (date, target, *series)}
-        section = chosen | {"date": date or None, "target": target or None, "series": series, "roles": roles}
+        self._keep({"date": date or None, "target": target or None, "series": series})
+
+    def _give_role(self, name: str, role: str) -> None:
+        """Keep the role of a column, the empty one for what the data say."""
+        roles = dict(self.page.chosen("preview").get("roles") or {})
+        roles.pop(name, None)
+        self._keep({"roles": roles | ({name: role} if role else {})})
+
+    def _keep(self, given: dict[str, Any]) -> None:
+        """Keep choices of columns as a draft of the next step; a column has one role."""
+        section = self.page.chosen("preview") | given
+        taken = (section.get("date"), section.get("target"), *(section.get("series") or ()))
+        section["roles"] = {name: role for name, role in (section.get("roles") or {}).items() if name not in taken}
         self.refusal = None
         if self.page.keep(section, "preview"):
             self._show_roles()
@@ -143,9 +132,28 @@ class Upload(Step):
         """The dataset."""
         return {"dataset_id": self.page.state["dataset_id"]}
 
+    def on_table_search(self, values: dict[str, Any]) -> None:
+        """Show the columns whose names have these words."""
+        self.search, self.columns_page = str(values.get("text") or "")[:200], 1
+        self._show_columns()
+
+    def on_table_page(self, values: dict[str, Any]) -> None:
+        """Turn a page of the columns."""
+        self.columns_page = count(values.get("page"))
+        self._show_columns()
+
     def on_table_choose(self, values: dict[str, Any]) -> None:
+        """Take another type or role of a column."""
+        name, choice = str(values.get("id")), str(values.get("value") or "")
+        if name not in self.dataset["columns"]:
+            return
+        if values.get("key") == "role":
+            self._give_role(name, choice)
+        else:
+            self._give_type(name, choice)
+
+    def _give_type(self, name: str, kind: str) -> None:
         """Read the file again with another type of a column, and show what becomes of its values and rows."""
-        name, kind = str(values.get("id")), str(values.get("value") or "")
         given = {column: one for column, one in self.dataset["given_types"].items() if column != name}
         if kind in TYPES:
             given[name] = kind
@@ -183,12 +191,17 @@ class Upload(Step):
             **dict.fromkeys(chosen.get("series") or suggested["series_columns"], "series"),
         }
         labels = {field["name"]: field["label"] for field in self.page.forms["steps"]["preview"]}
-        words = {
-            one["value"]: one["label"]
+        words = [
+            [one["value"], one["label"]]
             for field in self.page.forms["steps"]["preview"]
             if field["name"] == "roles"
             for one in field["choices"]
-        }
+        ]
+        by_data = [["", say("pages.pipeline.upload.by_data")]]
+        details = [one for one in self.dataset["details"] if self.search.casefold() in one["name"].casefold()]
+        pages = max(1, -(-len(details) // MOST_COLUMNS))
+        self.columns_page = min(self.columns_page, pages)
+        first = (self.columns_page - 1) * MOST_COLUMNS
         self.page.table.show(
             title=say("pages.pipeline.upload.columns"),
             note=error or say("pages.pipeline.upload.columns_note"),
@@ -207,14 +220,22 @@ class Upload(Step):
                     "id": one["name"],
                     "name": one["name"],
                     "type": self._type(one),
-                    "role": labels.get(named.get(one["name"], "")) or words.get(roles.get(one["name"], ""), ""),
+                    "role": labels[named[one["name"]]]
+                    if one["name"] in named
+                    else {"value": roles.get(one["name"], ""), "options": by_data + words},
                     "missing": one["missing"],
                     "unique": one["unique"],
                     "example": example(one["example"], one["type"]),
                     "reason": one["reason"] or one["format"],
                 }
-                for one in self.dataset["details"]
+                for one in details[first : first + MOST_COLUMNS]
             ],
+            page=self.columns_page,
+            pages=pages,
+            search={"label": say("pages.pipeline.upload.column_search"), "value": self.search}
+            if len(self.dataset["details"]) > MOST_COLUMNS
+            else None,
+            empty=say("pages.pipeline.upload.no_columns"),
         )
 
     def _show_rejects(self) -> None:

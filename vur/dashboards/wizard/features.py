@@ -91,8 +91,12 @@ class Features(Step):
                 for number, row in enumerate(seen["rows"])
             ],
             empty=say("pages.pipeline.features.short"),
-            actions=self.series_field(seen),
+            **self.series_choice(seen),
         )
+
+    def on_table_filter(self, values: dict[str, Any]) -> None:
+        """Show the matrix of the series that was chosen in the list."""
+        self.choose_series({"series": values.get("value")})
 
     def on_table_series(self, values: dict[str, Any]) -> None:
         """Show the matrix of another series."""

@@ -103,7 +103,8 @@ class Training(Step):
     def on_progress_train(self, values: dict[str, Any]) -> None:
         """Confirm the step, make the model and queue its training."""
         page, at = self.page, f"/pipelines/{self.page.pipeline_id}"
-        page.state = page.api.put(f"{at}/steps/training", {"data": self.section()})
+        if not page.store(self.section()):
+            return
         made = page.api.post(f"{at}/models", {})
         page.api.post(f"/models/{made['model_id']}/train", {})
         page.state = page.api.get(f"{at}/state")
@@ -274,7 +275,7 @@ class Training(Step):
             return
         say, last = self.page.say, found["losses"][-1]
         self.page.losses.show(
-            title=say("pages.pipeline.training.losses", name=self.named(last["algorithm"]), fold=last["fold"] or "–"),
+            title=self._losses_title(last),
             x="value",
             height=240,
             series=[
@@ -292,6 +293,12 @@ class Training(Step):
                 },
             ],
         )
+
+    def _losses_title(self, losses: dict[str, Any]) -> str:
+        """Of which network and, if it was trained on folds, of which of them losses are."""
+        name, fold = self.named(losses["algorithm"]), losses["fold"]
+        key = "losses" if fold else "losses_whole"
+        return self.page.say(f"pages.pipeline.training.{key}", name=name, fold=fold)
 
     # --- the result ---
 

@@ -36,18 +36,26 @@ class Preview(Step):
             zoom=True,
             series=[{"name": say("pages.pipeline.observed"), "x": points["ds"], "y": points["y"], "color": "second"}],
             empty=self._reason(seen["reason"]),
-            actions=self.series_field(seen) if seen["names"] else [],
+            **self.series_choice(seen),
         )
         self._show_findings(seen)
         gaps = seen["missing_map"]
         self.page.gaps.show(
             title=say("pages.pipeline.preview.gaps"),
-            note=say("pages.pipeline.preview.gaps_note", missing=gaps["missing"], rows=gaps["rows"]),
+            note=self._gaps_note(gaps),
             label=say("pages.pipeline.preview.gaps_label"),
             full=say("pages.pipeline.preview.gaps_full"),
             none=say("pages.pipeline.preview.gaps_none"),
             **gaps,
         ) if gaps else self.page.gaps.show(hidden=True)
+
+    def _gaps_note(self, gaps: dict[str, Any]) -> str:
+        """How much is missing, and how many of the series the map shows where they are many."""
+        said = self.page.say("pages.pipeline.preview.gaps_note", missing=gaps["missing"], rows=gaps["rows"])
+        shown, left_out = len(gaps["series"]), gaps["left_out"]
+        if not left_out:
+            return said
+        return f"{said} {self.page.say('pages.pipeline.preview.gaps_some', shown=shown, count=shown + left_out)}"
 
     def _reason(self, reason: dict[str, Any] | None) -> str:
         """Why there is no series to draw, in the words of the page where it has some."""
@@ -117,6 +125,9 @@ class Preview(Step):
         names = found["columns"][:30]
         self.page.table.show(
             title=self.page.say("pages.pipeline.preview.rows", total=found["total"]),
+            note=self.page.say("pages.pipeline.preview.first_columns", shown=len(names), count=len(found["columns"]))
+            if len(names) < len(found["columns"])
+            else None,
             columns=[
                 {
                     "key": f"c{at}",

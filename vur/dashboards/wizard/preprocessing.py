@@ -43,7 +43,7 @@ class Preprocessing(Step):
                     else []
                 ),
             ],
-            actions=self.series_field(seen),
+            **self.series_choice(seen),
         )
         self._show_transformed(points)
         self.page.table.show(

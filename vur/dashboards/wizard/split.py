@@ -104,7 +104,7 @@ class Split(Step):
             spans=spans,
             cuts=self._cuts(),
             text=say("pages.pipeline.split.cut.help"),
-            actions=self.series_field(seen),
+            **self.series_choice(seen),
         )
         rows = [*folds, *([test] if test else [])]
         kind = "date" if _axis(points["ds"]) == "time" else "number"

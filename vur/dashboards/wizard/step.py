@@ -16,6 +16,7 @@ TYPES = {
 }
 
 OWN = "own_network"  # the name of the network that the page builds
+MOST_BUTTONS, LONGEST_BUTTON = 6, 30  # series to choose by buttons, and letters of their names
 
 
 class Step:
@@ -156,33 +157,30 @@ class Step:
         self.page.series = str(values.get("series") or "") or None
         self.draw()
 
-    def series_field(self, look: dict[str, Any]) -> list[dict[str, Any]]:
-        """The buttons beside a chart to choose one of a few series."""
-        if len(look["names"]) < 2:
-            return []
-        return [
-            {
-                "event": "series",
-                "label": name,
-                "values": {"series": name},
-                "kind": "small primary" if name == look["shown"] else "small",
-            }
-            for name in _around(look["names"], look["shown"])
-        ]
+    def series_choice(self, look: dict[str, Any]) -> dict[str, Any]:
+        """How a chart lets one choose a series: a button for each of a few short names, else a list with a search."""
+        names, shown = look["names"], look["shown"]
+        if len(names) < 2:
+            return {"actions": []}
+        if len(names) > MOST_BUTTONS or max(map(len, names)) > LONGEST_BUTTON:
+            say = self.page.say
+            choice = {"name": "series", "label": say("pages.pipeline.series"), "value": shown}
+            choice |= {"options": [[name, name] for name in names], "search": say("pages.pipeline.series_search")}
+            return {"actions": [], "filters": [choice]}
+        kinds = {name: "small primary" if name == shown else "small" for name in names}
+        return {
+            "actions": [
+                {"event": "series", "label": name, "values": {"series": name}, "kind": kinds[name]} for name in names
+            ]
+        }
 
     def on_chart_series(self, values: dict[str, Any]) -> None:
         """Show the series whose button was pressed."""
         self.choose_series(values)
 
-
-SHOWN_SERIES = 6
-
-
-def _around(names: list[str], shown: str) -> list[str]:
-    """The names to choose from: a few around the one that is shown."""
-    at = names.index(shown) if shown in names else 0
-    first = max(0, min(at - SHOWN_SERIES // 2, len(names) - SHOWN_SERIES))
-    return names[first : first + SHOWN_SERIES]
+    def on_chart_filter(self, values: dict[str, Any]) -> None:
+        """Show the series that was chosen in the list."""
+        self.choose_series({"series": values.get("value")})
 
 
 def place_of(error: ServiceError, names: set[str]) -> str | None:

@@ -176,6 +176,7 @@ export async function paint(context, content) {
   }
   const kept = context.chart && !context.chart.isDisposed() && context.shape === shape(content);
   if (!kept) {
+    const focused = root.contains(document.activeElement) ? document.activeElement.dataset.focus : null;
     context.chart?.dispose();
     context.box = element("div", { class: "v-chart-box", role: "img", "aria-label": content.label ?? content.title ?? "", style: `height:${content.height ?? 320}px` });
     // The wheel alone scrolls the page: the library would keep it from doing so.
@@ -183,6 +184,7 @@ export async function paint(context, content) {
     const actions = card(root, { ...content, actions: content.actions ?? (content.title ? [] : null) }, content.text ? element("p", { class: "v-note" }, content.text) : null,
       tools(content, send), content.cuts ? layer(context) : context.box);
     actions?.append(...actionsOf(context, content));
+    if (focused) root.querySelector(`[data-focus="${CSS.escape(focused)}"]`)?.focus();
   }
   const library = await echarts();
   if (turn !== context.turn || !context.box.isConnected) return;
@@ -220,7 +222,7 @@ export async function paint(context, content) {
 const tools = (content, send) => content.filters?.length ? element("div", { class: "v-tools" }, filters(content.filters, send)) : null;
 
 const shape = (content) => JSON.stringify([Boolean(content.cuts), content.title, content.note, content.text, content.height, content.zoom, content.x, content.actions, languageOf(content),
-  (content.filters ?? []).map((one) => [one.name, one.options])]);
+  (content.filters ?? []).map((one) => [one.name, one.options, one.search])]);
 
 // Draws what is shown once more: for another width, another theme, other points. What is seen of a long axis stays.
 function redraw(context) {

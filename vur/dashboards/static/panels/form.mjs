@@ -1,13 +1,26 @@
 // A form: {title, fields: [{name, label, type, value, options: [[value, label]], min, max, step, help, required, disabled, rows, group}],
 // submit: {event, label, kind}, live: event, actions}. Options of a field with `names: "region"` are codes of countries. Types: text, password, number, integer, date, datetime, choice, choices, switch, range, note,
-// textarea, email. Event `submit.event` with the values; `live` (an event's name) is sent at every change with all values.
-import { buttons, card, element } from "../dom.mjs";
+// textarea, email. `choices` with a `search`, a label, are searched where they are many. Event `submit.event` with the values; `live` (an event's name) is sent at every change with all values.
+import { buttons, card, element, matches } from "../dom.mjs";
 import { number } from "../format.mjs";
 
 // Names of countries by their codes, in the visitor's language.
 function named(value, label, names) {
   if (names !== "region" || !/^[A-Z]{2}$/.test(value)) return label;
   return new Intl.DisplayNames(document.documentElement.lang || "en", { type: "region" }).of(value) ?? label;
+}
+
+const MANY = 20; // choices, beyond which they are searched
+
+// Of many choices those that are chosen, and the first of those that are looked for.
+function searched(choices, label) {
+  const found = element("div", { class: "v-many" }, element("input", { type: "search", placeholder: label, "aria-label": label, oninput: (event) => show(event.target.value) }), choices);
+  function show(text) {
+    let shown = 0;
+    for (const one of choices.children) one.hidden = !one.firstChild.checked && (!matches(one.textContent, text) || ++shown > MANY);
+  }
+  show("");
+  return found;
 }
 
 function field(one, changed) {
@@ -21,6 +34,7 @@ function field(one, changed) {
     const chosen = new Set((one.value ?? []).map(String));
     input = element("div", { class: "v-choices", role: "group", "aria-label": one.label, "data-name": one.name }, (one.options ?? []).map(([value, label]) => element("label", {},
       element("input", { type: "checkbox", value: String(value), checked: chosen.has(String(value)), disabled: one.disabled ?? false, onchange: changed }), label)));
+    if (one.search && one.options.length > MANY) input = searched(input, one.search);
   } else if (one.type === "switch") {
     input = element("input", { ...common, type: "checkbox", role: "switch", class: "v-switch", checked: one.value === true });
   } else if (one.type === "range") {

@@ -11,6 +11,9 @@ export const height = "tall";
 const NUMBERS = new Set(["number", "exact", "short", "percent", "bytes", "duration"]), DATES = new Set(["date", "moment"]);
 const shape = (column) => column.number || NUMBERS.has(column.type) ? "v-number" : DATES.has(column.type) ? "v-date" : column.wide ? "v-wide" : null;
 
+// The title of a text that may be cut.
+const long = (text) => String(text).length > 30 ? text : null;
+
 function cell(value, column, row, send) {
   if (value !== null && typeof value === "object" && !Array.isArray(value)) {
     if (value.options) {
@@ -21,7 +24,7 @@ function cell(value, column, row, send) {
     if (value.spark) return sparkline(value.spark, column.label) ?? "–";
     const shown = format(value.value ?? value.text, value.type ?? column.type, column);
     if (value.href) return element("a", { href: safe(value.href), title: value.title ?? null, download: value.download ?? null }, shown);
-    return element("span", { class: value.tone ? `v-badge ${value.tone}` : null, title: value.title ?? null }, shown);
+    return element("span", { class: value.tone ? `v-badge ${value.tone}` : null, title: value.title ?? long(shown) }, shown);
   }
   return format(value, column.type, column);
 }
@@ -42,7 +45,7 @@ export function paint(context, content) {
   const head = element("tr", {}, columns.map((column) => {
     const sorted = content.sort?.replace(/^-/, "") === (column.sort === true ? column.key : column.sort);
     const descending = content.sort?.startsWith("-");
-    return element("th", { scope: "col", class: shape(column), "aria-sort": sorted ? (descending ? "descending" : "ascending") : null },
+    return element("th", { scope: "col", class: shape(column), title: long(column.label), "aria-sort": sorted ? (descending ? "descending" : "ascending") : null },
       column.sort ? element("button", { type: "button", "data-focus": "sort-" + column.key, onclick: () => send("sort", { key: (sorted && !descending ? "-" : "") + (column.sort === true ? column.key : column.sort) }) },
         column.label, element("i", { "aria-hidden": "true" }, sorted ? (descending ? " ▾" : " ▴") : " ▵")) : column.label);
   }), content.rowActions ? element("th", {}, element("span", { class: "v-hidden" }, content.actionsLabel ?? "Actions")) : null);
