@@ -5,8 +5,10 @@ from typing import Any
 
 import pytest
 
+from vur.dashboards.client import ServiceError
 from vur.dashboards.wizard.fit import OVERHEAD, Training
 from vur.dashboards.wizard.look import Preview
+from vur.dashboards.wizard.split import Split
 from vur.text import translate
 
 
@@ -50,3 +52,13 @@ def test_few_series_have_buttons_and_many_or_long_ones_a_list_with_a_search(page
         (choice,) = step.series_choice({"names": names, "shown": names[0]})["filters"]
         assert [value for value, _ in choice["options"]] == names
         assert choice["search"]
+
+
+def test_a_part_that_is_no_number_is_refused_in_the_words_of_its_field(page):
+    field = {"name": "train_size", "label": "Parte do treino", "type": "size"}
+    page.forms = {"steps": {"split": [field]}}
+    raw = "split.train_size.int is '0.9x'; expected Input should be a valid integer"
+    said = Split(page).words_of(ServiceError(422, "config.value", raw), "train_size")
+    assert said.startswith("Parte do treino:") and "0,05" in said
+    assert Split(page).words_of(ServiceError(422, "split.short", "Too few rows."), "train_size") == "Too few rows."
+    assert Split(page).words_of(ServiceError(422, "config.value", "x is 3"), None) == "x is 3"

@@ -16,6 +16,7 @@ TYPES = {
 }
 
 OWN = "own_network"  # the name of the network that the page builds
+UNFIT = ("config.value", "split.size")  # refusals of a value that is not of its field's kind
 MOST_BUTTONS, LONGEST_BUTTON = 6, 30  # series to choose by buttons, and letters of their names
 
 
@@ -136,14 +137,24 @@ class Step:
 
     def refused(self, error: ServiceError) -> None:
         """Show the words of a refusal beside the field that it names, else above the form."""
-        self.refusal = error.detail
         place = place_of(error, {field["name"] for field in self.fields})
-        self.errors = {place: error.detail} if place else {}
+        self.refusal = self.words_of(error, place)
+        self.errors = {place: self.refusal} if place else {}
         self.show_form()
         if place is None:
             self.page.notice(error.detail, "error")
         if "chart" in self.panels and self.page.chart.content.get("series"):
             self.page.chart.update(note=self.page.say("pages.pipeline.stale"))
+
+    def words_of(self, error: ServiceError, place: str | None) -> str:
+        """The words of a refusal: the form's own where it has some for the field, else the service's."""
+        field = next((field for field in self.fields if field["name"] == place), None)
+        if field is None:
+            return error.detail
+        key = f"pages.pipeline.value.{'size' if field['type'] == 'size' else error.code}"
+        if error.code not in UNFIT or key not in table():
+            return error.detail
+        return self.page.say(key, name=field["label"])
 
     def named(self, id: str) -> str:
         """The name of a candidate in the visitor's language."""
