@@ -1,5 +1,6 @@
 """The Pipeline page with many columns, many series and very long names."""
 
+import re
 from typing import Any
 
 import numpy as np
@@ -93,4 +94,4 @@ def test_no_name_widens_a_page(visit, site, width):
     expect(tab.locator("[data-focus=filter-series]")).to_be_visible()
     assert size(tab)[0] <= width
     heads = tab.locator(".v-is-table:not([hidden]) thead th[title]")
-    expect(heads.first).to_have_attribute("title", f"s{LONG}")
+    expect(heads.first).to_have_attribute("title", re.compile("^sN{200,}$"))
