@@ -59,7 +59,10 @@ def processes(site: Site) -> dict[str, psutil.Process]:
     """The kernels of a site by their id."""
     found = {}
     for process in psutil.Process(site.processes.pid).children(recursive=True):
-        command = " ".join(process.cmdline())
+        try:
+            command = " ".join(process.cmdline())
+        except psutil.NoSuchProcess:  # it has just ended, and may still be listed as a zombie
+            continue
         if "ipykernel" in command and (match := re.search(r"kernel-([0-9a-f-]{36})\.json", command)):
             found[match[1]] = process
     return found

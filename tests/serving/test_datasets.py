@@ -514,7 +514,7 @@ def test_downloads_give_the_original_bytes_and_the_table_in_both_formats(ana):
     original = ana.get(f"/datasets/{id}/download", params={"format": "original"})
     assert original.content == content and "partidas_diarias.csv" in original.headers["Content-Disposition"]
     brazilian = ana.get(f"/datasets/{id}/download", headers=PT).content.decode("utf-8-sig")
-    assert brazilian.splitlines()[1] == "2013-01-01;EWR;304;1;2,68;0,0"
+    assert brazilian.splitlines()[1] == "01/01/2013;EWR;304;1;2,68;0,0"
     assert (
         ana.get(f"/datasets/{id}/download", params={"dialect": "en"}, headers=PT).text.splitlines()[1]
         == "2013-01-01,EWR,304,1,2.68,0.0"
