@@ -2,10 +2,14 @@
 
 import argparse
 import sys
+from typing import TYPE_CHECKING
 
 from vur.commands._arguments import add_language
 from vur.errors import VurError
 from vur.text import phrase, translate
+
+if TYPE_CHECKING:
+    from vur.store.catalog import User
 
 PURPOSE = "add and manage the users of the service"
 ORDER = 120
@@ -137,18 +141,15 @@ def _reset(options: argparse.Namespace, language: str) -> int:
         user = known_user(session, options.email)
         change_user(session, user, {"password_hash": hash_password(password, user.email, user.username)})
         end_logins(session, user.id)
-    print(
-        translate(
-            "cli.users.changed",
-            language,
-            email=user.email,
-            role=phrase(f"word.{user.role}"),
-            state=_state(user.active, language),
-        )
-    )
+    _say_changed(user, language)
     if options.generate:
         print(translate("cli.users.generated", language, email=user.email, password=password))
     return 0
+
+
+def _say_changed(user: "User", language: str) -> None:
+    role, state = phrase(f"word.{user.role}"), _state(user.active, language)
+    print(translate("cli.users.changed", language, email=user.email, role=role, state=state))
 
 
 def _change(email: str, changes: dict[str, object], language: str) -> int:
@@ -157,13 +158,5 @@ def _change(email: str, changes: dict[str, object], language: str) -> int:
 
     with writing() as session:
         user = change_user(session, known_user(session, email), changes)
-    print(
-        translate(
-            "cli.users.changed",
-            language,
-            email=user.email,
-            role=phrase(f"word.{user.role}"),
-            state=_state(user.active, language),
-        )
-    )
+    _say_changed(user, language)
     return 0
