@@ -20,6 +20,7 @@ FLOORS = (
     ("vur.hierarchy", "vur.forecasters"),
     ("vur.stages.model",),
     ("vur.stages.training",),
+    ("vur.tabular",),
     ("vur.store", "vur.explain"),
     ("vur.report",),
     ("vur.models",),

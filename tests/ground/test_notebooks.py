@@ -25,6 +25,7 @@ GENERATED = (
     "scoring",
     "hierarchy",
     "forecasters",
+    "tabular",
     "explain",
 )
 
