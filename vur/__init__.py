@@ -6,6 +6,7 @@ What a user calls:
     vur.forecast("sales", horizon=14)     # from the saved model, without training; vur.future_template lists its inputs
     vur.scenario("sales", "cheaper", {"price": "-10%"})   # what-if; vur.scenarios lists and compares them
     vur.check_new("sales", "new.csv")     # anomalies in new data; vur.update_model advances the model to their end
+    vur.rank("plant.csv", "output")       # which variables drive a target, and how sure that is; then .ranking, .report
     vur.resume(run_id)                    # after an interruption; vur.reproduce runs again and compares every digit
 """
 
@@ -18,6 +19,7 @@ _LAZY = {
     "run": "vur.runs.api",
     "resume": "vur.runs.api",
     "reproduce": "vur.runs.api",
+    "rank": "vur.runs.ranking",
     "forecast": "vur.models.saved",
     "RunResult": "vur.runs.result",
     "Config": "vur.runs.config",

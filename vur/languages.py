@@ -4,7 +4,8 @@ To add a language, add its entry to `LANGUAGES`, and its texts to `vur/translati
 """
 
 import unicodedata
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -25,7 +26,8 @@ class Language:
     `{day}` and `{time}`. `axis` holds the d3 formats of a moment, a day and a month on the axis of a plot. `date_order`
     is how a date such as 05/02/2025 is read, `dmy` or `mdy`; None if readers disagree, so that it is refused.
     `csv_delimiter`, `csv_mark` (a byte-order mark, by which Excel recognises UTF-8) and `csv_day` (a date, as for
-    `strftime`) are how a CSV file is written.
+    `strftime`) are how a CSV file is written. `ordinals` holds the endings of first, second … by last digit; 0 is for
+    all others, and for 11 to 13.
     """
 
     code: str
@@ -43,6 +45,7 @@ class Language:
     csv_delimiter: str = ","
     csv_mark: str = ""
     csv_day: str = "%Y-%m-%d"
+    ordinals: Mapping[int, str] = field(default_factory=lambda: {0: "."}, hash=False)
     folder: Path | None = None
 
     def __post_init__(self) -> None:
@@ -64,6 +67,11 @@ class Language:
         names = {"month_name": self.months[month - 1], "short_month": self.short_months[month - 1]}
         return self.day.format(day=day, month=month, year=year, **names)
 
+    def ordinal(self, place: int) -> str:
+        """A place in an order: `1st` or `1º`."""
+        teen = place % 100 in (11, 12, 13)
+        return f"{place}{self.ordinals[0] if teen else self.ordinals.get(place % 10, self.ordinals[0])}"
+
     @property
     def short_weekdays(self) -> list[str]:
         """The first three letters of each day of the week."""
@@ -80,6 +88,7 @@ LANGUAGES: dict[str, Language] = {
                 "January February March April May June July August September October November December".split()
             ),
             weekdays=tuple("Sunday Monday Tuesday Wednesday Thursday Friday Saturday".split()),
+            ordinals={0: "th", 1: "st", 2: "nd", 3: "rd"},
         ),
         Language(
             code="pt-BR",
@@ -97,6 +106,7 @@ LANGUAGES: dict[str, Language] = {
             csv_delimiter=";",
             csv_day="%d/%m/%Y",
             csv_mark="\ufeff",
+            ordinals={0: "º"},
         ),
     )
 }

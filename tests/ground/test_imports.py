@@ -20,7 +20,7 @@ FLOORS = (
     ("vur.hierarchy", "vur.forecasters"),
     ("vur.stages.model",),
     ("vur.stages.training",),
-    ("vur.tabular",),
+    ("vur.tabular", "vur.ranking"),
     ("vur.store", "vur.explain"),
     ("vur.report",),
     ("vur.models",),

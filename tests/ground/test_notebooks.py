@@ -27,6 +27,7 @@ GENERATED = (
     "forecasters",
     "tabular",
     "explain",
+    "ranking",
 )
 
 

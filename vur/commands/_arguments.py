@@ -45,3 +45,25 @@ def add_whole(command: argparse.ArgumentParser) -> None:
         default=None,
         help="show whole numbers that keep the sum over the horizon of each series (default: expected values)",
     )
+
+
+def add_reading(command: argparse.ArgumentParser) -> None:
+    """Add the options that say how a file is read; what is not given is detected."""
+    command.add_argument("--delimiter", help="character between columns, such as ;")
+    command.add_argument("--decimal", choices=[".", ","], help="decimal mark")
+    command.add_argument("--encoding", help="character encoding, such as latin-1")
+    command.add_argument("--date-order", choices=["dmy", "mdy", "ymd"], help="order of day, month and year in dates")
+    command.add_argument("--header", choices=["yes", "no"], help="whether the first row holds the names of the columns")
+    command.add_argument("--sheet", help="sheet of an Excel file")
+    command.add_argument("--member", help="file inside a zip")
+    command.add_argument(
+        "--sentinels", choices=["missing", "keep"], help="values such as -9999 that stand for none (default: missing)"
+    )
+
+
+READING = ("delimiter", "decimal", "encoding", "date_order", "header", "sheet", "member", "sentinels")
+
+
+def reading_options(options: argparse.Namespace) -> dict[str, str]:
+    """The reading options that were given, as `UploadOptions` takes them."""
+    return {name: value for name in READING if (value := getattr(options, name)) is not None}

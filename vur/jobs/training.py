@@ -100,7 +100,8 @@ def prepare(job: JobSpec, config: "Config") -> Path:
 
 def describe(found: "RunResult") -> dict[str, Any]:
     """Describe a finished run for the catalog: its folder, checksums, metrics and facts."""
-    from vur.runs.run import NOTEBOOK, RECORD
+    from vur.runs.folder import RECORD
+    from vur.runs.run import NOTEBOOK
     from vur.scoring.metrics import METRICS
     from vur.store.models.models import model_folder
 

@@ -30,17 +30,22 @@ def plotly_source() -> str:
 
 
 def render_report(context: ReportContext, path: Path | str, language: str = "en") -> Path:
-    """Write the report page to `path` and return the path.
+    """Write the report page of a training to `path` and return the path.
 
     Raises `KeyError` for a language that VUR does not have.
     """
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-    from markupsafe import Markup
-
     from vur.report.page import page
 
     if language not in LANGUAGES:
         raise KeyError(f"no report in {language!r}: choose among {', '.join(LANGUAGES)}")
+    return write_page(page(context, language), path, language)
+
+
+def write_page(content: dict[str, Any], path: Path | str, language: str) -> Path:
+    """Write a page with these values (`vur.report.page.page_values`) to `path` and return the path."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+    from markupsafe import Markup
+
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent / "templates", encoding="utf-8"),
         autoescape=True,
@@ -49,7 +54,6 @@ def render_report(context: ReportContext, path: Path | str, language: str = "en"
         lstrip_blocks=True,
     )
     environment.globals["t"] = lambda key, **values: translate(f"report.{key}", language, **values)
-    content = page(context, language)
     text = environment.get_template("report.html.j2").render(
         page=content,
         language=language,

@@ -29,6 +29,7 @@ from vur.report.sections import (
 )
 from vur.report.sections.method import of_effects
 from vur.report.tables import say, speaker
+from vur.text import translate
 from vur.wording import moment_text
 
 # By element id. A new section is a module in vur.report.sections and an entry here.
@@ -80,6 +81,7 @@ def section_view(name: str, part: Part) -> dict[str, Any]:
         )
     return {
         "name": name,
+        "layout": name,
         "title": part.title,
         "sentences": part.sentences,
         "blocks": blocks,
@@ -89,12 +91,17 @@ def section_view(name: str, part: Part) -> dict[str, Any]:
 
 
 def page(context: ReportContext, language: str) -> dict[str, Any]:
+    """All values of the template for a training."""
+    sections = [section_view(name, part) for name, part in parts(context, language).items()]
+    return page_values(head(context, language), sections, language)
+
+
+def page_values(head: dict[str, Any], sections: list[dict[str, Any]], language: str) -> dict[str, Any]:
     """All values of the template; `figures` has the Plotly descriptions by element id."""
     t = speaker(language)
     entry = LANGUAGES[language]
-    sections = [section_view(name, part) for name, part in parts(context, language).items()]
     return {
-        "head": head(context, language),
+        "head": head,
         "sections": sections,
         "figures": {id: spec for section in sections for id, spec in section["figures"].items()},
         "theme": [[figures.LIGHT[name], figures.DARK[name]] for name in figures.LIGHT],
@@ -119,6 +126,7 @@ def head(context: ReportContext, language: str) -> dict[str, Any]:
     run, created = context.run, context.run.get("created")
     return {
         "title": str(run.get("name") or context.data.get("target") or "VUR"),
+        "kind": translate("report.title", language),
         "run_id": str(run.get("run_id") or ""),
         "created": moment_text(pd.Timestamp(created).floor("min"), language) if created else "",
         "source": str(run.get("source") or ""),

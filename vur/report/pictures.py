@@ -1,5 +1,6 @@
 """Small static pictures for executed notebooks, visible in every notebook viewer."""
 
+from collections.abc import Mapping
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
@@ -53,4 +54,45 @@ def draw_forecast(frame: pd.DataFrame, forecast: pd.DataFrame, horizon: int) -> 
             )
         axis.plot(ahead["ds"], ahead["forecast"], color="tab:blue", linewidth=1.2)
         axis.set_title(str(name), loc="left", fontsize=9)
+    return _image(figure)
+
+
+MOST_BARS, MOST_EFFECTS, ACROSS = 15, 8, 4
+
+
+def draw_importance(document: Mapping[str, Any]) -> "Image | None":
+    """The importance of the first variables of a ranking with one standard error; None where nothing is ranked."""
+    rows = document["ranking"][:MOST_BARS][::-1]
+    if not rows:
+        return None
+    figure, axes = _axes(1)
+    figure.set_figheight(0.6 + 0.26 * len(rows))
+    for place, one in enumerate(rows):
+        error = one["importance"] / one["z"] if one["z"] else 0.0
+        axes[0].barh(place, one["importance"], xerr=error, color="tab:blue" if one["significant"] else "0.7")
+    axes[0].set_yticks(range(len(rows)), [str(one["variable"])[:40] for one in rows], fontsize=8)
+    return _image(figure)
+
+
+def draw_effects(document: Mapping[str, Any]) -> "Image | None":
+    """The effects of the first variables of a ranking with twice the spread of the models; None without any."""
+    from matplotlib.figure import Figure
+
+    names = [name for one in document["ranking"] if one["significant"] for name in one["members"]][:MOST_EFFECTS]
+    if not names:
+        return None
+    down = -(-len(names) // ACROSS)
+    figure = Figure(figsize=(9, 1.9 * down), dpi=75, layout="constrained")
+    axes = figure.subplots(down, ACROSS, squeeze=False).ravel()
+    for axis in axes[len(names) :]:
+        axis.set_visible(False)
+    for axis, name in zip(axes, names, strict=False):
+        curve = {key: document["curves"][name][key] for key in ("x", "y", "error")}
+        y, error = pd.Series(curve["y"]), 2 * pd.Series(curve["error"])
+        if document["curves"][name]["category"]:
+            axis.bar(range(len(y)), y, yerr=error, tick_label=[str(word)[:8] for word in curve["x"]])
+        else:
+            axis.plot(curve["x"], y)
+            axis.fill_between(curve["x"], y - error, y + error, alpha=0.25, linewidth=0)
+        axis.set_title(str(name)[:30], loc="left", fontsize=9)
     return _image(figure)

@@ -12,8 +12,9 @@ from vur.hierarchy import HierarchySpec, hierarchy_choice
 from vur.runs.config import Config, default_config, replace_sections
 from vur.runs.dataset import keep_frame
 from vur.runs.execute import execute_in_process, execute_notebook
+from vur.runs.folder import RECORD
 from vur.runs.result import RunResult
-from vur.runs.run import CONFIG, RECORD
+from vur.runs.run import CONFIG
 from vur.settings import settings
 from vur.stages.model import require_libraries
 from vur.store.cache import library_versions

@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any, TypeVar, get_type_hints
 
 import yaml
 from pydantic import TypeAdapter, ValidationError
@@ -23,6 +23,8 @@ from vur.store.cache import digest
 
 DUPLICATES = ("refuse", "sum", "mean", "first", "last")
 ENDED = ("auto", "omit", "forecast")
+
+C = TypeVar("C")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -110,7 +112,7 @@ class Config:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain lists, dicts and scalars."""
-        return _plain(dataclasses.asdict(self))
+        return plain(dataclasses.asdict(self))
 
     def to_yaml(self) -> str:
         """The configuration as YAML that `Config.from_yaml` reads back equal."""
@@ -119,25 +121,33 @@ class Config:
     @classmethod
     def from_yaml(cls, path: Path | str) -> "Config":
         """Read a YAML file; `VurError` names an unknown key, a wrong value or a syntax error with its line."""
-        path = Path(path)
-        try:
-            content = yaml.safe_load(path.read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            raise VurError("config.no_file", path=path) from None
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
-            raise VurError("config.syntax", path=path, reason=" ".join(str(error).split())) from None
-        return cls.from_dict(content or {})
+        return cls.from_dict(read_yaml(Path(path)))
 
     @classmethod
     def from_dict(cls, content: dict[str, Any]) -> "Config":
         """Build from plain data; missing keys take their defaults."""
-        _check_keys(cls, content, "")
-        try:
-            return TypeAdapter(cls).validate_python(content)
-        except ValidationError as error:
-            problem = _problem(error)
-        # Raised here: inside the handler, `problem` and pydantic's error would refer to each other and never be freed.
-        raise problem
+        return from_plain(cls, content)
+
+
+def read_yaml(path: Path) -> Any:
+    """The content of a YAML file; `VurError` if it is missing or has a syntax error."""
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    except FileNotFoundError:
+        raise VurError("config.no_file", path=path) from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise VurError("config.syntax", path=path, reason=" ".join(str(error).split())) from None
+
+
+def from_plain(kind: type[C], content: Any) -> C:
+    """A configuration dataclass from plain data; `VurError` names an unknown key or a wrong value."""
+    _check_keys(kind, content, "")
+    try:
+        return TypeAdapter(kind).validate_python(content)
+    except ValidationError as error:
+        problem = _problem(error)
+    # Raised here: inside the handler, `problem` and pydantic's error would refer to each other and never be freed.
+    raise problem
 
 
 def _problem(error: ValidationError) -> VurError:
@@ -151,11 +161,11 @@ def _problem(error: ValidationError) -> VurError:
     )
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
+        return {key: plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     return value
 
 

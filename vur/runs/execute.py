@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vur.errors import VurError
+from vur.runs.folder import PARENT, RECORD
 from vur.runs.progress import Follower
-from vur.runs.run import NOTEBOOK, PARENT, RECORD, Run
+from vur.runs.run import NOTEBOOK, Run
 from vur.store.full_disk import disk_error
 from vur.store.home import folder
 
@@ -21,13 +22,13 @@ if TYPE_CHECKING:
 
 POLL_SECONDS = 0.2
 NO_SPACE = "No space left on device"  # as the notebook's kernel reports it
-PRELOAD = "import vur.runs.run; del vur"
+PRELOAD = "vur.runs.run"
 
 
-def training_notebook() -> Path:
-    """The parameterised training notebook, from the checkout or from the installed package."""
-    checkout = Path(__file__).parents[2] / "nbs" / "runs" / NOTEBOOK
-    return checkout if checkout.is_file() else Path(str(files("vur") / "notebooks" / NOTEBOOK))
+def run_notebook(name: str) -> Path:
+    """A parameterised notebook of `nbs/runs`, from the checkout or from the installed package."""
+    checkout = Path(__file__).parents[2] / "nbs" / "runs" / name
+    return checkout if checkout.is_file() else Path(str(files("vur") / "notebooks" / name))
 
 
 def execute_in_process(target: Path, watcher: Callable[[dict], None] | None, *, fresh: bool = False) -> dict[str, Any]:
@@ -41,21 +42,37 @@ def execute_notebook(target: Path, watcher: Callable[[dict], None] | None, *, fr
     The first Ctrl-C stops the training and keeps the models finished so far, the second kills the kernel. Raises
     `VurError` with the failing stage's cause and remedy.
     """
+    return execute(target, NOTEBOOK, {"config": "pipeline.yaml", "fresh": fresh}, watcher)
+
+
+def execute(
+    target: Path,
+    notebook: str,
+    parameters: dict[str, Any],
+    watcher: Callable[[dict], None] | None,
+    *,
+    preload: str = PRELOAD,
+) -> dict[str, Any]:
+    """Execute a notebook of `nbs/runs` into the folder `target` of a run and return the run's record.
+
+    `preload` is the module that the kernel imports while papermill starts. The first Ctrl-C leaves a file `stop` that
+    the run may heed, the second kills the kernel. Raises `VurError` with the failing stage's cause and remedy.
+    """
     state = folder("runs", target.name)
     state.mkdir(parents=True, exist_ok=True)
     for name in ("stop", "progress.jsonl"):
         (state / name).unlink(missing_ok=True)
-    job = _PapermillJob(target, fresh)
+    job = _PapermillJob(target, notebook, parameters, preload)
     _watch(job, Follower(state / "progress.jsonl"), watcher, state / "stop")
-    return outcome(target, job.error)
+    return outcome(target, job.error, notebook)
 
 
 class _PapermillJob(threading.Thread):
     """papermill in a thread, so that the main thread can report progress and handle Ctrl-C."""
 
-    def __init__(self, target: Path, fresh: bool):
+    def __init__(self, target: Path, notebook: str, parameters: dict[str, Any], preload: str):
         super().__init__(daemon=True, name="papermill")
-        self.target, self.fresh = target, fresh
+        self.target, self.notebook, self.parameters, self.preload = target, notebook, parameters, preload
         self.error: BaseException | None = None
         self.manager: AsyncKernelManager | None = None
         self.ended = threading.Event()
@@ -78,10 +95,11 @@ class _PapermillJob(threading.Thread):
         sockets = tempfile.mkdtemp(prefix="vur-kernel-")
         manager = self.manager = AsyncKernelManager(kernel_name="python3", transport="ipc", ip=f"{sockets}/ipc")
         os.environ[PARENT] = str(os.getpid())
-        draft = self.target / f".{NOTEBOOK}"
+        draft = self.target / f".{self.notebook}"
+        first = f"import {self.preload}; del vur"
 
         async def start_kernel() -> None:
-            await manager.start_kernel(cwd=str(self.target), extra_arguments=[f"--IPKernelApp.exec_lines={PRELOAD}"])
+            await manager.start_kernel(cwd=str(self.target), extra_arguments=[f"--IPKernelApp.exec_lines={first}"])
 
         try:
             # The kernel starts and imports the notebook's modules while this process imports papermill.
@@ -90,9 +108,9 @@ class _PapermillJob(threading.Thread):
 
             logging.getLogger("papermill").setLevel(logging.ERROR)
             papermill.execute_notebook(
-                str(training_notebook()),
+                str(run_notebook(self.notebook)),
                 str(draft),
-                {"config": "pipeline.yaml", "fresh": self.fresh},
+                self.parameters,
                 kernel_name="python3",
                 cwd=str(self.target),
                 progress_bar=False,
@@ -102,7 +120,7 @@ class _PapermillJob(threading.Thread):
         finally:
             shutil.rmtree(sockets, ignore_errors=True)
             if draft.is_file():
-                os.replace(draft, self.target / NOTEBOOK)
+                os.replace(draft, self.target / self.notebook)
 
     def kill(self) -> None:
         """Kill the kernel and all of its child processes."""
@@ -141,7 +159,7 @@ def _watch(job: _PapermillJob, follower: Follower, watcher: Callable[[dict], Non
         tell(event)
 
 
-def outcome(target: Path, error: BaseException | None) -> dict[str, Any]:
+def outcome(target: Path, error: BaseException | None, notebook: str = NOTEBOOK) -> dict[str, Any]:
     """The record of a finished run, or the `VurError` that ended it."""
     import json
 
@@ -162,7 +180,7 @@ def outcome(target: Path, error: BaseException | None) -> dict[str, Any]:
                 {
                     "kind": type(error).__name__,
                     "reason": " ".join(str(error).split())[-300:],
-                    "notebook": NOTEBOOK,
+                    "notebook": notebook,
                     "run": target.name,
                 },
             )

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,26 +23,28 @@ WEIGHTS = {
     "save": 2,
     "report": 4,
 }
-STAGES = tuple(WEIGHTS)
 # Completed share of the run from which the remaining time can be estimated.
 KNOWN_FROM = 0.15
 
 
-def overall(stage: str, fraction: float) -> float:
+def overall(stage: str, fraction: float, weights: Mapping[str, float] = WEIGHTS) -> float:
     """Completed fraction of the whole run when `stage` is at `fraction`."""
-    before = sum(WEIGHTS[name] for name in STAGES[: STAGES.index(stage)])
-    return (before + WEIGHTS[stage] * min(max(fraction, 0.0), 1.0)) / sum(WEIGHTS.values())
+    stages = tuple(weights)
+    before = sum(weights[name] for name in stages[: stages.index(stage)])
+    return (before + weights[stage] * min(max(fraction, 0.0), 1.0)) / sum(weights.values())
 
 
 class ProgressLog:
     """Appends events to `path` as JSON lines and passes them to `watcher`; stages themselves never read a clock."""
 
-    def __init__(self, path: Path, watcher: Callable[[dict], None] | None = None):
-        self.path, self.watcher, self.started = path, watcher, time.monotonic()
+    def __init__(
+        self, path: Path, watcher: Callable[[dict], None] | None = None, weights: Mapping[str, float] = WEIGHTS
+    ):
+        self.path, self.watcher, self.weights, self.started = path, watcher, weights, time.monotonic()
 
     def emit(self, stage: str, fraction: float, message: str = "", **data: Any) -> None:
         """Record that `stage` is at `fraction` in [0, 1]; `message` is a translation key filled from `data`."""
-        done = overall(stage, fraction)
+        done = overall(stage, fraction, self.weights)
         elapsed = time.monotonic() - self.started
         event = {
             "stage": stage,

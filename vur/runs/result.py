@@ -10,7 +10,8 @@ import pandas as pd
 
 from vur.errors import VurError
 from vur.runs.config import Config
-from vur.runs.run import CONFIG, NOTEBOOK, RECORD
+from vur.runs.folder import RECORD
+from vur.runs.run import CONFIG, NOTEBOOK
 from vur.settings import settings
 from vur.store.models.models import find_model
 from vur.store.runs import find_run, read_table

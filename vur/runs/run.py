@@ -1,15 +1,10 @@
 """A run: every stage as a cached property, in the folder that also holds its notebook and report."""
 
-import ctypes
 import json
 import os
 import platform
-import signal
-import sys
-from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Collection
 from dataclasses import asdict, replace
-from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from time import monotonic
@@ -24,7 +19,8 @@ from vur.models.future import check_future, check_reach
 from vur.panel import Panel
 from vur.runs.config import Config
 from vur.runs.dataset import Dataset, dataset_of
-from vur.runs.progress import ProgressLog
+from vur.runs.folder import RunFolder, die_with_parent
+from vur.runs.progress import WEIGHTS
 from vur.scoring.metrics import shown_metrics
 from vur.settings import settings
 from vur.stages.features import FeatureSpec, resolve_features
@@ -48,21 +44,10 @@ if TYPE_CHECKING:
     from IPython.display import Image
 
 
-PARENT = "VUR_PARENT_PID"
-PR_SET_PDEATHSIG = 1
+CONFIG, NOTEBOOK = "pipeline.yaml", "train.ipynb"
 
 
-def die_with_parent() -> None:
-    """End this kernel when the process that started it is killed (Linux only), so that no kernel is orphaned."""
-    parent = os.environ.get(PARENT)
-    if parent and sys.platform == "linux" and os.getppid() == int(parent):
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
-
-
-CONFIG, RECORD, NOTEBOOK = "pipeline.yaml", "run.json", "train.ipynb"
-
-
-class Run:
+class Run(RunFolder):
     """A run in its folder: each stage is computed once, cached by content, and writes its file beside the notebook.
 
     `target` is the run's folder and must contain a `pipeline.yaml`. `watcher` receives progress events. `fresh=True`
@@ -79,46 +64,11 @@ class Run:
         should_stop: Callable[[], bool] | None = None,
         only: Collection[str] | None = None,
     ):
-        self.folder = Path(target).absolute()
-        self.id = self.folder.name
-        self.given = Config.from_yaml(self.folder / CONFIG)
-        self.language = self.given.language
+        self.given = Config.from_yaml(Path(target) / CONFIG)
+        super().__init__(target, weights=WEIGHTS, notebook=NOTEBOOK, language=self.given.language, watcher=watcher)
         self.cache = StageCache(enabled=not fresh)
-        self.state = folder("runs", self.id)
-        self.state.mkdir(parents=True, exist_ok=True)
-        self.log = ProgressLog(self.state / "progress.jsonl", watcher)
         self.only = None if only is None else frozenset(only)
         self._should_stop = should_stop or (self.state / "stop").exists
-        self.record = self._read_record() | {"run_id": self.id, "status": "running", "stages": {}}
-        self.record.pop("failure", None)
-        self.created = self.record.setdefault("created", datetime.now(UTC).isoformat(timespec="seconds"))
-
-    def _read_record(self) -> dict[str, Any]:
-        path = self.folder / RECORD
-        return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-
-    def _write_record(self, **changes: Any) -> None:
-        self.record |= changes
-        write_text(self.folder / RECORD, json.dumps(self.record, indent=1, ensure_ascii=False, default=str) + "\n")
-
-    @contextmanager
-    def stage(self, name: str) -> Iterator[dict[str, Any]]:
-        """Time a stage, report it to the watcher, and record a failure with its cause and remedy."""
-        started = monotonic()
-        entry: dict[str, Any] = {"cached": False}
-        self.log.emit(name, 0.0)
-        try:
-            yield entry
-        except BaseException as error:
-            failure = describe_failure(error, name, self.id, self.language)
-            self._write_record(
-                status="interrupted" if isinstance(error, KeyboardInterrupt) else "failed", failure=failure
-            )
-            raise
-        entry["seconds"] = round(monotonic() - started, 3)
-        self.record["stages"][name] = entry
-        self._write_record()
-        self.log.emit(name, 1.0, "cli.cached" if entry["cached"] else "")
 
     @cached_property
     def upload(self) -> Dataset:
@@ -510,26 +460,3 @@ def open_run(config: str | Path = CONFIG, *, fresh: bool = False) -> Run:
 
     die_with_parent()
     return Run(Path(config).absolute().parent, fresh=fresh)
-
-
-def describe_failure(error: BaseException, stage: str, run_id: str, language: str) -> dict[str, Any]:
-    """Stage, cause and remedy of an exception, in the user's language."""
-    if not isinstance(error, VurError):
-        error = VurError(
-            "runs.crashed",
-            kind=type(error).__name__,
-            reason=" ".join(str(error).split()) or "-",
-            notebook=NOTEBOOK,
-            run=run_id,
-        )
-    data = {
-        key: value if isinstance(value, (str, int, float, bool, type(None))) else str(value)
-        for key, value in error.data.items()
-    }
-    return {
-        "stage": stage,
-        "code": error.code,
-        "cause": error.cause(language),
-        "remedy": error.remedy(language),
-        "data": data,
-    }
