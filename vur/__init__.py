@@ -6,6 +6,7 @@ What a user calls:
     vur.forecast("sales", horizon=14)     # from the saved model, without training; vur.future_template lists its inputs
     vur.scenario("sales", "cheaper", {"price": "-10%"})   # what-if; vur.scenarios lists and compares them
     vur.check_new("sales", "new.csv")     # anomalies in new data; vur.update_model advances the model to their end
+    vur.fit_table("homes.csv", "price")   # a number from the other cells of its row; vur.load_table opens a saved one
     vur.rank("plant.csv", "output")       # which variables drive a target, and how sure that is; then .ranking, .report
     vur.resume(run_id)                    # after an interruption; vur.reproduce runs again and compares every digit
 """
@@ -21,6 +22,8 @@ _LAZY = {
     "reproduce": "vur.runs.api",
     "rank": "vur.runs.ranking",
     "forecast": "vur.models.saved",
+    "fit_table": "vur.runs.table",
+    "load_table": "vur.runs.table",
     "RunResult": "vur.runs.result",
     "Config": "vur.runs.config",
     "VurError": "vur.errors",

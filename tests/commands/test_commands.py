@@ -27,7 +27,8 @@ def run(options, language):
     return 7
 """
 DOCUMENTED = (
-    "run rank forecast future what-if check update reproduce models report lab init users up serve dashboards worker "
+    "run rank table forecast predict future what-if check update reproduce models report lab init users up serve "
+    "dashboards worker "
     "package backup restore doctor"
 )
 

@@ -96,3 +96,17 @@ def draw_effects(document: Mapping[str, Any]) -> "Image | None":
             axis.fill_between(curve["x"], y - error, y + error, alpha=0.25, linewidth=0)
         axis.set_title(str(name)[:30], loc="left", fontsize=9)
     return _image(figure)
+
+
+def draw_fit(cv: pd.DataFrame, document: Mapping[str, Any]) -> "Image":
+    """Predictions of a table's rows out of fold against the actual values, and the errors."""
+    from matplotlib.figure import Figure
+
+    chosen, ends = cv[document["chosen"]], [cv["y"].min(), cv["y"].max()]
+    figure = Figure(figsize=(9, 3.2), dpi=75, layout="constrained")
+    left, right = figure.subplots(1, 2)
+    left.scatter(cv["y"], chosen, s=6, alpha=0.5)
+    left.plot(ends, ends, color="0.6", linewidth=0.9)
+    left.set_title(str(document["target"])[:40], loc="left", fontsize=9)
+    right.hist(chosen - cv["y"], bins=30)
+    return _image(figure)

@@ -61,6 +61,9 @@ def _checked(values: pd.Series, column: Column, notes: list[dict[str, Any]]) -> 
     if missing and not column.missing:
         notes.append(note("filled", column=column.name, count=missing))
     if column.kind == "category":
+        for place, value in enumerate(values):
+            if isinstance(value, (list, tuple, dict, set)):
+                raise VurError("tabular.not_word", column=column.name, row=place + 1, value=str(value)[:100])
         words = as_words(values)
         new = sorted({word for word in words if word is not None} - set(column.levels))
         if new:

@@ -21,13 +21,17 @@ RARE = 3  # rows that a level needs in the training part for a column of its own
 
 @dataclass(frozen=True)
 class Part:
-    """How one column becomes numbers: what fills missing values, whether they are flagged, the levels with a column."""
+    """How one column becomes numbers: what fills missing values, whether they are flagged, the levels with a column.
+
+    With a `floor` above zero, the logarithm of the values, or of the floor below it, is a column too.
+    """
 
     name: str
     kind: str
     fill: float = 0.0
     flagged: bool = False
     levels: tuple[str, ...] = ()
+    floor: float = 0.0
 
     @property
     def names(self) -> list[str]:
@@ -37,11 +41,11 @@ class Part:
             return [*(f"{self.name} = {level}" for level in self.levels), f"{self.name} other", *flag]
         if self.kind == "date":
             return [self.name, f"{self.name} month", f"{self.name} weekday", *flag]
-        return [self.name, *flag]
+        return [self.name, *([f"{self.name} log"] if self.floor else []), *flag]
 
 
-def fit_part(values: pd.Series, kind: str) -> Part:
-    """What the training rows say about a column."""
+def fit_part(values: pd.Series, kind: str, log: bool = False) -> Part:
+    """What the training rows say about a column; with `log`, numbers that are all positive give their logarithm as well."""
     name, missing = str(values.name), bool(values.isna().any())
     if kind == "category":
         counts = pd.Series(as_words(values)).dropna().value_counts()
@@ -49,7 +53,8 @@ def fit_part(values: pd.Series, kind: str) -> Part:
         return Part(name, kind, 0.0, missing, tuple(ranked[:MOST_LEVELS]))
     numbers = as_days(as_dates(values)) if kind == "date" else as_numbers(values)
     known = numbers[np.isfinite(numbers)]
-    return Part(name, kind, float(np.median(known)) if len(known) else 0.0, missing)
+    positive = log and kind == "number" and len(known) > 0 and known.min() > 0
+    return Part(name, kind, float(np.median(known)) if len(known) else 0.0, missing, floor=float(known.min() / 2) if positive else 0.0)
 
 
 def apply_part(part: Part, values: pd.Series) -> np.ndarray:
@@ -64,6 +69,8 @@ def apply_part(part: Part, values: pd.Series) -> np.ndarray:
         numbers = as_days(as_dates(values)) if part.kind == "date" else as_numbers(values)
         numbers = np.where(np.isfinite(numbers), numbers, part.fill)
         parts = [numbers]
+        if part.floor:
+            parts.append(np.log(np.maximum(numbers, part.floor)))
         if part.kind == "date":
             stamps = pd.DatetimeIndex((numbers * DAY).astype("int64"))
             parts += [stamps.month.to_numpy(), stamps.dayofweek.to_numpy()]
@@ -106,9 +113,9 @@ class Design:
         return cls(parts, state["mean"], state["spread"])
 
 
-def fit_design(frame: pd.DataFrame, columns: Sequence[Column], scaled: bool) -> Design:
-    """The design of the training rows in `frame`."""
-    design = Design(tuple(fit_part(frame[column.name], column.kind) for column in columns))
+def fit_design(frame: pd.DataFrame, columns: Sequence[Column], scaled: bool, log: bool = False) -> Design:
+    """The design of the training rows in `frame`; with `log`, scaled columns have the logarithms of positive numbers beside them."""
+    design = Design(tuple(fit_part(frame[column.name], column.kind, log and scaled) for column in columns))
     if not scaled:
         return design
     X = design.apply(frame)

@@ -111,7 +111,7 @@ def fit_candidate(candidate: TableCandidate, table: Table, rows: np.ndarray, see
     """Fit a candidate on `rows` of the table, and on nothing else."""
     algorithm = table_algorithm(candidate.algorithm)
     frame, y = table.frame.iloc[rows], table.y[rows]
-    design = fit_design(frame, table.columns, algorithm.scaled)
+    design = fit_design(frame, table.columns, algorithm.scaled, candidate.log)
     z = np.log1p(y) if candidate.log else y
     model = algorithm.fit(design.apply(frame), z, candidate.parameters, seed, workers)
     return Fitted(candidate, design, model, float(np.max(y)))

@@ -15,6 +15,7 @@ from vur.errors import VurError
 from vur.store.home import folder, lock
 
 CHECKSUMS = "SHA256SUMS"
+FORECASTS, TABLES = "vur.stages.model", "vur.tabular"  # what a stored model is of: series, or rows of a table
 
 
 def model_name(name: str) -> str:
@@ -39,7 +40,14 @@ def _store() -> Any:
     return ModelStore(path)
 
 
-def save_model(source: Path, name: str, version: str, metadata: Mapping[str, Any], labels: Mapping[str, str]) -> str:
+def save_model(
+    source: Path,
+    name: str,
+    version: str,
+    metadata: Mapping[str, Any],
+    labels: Mapping[str, str],
+    module: str = FORECASTS,
+) -> str:
     """Copy the model folder `source` into the store as `name:version` and return that tag.
 
     An existing tag is replaced, so that rerunning a notebook leaves one model. Writers take a lock, because the store
@@ -57,7 +65,7 @@ def save_model(source: Path, name: str, version: str, metadata: Mapping[str, Any
         )
         with bentoml.models.create(
             tag,
-            module="vur.stages.model",
+            module=module,
             labels=dict(labels),
             metadata=dict(metadata),
             context=context,
@@ -90,13 +98,13 @@ def delete_model(tag: str) -> None:
             _store().delete(tag)
 
 
-def find_model(tag: str) -> Any:
+def find_model(tag: str, module: str = FORECASTS) -> Any:
     """The stored model with an exact tag, or the newest with a name; `VurError` store.no_model lists the known ones."""
     name, _, version = tag.partition(":")
     exact = _find(f"{model_name(name)}:{version}") if version and version != "latest" else None
-    if exact is not None and exact.info.module == "vur.stages.model":
+    if exact is not None and exact.info.module == module:
         return exact
-    table = list_models()
+    table = list_models(module)
     rows = table[table["name"] == model_name(name)]
     if version and version != "latest":
         rows = rows[rows["version"] == version]
@@ -105,9 +113,9 @@ def find_model(tag: str) -> Any:
     return _store().get(rows.iloc[0]["tag"])
 
 
-def model_folder(tag: str) -> Path:
+def model_folder(tag: str, module: str = FORECASTS) -> Path:
     """The folder of a stored model whose checksums match; `VurError` store.tampered if a file was changed."""
-    model = find_model(tag)
+    model = find_model(tag, module)
     return verify(Path(model.path), str(model.tag))
 
 
@@ -127,13 +135,16 @@ def folder_metadata(path: Path) -> dict[str, Any]:
     return content
 
 
-def list_models() -> pd.DataFrame:
-    """All stored models, newest first: `tag, name, version, algorithm, mase, skill, series, created`."""
+def list_models(module: str = FORECASTS) -> pd.DataFrame:
+    """All stored models of series, or of `TABLES`, newest first.
+
+    `tag, name, version, algorithm, mase, skill, series, created`.
+    """
     rows = []
     for model in _store().list():
         info = model.info
         metadata = dict(info.metadata)
-        if info.module != "vur.stages.model":
+        if info.module != module:
             continue
         rows.append(
             {
