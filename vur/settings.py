@@ -28,6 +28,8 @@ DATABASE = re.compile(
     r"sqlite:.*|[a-z]\w*(?:\+\w+)?://(?:[^:/@]*(?::[^@]*)?@)?(?:[\w.%-]*|\[[0-9a-f:.]+\])(?::\d+)?(?:/[^?@]*)?(?:\?.*)?",
     re.I,
 )
+# The name of a host: its last part begins with a letter, so that no address with a mistake is taken for a name.
+HOST = re.compile(r"(?:[a-z0-9_](?:[a-z0-9_-]*[a-z0-9_])?\.)*[a-z](?:[a-z0-9-]*[a-z0-9])?")
 DEFAULT_PORTS = {"http": "80", "https": "443"}
 WRAPPED = ('"', "'", "[", "]", "{", "}")  # at the ends of an entry: a list in neither of the two forms
 SEVERAL_FOLDERS = re.compile(r";|[:\s]/")  # paths separated by something else than commas
@@ -80,6 +82,13 @@ class Settings:
     data_folders: tuple[str, ...] = ()
     connections: str = "admin"
     service_url: str = ""
+    public_url: str = ""
+    webhook_allow: tuple[str, ...] = ()
+    webhook_seconds: int = 15
+    webhook_attempts: int = 10
+    webhook_retry_seconds: int = 30
+    webhook_failures: int = 3
+    keep_deliveries_days: int = 30
     dashboard_kernels: int = 40
     dashboard_kernels_per_user: int = 8
     dashboard_pool: int = 1
@@ -228,6 +237,18 @@ def _address(text: str) -> str:
     return address
 
 
+def _hosts(text: str) -> tuple[str, ...]:
+    """Names of hosts, addresses and networks, in small letters; `EntryError` for anything else."""
+    found = entries_of(text.lower())
+    for one in found:
+        try:
+            ipaddress.ip_network(one)
+        except ValueError:
+            if not HOST.fullmatch(one):
+                raise EntryError(one) from None
+    return tuple(found)
+
+
 def _networks(text: str) -> tuple[str, ...]:
     found = entries_of(text)
     for one in found:
@@ -276,6 +297,13 @@ PARSERS: dict[str, Callable[[str], Any]] = {
     "data_folders": _folders,
     "connections": _connections,
     "service_url": _address,
+    "public_url": _address,
+    "webhook_allow": _hosts,
+    "webhook_seconds": _at_least_one,
+    "webhook_attempts": _at_least_one,
+    "webhook_retry_seconds": _at_least_one,
+    "webhook_failures": _at_least_one,
+    "keep_deliveries_days": _count,
     "dashboard_kernels": _at_least_one,
     "dashboard_kernels_per_user": _at_least_one,
     "dashboard_pool": _count,
@@ -300,10 +328,14 @@ EXPECTED = {
     "log_format": "text | json",
     "connections": "admin | analyst",
     "service_url": "nothing, or an address such as http://127.0.0.1:8000",
+    "public_url": "nothing, or an address such as https://vur.example",
+    "webhook_allow": "names of hosts, addresses or networks, such as n8n.internal, 10.0.0.7 or 10.1.0.0/16",
     "dashboard_pool": "a whole number, 0 for none",
     "metrics_key": f"nothing, or at least {LEAST_KEY} letters, digits and signs without spaces",
     "ws_per_user": "a whole number from 1",
-    **dict.fromkeys(("keep_forecasts_days", "keep_results_days"), "a whole number of days, 0 for ever"),
+    **dict.fromkeys(
+        ("keep_forecasts_days", "keep_results_days", "keep_deliveries_days"), "a whole number of days, 0 for ever"
+    ),
     "keep_deleted_days": "a whole number of days, 0 to delete at once",
     "batch_memory_mb": "a whole number, 0 for half of job_memory_mb",
     **dict.fromkeys(("quota_bytes", "rate_limit", "job_memory_mb"), "a whole number, 0 for no limit"),
@@ -316,6 +348,10 @@ EXPECTED = {
             "job_concurrency",
             "batch_concurrency",
             "lease_seconds",
+            "webhook_seconds",
+            "webhook_attempts",
+            "webhook_retry_seconds",
+            "webhook_failures",
             "upload_seconds",
             "upload_memory_mb",
             "analysis_seconds",

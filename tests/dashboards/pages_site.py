@@ -75,6 +75,7 @@ def start_site(home: Path, **variables: str) -> Site:
         **{name: value for name, value in os.environ.items() if not name.startswith("VUR_")},
         "VUR_HOME": str(home),
         "VUR_REPORTS": str(home / "reports"),
+        "VUR_WEBHOOK_ALLOW": "127.0.0.3",  # of this machine, for receivers; its other addresses stay closed
         "PYTHONPATH": str(ROOT),
         "BENTOML_DO_NOT_TRACK": "True",
         "VUR_DASHBOARD_KERNELS_PER_USER": "40",

@@ -250,6 +250,7 @@ def test_what_a_browser_makes_up_reaches_no_other_address() -> None:
         "/monitoring/predictions/start",
         "/monitoring/databases",
         "/monitoring/thresholds",
+        "/webhooks",
     }
     assert {path for _, path in api.asked} <= fixed
 

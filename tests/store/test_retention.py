@@ -80,17 +80,17 @@ def left(home: Path) -> tuple[int, int, set[str], set[str]]:
 
 def test_by_default_nothing_is_deleted(aged):
     before = left(aged)
-    assert retention.sweep() == (0, 0, 0) and left(aged) == before
+    assert retention.sweep() == (0, 0, 0, 0) and left(aged) == before
 
 
 def test_what_is_older_than_the_settings_allow_is_deleted(aged, monkeypatch):
     monkeypatch.setenv("VUR_KEEP_FORECASTS_DAYS", "30")
     monkeypatch.setenv("VUR_KEEP_RESULTS_DAYS", "30")
     settings.cache_clear()
-    assert retention.sweep() == (retention.AT_ONCE + 5, 2, 0)
+    assert retention.sweep() == (retention.AT_ONCE + 5, 2, 0, 0)
     kept = {"kept-40", "busy-40", "batch-0", "kept-0", "orphan-0", "busy-0"}
     assert left(aged) == (2, 2, kept, {"kept-40", "kept-0", "orphan-0"}), "the run of a model that is there stays"
-    assert retention.sweep() == (0, 0, 0)
+    assert retention.sweep() == (0, 0, 0, 0)
 
 
 def test_a_failed_deletion_is_tried_again(aged, monkeypatch):
@@ -106,4 +106,4 @@ def test_a_failed_deletion_is_tried_again(aged, monkeypatch):
         with pytest.raises(PermissionError):
             retention.sweep()
     assert left(aged) == before, "no row is gone whose files are there"
-    assert retention.sweep() == (0, 2, 0)
+    assert retention.sweep() == (0, 2, 0, 0)

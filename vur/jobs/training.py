@@ -17,6 +17,7 @@ from vur.store.database import reading
 from vur.store.events import raise_alert, record_activity
 from vur.store.home import folder, home, write_text
 from vur.store.models import champions, registry
+from vur.store.webhooks import outbox
 from vur.text import DEFAULT_LANGUAGE, LANGUAGES
 
 if TYPE_CHECKING:
@@ -247,6 +248,7 @@ def on_ended(session: Session, job: Job, result: dict[str, Any] | None) -> None:
             name=model.name,
         )
         return
+    error = job.error or {}
     reason = failure(job, session.scalar(select(User.language).where(User.id == model.owner_id)) or DEFAULT_LANGUAGE)
     record_activity(
         session,
@@ -261,6 +263,9 @@ def on_ended(session: Session, job: Job, result: dict[str, Any] | None) -> None:
     raise_alert(
         session, model.owner_id, "training_failed", severity="error", about=about, name=model.name, reason=reason
     )
+    run_id = session.scalar(select(Run.run_id).where(Run.job_id == job.id)) or ""
+    told = {"code": error.get("code", ""), "message": reason}
+    outbox.emit_run(session, model, "training.failed", run_id, job.id, **told)
 
 
 def failure(job: Job, language: str) -> str:
@@ -281,6 +286,9 @@ def _trained(session: Session, job: Job, model: Model, result: dict[str, Any]) -
         name=model.name,
         algorithm=result["facts"]["winner"],
     )
+    figures = {"algorithm": result["facts"]["winner"], "metrics": result["metrics"]}
+    outbox.emit_run(session, model, "training.finished", result["run_id"], job.id, **figures)
+    outbox.emit_run(session, model, "report.ready", result["run_id"], job.id, of="training")
     session.execute(
         update(Alert)
         .where(

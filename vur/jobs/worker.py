@@ -1,4 +1,4 @@
-"""A worker: runs queued jobs, monitors and schedules, and cleans up regularly."""
+"""A worker: runs queued jobs, monitors and schedules, calls webhooks, and cleans up regularly."""
 
 import logging
 import math
@@ -119,6 +119,7 @@ class Worker:
         )
         threading.Thread(target=self._monitors, daemon=True, name="monitors").start()
         threading.Thread(target=self._watch, daemon=True, name="watch").start()
+        threading.Thread(target=self._webhooks, daemon=True, name="webhooks").start()
         due = dict.fromkeys(range(len(self.duties)), 0.0)
         while not self.stop.is_set():
             for number, (every, duty) in enumerate(self.duties):
@@ -173,6 +174,21 @@ class Worker:
                 self.stop.wait(10.0)
             except Exception:
                 log.exception("worker %s: monitors", self.owner)
+                self.stop.wait(10.0)
+
+    def _webhooks(self) -> None:
+        """Call the webhooks that are due, in a thread of its own."""
+        from vur.jobs.webhooks import Deliveries
+
+        deliveries = Deliveries(self.owner)
+        while not self.stop.wait(0.5):
+            try:
+                deliveries.start_due()
+            except OperationalError as error:
+                log.error("worker %s: webhooks: %s", self.owner, first_line(error))
+                self.stop.wait(5.0)
+            except Exception:
+                log.exception("worker %s: webhooks", self.owner)
                 self.stop.wait(10.0)
 
     def _watch(self) -> None:

@@ -22,6 +22,7 @@ from vur.serving.routes import (
     switches,
     training,
     users,
+    webhooks,
     wizard,
 )
 
@@ -40,6 +41,7 @@ ROUTERS = (
     predictions.champion_router,
     training.router,
     monitoring.router,
+    webhooks.router,
     switches.router,
 )
 

@@ -77,6 +77,10 @@ STATUS = {
     "overrides.withdrawn": 409,
     "overrides.scored": 409,
     "publications.too_many": 409,
+    "webhooks.too_many": 409,
+    "webhooks.waiting": 409,
+    "webhooks.pending": 409,
+    "webhooks.off": 409,
 }
 # Families of codes with one status: a file that cannot be read is a client error (400), as the API's documents say.
 FAMILIES = {"champions": 409, "upload": 400, "dialect": 400, "source": 400, "forms": 400}

@@ -47,7 +47,7 @@ class Message:
 
 
 def _sentence(data: dict[str, Any], language: str) -> str:
-    from vur.serving.views.dashboard import alert_sentence
+    from vur.store.sentences import alert_sentence
 
     return alert_sentence(str(data.get("kind")), data.get("values") or {}, language)
 

@@ -514,6 +514,56 @@ class Monitor(Owned, Edited, Base):
     error: Mapped[dict[str, Any] | None]
 
 
+class Webhook(Owned, Edited, Base):
+    """An address that is called when something of the `events` happens; `secret`, encrypted, signs the calls.
+
+    `scope` is `own` for events of the owner's objects, `all` for those of everything that the owner may see.
+    `failures` counts the calls, and `given_up` the deliveries, that failed one after the other; `off_reason` says why
+    it was switched off, if not by a user.
+    """
+
+    __tablename__ = "webhooks"
+    name: Mapped[str]
+    url: Mapped[str]
+    secret: Mapped[str]
+    events: Mapped[list[Any]] = mapped_column(default=list)
+    scope: Mapped[str] = mapped_column(String(8), default="own")
+    active: Mapped[bool] = mapped_column(default=True)
+    off_reason: Mapped[str | None] = mapped_column(String(16))
+    failures: Mapped[int] = mapped_column(default=0)
+    given_up: Mapped[int] = mapped_column(default=0)
+    last_at: Mapped[datetime | None]
+    last_status: Mapped[int | None]
+
+
+class Delivery(Created, Base):
+    """An event on its way to a webhook: `payload` is the body that is sent, byte for byte the same at every attempt.
+
+    `state` is `pending`, and finally `succeeded, failed` or `cancelled`. A worker that sends it holds it under
+    `lease_owner` until `due_at`; `status, excerpt, error` and `seconds` are of the last attempt. The object that it is
+    about belongs to `object_owner_id`.
+    """
+
+    __tablename__ = "deliveries"
+    __table_args__ = (Index("ix_deliveries_due", "state", "due_at"),)
+    webhook_id: Mapped[str] = mapped_column(ForeignKey("webhooks.id", ondelete="CASCADE"), index=True)
+    event_id: Mapped[str] = mapped_column(String(36))
+    event: Mapped[str] = mapped_column(String(32))
+    object_kind: Mapped[str | None] = mapped_column(String(16))
+    object_id: Mapped[str | None] = mapped_column(String(64))
+    object_owner_id: Mapped[str] = mapped_column(String(36))
+    payload: Mapped[str]
+    state: Mapped[str] = mapped_column(String(16), default="pending")
+    attempts: Mapped[int] = mapped_column(default=0)
+    due_at: Mapped[datetime | None]
+    lease_owner: Mapped[str | None] = mapped_column(String(100))
+    status: Mapped[int | None]
+    excerpt: Mapped[str | None]
+    error: Mapped[dict[str, Any] | None]
+    seconds: Mapped[float | None]
+    ended_at: Mapped[datetime | None]
+
+
 class Activity(Created, Base):
     """An entry of the activity history; its text in the reader's language comes from `kind` and `values`."""
 

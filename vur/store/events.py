@@ -7,6 +7,7 @@ from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from vur.store.catalog import Activity, Alert, Event, new_id, now
+from vur.store.webhooks import outbox
 
 KEPT = timedelta(days=1)
 
@@ -50,7 +51,7 @@ def raise_alert(
 ) -> bool:
     """Raise an alert (`alert.<kind>` in the translations), unless the same alert about the same object is open.
 
-    Publishes it to live clients; returns whether it was raised.
+    Publishes it to live clients and queues it for webhooks; returns whether it was raised.
     """
     object_kind, object_id = about or (None, None)
     same = select(Alert.id).where(
@@ -72,6 +73,9 @@ def raise_alert(
     alert = Alert(id=new_id(), owner_id=owner_id, **raised)
     session.add(alert)
     publish(session, "alert", {"id": alert.id, **raised}, owner_id)
+    outbox.emit_alert(
+        session, owner_id, {"id": alert.id, **raised}, (object_kind, object_id), str(values.get("name", ""))
+    )
     return True
 
 

@@ -1,4 +1,4 @@
-"""The monitoring page: models, jobs, continuous predictions, alerts, the machine and logs, one part at a time."""
+"""The monitoring page: models, jobs, continuous predictions, alerts, webhooks, the machine, logs: a part at a time."""
 
 import time
 from typing import Any
@@ -11,11 +11,18 @@ from vur.dashboards.monitoring.models import Models
 from vur.dashboards.monitoring.part import Board, Part
 from vur.dashboards.monitoring.streams import Streams
 from vur.dashboards.monitoring.system import System
+from vur.dashboards.monitoring.webhooks import Webhooks
 
 REST = 20.0  # seconds between two refreshes of what changes slowly
-VIEWS = ("models", "jobs", "streams", "alerts", "system", "logs")
+VIEWS = ("models", "jobs", "streams", "alerts", "webhooks", "system", "logs")
 OLD_NAMES = {"retrain": "models", "training": "jobs"}  # of parts, in links to tasks
-LED_BY = {"monitor": "streams", "source": "streams", "job": "jobs", "model": "models"}  # what an address may name
+LED_BY = {
+    "monitor": "streams",
+    "source": "streams",
+    "job": "jobs",
+    "webhook": "webhooks",
+    "model": "models",
+}  # what an address may name
 
 
 class MonitoringPage(Board):
@@ -29,7 +36,8 @@ class MonitoringPage(Board):
         self.tabs = self.panel("tabs")
         self.tabs.on("tab", self.open_part)
         self.models, self.jobs, self.streams = Models(self), Jobs(self), Streams(self)
-        self.alerts, self.system, self.logs = Alerts(self), System(self), Logs(self)
+        self.alerts, self.webhooks = Alerts(self), Webhooks(self)
+        self.system, self.logs = System(self), Logs(self)
         self.open_alerts = 0
         self.refreshed = 0.0
 
@@ -74,7 +82,7 @@ class MonitoringPage(Board):
 
     def show_part(self, view: str) -> None:
         """Show another part."""
-        self.set_query(view=view, model=None, monitor=None, source=None, job=None)
+        self.set_query(view=view, model=None, monitor=None, source=None, job=None, webhook=None)
         self.load()
 
     def show_thresholds(self, model_id: str) -> None:

@@ -1,32 +1,20 @@
 """Activities, alerts and tasks in the user's language, each with a link to its object."""
 
-import re
 from typing import Any
 
-import pandas as pd
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from vur.errors import VurError
-from vur.forecasters.registry import algorithm_name
-from vur.serving.middleware.logs import log
-from vur.stages.preview.findings import show
 from vur.store import dashboard
 from vur.store.accounts.access import Principal
 from vur.store.catalog import Activity, Alert, Dataset
 from vur.store.data import datasets, tables
+from vur.store.places import PLACES, alert_page, link, page
+from vur.store.sentences import alert_sentence, sentence
 from vur.text import LANGUAGES, translate
 from vur.wizard import preparation
 
-DATE = re.compile(r"\d{4}-\d\d-\d\d")
-PLACES = {
-    "dataset": "/datasets/{id}",
-    "pipeline": "/pipelines/{id}/state",
-    "model": "/models/{id}",
-    "monitor": "/monitoring/predictions/{id}",
-    "job": "/jobs/{id}",
-    "connection": "/monitoring/databases/{id}",
-}
 DOINGS = {
     "many_rejects": "/datasets/{id}/rejects",
     "retrain": "/models/{id}/train",
@@ -35,14 +23,6 @@ DOINGS = {
     "coverage": "/models/{id}/train",
     "future_values": "/datasets/{id}/validate",
     "train_pipeline": "/pipelines/{id}/models",
-}
-PAGES = {  # the page of an object, and its parameter there
-    "dataset": ("data", "dataset"),
-    "pipeline": ("pipeline", "pipeline"),
-    "model": ("forecasts", "model"),
-    "monitor": ("monitoring", "monitor"),
-    "job": ("monitoring", "job"),
-    "connection": ("monitoring", "source"),
 }
 TASK_PAGES: dict[str, tuple[str, dict[str, str]]] = {  # the page that does a task, and its parameters; {id} is filled
     "many_rejects": ("data", {"dataset": "{id}", "view": "rejects"}),
@@ -57,57 +37,12 @@ TASK_PAGES: dict[str, tuple[str, dict[str, str]]] = {  # the page that does a ta
 }
 
 
-def page(kind: str | None, id: str | None) -> dict[str, Any]:
-    """Return the dashboards' page on which an object is seen, and the parameters of its address."""
-    if kind not in PAGES or not id:
-        return {"page": None, "parameters": {}}
-    name, parameter = PAGES[kind]
-    return {"page": name, "parameters": {parameter: id}}
-
-
 def task_page(type: str, kind: str, id: str) -> dict[str, Any]:
     """Return the page that does a task, and the parameters of its address."""
     if type not in TASK_PAGES:
         return page(kind, id)
     name, parameters = TASK_PAGES[type]
     return {"page": name, "parameters": {key: value.format(id=id) for key, value in parameters.items()}}
-
-
-def alert_page(row: Alert) -> dict[str, Any]:
-    """Return the page that shows what an alert is about: of a model, whether to retrain it."""
-    if row.object_kind == "model" and row.kind.startswith("model_"):
-        return {"page": "monitoring", "parameters": {"model": row.object_id, "view": "retrain"}}
-    return page(row.object_kind, row.object_id)
-
-
-def alert_sentence(kind: str, values: dict[str, Any], language: str) -> str:
-    """Say what an alert is about; those of an older release do not name their model."""
-    if kind == "interval_left" and "model" not in values:
-        values = values | {"model": "–"}
-    return sentence(f"alert.{kind}", values, language)
-
-
-def sentence(key: str, values: dict[str, Any], language: str) -> str:
-    """Translate `key`; fall back to its last part if the values of an older release no longer fill the text."""
-    try:
-        return translate(key, language, **{name: _spoken(name, value, language) for name, value in values.items()})
-    except (KeyError, IndexError, ValueError, AttributeError):
-        log.warning("text cannot be filled", key=key)
-        return key.partition(".")[2].replace("_", " ")
-
-
-def _spoken(name: str, value: Any, language: str) -> Any:
-    """A value of a sentence: algorithms by their names; whole numbers as they are, for the text to write."""
-    if name == "stamp":
-        return show(pd.Timestamp(value), language) if DATE.match(str(value)) else value
-    if name == "algorithm":
-        return translate("activity.automatic", language) if value == "auto" else algorithm_name(str(value), language)
-    return value if type(value) is int else show(value, language)
-
-
-def link(kind: str | None, id: str | None) -> str | None:
-    """Return the path of an object in the API."""
-    return PLACES[kind].format(id=id) if kind in PLACES and id else None
 
 
 def whole_number(id: str) -> int:

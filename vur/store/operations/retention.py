@@ -1,4 +1,4 @@
-"""Retention of forecasts, batches, results of deleted models (by default unlimited), and deleted datasets."""
+"""Retention of forecasts, batches, results of deleted models (by default unlimited), deleted datasets, deliveries."""
 
 import shutil
 from datetime import datetime, timedelta
@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import delete, select, update
 
 from vur.settings import settings
-from vur.store.catalog import Dataset, Forecast, Job, Run, now
+from vur.store.catalog import Dataset, Delivery, Forecast, Job, Run, now
 from vur.store.data import datasets
 from vur.store.database import reading, writing
 from vur.store.home import folder
@@ -15,14 +15,16 @@ AT_ONCE = 200  # forecasts that one transaction deletes, while other writers wai
 ENDED = ("succeeded", "failed", "cancelled")
 
 
-def sweep() -> tuple[int, int, int]:
-    """Delete what is older than the settings allow; the numbers of forecasts, of jobs' results and of datasets."""
+def sweep() -> tuple[int, int, int, int]:
+    """Delete what is older than the settings allow: forecasts, jobs' results, datasets, deliveries; how many."""
     chosen = settings()
     forecasts = (
         forget_forecasts(now() - timedelta(days=chosen.keep_forecasts_days)) if chosen.keep_forecasts_days else 0
     )
     results = forget_results(now() - timedelta(days=chosen.keep_results_days)) if chosen.keep_results_days else 0
-    return forecasts, results, forget_datasets(now() - timedelta(days=chosen.keep_deleted_days))
+    gone = forget_datasets(now() - timedelta(days=chosen.keep_deleted_days))
+    kept = chosen.keep_deliveries_days
+    return forecasts, results, gone, forget_deliveries(now() - timedelta(days=kept)) if kept else 0
 
 
 def forget_forecasts(before: datetime) -> int:
@@ -60,6 +62,19 @@ def forget_results(before: datetime) -> int:
             session.execute(delete(Run).where(Run.job_id == id))
             session.execute(update(Job).where(Job.id == id).values(artifact=None, checksum=None))
     return len(ids)
+
+
+def forget_deliveries(before: datetime) -> int:
+    """Delete the deliveries of webhooks that ended before `before`; how many."""
+    count = 0
+    old = select(Delivery.id).where(Delivery.ended_at < before).order_by(Delivery.ended_at).limit(AT_ONCE)
+    while True:
+        with writing() as session:
+            ids = list(session.scalars(old))
+            if not ids:
+                return count
+            session.execute(delete(Delivery).where(Delivery.id.in_(ids)))
+            count += len(ids)
 
 
 def forget_datasets(before: datetime) -> int:
