@@ -137,3 +137,26 @@ def fold_rows(series: int, folds: int, horizon: int) -> pd.DataFrame:
         names=["unique_id", "fold", "step"],
     )
     return index.to_frame(index=False)
+
+
+def plant(rows: int = 400, seed: int = 3) -> pd.DataFrame:
+    """A plant whose production follows the temperature and, three rows later, the flow; a date, a recipe and noise."""
+    rng = np.random.default_rng(seed)
+    temp, flow = (pd.Series(rng.normal(0, 1, rows)).ewm(span=4).mean().to_numpy() for _ in range(2))
+    later = np.concatenate([np.zeros(3), flow[:-3]])
+    return pd.DataFrame(
+        {
+            "data_hora": pd.date_range("2025-03-01", periods=rows, freq="h"),
+            "temperatura": 180 + 10 * temp,
+            "vazão": 40 + 5 * flow,
+            "ruído": rng.normal(0, 1, rows),
+            "receita": rng.choice(["A", "B"], rows),
+            "produção": 1000 + 90 * temp + 40 * later + rng.normal(0, 5, rows),
+        }
+    )
+
+
+def brazilian(frame: pd.DataFrame) -> bytes:
+    """A file as a Brazilian Excel writes it: `;`, decimal commas, dd/mm/yyyy, latin-1."""
+    text = frame.assign(data_hora=frame["data_hora"].dt.strftime("%d/%m/%Y %H:%M"))
+    return text.to_csv(sep=";", decimal=",", index=False, float_format="%.3f").encode("latin-1")

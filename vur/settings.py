@@ -20,7 +20,9 @@ SECTION = "vur"
 PREFIX = "VUR_"
 # Variables of VUR that are no settings: for its own processes, for the client of a package, for BentoML.
 OTHERS = ("VUR_SETTINGS", "VUR_TOKEN", "VUR_API_WORKERS", "VUR_JOB", "VUR_JOB_PARENT", "VUR_PARENT_PID", "VUR_LAB")
-SECRET = ("metrics_key", "database_url")  # no message shows their values
+# Settings that the environment may also have under the name that another interface gave them.
+PLAIN = {"relevance_service_api_url": "RELEVANCE_SERVICE_API_URL"}
+SECRET = ("metrics_key", "database_url", "relevance_service_secret")  # no message shows their values
 LEAST_KEY = 24  # characters
 ORIGIN = re.compile(r"([a-z][a-z0-9+.-]*)://([a-z0-9](?:[a-z0-9_.-]*[a-z0-9])?|\[[0-9a-f:.]+\])(?::(\d{1,5}))?")
 # A password with a raw @ would end up in the host, which messages quote.
@@ -89,6 +91,8 @@ class Settings:
     webhook_retry_seconds: int = 30
     webhook_failures: int = 3
     keep_deliveries_days: int = 30
+    relevance_service_api_url: str = ""
+    relevance_service_secret: str = ""
     dashboard_kernels: int = 40
     dashboard_kernels_per_user: int = 8
     dashboard_pool: int = 1
@@ -304,6 +308,8 @@ PARSERS: dict[str, Callable[[str], Any]] = {
     "webhook_retry_seconds": _at_least_one,
     "webhook_failures": _at_least_one,
     "keep_deliveries_days": _count,
+    "relevance_service_api_url": _address,
+    "relevance_service_secret": _key,
     "dashboard_kernels": _at_least_one,
     "dashboard_kernels_per_user": _at_least_one,
     "dashboard_pool": _count,
@@ -330,8 +336,12 @@ EXPECTED = {
     "service_url": "nothing, or an address such as http://127.0.0.1:8000",
     "public_url": "nothing, or an address such as https://vur.example",
     "webhook_allow": "names of hosts, addresses or networks, such as n8n.internal, 10.0.0.7 or 10.1.0.0/16",
+    "relevance_service_api_url": "nothing, or an address such as http://127.0.0.1:8100",
     "dashboard_pool": "a whole number, 0 for none",
-    "metrics_key": f"nothing, or at least {LEAST_KEY} letters, digits and signs without spaces",
+    **dict.fromkeys(
+        ("metrics_key", "relevance_service_secret"),
+        f"nothing, or at least {LEAST_KEY} letters, digits and signs without spaces",
+    ),
     "ws_per_user": "a whole number from 1",
     **dict.fromkeys(
         ("keep_forecasts_days", "keep_results_days", "keep_deliveries_days"), "a whole number of days, 0 for ever"
@@ -405,6 +415,7 @@ def read_settings(path: Path | None = None) -> Settings:
     known = KEYS
     for key in given.keys() - known:
         raise VurError("settings.unknown", setting=key, source=given[key][1], known=listed(key))
+    given |= {key: (os.environ[name], name) for key, name in PLAIN.items() if name in os.environ}
     given |= {
         key: (os.environ[f"{PREFIX}{key.upper()}"], f"{PREFIX}{key.upper()}")
         for key in known

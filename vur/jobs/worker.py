@@ -15,7 +15,7 @@ from functools import partial
 from sqlalchemy import func, select
 from sqlalchemy.exc import OperationalError
 
-from vur.jobs import lifecycle, queue, schedules
+from vur.jobs import lifecycle, queue, ranking, schedules
 from vur.jobs.kinds import concurrency
 from vur.jobs.workflows import Runner, first_line
 from vur.settings import settings
@@ -157,6 +157,7 @@ class Worker:
         queue.forget(now() - KEPT_WORKFLOWS)
         lifecycle.forget(now() - KEPT_FOLDERS)
         retention.sweep()
+        ranking.give_up_waiting()
 
     def _left(self) -> bool:
         with database.reading() as session:

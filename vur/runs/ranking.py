@@ -22,6 +22,7 @@ from vur.runs.folder import RECORD, RunFolder, die_with_parent
 from vur.settings import settings
 from vur.stages.upload.files import UploadOptions
 from vur.store.cache import StageCache, digest, library_versions
+from vur.store.data.sources import renamed
 from vur.store.home import write_text
 from vur.store.runs import file_fingerprint, next_attempt, run_hash
 from vur.text import DEFAULT_LANGUAGE
@@ -38,12 +39,14 @@ WEIGHTS = {"upload": 8.0, "ranking": 88.0, "report": 4.0}
 class RankingConfig:
     """What a ranking needs: the file, how to read it, and what `vur.ranking.rank_variables` takes.
 
-    `fingerprint` is the SHA-256 of the file, by which the stored data are found when the file is missing.
+    `fingerprint` is the SHA-256 of the file, by which the stored data are found when the file is missing. `name` is
+    what readers know the file as, where it is stored under another name.
     """
 
     target: str
     path: str | None = None
     fingerprint: str | None = None
+    name: str | None = None
     time: str | None = None
     lags: int = 12
     goal: str = "max"
@@ -55,7 +58,7 @@ class RankingConfig:
     def hash(self) -> str:
         """SHA-256 of everything that can change a number."""
         content = self.to_dict()
-        return digest({key: content[key] for key in content if key not in ("path", "fingerprint", "language")})
+        return digest({key: content[key] for key in content if key not in ("path", "fingerprint", "name", "language")})
 
     def to_dict(self) -> dict[str, Any]:
         """Plain lists, dicts and scalars."""
@@ -87,15 +90,18 @@ class RankingRun(RunFolder):
         """The file as a Parquet version with column types."""
         given = self.given
         with self.stage("upload") as entry:
-            dataset, entry["cached"] = dataset_of(
-                DataSpec(path=given.path, fingerprint=given.fingerprint, upload=given.upload),
-                StageCache(),
-                self.language,
-                lambda f, m="", **d: self.log.emit("upload", f, m, **d),
-            )
+            try:
+                dataset, entry["cached"] = dataset_of(
+                    DataSpec(path=given.path, fingerprint=given.fingerprint, upload=given.upload),
+                    StageCache(),
+                    self.language,
+                    lambda f, m="", **d: self.log.emit("upload", f, m, **d),
+                )
+            except VurError as error:
+                raise renamed(error, Path(given.path or "").name, given.name) from None
             self._write_record(
                 fingerprint=dataset.fingerprint,
-                source=dataset.source,
+                source=given.name or dataset.source,
                 rows=dataset.upload.rows,
                 rejected=dataset.upload.rejected,
             )

@@ -11,9 +11,11 @@ from vur.serving.routes import (
     auth,
     dashboard,
     datasets,
+    factory,
     forecasts,
     health,
     live,
+    machines,
     models,
     monitoring,
     pipelines,
@@ -42,6 +44,7 @@ ROUTERS = (
     training.router,
     monitoring.router,
     webhooks.router,
+    machines.router,
     switches.router,
 )
 
@@ -64,5 +67,6 @@ def create_app() -> FastAPI:
     app.include_router(health.router)
     app.include_router(live.router)
     app.include_router(published.router)
+    app.include_router(factory.router)
     describe(app)
     return app

@@ -81,6 +81,17 @@ STATUS = {
     "webhooks.waiting": 409,
     "webhooks.pending": 409,
     "webhooks.off": 409,
+    "machines.busy": 409,
+    "machines.no_training": 404,
+    "machines.no_ranking": 409,
+    "machines.no_file": 409,
+    "machines.over": 409,
+    "machines.answered": 409,
+    "machines.delivery_reused": 409,
+    "machines.no_secret": 403,
+    "machines.signature": 403,
+    "machines.header": 403,
+    "machines.old": 403,
 }
 # Families of codes with one status: a file that cannot be read is a client error (400), as the API's documents say.
 FAMILIES = {"champions": 409, "upload": 400, "dialect": 400, "source": 400, "forms": 400}

@@ -16,6 +16,8 @@ from starlette.types import Scope
 
 from vur.errors import VurError, error_body, sendable
 from vur.serving.errors import CODES, DOCS, error_response, language_of, status_of
+from vur.serving.unversioned import WRONG, is_unversioned
+from vur.serving.unversioned import refusal as unversioned_refusal
 from vur.serving.validation import refusal, unreadable
 from vur.store.full_disk import disk_error, is_full
 
@@ -34,15 +36,21 @@ def _reader(request: Request) -> str:
 
 
 async def _vur_error(request: Request, error: VurError) -> JSONResponse:
+    if is_unversioned(request.url.path) and status_of(error.code) in WRONG:
+        return unversioned_refusal(error, _reader(request))
     return error_response(error, _reader(request))
 
 
 async def _invalid(request: Request, error: RequestValidationError) -> JSONResponse:
     if isinstance(error.body, bytes):  # it was not read, as its content type is not JSON
         found = request.headers.get("content-type") or "-"
-        return error_response(VurError("api.not_json", found=found[:100]), _reader(request))
+        return await _vur_error(request, VurError("api.not_json", found=found[:100]))
     cause, reasons = refusal(error.errors()[:MOST_PROBLEMS])
     language = _reader(request)
+    if is_unversioned(request.url.path):
+        told = [{"loc": one["loc"], "type": one["type"]} for one in error.errors()[:MOST_PROBLEMS]]
+        said = [one | {"msg": reason.text(language)} for one, (_, reason) in zip(told, reasons, strict=True)]
+        return unversioned_refusal(cause, language, said)
     problems = [{"field": field, "detail": reason.text(language)} for field, reason in reasons]
     return JSONResponse(error_body(cause, language) | {"problems": sendable(problems)}, status_of(cause.code))
 

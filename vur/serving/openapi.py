@@ -6,6 +6,8 @@ from fastapi import FastAPI
 
 from vur.languages import LANGUAGES
 from vur.serving.middleware.guard import API, is_open
+from vur.serving.schemas.machines import Delivery
+from vur.serving.unversioned import SCHEMAS, is_unversioned
 
 ERROR = {
     "title": "Error",
@@ -64,6 +66,7 @@ FALLBACK = {  # what an answer means where its operation does not say more
     503: "The service cannot answer now; see `Retry-After`",
     507: "The disk is full",
 }
+WRONG = {"application/json": {"schema": {"$ref": "#/components/schemas/HTTPValidationError"}}}
 ALLOW = {"Allow": {"description": "The methods of this path", "schema": {"type": "string"}}}
 METHODS = ("get", "head", "put", "post", "delete", "patch", "options")
 
@@ -87,19 +90,27 @@ def _complete(document: dict[str, Any]) -> None:
     components = document.setdefault("components", {})
     components["securitySchemes"] = SCHEMES
     schemas = components.setdefault("schemas", {})
-    schemas["Error"] = ERROR
+    schemas |= {"Error": ERROR} | SCHEMAS | _signed()
     for path, methods in document.get("paths", {}).items():
         for method in METHODS:
             if method in methods:
+                answers = methods[method].setdefault("responses", {})
+                if is_unversioned(path):
+                    answers.setdefault("422", {"description": FALLBACK[422]})["content"] = WRONG
+                else:
+                    answers.pop("422", None)
                 _complete_operation(methods[method], method, is_open(path), schemas)
-    for name in ("HTTPValidationError", "ValidationError"):
-        schemas.pop(name, None)
+
+
+def _signed() -> dict[str, Any]:
+    """The schemas of a body that is read by hand, because its signature is over its bytes."""
+    found = Delivery.model_json_schema(ref_template="#/components/schemas/{model}")
+    return found.pop("$defs") | {"Delivery": found}
 
 
 def _complete_operation(operation: dict[str, Any], method: str, open: bool, schemas: dict[str, Any]) -> None:
     operation["security"] = [] if open else [{name: []} for name in SCHEMES]
     answers = operation.setdefault("responses", {})
-    answers.pop("422", None)
     for status in sorted(usual_statuses(operation, method, open, schemas)):
         answers.setdefault(str(status), {"description": FALLBACK[status]})
     answers["405"]["headers"] = ALLOW

@@ -29,7 +29,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, declared_attr, mapped_column
 from vur.languages import DEFAULT_LANGUAGE
 
 ROLES = ("viewer", "analyst", "admin")
-SHARED = ("dataset", "pipeline", "model", "connection", "monitor")
+SHARED = ("dataset", "pipeline", "model", "connection", "monitor", "machine")
 NAMES = {
     "ix": "ix_%(column_0_label)s",
     "uq": "uq_%(table_name)s_%(column_0_N_name)s",
@@ -562,6 +562,73 @@ class Delivery(Created, Base):
     error: Mapped[dict[str, Any] | None]
     seconds: Mapped[float | None]
     ended_at: Mapped[datetime | None]
+
+
+class Machine(Owned, Base):
+    """A machine of a plant whose variables are ranked by what they add to the prediction of its production.
+
+    `status` is `criada, treinando, pronta` or `erro`, in the words of the interface that it serves; `error` is that of
+    the last training, if it failed.
+    """
+
+    __tablename__ = "machines"
+    __table_args__ = {"sqlite_autoincrement": True}  # the number of a deleted machine is never given again
+    id: Mapped[int] = mapped_column(Serial, primary_key=True, autoincrement=True)
+    machine_name: Mapped[str]
+    description: Mapped[str] = mapped_column(default="")
+    status: Mapped[str] = mapped_column(String(16), default="criada", index=True)
+    error: Mapped[dict[str, Any] | None]
+    created_at: Mapped[datetime] = mapped_column(default=now, index=True)
+    updated_at: Mapped[datetime] = mapped_column(default=now, onupdate=now)
+    version: Mapped[int] = mapped_column(default=1)
+    __mapper_args__ = {"version_id_col": version}
+
+    @property
+    def model_id(self) -> int:
+        """The number of the machine's model: each machine has one, which it gets with its own number and keeps."""
+        return self.id
+
+
+class MachineTraining(Created, Base):
+    """One ranking of a machine's variables, the `number`-th of the machine, here or by an outside service (`origin`).
+
+    `state` is `queued, training, waiting` (for an outside service), `finished, failed` or `cancelled`. `ranking` holds
+    the rows of the ranking and `document` everything that is known of it; `folder` is that of its report and notebook,
+    relative to the data home. `source` is the name of the file, `settings` are the choices of the request.
+    """
+
+    __tablename__ = "machine_trainings"
+    __table_args__ = (UniqueConstraint("machine_id", "number"),)
+    machine_id: Mapped[int] = mapped_column(ForeignKey("machines.id", ondelete="CASCADE"))
+    number: Mapped[int]
+    user_id: Mapped[str] = mapped_column(String(36))
+    job_id: Mapped[str | None] = mapped_column(String(64), index=True)
+    origin: Mapped[str] = mapped_column(String(8), default="vur")
+    state: Mapped[str] = mapped_column(String(16), default="queued", index=True)
+    target: Mapped[str] = mapped_column(default="")
+    source: Mapped[str] = mapped_column(default="")
+    dataset_id: Mapped[str | None] = mapped_column(String(36))
+    dataset_number: Mapped[int | None]
+    fingerprint: Mapped[str | None] = mapped_column(String(64))
+    settings: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    run_id: Mapped[str | None] = mapped_column(String(64))
+    folder: Mapped[str | None]
+    ranking: Mapped[list[Any] | None]
+    document: Mapped[dict[str, Any] | None] = mapped_column(deferred=True)
+    error: Mapped[dict[str, Any] | None]
+    started_at: Mapped[datetime | None]
+    finished_at: Mapped[datetime | None]
+
+
+class MachineDelivery(Base):
+    """An answer of an outside service that was taken: the same one again gets the same reply, and changes nothing."""
+
+    __tablename__ = "machine_deliveries"
+    id: Mapped[str] = mapped_column(String(200), primary_key=True)
+    body_hash: Mapped[str] = mapped_column(String(64))
+    machine_id: Mapped[int] = mapped_column(BigInteger)
+    answer: Mapped[dict[str, Any]]
+    created_at: Mapped[datetime] = mapped_column(default=now, index=True)
 
 
 class Activity(Created, Base):

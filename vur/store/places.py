@@ -12,6 +12,7 @@ PLACES = {
     "job": "/jobs/{id}",
     "connection": "/monitoring/databases/{id}",
     "webhook": "/webhooks/{id}",
+    "machine": "/machines/{id}",
 }
 PAGES = {  # the page of an object, and its parameter there
     "dataset": ("data", "dataset"),

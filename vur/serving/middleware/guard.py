@@ -22,6 +22,7 @@ from vur.serving.middleware.idempotency import Idempotent
 from vur.serving.middleware.limits import BodyLimit, Buckets
 from vur.serving.middleware.observe import Observed, traced
 from vur.serving.middleware.tokens import read_token
+from vur.serving.unversioned import WEBHOOK
 from vur.settings import settings
 from vur.store.accounts.access import METRICS, Principal
 from vur.store.accounts.sessions import KEY_PREFIX, note_use, read_key, still_stands
@@ -35,8 +36,8 @@ PROBES = frozenset(
 DOCS = frozenset(
     {f"{API}/openapi.json", f"{API}/docs", f"{API}/docs/swagger-ui-bundle.js", f"{API}/docs/swagger-ui.css"}
 )
-# Paths that need no token: health, documentation, and the endpoints that issue tokens.
-OPEN = PROBES | DOCS | {f"{API}/auth/login", f"{API}/auth/register", f"{API}/auth/refresh"}
+# Paths that need no token: health, documentation, the endpoints that issue tokens, and the one that checks a signature.
+OPEN = PROBES | DOCS | {f"{API}/auth/login", f"{API}/auth/register", f"{API}/auth/refresh", WEBHOOK}
 PUBLISHED = "/published/"  # begins the paths of pages whose secret is the path itself
 # What the operator's programs may read with the key of the setting `metrics_key`, besides administrators.
 MEASURED = frozenset({"/metrics", f"{API}/monitoring/logs"})

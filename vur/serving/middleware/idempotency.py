@@ -1,9 +1,9 @@
 """The header `Idempotency-Key`: a repeated request gets the response of the first one.
 
-Every POST under /api/v1 takes it, except those for accounts and webhooks, whose responses contain secrets; endpoints
-need no code for it. Requests are compared by method, path, query and body (without a form's random boundary).
-Successful responses are stored for a day, up to 1 MiB of JSON; after any other response the key is free again, because
-nothing was done.
+Every POST under /api/v1, /train/ and /machines/ takes it, except those for accounts and webhooks, whose responses
+contain secrets; endpoints need no code for it. Requests are compared by method, path, query and body (without a form's
+random boundary). Successful responses are stored for a day, up to 1 MiB of JSON; after any other response the key is
+free again, because nothing was done.
 """
 
 import hashlib
@@ -26,7 +26,7 @@ from vur.store.catalog import Idempotency, now
 from vur.store.database import writing
 from vur.text import phrase
 
-API = "/api/v1/"
+API = ("/api/v1/", "/train/", "/machines/")
 NEVER = ("/api/v1/auth/", "/api/v1/users", "/api/v1/shares", "/api/v1/webhooks")
 KEY = re.compile(r"[\x21-\x7e]{1,200}")
 KEPT = timedelta(days=1)

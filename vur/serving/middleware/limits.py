@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+import re
 import threading
 import time
 
@@ -11,11 +12,14 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from vur.errors import VurError
 from vur.serving.errors import Stopped, error_response, language_of
+from vur.serving.unversioned import WEBHOOK
 from vur.settings import settings
 
 MIB = 2**20
 OPEN_BODY = 64 * 1024  # bytes that an unauthenticated client may send
-UPLOADS = ("/api/v1/datasets/upload", "/api/v1/predictions/batch/upload")
+UPLOADS = ("/api/v1/datasets/upload", "/api/v1/predictions/batch/upload", "/train")
+TRAININGS = re.compile(r"/api/v1/machines/\d+/trainings")
+SIGNED_BODY = MIB  # bytes of an answer of an outside service, which is known by its signature
 ACCOUNTS = "/api/v1/auth/"
 REMEMBERED = 10_000
 SILENT_SECONDS = 20.0  # without a byte of an unfinished body; a whole body that needs no token gets no longer
@@ -23,8 +27,10 @@ SILENT_SECONDS = 20.0  # without a byte of an unfinished body; a whole body that
 
 def body_limit(path: str) -> int:
     """Return the most bytes that a request to `path` may carry: much for uploads, little where no token is needed."""
-    if path.startswith(UPLOADS):
+    if path.startswith(UPLOADS) or TRAININGS.fullmatch(path):
         return settings().max_upload_bytes + MIB
+    if path == WEBHOOK:
+        return SIGNED_BODY
     return OPEN_BODY if path.startswith(ACCOUNTS) else settings().max_body_bytes
 
 
@@ -45,7 +51,7 @@ class BodyLimit:
             await _refusal(scope, VurError("api.too_large", limit=limit))(scope, receive, send)
             return
         loop = asyncio.get_running_loop()
-        last = loop.time() + SILENT_SECONDS if limit == OPEN_BODY else math.inf
+        last = loop.time() + SILENT_SECONDS if limit in (OPEN_BODY, SIGNED_BODY) else math.inf
         seen, whole, started = 0, False, False
         refused: VurError | None = None
 

@@ -2,11 +2,12 @@
 
 A client authenticates with `Authorization: Bearer TOKEN`, `X-API-Key`, `?token=`, the subprotocols `bearer, TOKEN`, or
 a first message `{"type": "auth", "token": ...}`. Every message is `{"id", "type", "data", "at"}`. The types
-`training_update, job_update, upload_update, prediction, alert` have ids; `system_metrics` and the protocol's messages
-have none: `ready, subscribed, pong, error`, `expiring` a minute before a token expires (a new `auth` extends the
-connection) and `expired`. `?last_event_id=ID`, or the same in `auth`, replays later messages; `reset` means that too
-much was missed: reload everything. Delivery is at least once, never out of order by more than a second. Close codes:
-4401 invalid token, 4408 too slow, 4429 too many connections or messages, 1009 too large, 1013 try again later.
+`training_update, job_update, machine_update, upload_update, prediction, alert` have ids; `system_metrics` and the
+protocol's messages have none: `ready, subscribed, pong, error`, `expiring` a minute before a token expires (a new
+`auth` extends the connection) and `expired`. `?last_event_id=ID`, or the same in `auth`, replays later messages;
+`reset` means that too much was missed: reload everything. Delivery is at least once, never out of order by more than a
+second. Close codes: 4401 invalid token, 4408 too slow, 4429 too many connections or messages, 1009 too large, 1013 try
+again later.
 """
 
 import asyncio

@@ -24,7 +24,7 @@ sharing = APIRouter(prefix="/shares", tags=["shares"])
 Kind = Annotated[
     str,
     AfterValidator(users.kind_of),
-    Path(description="`dataset`, `pipeline`, `model`, `database` (or `connection`) or `monitor`"),
+    Path(description="`dataset`, `pipeline`, `model`, `database` (or `connection`), `monitor` or `machine`"),
 ]
 router = APIRouter()
 SORTABLE = {
@@ -177,7 +177,7 @@ def find_people(who: Analyst, search: Annotated[str, Query(min_length=2, max_len
 
 @sharing.get("/{kind}/{object_id}", response_model=ShareList, summary="List the shares of an object", responses=HIDDEN)
 def list_shares(kind: Kind, object_id: str, who: Analyst) -> dict[str, Any]:
-    """Users who may view or edit your dataset, pipeline, model, database or monitor."""
+    """Users who may view or edit your dataset, pipeline, model, database, monitor or machine."""
     with reading() as session:
         return {"items": [_shown(*row) for row in users.shares(session, who, kind, object_id)]}
 

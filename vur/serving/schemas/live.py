@@ -6,7 +6,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from vur.serving.schemas.body import Body
 
-LiveType = Literal["training_update", "job_update", "upload_update", "prediction", "alert", "system_metrics"]
+LiveType = Literal[
+    "training_update", "job_update", "machine_update", "upload_update", "prediction", "alert", "system_metrics"
+]
 
 
 class Said(BaseModel):

@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from sqlalchemy import Select, or_, select
+from sqlalchemy import Select, String, cast, or_, select
 from sqlalchemy.orm import Session
 
 from vur.errors import VurError
-from vur.store.catalog import ROLES, Base, DatabaseConnection, Dataset, Model, Monitor, Pipeline, Share
+from vur.store.catalog import ROLES, Base, DatabaseConnection, Dataset, Machine, Model, Monitor, Pipeline, Share
 
 Row = TypeVar("Row", bound=Base)
 Statement = TypeVar("Statement", bound=Select[*tuple[Any, ...]])
@@ -17,6 +17,7 @@ KINDS: dict[type[Base], str] = {
     Model: "model",
     DatabaseConnection: "connection",
     Monitor: "monitor",
+    Machine: "machine",
 }
 
 
@@ -61,7 +62,18 @@ def visible(statement: Statement, table: type[Base], principal: Principal) -> St
     if kind is None:
         return statement.where(own)
     shared = select(Share.object_id).where(Share.kind == kind, Share.user_id == principal.user_id)
-    return statement.where(or_(own, columns.id.in_(shared)))
+    return statement.where(or_(own, as_text(table).in_(shared)))
+
+
+def as_text(table: type[Base]) -> Any:
+    """The id of the rows of `table` as shares, alerts and activities hold it: as text, also if it is a number."""
+    columns: Any = table
+    return cast(columns.id, String) if _counted(table) else columns.id
+
+
+def _counted(table: type[Base]) -> bool:
+    """Whether the rows of `table` are numbered, as machines are; other ids are random texts."""
+    return table.__table__.columns["id"].type.python_type is int
 
 
 def undeleted(statement: Statement, table: type[Base]) -> Statement:
@@ -69,14 +81,15 @@ def undeleted(statement: Statement, table: type[Base]) -> Statement:
     return statement.where(Dataset.deleted_at.is_(None)) if table is Dataset else statement
 
 
-def fetch(session: Session, table: type[Row], id: str, principal: Principal, right: str = "view") -> Row:
+def fetch(session: Session, table: type[Row], id: str | int, principal: Principal, right: str = "view") -> Row:
     """Fetch the row `id` of `table`, if `principal` has the `right` (`view, edit, own`) to it.
 
     `VurError` api.not_found if it does not exist or is hidden, so that ids of others cannot be guessed; api.not_yours
     if it may be viewed but not changed. Changes need the role analyst (api.forbidden).
     """
     columns: Any = table
-    row = session.scalar(visible(select(table).where(columns.id == id), table, principal))
+    key = as_text(table) if isinstance(id, str) else columns.id
+    row = session.scalar(visible(select(table).where(key == id), table, principal))
     if row is None:
         raise VurError("api.not_found", kind=KINDS.get(table, table.__tablename__.rstrip("s")), id=id)
     if right != "view":
@@ -92,7 +105,7 @@ def may(session: Session, row: Any, principal: Principal, right: str) -> bool:
         return True
     found = session.scalar(
         select(Share.right).where(
-            Share.kind == KINDS.get(type(row), ""), Share.object_id == row.id, Share.user_id == principal.user_id
+            Share.kind == KINDS.get(type(row), ""), Share.object_id == str(row.id), Share.user_id == principal.user_id
         )
     )
     return right == "edit" and found == "edit"

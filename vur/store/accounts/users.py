@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from vur.errors import VurError
 from vur.settings import settings
-from vur.store.accounts.access import KINDS, Principal, fetch
+from vur.store.accounts.access import KINDS, Principal, as_text, fetch
 from vur.store.accounts.sessions import end_logins
 from vur.store.catalog import ROLES, Share, User
 from vur.store.database import rows_changed
@@ -255,7 +255,7 @@ def people(session: Session, who: Principal, text: str, most: int = 8) -> list[U
     matching = or_(*(column.ilike(f"%{literal}%", escape="\\") for column in names))
     if settings().registration != "closed" and not who.is_admin:
         tables: list[Any] = list(KINDS)
-        objects = [select(table.id).where(table.owner_id == who.user_id) for table in tables]
+        objects = [select(as_text(table)).where(table.owner_id == who.user_id) for table in tables]
         mine = or_(*(Share.object_id.in_(one) for one in objects))
         known = select(Share.user_id).where(mine)
         matching = or_(matching & User.id.in_(known), User.email == text.strip().lower())

@@ -56,14 +56,16 @@ def read(
                 result = upload(path, draft, replace(options, language=language), progress)
                 write_head(draft, result, plain_name(result))
         except VurError as error:
-            raise _named(error, path.name, name) from None
+            raise renamed(error, path.name, name) from None
     return target
 
 
-def _named(error: VurError, stored: str, name: str) -> VurError:
-    return VurError(
-        error.code, stage=error.stage, **{key: name if value == stored else value for key, value in error.data.items()}
-    )
+def renamed(error: VurError, stored: str, name: str | None) -> VurError:
+    """The error with `name`, if given, in place of the name that its file is stored under."""
+    if name is None:
+        return error
+    data = {key: name if value == stored else value for key, value in error.data.items()}
+    return VurError(error.code, stage=error.stage, **data)
 
 
 def write_head(target: Path, result: Upload, source: str) -> None:
