@@ -128,6 +128,7 @@ def test_a_skewed_target_is_learnt_by_its_logarithm_where_that_is_better(model: 
     found = fit(multiplied, "price", algorithms="linear")
     assert found.document["log"] and any("logarithm" in line for line in say(found.document))
     assert (found.predict(pd.DataFrame({"x": [0.0, 4.0]}))["prediction"] > 0).all()
+    assert found.predict({"x": -1e6})[["prediction", "lo-95"]].to_numpy().min() >= 0, "no price below zero"
 
 
 def test_a_simple_model_that_is_as_good_as_the_best_is_chosen() -> None:
@@ -276,6 +277,12 @@ def test_a_row_that_the_model_cannot_take_is_refused_with_its_place(model: Table
     row = {"area": 90.0, "rooms": 3, "garage": True, "district": "Sul", "built": "2001-05-05"}
     with pytest.raises(VurError, match=said.replace("(", r"\(")):
         model.predict(row | change)
+
+
+def test_dates_with_and_without_an_offset_are_read_together(model: TableModel) -> None:
+    row = {"area": 90.0, "rooms": 3, "garage": True, "district": "Sul"}
+    days = ["2001-05-05", "2001-05-05T03:00:00+03:00", "2001-05-05T00:00:00Z"]
+    assert model.predict([row | {"built": day} for day in days])["prediction"].nunique() == 1
 
 
 def test_a_missing_column_is_named_with_the_nearest_one(model: TableModel) -> None:

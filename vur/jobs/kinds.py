@@ -16,7 +16,12 @@ from vur.settings import settings
 from vur.store.catalog import Job
 
 # By name, so that the service does not import what only a job's own process needs.
-KINDS = {"train": "vur.jobs.training", "batch": "vur.jobs.batch", "ranking": "vur.jobs.ranking"}
+KINDS = {
+    "train": "vur.jobs.training",
+    "batch": "vur.jobs.batch",
+    "ranking": "vur.jobs.ranking",
+    "table": "vur.jobs.tables",
+}
 
 
 # The queue of each kind: those of another one do not wait for trainings, nor trainings for them.

@@ -29,7 +29,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, declared_attr, mapped_column
 from vur.languages import DEFAULT_LANGUAGE
 
 ROLES = ("viewer", "analyst", "admin")
-SHARED = ("dataset", "pipeline", "model", "connection", "monitor", "machine")
+SHARED = ("dataset", "pipeline", "model", "connection", "monitor", "machine", "table")
 NAMES = {
     "ix": "ix_%(column_0_label)s",
     "uq": "uq_%(table_name)s_%(column_0_N_name)s",
@@ -280,6 +280,66 @@ class Model(Owned, Edited, Base):
     facts: Mapped[dict[str, Any]] = mapped_column(default=dict)
     saved: Mapped[bool] = mapped_column(default=False)
     trained_at: Mapped[datetime | None] = mapped_column(index=True)
+
+
+class Tabular(Owned, Edited, Base):
+    """A table from whose rows a number is predicted; `number` is the version that predicts, 0 while there is none."""
+
+    __tablename__ = "tabular"
+    name: Mapped[str]
+    description: Mapped[str] = mapped_column(default="")
+    target: Mapped[str]
+    number: Mapped[int] = mapped_column(default=0)
+
+
+class TabularVersion(Created, Base):
+    """A training of a table: its `config` as the user chose, then the saved model and the facts of its fit.
+
+    `state` is `queued, training, trained, failed` or `cancelled`. `source` is the name of the file that it learnt from,
+    `tag` its name in the model store, `folder` that of its run in the data home.
+    """
+
+    __tablename__ = "tabular_versions"
+    __table_args__ = (UniqueConstraint("table_id", "number"),)
+    table_id: Mapped[str] = mapped_column(ForeignKey("tabular.id", ondelete="CASCADE"))
+    number: Mapped[int]
+    user_id: Mapped[str] = mapped_column(String(36))
+    job_id: Mapped[str | None] = mapped_column(String(64), index=True)
+    state: Mapped[str] = mapped_column(String(16), default="queued", index=True)
+    config: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    source: Mapped[str] = mapped_column(default="")
+    dataset_id: Mapped[str | None] = mapped_column(String(36), index=True)
+    dataset_number: Mapped[int | None]
+    fingerprint: Mapped[str | None] = mapped_column(String(64))
+    tag: Mapped[str | None] = mapped_column(String(200))
+    checksum: Mapped[str | None] = mapped_column(String(64))
+    run_id: Mapped[str | None] = mapped_column(String(64))
+    folder: Mapped[str | None]
+    document: Mapped[dict[str, Any] | None]
+    error: Mapped[dict[str, Any] | None]
+    started_at: Mapped[datetime | None]
+    trained_at: Mapped[datetime | None]
+
+
+class TabularPrediction(Owned, Created, Base):
+    """An answered prediction: who asked which version of a table, and the first rows with their answers.
+
+    `kind` is `rows` (sent in the request) or `file`. `lowest, mean, highest` are of all `n_rows` predictions.
+    """
+
+    __tablename__ = "tabular_predictions"
+    table_id: Mapped[str] = mapped_column(ForeignKey("tabular.id", ondelete="CASCADE"), index=True)
+    number: Mapped[int]
+    kind: Mapped[str] = mapped_column(String(8), index=True)
+    source: Mapped[str] = mapped_column(default="")
+    request_id: Mapped[str | None] = mapped_column(String(64))
+    n_rows: Mapped[int]
+    lowest: Mapped[float]
+    mean: Mapped[float]
+    highest: Mapped[float]
+    rows: Mapped[list[Any]]
+    notes: Mapped[list[Any]] = mapped_column(default=list)
+    seconds: Mapped[float | None]
 
 
 class Run(Owned, Created, Base):

@@ -107,14 +107,14 @@ def as_numbers(values: pd.Series, row_of: Sequence[Any] | np.ndarray | None = No
 
 
 def as_dates(values: pd.Series, row_of: Sequence[Any] | np.ndarray | None = None) -> pd.Series:
-    """Stamps, or texts such as 2024-01-31, as stamps; `VurError` tabular.not_date names the row."""
+    """Stamps, or texts such as 2024-01-31, as stamps, in UTC where they carry an offset; `VurError` tabular.not_date names the row."""
     if pd.api.types.is_datetime64_any_dtype(values):
         return values
-    found = pd.to_datetime(values.astype(object).where(values.notna(), None), errors="coerce", format="ISO8601", utc=False)
+    found = pd.to_datetime(values.astype(object).where(values.notna(), None), errors="coerce", format="ISO8601", utc=True)
     wrong = np.flatnonzero(found.isna() & values.notna() | values.map(lambda value: isinstance(value, (int, float)) and not pd.isna(value)))
     if len(wrong):
         raise VurError("tabular.not_date", column=str(values.name), row=_row(row_of, int(wrong[0])), value=str(values.iloc[wrong[0]])[:100])
-    return pd.Series(found, index=values.index, name=values.name)
+    return pd.Series(found, index=values.index, name=values.name).dt.tz_localize(None)
 
 
 def _is_number(value: Any) -> bool:

@@ -85,8 +85,8 @@ class Fitted:
         return np.log1p(y) if self.candidate.log else y
 
     def unscale(self, values: np.ndarray) -> np.ndarray:
-        """The inverse of `scale`."""
-        return np.expm1(values) if self.candidate.log else values
+        """The inverse of `scale`; below zero there is no logarithm, and so no prediction."""
+        return np.maximum(np.expm1(values), 0.0) if self.candidate.log else values
 
     def save(self, folder: Path) -> None:
         """Write into a new folder."""

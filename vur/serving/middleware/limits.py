@@ -20,6 +20,7 @@ OPEN_BODY = 64 * 1024  # bytes that an unauthenticated client may send
 UPLOADS = ("/api/v1/datasets/upload", "/api/v1/predictions/batch/upload", "/train")
 TRAININGS = re.compile(r"/api/v1/machines/\d+/trainings")
 SIGNED_BODY = MIB  # bytes of an answer of an outside service, which is known by its signature
+TABLES = re.compile(r"/api/v1/tables/(.+/)?upload")
 ACCOUNTS = "/api/v1/auth/"
 REMEMBERED = 10_000
 SILENT_SECONDS = 20.0  # without a byte of an unfinished body; a whole body that needs no token gets no longer
@@ -27,7 +28,7 @@ SILENT_SECONDS = 20.0  # without a byte of an unfinished body; a whole body that
 
 def body_limit(path: str) -> int:
     """Return the most bytes that a request to `path` may carry: much for uploads, little where no token is needed."""
-    if path.startswith(UPLOADS) or TRAININGS.fullmatch(path):
+    if path.startswith(UPLOADS) or TRAININGS.fullmatch(path) or TABLES.fullmatch(path):
         return settings().max_upload_bytes + MIB
     if path == WEBHOOK:
         return SIGNED_BODY

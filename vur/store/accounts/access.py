@@ -7,7 +7,18 @@ from sqlalchemy import Select, String, cast, or_, select
 from sqlalchemy.orm import Session
 
 from vur.errors import VurError
-from vur.store.catalog import ROLES, Base, DatabaseConnection, Dataset, Machine, Model, Monitor, Pipeline, Share
+from vur.store.catalog import (
+    ROLES,
+    Base,
+    DatabaseConnection,
+    Dataset,
+    Machine,
+    Model,
+    Monitor,
+    Pipeline,
+    Share,
+    Tabular,
+)
 
 Row = TypeVar("Row", bound=Base)
 Statement = TypeVar("Statement", bound=Select[*tuple[Any, ...]])
@@ -18,6 +29,7 @@ KINDS: dict[type[Base], str] = {
     DatabaseConnection: "connection",
     Monitor: "monitor",
     Machine: "machine",
+    Tabular: "table",
 }
 
 
