@@ -147,6 +147,10 @@ def over(webhook: str, count: int = 1, seconds: float = 30) -> list[Delivery]:
     return until(done, seconds)
 
 
+def taken(session: Any, worker: str, running: list[Due], most: int, failing: int) -> list[Due]:
+    return deliveries.lease(session, worker, deliveries.choose_due(session, running, most, failing))
+
+
 def row_of(webhook: str) -> Webhook:
     with database.reading() as session:
         return session.get_one(Webhook, webhook)
@@ -538,11 +542,13 @@ def test_a_result_that_comes_after_the_lease_changes_nothing(catalog: Path, ana:
     id, _ = hook(ana, receive(200).url)
     alert(ana.id)
     with database.writing() as session:
-        (first,) = deliveries.take_due(session, "one", [], 10, 5)
-        assert deliveries.take_due(session, "two", [], 10, 5) == []
+        chosen = deliveries.choose_due(session, [], 10, 5)
+        (first,) = deliveries.lease(session, "one", chosen)
+        assert deliveries.lease(session, "two", chosen) == [], "both had chosen it"
+        assert taken(session, "two", [], 10, 5) == []
         session.execute(update(Delivery).values(due_at=now()))
     with database.writing() as session:
-        (second,) = deliveries.take_due(session, "two", [], 10, 5)
+        (second,) = taken(session, "two", [], 10, 5)
     with database.writing() as session:
         assert deliveries.settle(session, first, Answer(500, 1.0)) is None
         assert deliveries.settle(session, second, Answer(200, 1.0)) == "succeeded"
@@ -561,20 +567,20 @@ def test_places_are_shared_out_by_webhook_and_owner_and_failing_ones_leave_room(
         alert(ana.id, name=f"{number}")
     alert(bia.id)
     with database.writing() as session:
-        taken = deliveries.take_due(session, "w", [], 24, 12)
-    assert sum(due.owner_id == ana.id for due in taken) == deliveries.PER_OWNER
-    assert [due.webhook_id for due in taken if due.owner_id == bia.id] == [hers]
+        first = taken(session, "w", [], 24, 12)
+    assert sum(due.owner_id == ana.id for due in first) == deliveries.PER_OWNER
+    assert [due.webhook_id for due in first if due.owner_id == bia.id] == [hers]
     with database.writing() as session:
         session.execute(update(Webhook).where(Webhook.id.in_(many)).values(failures=3))
         session.execute(update(Delivery).values(due_at=now(), lease_owner=None))
     with database.writing() as session:
-        taken = deliveries.take_due(session, "w", [], 24, 1)
-    assert [due.webhook_id for due in taken][:1] == [hers], "those that work come first"
-    assert sum(due.failing for due in taken) == 1
+        second = taken(session, "w", [], 24, 1)
+    assert [due.webhook_id for due in second][:1] == [hers], "those that work come first"
+    assert sum(due.failing for due in second) == 1
     busy = [Due("x", hers, bia.id, False, "t")] * deliveries.PER_WEBHOOK
     with database.writing() as session:
         session.execute(update(Delivery).values(due_at=now(), lease_owner=None))
-        assert all(due.webhook_id != hers for due in deliveries.take_due(session, "w", busy, 24, 12))
+        assert all(due.webhook_id != hers for due in taken(session, "w", busy, 24, 12))
 
 
 def test_pauses_grow_with_jitter_up_to_six_hours(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -605,3 +611,20 @@ def test_switching_off_cancels_what_waits(ana: Person, receive: Any) -> None:
     assert {row.state for row in log_of(id)} == {"cancelled"}
     alert(ana.id)
     assert len(log_of(id)) == 2
+
+
+@both
+def test_what_a_dead_worker_leaves_of_a_webhook_that_is_off_is_cancelled(
+    catalog: Path, ana: Person, receive: Any
+) -> None:
+    id, _ = hook(ana, receive(200).url)
+    alert(ana.id)
+    with database.writing() as session:
+        assert len(taken(session, "dead", [], 10, 5)) == 1
+    with database.writing() as session:
+        hooks.change(session, Principal(ana.id), id, None, {"active": False})
+        assert deliveries.cancel_left(session) == 0, "its lease has not ended"
+        session.execute(update(Delivery).values(due_at=now()))
+    with database.writing() as session:
+        assert taken(session, "alive", [], 10, 5) == [] and deliveries.cancel_left(session) == 1
+    assert [row.state for row in log_of(id)] == ["cancelled"]

@@ -10,7 +10,7 @@ from sqlalchemy.exc import DBAPIError
 from vur.jobs.posting import post
 from vur.settings import settings
 from vur.store.database import reading, writing
-from vur.store.webhooks.deliveries import Answer, Due, call_of, drop, is_any_due, settle, take_due
+from vur.store.webhooks.deliveries import Answer, Due, call_of, choose_due, drop, lease, settle
 
 SLOTS = 24
 AGAIN_SECONDS = (0.2, 1.0, 3.0, 8.0)  # pauses between attempts to reach the catalog, within the lease
@@ -28,13 +28,14 @@ class Deliveries:
         """Start the calls that are due, as far as there is room; each worker does so every half second."""
         self.running = {id: (due, thread) for id, (due, thread) in self.running.items() if thread.is_alive()}
         free = SLOTS - len(self.running)
-        with reading() as session:
-            if not free or not is_any_due(session):
-                return
         now_running = [due for due, _ in self.running.values()]
         failing = SLOTS // 2 - sum(due.failing for due in now_running)
+        with reading() as session:
+            chosen = choose_due(session, now_running, free, failing)
+        if not chosen:
+            return
         with writing() as session:
-            taken = take_due(session, self.worker, now_running, free, failing)
+            taken = lease(session, self.worker, chosen)
         for due in taken:
             # A daemon thread: a stopping worker does not wait for a receiver. When the lease ends, another one calls.
             thread = threading.Thread(target=deliver, args=(due,), daemon=True, name=f"webhook {due.id[:8]}")

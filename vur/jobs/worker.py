@@ -25,6 +25,7 @@ from vur.store.catalog import Counter, Job, now
 from vur.store.data import uploads
 from vur.store.home import folder, lock, write_text
 from vur.store.operations import machine, retention, workers
+from vur.store.webhooks import deliveries
 
 PARKING_SECONDS, STOP_SECONDS, LOG_AGAIN_SECONDS, WATCH_SECONDS = 6.0, 9.0, 30.0, 300.0
 KEPT_WORKFLOWS, KEPT_FOLDERS = timedelta(days=7), timedelta(days=30)
@@ -153,6 +154,7 @@ class Worker:
         with database.writing() as session:
             events.prune(session)
             sessions.prune(session)
+            deliveries.cancel_left(session)
         uploads.sweep(on_new_rows=score_in_background)
         queue.forget(now() - KEPT_WORKFLOWS)
         lifecycle.forget(now() - KEPT_FOLDERS)
@@ -181,10 +183,10 @@ class Worker:
         """Call the webhooks that are due, in a thread of its own."""
         from vur.jobs.webhooks import Deliveries
 
-        deliveries = Deliveries(self.owner)
+        calls = Deliveries(self.owner)
         while not self.stop.wait(0.5):
             try:
-                deliveries.start_due()
+                calls.start_due()
             except OperationalError as error:
                 log.error("worker %s: webhooks: %s", self.owner, first_line(error))
                 self.stop.wait(5.0)

@@ -5,7 +5,7 @@ At least once: a worker that dies after the receiver's answer leaves its lease b
 
 import random
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
@@ -61,36 +61,46 @@ class Answer:
     pause: float | None = None
 
 
-def is_any_due(session: Session) -> bool:
-    """Whether a delivery is due; whether there is room for it shows `take_due`."""
-    due = select(Delivery.id).where(Delivery.state == "pending", Delivery.due_at <= now())
-    return session.scalar(due.limit(1)) is not None
-
-
-def take_due(session: Session, worker: str, running: list[Due], most: int, failing: int) -> list[Due]:
-    """Lease up to `most` due deliveries, the longest waiting first, at most `failing` of webhooks that failed last.
+def choose_due(session: Session, running: list[Due], most: int, failing: int) -> list[Due]:
+    """Choose up to `most` due deliveries, the longest waiting first, at most `failing` of webhooks that failed last.
 
     Beside those `running` here, at most `PER_WEBHOOK` and `PER_OWNER`: neither a slow receiver nor one user with many
-    of them holds the others. Until the lease ends, no other worker takes them.
+    of them holds the others. Only reads: what is chosen is not leased yet.
     """
-    moment = now()
     webhooks, owners = Counter(one.webhook_id for one in running), Counter(one.owner_id for one in running)
-    taken: list[Due] = []
-    for id, webhook_id, owner_id, fails in session.execute(_due(moment)).all():
-        if len(taken) >= most:
+    chosen: list[Due] = []
+    for id, webhook_id, owner_id, fails in session.execute(_due(now())).all():
+        if len(chosen) >= most:
             break
         full = webhooks[webhook_id] >= PER_WEBHOOK or owners[owner_id] >= PER_OWNER
         if full or (fails and failing <= 0):
             continue
+        chosen.append(Due(id, webhook_id, owner_id, bool(fails), ""))
+        webhooks[webhook_id] += 1
+        owners[owner_id] += 1
+        failing -= bool(fails)
+    return chosen
+
+
+def lease(session: Session, worker: str, chosen: list[Due]) -> list[Due]:
+    """Lease deliveries to `worker`, and return those that no other one took; until the lease ends, none takes them."""
+    moment, taken = now(), []
+    end = moment + timedelta(seconds=settings().webhook_seconds + SPARE_SECONDS)
+    for due in chosen:
         token = f"{worker[:60]}:{new_id()[:8]}"
-        same = update(Delivery).where(Delivery.id == id, Delivery.state == "pending", Delivery.due_at <= moment)
-        lease = moment + timedelta(seconds=settings().webhook_seconds + SPARE_SECONDS)
-        if rows_changed(session, same.values(due_at=lease, lease_owner=token, attempts=Delivery.attempts + 1)):
-            taken.append(Due(id, webhook_id, owner_id, bool(fails), token))
-            webhooks[webhook_id] += 1
-            owners[owner_id] += 1
-            failing -= bool(fails)
+        same = update(Delivery).where(Delivery.id == due.id, Delivery.state == "pending", Delivery.due_at <= moment)
+        if rows_changed(session, same.values(due_at=end, lease_owner=token, attempts=Delivery.attempts + 1)):
+            taken.append(replace(due, token=token))
     return taken
+
+
+def cancel_left(session: Session) -> int:
+    """Cancel what a worker that died left of a webhook that was switched off meanwhile; how many."""
+    off = select(Webhook.id).where(Webhook.active.is_(False))
+    left = update(Delivery).where(
+        Delivery.state == "pending", Delivery.due_at <= now(), Delivery.event != TEST, Delivery.webhook_id.in_(off)
+    )
+    return rows_changed(session, left.values(state="cancelled", due_at=None, lease_owner=None, ended_at=now()))
 
 
 def _due(moment: Any) -> Select[Any]:
