@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from builders import brazilian, plant
 from databases import both, kind  # noqa: F401 - a fixture
 from jobkit import DATA, dataset_of, ended, model_of, until, worker
 from service import Person, free_port
@@ -21,7 +22,7 @@ from sqlalchemy import select, update
 from vur.jobs import lifecycle, posting, queue
 from vur.jobs.posting import post
 from vur.settings import settings
-from vur.store import database
+from vur.store import database, machines
 from vur.store.accounts.access import Principal
 from vur.store.catalog import Alert, Delivery, Share, User, Webhook, now
 from vur.store.events import raise_alert
@@ -260,6 +261,51 @@ def test_a_closed_account_is_not_called(catalog: Path, ana: Person, root: Person
     with worker(catalog):
         assert [row.state for row in over(id)] == ["cancelled"]
     assert got.calls == []
+
+
+@both
+def test_a_ranking_calls_with_the_first_variables_and_a_failed_one_with_its_words(
+    catalog: Path, ana: Person, receive: Any, kind: str
+) -> None:
+    got = receive(200)
+    id, _ = hook(ana, got.url, "ranking.finished", "ranking.failed", "report.ready")
+    machine = ana.post("/machines", json={"machine_name": "Extrusora 3"}).json()
+    at = f"http://localhost/train/?machine_id={machine['id']}"
+    file = {"file": ("plant.csv", brazilian(plant()))}
+    sent = ana.post(f"{at}&target_column=produção&time_column=data_hora&lags=2", files=file)
+    assert sent.status_code == 200, sent.text
+    with worker(catalog, webhook_seconds=5):
+        assert ended(sent.json()["job_id"], seconds=150)[0].state == "succeeded"
+        over(id, 2)
+        wrong = ana.post(f"{at}&target_column=nada", files=file)
+        assert ended(wrong.json()["job_id"], seconds=60)[0].state == "failed"
+        over(id, 3)
+    told = {json.loads(body)["event"]: json.loads(body) for _, body in got.calls}
+    finished, failed = told["ranking.finished"], told["ranking.failed"]
+    assert finished["object"] == {"kind": "machine", "id": str(machine["id"]), "name": "Extrusora 3"}
+    assert finished["data"]["target"] == "produção" and finished["data"]["training"] == 1 and finished["data"]["run_id"]
+    assert {row["variable"] for row in finished["data"]["first"][:2]} == {"temperatura", "vazão"}
+    assert set(finished["data"]["first"][0]) == {"rank", "variable", "importance", "significant"}
+    assert len(finished["data"]["first"]) == finished["data"]["variables"] == 4
+    path = f"/machines/{machine['id']}/trainings/1/report"
+    assert (
+        finished["links"]["report"] == f"https://vur.example/vur/api{path}" == told["report.ready"]["links"]["report"]
+    )
+    assert told["report.ready"]["data"]["of"] == "ranking" and ana.get(path).status_code == 200
+    assert failed["data"]["code"] == "ranking.no_target" and "nada" in failed["data"]["message"]
+    assert "report" not in failed["links"] and failed["data"]["training"] == 2
+
+
+def test_an_outside_ranking_has_no_report(ana: Person, receive: Any) -> None:
+    id, _ = hook(ana, receive(200).url, "ranking.finished", "report.ready")
+    with database.writing() as session:
+        machine = machines.create(session, Principal(ana.id), "Forno")
+        training = machines.add_training(session, machine, user_id=ana.id, target="y", origin=machines.OUTSIDE)
+        machines.finish(session, machine, training, {"ranking": [{"rank": 1, "variable": "heat", "importance": 0.5}]})
+    (row,) = log_of(id)
+    told = json.loads(row.payload)
+    assert row.event == "ranking.finished" and "report" not in told["links"]
+    assert told["data"]["first"] == [{"rank": 1, "variable": "heat", "importance": 0.5, "significant": None}]
 
 
 # --- receivers that fail ---

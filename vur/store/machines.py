@@ -10,6 +10,7 @@ from vur.errors import VurError
 from vur.store.accounts.access import Principal, fetch
 from vur.store.catalog import Alert, Machine, MachineTraining, Share, now
 from vur.store.events import publish, raise_alert, record_activity
+from vur.store.webhooks import outbox
 
 CREATED, TRAINING, READY, FAILED = "criada", "treinando", "pronta", "erro"
 ACTIVE = ("queued", "training", "waiting")
@@ -17,6 +18,7 @@ HERE, OUTSIDE = "vur", "outside"
 ALERT = "ranking_failed"
 PATIENCE = timedelta(hours=24)  # for the answer of an outside service
 LARGEST = 2**63 - 1  # number that a database can look up
+CALLED, CALLED_ROWS = ("rank", "variable", "importance", "significant"), 5  # of a ranking, in the call of a webhook
 PLACE = ("rank", "rank_low", "rank_high", "importance", "significant")
 
 
@@ -154,6 +156,10 @@ def finish(session: Session, machine: Machine, training: MachineTraining, docume
         Alert.resolved_at.is_(None),
     )
     session.execute(open.values(resolved_at=now()))
+    best = [{key: row.get(key) for key in CALLED} for row in ranking[:CALLED_ROWS]]
+    _call(session, machine, training, "ranking.finished", variables=len(ranking), first=best)
+    if training.folder:
+        _call(session, machine, training, "report.ready", of="ranking")
 
 
 def fail(session: Session, machine: Machine, training: MachineTraining, error: dict[str, Any], reason: str) -> None:
@@ -165,6 +171,16 @@ def fail(session: Session, machine: Machine, training: MachineTraining, error: d
     raise_alert(
         session, machine.owner_id, ALERT, severity="error", about=about, name=machine.machine_name, reason=reason
     )
+    _call(session, machine, training, "ranking.failed", code=error.get("code", ""), message=reason)
+
+
+def _call(session: Session, machine: Machine, training: MachineTraining, event: str, **data: Any) -> None:
+    """Queue an event about a training for webhooks: ids, names and figures, and where its report is."""
+    ids = {"run_id": training.run_id or "", "job_id": training.job_id or "", "training": training.number}
+    report = f"/machines/{machine.id}/trainings/{training.number}/report" if training.folder else None
+    about = ("machine", str(machine.id))
+    told = ids | {"target": training.target} | data
+    outbox.emit(session, event, machine.owner_id, about, machine.machine_name, told, report)
 
 
 def cancel(session: Session, machine: Machine, training: MachineTraining) -> None:

@@ -10,6 +10,9 @@ _PAGE = "https://forecasts.example/forecasts?model=5a8d2c0e-4f1b-4b3a-9b57-0d1f6
 _API = "/api/v1/models/5a8d2c0e-4f1b-4b3a-9b57-0d1f6f0e2c11"
 _REPORT = "https://forecasts.example/vur/api/models/5a8d2c0e-4f1b-4b3a-9b57-0d1f6f0e2c11/report"
 
+_MACHINE = {"kind": "machine", "id": "3", "name": "Extruder 3"}
+_RANKED = _RUN | {"training": 2, "target": "output"}
+
 
 @dataclass(frozen=True)
 class EventKind:
@@ -32,6 +35,17 @@ KINDS: dict[str, EventKind] = {
         {"page": _PAGE, "api": _API},
     ),
     "report.ready": EventKind(_MODEL, _RUN | {"of": "training"}, {"page": _PAGE, "api": _API, "report": _REPORT}),
+    "ranking.finished": EventKind(
+        _MACHINE,
+        _RANKED
+        | {"variables": 6, "first": [{"rank": 1, "variable": "temperature", "importance": 0.41, "significant": True}]},
+        {"api": "/api/v1/machines/3", "report": "https://forecasts.example/vur/api/machines/3/trainings/2/report"},
+    ),
+    "ranking.failed": EventKind(
+        _MACHINE,
+        _RANKED | {"code": "ranking.few_rows", "message": "The file has 60 rows; a ranking needs 100."},
+        {"api": "/api/v1/machines/3"},
+    ),
     "alert.raised": EventKind(
         _MODEL,
         {
