@@ -148,17 +148,21 @@ def test_a_wrong_request_is_refused_in_the_documents_shape(ana, method, path, ca
 
 def test_a_wrong_form_names_the_field(ana):
     id = machine(ana)
-    for answer, field in (
-        (old(ana).post("/train/", params={"machine_id": id, "target_column": "y"}), "file"),
-        (sent(ana, id, lags="many"), "lags"),
-        (sent(ana, id, goal="best"), "goal"),
-        (sent(ana, id, target="x" * 501), "target"),
-        (sent(ana, id, encoding="klingon"), None),
+    bare = {"machine_id": id, "target_column": "y"}
+    for answer, loc in (
+        (old(ana).post("/train/", params=bare), ["body", "file"]),
+        (old(ana).post("/train/", params=bare, files={"outro": ("a.csv", PLANT)}), ["body", "outro"]),
+        (sent(ana, id, lags="many"), ["query", "lags"]),
+        (sent(ana, id, goal="best"), ["query", "goal"]),
+        (sent(ana, id, target="x" * 501), ["query", "target_column"]),
+        (sent(ana, id, target=""), ["query", "target_column"]),
+        (sent(ana, id, encoding="klingon"), ["query", "encoding"]),
+        (sent(ana, id, types="{"), ["query", "types"]),
     ):
         check_answer("post", "/train/", answer)
         assert answer.status_code == 422, answer.text
         first = answer.json()["detail"][0]
-        assert field is None or first["loc"][-1] == field, answer.text
+        assert first["loc"] == loc and first["msg"], answer.text
     with reading() as session:
         assert session.scalars(select(Job)).all() == []
     assert old(ana).get("/machines/").json()[0]["status"] == "criada"

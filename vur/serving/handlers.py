@@ -37,7 +37,7 @@ def _reader(request: Request) -> str:
 
 async def _vur_error(request: Request, error: VurError) -> JSONResponse:
     if is_unversioned(request.url.path) and status_of(error.code) in WRONG:
-        return unversioned_refusal(error, _reader(request))
+        return unversioned_refusal(error, _reader(request), request.url.path)
     return error_response(error, _reader(request))
 
 
@@ -50,7 +50,7 @@ async def _invalid(request: Request, error: RequestValidationError) -> JSONRespo
     if is_unversioned(request.url.path):
         told = [{"loc": one["loc"], "type": one["type"]} for one in error.errors()[:MOST_PROBLEMS]]
         said = [one | {"msg": reason.text(language)} for one, (_, reason) in zip(told, reasons, strict=True)]
-        return unversioned_refusal(cause, language, said)
+        return unversioned_refusal(cause, language, request.url.path, said)
     problems = [{"field": field, "detail": reason.text(language)} for field, reason in reasons]
     return JSONResponse(error_body(cause, language) | {"problems": sendable(problems)}, status_of(cause.code))
 

@@ -10,7 +10,6 @@ from vur.errors import VurError, error_body, sendable
 WEBHOOK = "/webhook/treinamento/"
 PATHS = re.compile(r"/(machines|train|ranking|webhook/treinamento)(/.*)?")
 WRONG = (400, 415, 422)  # statuses of a request that cannot be understood: here they are all 422
-QUERY = ("machine_id", "target_column", "time_column", "lags", "goal", "level", "seed")
 FORM = "Body_train_model_train__post"
 SCHEMAS: dict[str, Any] = {
     FORM: {
@@ -27,15 +26,18 @@ def is_unversioned(path: str) -> bool:
     return PATHS.fullmatch(path) is not None
 
 
-def refusal(error: VurError, language: str, problems: list[dict[str, Any]] | None = None) -> JSONResponse:
+def refusal(error: VurError, language: str, path: str, problems: list[dict[str, Any]] | None = None) -> JSONResponse:
     """The answer 422 with a `detail` of `loc, msg, type`, and beside it what every error of the service has."""
     body = error_body(error, language)
-    field = "file" if error.code.startswith("forms.") and body["field"] in ("-", None) else body["field"]
-    found = problems or [
-        {
-            "loc": ["query" if field in QUERY else "body", *([field] if field else [])],
-            "msg": body["detail"],
-            "type": error.code,
-        }
-    ]
+    found = problems or [{"loc": _place(error, body["field"], path), "msg": body["detail"], "type": error.code}]
     return JSONResponse(body | {"detail": sendable(found)}, 422)
+
+
+def _place(error: VurError, field: str | None, path: str) -> list[str]:
+    """Where in a request its fault is: in the body, or in the query, which has all choices about a file."""
+    if error.code.startswith("forms.") and field in ("-", None):
+        return ["body", "file"]
+    if error.code == "upload.option":  # a choice how the file is read
+        field = str(error.data["option"])
+    in_query = field is not None and path.startswith("/train") and not error.code.startswith("forms.")
+    return ["query" if in_query else "body", *([field] if field else [])]

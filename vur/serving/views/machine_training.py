@@ -56,15 +56,16 @@ class FormTraining(FormBatch):
 
 def choices(fields: dict[str, str], language: str) -> dict[str, Any]:
     """Parse target, time, lags, goal, level, seed and file options from text. `VurError` for a wrong or unknown one."""
-    fields = {NAMES.get(name, name): value for name, value in fields.items()}
+    asked = {NAMES.get(name, name): name for name in fields}  # errors name what the client wrote
+    fields = {name: fields[given] for name, given in asked.items()}
     for name, value in fields.items():
         if name not in (*FIELDS, *CHOICES):
             known = ("file", *FIELDS, *CHOICES)
             raise VurError("forms.field", field=name[:100], near=near(name, known), known=listed(name, known))
         if "\x00" in value or name in ("target", "time") and len(value) > LONGEST_NAME:
-            raise VurError("api.invalid", field=name, reason=phrase("api.reason.length", most=LONGEST_NAME))
+            raise VurError("api.invalid", field=asked[name], reason=phrase("api.reason.length", most=LONGEST_NAME))
     if not fields.get("target"):
-        raise VurError("api.invalid", field="target", reason=phrase("api.reason.missing"))
+        raise VurError("api.invalid", field=asked.get("target", "target"), reason=phrase("api.reason.missing"))
     if fields.get("goal") and fields["goal"] not in GOALS:
         raise VurError("api.invalid", field="goal", reason=one_of(fields["goal"], GOALS))
     options = choices_of(fields)
