@@ -296,6 +296,32 @@ def test_a_ranking_calls_with_the_first_variables_and_a_failed_one_with_its_word
     assert "report" not in failed["links"] and failed["data"]["training"] == 2
 
 
+def test_a_table_that_was_trained_or_not_calls_too(catalog: Path, ana: Person, receive: Any) -> None:
+    got = receive(200)
+    id, _ = hook(ana, got.url, "training.finished", "training.failed", "report.ready")
+    areas = [30 + 37 * n % 101 + n % 7 / 10 for n in range(90)]
+    rows = "".join(f"{area},{'ab'[n % 2]},{3 * area + n % 5}\n" for n, area in enumerate(areas))
+    file = {"file": ("flats.csv", f"area,place,price\n{rows}".encode(), "text/csv")}
+    quick = {"algorithms": "linear", "folds": "3", "name": "Flats"}
+    with worker(catalog, webhook_seconds=5):
+        sent = ana.post("/tables/upload", files=file, data={"target": "price", **quick})
+        assert sent.status_code == 202, sent.text
+        assert ended(sent.json()["job_id"])[0].state == "succeeded"
+        wrong = ana.post("/tables/upload", files=file, data={"target": "nothing", **quick})
+        assert ended(wrong.json()["job_id"])[0].state == "failed"
+        over(id, 3)
+    told = {json.loads(body)["event"]: json.loads(body) for _, body in got.calls}
+    table, finished = sent.json()["table_id"], told["training.finished"]
+    assert finished["object"] == {"kind": "table", "id": table, "name": "Flats"}
+    metrics = ana.get(f"/tables/{table}/metrics").json()
+    assert finished["data"]["algorithm"] == metrics["chosen"] and finished["data"]["run_id"]
+    assert finished["data"]["metrics"] == metrics["metrics"]
+    path = f"/tables/{table}/report?version=1"
+    assert finished["links"] == {"api": f"/api/v1/tables/{table}", "report": f"https://vur.example/vur/api{path}"}
+    assert told["report.ready"]["data"]["of"] == "training" and ana.get(path).status_code == 200
+    assert told["training.failed"]["data"]["code"] and "nothing" in told["training.failed"]["data"]["message"]
+
+
 def test_an_outside_ranking_has_no_report(ana: Person, receive: Any) -> None:
     id, _ = hook(ana, receive(200).url, "ranking.finished", "report.ready")
     with database.writing() as session:

@@ -144,6 +144,9 @@ def on_ended(session: Session, job: Job, result: dict[str, Any] | None) -> None:
             (folder("results", job.params["input"]) / job.params["input_name"]).unlink(missing_ok=True)
         chosen = {"number": version.number, "algorithm": document["chosen"]}
         tables.note(session, table, "table_trained", job.owner_id, **chosen)
+        told = {"algorithm": document["chosen"], "metrics": document.get("metrics")}
+        tables.call(session, table, version, "training.finished", **told)
+        tables.call(session, table, version, "report.ready", of="training")
         session.execute(
             update(Alert)
             .where(Alert.kind == tables.ALERT, Alert.object_id == table.id, Alert.resolved_at.is_(None))
@@ -161,3 +164,5 @@ def on_ended(session: Session, job: Job, result: dict[str, Any] | None) -> None:
         raise_alert(
             session, table.owner_id, tables.ALERT, severity="error", about=about, name=table.name, reason=reason
         )
+        code = (job.error or {}).get("code", "")
+        tables.call(session, table, version, "training.failed", code=code, message=reason)

@@ -13,6 +13,7 @@ PLACES = {
     "connection": "/monitoring/databases/{id}",
     "webhook": "/webhooks/{id}",
     "machine": "/machines/{id}",
+    "table": "/tables/{id}",
 }
 PAGES = {  # the page of an object, and its parameter there
     "dataset": ("data", "dataset"),

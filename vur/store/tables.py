@@ -9,6 +9,7 @@ from vur.errors import VurError
 from vur.store.accounts.access import Principal, fetch
 from vur.store.catalog import Alert, Job, Share, Tabular, TabularPrediction, TabularVersion, now
 from vur.store.events import publish, record_activity
+from vur.store.webhooks import outbox
 
 ACTIVE = ("queued", "training")
 ALERT = "table_failed"
@@ -97,6 +98,13 @@ def note(session: Session, table: Tabular, kind: str, user_id: str, status: str 
     record_activity(
         session, table.owner_id, kind, status=status, user_id=user_id, about=about, name=table.name, **values
     )
+
+
+def call(session: Session, table: Tabular, version: TabularVersion, event: str, **data: Any) -> None:
+    """Queue an event about a training for webhooks: ids and figures, and where its report is."""
+    told = {"run_id": version.run_id or "", "job_id": version.job_id or "", "version": version.number, **data}
+    report = f"/tables/{table.id}/report?version={version.number}" if version.folder else None
+    outbox.emit(session, event, table.owner_id, ("table", table.id), table.name, told, report)
 
 
 def remove(session: Session, table: Tabular, who: Principal) -> tuple[list[str], list[str], list[str]]:
