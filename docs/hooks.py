@@ -25,6 +25,7 @@ GROUPS = {
     "Neural networks": NBS / "forecasters" / "networks",
     "Explain": NBS / "explain",
     "Ranking": NBS / "ranking",
+    "Tables": NBS / "tabular",
     "Assistant": NBS / "assistant",
     "Tutorials": NBS / "tutorials",
 }

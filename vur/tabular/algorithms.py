@@ -179,7 +179,7 @@ def _ridge(X: np.ndarray, y: np.ndarray, parameters: dict[str, Any], seed: int, 
 
     alpha = parameters["alpha"]
     if alpha is None:
-        alpha = float(RidgeCV(PENALTIES, cv=_inner(len(y), seed)).fit(X, y).alpha_)
+        alpha = float(RidgeCV(PENALTIES).fit(X, y).alpha_)
     model = Ridge(alpha).fit(X, y)
     return Line(model.coef_, model.intercept_)
 
@@ -253,7 +253,7 @@ register_algorithm(TableAlgorithm("nearest_neighbours", _neighbours, Neighbours,
     "neighbours": Parameter("int", 10, "tabular.parameter.neighbours", min=1, max=1_000),
     "weights": Parameter("str", "distance", "tabular.parameter.weights", choices=("uniform", "distance"))}, most=20_000))
 register_algorithm(TableAlgorithm("random_forest", _forest, Trees, 8, {
-    "trees": Parameter("int", 200, "tabular.parameter.trees", min=1, max=2_000), "min_leaf": _min_leaf(2),
+    "trees": Parameter("int", 100, "tabular.parameter.trees", min=1, max=2_000), "min_leaf": _min_leaf(2),
     "max_features": Parameter("float", 0.4, "tabular.parameter.max_features", min=0.01, max=1),
     "tree_rows": Parameter("int", 10_000, "tabular.parameter.tree_rows", min=10, max=10_000_000)}, scaled=False, most=100_000))
 register_algorithm(TableAlgorithm("boosting", _boosting, Boosted, 9, {

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['LOG', 'SKEWED', 'METRIC_NAMES', 'RANKED_ON', 'DRAWS', 'TableCandidate', 'make_candidates', 'Fitted', 'fit_candidate',
-           'Evaluation', 'evaluate', 'scores', 'losses', 'as_error', 'skill_interval', 'Choice', 'fold_errors',
+           'Evaluation', 'evaluate', 'scores', 'losses', 'as_error', 'skill_intervals', 'Choice', 'fold_errors',
            'choose', 'held_out_choice', 'leaderboard']
 
 # %% ../../nbs/tabular/5_evaluation.ipynb #3a704494
@@ -181,23 +181,27 @@ def as_error(mean_loss: np.ndarray, metric: str) -> np.ndarray:
     return np.sqrt(mean_loss) if metric == "rmse" else mean_loss
 
 
-def skill_interval(loss: np.ndarray, reference: np.ndarray, metric: str, units: np.ndarray | None = None, seed: int = 0,
-                   level: float = 0.9) -> tuple[float, float]:
-    """Bounds of the skill, by drawing rows, or whole `units` (groups), with replacement."""
+def skill_intervals(loss: pd.DataFrame, reference: np.ndarray, metric: str, units: np.ndarray | None = None, seed: int = 0,
+                    level: float = 0.9) -> dict[str, tuple[float, float]]:
+    """Bounds of the skill of each column of `loss`, by drawing rows, or whole `units` (groups), with replacement.
+
+    All candidates are judged on the same draws, which are therefore paired.
+    """
+    names, values = list(loss.columns), np.column_stack([loss.to_numpy(), reference])
     if units is not None:
         codes = pd.factorize(units)[0]
-        weight, loss, reference = np.bincount(codes).astype(float), np.bincount(codes, loss), np.bincount(codes, reference)
+        values = np.column_stack([np.bincount(codes, values[:, k]) for k in range(values.shape[1])])
+        weight = np.bincount(codes).astype(float)
     else:
-        weight = np.ones(len(loss))
+        weight = np.ones(len(values))
     rng = np.random.default_rng(seed)
-    found = []
-    for _ in range(DRAWS):
-        drawn = np.bincount(rng.integers(0, len(loss), len(loss)), minlength=len(loss))
-        below = float(drawn @ reference)
-        found.append(1 - float(as_error(np.array(drawn @ loss / (drawn @ weight)), metric) / as_error(np.array(below / (drawn @ weight)), metric))
-                     if below > 0 else np.nan)
-    low, high = np.nanquantile(found, [(1 - level) / 2, (1 + level) / 2])
-    return float(low), float(high)
+    found = np.empty((DRAWS, len(names)))
+    for draw in range(DRAWS):
+        drawn = np.bincount(rng.integers(0, len(values), len(values)), minlength=len(values)).astype(float)
+        errors = as_error((drawn @ values) / (drawn @ weight), metric)
+        found[draw] = 1 - errors[:-1] / errors[-1] if errors[-1] > 0 else np.nan
+    low, high = np.nanquantile(found, [(1 - level) / 2, (1 + level) / 2], axis=0)
+    return {name: (float(low[k]), float(high[k])) for k, name in enumerate(names)}
 
 # %% ../../nbs/tabular/5_evaluation.ipynb #b788f9d7
 @dataclass(frozen=True)
@@ -249,12 +253,11 @@ def leaderboard(found: Evaluation, choice: Choice, metric: str, units: np.ndarra
     y, errors = found.frame["y"].to_numpy(), fold_errors(found, metric)
     reference = losses(y, found.frame["mean" if metric == "rmse" else "median"].to_numpy(), metric)
     base = float(as_error(np.array(reference.mean()), metric))
-    rows = []
+    loss = pd.DataFrame({one.id: losses(y, found.frame[one.id].to_numpy(), metric) for one in found.candidates})
+    bounds, rows = skill_intervals(loss, reference, metric, units, seed), []
     for one in found.candidates:
-        forecast = found.frame[one.id].to_numpy()
-        loss = losses(y, forecast, metric)
-        low, high = skill_interval(loss, reference, metric, units, seed)
+        forecast, (low, high) = found.frame[one.id].to_numpy(), bounds[one.id]
         rows.append({"candidate": one.id, "algorithm": one.algorithm, "log": one.log, "chosen": one.id == choice.chosen} | scores(y, forecast) | {
-            "skill": skill(float(as_error(np.array(loss.mean()), metric)), base), "skill_low": low, "skill_high": high,
+            "skill": skill(float(as_error(np.array(loss[one.id].mean()), metric)), base), "skill_low": low, "skill_high": high,
             "error_sd": float(errors[one.id].std(ddof=1)), "seconds": found.seconds[one.id]})
     return pd.DataFrame(rows).sort_values([metric, "candidate"], kind="stable", ignore_index=True)

@@ -16,7 +16,7 @@ from .evaluation import Fitted, as_error, losses
 from .folds import Fold
 
 # %% ../../nbs/tabular/7_importance.ipynb #b9f70234
-REPEATS, MOST_ROWS = 5, 5_000
+REPEATS, MOST_ROWS = 5, 1_000
 
 
 def importances(table: Table, folds: Sequence[Fold], models: Sequence[Fitted], metric: str, seed: int = 0) -> pd.DataFrame:
