@@ -10,7 +10,9 @@ from service import Person
 from sqlalchemy import select
 
 from vur.jobs import lifecycle
+from vur.stages.upload.files import UploadOptions
 from vur.store.catalog import Activity, Alert, Event, Job, Machine, MachineTraining
+from vur.store.data import datasets, sources
 from vur.store.database import reading, writing
 from vur.store.home import folder
 
@@ -373,3 +375,21 @@ def test_numbers_that_no_machine_has(ana, id):
     assert old(ana).delete(f"/machines/{id}").status_code in (404, 422)
     assert old(ana).get("/ranking/", params={"machine_id": id}).status_code in (404, 422)
     assert sent(ana, id).status_code in (404, 422)
+
+
+def test_files_of_failed_trainings_and_data_of_deleted_machines_do_not_stay(ana):
+    id, other = machine(ana), machine(ana, "Prensa")
+    first = sent(ana, id).json()["job_id"]
+    ended(first, "failed", error=BAD)
+    inputs = list(folder("results", first).glob("input*"))
+    assert [one.read_bytes() for one in inputs] == [PLANT], "kept for another try"
+    second = sent(ana, id).json()["job_id"]
+    assert not inputs[0].exists() and list(folder("results", second).glob("input*"))
+    sent(ana, other)
+    digest = old(ana).get(f"/api/v1/machines/{id}/trainings/1").json()["fingerprint"]
+    table = sources.address(digest, UploadOptions())
+    table.mkdir(parents=True)
+    old(ana).delete(f"/machines/{id}")
+    assert table.is_dir() and datasets.is_needed(digest), "the other machine was trained on the same file"
+    old(ana).delete(f"/machines/{other}")
+    assert not table.exists() and sources.original(digest) is None

@@ -131,7 +131,7 @@ def test_numbers_go_with_shares_and_with_what_others_own(who, kind):
 def test_the_number_of_a_deleted_machine_is_never_given_again(who, kind):
     id = made(who)
     with writing() as session:
-        assert machines.remove(session, machines.lock(session, id), who) == []
+        assert machines.remove(session, machines.lock(session, id), who) == ([], [])
     assert made(who) > id
 
 

@@ -3,7 +3,6 @@
 The states of the machine and of its training move in the transactions that move the job.
 """
 
-import hashlib
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -47,7 +46,7 @@ def rank(job: JobSpec, report: Callable[..., None]) -> dict[str, Any]:
     place = folder("results", job.id, str(job.attempt))
     place.mkdir(parents=True, exist_ok=True)
     choices = {name: job.params[name] for name in CHOICES if job.params.get(name) is not None}
-    data, digest = source_of(job)
+    data = source_of(job)
     upload = job.params.get("options") or None
     prepared = prepare_ranking(
         data,
@@ -70,7 +69,6 @@ def rank(job: JobSpec, report: Callable[..., None]) -> dict[str, Any]:
     return {
         "run_id": found.id,
         "folder": found.folder.relative_to(home()).as_posix(),
-        "fingerprint": digest,
         "document": jsonable(found.document),
     }
 
@@ -89,13 +87,10 @@ def run_of(job: JobSpec, name: str) -> str:
     return note.read_text(encoding="utf-8")
 
 
-def source_of(job: JobSpec) -> "tuple[Path | pd.DataFrame, str]":
-    """The file or the table to rank, and its SHA-256; `VurError` if it is not stored any more."""
-    from vur.store.runs import file_fingerprint
-
+def source_of(job: JobSpec) -> "Path | pd.DataFrame":
+    """The file or the table to rank; `VurError` if it is not stored any more."""
     if job.dataset_id is None:
-        path = input_of(job.params)
-        return path, file_fingerprint(path)
+        return input_of(job.params)
     import pandas as pd
 
     from vur.store.data.datasets import parquet_path, version_of
@@ -106,7 +101,7 @@ def source_of(job: JobSpec) -> "tuple[Path | pd.DataFrame, str]":
             raise VurError("api.not_found", kind="dataset", id=job.dataset_id)
         version = version_of(session, dataset, job.params.get("dataset_number"))
         path = parquet_path(session, dataset, version.number)
-    return pd.read_parquet(path), version.fingerprint
+    return pd.read_parquet(path)
 
 
 def input_of(params: dict[str, Any]) -> Path:
@@ -135,8 +130,7 @@ def hand_on(job: JobSpec, report: Callable[..., None]) -> dict[str, Any]:
         path, job.params["filename"], training.machine_id, training.machine_id, training.number, training.target
     )
     send(order, report)
-    with path.open("rb") as file:
-        return {"fingerprint": hashlib.file_digest(file, "sha256").hexdigest()}
+    return {"sent": path.stat().st_size}
 
 
 # --- hooks in the transactions that change the job's state ---
@@ -158,6 +152,7 @@ def on_queued(session: Session, job: Job) -> None:
         source=job.params.get("filename") or "",
         dataset_id=job.dataset_id,
         dataset_number=job.params.get("dataset_number"),
+        fingerprint=job.params.get("fingerprint"),
         settings={name: job.params[name] for name in kept if job.params.get(name) not in (None, {})},
     )
     machines.move(session, machine, training, "queued")
@@ -197,7 +192,6 @@ def on_ended(session: Session, job: Job, result: dict[str, Any] | None) -> None:
 
 
 def _succeeded(session: Session, job: Job, machine: Machine, training: MachineTraining, result: dict[str, Any]) -> None:
-    training.fingerprint = result["fingerprint"]
     if job.params.get("outside"):
         machines.move(session, machine, training, "waiting")
     else:

@@ -46,12 +46,16 @@ def lock(session: Session, id: int) -> Machine | None:
     return session.get(Machine, id, with_for_update=True, populate_existing=True) if 0 < id <= LARGEST else None
 
 
-def remove(session: Session, machine: Machine, who: Principal) -> list[str]:
-    """Delete a machine with its trainings; the ids of their jobs, whose files are to be deleted afterwards.
+def remove(session: Session, machine: Machine, who: Principal) -> tuple[list[str], list[str]]:
+    """Delete a machine with its trainings; the ids of their jobs and the fingerprints of their data.
+
+    The files of both are to be deleted afterwards, those of the data if nothing else needs them.
 
     The caller has cancelled the job of a training that was queued or running.
     """
-    jobs = list(session.scalars(select(MachineTraining.job_id).where(MachineTraining.machine_id == machine.id)))
+    rows = session.scalars(_of(machine.id)).all()
+    jobs = [row.job_id for row in rows if row.job_id]
+    data = [row.fingerprint for row in rows if row.fingerprint]
     about = str(machine.id)
     session.execute(delete(Share).where(Share.kind == "machine", Share.object_id == about))
     session.execute(delete(Alert).where(Alert.object_kind == "machine", Alert.object_id == about))
@@ -60,7 +64,7 @@ def remove(session: Session, machine: Machine, who: Principal) -> list[str]:
     session.delete(machine)
     session.flush()
     publish(session, "machine_update", {"machine_id": machine.id, "deleted": True}, machine.owner_id)
-    return [id for id in jobs if id is not None]
+    return jobs, data
 
 
 # --- trainings ---
@@ -96,6 +100,19 @@ def newest_of(session: Session, machine_ids: list[int]) -> dict[int, MachineTrai
     )
     same = (MachineTraining.number == last.c[0]) & (MachineTraining.machine_id == last.c[1])
     return {row.machine_id: row for row in session.scalars(select(MachineTraining).join(last, same))}
+
+
+def count(session: Session, machine_id: int) -> int:
+    """How many trainings a machine has had."""
+    rows = select(func.count()).select_from(MachineTraining).where(MachineTraining.machine_id == machine_id)
+    return session.scalar(rows) or 0
+
+
+def failed_jobs(session: Session, machine_id: int) -> list[str]:
+    """The jobs of the trainings of a machine that failed or were cancelled."""
+    over = MachineTraining.state.in_(("failed", "cancelled")) & MachineTraining.job_id.is_not(None)
+    rows = select(MachineTraining.job_id).where(MachineTraining.machine_id == machine_id, over)
+    return [id for id in session.scalars(rows) if id is not None]
 
 
 def by_job(session: Session, job_id: str) -> MachineTraining | None:

@@ -1,5 +1,6 @@
 """Starting the training of a machine: from a form with a file, which is streamed to disk, or on a stored dataset."""
 
+import hashlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -9,6 +10,7 @@ from starlette.concurrency import run_in_threadpool
 
 from vur.errors import VurError
 from vur.jobs import queue
+from vur.jobs.batch import INPUT
 from vur.nearest import near
 from vur.serving.multipart import read_form
 from vur.serving.schemas.body import listed
@@ -22,6 +24,7 @@ from vur.store.catalog import Dataset, Job, Machine, MachineTraining
 from vur.store.data.upload_stream import CHOICES, choices_of, clean_filename, options_of
 from vur.store.database import reading, writing
 from vur.store.events import record_activity
+from vur.store.home import folder
 from vur.text import phrase
 
 GOALS = ("max", "min")
@@ -36,11 +39,17 @@ class FormTraining(FormBatch):
     def __init__(self, who: Principal, language: str, machine_id: int, given: Mapping[str, str] | None = None):
         super().__init__(who, language)
         self.machine_id, self.given, self.filename = machine_id, dict(given or {}), ""
+        self.hash = hashlib.sha256()
 
     def open(self, filename: str) -> Callable[[bytes], None]:
         """Open the file; its name is kept for its readers."""
         self.filename = clean_filename(filename.replace("\x00", ""))
         return super().open(filename)
+
+    def write(self, content: bytes) -> None:
+        """Write a chunk of the file, and note its digest."""
+        self.hash.update(content)
+        super().write(content)
 
     def train(self, fields: dict[str, str]) -> Job:
         """Queue the training. `VurError` names an invalid field."""
@@ -50,6 +59,7 @@ class FormTraining(FormBatch):
             "input": self.job_id,
             "input_name": self.name,
             "filename": self.filename,
+            "fingerprint": self.hash.hexdigest(),
         }
         return start(self.who, self.machine_id, params, self.language, job_id=self.job_id)
 
@@ -123,7 +133,8 @@ def start(
             from vur.store.data.datasets import version_of
 
             dataset = fetch(session, Dataset, dataset_id, who)
-            params["dataset_number"] = version_of(session, dataset, params.get("dataset_number")).number
+            version = version_of(session, dataset, params.get("dataset_number"))
+            params |= {"dataset_number": version.number, "fingerprint": version.fingerprint}
             params["filename"] = dataset.filename
         job = queue.add(session, "ranking", who.user_id, params, dataset_id=dataset_id, id=job_id)
         record_activity(
@@ -136,8 +147,17 @@ def start(
             name=machine.machine_name,
             target=params["target"],
         )
+        over = machines.failed_jobs(session, machine.id)
     queue.hand_over(job.id)
+    forget_inputs(over, but=params.get("input", ""))
     return job
+
+
+def forget_inputs(job_ids: list[str], but: str) -> None:
+    """Delete the files of trainings that failed: after a newer training, nobody tries them again."""
+    for id in job_ids:
+        for path in folder("results", id).glob(f"{INPUT}*") if id != but else ():
+            path.unlink(missing_ok=True)
 
 
 async def start_form(

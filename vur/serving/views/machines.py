@@ -18,6 +18,7 @@ from vur.serving.views.jobs import lines, stage_name
 from vur.store import machines
 from vur.store.accounts.access import Principal
 from vur.store.catalog import Job, Machine, MachineTraining
+from vur.store.data import datasets
 from vur.store.database import writing
 from vur.store.home import folder, home
 from vur.text import translate
@@ -80,10 +81,12 @@ def delete(who: Principal, id: int) -> dict[str, Any]:
             job.cancel_requested = True
             if job.state == "queued":
                 queue.close(session, job, "cancelled")
-        name, count = machine.machine_name, len(jobs := machines.remove(session, machine, who))
+        name, count = machine.machine_name, machines.count(session, id)
+        jobs, data = machines.remove(session, machine, who)
         alive = {job.id} if job is not None and job.state == "running" else set()
     for job_id in set(jobs) - alive:  # the files of one that still runs go when its worker ends it
         shutil.rmtree(folder("results", job_id), ignore_errors=True)
+    datasets.collect(data)
     return {"machine_id": id, "machine_name": name, "deleted": True, "count": count}
 
 

@@ -21,6 +21,7 @@ from vur.store.catalog import (
     Dataset,
     DatasetVersion,
     Job,
+    MachineTraining,
     Model,
     Pipeline,
     Share,
@@ -495,7 +496,7 @@ def _note(session: Session, dataset: Dataset, who: Principal, kind: str) -> None
 
 
 def collect(fingerprints: Iterable[str]) -> int:
-    """Delete the files of those `fingerprints` that no dataset and no stored model needs; how many.
+    """Delete the files of those `fingerprints` that no dataset, machine and stored model needs; how many.
 
     Do not call it inside a transaction.
     """
@@ -509,13 +510,11 @@ def collect(fingerprints: Iterable[str]) -> int:
 
 
 def is_needed(fingerprint: str) -> bool:
-    """Whether a version of a dataset or a stored model was created from this file."""
+    """Whether a version of a dataset, the ranking of a machine or a stored model was created from this file."""
     with database.reading() as session:
-        if (
-            session.scalar(select(DatasetVersion.id).where(DatasetVersion.fingerprint == fingerprint).limit(1))
-            is not None
-        ):
-            return True
+        for table in (DatasetVersion, MachineTraining):
+            if session.scalar(select(table.id).where(table.fingerprint == fingerprint).limit(1)) is not None:
+                return True
     return any(
         fingerprint in path.read_text(encoding="utf-8") for path in folder("bentoml").glob("models/*/*/model.yaml")
     )
