@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from samples import DATA
 
 from vur.errors import VurError
 from vur.ranking import Ranking, rank_variables
@@ -233,3 +234,46 @@ def test_rank_sets_cover_the_true_ranks() -> None:
         low, high = rank_sets(losses, 0.9, draws=400, seed=seed)
         held += bool((low <= np.arange(1, 9)).all() and (np.arange(1, 9) <= high).all())
     assert held >= 0.86 * 200  # 90 % less two standard errors
+
+
+OUTPUTS = ("product_flow", "product_g", "reactor_level_measured", "reactor_water_valve")
+CAUSES = dict(
+    zip(
+        OUTPUTS,
+        ("set_production_rate", "set_pct_g", "set_reactor_level", "reactor_water_temperature"),
+        strict=True,
+    )
+)
+
+
+@pytest.mark.parametrize("output", OUTPUTS)
+def test_known_causes_of_the_tennessee_eastman_process_come_first(output: str) -> None:
+    """What an operator sets, and the cooling water that a valve makes up for, are found behind the controllers."""
+    frame = pd.read_csv(DATA / "tennessee_eastman.csv", parse_dates=["time"])
+    found = rank_variables(frame, output, lags=30, exclude=[name for name in OUTPUTS if name != output])
+    first = found.document()["ranking"][0]
+    assert first["variable"] == CAUSES[output] and first["significant"]
+    assert (first["rank_low"], first["rank_high"]) == (1, 1)
+    assert {one.column for one in found.aside} == set(OUTPUTS) - {output}
+
+
+def test_importance_is_the_share_of_variance_that_a_variable_explains() -> None:
+    """y = 2a + b + noise with independent a, b: shares 4/6, 1/6; the rest is noise."""
+    rng = np.random.default_rng(0)
+    a, b, noise = rng.normal(size=(3, 4000))
+    found = rank_variables(
+        pd.DataFrame({"a": a, "b": b, "c": rng.normal(size=4000), "y": 2 * a + b + noise}), "y", lags=0
+    )
+    shares = found.ranking.set_index("variable")["importance"]
+    assert abs(shares["a"] - 4 / 6) < 0.06 and abs(shares["b"] - 1 / 6) < 0.03 and abs(shares["c"]) < 0.01
+
+
+def test_a_best_lag_at_the_limit_is_told() -> None:
+    frame = pd.read_csv(DATA / "tennessee_eastman.csv", parse_dates=["time"])
+    others = [name for name in OUTPUTS if name != "product_flow"]
+    found = rank_variables(frame, "product_flow", lags=10, exclude=others)
+    assert {"key": "lag_limit", "column": "set_production_rate", "lags": 10} in found.notes
+    with pytest.raises(VurError, match="nothing_here"):
+        rank_variables(frame, "product_flow", exclude=["nothing_here"])
+    with pytest.raises(VurError, match="product_flow"):
+        rank_variables(frame, "product_flow", exclude=["product_flow"])

@@ -24,6 +24,13 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument("--goal", choices=["max", "min"], default="max", help="whether a high or a low target is good")
     command.add_argument("--level", type=float, default=0.9, help="confidence of the rank sets (default: 0.9)")
     command.add_argument("--seed", type=int, default=0)
+    command.add_argument(
+        "--exclude",
+        action="append",
+        default=[],
+        metavar="COLUMN",
+        help="column to leave out, such as another result of the process (repeatable)",
+    )
     add_reading(command)
     add_language(command)
     add_reports_folder(command)
@@ -47,6 +54,7 @@ def run(options: argparse.Namespace, language: str) -> int:
         goal=options.goal,
         level=options.level,
         seed=options.seed,
+        exclude=options.exclude,
         language=language,
         upload=reading_options(options),
         out=options.out,

@@ -7,7 +7,7 @@ __all__ = ['SIGNIFICANT', 'PREDICTS', 'GOALS', 'MEASURES', 'COLUMNS', 'JOIN', 'M
            'rank_variables']
 
 # %% ../../nbs/ranking/9_ranking.ipynb #4ffcf42a
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -36,7 +36,8 @@ class Ranking:
     """Which variables drive `target`.
 
     `ranking` has a row a variable or group, the first is the most important: `rank, rank_low, rank_high` (confidence set), `variable` (names joined by
-    " + ", one by one in `members`), `importance` (share of the target's variance that it alone adds), `z, p_value, significant`, `effect` (standard deviation of the effect in units of the target),
+    " + ", one by one in `members`), `importance` (share of the target's variance that it alone explains: half the rise of
+    the squared error where it is drawn anew, Reyero Lobo et al. 2025, arXiv 2501.17520), `z, p_value, significant`, `effect` (standard deviation of the effect in units of the target),
     `direction, shape, at, lag, best_low, best_high, best_words`, and for comparison `permutation, shap, linear`. Empty where `predicts` is false.
     `members` has the same tests for each variable of a group. `curves` maps a variable to its `Effect`, `pairs` lists interactions.
     `r2` is the explained share by fold, in blocks of time that the model had not seen. `losses` (blocks, rows of `ranking`) is what the tests rest on.
@@ -107,14 +108,14 @@ JOIN, MOST_LAGS = " + ", 500
 
 
 def rank_variables(frame: pd.DataFrame, target: str, *, time: str | None = None, lags: int = 12, goal: str = "max", level: float = 0.9, seed: int = 0,
-                   progress: Callable[[int, int], None] | None = None) -> Ranking:
+                   exclude: Sequence[str] = (), progress: Callable[[int, int], None] | None = None) -> Ranking:
     """Rank the columns of `frame` (a row a moment, in the order of time) by what each adds to the prediction of `target`.
 
     `lags` is how many rows a variable may take to act, `goal` whether a high (`max`) or a low (`min`) target is good, `level` the probability with
-    which all rank sets hold. `progress` is told the number of steps done and of all. Raises `VurError` as `plant_table` does, and `ranking.setting`.
+    which all rank sets hold. Columns in `exclude` are left out, such as other results of the process. `progress` is told the number of steps done and of all. Raises `VurError` as `plant_table` does, and `ranking.setting`.
     """
     _check(lags, goal, level)
-    table = plant_table(frame, target, time)
+    table = plant_table(frame, target, time, exclude)
     leaking = leaks(table, lags)
     table = table.without(leaking) if leaking else table
     choice = {"lags": lags, "goal": goal, "level": level, "seed": seed}
@@ -172,8 +173,9 @@ def _ranked(table: PlantTable, columns: Design, fits: list[FoldFit], grouped: tu
     sure = [unit for unit, p_value in zip(units[:MOST_PAIRED], test.p_value[order], strict=False) if p_value < 0.2]
     pairs, names = interactions(fits, columns, sure, float(np.nanvar(table.y)), seed=seed), [_name(table, unit) for unit in sure]
     pairs = pairs.assign(first=[names[k] for k in pairs["first"]], second=[names[k] for k in pairs["second"]])
+    late = [{"key": "lag_limit", "column": row.variable, "lags": row.lag} for row in rows.itertuples() if row.significant and row.lag == choice["lags"] > 0]
     return Ranking(table.target, rows, members, pairs, dict(zip(table.names, curves, strict=True)), table.levels, tuple(fit.r2 for fit in fits), True, table.aside,
-                   table.notes, int(np.isfinite(table.y).sum()), losses=losses, model=ranking_model(table, columns, fits, seed), **choice)
+                   (*table.notes, *late), int(np.isfinite(table.y).sum()), losses=losses, model=ranking_model(table, columns, fits, seed), **choice)
 
 
 def _name(table: PlantTable, unit: tuple[int, ...]) -> str:
@@ -188,7 +190,7 @@ def _rows(table: PlantTable, columns: Design, fits: list[FoldFit], units: list[t
         one, form = curves[strongest], shape(curves[strongest])
         out.append({"variable": _name(table, unit), "members": tuple(table.names[k] for k in unit), "effect": one.size, "direction": _direction(form), "shape": form.kind, "at": form.at, "lag": one.lag,
                     **_best(best_range(one, choice["goal"]), table.levels.get(table.names[strongest], ()))})
-    return pd.DataFrame(out).assign(importance=test.mean / np.nanvar(table.y), z=test.z, p_value=test.p_value, significant=test.p_value < SIGNIFICANT, **others)
+    return pd.DataFrame(out).assign(importance=test.mean / (2 * np.nanvar(table.y)), z=test.z, p_value=test.p_value, significant=test.p_value < SIGNIFICANT, **others)
 
 
 def _direction(form: Shape) -> str:

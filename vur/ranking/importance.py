@@ -200,7 +200,7 @@ def by_part(values: np.ndarray, part: np.ndarray) -> np.ndarray:
 
 # %% ../../nbs/ranking/3_importance.ipynb #9b7d0569
 def other_measures(fits: Sequence[FoldFit], table: PlantTable, design: Design, units: Sequence[tuple[int, ...]], seed: int = 0) -> dict[str, np.ndarray]:
-    """By unit: `permutation` (rise of the squared error where it is shuffled, share of the target's variance), `shap` (mean size of its SHAP
+    """By unit: `permutation` (half the rise of the squared error where it is shuffled, as a share of the target's variance), `shap` (mean size of its SHAP
     values, in units of the target), `linear` (coefficients of a ridge regression, in standard deviations of the target, sizes added up)."""
     rng, own = np.random.default_rng(seed), columns_of(design, units)
     shuffled, shap = np.zeros((len(fits), len(own))), np.zeros((len(fits), len(own)))
@@ -211,7 +211,7 @@ def other_measures(fits: Sequence[FoldFit], table: PlantTable, design: Design, u
             mixed[:, one] = fit.X[rng.permutation(len(fit.X))][:, one]
             shuffled[number, place] = ((fit.y - fit.model.predict(mixed)) ** 2).mean() - fit.squared.mean()
             shap[number, place] = np.abs(contributions[:, one].sum(1)).mean()
-    return {"permutation": shuffled.mean(0) / np.nanvar(table.y), "shap": shap.mean(0), "linear": _linear(table, design, own)}
+    return {"permutation": shuffled.mean(0) / (2 * np.nanvar(table.y)), "shap": shap.mean(0), "linear": _linear(table, design, own)}
 
 
 def _linear(table: PlantTable, design: Design, own: Sequence[np.ndarray]) -> np.ndarray:

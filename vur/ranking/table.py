@@ -198,22 +198,28 @@ def _as_variable(values: pd.Series) -> tuple[np.ndarray, tuple[str, ...]] | tupl
     return pd.Categorical(words, levels).codes.astype(float), tuple(map(str, levels))
 
 
-def plant_table(frame: pd.DataFrame, target: str, time: str | None = None) -> PlantTable:
-    """The table to rank, with faults of sensors missing and changes of unit undone.
+def plant_table(frame: pd.DataFrame, target: str, time: str | None = None, exclude: Sequence[str] = ()) -> PlantTable:
+    """The table to rank, without the columns in `exclude`, with faults of sensors missing and changes of unit undone.
 
-    Raises `VurError` as `target_values` and `time_order` do, and `ranking.duplicate_columns`, `ranking.many_columns`, `ranking.no_variables`.
+    Raises `VurError` as `target_values` and `time_order` do, and `ranking.duplicate_columns`, `ranking.no_column`, `ranking.target_excluded`, `ranking.many_columns`,
+    `ranking.no_variables`.
     """
     names = [str(name) for name in frame.columns]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise VurError("ranking.duplicate_columns", column=twice[0], columns=", ".join(twice))
     frame = frame.set_axis(names, axis=1)
+    if unknown := [name for name in exclude if name not in names]:
+        raise VurError("ranking.no_column", column=unknown[0], nearest=near(unknown[0], names) or names[0])
+    if target in exclude:
+        raise VurError("ranking.target_excluded", column=target)
+    names = [name for name in names if name not in exclude]
     if len(names) - 1 > MOST_VARIABLES:
         raise VurError("ranking.many_columns", column=names[MOST_VARIABLES + 1], count=len(names) - 1, most=MOST_VARIABLES)
     y = target_values(frame, target)
     frame, clock, notes = time_order(frame, time, target)
     if notes and notes[-1]["key"] == "newest_first":
         y = y[::-1]
-    columns, levels, aside = {}, {}, []
+    columns, levels, aside = {}, {}, [SetAside(name, "excluded") for name in dict.fromkeys(exclude) if name != clock]
     for name in names:
         if name in (target, clock):
             continue

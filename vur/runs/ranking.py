@@ -2,7 +2,7 @@
 
 import dataclasses
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from time import monotonic
@@ -52,6 +52,7 @@ class RankingConfig:
     goal: str = "max"
     level: float = 0.9
     seed: int = 0
+    exclude: tuple[str, ...] = ()
     language: str = DEFAULT_LANGUAGE
     upload: UploadOptions = dataclasses.field(default_factory=UploadOptions)
 
@@ -125,6 +126,7 @@ class RankingRun(RunFolder):
                 goal=given.goal,
                 level=given.level,
                 seed=given.seed,
+                exclude=given.exclude,
                 progress=self._tell,
             )
             if found.model is not None:
@@ -335,6 +337,7 @@ def rank(
     goal: str = "max",
     level: float = 0.9,
     seed: int = 0,
+    exclude: Sequence[str] = (),
     language: str | None = None,
     upload: Mapping[str, Any] | None = None,
     out: str | Path | None = None,
@@ -345,7 +348,8 @@ def rank(
 
     `source` is a file (CSV, TSV, gzip, zip, Parquet, Excel) or a data frame with a row a moment, in the order of time.
     `time` names the column of stamps (default: the only one there is), `lags` is how many rows a variable may take to
-    act, `goal` whether a high (`max`) or a low (`min`) target is good, `level` the confidence of the rank sets.
+    act, `goal` whether a high (`max`) or a low (`min`) target is good, `level` the confidence of the rank sets,
+    `exclude` names columns to leave out, such as other results of the process.
     `upload` holds reading options such as `{"decimal": ","}` (`UploadOptions`). `notebook=False` runs in this process,
     without papermill. `watcher` receives progress events. Raises `VurError` with cause and remedy.
     """
@@ -357,6 +361,7 @@ def rank(
         goal=goal,
         level=level,
         seed=seed,
+        exclude=tuple(exclude),
         language=language,
         upload=upload,
         out=out,
