@@ -129,6 +129,7 @@ def test_the_whole_story_of_a_table(ana: Person, catalog: Path) -> None:
     usage = ana.get(f"/tables/{table}/usage").json()
     assert (usage["requests"], usage["rows"]) == (3, 4) and [one["number"] for one in usage["items"]] == [2, 1]
 
+    assert list(folder("datasets").rglob("*.parquet"))
     with database.reading() as session:
         jobs = session.scalars(select(TabularVersion.job_id)).all()
         kinds = set(session.scalars(select(Activity.kind)))
@@ -136,6 +137,7 @@ def test_the_whole_story_of_a_table(ana: Person, catalog: Path) -> None:
     assert ana.delete(f"/tables/{table}").status_code == 204
     assert ana.get(f"/tables/{table}").status_code == 404 and list_models(TABLES).empty
     assert not [id for id in jobs if folder("results", id).exists()]
+    assert not list(folder("datasets").rglob("*.parquet")), "its data goes with it"
     with database.reading() as session:
         assert not session.scalars(select(TabularPrediction)).all()
 

@@ -110,8 +110,8 @@ def call(session: Session, table: Tabular, version: TabularVersion, event: str, 
 def remove(session: Session, table: Tabular, who: Principal) -> tuple[list[str], list[str], list[str]]:
     """Delete a table with its versions and predictions.
 
-    The tags of its models, and the ids of its jobs and predictions, whose files the caller deletes after the
-    transaction. `VurError` tables.busy while a training is not over.
+    The tags of its models, the ids of its jobs and predicted files, the fingerprints of its data: the caller deletes
+    their files after the transaction. `VurError` tables.busy while a training is not over.
     """
     if (busy := active(session, table.id)) is not None:
         raise VurError("tables.busy", name=table.name, number=busy.number)
@@ -126,7 +126,9 @@ def remove(session: Session, table: Tabular, who: Principal) -> tuple[list[str],
     session.delete(table)
     session.flush()
     publish(session, "table_update", {"table_id": table.id, "deleted": True}, table.owner_id)
-    return [one.tag for one in versions if one.tag], [one.job_id for one in versions if one.job_id], files
+    results = [*(one.job_id for one in versions if one.job_id), *files]
+    data = [one.fingerprint for one in versions if one.fingerprint]
+    return [one.tag for one in versions if one.tag], results, data
 
 
 def prediction_of(session: Session, table: Tabular, id: str, who: Principal) -> TabularPrediction:

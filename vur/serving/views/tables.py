@@ -27,6 +27,7 @@ from vur.serving.views.jobs import lines, stage_name
 from vur.store import tables
 from vur.store.accounts.access import Principal, fetch
 from vur.store.catalog import Dataset, Job, Tabular, TabularPrediction, TabularVersion
+from vur.store.data import datasets
 from vur.store.data.upload_stream import CHOICES, choices_of, clean_filename, clean_name, options_of
 from vur.store.database import reading, writing
 from vur.store.home import folder, home
@@ -219,15 +220,16 @@ def cancel(who: Principal, table_id: str, number: int) -> None:
 
 
 def delete(who: Principal, table_id: str) -> None:
-    """Delete a table with its models, predictions and files."""
+    """Delete a table with its models, predictions and files, and the data that nothing else needs."""
     from vur.store.models.models import delete_model
 
     with writing(durable=True) as session:
-        tags, jobs, files = tables.remove(session, tables.find(session, table_id, who, "own"), who)
+        tags, results, data = tables.remove(session, tables.find(session, table_id, who, "own"), who)
     for tag in tags:
         delete_model(tag)
-    for id in (*jobs, *files):
+    for id in results:
         shutil.rmtree(folder("results", id), ignore_errors=True)
+    datasets.collect(data)
 
 
 # --- as the API shows them ---
