@@ -193,9 +193,10 @@ def test_nothing_that_predicts_is_no_failure(ana, no_queue):
 def test_a_stored_dataset_is_ranked(ana, no_queue):
     dataset = ana.post("/datasets/upload", files={"file": ("planta.csv", brazilian(plant()))}).json()["dataset_id"]
     id = ana.post("/machines", json={"machine_name": "Extrusora 3"}).json()["id"]
-    body = {"dataset_id": dataset, "target": "produção", "time": "data_hora"}
+    body = {"dataset_id": dataset, "target": "produção", "time": "data_hora", "exclude": ["vazão"]}
     job = ana.post(f"/machines/{id}/trainings", json=body).json()["job_id"]
     do(job)
     found = ana.get(f"/machines/{id}/ranking").json()
     assert found["ranking"][0]["variable"] == "temperatura" and found["document"]["predicts"]
+    assert "vazão" not in [one["variable"] for one in found["ranking"]]
     assert ana.get(f"/machines/{id}").json()["first"] == "temperatura"

@@ -160,6 +160,7 @@ def test_a_wrong_form_names_the_field(ana):
         (sent(ana, id, target=""), ["query", "target_column"]),
         (sent(ana, id, encoding="klingon"), ["query", "encoding"]),
         (sent(ana, id, types="{"), ["query", "types"]),
+        (sent(ana, id, exclude="[1"), ["query", "exclude"]),
     ):
         check_answer("post", "/train/", answer)
         assert answer.status_code == 422, answer.text
@@ -190,7 +191,7 @@ def test_nobody_gets_in_without_a_token_and_a_viewer_only_reads(stranger, vera, 
 @both
 def test_a_training_moves_the_machine_and_a_second_one_waits(ana, kind):
     id = machine(ana)
-    answer = sent(ana, id, lags="6", decimal=",", delimiter=";")
+    answer = sent(ana, id, lags="6", decimal=",", delimiter=";", exclude="vazao, giro")
     check_answer("post", "/train/", answer)
     queued = answer.json()
     assert (queued["status"], queued["training"], queued["target_column"]) == ("treinando", 1, "producao")
@@ -202,6 +203,7 @@ def test_a_training_moves_the_machine_and_a_second_one_waits(ana, kind):
     with reading() as session:
         job = session.get(Job, queued["job_id"])
         assert job.params["options"] == {"decimal": ",", "delimiter": ";"} and job.params["lags"] == 6
+        assert job.params["exclude"] == ["vazao", "giro"]
         assert (folder("results", job.id) / job.params["input_name"]).read_bytes() == PLANT
     ended(queued["job_id"], "failed", error=BAD)
     shown = old(ana).get(f"/api/v1/machines/{id}", headers={"Accept-Language": "pt-BR"}).json()

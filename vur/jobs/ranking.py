@@ -22,7 +22,7 @@ from vur.store.home import folder, home
 if TYPE_CHECKING:
     import pandas as pd
 
-CHOICES = ("time", "lags", "goal", "level", "seed")  # of a request, as `vur.runs.ranking.rank` takes them
+CHOICES = ("time", "lags", "goal", "level", "seed", "exclude")  # of a request, as `vur.runs.ranking.rank` takes them
 RUN, REPORT, NOTEBOOK, MODEL = "run.txt", "report.html", "rank.ipynb", "model"
 
 

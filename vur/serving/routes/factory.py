@@ -112,6 +112,9 @@ async def train_model(
     ] = None,
     level: Annotated[str | None, Query(max_length=20, description="Probability with which all rank sets hold")] = None,
     seed: Annotated[str | None, Query(max_length=20, description="Start of the random numbers")] = None,
+    exclude: Annotated[
+        str | None, Query(max_length=5000, description="Columns to leave out, separated by commas")
+    ] = None,
     encoding: Choice = None,
     delimiter: Choice = None,
     quote: Choice = None,
@@ -131,7 +134,7 @@ async def train_model(
     """
     values = {name: value for name, value in locals().items() if name in CHOICES}
     values |= {"target_column": target_column, "time_column": time_column, "lags": lags}
-    values |= {"goal": goal, "level": level, "seed": seed}
+    values |= {"goal": goal, "level": level, "seed": seed, "exclude": exclude}
     given = {name: value for name, value in values.items() if value is not None}
     job = await training_views.start_form(request, who, language, machine_id, given)
     return await run_in_threadpool(_queued, job)

@@ -60,6 +60,7 @@ FORM_FIELDS: dict[str, Any] = {
     "goal": {"type": "string", "enum": ["max", "min"], "description": "Whether a high or a low target is good"},
     "level": {"type": "string", "description": "Probability with which all rank sets hold; default 0.9"},
     "seed": {"type": "string"},
+    "exclude": {"type": "string", "description": "Columns to leave out, separated by commas or as JSON"},
     **{name: {"type": "string", "description": "Only if detection fails"} for name in CHOICES},
 }
 SOURCES: dict[str, Any] = {

@@ -244,6 +244,9 @@ class TrainDataset(Body):
     goal: Literal["max", "min"] | None = None
     level: float | None = Field(None, gt=0, lt=1)
     seed: int | None = Field(None, ge=0, le=2**31 - 1)
+    exclude: list[Annotated[Words, Field(min_length=1, max_length=500)]] | None = Field(
+        None, max_length=MOST_VARIABLES, description="Columns to leave out, such as other results of the process"
+    )
 
 
 class Training(BaseModel):

@@ -17,7 +17,7 @@ from vur.serving.schemas.body import listed
 from vur.serving.schemas.machines import TrainDataset
 from vur.serving.validation import one_of
 from vur.serving.views.batches import FormBatch
-from vur.settings import settings
+from vur.settings import entries_of, settings
 from vur.store import machines
 from vur.store.accounts.access import Principal, fetch
 from vur.store.catalog import Dataset, Job, Machine, MachineTraining
@@ -28,7 +28,7 @@ from vur.store.home import folder
 from vur.text import phrase
 
 GOALS = ("max", "min")
-FIELDS = ("target", "time", "lags", "goal", "level", "seed")
+FIELDS = ("target", "time", "lags", "goal", "level", "seed", "exclude")
 NAMES = {"target_column": "target", "time_column": "time"}  # as the interface without version calls them
 MOST_LAGS, LONGEST_NAME, LARGEST = 500, 500, 2**31 - 1
 
@@ -87,9 +87,21 @@ def choices(fields: dict[str, str], language: str) -> dict[str, Any]:
         "lags": _number("lags", fields.get("lags"), int, 0, MOST_LAGS),
         "level": _number("level", fields.get("level"), float, 0.5, 0.999),
         "seed": _number("seed", fields.get("seed"), int, 0, LARGEST),
+        "exclude": _names(fields.get("exclude")),
         "options": options,
     }
     return {name: value for name, value in found.items() if value is not None}
+
+
+def _names(text: str | None) -> list[str] | None:
+    """Names of columns, separated by commas or as JSON."""
+    if not text:
+        return None
+    try:
+        return entries_of(text)
+    except ValueError:
+        reason = phrase("api.reason.names", value=text[:50])
+        raise VurError("api.invalid", field="exclude", reason=reason) from None
 
 
 def _number(name: str, text: str | None, kind: Callable[[str], Any], least: float, most: float) -> Any:
