@@ -18,7 +18,7 @@ from .lags import Design
 from .table import PlantTable
 
 # %% ../../nbs/ranking/6_effects.ipynb #5b51cae7
-BINS, MOST_ROWS = 20, 3_000
+BINS, MOST_ROWS = 20, 1_000
 
 
 @dataclass(frozen=True)
