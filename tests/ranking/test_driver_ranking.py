@@ -277,3 +277,46 @@ def test_a_best_lag_at_the_limit_is_told() -> None:
         rank_variables(frame, "product_flow", exclude=["nothing_here"])
     with pytest.raises(VurError, match="product_flow"):
         rank_variables(frame, "product_flow", exclude=["product_flow"])
+
+
+def shared_cycle(seed: int, rows: int = 1500) -> pd.DataFrame:
+    """Six sensors and the output follow the hour; only `drive` drives."""
+    rng = np.random.default_rng(seed)
+    stamps = pd.Series(pd.date_range("2025-01-01", periods=rows, freq="h"), name="when")
+    day = np.sin(2 * np.pi * stamps.dt.hour.to_numpy() / 24)
+    sensors = day[:, None] * rng.uniform(0.5, 1.5, 6) + rng.normal(size=(rows, 6))
+    drive = rng.normal(size=rows)
+    frame = pd.concat([stamps, pd.DataFrame(sensors, columns=list("abcdef"))], axis=1)
+    return frame.assign(drive=drive, output=2 * day + drive + rng.normal(size=rows))
+
+
+def test_what_follows_the_same_clock_is_no_driver() -> None:
+    false, judged = 0, 0
+    for seed in (1, 2, 3):
+        found = rank_variables(shared_cycle(seed), "output", lags=6)
+        assert set(found.significant) >= {"drive", "when (hour)"}
+        assert next(note for note in found.notes if note["key"] == "clock")["column"] == "when (hour)"
+        false += len(set(found.significant) & set("abcdef"))
+        judged += 6
+    assert false <= 2, f"{false} of {judged}"
+    assert (
+        found.model is not None
+        and found.model.what_if({"when (hour)": "06"}).after > found.model.what_if({"when (hour)": "18"}).after
+    )
+
+
+def test_what_drifts_alike_is_no_driver() -> None:
+    false = 0
+    for seed in (1, 2, 3):
+        rng = np.random.default_rng(seed)
+        late = np.linspace(0, 5, 1500)
+        sensors = pd.DataFrame(
+            late[:, None] * rng.uniform(0.5, 1.5, 6) + rng.normal(size=(1500, 6)), columns=list("abcdef")
+        )
+        drive = rng.normal(size=1500)
+        found = rank_variables(
+            sensors.assign(drive=drive, output=late + drive + rng.normal(size=1500)), "output", lags=4
+        )
+        assert found.significant[0] == "drive"
+        false += len(set(found.significant) & set("abcdef"))
+    assert false <= 2

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from ..errors import VurError
+from .clock import with_clock
 from .effects import MOST_PAIRED, BestRange, Effect, Shape, best_range, effects, interactions, shape
 from .importance import FOLDS, FoldFit, block_test, conditional_losses, fit_folds, inflation, other_measures
 from .lags import Design, design, groups
@@ -121,6 +122,7 @@ def rank_variables(frame: pd.DataFrame, target: str, *, time: str | None = None,
     choice = {"lags": lags, "goal": goal, "level": level, "seed": seed}
     if not table.names:
         return _nothing(table, (), choice)
+    table = with_clock(table)
     columns, units = design(table, lags), groups(table)
     alone: list[tuple[int, ...]] = [(k,) for unit in units if len(unit) > 1 for k in unit]
     steps = FOLDS * (FIT_STEPS + len(units) + len(alone) + AFTER_STEPS)

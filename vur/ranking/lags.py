@@ -67,7 +67,7 @@ class Design:
 def design(table: PlantTable, lags: int) -> Design:
     """The columns of each variable of a table, with lags of up to `lags` rows."""
     profiles = np.array([lag_profile(table.values[:, k], table.y, lags, name in table.levels) for k, name in enumerate(table.names)])
-    used = [(k, lag) for k, profile in enumerate(profiles) for lag in _lags(profile)]
+    used = [(k, lag) for k, profile in enumerate(profiles) for lag in ([0] if table.names[k] in table.clocks else _lags(profile))]
     variable, lag = np.array(used).T
     return Design(np.column_stack([lagged(table.values[:, k], one) for k, one in used]), variable, lag, profiles)
 

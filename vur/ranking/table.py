@@ -35,7 +35,7 @@ class PlantTable:
     """A plant's rows in the order of time.
 
     `values` is (rows, variables), NaN where missing; a category holds the place of its word in `levels`. `y` is NaN where the target is
-    missing. `time` is None where the order of the rows is all that is known. `notes` are dicts with a `key` below `ranking.note`.
+    missing. `time` is None where the order of the rows is all that is known. `notes` are dicts with a `key` below `ranking.note`. `clocks` are the names of variables that are hours, days or months.
     """
 
     target: str
@@ -46,6 +46,7 @@ class PlantTable:
     time: pd.Series | None
     aside: tuple[SetAside, ...] = ()
     notes: tuple[dict[str, Any], ...] = ()
+    clocks: tuple[str, ...] = ()
 
     def column(self, name: str) -> np.ndarray:
         """The values of one variable."""

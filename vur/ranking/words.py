@@ -59,8 +59,21 @@ def say_chance(p_value: float, language: str = DEFAULT_LANGUAGE) -> str:
 
 
 def _said(data: Mapping[str, Any], language: str) -> dict[str, Any]:
-    """Shares as percentages, other floats in the marks of the language; counts and words as they are."""
-    return {name: percent(value, language, 1) if name == "share" else number(value, language) if isinstance(value, float) else value for name, value in data.items()}
+    """Shares as percentages, other floats in the marks of the language, lists as text; counts and words as they are."""
+    return {name: _word(name, value, language) for name, value in data.items()}
+
+
+def _word(name: str, value: Any, language: str) -> Any:
+    if name == "share":
+        return percent(value, language, 1)
+    if isinstance(value, list | tuple):
+        return listing(value, language)
+    return number(value, language) if isinstance(value, float) else value
+
+
+def _share(share: float, language: str) -> str:
+    """A share in whole percent, or with a decimal where it is small."""
+    return percent(share, language, 0 if share >= 0.0095 else 1)
 
 # %% ../../nbs/ranking/8_words.ipynb #b63d6aea
 def say(document: Mapping[str, Any], language: str = DEFAULT_LANGUAGE) -> list[str]:
@@ -74,10 +87,10 @@ def say(document: Mapping[str, Any], language: str = DEFAULT_LANGUAGE) -> list[s
         return [translate("ranking.says.none", language)]
     first = sure[0]
     said = [translate("ranking.says.first", language, variable=first["variable"], target=target),
-            translate("ranking.says.size", language, share=percent(first["importance"], language, 0), target=target, ranks=say_ranks(first, language),
+            translate("ranking.says.size", language, share=_share(first["importance"], language), target=target, ranks=say_ranks(first, language),
                       level=percent(document["level"], language, 0))]
     if (largest := max(sure, key=lambda one: one["importance"])) is not first:
-        said.append(translate("ranking.says.largest", language, variable=largest["variable"], share=percent(largest["importance"], language, 0)))
+        said.append(translate("ranking.says.largest", language, variable=largest["variable"], share=_share(largest["importance"], language)))
     names = listing([one["variable"] for one in sure], language, MOST_NAMES)
     said.append(translate("ranking.says.few", language, count=len(sure), all=len(rows), names=names))
     said += [translate("ranking.says.group", language, names=listing(one["members"], language)) for one in sure if len(one["members"]) > 1][:MOST_SAID]
