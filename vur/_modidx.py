@@ -1583,6 +1583,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                    'vur.ranking.table._reverse': ('ranking/table.html#_reverse', 'vur/ranking/table.py'),
                                    'vur.ranking.table._run_lengths': ('ranking/table.html#_run_lengths', 'vur/ranking/table.py'),
                                    'vur.ranking.table._step': ('ranking/table.html#_step', 'vur/ranking/table.py'),
+                                   'vur.ranking.table.heavy_tail': ('ranking/table.html#heavy_tail', 'vur/ranking/table.py'),
                                    'vur.ranking.table.peaks': ('ranking/table.html#peaks', 'vur/ranking/table.py'),
                                    'vur.ranking.table.plant_table': ('ranking/table.html#plant_table', 'vur/ranking/table.py'),
                                    'vur.ranking.table.stuck': ('ranking/table.html#stuck', 'vur/ranking/table.py'),

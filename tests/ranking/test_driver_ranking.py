@@ -126,7 +126,8 @@ def test_faults_of_sensors_and_changes_of_unit_are_told() -> None:
     frame = pd.DataFrame({"heat": heat.copy(), "flow": flow.copy(), "level": rng.normal(size=rows)})
     frame["output"] = heat + flow + rng.normal(size=rows)
     frame.loc[1200:, "heat"] = heat[1200:] * 1.8 + 32
-    frame.loc[300:380, "flow"] = frame.loc[300, "flow"]
+    frame.loc[300:900, "flow"] = frame.loc[300, "flow"]
+    frame["set_point"] = np.repeat(rng.normal(size=rows // 40), 40)
     frame.loc[[700, 701], "level"] = 900.0
     table = plant_table(frame, "output")
     notes = {(note["key"], note["column"]) for note in table.notes if "column" in note}
@@ -320,3 +321,24 @@ def test_what_drifts_alike_is_no_driver() -> None:
         assert found.significant[0] == "drive"
         false += len(set(found.significant) & set("abcdef"))
     assert false <= 2
+
+
+def test_states_are_told_as_states() -> None:
+    rng = np.random.default_rng(0)
+    on, code = rng.random(1200) < 0.5, rng.choice([10, 20, 30, 40], 1200)
+    frame = pd.DataFrame({"on": on, "code": code, "other": rng.normal(size=1200)})
+    found = rank_variables(frame.assign(y=2.0 * on + (code == 20) * 3 + rng.normal(size=1200)), "y", lags=2)
+    rows = found.ranking.set_index("variable")
+    assert rows.loc["on", "shape"] == "category" and rows.loc["on", "best_words"] == "true"
+    assert (rows.loc["code", "best_low"], rows.loc["code", "best_high"]) == (20, 20)
+
+
+def test_a_target_that_a_few_rows_decide_is_told() -> None:
+    rng = np.random.default_rng(0)
+    h = rng.normal(size=(800, 3))
+    target = np.exp(2.5 * h[:, 0] + rng.standard_t(2, size=800))
+    found = rank_variables(pd.DataFrame(h, columns=list("abc")).assign(y=target), "y", lags=2)
+    note = next(one for one in found.notes if one["key"] == "heavy")
+    assert note["share"] > 0.5 and "logarithm" in say_note(note, "en") and "logaritmo" in say_note(note, "pt-BR")
+    logs = rank_variables(pd.DataFrame(h, columns=list("abc")).assign(y=np.log(target)), "y", lags=2)
+    assert logs.significant == ["a"]

@@ -25,7 +25,8 @@ BINS, MOST_ROWS = 20, 1_000
 class Effect:
     """The effect of one variable: `x` (points), `curves` (models, points) in units of the target around zero, `weight` (share of rows at each point).
 
-    For a category `x` holds the places of its words. `lag` is how many rows before the target the variable was measured.
+    For a category `x` holds the places of its words. `lag` is how many rows before the target the variable was measured,
+    `discrete` whether the points are all the values that there are.
     """
 
     x: np.ndarray
@@ -33,6 +34,7 @@ class Effect:
     weight: np.ndarray
     lag: int = 0
     category: bool = False
+    discrete: bool = False
 
     @property
     def y(self) -> np.ndarray:
@@ -78,7 +80,7 @@ def _curve(models: Sequence[Trees], X: np.ndarray, column: int, lag: int, levels
         curve = np.r_[0, np.cumsum(rise)][:len(edges)]
         curves.append(curve - (np.average((curve[1:] + curve[:-1]) / 2, weights=size) if len(edges) > 1 else 0))
     weight = np.r_[size, 0][:len(edges)] / 2 + np.r_[0, size][:len(edges)] / 2
-    return Effect(edges, np.array(curves), weight / weight.sum(), lag)
+    return Effect(edges, np.array(curves), weight / weight.sum(), lag, discrete=len(np.unique(values)) <= len(edges))
 
 
 def _words(models: Sequence[Trees], X: np.ndarray, column: int, lag: int, levels: int) -> Effect:
@@ -155,17 +157,19 @@ def best_range(one: Effect, goal: str = "max") -> BestRange | None:
         return BestRange(np.nan, np.nan, np.nan, np.nan, tuple(int(k) for k in np.flatnonzero(mean >= mean.max() - 0.1 * np.ptp(mean))))
     mean = curves.mean(0)
     top = int(mean.argmax())
-    ends = np.array([_around(one.x, curve, top) for curve in curves])
+    ends = np.array([_around(one, curve, top) for curve in curves])
     error = ends.std(0, ddof=1) if len(ends) > 1 else np.zeros(2)
-    return BestRange(*_around(one.x, mean, top), float(error[0]), float(error[1]))
+    return BestRange(*_around(one, mean, top), float(error[0]), float(error[1]))
 
 
-def _around(x: np.ndarray, curve: np.ndarray, top: int) -> tuple[float, float]:
+def _around(one: Effect, curve: np.ndarray, top: int) -> tuple[float, float]:
     """From where to where `curve` is at most a tenth of its height below its value at `top`."""
     good = curve >= curve[top] - 0.1 * np.ptp(curve)
     low = top - int(np.argmin(np.r_[good[:top + 1][::-1], False])) + 1
     high = top + int(np.argmin(np.r_[good[top:], False])) - 1
-    edges = np.r_[x[0], (x[1:] + x[:-1]) / 2, x[-1]]
+    if one.discrete:
+        return float(one.x[low]), float(one.x[high])
+    edges = np.r_[one.x[0], (one.x[1:] + one.x[:-1]) / 2, one.x[-1]]
     return float(edges[low]), float(edges[high + 1])
 
 # %% ../../nbs/ranking/6_effects.ipynb #f0cb1685

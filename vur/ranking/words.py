@@ -50,6 +50,8 @@ def say_best(one: Mapping[str, Any], language: str = DEFAULT_LANGUAGE) -> str:
         return str(one["best_words"])
     if one["best_low"] is None:
         return ""
+    if one["best_low"] == one["best_high"]:
+        return number(one["best_low"], language)
     return translate("ranking.best", language, low=number(one["best_low"], language), high=number(one["best_high"], language))
 
 
@@ -95,5 +97,6 @@ def say(document: Mapping[str, Any], language: str = DEFAULT_LANGUAGE) -> list[s
     said.append(translate("ranking.says.few", language, count=len(sure), all=len(rows), names=names))
     said += [translate("ranking.says.group", language, names=listing(one["members"], language)) for one in sure if len(one["members"]) > 1][:MOST_SAID]
     said += [translate("ranking.says.pair", language, first=pair["first"], second=pair["second"]) for pair in document["pairs"][:MOST_SAID]]
-    said += [translate("ranking.says.leak", language, column=one["column"], target=target) for one in document["aside"] if one["reason"] in ("copy", "part", "follows")][:MOST_SAID]
+    if leaks := [one["column"] for one in document["aside"] if one["reason"] in ("copy", "part", "follows")]:
+        said.append(translate("ranking.says.leak", language, names=listing(leaks, language, MOST_NAMES), count=len(leaks), target=target))
     return [*said, translate("ranking.says.association", language, variable=first["variable"], target=target)]

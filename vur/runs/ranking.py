@@ -85,6 +85,7 @@ class RankingRun(RunFolder):
         self.given = RankingConfig.from_yaml(Path(target) / CONFIG)
         super().__init__(target, weights=WEIGHTS, notebook=NOTEBOOK, language=self.given.language, watcher=watcher)
         self._fit_started = self._fit_seconds = 0.0
+        self._alone = False  # whether no notebook is executed
 
     @cached_property
     def upload(self) -> Dataset:
@@ -171,7 +172,8 @@ class RankingRun(RunFolder):
 
         document = self.document
         with self.stage("report"):
-            head = self.record | {"created": self.created, "notebook": NOTEBOOK, "versions": library_versions()}
+            notebook = "" if self._alone else NOTEBOOK
+            head = self.record | {"created": self.created, "notebook": notebook, "versions": library_versions()}
             return render_ranking(document, head, self.folder / "report.html", self.language)
 
     def finish(self) -> dict[str, Any]:
@@ -194,6 +196,7 @@ class RankingRun(RunFolder):
 
     def all(self) -> dict[str, Any]:
         """Run every step in order, without a notebook."""
+        self._alone = True
         for step in ("upload", "ranking", "report"):
             getattr(self, step)
         return self.finish()
