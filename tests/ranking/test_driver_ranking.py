@@ -295,14 +295,14 @@ def test_what_follows_the_same_clock_is_no_driver() -> None:
     false, judged = 0, 0
     for seed in (1, 2, 3):
         found = rank_variables(shared_cycle(seed), "output", lags=6)
-        assert set(found.significant) >= {"drive", "when (hour)"}
-        assert next(note for note in found.notes if note["key"] == "clock")["column"] == "when (hour)"
+        assert set(found.significant) >= {"drive", "when (24 h)"}
+        assert next(note for note in found.notes if note["key"] == "clock_hour")["column"] == "when (24 h)"
         false += len(set(found.significant) & set("abcdef"))
         judged += 6
     assert false <= 2, f"{false} of {judged}"
     assert (
         found.model is not None
-        and found.model.what_if({"when (hour)": "06"}).after > found.model.what_if({"when (hour)": "18"}).after
+        and found.model.what_if({"when (24 h)": "06"}).after > found.model.what_if({"when (24 h)": "18"}).after
     )
 
 
@@ -329,7 +329,7 @@ def test_states_are_told_as_states() -> None:
     frame = pd.DataFrame({"on": on, "code": code, "other": rng.normal(size=1200)})
     found = rank_variables(frame.assign(y=2.0 * on + (code == 20) * 3 + rng.normal(size=1200)), "y", lags=2)
     rows = found.ranking.set_index("variable")
-    assert rows.loc["on", "shape"] == "category" and rows.loc["on", "best_words"] == "true"
+    assert rows.loc["on", "shape"] == "category" and rows.loc["on", "best_words"] == "1"
     assert (rows.loc["code", "best_low"], rows.loc["code", "best_high"]) == (20, 20)
 
 
@@ -342,3 +342,28 @@ def test_a_target_that_a_few_rows_decide_is_told() -> None:
     assert note["share"] > 0.5 and "logarithm" in say_note(note, "en") and "logaritmo" in say_note(note, "pt-BR")
     logs = rank_variables(pd.DataFrame(h, columns=list("abc")).assign(y=np.log(target)), "y", lags=2)
     assert logs.significant == ["a"]
+
+
+def test_a_machine_that_was_off_is_ranked(plant: Plant) -> None:
+    rng = np.random.default_rng(2)
+    late = np.arange(ROWS) >= 700
+    noise = rng.normal(size=ROWS)
+    frame = plant.frame.assign(pump=np.where(late, 5 + noise, 0), sensor=np.where(late, 50 + noise, 50))
+    table = plant_table(frame, plant.target)
+    assert not [note for note in table.notes if note.get("column") in ("pump", "sensor") and note["key"] != "stuck"]
+    assert rank_variables(frame, plant.target).predicts
+
+
+def test_the_target_of_another_row_or_in_classes_is_a_leak(plant: Plant) -> None:
+    y = plant.frame["production"]
+    grade = pd.cut(y, 4, labels=["low", "fair", "good", "high"]).astype(str)
+    frame = plant.frame.assign(lead=y.shift(-1), grade=grade, number=pd.cut(y, 6, labels=False))
+    reasons = {one.column: one.reason for one in leaks(plant_table(frame, plant.target), 12)}
+    assert reasons == {"lead": "copy", "grade": "classes", "number": "classes"}
+
+
+def test_missing_words_are_missing(plant: Plant, capfd: pytest.CaptureFixture[str]) -> None:
+    frame = plant.frame.assign(recipe=plant.frame["recipe"].where(np.random.default_rng(0).random(ROWS) < 0.7))
+    found = rank_variables(frame, plant.target)
+    assert "recipe" in found.significant
+    assert "Warning" not in "".join(capfd.readouterr())

@@ -121,7 +121,16 @@ def peaks(x: np.ndarray) -> np.ndarray:
 
 
 def _far(x: np.ndarray) -> np.ndarray:
-    low, middle, high = np.nanquantile(x, [0.25, 0.5, 0.75])
+    values, counts = np.unique(x[np.isfinite(x)], return_counts=True)
+    held = values[counts > 0.1 * len(x)]  # a machine that is off says nothing about how a sensor varies
+    moving = np.where(np.isin(x, held), np.nan, x)
+    if np.isfinite(moving).sum() >= 50:
+        return ~np.isin(x, held) & _beyond(x, moving)
+    return _beyond(x, x)
+
+
+def _beyond(x: np.ndarray, typical: np.ndarray) -> np.ndarray:
+    low, middle, high = np.nanquantile(typical, [0.25, 0.5, 0.75])
     return np.abs(x - middle) > PEAK * (high - low) / 1.349 if high > low else np.zeros(len(x), bool)
 
 
@@ -159,6 +168,8 @@ def unit_change(x: np.ndarray) -> tuple[int, str, float, float] | None:
     if min(np.isfinite(before).sum(), np.isfinite(after).sum()) < 50 or jump[row - 1] < 20 * _step(before):
         return None
     step, found = _step(before), []
+    if not step > 0:
+        return None
     for name, (times, plus) in CONVERSIONS.items():
         for label, factor, shift in ((name, 1 / times, -plus / times), (_reverse(name), times, plus)):
             back = factor * after + shift
@@ -195,7 +206,7 @@ def _as_variable(values: pd.Series) -> tuple[np.ndarray, tuple[str, ...]] | tupl
     if pd.api.types.is_datetime64_any_dtype(values):
         return "date", {}
     if pd.api.types.is_bool_dtype(values):
-        values = values.astype("string").str.lower()
+        values = values.astype("Int64").astype("string")
     if pd.api.types.is_numeric_dtype(values):
         x = values.to_numpy(float, na_value=np.nan)
         x = np.where(np.isfinite(x), x, np.nan)
@@ -211,7 +222,8 @@ def _as_variable(values: pd.Series) -> tuple[np.ndarray, tuple[str, ...]] | tupl
         return "constant", {"value": levels[0]}
     if len(levels) > MOST_LEVELS:
         return "text", {"count": len(levels), "most": MOST_LEVELS}
-    return pd.Categorical(words, levels).codes.astype(float), tuple(map(str, levels))
+    codes = pd.Categorical(words, levels).codes
+    return np.where(codes < 0, np.nan, codes), tuple(map(str, levels))
 
 
 def plant_table(frame: pd.DataFrame, target: str, time: str | None = None, exclude: Sequence[str] = ()) -> PlantTable:
