@@ -33,6 +33,7 @@ ENTRIES = (
     Entry("dashboard", "viewer", "M3 13h5v8H3zM10 8h5v13h-5zM17 3h4v18h-4z"),
     Entry("forecasts", "viewer", "M3 17l6-7 4 4 7-9 1.5 1.2L13.2 17 9 12.8 4.5 18.2z"),
     Entry("pipeline", "analyst", "M4 4h7v5H9v6h4v-2h7v7h-7v-3H7V9H4z"),
+    Entry("machines", "viewer", "M4 21V9l6 4V9l6 4V3h4v18z"),
     Entry("monitoring", "viewer", "M2 12h5l3-8 4 15 3-7h5v2h-3.7l-4.4 9L9.8 8.4 8.4 14H2z"),
     Entry("data", "viewer", "M4 4h16v4H4zM4 10h16v4H4zM4 16h16v4H4z"),
 )

@@ -22,6 +22,7 @@ PAGES = {  # the page of an object, and its parameter there
     "monitor": ("monitoring", "monitor"),
     "job": ("monitoring", "job"),
     "connection": ("monitoring", "source"),
+    "machine": ("machines", "machine"),
     "webhook": ("monitoring", "webhook"),
 }
 

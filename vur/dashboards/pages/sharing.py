@@ -1,4 +1,4 @@
-"""Who may see a dataset or a model: the form that shares it, people to choose from, and those who have access."""
+"""Who may see a dataset, model or machine: the form that shares it, people to choose from, and who has access."""
 
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -11,9 +11,9 @@ RIGHTS = ("view", "edit")
 
 
 class Sharing:
-    """The panels of a page about one thing at a time, a dataset or a model that is the visitor's to share."""
+    """The panels of a page about one thing at a time, a dataset, model or machine that is the visitor's to share."""
 
-    def __init__(self, page: "Page", kind: Literal["dataset", "model"]):
+    def __init__(self, page: "Page", kind: Literal["dataset", "model", "machine"]):
         self.page, self.kind, self.id = page, kind, ""
         self.count = 0  # of people who have access
         self.panels = [page.panel(one, hidden=True) for one in ("form", "list", "table")]

@@ -101,7 +101,7 @@ def list_all(who: Who, asked: Listed, language: Language) -> dict[str, Any]:
             sortable=SORTABLE,
             searchable=(Machine.machine_name, Machine.description),
         )
-        return {"items": views.shown(session, rows, language)} | page
+        return {"items": views.shown(session, rows, who, language)} | page
 
 
 @router.post("", status_code=201, response_model=bodies.MachineOut, summary="Create a machine")
@@ -111,7 +111,7 @@ def create(body: bodies.MachineNew, who: Analyst, language: Language, response: 
         machine = machines.create(session, who, body.machine_name, body.description)
         set_etag(response, machine)
         response.headers["Location"] = f"{views.AT}/{machine.id}"
-        return views.shown(session, [machine], language)[0]
+        return views.shown(session, [machine], who, language)[0]
 
 
 @router.get("/{machine_id}", response_model=bodies.MachineOut, summary="One machine", responses=MISSING)
@@ -120,7 +120,7 @@ def get_one(machine_id: MachineId, who: Who, language: Language, response: Respo
     with reading() as session:
         machine = machines.find(session, machine_id, who)
         set_etag(response, machine)
-        return views.shown(session, [machine], language)[0]
+        return views.shown(session, [machine], who, language)[0]
 
 
 @router.patch("/{machine_id}", response_model=bodies.MachineOut, summary="Rename a machine", responses=CHANGING)
@@ -140,7 +140,7 @@ def change(
             setattr(machine, name, value)
         session.flush()
         set_etag(response, machine)
-        return views.shown(session, [machine], language)[0]
+        return views.shown(session, [machine], who, language)[0]
 
 
 @router.delete("/{machine_id}", status_code=204, summary="Delete a machine", responses=CHANGING)

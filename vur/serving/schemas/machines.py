@@ -219,6 +219,8 @@ class MachineOut(Machine):
     first: str | None = Field(description="The first variable of the newest ranking")
     active_training: int | None = Field(description="Number of the training that is not over")
     error: Failure | None = Field(description="Why the last training failed")
+    owner: str = Field(description="Name of its owner")
+    right: str = Field(description="What you may do with it: `own` (all), `edit` or `view`")
     created_at: datetime
     updated_at: datetime
     version: int
@@ -295,6 +297,10 @@ class TrainingDetail(Training):
     says: list[str] = Field(description="What the ranking says, in the reader's language")
     aside: list[Worded] = Field(description="Columns that were not ranked, and why")
     notes: list[Worded] = Field(description="What was changed or assumed")
+    ranking: list[dict[str, Any]] = Field(
+        description="The ranking with words: `shape_text, lag_text, ranks_text, best_text`"
+    )
+    members: list[dict[str, Any]] = Field(description="The variables of groups, each alone, with the same words")
     document: dict[str, Any] | None = Field(description="The ranking with effects, curves, pairs and ranges")
 
 

@@ -17,8 +17,9 @@ from vur.jobs.ranking import MODEL
 from vur.serving.views.jobs import lines, stage_name
 from vur.store import machines
 from vur.store.accounts.access import Principal
-from vur.store.catalog import Job, Machine, MachineTraining
+from vur.store.catalog import Job, Machine, MachineTraining, User
 from vur.store.data import datasets
+from vur.store.data.overview import name_of, rights_of
 from vur.store.database import writing
 from vur.store.home import folder, home
 from vur.text import translate
@@ -42,8 +43,8 @@ def plain(machine: Machine) -> dict[str, Any]:
     }
 
 
-def shown(session: Session, rows: Sequence[Machine], language: str) -> list[dict[str, Any]]:
-    """Return machines with what their last trainings brought."""
+def shown(session: Session, rows: Sequence[Machine], who: Principal, language: str) -> list[dict[str, Any]]:
+    """Return machines with what their last trainings brought, and what `who` may do with each."""
     ids = [row.id for row in rows]
     counted = select(MachineTraining.machine_id, func.count()).where(MachineTraining.machine_id.in_(ids))
     counts = dict(session.execute(counted.group_by(MachineTraining.machine_id)).tuples().all())
@@ -52,6 +53,8 @@ def shown(session: Session, rows: Sequence[Machine], language: str) -> list[dict
     )
     active = dict(session.execute(running).tuples().all())
     newest = machines.newest_of(session, ids)
+    owners = select(User.id, name_of(User)).where(User.id.in_({row.owner_id for row in rows}))
+    names, rights = dict(session.execute(owners).tuples().all()), rights_of(session, rows, who, "machine")
     keys = ("description", "owner_id", "created_at", "updated_at", "version")
     return [
         plain(row)
@@ -62,6 +65,8 @@ def shown(session: Session, rows: Sequence[Machine], language: str) -> list[dict
             "ranked_at": last.finished_at if last else None,
             "first": last.ranking[0]["variable"] if last and last.ranking else None,
             "error": error_text(row.error, language),
+            "owner": names.get(row.owner_id, ""),
+            "right": rights[row.id],
             **{key: getattr(row, key) for key in keys},
         }
         for row in rows
@@ -149,7 +154,9 @@ def training_shown(session: Session, row: MachineTraining, language: str) -> dic
     """Return a training with its document and its words."""
     job = session.get(Job, row.job_id) if row.job_id else None
     logs = [text for _, text in lines(session, job, language)] if job else []
-    return _training(row, job, language) | {"logs": logs, "document": row.document} | words(row, language)
+    document = row.document or {}
+    ranked = {key: [_worded(one, row, language) for one in document.get(key, ())] for key in ("ranking", "members")}
+    return _training(row, job, language) | {"logs": logs, "document": row.document} | ranked | words(row, language)
 
 
 def file_of(training: MachineTraining, name: str) -> Path:
@@ -205,6 +212,8 @@ def _worded(row: dict[str, Any], training: MachineTraining, language: str) -> di
     from vur.ranking.words import say_best, say_lag, say_ranks, say_shape
 
     said = {"shape_text": say_shape, "lag_text": say_lag, "ranks_text": say_ranks, "best_text": say_best}
+    if row["rank"] is None:  # a variable of a group, which is ranked as one
+        del said["ranks_text"]
     return row | {name: say(row, language) for name, say in said.items()}
 
 

@@ -26,7 +26,7 @@ def model_count() -> ColumnElement[int]:
 
 def owner_name() -> ColumnElement[str]:
     """The name of a dataset's owner: the full name, or the user name without one."""
-    return _of(select(_name_of(User)).where(User.id == Dataset.owner_id))
+    return _of(select(name_of(User)).where(User.id == Dataset.owner_id))
 
 
 def last_use() -> ColumnElement[datetime]:
@@ -40,7 +40,8 @@ def _of(statement: Select[Any]) -> Any:
     return statement.correlate(Dataset).scalar_subquery()
 
 
-def _name_of(user: type[User]) -> ColumnElement[str]:
+def name_of(user: type[User]) -> ColumnElement[str]:
+    """The full name of a user, or the user name without one."""
     return case((user.full_name != "", user.full_name), else_=user.username)
 
 
@@ -82,14 +83,15 @@ def _counts(session: Session, statement: Select[*tuple[Any, ...]]) -> dict[str, 
     return {id: count for id, count in session.execute(statement.group_by(*list(statement.selected_columns)[:1]))}
 
 
-def rights_of(session: Session, datasets: Sequence[Dataset], who: Principal) -> dict[str, str]:
-    """What `who`, who may see the datasets, may do with each: `own` (all), `edit` or `view`; viewers only view."""
-    given = select(Share.object_id, Share.right).where(Share.kind == "dataset", Share.user_id == who.user_id)
+def rights_of(session: Session, rows: Sequence[Any], who: Principal, kind: str = "dataset") -> dict[Any, str]:
+    """What `who`, who may see the rows, may do with each: `own` (all), `edit` or `view`; viewers only view."""
+    given = select(Share.object_id, Share.right).where(Share.kind == kind, Share.user_id == who.user_id)
     shares = {id: right for id, right in session.execute(given)}
     if who.role == "viewer":
-        return {row.id: "view" for row in datasets}
+        return {row.id: "view" for row in rows}
     return {
-        row.id: "own" if who.is_admin or row.owner_id == who.user_id else shares.get(row.id, "view") for row in datasets
+        row.id: "own" if who.is_admin or row.owner_id == who.user_id else shares.get(str(row.id), "view")
+        for row in rows
     }
 
 

@@ -1,5 +1,6 @@
-// A chart: {title, height, x: "time"|"value"|"category", label, categories, series: [{name, x: [..], y: [..], style: line|dashed|bar|dots|step|area, color, axis}],
-// bands: [{name, x, low, high, strength}], marks: [{x, label}], spans: [{from, to, label, tone}], y: {label, percent, from, log}, zoom, view: {from, to}, range: event, click: event, empty, actions,
+// A chart: {title, height, x: "time"|"value"|"category", label, categories, series: [{name, x: [..], y: [..], style: line|dashed|bar|dots|step|area, color, axis,
+// error: [..] to each side of the values of categories}],
+// bands: [{name, x, low, high, strength}], marks: [{x, label}], spans: [{from, to, label, tone}], y: {label, percent, from, log, inverse}, zoom, view: {from, to}, range: event, click: event, empty, actions,
 // filters: [{name, label, value, options: [[value, label]]}], language: of the numbers, by default the page's}. A filter sends filter {name, value}.
 // `view` is the part that is seen first; an action {png: file name, label} saves the chart as a picture.
 // `x` are milliseconds or ISO dates of the data's own clock; with `zoned` they are instants, shown in the reader's time.
@@ -59,6 +60,20 @@ function legendLines(names, width) {
   return lines;
 }
 
+// Draws an interval of [place, low, high] as a line with ends.
+const whisker = (stroke) => (_, api) => {
+  const [x, low] = api.coord([api.value(0), api.value(1)]), [, high] = api.coord([api.value(0), api.value(2)]), style = { stroke, lineWidth: 1.4 };
+  return { type: "group", children: [[x, low, x, high], [x - 4, low, x + 4, low], [x - 4, high, x + 4, high]].map(([x1, y1, x2, y2]) => ({ type: "line", shape: { x1, y1, x2, y2 }, style })) };
+};
+
+// Draws a band over an axis of numbers as one area, with the first of its points that is seen.
+const area = (band, look) => (given, api) => {
+  if (given.dataIndexInside !== 0) return null;
+  const known = band.x.map((x, i) => [x, band.low[i], band.high[i]]).filter(([, low, high]) => low !== null && high !== null);
+  const points = [...known.map(([x, , high]) => api.coord([x, high])), ...known.reverse().map(([x, low]) => api.coord([x, low]))];
+  return { type: "polygon", shape: { points }, style: { fill: look.color, opacity: look.opacity } };
+};
+
 // The picture of `content` in `width` pixels.
 export function option(content, width = 640) {
   const spoken = (work) => (...given) => speaking(content.language, () => work(...given));
@@ -70,6 +85,11 @@ export function option(content, width = 640) {
   const ink = style("--v-ink"), muted = style("--v-muted"), line = style("--v-line");
   const series = [];
   for (const band of content.bands ?? []) {
+    if (!time && !category) { // the library stacks along the first axis of numbers, which is the wrong one
+      const look = { color: colour(band.color ?? "primary"), opacity: band.strength ?? 0.18 };
+      series.push({ name: band.name, type: "custom", silent: true, clip: true, itemStyle: look, encode: { x: 0, y: [1, 2] }, data: band.x.map((x, i) => [x, band.low[i], band.high[i]]), renderItem: area(band, look) });
+      continue;
+    }
     const base = { type: "line", stack: band.name + "·", stackStrategy: "all", symbol: "none", lineStyle: { opacity: 0 }, silent: true, tooltip: { show: false }, emphasis: { disabled: true } };
     series.push({ ...base, name: band.name + "·low", data: band.x.map((x, i) => [at(x), band.low[i]]) });
     series.push({ ...base, name: band.name, data: band.x.map((x, i) => [at(x), band.low[i] === null || band.high[i] === null ? null : band.high[i] - band.low[i]]),
@@ -86,6 +106,9 @@ export function option(content, width = 640) {
       areaStyle: one.style === "area" ? { color, opacity: 0.15 } : undefined, emphasis: { disabled: true },
     });
   });
+  for (const one of category ? (content.series ?? []).filter((one) => one.error) : []) {
+    series.push({ name: one.name + "·low", type: "custom", silent: true, z: 20, tooltip: { show: false }, data: one.y.map((y, i) => [i, y - one.error[i], y + one.error[i]]), renderItem: whisker(ink) });
+  }
   if (series.length && (content.marks?.length || content.spans?.length)) {
     const host = series[series.length - 1];
     if (content.marks?.length) host.markLine = { silent: true, symbol: "none", animation: false, lineStyle: { color: muted, type: "dashed" }, label: { color: muted, formatter: (one) => one.name },
@@ -105,7 +128,7 @@ export function option(content, width = 640) {
   const labelled = (content.marks ?? []).some((one) => one.label);
   return {
     animation: false, useUTC: true, backgroundColor: "transparent", textStyle: { fontFamily: fontOf(), color: ink }, aria: { enabled: true, label: { description: content.label ?? content.title ?? "" } },
-    grid: { left: 8, right: 16, top: legend + (labelled ? 28 : 16), bottom: content.zoom ? 44 : 8, containLabel: true },
+    grid: { left: 8, right: 16, top: legend + (labelled ? 28 : content.y?.label && legend ? 30 : 16), bottom: content.zoom ? 44 : 8, containLabel: true },
     legend: names.length > 1 ? { type: lines > MOST_LINES ? "scroll" : "plain", data: names, top: 0, right: 0, itemGap: 10, textStyle: { color: muted, width: LONGEST_NAME, overflow: "truncate" }, icon: "roundRect", itemWidth: 14, itemHeight: 8 } : { show: false },
     tooltip: {
       trigger: content.scatter ? "item" : "axis", confine: true, backgroundColor: style("--v-card"), borderColor: line, textStyle: { color: ink, fontSize: 12 },
@@ -127,7 +150,7 @@ export function option(content, width = 640) {
     },
     xAxis: { type: category ? "category" : time ? "time" : "value", data: category ? content.categories : undefined, scale: true, inverse: false, minInterval: whole ? 1 : undefined, splitNumber: width < 480 ? 3 : undefined, axisLine: { lineStyle: { color: line } },
       axisTick: { show: false }, splitLine: { show: false }, axisLabel: { color: muted, hideOverlap: true, ...(width < 480 ? { fontSize: 11 } : {}), ...(time ? { formatter: STAMPS } : category ? everyLabel : { formatter: spoken((value) => short(value)) }) } },
-    yAxis: { type: content.y?.log ? "log" : "value", scale: content.y?.from === undefined && !(content.series ?? []).some((one) => one.style === "bar" || one.style === "area"), min: content.y?.from, name: content.y?.label ?? "", nameTextStyle: { color: muted, align: "left" },
+    yAxis: { type: content.y?.log ? "log" : "value", inverse: content.y?.inverse ?? false, nameLocation: content.y?.inverse ? "start" : "end", minInterval: content.y?.inverse ? 1 : undefined, scale: content.y?.from === undefined && !(content.series ?? []).some((one) => one.style === "bar" || one.style === "area"), min: content.y?.from, name: content.y?.label ?? "", nameTextStyle: { color: muted, align: "left" },
       axisLabel: { color: muted, formatter: spoken((value) => content.y?.percent ? percent(value, 0) : short(value, digits)) }, splitLine: { lineStyle: { color: line, type: "dashed" } } },
     dataZoom: content.zoom ? [{ type: "inside", zoomOnMouseWheel: "ctrl", moveOnMouseMove: true, ...view(content, at) }, { type: "slider", ...view(content, at), height: 20, bottom: 8, borderColor: line, fillerColor: style("--v-soft"), labelFormatter: spoken((value) => time ? date(value) : number(value)), textStyle: { color: muted } }] : undefined,
     series,

@@ -1,5 +1,5 @@
 // A form: {title, fields: [{name, label, type, value, options: [[value, label]], min, max, step, help, required, disabled, rows, group}],
-// submit: {event, label, kind}, live: event, actions}. Options of a field with `names: "region"` are codes of countries. Types: text, password, number, integer, date, datetime, choice, choices, switch, range, note,
+// submit: {event, label, kind}, live: event, fold: label under which all is folded, actions}. Options of a field with `names: "region"` are codes of countries. Types: text, password, number, integer, date, datetime, choice, choices, switch, range, note,
 // textarea, email. `choices` with a `search`, a label, are searched where they are many. Event `submit.event` with the values; `live` (an event's name) is sent at every change with all values.
 import { buttons, card, element, matches } from "../dom.mjs";
 import { number } from "../format.mjs";
@@ -106,7 +106,8 @@ export function paint(context, content) {
     await send(content.submit?.event ?? "submit", values(form, fields));
     if (button?.isConnected) button.disabled = content.submit?.disabled ?? false;
   });
-  const actions = card(root, content, content.text ? element("p", { class: "v-note" }, content.text) : null, form);
+  const folded = content.fold ? element("details", { class: "v-more", open: context.open ?? false, ontoggle: (event) => { context.open = event.target.open; } }, element("summary", {}, content.fold), form) : form;
+  const actions = card(root, content, content.text ? element("p", { class: "v-note" }, content.text) : null, folded);
   actions?.append(...buttons(content.actions, (event, given) => send(event, { ...values(form, fields), ...(given ?? {}) })));
   if (within || context.sent) (form.querySelector("[aria-invalid]") ?? form.elements.namedItem(within?.name))?.focus?.();
   context.sent = false;

@@ -2,7 +2,7 @@
 // total, search: {label, value}, filters: [{name, label, value, options: [[value, label]]}], rowActions: [{event, label, kind, confirm, when}],
 // select: bool, selected: id, empty, actions}. Events: sort {key}, page {page}, search {text}, filter {name, value}, select {id}, and
 // the names of the actions with {id}. A cell may be {text, tone, href, spark, title}, or a choice {options: [[value, label]], value}, which
-// sends choose {id, key, value}.
+// sends choose {id, key, value}; or {bar: [value, low, high], most, text, tone}, a bar with its interval.
 import { buttons, card, element, filters, safe } from "../dom.mjs";
 import { format } from "../format.mjs";
 import { sparkline } from "./cards.mjs";
@@ -10,6 +10,16 @@ import { sparkline } from "./cards.mjs";
 export const height = "tall";
 const NUMBERS = new Set(["number", "exact", "short", "percent", "bytes", "duration"]), DATES = new Set(["date", "moment"]);
 const shape = (column) => column.number || NUMBERS.has(column.type) ? "v-number" : DATES.has(column.type) ? "v-date" : column.wide ? "v-wide" : null;
+
+// A share of `most` as a bar, with the line of its interval.
+function bar({ bar: [value, low, high], most, text, tone }) {
+  const at = (one) => `${Math.min(Math.max(100 * one / (most || 1), 0), 100)}%`;
+  const fill = element("i", { class: tone ?? null }), line = element("b", {});
+  fill.style.width = at(value);
+  line.style.left = at(low);
+  line.style.width = `calc(${at(high)} - ${at(low)})`;
+  return element("div", { class: "v-rankbar" }, element("span", { class: "v-bar", "aria-hidden": "true" }, fill, line), element("span", {}, text));
+}
 
 // The title of a text that may be cut.
 const long = (text) => String(text).length > 30 ? text : null;
@@ -21,6 +31,7 @@ function cell(value, column, row, send) {
         onchange: (event) => send("choose", { id: row.id, key: column.key, value: event.target.value }) },
       value.options.map(([one, label]) => element("option", { value: one, selected: one === value.value }, label)));
     }
+    if (value.bar) return bar(value);
     if (value.spark) return sparkline(value.spark, column.label) ?? "–";
     const shown = format(value.value ?? value.text, value.type ?? column.type, column);
     if (value.href) return element("a", { href: safe(value.href), title: value.title ?? null, download: value.download ?? null }, shown);
