@@ -48,9 +48,32 @@ def fill(site: Site) -> dict[str, str]:
         api.post(f"/models/{run}/train", json={}).raise_for_status()
         wait(api, run)
         link = api.post(f"/models/{model}/publications", json={"days": 30}).raise_for_status().json()["path"]
+        machine = ranked(api)
     pages = {entry.name: f"/{entry.name}" for entry in ENTRIES}
+    pages |= {f"machines-{tab}": f"/machines?machine={machine}&tab={tab}" for tab in ("effects", "what_if", "history")}
     pages |= {f"pipeline-{name}": f"/pipeline?id={pipeline}&step={name}" for name in STEPS}
-    return pages | {"forecasts": f"/forecasts?model={model}", "published": link}
+    return pages | {
+        "forecasts": f"/forecasts?model={model}",
+        "machines": f"/machines?machine={machine}",
+        "published": link,
+    }
+
+
+def ranked(api: Any) -> int:
+    """A machine that was trained twice on a simulated plant; its number."""
+    from vur.ranking.plants import simulate_plant
+
+    id = api.post("/machines", json={"machine_name": "Extrusora 3"}).raise_for_status().json()["id"]
+    for rows in (700, 900):
+        content = simulate_plant("recipes", 1, rows=rows, variables=12).frame.to_csv(index=False).encode()
+        sent = api.post(
+            f"/machines/{id}/trainings", files={"file": ("plant.csv", content)}, data={"target": "production"}
+        )
+        at = f"/machines/{id}/trainings/{sent.raise_for_status().json()['training']}"
+        while (state := api.get(at).json()["state"]) in ("queued", "training"):
+            time.sleep(1)
+        assert state == "finished", at
+    return id
 
 
 def wait(api: Any, model: str) -> None:
