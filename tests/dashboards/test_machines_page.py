@@ -107,7 +107,7 @@ def test_from_a_file_to_what_if_in_portuguese(visit: Visit, tmp_path: Path) -> N
     tab_of(tab, "effects")
     expect(drawn(tab)).to_have_count(5)
     panel(tab, "Qualquer variável").get_by_label("Variável", exact=True).select_option("recipe")
-    expect(panel(tab, "Qualquer variável")).to_contain_text("difere por categoria")
+    expect(panel(tab, "Qualquer variável")).to_contain_text("muda com a categoria")
     assert serious(tab) == []
     tab_of(tab, "what_if")
     sliders = panel(tab, "Como ficaria production?")

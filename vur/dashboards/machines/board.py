@@ -104,7 +104,7 @@ def figure(value: float | None, language: str) -> str:
 
 def share(value: float, language: str) -> str:
     """A share in percent: `12.5%`."""
-    return cell(round(100 * value, 1), language) + "%"
+    return cell(round(100 * value, 1) + 0.0, language) + "%"  # and no minus before a zero
 
 
 def number_of(sent: Any) -> int | None:
