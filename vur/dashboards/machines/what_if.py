@@ -6,6 +6,7 @@ from typing import Any
 from vur.dashboards import given
 from vur.dashboards.client import ServiceError
 from vur.dashboards.machines.board import Part, Row, figure, share
+from vur.dashboards.words import cell
 
 FIRST = 8  # sliders that are there from the beginning
 RARE = 0.01  # share of the observed rows below which the values were hardly ever seen together
@@ -139,7 +140,7 @@ class WhatIf(Part):
             "detail": words("what_if.range", typical=figure(typical, language), **ends),
         }
         if name in self.refused:
-            value = figure(self.refused[name], language)
+            value = cell(self.refused[name], language)
             field |= {"typed": self.refused[name], "error": words("what_if.beyond", value=value, **ends)}
         return field
 
