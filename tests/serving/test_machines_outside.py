@@ -161,6 +161,9 @@ def test_a_file_is_handed_on_and_the_answer_ends_the_training(ana, stranger, ser
     second = ana.post("/train/", params={"machine_id": id, "target_column": "y"}, files={"file": ("a.csv", b"y\n1\n")})
     assert second.status_code == 409
     stranger.base_url = "http://localhost"
+    other = {"model_id": id, "training": 1, "status": "pronta", "ranking": RANKING, "target": "other"}
+    refused = deliver(stranger, other)
+    assert (refused.status_code, refused.json()["field"]) == (422, "target") and "produção" in refused.text
     answer = deliver(stranger, {"model_id": id, "training": 1, "status": "pronta", "ranking": RANKING})
     assert answer.status_code == 200, answer.text
     schema = DOCUMENT["paths"][HOOK]["post"]["responses"]["200"]["content"]["application/json"]["schema"]
@@ -377,6 +380,12 @@ def test_wrong_signatures_and_old_ones_are_refused(ana, signed):
         ({"ranking": [{"variable": "a", "importance": 1, "p_value": 2}]}, "ranking.0.p_value", "1"),
         ({"ranking": [{"variable": "a", "importance": 1}] * 2}, "ranking.1.variable", "twice"),
         ({"ranking": [{"variable": "", "importance": 1}]}, "ranking.0.variable", "1"),
+        ({"ranking": [{"variable": name, "importance": 1, "rank": 2} for name in "ab"]}, "ranking.1.rank", "rank 2"),
+        (
+            {"ranking": [{"variable": "a", "importance": 1, "rank": 1, "rank_low": 5, "rank_high": 2}]},
+            "ranking.0.rank_low",
+            "[5, 1, 2]",
+        ),
         ({"target": None}, "target", "required"),
     ],
 )

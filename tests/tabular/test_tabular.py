@@ -342,3 +342,14 @@ def test_the_document_is_plain_json_and_speaks_both_languages(model: TableModel)
     document = json.loads(json.dumps(model.document, allow_nan=False))
     english, portuguese = say(document), say(document, "pt-BR")
     assert len(english) == len(portuguese) >= 5 and not set(english) & set(portuguese)
+
+
+def test_a_value_for_which_there_is_no_number_is_refused() -> None:
+    """Two numbers beyond what can be calculated with, which pull in opposite directions."""
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame(rng.uniform(0, 3, (120, 2)), columns=["up", "down"])
+    model = fit(frame.assign(y=5 * frame["up"] - 5 * frame["down"] + rng.normal(0, 0.1, 120)), "y", algorithms="linear")
+    with pytest.raises(VurError) as refused:
+        model.predict(pd.DataFrame({"up": [1.0, 1e308], "down": [1.0, 1e308]}))
+    assert refused.value.code == "tabular.beyond" and "Row 2" in refused.value.cause("en")
+    assert "up" in refused.value.remedy("pt-BR")

@@ -133,6 +133,8 @@ class TableModel:
         frame, notes = checked_rows(rows, self.columns, (self.target, *self._extra))
         wanted = check_table_levels(self.document["levels"] if levels is None else levels, sum(self.counts))
         point = self.final.predict(frame)
+        if len(beyond := np.flatnonzero(~np.isfinite(point))):
+            raise VurError("tabular.beyond", row=int(beyond[0]) + 1, count=len(beyond), columns=listed([column.name for column in self.columns if column.kind == "number"]))
         found = pd.DataFrame({"prediction": point})
         if wanted:
             raw = np.column_stack([one.raw(frame) for one in self.members])

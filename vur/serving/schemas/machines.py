@@ -356,9 +356,10 @@ class WhatIfMachine(Body):
     """Values at which variables are held."""
 
     model_config = example({"values": {"temp_forno": 182.5, "receita": "B"}})
-    values: dict[Annotated[Words, Field(max_length=500)], float | Annotated[Words, Field(max_length=500)]] = Field(
-        min_length=1, max_length=500
-    )
+    values: dict[
+        Annotated[Words, Field(max_length=500)],
+        Annotated[float, Field(strict=True)] | Annotated[Words, Field(max_length=500)],
+    ] = Field(min_length=1, max_length=500)
     training: int | None = Field(None, ge=1, le=2**31 - 1, description="Default: the newest finished one")
 
 

@@ -104,12 +104,17 @@ def machine_of(session: Session, found: Delivery) -> Machine:
 
 
 def take(session: Session, machine: Machine, found: Delivery) -> MachineTraining:
-    """End the training that a delivery answers: the one it names, else the one that waits, else a new one."""
+    """End the training that a delivery answers: the one it names, else the one that waits, else a new one.
+
+    `VurError` machines.other_target for the ranking of another target than was asked for.
+    """
     training = training_of(session, machine, found)
     if found.status == "erro":
         error = {"code": "machines.outside_error", "stage": "", "data": {"reason": found.error}}
         machines.fail(session, machine, training, error, reason(session, machine, error))
     else:
+        if training.target and found.target not in (None, training.target):
+            raise VurError("machines.other_target", field="target", value=found.target, target=training.target)
         target = found.target or training.target
         if not target:
             raise VurError("api.invalid", field="target", reason=phrase("api.reason.missing"))
@@ -140,7 +145,8 @@ def training_of(session: Session, machine: Machine, found: Delivery) -> MachineT
 def document(found: Delivery, target: str) -> dict[str, Any]:
     """Return the ranking of a delivery as a document: by its ranks where all have one, else by importance.
 
-    `VurError` machines.same_variable for a variable that stands there twice.
+    `VurError` machines.same_variable for a variable that stands there twice, machines.rank_twice for a rank that two
+    have, machines.rank_set for one outside of its own confidence set.
     """
     rows = [row.model_dump(exclude_none=True) for row in found.ranking or ()]
     seen: dict[str, int] = {}
@@ -149,7 +155,19 @@ def document(found: Delivery, target: str) -> dict[str, Any]:
             field = f"ranking.{place - 1}.variable"
             name = row["variable"]
             raise VurError("machines.same_variable", field=field, variable=name, first=first, second=place)
+    _check_ranks(rows)
     ranked = all("rank" in row for row in rows)
     rows.sort(key=lambda row: row["rank"] if ranked else -row["importance"])
     ranking = [row | {"rank": row["rank"] if ranked else place} for place, row in enumerate(rows, 1)]
     return {"target": target, "origin": machines.OUTSIDE, "ranking": ranking}
+
+
+def _check_ranks(rows: list[dict[str, Any]]) -> None:
+    taken: dict[int, str] = {}
+    for place, row in enumerate(rows):
+        rank, name = row.get("rank"), row["variable"]
+        if rank is not None and (other := taken.setdefault(rank, name)) != name:
+            raise VurError("machines.rank_twice", field=f"ranking.{place}.rank", rank=rank, first=other, second=name)
+        ends = [row[key] for key in ("rank_low", "rank", "rank_high") if key in row]
+        if ends != sorted(ends):
+            raise VurError("machines.rank_set", field=f"ranking.{place}.rank_low", variable=name, ranks=ends)
