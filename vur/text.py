@@ -53,7 +53,7 @@ def phrase(key: str, /, **values: object) -> Phrase:
 def translate(key: str, language: str = DEFAULT_LANGUAGE, /, **values: object) -> str:
     """The text of `key` in `language` with its `{placeholders}` filled from `values`, in which phrases are translated.
 
-    `{count:row|rows}` is the word that goes with a count, `{count:,}` the count in the marks of the language.
+    `{count:row|rows}` is the word that goes with a count, `{count:,}` a number in the marks of the language.
 
     Raises `KeyError` for a key or language that the table does not hold: a missing sentence is a bug.
     """
@@ -77,7 +77,7 @@ class _Counting(Formatter):
     """Fills the placeholders of texts that say how many."""
 
     def __init__(self, language: str):
-        self.marks = {ord(","): LANGUAGES[language].thousands}
+        self.marks = {ord(","): LANGUAGES[language].thousands, ord("."): LANGUAGES[language].decimal}
 
     def format_field(self, value: Any, spec: str) -> str:
         """A placeholder's value; a number that is written already, such as `1.488`, stays as it is."""
@@ -85,7 +85,9 @@ class _Counting(Formatter):
             one, many = spec.split("|")
             return one if value in (1, "1") else many
         if spec == ",":
-            return value if isinstance(value, str) else f"{value:,}".translate(self.marks)
+            if isinstance(value, str):
+                return value
+            return (f"{value:,.10g}" if isinstance(value, float) else f"{value:,}").translate(self.marks)
         return str(super().format_field(value, spec))
 
 

@@ -231,7 +231,9 @@ def test_samples_are_what_the_script_makes(tmp_path: Path, monkeypatch: pytest.M
     there = {path.name: path.read_bytes() for path in DATA.glob("*.csv")}
     simulated = there.pop("tennessee_eastman.csv")  # by a package of its own, see data/make_tennessee_eastman.py
     assert made == there and simulated.count(b"\n") == 3002
-    assert {*made, "tennessee_eastman.csv"} <= set(re.findall(r"`([a-z0-9_]+\.csv)`", (DATA / "README.md").read_text(encoding="utf-8")))
+    assert {*made, "tennessee_eastman.csv"} <= set(
+        re.findall(r"`([a-z0-9_]+\.csv)`", (DATA / "README.md").read_text(encoding="utf-8"))
+    )
 
 
 def test_readme_is_made_from_the_index_notebook() -> None:

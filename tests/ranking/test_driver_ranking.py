@@ -179,6 +179,13 @@ def test_what_cannot_be_ranked_is_refused_with_the_cause(code: str) -> None:
         assert word in refused.value.cause("en"), refused.value.cause("en")
 
 
+def test_numbers_in_refusals_are_written_as_the_reader_writes_them() -> None:
+    for value, english, portuguese in ((5.0, " 5 ", " 5 "), (1234.5, " 1,234.5 ", " 1.234,5 ")):
+        with pytest.raises(VurError) as refused:
+            rank_variables(BASE.assign(y=value), "y")
+        assert english in refused.value.cause("en") and portuguese in refused.value.cause("pt-BR")
+
+
 def test_stackloss_is_too_short_to_be_ranked() -> None:
     """Brownlee's 21 days of a plant: far below what a test over blocks of time needs."""
     from statsmodels.datasets import stackloss

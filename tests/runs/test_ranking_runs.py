@@ -105,7 +105,7 @@ def test_what_cannot_be_ranked_ends_with_cause_and_remedy(tmp_path: Path) -> Non
     pd.DataFrame({"a": range(150), "b": [k % 7 for k in range(150)], "y": 1}).to_csv(path, index=False)
     done = call("rank", path, "--target", "y", "--out", "r", cwd=tmp_path)
     assert done.returncode == 1
-    assert "Cause:  The target 'y' is 1.0 in every row" in done.stderr and "Traceback" not in done.stderr
+    assert "Cause:  The target 'y' is 1 in every row" in done.stderr and "Traceback" not in done.stderr
     record = json.loads(next((tmp_path / "r").glob("*/run.json")).read_text(encoding="utf-8"))
     assert record["status"] == "failed" and record["failure"]["code"] == "ranking.target_constant"
     gone = call("rank", tmp_path / "none.csv", "--target", "y", cwd=tmp_path)

@@ -65,7 +65,7 @@ def target_values(frame: pd.DataFrame, target: str) -> np.ndarray:
     Raises `VurError`: `ranking.no_target`, `ranking.target_text`, `ranking.target_missing`, `ranking.target_constant`, `ranking.few_rows`.
     """
     if target not in frame:
-        raise VurError("ranking.no_target", column=target, nearest=near(target, frame.columns) or "", columns=", ".join(map(str, frame.columns)))
+        raise VurError("ranking.no_target", column=target, nearest=near(target, frame.columns) or str(frame.columns[0]), columns=", ".join(map(str, frame.columns)))
     values = frame[target]
     if not pd.api.types.is_numeric_dtype(values):
         numbers = pd.to_numeric(values, errors="coerce")
