@@ -357,8 +357,20 @@ def test_a_machine_that_was_off_is_ranked(plant: Plant) -> None:
     noise = rng.normal(size=ROWS)
     frame = plant.frame.assign(pump=np.where(late, 5 + noise, 0), sensor=np.where(late, 50 + noise, 50))
     table = plant_table(frame, plant.target)
-    assert not [note for note in table.notes if note.get("column") in ("pump", "sensor") and note["key"] != "stuck"]
+    told = [(note["key"], note["column"]) for note in table.notes if note.get("column") in ("pump", "sensor")]
+    assert told == [("stuck", "sensor")]
     assert rank_variables(frame, plant.target).predicts
+
+
+def test_a_pump_that_is_off_is_a_state_and_no_fault() -> None:
+    for seed, off in ((0, slice(300, 500)), (1, slice(0, 300)), (2, slice(600, 640))):
+        rng = np.random.default_rng(seed)
+        pump, other = 5 + rng.normal(size=1000) * 0.5, rng.normal(size=1000)
+        pump[off] = 0
+        frame = pd.DataFrame({"pump": pump, "other": other, "y": 10 * (pump > 0) + 2 * other + rng.normal(size=1000)})
+        table = plant_table(frame, "y")
+        assert not [note for note in table.notes if note.get("column") == "pump"]
+        assert np.isfinite(table.column("pump")).all()
 
 
 def test_the_target_of_another_row_or_in_classes_is_a_leak(plant: Plant) -> None:

@@ -137,11 +137,18 @@ def _beyond(x: np.ndarray, typical: np.ndarray) -> np.ndarray:
 def stuck(x: np.ndarray) -> np.ndarray:
     """True where a sensor that hardly ever repeats a value repeats one for `STUCK_ROWS` or more; the first of the run stays.
 
-    A set point, which is held all the time, is no such sensor: what lies outside of long runs must be half of the rows, and change.
+    A set point, which is held all the time, is no such sensor: what lies outside of long runs must be half of the rows, and change. Nor is a state a
+    fault: zero, a value that comes back, and one that is below or above all others, as of a pump that is off.
     """
     same = np.r_[False, x[1:] == x[:-1]]
     long = same & (_run_lengths(same) >= STUCK_ROWS - 1)
-    return long if long.any() and (~long).mean() >= 0.5 and same[~long].mean() <= 0.1 else np.zeros(len(x), bool)
+    if not long.any() or (~long).mean() < 0.5 or same[~long].mean() > 0.1:
+        return np.zeros(len(x), bool)
+    moving = x[~long]
+    held, often = np.unique(moving[np.isfinite(moving)], return_counts=True)
+    once = held[often == 1]  # the first row of a run is not in `long`
+    inside = (x != 0) & (x > held[0]) & (x < held[-1]) & np.isin(x, once)
+    return long & inside
 
 
 def _run_lengths(flags: np.ndarray) -> np.ndarray:
