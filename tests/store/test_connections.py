@@ -442,7 +442,7 @@ def test_a_source_is_shared_under_the_name_of_its_path(sources, ana, bia):
     assert ana.get(f"/shares/connection/{made}").json()["items"] == ana.get(f"/shares/database/{made}").json()["items"]
     assert ana.delete(f"/shares/database/{made}/{bia.id}").status_code == 204
     assert bia.get(f"/monitoring/databases/{made}").status_code == 404
-    wrong = ana.get(f"/shares/table/{made}").json()
+    wrong = ana.get(f"/shares/chair/{made}").json()
     assert "database" in wrong["detail"]
 
 
